@@ -1,0 +1,351 @@
+"""The configuration of every stage: frozen dataclasses that check themselves.
+
+The same classes are the command line (tyro), the JSON in a run's folder, and the source of the
+hash that names a feature store. They import nothing, so that `kit --help` is instant.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from kit.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def _require(ok: bool, owner: object, name: str, rule: str) -> None:
+    if not ok:
+        value = getattr(owner, name)
+        raise ConfigError(f"{type(owner).__name__}.{name} is {value!r}; {rule}")
+
+
+class _Checked:
+    """Checks the type of every field, then the rules of the class, whenever one is made."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for name in hints:
+            _coerce(hints[name], getattr(self, name), f"{type(self).__name__}.{name}")
+        self._check()
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FrontendConfig(_Checked):
+    """Waveform to log-mel spectrogram. The defaults are those of the original project."""
+
+    sample_rate: int = 22050
+    """Audio is resampled to this rate, Hz."""
+    n_fft: int = 2048
+    """Length of the FFT, samples."""
+    hop_length: int = 512
+    """Samples between two frames."""
+    win_length: int | None = None
+    """Length of the window, samples; `n_fft` if not given."""
+    window: str = "hann"
+    """Name of the window, as scipy knows it."""
+    center: bool = True
+    """Frame t is centred on sample t * hop_length; the signal is padded by n_fft / 2."""
+    pad_mode: Literal["constant", "reflect", "edge"] = "constant"
+    """How the signal is continued at its ends when centred."""
+    power: float = 2.0
+    """Exponent of the magnitude: 2 for power, 1 for amplitude."""
+    n_mels: int = 128
+    """Mel bands."""
+    fmin: float = 0.0
+    """Lowest frequency of the filter bank, Hz."""
+    fmax: float | None = None
+    """Highest frequency of the filter bank, Hz; half the sample rate if not given."""
+    htk: bool = False
+    """HTK's mel scale in place of Slaney's."""
+    norm: Literal["slaney"] | None = "slaney"
+    """Each filter has unit area (Slaney), or a peak of 1 (None)."""
+    ref: Literal["max"] | float = "max"
+    """What 0 dB is: the peak of the clip ("max"), or a power."""
+    amin: float = 1e-10
+    """Powers below this count as this."""
+    top_db: float | None = 80.0
+    """Decibels below the clip's own peak at which it is cut off; no cut if not given."""
+
+    def _check(self) -> None:
+        for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
+            _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
+        _require(
+            self.win_length is None or 1 <= self.win_length <= self.n_fft,
+            self,
+            "win_length",
+            f"it must lie between 1 and n_fft (={self.n_fft})",
+        )
+        nyquist = self.sample_rate / 2
+        _require(
+            self.fmax is None or 0 < self.fmax <= nyquist,
+            self,
+            "fmax",
+            f"it must lie above 0 and not above sample_rate / 2 = {nyquist:g} Hz; "
+            "lower fmax or raise sample_rate",
+        )
+        top = nyquist if self.fmax is None else self.fmax
+        _require(0 <= self.fmin < top, self, "fmin", f"it must lie between 0 and fmax = {top:g} Hz")
+        _require(self.power > 0, self, "power", "it must be above 0")
+        _require(self.amin > 0, self, "amin", "it must be above 0")
+        _require(self.ref == "max" or self.ref > 0, self, "ref", 'it must be "max" or above 0')
+        _require(self.top_db is None or self.top_db > 0, self, "top_db", "it must be above 0")
+
+
+@dataclass(frozen=True)
+class FeatureConfig(_Checked):
+    """A track's file to one array of log-mel frames, time first: (n_frames, n_mels)."""
+
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    n_frames: int = 1280
+    """Frames kept of each track, from its start; a shorter track is left out."""
+    offset_s: float = 0.0
+    """Where in the file the clip begins, seconds."""
+    clip_s: float = 30.0
+    """Length of the clip that is decoded, seconds; its peak is 0 dB where frontend.ref is "max"."""
+
+    def _check(self) -> None:
+        _require(self.n_frames >= 1, self, "n_frames", "it must be at least 1")
+        _require(self.offset_s >= 0, self, "offset_s", "it must not be negative")
+        possible = self.clip_frames
+        _require(
+            possible >= self.n_frames,
+            self,
+            "clip_s",
+            f"it gives {possible} frames, fewer than n_frames (={self.n_frames}); "
+            "raise clip_s or lower n_frames",
+        )
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of a whole clip at the front end's rate."""
+        return math.ceil(self.clip_s * self.frontend.sample_rate)
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a whole clip gives."""
+        return frames_of(self.clip_samples, self.frontend)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that name this configuration."""
+        return hashlib.sha256(to_json(self).encode()).hexdigest()[:12]
+
+
+def frames_of(samples: int, frontend: FrontendConfig) -> int:
+    """Frames that the front end makes of so many samples (0 if too few for one)."""
+    if frontend.center:
+        return 1 + samples // frontend.hop_length if samples > 0 else 0
+    return max(0, 1 + (samples - frontend.n_fft) // frontend.hop_length)
+
+
+@dataclass(frozen=True)
+class SplitConfig(_Checked):
+    """Which tracks are learned from and which are held out."""
+
+    by: str = "artist"
+    """What stays whole on one side: "artist"; "track"; any column of the table, such as
+    "speaker"; or "random", the original project's stratified draw that keeps nothing whole."""
+    test_fraction: float = 0.2
+    """Share of the tracks held out for the final test."""
+    validation_fraction: float = 0.1
+    """Share held out to choose the best checkpoint; with 0 the last one is the best one."""
+    seed: int = 42
+    """Another seed, another draw."""
+    shuffle_labels: bool = False
+    """Deal the labels anew over the groups: a control in which no better than chance is right."""
+
+    def _check(self) -> None:
+        _require(bool(self.by), self, "by", 'name a column, "artist", "track" or "random"')
+        _require(0 < self.test_fraction < 1, self, "test_fraction", "it must lie between 0 and 1")
+        _require(
+            0 <= self.validation_fraction < 1 - self.test_fraction,
+            self,
+            "validation_fraction",
+            f"it must lie between 0 and 1 - test_fraction (={1 - self.test_fraction:g})",
+        )
+        _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Checked):
+    """The network. The defaults are those of the original project."""
+
+    name: str = "conv1d"
+    """Which network of the registry, `kit.models.names()`."""
+    segment_frames: int = 128
+    """Frames of one segment; a track of 1280 frames is ten of them."""
+    channels: tuple[int, ...] = (64, 128, 256)
+    """Filters of each convolution."""
+    kernel_size: int = 4
+    """Frames that a convolution sees."""
+    dense: int = 256
+    """Units of the hidden dense layer."""
+    dropout: float = 0.3
+    """Share of units dropped before each dense layer in training."""
+
+    def _check(self) -> None:
+        _require(self.segment_frames >= 1, self, "segment_frames", "it must be at least 1")
+        _require(
+            len(self.channels) >= 1 and min(self.channels) >= 1,
+            self,
+            "channels",
+            "give one number of at least 1 for each convolution",
+        )
+        _require(self.kernel_size >= 1, self, "kernel_size", "it must be at least 1")
+        _require(self.dense >= 1, self, "dense", "it must be at least 1")
+        _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Checked):
+    """How the network is trained."""
+
+    epochs: int = 20
+    """Passes over the training segments."""
+    batch_size: int = 64
+    """Segments in one step."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    seed: int = 0
+    """Of the first weights, the order of the batches and dropout."""
+
+    def _check(self) -> None:
+        _require(self.epochs >= 1, self, "epochs", "it must be at least 1")
+        _require(self.batch_size >= 1, self, "batch_size", "it must be at least 1")
+        _require(self.learning_rate > 0, self, "learning_rate", "it must be above 0")
+        _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
+
+
+@dataclass(frozen=True)
+class DemoConfig(_Checked):
+    """The embedded default: synthetic techno and EDM of invented artists."""
+
+    tracks: int = 144
+    """Tracks in all, half of each genre."""
+    artists: int = 24
+    """Invented artists in all, half of each genre."""
+    duration_s: float = 30.0
+    """Length of a track, seconds."""
+    seed: int = 0
+    """Another seed, other artists and tracks."""
+
+    def _check(self) -> None:
+        _require(self.artists >= 4, self, "artists", "it must be at least 4")
+        _require(
+            self.tracks >= self.artists, self, "tracks", f"it must be at least {self.artists}"
+        )
+        _require(self.duration_s >= 1, self, "duration_s", "it must be at least 1")
+        _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
+
+
+@dataclass(frozen=True)
+class Experiment(_Checked):
+    """A whole experiment: where the tracks are, and one configuration for each stage."""
+
+    name: str = "experiment"
+    """Names the folder under runs/."""
+    catalogue: str = "data/demo"
+    """The folder that `kit scan --out` made."""
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def _check(self) -> None:
+        _require(
+            bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name[0] != ".",
+            self,
+            "name",
+            "it names a folder: no slash, and no dot in front",
+        )
+        _require(
+            self.model.segment_frames <= self.features.n_frames,
+            self.model,
+            "segment_frames",
+            f"it must not exceed FeatureConfig.n_frames (={self.features.n_frames})",
+        )
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as JSON's types; tuples become lists."""
+    return json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
+
+
+def to_json(config: Any) -> str:
+    """A configuration as JSON with sorted keys: equal configurations give equal text."""
+    return json.dumps(to_dict(config), sort_keys=True, allow_nan=False)
+
+
+def from_json(cls: type[T], text: str) -> T:
+    """The inverse of `to_json`.
+
+    Raises:
+        ConfigError: not JSON, an unknown field, a value of the wrong type or out of range.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{cls.__name__}: not valid JSON ({error})") from error
+    return from_dict(cls, value)
+
+
+def from_dict(cls: type[T], value: Any) -> T:
+    """A configuration of JSON's types; fields that are missing take their defaults.
+
+    Raises:
+        ConfigError: an unknown field, a value of the wrong type or out of range.
+    """
+    return _build(cls, value, cls.__name__)
+
+
+def _build(cls: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} is {value!r}; it must be an object")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name for f in dataclasses.fields(cls)}
+    if unknown := sorted(set(value) - fields):
+        raise ConfigError(
+            f"{cls.__name__} has no field {unknown[0]!r} (in {where}); "
+            f"it has {', '.join(sorted(fields))}"
+        )
+    return cls(**{k: _coerce(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+
+
+def _coerce(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type `hint`: what JSON cannot tell apart is made right, the rest refused."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast(type, hint)):
+            return value
+        return _build(hint, value, where)
+    if origin in (types.UnionType, typing.Union):
+        for option in args:
+            try:
+                return _coerce(option, value, where)
+            except ConfigError:
+                continue
+        names = " or ".join(getattr(a, "__name__", str(a)) for a in args)
+        raise ConfigError(f"{where} is {value!r}; it must be {names}")
+    if origin is Literal:
+        if value in args:
+            return value
+        raise ConfigError(f"{where} is {value!r}; it must be one of {', '.join(map(repr, args))}")
+    if origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_coerce(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        raise ConfigError(f"{where} is {value!r}; it must be a list")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is type(None) and value is None:
+        return None
+    if isinstance(hint, type) and type(value) is hint and value == value:
+        return value
+    raise ConfigError(f"{where} is {value!r}; it must be {getattr(hint, '__name__', hint)}")
