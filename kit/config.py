@@ -239,9 +239,7 @@ class DemoConfig(_Checked):
 
     def _check(self) -> None:
         _require(self.artists >= 4, self, "artists", "it must be at least 4")
-        _require(
-            self.tracks >= self.artists, self, "tracks", f"it must be at least {self.artists}"
-        )
+        _require(self.tracks >= self.artists, self, "tracks", f"it must be at least {self.artists}")
         _require(self.duration_s >= 1, self, "duration_s", "it must be at least 1")
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
@@ -332,12 +330,11 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
                 return _coerce(option, value, where)
             except ConfigError:
                 continue
-        names = " or ".join(getattr(a, "__name__", str(a)) for a in args)
-        raise ConfigError(f"{where} is {value!r}; it must be {names}")
+        raise ConfigError(f"{where} is {value!r}; it must be {_name(hint)}")
     if origin is Literal:
         if value in args:
             return value
-        raise ConfigError(f"{where} is {value!r}; it must be one of {', '.join(map(repr, args))}")
+        raise ConfigError(f"{where} is {value!r}; it must be {_name(hint)}")
     if origin is tuple:
         if isinstance(value, list | tuple):
             return tuple(_coerce(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
@@ -348,4 +345,14 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         return None
     if isinstance(hint, type) and type(value) is hint and value == value:
         return value
-    raise ConfigError(f"{where} is {value!r}; it must be {getattr(hint, '__name__', hint)}")
+    raise ConfigError(f"{where} is {value!r}; it must be {_name(hint)}")
+
+
+def _name(hint: Any) -> str:
+    """A type as a sentence has it."""
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, args))
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return " or ".join(map(_name, args))
+    return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))

@@ -38,7 +38,8 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
         Path(temporary).replace(path)
     except OSError as error:
         raise KitError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+            f"cannot write {path}: {error.strerror or error}; "
+            "free some space, or choose a folder that you may write to"
         ) from error
     finally:
         if temporary is not None:

@@ -1,0 +1,135 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+
+from kit.config import (
+    DemoConfig,
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+    frames_of,
+    from_dict,
+    from_json,
+    to_dict,
+    to_json,
+)
+from kit.errors import ConfigError
+
+frontends = st.builds(
+    FrontendConfig,
+    sample_rate=st.integers(8000, 192000),
+    n_fft=st.integers(1, 8192),
+    hop_length=st.integers(1, 4096),
+    n_mels=st.integers(1, 512),
+    fmin=st.floats(0, 1000),
+    htk=st.booleans(),
+    norm=st.sampled_from(["slaney", None]),
+    ref=st.one_of(st.just("max"), st.floats(1e-6, 1e6)),
+    top_db=st.one_of(st.none(), st.floats(1, 200)),
+)
+experiments = st.builds(
+    Experiment,
+    name=st.text("abc-_1", min_size=1, max_size=12),
+    features=st.builds(
+        FeatureConfig, frontend=frontends, n_frames=st.integers(1, 2), clip_s=st.just(9.0)
+    ),
+    model=st.builds(
+        ModelConfig,
+        segment_frames=st.just(1),
+        channels=st.lists(st.integers(1, 512), min_size=1).map(tuple),
+    ),
+    train=st.builds(TrainConfig, epochs=st.integers(1, 99), learning_rate=st.floats(1e-9, 1)),
+    split=st.builds(SplitConfig, by=st.sampled_from(["artist", "track", "random", "label x"])),
+)
+
+
+@given(experiments)
+def test_json_round_trip(experiment):
+    assert from_json(Experiment, to_json(experiment)) == experiment
+
+
+def test_missing_fields_take_defaults():
+    assert from_dict(Experiment, {}) == Experiment()
+    changed = from_dict(Experiment, {"train": {"epochs": 3}})
+    assert changed == dataclasses.replace(Experiment(), train=TrainConfig(epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"epoch": 3}, ["Experiment has no field 'epoch'", "train"]),
+        ({"train": {"epoch": 3}}, ["TrainConfig has no field 'epoch'", "Experiment.train"]),
+        ({"train": {"epochs": "3"}}, ["Experiment.train.epochs", "'3'", "int"]),
+        ({"train": {"epochs": True}}, ["Experiment.train.epochs", "True", "int"]),
+        ({"train": {"epochs": 0}}, ["TrainConfig.epochs", "0", "at least 1"]),
+        ({"train": []}, ["Experiment.train", "object"]),
+        ({"model": {"channels": 3}}, ["Experiment.model.channels", "list"]),
+        ({"model": {"channels": []}}, ["ModelConfig.channels"]),
+        ({"features": {"frontend": {"norm": "l1"}}}, ["norm", "'l1'", "slaney"]),
+        ({"features": {"frontend": {"fmax": 16000}}}, ["fmax", "16000", "11025", "lower fmax"]),
+        ({"features": {"frontend": {"fmin": 11025}}}, ["fmin", "11025"]),
+        ({"features": {"frontend": {"win_length": 4096}}}, ["win_length", "2048"]),
+        ({"features": {"frontend": {"hop_length": 0}}}, ["hop_length", "0"]),
+        ({"features": {"n_frames": 1300}}, ["clip_s", "1292", "1300"]),
+        ({"split": {"test_fraction": 1.0}}, ["test_fraction"]),
+        ({"split": {"validation_fraction": 0.9}}, ["validation_fraction", "0.8"]),
+        ({"name": "../x"}, ["Experiment.name", "'../x'"]),
+        ({"model": {"segment_frames": 1281}}, ["segment_frames", "1280"]),
+    ],
+)
+def test_bad_values_are_refused_with_their_name(value, words):
+    with pytest.raises(ConfigError) as caught:
+        from_dict(Experiment, value)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TrainConfig(epochs=1.5),
+        lambda: TrainConfig(learning_rate=float("nan")),
+        lambda: FrontendConfig(window=3),
+        lambda: DemoConfig(artists=30, tracks=20),
+        lambda: Experiment(train=3),
+    ],
+)
+def test_construction_checks_types_too(make):
+    # Under the tests' import hook jaxtyping sees the wrong type first.
+    with pytest.raises((ConfigError, TypeCheckError)):
+        make()
+
+
+def test_not_json():
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        from_json(Experiment, "{")
+
+
+def test_equal_configurations_have_equal_hashes_and_different_ones_do_not():
+    assert FeatureConfig().hash == FeatureConfig().hash
+    assert FeatureConfig(n_frames=1279).hash != FeatureConfig().hash
+    other = FeatureConfig(frontend=FrontendConfig(n_mels=64))
+    assert other.hash != FeatureConfig().hash
+
+
+def test_to_dict_holds_json_types_only():
+    value = to_dict(Experiment())
+    assert json.loads(json.dumps(value)) == value
+    assert value["model"]["channels"] == [64, 128, 256]
+
+
+@pytest.mark.parametrize(
+    ("samples", "center", "frames"),
+    [(0, True, 0), (1, True, 1), (511, True, 1), (512, True, 2), (661500, True, 1292)]
+    + [(2047, False, 0), (2048, False, 1), (2559, False, 1), (2560, False, 2)],
+)
+def test_frames_of(samples, center, frames):
+    assert frames_of(samples, FrontendConfig(center=center)) == frames
