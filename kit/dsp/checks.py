@@ -1,0 +1,75 @@
+"""Checks made while a function is traced: a bad argument fails before any work is done."""
+
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kit.errors import ConfigError
+
+AnyArray = jax.Array | np.ndarray
+"""What array arguments may be; everything that comes back is a `jax.Array`."""
+
+Number = int | float
+"""A real number that is known while tracing."""
+
+
+class ParameterError(ConfigError):
+    """An argument of a `kit.dsp` function is out of its range, or arrays do not fit together."""
+
+
+def require(ok: object, name: str, value: object, rule: str) -> None:
+    """Refuses the argument `name` unless `ok`.
+
+    Raises:
+        ParameterError: not `ok`; the message has the name, the value and the rule.
+    """
+    if not ok:
+        raise ParameterError(f"{name} is {value!r}; {rule}")
+
+
+def positive_int(name: str, value: object, *, least: int = 1) -> int:
+    """`value` as a Python int.
+
+    Raises:
+        ParameterError: not an integer (a bool and 2.0 are none), or below `least`.
+    """
+    rule = f"it must be a whole number of at least {least}"
+    require(not isinstance(value, bool | np.bool_), name, value, rule)
+    try:
+        number = operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise ParameterError(f"{name} is {value!r}; {rule}") from None
+    require(number >= least, name, value, rule)
+    return number
+
+
+def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
+    """A waveform as floating point: float32 and float64 as they are, float16 and bfloat16 widened
+    to float32, int16 divided by 32768.
+
+    float64 stays so only where 64-bit JAX is enabled.
+
+    Raises:
+        ParameterError: another dtype, no axis, or fewer than `least` samples.
+    """
+    array = y if isinstance(y, jax.Array) else np.asarray(y)
+    dtype = array.dtype
+    if jnp.issubdtype(dtype, jnp.floating):
+        if dtype.itemsize < 4:
+            array = jnp.asarray(array, jnp.float32)
+    elif dtype == np.int16:
+        array = jnp.asarray(array, jnp.float32) / 32768
+    else:
+        raise ParameterError(
+            f"{name} has dtype {dtype}; it must be floating point, or int16 of full scale 32768"
+        )
+    require(array.ndim >= 1, f"{name}.shape", array.shape, "its last axis must be samples")
+    require(
+        array.shape[-1] >= least,
+        f"{name}.shape",
+        array.shape,
+        f"its last axis must hold at least {least} sample{'s' if least > 1 else ''}",
+    )
+    return jnp.asarray(array)

@@ -1,0 +1,139 @@
+"""Decibels and back."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Num
+
+from kit.dsp.checks import AnyArray, Number, ParameterError, require
+from kit.dsp.extremes import at_least, peak_of
+
+Reference = Number | AnyArray | str | Callable[..., Any]
+Axes = Literal["auto"] | int | tuple[int, ...] | None
+
+
+def power_to_db(
+    S: Num[AnyArray, "*shape"],
+    *,
+    ref: Reference = 1.0,
+    amin: Number = 1e-10,
+    top_db: Number | None = 80.0,
+    axes: Axes = "auto",
+) -> Float[jax.Array, "*shape"]:
+    """Power to decibels, `10 log10(S / ref)`.
+
+    Args:
+        S: power, (…, bins, frames). The magnitude is taken of what is complex.
+        ref: what 0 dB is: a power; an array that broadcasts against S; "max"; or a function of one
+            clip, such as `jnp.max` or `jnp.median`.
+        amin: powers (and ref) below this count as this.
+        top_db: decibels below the peak at which the result is cut off; no cut if None.
+        axes: the axes of one clip, over which peak and reference are taken. "auto": the last two,
+            as in librosa 1.0, so that what else is in a batch never changes a clip. None: all, as
+            in librosa 0.11.
+    Raises:
+        ParameterError: `amin` not above 0, `top_db` below 0, axes that S has not, an unknown ref.
+    Source: librosa 0.11 `power_to_db`, with 1.0's axes.
+    """
+    return _to_db(S, ref=ref, amin=amin, top_db=top_db, axes=axes, scale=10.0)
+
+
+def amplitude_to_db(
+    S: Num[AnyArray, "*shape"],
+    *,
+    ref: Reference = 1.0,
+    amin: Number = 1e-5,
+    top_db: Number | None = 80.0,
+    axes: Axes = "auto",
+) -> Float[jax.Array, "*shape"]:
+    """Amplitude to decibels, `20 log10(S / ref)`; arguments as in `power_to_db`.
+
+    Source: librosa 0.11 `amplitude_to_db`, with 1.0's axes.
+    """
+    return _to_db(S, ref=ref, amin=amin, top_db=top_db, axes=axes, scale=20.0)
+
+
+def db_to_power(
+    S_db: Num[AnyArray, "*shape"] | Number, *, ref: Number = 1.0
+) -> Float[jax.Array, "*shape"]:
+    """Decibels to power, `ref * 10 ** (S_db / 10)`.
+
+    Source: librosa 0.11 `db_to_power`.
+    """
+    return ref * jnp.power(10.0, jnp.asarray(S_db) * 0.1)
+
+
+def db_to_amplitude(
+    S_db: Num[AnyArray, "*shape"] | Number, *, ref: Number = 1.0
+) -> Float[jax.Array, "*shape"]:
+    """Decibels to amplitude, `ref * 10 ** (S_db / 20)`.
+
+    Source: librosa 0.11 `db_to_amplitude`.
+    """
+    return ref * jnp.power(10.0, jnp.asarray(S_db) * 0.05)
+
+
+def _to_db(
+    S: AnyArray, *, ref: Reference, amin: Number, top_db: Number | None, axes: Axes, scale: float
+) -> jax.Array:
+    require(amin > 0, "amin", amin, "it must be above 0")
+    require(top_db is None or top_db >= 0, "top_db", top_db, "it must not be negative")
+    if isinstance(ref, str) and ref != "max":
+        raise ParameterError(f'ref is {ref!r}; it must be "max", a number, an array or a function')
+    S = jnp.asarray(S)
+    S = jnp.abs(S) if jnp.iscomplexobj(S) else S.astype(jnp.result_type(S, jnp.float32))
+    over = _axes(axes, S.ndim)
+    named = callable(ref) or isinstance(ref, str)
+    value = 1.0 if named else ref
+    chosen = (peak_of_clip if isinstance(ref, str) else ref) if named else None
+    return _decibels(S, value, amin, top_db, chosen, over, scale)
+
+
+def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
+    if axes is None:
+        return tuple(range(ndim))
+    if axes == "auto":
+        return tuple(range(max(0, ndim - 2), ndim))
+    wanted = axes if isinstance(axes, tuple) else (axes,)
+    require(all(-ndim <= a < ndim for a in wanted), "axes", axes, f"S has {ndim} axes")
+    return tuple(sorted({a % ndim for a in wanted}))
+
+
+@partial(jax.jit, static_argnums=(4, 5, 6))
+def _decibels(
+    S: jax.Array,
+    ref: Any,
+    amin: Any,
+    top_db: Any,
+    reduce: Callable[..., Any] | None,
+    axes: tuple[int, ...],
+    scale: float,
+) -> jax.Array:
+    if reduce is not None:
+        ref = _of_each_clip(reduce, S, axes)
+    floor = jnp.asarray(amin, S.dtype)
+    reference = at_least(jnp.abs(jnp.asarray(ref, S.dtype)), floor)
+    db = scale * jnp.log10(at_least(S, floor)) - scale * jnp.log10(reference)
+    if top_db is None or db.size == 0:
+        return db
+    # An unordered comparison with a peak that is NaN would let the rest of the clip through.
+    peak = peak_of(db, axes)
+    return jnp.where(jnp.isnan(peak), peak, at_least(db, peak - top_db))
+
+
+def peak_of_clip(clip: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
+    """The maximum of a whole array, NaN if it holds one."""
+    return peak_of(clip, tuple(range(clip.ndim))).reshape(())
+
+
+def _of_each_clip(
+    reduce: Callable[..., Any], S: jax.Array, axes: tuple[int, ...]
+) -> Float[jax.Array, "..."]:
+    """`reduce` of each clip alone, shaped so that it broadcasts against S."""
+    rest = tuple(a for a in range(S.ndim) if a not in axes)
+    clips = jnp.transpose(S, rest + axes).reshape(-1, *(S.shape[a] for a in axes))
+    values = jnp.stack([jnp.asarray(reduce(clip)) for clip in clips]) if len(clips) else clips
+    return values.reshape([1 if a in axes else S.shape[a] for a in range(S.ndim)])

@@ -1,0 +1,161 @@
+"""The mel scale and its filter bank."""
+
+import math
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from kit.dsp.checks import Number, ParameterError, positive_int, require
+
+# Slaney's Auditory Toolbox: linear below 1 kHz, 200/3 Hz a mel; above, a factor of 6.4 in 27 mels.
+_HZ_PER_MEL = 200.0 / 3
+_BREAK_HZ = 1000.0
+_BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
+_LOG_STEP = math.log(6.4) / 27.0
+
+# Rows of one dense product in `banded_product`: of 8, 16 and 32, 16 was fastest at 128 bands of
+# 1025 bins (2 CPU cores).
+_BAND_ROWS = 16
+
+
+def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
+    """Hertz to mels; NumPy in (numbers, sequences), NumPy out; JAX in, JAX out.
+
+    Args:
+        frequencies: Hz, any shape.
+        htk: HTK's formula, 2595 log10(1 + f / 700), in place of Slaney's.
+    Source: librosa 0.11 `hz_to_mel`.
+    """
+    xp, f = _namespace(frequencies)
+    if htk:
+        return 2595.0 * xp.log10(1.0 + f / 700.0)
+    # The logarithm is taken of the upper part alone: zero has none.
+    upper = _BREAK_MEL + xp.log(xp.maximum(f, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return xp.where(f >= _BREAK_HZ, upper, f / _HZ_PER_MEL)[()]
+
+
+def mel_to_hz(mels: Any, *, htk: bool = False) -> Any:
+    """Mels to hertz, the inverse of `hz_to_mel`.
+
+    Source: librosa 0.11 `mel_to_hz`.
+    """
+    xp, m = _namespace(mels)
+    if htk:
+        return 700.0 * (10.0 ** (m / 2595.0) - 1.0)
+    upper = _BREAK_HZ * xp.exp(_LOG_STEP * (xp.maximum(m, _BREAK_MEL) - _BREAK_MEL))
+    return xp.where(m >= _BREAK_MEL, upper, m * _HZ_PER_MEL)[()]
+
+
+def _namespace(values: Any) -> tuple[Any, Any]:
+    if isinstance(values, jax.Array):
+        return jnp, values
+    return np, np.asarray(values, np.float64)
+
+
+def mel_frequencies(
+    n_mels: int = 128, *, fmin: Number = 0.0, fmax: Number = 11025.0, htk: bool = False
+) -> Float[np.ndarray, "n_mels"]:
+    """Frequencies in Hz, spaced evenly in mels from `fmin` to `fmax`, in float64.
+
+    Raises:
+        ParameterError: `n_mels` below 1, or `fmin` below 0 or above `fmax`.
+    Source: librosa 0.11 `mel_frequencies`.
+    """
+    n_mels = positive_int("n_mels", n_mels)
+    require(0 <= fmin <= fmax, "fmin", fmin, f"it must lie between 0 and fmax (={fmax:g} Hz)")
+    low, high = hz_to_mel(fmin, htk=htk), hz_to_mel(fmax, htk=htk)
+    return mel_to_hz(np.linspace(low, high, n_mels), htk=htk)
+
+
+def mel(
+    *,
+    sr: Number,
+    n_fft: int,
+    n_mels: int = 128,
+    fmin: Number = 0.0,
+    fmax: Number | None = None,
+    htk: bool = False,
+    norm: str | Number | None = "slaney",
+    dtype: Any = np.float32,
+) -> Float[np.ndarray, "n_mels bins"]:
+    """Triangular filters, evenly spaced in mels, one a row over the bins of an `n_fft` spectrum.
+
+    Args:
+        sr: sample rate, Hz.
+        n_fft: length of the transform, samples; bins = 1 + n_fft // 2.
+        n_mels: filters.
+        fmin: lower edge of the first, Hz.
+        fmax: upper edge of the last, Hz; `sr / 2` if not given.
+        htk: HTK's mel scale in place of Slaney's.
+        norm: "slaney" gives each triangle unit area in Hz; None a peak of 1; a number p the unit
+            p-norm over bins (`np.inf` included).
+        dtype: of the result; computed in float64 and cast once.
+    Returns:
+        A NumPy array: a constant where a function is traced.
+    Raises:
+        ParameterError: `sr` or a size not positive, `fmax` above `sr / 2`, `fmin` not below `fmax`,
+            an unknown norm.
+    Warns:
+        UserWarning: a filter lies between two bins and is empty.
+    Source: librosa 0.11 `filters.mel`.
+    """
+    require(sr > 0, "sr", sr, "it must be above 0 Hz")
+    n_fft = positive_int("n_fft", n_fft)
+    n_mels = positive_int("n_mels", n_mels)
+    nyquist = sr / 2
+    top = nyquist if fmax is None else fmax
+    require(
+        0 < top <= nyquist,
+        "fmax",
+        fmax,
+        f"it must lie above 0 and not above sr / 2 = {nyquist:g} Hz; lower fmax or raise sr",
+    )
+    require(0 <= fmin < top, "fmin", fmin, f"it must lie between 0 and fmax = {top:g} Hz")
+    bins = np.arange(1 + n_fft // 2) * (sr / n_fft)
+    edges = mel_frequencies(n_mels + 2, fmin=fmin, fmax=top, htk=htk)
+    widths = np.diff(edges)
+    distance = edges[:, None] - bins
+    rising = -distance[:-2] / widths[:-1, None]
+    falling = distance[2:] / widths[1:, None]
+    weights = np.maximum(0.0, np.minimum(rising, falling))
+    peaks = weights.max(axis=1)
+    if not np.all((edges[:-2] == 0) | (peaks > 0)):
+        warnings.warn(
+            f"Empty filters detected in mel frequency basis: {n_mels} bands are too many for "
+            f"n_fft={n_fft} at sr={sr:g}; lower n_mels, or raise n_fft or fmax",
+            stacklevel=2,
+        )
+    return np.asarray(weights * _gain(weights, edges, norm)[:, None], dtype)
+
+
+def _gain(weights: np.ndarray, edges: np.ndarray, norm: object) -> np.ndarray:
+    if norm is None:
+        return np.ones(len(weights))
+    if norm == "slaney":
+        return 2.0 / (edges[2:] - edges[:-2])
+    if isinstance(norm, int | float) and norm > 0:
+        size = np.linalg.norm(weights, ord=norm, axis=1)
+        return 1 / np.where(size > 0, size, 1.0)
+    raise ParameterError(f'norm is {norm!r}; it must be "slaney", None, or a number above 0')
+
+
+def banded_product(
+    S: Float[jax.Array, "*batch bins"], basis: Float[np.ndarray, "rows bins"]
+) -> Float[jax.Array, "*batch rows"]:
+    """`S @ basis.T` where each row of `basis` is zero outside a band and bands rise with the row.
+
+    A few rows at a time are multiplied with the bins they reach alone: for 128 mel bands of 1025
+    bins a ninth of the dense product's work.
+    """
+    parts = []
+    for top in range(0, len(basis), _BAND_ROWS):
+        rows = basis[top : top + _BAND_ROWS]
+        used = np.flatnonzero(rows.any(axis=0))
+        low, high = (used[0], used[-1] + 1) if len(used) else (0, 1)
+        weights = jnp.asarray(rows[:, low:high].T, S.dtype)
+        parts.append(jnp.dot(S[..., low:high], weights, precision=jax.lax.Precision.HIGHEST))
+    return jnp.concatenate(parts, axis=-1)

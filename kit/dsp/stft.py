@@ -1,0 +1,123 @@
+"""The short-time Fourier transform."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Complex, Float, Inexact, Shaped
+
+from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
+from kit.dsp.framing import windowed_frames
+from kit.dsp.windows import WindowSpec, padded_window
+
+PAD_MODES = ("constant", "edge", "reflect", "symmetric", "linear_ramp", "empty")
+"""Ways to continue a signal at its ends; the others of NumPy need the whole signal."""
+
+PadMode = str | Callable[..., Any]
+
+
+def stft(
+    y: Shaped[AnyArray, "*batch samples"],
+    *,
+    n_fft: int = 2048,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    window: WindowSpec = "hann",
+    center: bool = True,
+    pad_mode: PadMode = "constant",
+) -> Complex[jax.Array, "*batch bins frames"]:
+    """Short-time Fourier transform.
+
+    Args:
+        y: waveforms (…, samples); float32, float64 (where enabled), bfloat16 or float16 (computed
+            in float32), int16 (full scale 32768).
+        n_fft: length of the transform, samples; may be odd.
+        hop_length: samples between frames; `win_length // 4` if not given.
+        win_length: length of the window, zero-padded to `n_fft`; `n_fft` if not given.
+        window: as `get_window` takes it.
+        center: frame t is centred on sample `t * hop_length`; the signal is continued by
+            `n_fft // 2` samples at both ends. Otherwise frame t begins there.
+        pad_mode: one of `PAD_MODES`, or a function as `jax.numpy.pad` takes it.
+    Returns:
+        complex64 (complex128 of float64), bins = 1 + n_fft // 2,
+        frames = 1 + (samples + 2 * (n_fft // 2) - n_fft) // hop_length if centred.
+        A sample that is NaN or infinite spoils the frames that hold it and no other.
+    Raises:
+        ParameterError: a length below 1, `win_length` above `n_fft`, an unknown window or pad mode,
+            no samples, fewer than `n_fft` samples when not centred, a dtype that is no audio.
+    Source: librosa 0.11 `stft`.
+    """
+    n_fft = positive_int("n_fft", n_fft)
+    win_length = n_fft if win_length is None else positive_int("win_length", win_length)
+    fft_window = padded_window(window, win_length, n_fft)
+    hop_length = positive_int("hop_length", win_length // 4 if hop_length is None else hop_length)
+    y = as_waveform(y)
+    if center:
+        check_pad_mode(pad_mode)
+        if n_fft > y.shape[-1]:
+            warnings.warn(
+                f"n_fft={n_fft} is too large for input signal of length={y.shape[-1]}",
+                stacklevel=2,
+            )
+    else:
+        require(
+            n_fft <= y.shape[-1],
+            "n_fft",
+            n_fft,
+            f"it must not exceed the {y.shape[-1]} samples of y when center is False",
+        )
+    return _stft(y, jnp.asarray(fft_window, y.dtype), hop_length, pad_mode if center else None)
+
+
+def check_pad_mode(pad_mode: PadMode) -> None:
+    """Refuses the modes of NumPy that a spectrogram cannot use, and unknown ones."""
+    require(
+        callable(pad_mode) or pad_mode in PAD_MODES,
+        "pad_mode",
+        pad_mode,
+        f"it must be one of {', '.join(PAD_MODES)}",
+    )
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _stft(
+    y: Float[jax.Array, "*batch samples"],
+    window: Float[jax.Array, "n_fft"],
+    hop_length: int,
+    pad_mode: PadMode | None,
+) -> Complex[jax.Array, "*batch bins frames"]:
+    n_fft = window.shape[0]
+    if pad_mode is not None:
+        y = pad_ends(y, n_fft // 2, pad_mode)
+    frames = 1 + (y.shape[-1] - n_fft) // hop_length
+    spectrum = jnp.fft.rfft(windowed_frames(y, window, hop_length, frames), axis=-1)
+    return jnp.swapaxes(spectrum, -1, -2)
+
+
+def pad_ends(
+    y: Float[jax.Array, "*batch samples"], amount: int, pad_mode: PadMode
+) -> Float[jax.Array, "*batch padded"]:
+    """`y` continued at both ends of its last axis."""
+    return jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(amount, amount)], mode=pad_mode)  # pyright: ignore[reportArgumentType]
+
+
+def magnitude(S: Inexact[AnyArray, "*shape"], power: Number = 1) -> Float[jax.Array, "*shape"]:
+    """|S| to a power, with a gradient of zero where S is zero.
+
+    Args:
+        S: complex spectrum (or real), any shape.
+        power: exponent above 0; 1 for amplitude, 2 for power.
+    Raises:
+        ParameterError: `power` not above 0.
+    """
+    require(power > 0, "power", power, "it must be above 0")
+    squared = jnp.square(jnp.real(S)) + jnp.square(jnp.imag(S))
+    if power == 2:
+        return squared
+    # The root's slope at zero is infinite, and infinity times zero is not a number.
+    safe = jnp.where(squared > 0, squared, 1)
+    rooted = jnp.sqrt(safe) if power == 1 else safe ** (power / 2)
+    return jnp.where(squared > 0, rooted, squared)

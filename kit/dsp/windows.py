@@ -1,0 +1,61 @@
+"""Analysis windows, as scipy names them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.signal
+from jaxtyping import Float64
+
+from kit.dsp.checks import ParameterError, positive_int, require
+
+WindowSpec = str | tuple[Any, ...] | int | float | Callable[[int], Any] | np.ndarray | list[float]
+"""A name, a name with parameters, a Kaiser beta, a function of the length, or the values."""
+
+
+def get_window(
+    window: WindowSpec, Nx: int, *, fftbins: bool = True
+) -> Float64[np.ndarray, "samples"]:
+    """The window's values, in float64.
+
+    Args:
+        window: "hann", ("kaiser", 4.0), 4.0 (a Kaiser beta), a function of the length, or the
+            `Nx` values themselves.
+        Nx: length, samples.
+        fftbins: periodic (for spectra) rather than symmetric (for filters).
+    Raises:
+        ParameterError: an unknown name, or values whose number is not `Nx`.
+    Source: `scipy.signal.get_window`; librosa 0.11 `filters.get_window`.
+    """
+    length = positive_int("Nx", Nx)
+    if callable(window):
+        values = np.asarray(window(length), np.float64)
+    elif isinstance(window, str | tuple | int | float | np.number):
+        try:
+            found: Any = scipy.signal.get_window(window, length, fftbins=fftbins)
+            values = np.asarray(found, np.float64)
+        except (ValueError, TypeError) as error:
+            raise ParameterError(f"window is {window!r}; scipy says: {error}") from error
+    else:
+        values = np.asarray(window, np.float64)
+    require(
+        values.shape == (length,),
+        "window",
+        f"an array of shape {values.shape}",
+        f"it must have {length} values",
+    )
+    return values
+
+
+def padded_window(
+    window: WindowSpec, win_length: int, n_fft: int
+) -> Float64[np.ndarray, "samples"]:
+    """The periodic window of `win_length`, with zeros on both sides up to `n_fft`.
+
+    Raises:
+        ParameterError: `win_length` above `n_fft`, or as `get_window`.
+    """
+    require(win_length <= n_fft, "win_length", win_length, f"it must not exceed n_fft (={n_fft})")
+    values = get_window(window, win_length)
+    left = (n_fft - win_length) // 2
+    return np.pad(values, (left, n_fft - win_length - left))

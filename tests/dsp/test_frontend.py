@@ -1,0 +1,203 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+
+from kit.config import FrontendConfig, frames_of
+from kit.dsp import ParameterError, log_mel
+from kit.dsp.frontend import valid_frames
+
+# Measured: 6.7e-4 dB on chirps and tones near 80 dB below the peak, 3e-5 dB on noise and music.
+TOLERANCE_DB = 1e-3
+SMALL = FrontendConfig(n_fft=512, hop_length=128, n_mels=40)
+
+
+def reference(y: np.ndarray, config: FrontendConfig) -> np.ndarray:
+    S = librosa.feature.melspectrogram(
+        y=y,
+        sr=config.sample_rate,
+        n_fft=config.n_fft,
+        hop_length=config.hop_length,
+        win_length=config.win_length,
+        window=config.window,
+        center=config.center,
+        pad_mode=config.pad_mode,
+        power=config.power,
+        n_mels=config.n_mels,
+        fmin=config.fmin,
+        fmax=config.fmax,
+        htk=config.htk,
+        norm=config.norm,
+    )
+    ref = np.max if config.ref == "max" else config.ref
+    return librosa.power_to_db(S, ref=ref, amin=config.amin, top_db=config.top_db).T
+
+
+def batch_of(clips: list[np.ndarray], samples: int) -> tuple[np.ndarray, np.ndarray]:
+    y = np.zeros((len(clips), samples), np.float32)
+    for row, clip in zip(y, clips, strict=True):
+        row[: len(clip)] = clip
+    return y, np.array([len(c) for c in clips], np.int32)
+
+
+def noise(samples: int, seed: int = 0, gain: float = 0.2) -> np.ndarray:
+    return (gain * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def test_defaults_equal_librosa(signal):
+    config = FrontendConfig()
+    ours = log_mel(signal[None], np.array([len(signal)]), config)
+    assert ours.dtype == jnp.float32
+    assert ours.shape == (1, frames_of(len(signal), config), 128)
+    np.testing.assert_allclose(ours[0], reference(signal, config), atol=TOLERANCE_DB)
+
+
+def test_music(music):
+    config = FrontendConfig()
+    ours = log_mel(music, np.full(len(music), music.shape[1]), config)
+    for clip, y in zip(ours, music, strict=True):
+        np.testing.assert_allclose(clip, reference(y, config), atol=TOLERANCE_DB)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        replace(SMALL, pad_mode="reflect"),
+        replace(SMALL, pad_mode="edge"),
+        replace(SMALL, center=False),
+        replace(SMALL, win_length=300, window="hamming"),
+        replace(SMALL, hop_length=700),
+        replace(SMALL, n_fft=511, hop_length=120, pad_mode="reflect"),
+        replace(SMALL, power=1.0, ref=0.5, amin=1e-5),
+        replace(SMALL, top_db=None, ref=1.0),
+        replace(SMALL, top_db=None),
+        replace(SMALL, htk=True, norm=None, fmin=50.0, fmax=9000.0),
+        replace(SMALL, n_fft=400, hop_length=5),
+    ],
+    ids=repr,
+)
+def test_clips_of_several_lengths_equal_librosa(config):
+    clips = [noise(n, seed=n, gain=g) for n, g in [(6001, 0.2), (2500, 0.01), (4444, 1.0)]]
+    y, lengths = batch_of(clips, 7000)
+    ours = log_mel(y, lengths, config)
+    assert ours.shape == (3, frames_of(7000, config), config.n_mels)
+    for clip, row in zip(clips, ours, strict=True):
+        theirs = reference(clip, config)
+        frames = frames_of(len(clip), config)
+        np.testing.assert_allclose(row[:frames][: len(theirs)], theirs, atol=TOLERANCE_DB)
+        assert frames - len(theirs) in (0, config.n_fft % 2)
+        assert len(np.unique(row[frames:])) == 1
+        assert row[frames:].max() <= row[:frames].min()
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+@pytest.mark.parametrize("length", [1, 2, 100, 255, 256, 257])
+def test_shorter_than_a_window(mode, length):
+    config = replace(SMALL, pad_mode=mode)
+    clip = noise(length, seed=length)
+    y, lengths = batch_of([clip], 1000)
+    frames = frames_of(length, config)
+    padded = np.pad(clip, 256, mode=mode)
+    theirs = reference(padded, replace(config, center=False))
+    np.testing.assert_allclose(log_mel(y, lengths, config)[0, :frames], theirs, atol=TOLERANCE_DB)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_a_batch_never_changes_a_bit(mode):
+    config = replace(SMALL, pad_mode=mode)
+    clip = noise(9000)
+    frames = frames_of(len(clip), config)
+    alone = np.asarray(log_mel(clip[None], np.array([len(clip)]), config))[0]
+    spoiled = np.full(12345, np.nan, np.float32)
+    for others in ([noise(20000, 5, 3.0)], [spoiled, noise(3, 1), np.zeros(0), noise(9000, 6)]):
+        y, lengths = batch_of([*others, clip], 20000)
+        together = np.asarray(log_mel(y, lengths, config))[-1, :frames]
+        np.testing.assert_array_equal(alone, together)
+
+
+def test_not_a_number_stays_in_its_clip():
+    y = np.stack([noise(5000, s) for s in range(3)])
+    lengths = np.full(3, 5000)
+    spoiled = y.copy()
+    spoiled[1, 2000] = np.nan
+    clean, dirty = (
+        np.asarray(log_mel(y, lengths, SMALL)),
+        np.asarray(log_mel(spoiled, lengths, SMALL)),
+    )
+    np.testing.assert_array_equal(clean[[0, 2]], dirty[[0, 2]])
+    assert np.isnan(dirty[1]).all()
+    fixed = np.asarray(log_mel(spoiled, lengths, replace(SMALL, ref=1.0, top_db=None)))[1]
+    assert np.isnan(fixed).any(axis=1).sum() == 4
+    assert np.isfinite(fixed[:10]).all()
+
+
+def test_what_lies_past_the_length_is_ignored():
+    y = np.stack([noise(5000), noise(5000)])
+    y[1, 3000:] = np.nan
+    lengths = np.array([3000, 3000])
+    first, second = log_mel(y, lengths, replace(SMALL, pad_mode="reflect"))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_silence_and_nothing():
+    y, lengths = batch_of([np.zeros(4000), np.zeros(0)], 4000)
+    np.testing.assert_array_equal(log_mel(y, lengths, SMALL), 0)
+    fixed = log_mel(y, lengths, replace(SMALL, ref=1.0, top_db=None))
+    np.testing.assert_allclose(fixed, -100, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(0, 4000), (2, 0), (0, 0)])
+def test_empty_batches(shape):
+    out = log_mel(np.zeros(shape, np.float32), np.zeros(shape[0], np.int32), SMALL)
+    assert out.shape == (shape[0], frames_of(shape[1], SMALL), 40)
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_traced_frame_counts(center):
+    config = replace(SMALL, center=center)
+    lengths = np.arange(1500)
+    np.testing.assert_array_equal(
+        valid_frames(jnp.asarray(lengths), config), [frames_of(int(n), config) for n in lengths]
+    )
+
+
+def test_gradients_are_finite_and_right():
+    with jax.enable_x64(True):
+        config = FrontendConfig(n_fft=64, hop_length=16, n_mels=8, sample_rate=8000, top_db=None)
+        config = replace(config, ref=1.0)
+        y = jnp.asarray(np.random.default_rng(2).standard_normal((1, 200)))
+        lengths = jnp.array([200])
+
+        def loss(x):
+            return (log_mel(x, lengths, config) ** 2).mean()
+
+        slope = jax.grad(loss)(y)
+        step = jnp.zeros_like(y).at[0, 77].set(1e-6)
+        numeric = (loss(y + step) - loss(y - step)) / 2e-6
+        assert slope[0, 77] == pytest.approx(float(numeric), rel=1e-5)
+    silent = jax.grad(lambda x: log_mel(x, jnp.array([2000]), SMALL).sum())(jnp.zeros((1, 2000)))
+    assert np.isfinite(silent).all()
+
+
+def test_compiles_once_for_a_shape():
+    traces = []
+
+    @jax.jit
+    def features(y, lengths):
+        traces.append(1)
+        return log_mel(y, lengths, SMALL)
+
+    for seed in range(3):
+        features(noise(4000, seed)[None], np.array([4000 - seed]))
+    assert len(traces) == 1
+
+
+def test_lengths_for_each_clip():
+    # The type check at the door refuses it first; the function itself does so without.
+    function = log_mel.__wrapped__ if hasattr(log_mel, "__wrapped__") else log_mel
+    with pytest.raises(ParameterError, match="y has 2 clips"):
+        function(np.zeros((2, 100), np.float32), np.array([100]), SMALL)
