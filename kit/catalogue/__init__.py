@@ -1,0 +1,22 @@
+"""The table of tracks: from a folder or a CSV, on disk, and dealt to train and test."""
+
+from kit.catalogue.failures import Failure, read_failures, write_failures
+from kit.catalogue.io import Catalogue, from_csv, load, save
+from kit.catalogue.scan import AUDIO_EXTENSIONS, Scan, from_folder
+from kit.catalogue.schema import validate
+from kit.catalogue.split import split
+
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "Catalogue",
+    "Failure",
+    "Scan",
+    "from_csv",
+    "from_folder",
+    "load",
+    "read_failures",
+    "save",
+    "split",
+    "validate",
+    "write_failures",
+]

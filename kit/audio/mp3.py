@@ -1,0 +1,127 @@
+"""The frame headers of an MP3 file, for what libsndfile does not say: is its length known or only
+guessed, does the rate change on the way.
+
+Source: ISO/IEC 11172-3, section 2.4.1.3 and 13818-3; the Xing/Info tag as LAME writes it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+# By the two version bits: 0 is MPEG 2.5, 2 is MPEG 2, 3 is MPEG 1; 1 is reserved.
+_RATES = {
+    0: (11025, 12000, 8000),
+    2: (22050, 24000, 16000),
+    3: (44100, 48000, 32000),
+}
+_KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of layer III: where it begins and what its four header bytes say."""
+
+    offset: int
+    header: bytes
+    length: int
+    samples: int
+    sample_rate: int
+    channels: int
+
+
+def parse(offset: int, header: bytes) -> Frame | None:
+    """The frame whose four header bytes these are, or None if they are not one's."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version, bitrate, rate = (header[1] >> 3) & 3, header[2] >> 4, (header[2] >> 2) & 3
+    # Bit rate 0 ("free format") gives no length; 15, rate 3 and version 1 are reserved.
+    if version == 1 or bitrate in (0, 15) or rate == 3:
+        return None
+    sample_rate = _RATES[version][rate]
+    samples = 1152 if version == 3 else 576
+    kbps = (_KBPS_MPEG1 if version == 3 else _KBPS_MPEG2)[bitrate]
+    length = samples // 8 * kbps * 1000 // sample_rate + ((header[2] >> 1) & 1)
+    channels = 1 if header[3] >> 6 == 3 else 2
+    return Frame(offset, header, length, samples, sample_rate, channels)
+
+
+def frames(stream: BinaryIO) -> Iterator[Frame]:
+    """The frames in a row from the first one on; ends where no frame follows.
+
+    Tags in front of the frames and between them (files that were joined) are stepped over.
+
+    Args:
+        stream: a buffered binary file; its position is moved.
+    """
+    offset = _first(stream)
+    while offset is not None:
+        stream.seek(offset)
+        frame = parse(offset, stream.read(4))
+        if frame is not None:
+            yield frame
+            offset += frame.length
+        else:
+            after = _after_tag(stream, offset)
+            offset = after if after != offset else None
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What the Xing or Info tag of the first frame states; None where it leaves something out."""
+
+    offset: int
+    frames: int | None
+    bytes: int | None
+
+
+def tag(stream: BinaryIO) -> Tag | None:
+    """The tag that states a file's length; without one, the length is a guess."""
+    first = next(frames(stream), None)
+    if first is None:
+        return None
+    stream.seek(first.offset)
+    body = stream.read(min(first.length, 64))[4 + _side_info(first) :]
+    if body[:4] not in (b"Xing", b"Info") or len(body) < 16:
+        return None
+    fields = [int.from_bytes(body[at : at + 4], "big") for at in (8, 12)]
+    # The two lowest flags say which of the two numbers are there, one after the other.
+    count = fields.pop(0) if body[7] & 1 else None
+    return Tag(first.offset, count, fields[0] if body[7] & 2 else None)
+
+
+def _side_info(frame: Frame) -> int:
+    if frame.samples == 1152:
+        return 17 if frame.channels == 1 else 32
+    return 9 if frame.channels == 1 else 17
+
+
+def _after_tag(stream: BinaryIO, offset: int) -> int:
+    stream.seek(offset)
+    head = stream.read(10)
+    if len(head) == 10 and head[:3] == b"ID3":
+        size = 0
+        for byte in head[6:10]:
+            size = size << 7 | byte & 0x7F
+        return offset + 10 + size
+    if head[:3] == b"TAG":
+        return offset + 128
+    return offset
+
+
+def _first(stream: BinaryIO, reach: int = 1 << 16) -> int | None:
+    """Where the first frame begins: right after the tag, or at most `reach` bytes later."""
+    start = _after_tag(stream, 0)
+    stream.seek(start)
+    window = stream.read(reach)
+    at = window.find(b"\xff")
+    while at != -1:
+        frame = parse(start + at, window[at : at + 4])
+        if frame is not None:
+            stream.seek(start + at + frame.length)
+            follower = parse(0, stream.read(4))
+            # A lone match is chance; two in a row at the right distance is not.
+            if follower is not None and follower.sample_rate == frame.sample_rate:
+                return start + at
+        at = window.find(b"\xff", at + 1)
+    return None

@@ -1,0 +1,53 @@
+"""What a file says about itself, checked by decoding its first block."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.audio.source import open_source
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Length, rate, channels and format of a file."""
+
+    duration_s: float
+    """Seconds; close, not exact, for an MP3 file without a length tag."""
+    sample_rate: int
+    """Hz."""
+    channels: int
+    """Number of channels."""
+    format: str
+    """Container or codec, such as "WAV", "FLAC", "OGG" or "MP3"."""
+
+
+def probe(path: Path | str) -> AudioInfo:
+    """Read a file's header and decode its beginning. Safe to call from threads.
+
+    Args:
+        path: the file.
+    Returns:
+        What the header says; the length is counted by decoding where the header does not tell.
+    Raises:
+        AudioError: the class and its `reason` say what is wrong with the file.
+    """
+    with open_source(path) as source:
+        if source.frames is None:
+            frames = sum(len(block) for block in source.blocks())
+        else:
+            frames = source.frames
+            for _ in source.blocks(0, min(max(frames, 1), _FIRST)):
+                pass
+            if source.format == "FLAC" and frames > _FIRST:
+                # It states its length in front and nothing about its bytes: a cut shows at the end.
+                for _ in source.blocks(frames - 1, 1):
+                    pass
+        return AudioInfo(
+            duration_s=frames / source.sample_rate,
+            sample_rate=source.sample_rate,
+            channels=source.channels,
+            format=source.format,
+        )
+
+
+# Frames that are decoded to see whether it can be done at all.
+_FIRST = 4096

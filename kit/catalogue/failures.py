@@ -1,0 +1,78 @@
+"""`failures.csv`: what was left out of a catalogue, at which stage and why."""
+
+import csv
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.errors import KitError
+from kit.files import atomic_write
+
+NAME = "failures.csv"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that could not be used.
+
+    Attributes:
+        path: the file or folder, as one line of UTF-8 (`kit.audio.errors.shown`).
+        stage: who found out, such as "scan" or "features".
+        reason: one word for counting, such as "truncated"; an `AudioError` has it.
+        message: one line for a person, with what to do.
+        track_id: the track, if it has one already.
+    """
+
+    path: str
+    stage: str
+    reason: str
+    message: str
+    track_id: str = ""
+
+
+_FIELDS = [field.name for field in dataclasses.fields(Failure)]
+
+
+def read_failures(folder: Path | str) -> list[Failure]:
+    """The rows of a catalogue's `failures.csv`; none if there is no such file.
+
+    Raises:
+        KitError: the file cannot be read, or it is not of this kind.
+    """
+    path = Path(folder) / NAME
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise KitError(f"cannot read {path} ({error}); delete it, and it is made anew") from error
+    if not rows or rows[0] != _FIELDS or any(len(row) != len(_FIELDS) for row in rows):
+        raise KitError(
+            f"{path} should have the columns {', '.join(_FIELDS)}; delete it, and it is made anew"
+        )
+    return [Failure(*row) for row in rows[1:]]
+
+
+def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) -> None:
+    """Replace the rows of one stage in `failures.csv`, and keep those of the others; atomic.
+
+    Args:
+        folder: the catalogue's folder.
+        stage: whose rows these are.
+        failures: what the stage found this time; with none, its old rows go.
+    Raises:
+        KitError: the file cannot be read or written.
+    """
+    rows = [failure for failure in read_failures(folder) if failure.stage != stage]
+    rows += failures
+    with atomic_write(Path(folder) / NAME) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_FIELDS)
+        writer.writerows([_line(v) for v in dataclasses.astuple(row)] for row in rows)
+
+
+def _line(value: str) -> str:
+    # One line a row, whatever is in a message: the file is read with grep as well.
+    return " ".join(value.split())

@@ -1,0 +1,319 @@
+"""Tables of tracks from CSV, ours and the original project's, and the catalogue's folder."""
+
+import csv
+import os
+import posixpath
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit.audio import AudioError
+from kit.audio.errors import shown
+from kit.catalogue.failures import Failure, write_failures
+from kit.catalogue.inspect import Facts, Progress, inspect_all
+from kit.catalogue.scan import STAGE, Scan, finish
+from kit.catalogue.schema import validate
+from kit.errors import KitError, UsageError
+from kit.files import atomic_write, read_json, write_json
+
+FORMAT = 1
+
+TRACKS = "tracks.csv"
+
+# The original project's names; a table that has the second one as well keeps both as they are.
+_ALIASES = {
+    "mp3": "preview_url",
+    "artist_name": "artists",
+    "artist_id": "artist_ids",
+    "track_name": "title",
+    "album_name": "album",
+    "album_date": "release_date",
+    "track_pop": "popularity",
+    "track_length": "duration_ms",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """A catalogue on disk.
+
+    Attributes:
+        folder: where its `tracks.csv` lies.
+        table: one row a track, as `kit.catalogue.schema` has it.
+        audio_root: the folder that the column `path` starts from.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    audio_root: Path
+
+    def path_of(self, row: Mapping[Any, Any] | pd.Series) -> Path:
+        """The audio file of a row of the table.
+
+        Raises:
+            KitError: the row has no path, or one that leaves `audio_root`.
+        """
+        path = str(row.get("path", "") or "")
+        if not path:
+            raise KitError(
+                f"track {row['track_id']} of {self.folder} has no audio; fill in its path"
+            )
+        inside = _inside(path)
+        if inside is None:
+            raise KitError(
+                f"track {row['track_id']}: path {path!r} leaves {self.audio_root}; "
+                f"correct it in {self.folder}"
+            )
+        return self.audio_root / inside
+
+
+def from_csv(
+    path: Path | str,
+    *,
+    label: str | None = None,
+    audio_root: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Read a table of tracks: kit's own columns, or those of the original project.
+
+    A column without a name (an index) is dropped, and so is a second `track_id`. A row that names
+    a file is checked as in a scan: its hash, length, rate and channels are read anew.
+
+    Args:
+        path: UTF-8 CSV with a header.
+        label: the label of all rows; by default the column `label`, else the name of the file.
+        audio_root: the folder that the column `path` starts from; that of the CSV by default.
+        progress: called with (files looked at, files in all).
+    Returns:
+        The tracks that can be used, and a failure for each of the rest.
+    Raises:
+        UsageError: no such file, not CSV or UTF-8, no tracks, neither `track_id` nor `path`, or a
+            value against its rule (line, column, value and rule are in the message).
+    """
+    path = Path(path)
+    root = path.parent if audio_root is None else Path(audio_root)
+    table, lines = _read(path)
+    names = list(table.columns)
+    if "track_id" not in names and "path" not in names:
+        raise UsageError(
+            f"{shown(path)} needs a column track_id (or path, to take the ids from the files); "
+            f"it has {', '.join(map(repr, names)) or 'none'}"
+        )
+    if label is not None or "label" not in names:
+        table["label"] = path.stem if label is None else label
+    has_ids = "track_id" in names
+    if not has_ids:
+        # Stand-ins for the check of the other columns; the ids come from the files.
+        table["track_id"] = [f"row-{line}" for line in lines]
+    failures: list[Failure] = []
+    again = table["track_id"].duplicated().to_numpy()
+    for row in _rows(table.loc[again]):
+        message = f"{shown(path)} has track {row['track_id']} twice; the first is kept"
+        failures.append(_failure(row, "duplicate_id", message))
+    kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
+    rows = _rows(validate(table.loc[~again], source=shown(path), lines=kept))
+    if not has_ids:
+        for row in rows:
+            del row["track_id"]
+    good = _with_facts(rows, root, failures, progress) if "path" in names else rows
+    if not good:
+        raise UsageError(
+            f"none of the {len(rows)} tracks of {shown(path)} can be used; "
+            f"the first: {failures[0].message}"
+        )
+    return finish(good, failures, root)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    cells = zip(*(table[name] for name in table), strict=True)
+    return [dict(zip(map(str, table), row, strict=True)) for row in cells]
+
+
+def _with_facts(
+    rows: list[dict[str, Any]], root: Path, failures: list[Failure], progress: Progress | None
+) -> list[dict[str, Any]]:
+    """The rows without a file, and those whose file is good, with what it tells."""
+    files: dict[int, Path] = {}
+    bad: set[int] = set()
+    for at, row in enumerate(rows):
+        given = str(row["path"])
+        if not given:
+            if "track_id" not in row:
+                failures.append(_failure(row, "missing_file", "a row has neither id nor path"))
+                bad.add(at)
+            continue
+        inside = _inside(given)
+        if inside is None:
+            message = f"path {given!r} leaves {shown(root)}; correct it, or give another audio root"
+            failures.append(_failure(row, "path_outside", message))
+            bad.add(at)
+        elif not os.path.lexists(root / inside):
+            message = f"{shown(root / inside)} does not exist; get it, or remove its row"
+            failures.append(_failure(row, "missing_file", message))
+            bad.add(at)
+        else:
+            row["path"] = inside
+            files[at] = root / inside
+    results = inspect_all(list(files.values()), progress=progress)
+    for at, result in zip(files, results, strict=True):
+        if isinstance(result, AudioError):
+            failures.append(_failure(rows[at], result.reason, str(result)))
+            bad.add(at)
+        else:
+            _add(rows[at], result)
+    return [row for at, row in enumerate(rows) if at not in bad]
+
+
+def _add(row: dict[str, Any], facts: Facts) -> None:
+    """What the file measures counts; what it says of itself only where the table is silent."""
+    for name, value in asdict(facts).items():
+        if name in ("artists", "title", "album", "release_date"):
+            row[name] = row.get(name) or value
+        else:
+            row[name] = value
+
+
+def _failure(row: Mapping[Any, Any], reason: str, message: str) -> Failure:
+    return Failure(
+        path=str(row.get("path", "")),
+        stage=STAGE,
+        reason=reason,
+        message=message,
+        track_id=str(row.get("track_id", "")),
+    )
+
+
+def _inside(path: str) -> str | None:
+    """The path in its shortest form, or None if it does not stay below where it starts."""
+    if path.startswith("/") or Path(path).is_absolute():
+        return None
+    short = posixpath.normpath(path)
+    return None if short in (".", "..") or short.startswith("../") else short
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """A CSV file as text, its columns under kit's names, and the line of each row."""
+    records: list[tuple[int, list[str]]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            records.extend((reader.line_num, record) for record in reader if record)
+    except OSError as error:
+        raise UsageError(
+            f"{shown(path)} cannot be read: {error.strerror or error}; give a CSV file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{shown(path)} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        ) from error
+    except csv.Error as error:
+        after = records[-1][0] if records else 0
+        raise UsageError(
+            f"{shown(path)} is not valid CSV after line {after}: {error}; correct it"
+        ) from error
+    if len(records) < 2:
+        raise UsageError(f"{shown(path)} has no tracks; it needs a header and at least one row")
+    (_, header), rows = records[0], records[1:]
+    for line, row in rows:
+        if len(row) != len(header):
+            raise UsageError(
+                f"{shown(path)}, line {line} has {len(row)} cells, the header has {len(header)}; "
+                "quote cells with commas in them"
+            )
+    columns = _columns(path, [name.strip() for name in header], rows)
+    return pd.DataFrame(columns), [line for line, _ in rows]
+
+
+def _columns(
+    path: Path, header: list[str], rows: list[tuple[int, list[str]]]
+) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for at, name in enumerate(header):
+        cells = [row[at] for _, row in rows]
+        # pandas writes its index without a name, and calls it so when it reads it.
+        if not name or name.startswith("Unnamed: "):
+            continue
+        if name == "track_id.1" and "track_id" in columns:
+            name = "track_id"
+        if name not in columns:
+            columns[name] = cells
+        elif name != "track_id":
+            raise UsageError(f"{shown(path)} has the column {name!r} twice; rename one")
+        elif columns[name] != cells:
+            differs = next(i for i, v in enumerate(cells) if v != columns[name][i])
+            raise UsageError(
+                f"{shown(path)}, line {rows[differs][0]}: the two columns track_id are "
+                f"{columns[name][differs]!r} and {cells[differs]!r}; they must agree"
+            )
+    return {
+        _ALIASES[name] if _ALIASES.get(name, name) not in columns and name in _ALIASES else name: v
+        for name, v in columns.items()
+    }
+
+
+def save(scan: Scan, folder: Path | str) -> None:
+    """Write a catalogue's folder: `tracks.csv`, `failures.csv`, `catalogue.json`; each atomic.
+
+    Args:
+        scan: what `from_folder` or `from_csv` gave.
+        folder: made if missing; features that lie there are kept.
+    Raises:
+        KitError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    table = validate(scan.table, source="the scan")
+    with atomic_write(folder / TRACKS) as stream:
+        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
+        # module quotes it.
+        returns = any(
+            "\r" in value for name in table for value in table[name] if isinstance(value, str)
+        )
+        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    write_failures(folder, STAGE, scan.failures)
+    root, base = scan.audio_root.resolve(), folder.resolve()
+    inside = root.is_relative_to(base)
+    labels = Counter(table["label"])
+    write_json(
+        folder / "catalogue.json",
+        {
+            "format": FORMAT,
+            "audio_root": root.relative_to(base).as_posix() if inside else str(root),
+            "tracks": len(table),
+            "labels": {label: labels[label] for label in sorted(labels)},
+            "duplicates": [list(ids) for ids in scan.duplicates],
+        },
+    )
+
+
+def load(folder: Path | str) -> Catalogue:
+    """Read a catalogue's folder.
+
+    Raises:
+        UsageError: it is not the folder of a catalogue, or a value is against its rule.
+        KitError: a file in it cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder / "catalogue.json").is_file() or not (folder / TRACKS).is_file():
+        raise UsageError(
+            f"{shown(folder)} is not a catalogue (no {TRACKS} and catalogue.json); "
+            "make one with: kit scan FOLDER --out data/NAME"
+        )
+    meta = read_json(folder / "catalogue.json")
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise UsageError(
+            f"{shown(folder)}/catalogue.json is not of format {FORMAT}; scan the audio again"
+        )
+    root = meta.get("audio_root")
+    if not isinstance(root, str) or not root:
+        raise UsageError(
+            f"{shown(folder)}/catalogue.json: audio_root is {root!r}; it must be a folder's path"
+        )
+    table, lines = _read(folder / TRACKS)
+    table = validate(table, source=shown(folder / TRACKS), lines=lines)
+    # Joining keeps an absolute root as it is.
+    return Catalogue(folder=folder, table=table, audio_root=folder / root)

@@ -1,0 +1,173 @@
+"""The columns of `tracks.csv`: their names, types and rules."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import UsageError
+
+SEPARATOR = "; "
+"""Between two names in `artists`, and two ids in `artist_ids`."""
+
+_DTYPES: dict[str, Any] = {"text": "str", "number": "float64", "whole": "Int64"}
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        kind: text (missing is ""), number (float64, missing is NaN) or whole (Int64).
+        required: the column has to be there, and filled in every row.
+        rule: what a value must be, in words that follow "it must be".
+        ok: the rule for text.
+        least: the smallest number allowed.
+    """
+
+    kind: Literal["text", "number", "whole"] = "text"
+    required: bool = False
+    rule: str = ""
+    ok: Callable[[str], bool] | None = None
+    least: float = -math.inf
+
+
+def _one_line(text: str) -> bool:
+    return all(c.isprintable() for c in text)
+
+
+_PLAIN = {"rule": "one line of printable text", "ok": _one_line}
+
+COLUMNS: dict[str, Column] = {
+    "track_id": Column(
+        required=True,
+        rule="1 to 64 letters, digits, _ or -",
+        ok=lambda text: _ID.fullmatch(text) is not None,
+    ),
+    "label": Column(required=True, **_PLAIN),
+    "path": Column(**_PLAIN),
+    "artists": Column(),
+    "title": Column(),
+    "album": Column(),
+    "release_date": Column(),
+    "duration_s": Column("number", rule="a number of at least 0", least=0),
+    "sample_rate": Column("whole", rule="a whole number of at least 1", least=1),
+    "channels": Column("whole", rule="a whole number of at least 1", least=1),
+    "source_hash": Column(
+        rule="64 hexadecimal digits (SHA-256)",
+        ok=lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None,
+    ),
+    "preview_url": Column(),
+    "artist_ids": Column(),
+    "popularity": Column("whole", rule="a whole number of at least 0", least=0),
+    **{
+        name: Column("number", rule="a number")
+        for name in (
+            "danceability",
+            "energy",
+            "loudness",
+            "speechiness",
+            "acousticness",
+            "instrumentalness",
+            "liveness",
+            "valence",
+            "tempo",
+        )
+    },
+    **{name: Column("whole", rule="a whole number") for name in ("key", "mode")},
+    "duration_ms": Column("whole", rule="a whole number of at least 0", least=0),
+}
+"""Every column that has a meaning; any other column is kept as it is."""
+
+
+def validate(
+    table: pd.DataFrame, *, source: str, lines: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Check a table of tracks and give its columns their types.
+
+    Args:
+        table: one row a track; text or typed.
+        source: what the table is called in errors, such as the name of the file.
+        lines: the line of each row in the file; by default the header is line 1, the first row 2.
+    Returns:
+        A copy with the types of `COLUMNS`, the known columns first.
+    Raises:
+        UsageError: a column is missing, a value is against its rule, or an id comes twice; the
+            message has line, column, value and rule.
+    """
+    at = list(range(2, len(table) + 2)) if lines is None else list(lines)
+    names = [str(name) for name in table.columns]
+    if missing := [n for n, c in COLUMNS.items() if c.required and n not in names]:
+        raise UsageError(
+            f"{source} has no column {' and no column '.join(missing)}; "
+            f"it has {', '.join(names) or 'none'}"
+        )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{source} has the column {twice[0]} twice; rename or remove one")
+    order = [n for n in COLUMNS if n in names] + [n for n in names if n not in COLUMNS]
+    typed = {n: _typed(list(table[n]), n, COLUMNS.get(n), at, source) for n in order}
+    result = pd.DataFrame(typed)
+    again = result["track_id"].duplicated().to_numpy()
+    if again.any():
+        where = int(np.flatnonzero(again)[0])
+        raise UsageError(
+            f"{source}, line {at[where]}, column track_id is {result['track_id'][where]!r}, which "
+            "an earlier line has too; it must be unique: remove one of the two"
+        )
+    return result
+
+
+def _typed(
+    values: list[Any], name: str, column: Column | None, at: list[int], source: str
+) -> pd.Series:
+    if column is None:
+        return pd.Series(values)
+    absent = [_absent(value) for value in values]
+    if column.kind == "text":
+        cells = ["" if gone else str(value) for value, gone in zip(values, absent, strict=True)]
+        good = [column.ok is None or column.ok(cell) for cell in cells]
+    else:
+        cells = [
+            None if gone else _number(value) for value, gone in zip(values, absent, strict=True)
+        ]
+        good = [cell is not None and _allowed(cell, column) for cell in cells]
+    bad = [column.required if gone else not fine for gone, fine in zip(absent, good, strict=True)]
+    if any(bad):
+        where = bad.index(True)
+        more = sum(bad) - 1
+        raise UsageError(
+            f"{source}, line {at[where]}, column {name} is {_cell(values[where])}; "
+            f"it must be {column.rule}" + (f" ({more} more lines like this)" if more else "")
+        )
+    return pd.Series(
+        cells, dtype={"text": "str", "number": "float64", "whole": "Int64"}[column.kind]
+    )
+
+
+def _absent(value: Any) -> bool:
+    return bool(pd.isna(value)) or (isinstance(value, str) and not value.strip())
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _allowed(value: float, column: Column) -> bool:
+    if not math.isfinite(value) or value < column.least:
+        return False
+    # Beyond 2 ** 53 a float has no odd numbers: such a value is an error in itself.
+    return column.kind == "number" or (value.is_integer() and abs(value) <= 2**53)
+
+
+def _cell(value: Any) -> str:
+    text = "empty" if _absent(value) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,228 @@
+"""Which tracks are learned from and which are held out. Pure: a table and a seed in, a table out.
+
+What must not be torn apart (an artist's tracks, two files with the same bytes) makes a group, and
+a group lies on one side. Among the ways to deal the groups, a seeded search takes the one whose
+shares, label by label, are nearest to those asked for.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from kit.catalogue.schema import SEPARATOR
+from kit.config import SplitConfig
+from kit.errors import UsageError
+
+PARTS = ("train", "validation", "test")
+
+# Orders in which the groups are tried; the best of them is taken.
+_TRIALS = 64
+
+
+def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+    """Deal tracks to train, validation and test.
+
+    Args:
+        table: one row a track: `track_id`, `label`, and what `config.by` needs.
+        config: shares, seed, what stays whole, and whether labels are shuffled.
+    Returns:
+        `track_id`, `label` (the one to train on), `group` and `part`, in the order of the table.
+        The order of the rows changes nothing, except with `by="random"`.
+    Raises:
+        UsageError: fewer than two labels, no such column, or no way to have every label in train
+            and test; the message says what to do.
+    """
+    labels = np.array([str(label) for label in table["label"]], dtype=object)
+    if len(set(labels)) < 2:
+        raise UsageError(
+            f"the catalogue has {len(set(labels))} label, training needs at least 2; "
+            "add audio of another label"
+        )
+    groups = _groups(table, config.by)
+    if config.shuffle_labels:
+        labels = _shuffled(labels, groups, config.seed)
+    if config.by == "random":
+        parts = _at_random(labels, groups, config)
+    else:
+        parts = _by_group(labels, groups, config)
+    return pd.DataFrame(
+        {
+            "track_id": table["track_id"].to_numpy(),
+            "label": labels.astype(str),
+            "group": groups.astype(str),
+            "part": parts.astype(str),
+        }
+    )
+
+
+def _groups(table: pd.DataFrame, by: str) -> np.ndarray:
+    """For each track the name of its group: the least of what its members are known by."""
+    keys = _keys(table, by)
+    hashes = table["source_hash"] if "source_hash" in table else [""] * len(table)
+    parent: dict[Hashable, Hashable] = {}
+
+    def root(node: Hashable) -> Hashable:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    nodes: list[list[tuple[str, str]]] = []
+    for track, names, digest in zip(table["track_id"], keys, hashes, strict=True):
+        of_track = [("key", name) for name in names] or [("track", str(track))]
+        if isinstance(digest, str) and digest:
+            of_track.append(("hash", digest))
+        for node in of_track[1:]:
+            parent[root(node)] = root(of_track[0])
+        nodes.append(of_track)
+    roots = [root(of_track[0]) for of_track in nodes]
+    least: dict[Hashable, tuple[str, str]] = {}
+    for head, of_track in zip(roots, nodes, strict=True):
+        named = min(node for node in of_track if node[0] != "hash")
+        least[head] = min(least.get(head, named), named)
+    return np.array([least[head][1] for head in roots], dtype=object)
+
+
+def _keys(table: pd.DataFrame, by: str) -> Iterable[Sequence[str]]:
+    """For each track the names that tie it to others; none if nothing does."""
+    if by == "random":
+        return [()] * len(table)
+    column = {"artist": "artists"}.get(by, by)
+    if by == "track" and "track" not in table:
+        column = "track_id"
+    if column not in table:
+        raise UsageError(
+            f"SplitConfig.by is {by!r}, but the catalogue has no column {column!r}; it has "
+            f"{', '.join(map(str, table.columns))}; or take --split.by track"
+        )
+    cells = ["" if pd.isna(cell) else str(cell).strip() for cell in table[column]]
+    if by != "artist":
+        return [[cell] if cell else [] for cell in cells]
+    split = [cell.casefold().split(SEPARATOR.strip()) for cell in cells]
+    return [[name.strip() for name in names if name.strip()] for names in split]
+
+
+def _shuffled(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Labels dealt anew: as many groups of each as before, and one label to a group."""
+    names, member = np.unique(groups, return_inverse=True)
+    old = np.array([_commonest(labels[member == g]) for g in range(len(names))], dtype=object)
+    # Another stream than that of the split, which has the same seed.
+    return np.random.default_rng([seed, 1]).permutation(old)[member]
+
+
+def _commonest(labels: np.ndarray) -> str:
+    values, counts = np.unique(labels, return_counts=True)
+    return values[np.argmax(counts)]
+
+
+def _at_random(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """The original project's stratified draw, over tracks; copies go with the first of them."""
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    tracks = np.sort(first)
+    parts = np.full(len(labels), "train", dtype=object)
+    rest = tracks
+    fraction = config.test_fraction
+    for part, share in (("test", fraction), ("validation", config.validation_fraction)):
+        if share == 0:
+            continue
+        if part == "validation":
+            share /= 1 - fraction
+        try:
+            rest, held = train_test_split(
+                rest, test_size=share, random_state=config.seed, stratify=labels[rest]
+            )
+        except ValueError as error:
+            raise UsageError(
+                f"{len(rest)} tracks cannot be dealt at random with a share of {share:.2f} for "
+                f"{part}: {error}; add tracks or change the fractions"
+            ) from error
+        parts[held] = part
+    return parts[first][member]
+
+
+def _by_group(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
+    names, member = np.unique(groups, return_inverse=True)
+    values, code = np.unique(labels, return_inverse=True)
+    # Tracks of each group and label; everything below is about these counts alone.
+    counts = np.zeros((len(names), len(values)), int)
+    np.add.at(counts, (member, code), 1)
+    for number, value in enumerate(values):
+        if (counts[:, number] > 0).sum() < 2:
+            raise UsageError(_too_few(value, counts, number, config.by))
+    total = counts.sum(axis=0)
+    rng = np.random.default_rng([config.seed, 0])
+    test = _draw(counts, np.ones(len(names), bool), total * config.test_fraction, True, rng)
+    if test is None:
+        raise UsageError(
+            f"no split by {config.by} has every label in both train and test: too many groups hold "
+            "several labels; take --split.by track, or add groups with one label"
+        )
+    parts = np.where(test, "test", "train").astype(object)
+    if config.validation_fraction > 0:
+        target = total * config.validation_fraction
+        held = _draw(counts, ~test, target, True, rng)
+        if held is None:
+            # Not enough groups for every label to be chosen by: some is better than none.
+            held = _draw(counts, ~test, target, False, rng)
+        if held is None or not held.any():
+            raise UsageError(
+                f"too few groups by {config.by} to hold some out for validation; "
+                "take --split.validation-fraction 0, or --split.by track"
+            )
+        parts[held] = "validation"
+    return parts[member]
+
+
+def _too_few(label: str, counts: np.ndarray, number: int, by: str) -> str:
+    tracks = int(counts[:, number].sum())
+    if tracks > 1 and by != "track":
+        remedy = f"take --split.by track, or add audio of another {by}"
+    else:
+        remedy = "add audio of that label"
+    return (
+        f"label {label!r} has one {by} only ({tracks} tracks), and has to be in both train and "
+        f"test; {remedy}"
+    )
+
+
+def _draw(
+    counts: np.ndarray, free: np.ndarray, target: np.ndarray, every: bool, rng: np.random.Generator
+) -> np.ndarray | None:
+    """The best of many ways to hold out groups, or None if there is none.
+
+    Args:
+        counts: tracks, (groups, labels).
+        free: which groups may be taken, (groups,).
+        target: tracks wanted of each label, (labels,).
+        every: each label has to be among those taken; each is always left among the rest.
+        rng: draws the orders in which the groups are tried.
+    Returns:
+        Which groups are taken, (groups,).
+    """
+    groups = np.flatnonzero(free)
+    orders = rng.permuted(np.tile(groups, (_TRIALS, 1)), axis=1)
+    taken = np.zeros((_TRIALS, len(counts)), bool)
+    trials = np.arange(_TRIALS)
+    have = np.zeros((_TRIALS, counts.shape[1]))
+    left = np.tile(counts[groups].sum(axis=0), (_TRIALS, 1))
+    scale = np.maximum(target, 1)
+    for group in orders.T:
+        row = counts[group]
+        empties = ((left == row) & (row > 0)).any(axis=1)
+        gain = ((np.abs(have - target) - np.abs(have + row - target)) / scale).sum(axis=1)
+        lacks = ((row > 0) & (have == 0)).any(axis=1) & every
+        take = ~empties & ((gain > 0) | lacks)
+        taken[trials, group] = take
+        have += row * take[:, None]
+        left -= row * take[:, None]
+        # Nearer than half a track to every target: no group can bring a gain any more.
+        if (have >= np.maximum(target - 0.5, 1)).all():
+            break
+    score = (np.abs(have - target) / scale).sum(axis=1)
+    if every:
+        score[(have == 0).any(axis=1)] = np.inf
+    best = int(np.argmin(score))
+    return taken[best] if np.isfinite(score[best]) else None
