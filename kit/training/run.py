@@ -1,0 +1,101 @@
+"""A run's folder: runs/<experiment>/<time>-<id>/, found again by what it is a run of."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit.config import Experiment, from_dict, to_dict, to_json
+from kit.errors import KitError
+from kit.files import atomic_write, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one run."""
+
+    folder: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Orbax's folder."""
+        return self.folder / "checkpoints"
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def _split(self) -> Path:
+        return self.folder / "split.csv"
+
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def experiment(self) -> Experiment:
+        """The configuration.
+
+        Raises:
+            KitError: this is not a run's folder, or the file is damaged.
+        """
+        if not self._config.is_file():
+            raise KitError(f"{self.folder} is not a run; give a folder that `kit train` made")
+        return from_dict(Experiment, read_json(self._config)["experiment"])
+
+    def split(self) -> pd.DataFrame:
+        """The split: track_id, label, group, part.
+
+        Raises:
+            KitError: the run has no split.
+        """
+        if not self._split.is_file():
+            raise KitError(f"{self._split} is missing; restore it, or train again with --fresh")
+        return pd.read_csv(self._split, dtype=str, keep_default_na=False)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row an epoch; none before the first has ended."""
+        if not self._metrics.is_file():
+            return []
+        lines = self._metrics.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Replace metrics.jsonl."""
+        with atomic_write(self._metrics) as stream:
+            stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+
+
+def identity(experiment: Experiment, sources: Mapping[str, str]) -> str:
+    """Eight hexadecimal digits of a configuration and of the files that it learns from."""
+    text = to_json(experiment) + json.dumps(sorted(sources.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def find(experiment: Experiment, sources: Mapping[str, str], runs: Path) -> Run | None:
+    """The newest run of exactly this, finished or not."""
+    found = sorted((runs / experiment.name).glob(f"*-{identity(experiment, sources)}"))
+    whole = [folder for folder in found if (folder / "config.json").is_file()]
+    return Run(whole[-1]) if whole else None
+
+
+def create(
+    experiment: Experiment, sources: Mapping[str, str], split: pd.DataFrame, runs: Path
+) -> Run:
+    """A new run's folder, with its split and its configuration.
+
+    Raises:
+        KitError: it cannot be written.
+    """
+    stem = time.strftime("%Y%m%d-%H%M%S")
+    run = Run(runs / experiment.name / f"{stem}-{identity(experiment, sources)}")
+    with atomic_write(run._split) as stream:
+        split.to_csv(stream, index=False, lineterminator="\n")
+    # Last, since a folder with this file counts as a run.
+    write_json(run._config, {"experiment": to_dict(experiment)})
+    return run

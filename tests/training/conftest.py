@@ -1,0 +1,62 @@
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kit.catalogue import from_csv, load, save
+from kit.config import (
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from kit.features import FeatureStore, store_path
+
+FEATURES = FeatureConfig(
+    frontend=FrontendConfig(sample_rate=8000, n_fft=256, hop_length=128, n_mels=8),
+    n_frames=64,
+    clip_s=1.1,
+)
+
+
+def _make_catalogue(folder, tracks=24):
+    """A catalogue with features that a small network can learn: a band that tells the labels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["track_id", "label", "artists"])
+        for i in range(tracks):
+            writer.writerow([f"t{i}", ("edm", "techno")[i % 2], f"artist {i // 2 % 6} {i % 2}"])
+    save(from_csv(folder / "table.csv"), folder)
+    catalogue = load(folder)
+    rng = np.random.default_rng(0)
+    features = rng.normal(-40, 5, (tracks, 64, 8)).astype(np.float32)
+    features[1::2, :, 3] += 10
+    store = FeatureStore.create(store_path(catalogue, FEATURES), FEATURES)
+    store.write([f"t{i}" for i in range(tracks)], ["0" * 64] * tracks, features)
+    return folder
+
+
+def _experiment(folder, **train):
+    return Experiment(
+        name="small",
+        catalogue=str(folder),
+        features=FEATURES,
+        split=SplitConfig(test_fraction=0.25, validation_fraction=0.2),
+        model=ModelConfig(channels=(8,), kernel_size=3, dense=8, segment_frames=16, dropout=0.2),
+        train=dataclasses.replace(TrainConfig(epochs=4, batch_size=8, learning_rate=1e-2), **train),
+    )
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    return _make_catalogue(tmp_path / "data")
+
+
+@pytest.fixture
+def experiment(catalogue):
+    """A function: the fields of TrainConfig to change -> an experiment on the small catalogue."""
+    return lambda **train: _experiment(catalogue, **train)
