@@ -25,9 +25,11 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        with os.fdopen(handle, mode, **text) as stream:
+        binary = "b" in mode
+        with os.fdopen(
+            handle, mode, encoding=None if binary else "utf-8", newline=None if binary else "\n"
+        ) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

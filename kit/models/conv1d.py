@@ -1,6 +1,7 @@
 """The original project's network: convolutions over time, mel bands as channels."""
 
 import jax
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -46,7 +47,7 @@ class Conv1D(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch frames n_mels"],
+        x: Float[Array | np.ndarray, "batch frames n_mels"],
         *,
         train: bool,
         key: Array | None = None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -39,7 +40,7 @@ class Network:
         self,
         params: Tree,
         batch_stats: Tree,
-        x: Float[Array, "batch frames n_mels"],
+        x: Float[Array | np.ndarray, "batch frames n_mels"],
         *,
         train: bool = False,
         key: Array | None = None,
