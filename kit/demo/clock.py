@@ -1,0 +1,98 @@
+"""Musical time: where a sixteenth falls in samples, and how sounds are put there."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+SAMPLE_RATE = 44100
+STEPS_PER_BAR = 16
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The grid of one track: a step is a sixteenth note, four steps a beat."""
+
+    tempo_bpm: float
+    samples: int
+    swing: float = 0.0
+    """How late the odd steps come, as a share of a step."""
+
+    @property
+    def step(self) -> float:
+        """Samples in one step, not rounded."""
+        return 15.0 * SAMPLE_RATE / self.tempo_bpm
+
+    @property
+    def bars(self) -> int:
+        """Bars that are begun before the track ends."""
+        return math.ceil(self.samples / (STEPS_PER_BAR * self.step))
+
+    def at(self, step: int | float) -> int:
+        """The sample at which a step begins."""
+        late = self.swing if step == int(step) and int(step) % 2 else 0.0
+        return round((step + late) * self.step)
+
+    def length(self, steps: int | float) -> int:
+        """Samples in so many steps, at least one."""
+        return max(1, round(steps * self.step))
+
+
+def strike(
+    bus: Float32[np.ndarray, "2 samples"],
+    clock: Clock,
+    shot: Float32[np.ndarray, "length"],
+    steps: Sequence[int | float],
+    gains: Sequence[float] | float = 1.0,
+    pan: float = 0.0,
+) -> None:
+    """Add a mono sound to a stereo bus, in place, at each of `steps`.
+
+    Args:
+        bus: left and right; what runs over the end is cut off.
+        clock: the grid of the track.
+        shot: the sound.
+        steps: sixteenths from the start of the track; those past the end are passed over.
+        gains: one for all, or one for each step.
+        pan: -1 is left, 0 the middle, 1 right.
+    """
+    sides = (np.float32(min(1.0, 1.0 - pan)), np.float32(min(1.0, 1.0 + pan)))
+    levels = [gains] * len(steps) if isinstance(gains, int | float) else gains
+    for step, gain in zip(steps, levels, strict=True):
+        begin = clock.at(step)
+        room = bus.shape[1] - begin
+        if room <= 0 or gain == 0:
+            continue
+        sound = shot[:room] * np.float32(gain)
+        for channel, side in enumerate(sides):
+            bus[channel, begin : begin + sound.shape[0]] += sound * side
+
+
+def repeat(
+    loop: Float32[np.ndarray, "*channels length"], samples: int
+) -> Float32[np.ndarray, "*channels samples"]:
+    """A loop played again and again until `samples` are full."""
+    times = -(-samples // loop.shape[-1])
+    tiled = np.tile(loop, (1,) * (loop.ndim - 1) + (times,))
+    return np.ascontiguousarray(tiled[..., :samples])
+
+
+def automation(
+    clock: Clock, values: Sequence[float], *, glide_steps: float = 0.0
+) -> Float32[np.ndarray, "samples"]:
+    """A gain for every sample from one value a bar, held, or reached by a ramp.
+
+    Args:
+        clock: the grid of the track.
+        values: one for each bar of the track; the last is held.
+        glide_steps: length of the ramp to the next value before its bar begins, steps.
+    """
+    ends = [clock.at(STEPS_PER_BAR * bar) for bar in range(len(values))]
+    glide = max(64.0, glide_steps * clock.step)
+    times, levels = [0.0], [values[0]]
+    for end, before, after in zip(ends[1:], values, values[1:], strict=False):
+        times += [end - glide, float(end)]
+        levels += [before, after]
+    return np.interp(np.arange(clock.samples), times, levels).astype(np.float32)

@@ -1,0 +1,159 @@
+"""What will be rendered: every artist and every track, before a sound is made."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.config import DemoConfig
+from kit.demo import names
+from kit.demo.drums import DrumKit, draw_kit
+
+LABELS = ("techno", "edm")
+KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+SPECTRUM_BANDS = 10
+"""Bands, an octave each, in which a mix has its own balance."""
+
+_ARTIST_STREAM, _PLAN_STREAM, _TRACK_STREAM = 0, 1, 2
+# Part of every track's fingerprint: raise it when the sound changes, and old files are redone.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Artist:
+    """What stays the same from track to track of one artist, whatever the genre."""
+
+    name: str
+    label: str
+    drums: DrumKit
+    drum_seed: int
+    keys: tuple[int, ...]
+    tempo_bpm: float
+    swing: float
+    loudness_db: float
+    width: float
+    reverb_s: float
+    reverb_level: float
+    tilt_db: tuple[float, ...]
+    tastes: tuple[float, ...]
+    """Eight numbers in 0 to 1; each genre reads its own habits from them."""
+
+
+@dataclass(frozen=True)
+class TrackPlan:
+    """One track: all that is needed to render it, and all that is known to be true of it."""
+
+    index: int
+    path: str
+    label: str
+    artists: tuple[Artist, ...]
+    title: str
+    album: str
+    date: str
+    duration_s: float
+    tempo_bpm: float
+    key: int
+    mode: str
+    loudness_db: float
+    tilt_db: tuple[float, ...]
+    seed: int
+
+    @property
+    def artist_names(self) -> list[str]:
+        """Names of the artists, the main one first."""
+        return [artist.name for artist in self.artists]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with anything in the plan."""
+        text = json.dumps([_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def rng(self) -> np.random.Generator:
+        """The track's own source of chance, of the seed and the index alone."""
+        return np.random.default_rng(_sequence(self.seed, _TRACK_STREAM, self.index))
+
+
+def _sequence(seed: int, stream: int, index: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(entropy=seed, spawn_key=(stream, index))
+
+
+def _draw_artist(name: str, label: str, rng: np.random.Generator) -> Artist:
+    # Tempo, loudness and balance come from the same ranges in both genres: they tell artists
+    # apart, not genres.
+    return Artist(
+        name=name,
+        label=label,
+        drums=draw_kit(rng),
+        drum_seed=int(rng.integers(2**32)),
+        keys=tuple(int(k) for k in rng.choice(12, 3, replace=False)),
+        tempo_bpm=rng.uniform(123.0, 137.0),
+        swing=rng.choice([0.0, 0.0, 0.06, 0.12]).item(),
+        loudness_db=rng.uniform(-19.0, -13.5),
+        width=rng.uniform(0.3, 1.0),
+        reverb_s=rng.uniform(0.15, 0.5),
+        reverb_level=rng.uniform(0.1, 0.35),
+        tilt_db=tuple(rng.normal(0.0, 3.0, SPECTRUM_BANDS).tolist()),
+        tastes=tuple(rng.uniform(size=8).tolist()),
+    )
+
+
+def _partner(artists: list[Artist], number: int) -> Artist | None:
+    # Two pairs of twelve at most: a split by artist needs many groups that are apart.
+    pairs = min(2, len(artists) // 6)
+    return artists[number + 1] if number % 2 == 0 and number // 2 < pairs else None
+
+
+def _plan_track(
+    index: int, round_: int, number: int, artists: list[Artist], title: str, config: DemoConfig
+) -> TrackPlan:
+    rng = np.random.default_rng(_sequence(config.seed, _PLAN_STREAM, index))
+    artist = artists[number]
+    partner = _partner(artists, number) if round_ % 3 == 1 else None
+    together = (artist,) if partner is None else (artist, partner)
+    minor = rng.uniform() < (0.9 if artist.label == "techno" else 0.6)
+    # Albums of three tracks: the title of an album is that of its artist and year.
+    year = 2004 + (artist.drum_seed % 16) + round_ // 3
+    return TrackPlan(
+        index=index,
+        path=f"{artist.label}/{names.slug(artist.name)}-{names.slug(title)}.mp3",
+        label=artist.label,
+        artists=together,
+        title=title,
+        album=f"{artist.name.split()[0]} {year}",
+        date=str(year) if rng.uniform() < 0.5 else f"{year}-{1 + rng.integers(12):02d}-15",
+        duration_s=config.duration_s,
+        tempo_bpm=round(float(np.clip(artist.tempo_bpm + rng.normal(0, 2.0), 120, 140)), 2),
+        key=artist.keys[int(rng.integers(len(artist.keys)))],
+        mode="minor" if minor else "major",
+        loudness_db=round(artist.loudness_db + rng.normal(0.0, 0.7), 2),
+        tilt_db=tuple((np.array(artist.tilt_db) + rng.normal(0, 1.5, SPECTRUM_BANDS)).tolist()),
+        seed=config.seed,
+    )
+
+
+def plan(config: DemoConfig) -> list[TrackPlan]:
+    """Every track of the demo, techno first; the same for the same configuration.
+
+    The artists of a genre take turns, so that each has the same number of tracks, give or take
+    one; a few tracks have two artists of the same genre.
+    """
+    tracks: list[TrackPlan] = []
+    for which, label in enumerate(LABELS):
+        share = [(config.tracks + 1) // 2, config.tracks // 2][which]
+        count = [(config.artists + 1) // 2, config.artists // 2][which]
+        rng = np.random.default_rng(_sequence(config.seed, _PLAN_STREAM, 10**6 + which))
+        artists = [
+            _draw_artist(
+                name,
+                label,
+                np.random.default_rng(_sequence(config.seed, _ARTIST_STREAM, which * 10**6 + i)),
+            )
+            for i, name in enumerate(names.artists(label, count, rng))
+        ]
+        for i, title in enumerate(names.titles(label, share, rng)):
+            track = _plan_track(len(tracks), i // count, i % count, artists, title, config)
+            tracks.append(track)
+    return tracks

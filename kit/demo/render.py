@@ -1,0 +1,161 @@
+"""Plans to MP3 files on disk, in as many processes as there are cores."""
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from kit.config import DemoConfig
+from kit.demo import edm, techno
+from kit.demo.clock import SAMPLE_RATE, Clock
+from kit.demo.mix import master
+from kit.demo.mp3 import encode, is_whole, tagged
+from kit.demo.plan import KEYS, TrackPlan, plan
+from kit.errors import KitError
+from kit.files import atomic_write
+
+AUDIO_FOLDER = "audio"
+TRUTH_FILE = "truth.csv"
+_COMPOSERS = {"techno": techno.compose, "edm": edm.compose}
+_COLUMNS = (
+    *("path", "label", "artists", "title", "album", "release_date", "duration_s"),
+    *("tempo_bpm", "key", "mode", "loudness_db", "swing", "seed", "index"),
+)
+
+
+def synthesise(track: TrackPlan) -> Float32[np.ndarray, "2 samples"]:
+    """One track as sound: stereo at 44.1 kHz, full scale 1.0.
+
+    Args:
+        track: one of `plan`; the same plan gives the same samples.
+    Returns:
+        `round(duration_s * 44100)` samples of two channels, peak at most `mix.CEILING`.
+    """
+    rng = track.rng()
+    samples = round(track.duration_s * SAMPLE_RATE)
+    clock = Clock(track.tempo_bpm, samples, track.artists[0].swing)
+    buses = _COMPOSERS[track.label](track, clock, rng)
+    return master(track, buses, rng)
+
+
+def render(
+    config: DemoConfig,
+    folder: Path | str,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Render the demo's tracks as MP3 files: `folder/audio/<label>/<artist>-<title>.mp3`.
+
+    Files of the same plan that are whole are kept, so that an interrupted rendering goes on.
+    Files that an earlier plan made there are removed; nothing else is touched.
+
+    Args:
+        config: how many tracks and artists, how long, which seed.
+        folder: where `audio/` and `truth.csv` go; made if missing. `truth.csv` is written first
+            and holds what is known of every track, one a row.
+        workers: processes; the number of cores if None. 1 stays in this process; more are
+            spawned, so a script that calls this needs the usual `if __name__ == "__main__":`.
+        progress: called with tracks done and tracks in all.
+    Returns:
+        `folder/audio`, ready for `kit.catalogue.from_folder`.
+    Raises:
+        KitError: a file cannot be written, a worker was killed, or `workers` is below 1.
+    """
+    if workers is not None and workers < 1:
+        raise KitError(f"render: workers is {workers}; it must be at least 1")
+    folder = Path(folder)
+    audio = folder / AUDIO_FOLDER
+    tracks = plan(config)
+    _remove_stale(folder, tracks)
+    _write_truth(folder / TRUTH_FILE, tracks)
+    missing = [track for track in tracks if not is_whole(audio / track.path, track)]
+    done = len(tracks) - len(missing)
+    if progress is not None:
+        progress(done, len(tracks))
+    count = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+    for _ in _render_all(missing, audio, count):
+        done += 1
+        if progress is not None:
+            progress(done, len(tracks))
+    return audio
+
+
+def _render_all(tracks: list[TrackPlan], audio: Path, workers: int) -> Iterator[None]:
+    if workers == 1:
+        yield from (_render_one(track, audio) for track in tracks)
+        return
+    # Spawned, not forked: a fork of a process in which JAX runs threads can hang.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        futures = [pool.submit(_render_one, track, audio) for track in tracks]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise KitError(
+            f"render: a worker process was killed while rendering to {audio}; "
+            "free some memory or pass workers=1, and run it again: what is done is kept"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _render_one(track: TrackPlan, audio: Path) -> None:
+    data = tagged(track, encode(synthesise(track)))
+    with atomic_write(audio / track.path, "wb") as stream:
+        stream.write(data)
+
+
+def _write_truth(path: Path, tracks: list[TrackPlan]) -> None:
+    with atomic_write(path) as stream:
+        writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for track in tracks:
+            writer.writerow(
+                {
+                    "path": track.path,
+                    "label": track.label,
+                    "artists": "; ".join(track.artist_names),
+                    "title": track.title,
+                    "album": track.album,
+                    "release_date": track.date,
+                    "duration_s": track.duration_s,
+                    "tempo_bpm": track.tempo_bpm,
+                    "key": KEYS[track.key],
+                    "mode": track.mode,
+                    "loudness_db": track.loudness_db,
+                    "swing": track.artists[0].swing,
+                    "seed": track.seed,
+                    "index": track.index,
+                }
+            )
+
+
+def _remove_stale(folder: Path, tracks: list[TrackPlan]) -> None:
+    """Remove what the last `truth.csv` lists and this plan has not: it would be scanned too."""
+    audio = folder / AUDIO_FOLDER
+    wanted = {track.path for track in tracks}
+    try:
+        text = (folder / TRUTH_FILE).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise KitError(
+            f"cannot read {folder / TRUTH_FILE} ({error}); delete it, or choose another folder"
+        ) from error
+    for row in csv.DictReader(text.splitlines()):
+        old = row.get("path") or ""
+        path = audio / old
+        # A path that leads out of the folder is not one that was written here.
+        if (
+            old.endswith(".mp3")
+            and old not in wanted
+            and path.resolve().is_relative_to(audio.resolve())
+        ):
+            path.unlink(missing_ok=True)
