@@ -68,7 +68,7 @@ def summarise(
           if all tracks have the same share right, for then the draws cannot differ;
         - `macro_f1`: the mean F1 of the labels that occur in the truth or the predictions;
         - `log_loss`: the mean of -log p(true label), nats;
-        - `majority`: `label` and `accuracy` of always answering the most frequent training label;
+        - `majority_label`, `majority_accuracy`: always answering the most frequent training label;
         - `per_class`: label to `precision` (None if never predicted), `recall` (None if absent
           from the test), `f1` (None if both) and `support`;
         - `confusion`: counts, a row for each true label, a column for each predicted one.
@@ -172,7 +172,8 @@ def _level(
         "accuracy": correct / n,
         "macro_f1": float(np.mean(scores)),
         "log_loss": float(-log_probabilities[np.arange(n), targets].mean()),
-        "majority": {"label": labels[majority], "accuracy": support[majority] / n},
+        "majority_label": labels[majority],
+        "majority_accuracy": support[majority] / n,
         "per_class": per_class,
         "confusion": matrix.tolist(),
     }

@@ -1,0 +1,154 @@
+"""The figures of an evaluation: the confusion matrix and the learning curves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+
+# Beyond so many labels a percentage in each cell would be too small to read.
+_PERCENT_UP_TO = 12
+# Beyond so many epochs a dot at each would hide the line.
+_DOTS_UP_TO = 40
+
+
+def confusion(
+    matrix: Int[np.ndarray, "classes classes"], labels: Sequence[str], *, theme: Theme = LIGHT
+) -> Figure:
+    """The confusion matrix: in each cell the count and its share of the row, which is the colour.
+
+    Args:
+        matrix: counts, a row for each true label, a column for each predicted one.
+        labels: the names, in the order of the rows.
+        theme: colours.
+    """
+    n = len(labels)
+    total = matrix.sum(axis=1, keepdims=True)
+    share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+    names = [drawable(name, 22) for name in labels]
+    longest = max((len(name) for name in names), default=0)
+    cell = 1.15 if n <= 3 else 0.95 if n <= 6 else 0.7 if n <= _PERCENT_UP_TO else 0.4
+    figure = new_figure(
+        max(3.2, n * cell + 0.75 + 0.075 * longest), max(2.8, n * cell + 0.9), theme
+    )
+    axes = figure.add_subplot()
+    scale = LinearSegmentedColormap.from_list("paper", [theme.paper, theme.shade])
+    axes.imshow(share, cmap=scale, vmin=0, vmax=1)
+    dress(axes, theme)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+    slanted = longest * 0.085 > cell * 0.95
+    axes.set_xticks(np.arange(n), names, rotation=35 if slanted else 0)
+    axes.set_yticks(np.arange(n), names)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    axes.tick_params(length=0, labelcolor=theme.ink, labelsize=9 if n <= _PERCENT_UP_TO else 7)
+    axes.set_xlabel("Predicted", **words(theme, size=9, quiet=True), labelpad=8)
+    axes.set_ylabel("True", **words(theme, size=9, quiet=True), labelpad=8)
+    # Lines between the cells in the paper's colour, so that pale cells keep their edges.
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=theme.rule, linewidth=0.8)
+    axes.tick_params(which="minor", length=0)
+
+    for row, column in np.ndindex(n, n):
+        count = str(matrix[row, column])
+        percent = f"{share[row, column]:.0%}" if total[row, 0] else "–"
+        ink = _readable_on(scale(share[row, column]))
+        style: dict[str, Any] = words(theme) | {"ha": "center", "color": ink}
+        if n <= _PERCENT_UP_TO:
+            large: dict[str, Any] = style | {"size": 15 if cell > 0.8 else 11, "weight": "bold"}
+            small: dict[str, Any] = style | {"size": 8}
+            axes.text(column, row, count, va="bottom", **large)
+            axes.text(column, row + 0.08, percent, va="top", **small)
+        elif count != "0":
+            tiny: dict[str, Any] = style | {"size": 7}
+            axes.text(column, row, count, va="center", **tiny)
+    return figure
+
+
+def curves(
+    rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT, stacked: bool = False
+) -> Figure:
+    """Loss and accuracy over the epochs, of training and of validation; the best epoch is marked.
+
+    Args:
+        rows: those of metrics.jsonl, one an epoch: `epoch`, `train_loss`, `train_accuracy`, and
+            `validation_loss`, `validation_accuracy` or None where there was no validation.
+        theme: colours.
+        stacked: one above the other, for a narrow screen.
+    """
+    figure = new_figure(4.0, 5.4, theme) if stacked else new_figure(8.4, 3.1, theme)
+    left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
+    best = best_epoch(rows)
+    for axes, measure in ((left, "loss"), (right, "accuracy")):
+        dress(axes, theme, grid=True)
+        axes.set_title(measure.capitalize(), loc="left", **words(theme, size=10), weight="bold")
+        axes.set_xlabel("Epoch", **words(theme, size=8, quiet=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _series(axes, rows, f"train_{measure}", "training", theme.first, "--", "o")
+        _series(axes, rows, f"validation_{measure}", "validation", theme.second, "-", "s")
+        if best is not None:
+            axes.axvline(best, color=theme.quiet, linewidth=0.9, linestyle=":", zorder=1)
+            axes.annotate(
+                f"best epoch: {best}",
+                (best, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                **words(theme, size=7.5, quiet=True),
+            )
+        if not rows:
+            note = words(theme, quiet=True)
+            axes.text(0.5, 0.5, "no epoch recorded", transform=axes.transAxes, ha="center", **note)
+    left.set_ylim(bottom=0)
+    right.set_ylim(0, 1.02)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if rows:
+        family = {"family": words(theme)["fontfamily"], "size": 8.5}
+        right.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
+    return figure
+
+
+def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
+    """The epoch whose checkpoint is the best: that of the lowest validation loss, the first at a
+    tie; None if nothing was validated."""
+    validated = [row for row in rows if row.get("validation_loss") is not None]
+    if not validated:
+        return None
+    return min(validated, key=lambda row: row["validation_loss"])["epoch"]
+
+
+def _series(
+    axes: Axes,
+    rows: Sequence[dict[str, Any]],
+    key: str,
+    name: str,
+    color: str,
+    line: str,
+    marker: str,
+) -> None:
+    points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+    if points:
+        dots = marker if len(points) <= _DOTS_UP_TO else None
+        x, y = zip(*points, strict=True)
+        axes.plot(x, y, line, marker=dots, ms=3, lw=1.6, color=color, label=name)
+
+
+def _readable_on(background: Any) -> str:
+    """Black or white, whichever has the higher contrast (WCAG's luminance)."""
+    rgb = to_rgb(background)
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    luminance = float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+    white, black = 1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05
+    return "white" if white > black else "black"

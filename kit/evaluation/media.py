@@ -1,0 +1,138 @@
+"""Pictures and sound for a page that is one file: data URIs, thumbnails, and what is too large."""
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+# By suffix, because the system's own table differs from machine to machine.
+_AUDIO_TYPES = {
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".mp4": "audio/mp4",
+    ".aac": "audio/aac",
+    ".aif": "audio/aiff",
+    ".aiff": "audio/aiff",
+}
+
+
+@dataclass(frozen=True)
+class Player:
+    """Where a clip is played from."""
+
+    kind: Literal["embedded", "linked", "missing"]
+    src: str = ""
+    """A data URI, or a percent-encoded URL relative to the page; empty if missing."""
+    note: str = ""
+    """What a reader must know, in words; empty if embedded."""
+
+
+def data_uri(data: bytes, media_type: str) -> str:
+    """The bytes as a URL that holds them."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def relative_url(path: Path, folder: Path) -> str:
+    """The URL of a file, percent-encoded, as a page in `folder` names it."""
+    path, folder = path.resolve(), folder.resolve()
+    try:
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # Windows: another drive.
+        return path.as_uri()
+    # The bytes of the name, for one that is no valid UTF-8. A colon in the first part would else
+    # be read as a scheme; quote() encodes it.
+    return quote(os.fsencode(relative), safe="/")
+
+
+def linked_players(paths: Sequence[Path | None], folder: Path) -> list[Player]:
+    """A player for each clip that plays the file where it lies.
+
+    Args:
+        paths: the clips; None where the catalogue names no file.
+        folder: where the page lies.
+    """
+    players = []
+    for path in paths:
+        if path is None:
+            players.append(Player("missing", note="The catalogue names no audio file."))
+        elif _size(path) is None:
+            note = f"The audio file is missing or cannot be read: {path.name}"
+            players.append(Player("missing", note=note))
+        else:
+            players.append(
+                Player("linked", relative_url(path, folder), f"Plays the file {path.name}")
+            )
+    return players
+
+
+def embed_players(
+    players: Sequence[Player], paths: Sequence[Path | None], budget: int
+) -> list[Player]:
+    """Put clips into the page, the first ones first, as long as there is room.
+
+    Args:
+        players: as `linked_players` made them.
+        paths: the clips, in the same order.
+        budget: bytes that the page may grow by.
+    Returns:
+        The players; a clip that is too large for what is left stays linked.
+    """
+    result = []
+    for player, path in zip(players, paths, strict=True):
+        size = None if path is None or player.kind != "linked" else _size(path)
+        if path is not None and size is not None and size * 4 / 3 < budget:
+            media_type = _AUDIO_TYPES.get(path.suffix.lower(), "application/octet-stream")
+            try:
+                uri = data_uri(path.read_bytes(), media_type)
+            except OSError:
+                uri = ""
+            if uri and len(uri) <= budget:
+                budget -= len(uri)
+                player = Player("embedded", uri)
+        result.append(player)
+    return result
+
+
+def thumbnail(features: Float[np.ndarray, "frames n_mels"], *, width: int = 512) -> bytes:
+    """A track's log-mel spectrogram as a small PNG file: time to the right, low notes below.
+
+    Args:
+        features: decibels, time first.
+        width: pixels at most; more frames than that are averaged.
+    """
+    frames = np.nan_to_num(features.astype(np.float32), nan=0.0)
+    step = max(1, -(-len(frames) // width))
+    usable = len(frames) // step * step
+    image = frames[:usable].reshape(-1, step, frames.shape[1]).mean(axis=1)
+    # The quietest fiftieth would take the scale's dark half for what nobody hears.
+    low, high = np.percentile(image, 2), image.max()
+    level = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
+    picture = Image.fromarray(np.round(level.T[::-1] * 63).astype(np.uint8), mode="P")
+    colours = matplotlib.colormaps["magma"](np.linspace(0.02, 1, 64))[:, :3]
+    picture.putpalette(np.round(colours * 255).astype(np.uint8).tobytes())
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file that can be read; None if it cannot."""
+    try:
+        with path.open("rb") as stream:
+            return os.fstat(stream.fileno()).st_size
+    except OSError:
+        return None

@@ -1,0 +1,156 @@
+"""What every figure of kit shares: colours, text that is safe to draw, and PNG bytes.
+
+Figures are made of matplotlib's own objects, never of pyplot, which keeps every figure of a
+process in one global list.
+"""
+
+import functools
+import io
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from kit.files import atomic_write
+
+DPI = 160
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure. Those of the two series are apart for every kind of colour vision."""
+
+    paper: str
+    ink: str
+    quiet: str
+    """Of what is read second: ticks, notes. At least 4.5:1 on the paper, as the ink is."""
+    rule: str
+    """Of grid lines and frames."""
+    first: str
+    second: str
+    shade: str
+    """The deep end of a scale that begins at the paper's colour."""
+
+
+# The series are Okabe and Ito's blue and vermilion, lighter on dark paper.
+LIGHT = Theme("#ffffff", "#1d1d1f", "#5c5c63", "#dcdce0", "#0072b2", "#d55e00", "#0b4f8a")
+DARK = Theme("#17181c", "#ececf0", "#a3a3ad", "#3a3b42", "#56b4e9", "#f0914a", "#6db9f2")
+
+# Asked in this order for letters that matplotlib's own font lacks.
+_FALLBACKS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "WenQuanYi Zen Hei",
+    "IPAGothic",
+)
+
+
+def new_figure(width: float | int, height: float | int, theme: Theme = LIGHT) -> Figure:
+    """An empty figure.
+
+    Args:
+        width: inches, of 160 pixels.
+        height: inches.
+        theme: gives the paper.
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor=theme.paper)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress(axes: Axes, theme: Theme = LIGHT, *, grid: bool = False) -> None:
+    """Give the axes the theme's colours, and a frame on the left and below only."""
+    axes.set_facecolor(theme.paper)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(theme.rule)
+    axes.tick_params(colors=theme.rule, labelcolor=theme.quiet, labelsize=8)
+    axes.tick_params(labelfontfamily=list(families()))
+    if grid:
+        axes.grid(True, color=theme.rule, linewidth=0.6)
+        axes.set_axisbelow(True)
+
+
+def words(theme: Theme = LIGHT, *, size: float | int = 9, quiet: bool = False) -> dict[str, Any]:
+    """Keyword arguments of matplotlib's text functions: colour, size, family."""
+    return {
+        "color": theme.quiet if quiet else theme.ink,
+        "size": size,
+        "fontfamily": list(families()),
+    }
+
+
+@functools.cache
+def families() -> tuple[str, ...]:
+    """Matplotlib's own font, then those of the machine that have more scripts."""
+    here = {font.name for font in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _FALLBACKS if name in here))
+
+
+def drawable(text: str, columns: int = 60) -> str:
+    """`text` as one line for matplotlib: cut to so many columns, with nothing it would interpret.
+
+    Args:
+        text: anything, such as a title out of a file's tags.
+        columns: a wide (East Asian) letter takes two.
+    Returns:
+        Without control characters and line breaks; "…" where it was cut; "$" escaped, which would
+        else begin a formula (and raise if it is not a valid one).
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    kept, width = "", 0
+    for letter in line:
+        width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if width > columns:
+            # Take letters away until the ellipsis fits as well.
+            kept = _cut(kept, columns - 1).rstrip() + "…"
+            break
+        kept += letter
+    return kept.replace("$", r"\$")
+
+
+def _cut(text: str, columns: int) -> str:
+    width = 0
+    for i, letter in enumerate(text):
+        width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if width > columns:
+            return text[:i]
+    return text
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file. The same figure gives the same bytes."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # A title in a script that no installed font has is drawn as boxes; the page, which has
+        # the browser's fonts, shows it.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        # "Software" would be matplotlib's version.
+        figure.savefig(
+            stream, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.12
+        )
+    return stream.getvalue()
+
+
+def save(figure: Figure, path: Path | str) -> Path:
+    """Write the figure as a PNG file, atomically.
+
+    Raises:
+        KitError: it cannot be written.
+    """
+    data = png(figure)
+    with atomic_write(path, "wb") as stream:
+        stream.write(data)
+    return Path(path)

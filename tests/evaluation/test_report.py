@@ -1,0 +1,337 @@
+"""The page as a browser's parser sees it: one file, nothing fetched, nothing that can run."""
+
+import base64
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kit.config import Experiment, TrainConfig, to_dict
+from kit.errors import KitError
+from kit.evaluation.metrics import hits, mistakes
+from kit.evaluation.report import write_figures, write_report
+from kit.files import write_json
+
+from .conftest import HOSTILE, evaluation, rows
+
+VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text; fails on tags that do not nest."""
+
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.source = Path(path).read_text(encoding="utf-8")
+        self.elements, self.open, self.words = [], [], []
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def policy(self):
+        (meta,) = [m for m in self.all("meta") if m.get("http-equiv")]
+        assert meta["http-equiv"] == "Content-Security-Policy"
+        return dict(part.strip().split(" ", 1) for part in meta["content"].split(";"))
+
+
+def decode(uri):
+    head, data = uri.split(",", 1)
+    assert head.endswith(";base64")
+    return base64.b64decode(data, validate=True)
+
+
+def spectrogram(track_id):
+    return np.random.default_rng(int(track_id[5:])).uniform(-80, 0, (1280, 128)).astype(np.float32)
+
+
+def write(run, result, epochs=5, **change):
+    nothing = {"audio_of": lambda track: None, "spectrogram_of": None}
+    return write_report(run, result, rows(epochs), **(nothing | change))
+
+
+@dataclass
+class Full:
+    """A page with everything on it, and what it was made of."""
+
+    folder: Path
+    result: dict
+    path: Path
+    page: Page
+
+
+@pytest.fixture(scope="module")
+def full(clips):
+    result = evaluation(("edm", "techno"), 40)
+    path = write(
+        clips / "runs" / "one",
+        result,
+        audio_of=lambda track: clips / track["path"],
+        spectrogram_of=spectrogram,
+    )
+    return Full(clips, result, path, Page(path))
+
+
+def chosen(result):
+    return [*mistakes(result["tracks"]), *hits(result["tracks"])]
+
+
+def test_the_page_is_one_file_that_fetches_and_runs_nothing(full):
+    page = full.page
+    names = {tag for tag, _ in page.elements}
+    assert not names & {"script", "link", "iframe", "object", "embed", "form", "base"}
+    for tag, attributes in page.elements:
+        assert not [a for a in attributes if a.startswith("on") or a == "style"], (tag, attributes)
+        for key in ("src", "href", "srcset", "data", "poster", "action"):
+            if key in attributes:
+                assert attributes[key].startswith("data:")
+    # The only addresses are in a hostile title, as text; base64 may have two slashes by chance.
+    words = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page.source)
+    assert words.count("//") == words.count("https://example.com") > 0
+
+
+def test_the_policy_allows_this_style_and_embedded_media_only(full):
+    page = full.page
+    css = re.search(r"<style>(.*?)</style>", page.source, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    assert page.policy == {
+        "default-src": "'none'",
+        "style-src": f"'sha256-{digest}'",
+        "img-src": "data:",
+        "media-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_hostile_text_is_text(tmp_path, clips):
+    labels = ('"><script>x</script>', "</style><b>", "Тёмная", "d$$", "<i>e")
+    result = evaluation(labels, 20) | {"run": HOSTILE}
+    for track in result["tracks"]:
+        track["title"] = track["artists"] = HOSTILE
+    page = Page(write(tmp_path, result, audio_of=lambda track: clips / track["path"]))
+    assert "<script" not in page.source
+    assert "<img src=https" not in page.source
+    assert page.source.count("</style>") == 1
+    assert page.text.count(HOSTILE) >= 2 + 2 * 10
+    assert page.all("audio")[0]["aria-label"] == HOSTILE
+    assert all(name in page.text for name in labels)
+
+
+def test_the_words_say_what_was_right_and_what_guessing_gives(full):
+    text, track = full.page.text, full.result["track"]
+    assert f"{track['correct']} of 40 test tracks right" in text
+    assert f"label, “techno”, gives {track['majority_accuracy']:.1%}" in text
+    assert f"That is {track['accuracy']:.1%}" in text
+    assert f"{track['macro_f1']:.3f}" in text
+    assert "best checkpoint, step 40" in text
+    assert "The best epoch is 4 of 5" in text
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict", "part", "words"),
+    [
+        ([0.6, 0.9], "The network hears a difference.", "test", "of 10 test tracks right"),
+        ([0.4, 0.6], "So few tracks cannot tell this from guessing.", "all", "of 10 tracks right"),
+        ([0.1, 0.2], "This is worse than guessing.", "train", "of 10 training tracks right"),
+        (None, "So few tracks cannot tell this from guessing.", "validation", "of 10 validation"),
+    ],
+)
+def test_the_headline_names_the_part_and_compares_with_guessing(
+    tmp_path, interval, verdict, part, words
+):
+    result = evaluation(("edm", "techno"), 10) | {"part": part}
+    result["track"] |= {"interval": interval, "majority_accuracy": 0.5}
+    text = Page(write(tmp_path, result)).text
+    assert verdict in text
+    assert words in text
+
+
+def test_every_image_decodes_and_has_words(full):
+    page = full.page
+    images = page.all("img")
+    assert len(images) == 2 + len(chosen(full.result))
+    for attributes in [*images, *page.all("source")]:
+        image = Image.open(io.BytesIO(decode(attributes.get("src") or attributes["srcset"])))
+        image.load()
+        if "width" in attributes:
+            ratio = int(attributes["width"]) / int(attributes["height"])
+            assert ratio == pytest.approx(image.width / image.height, rel=0.01)
+    assert all(attributes["alt"] for attributes in images)
+    alt = images[0]["alt"]
+    assert "tracks of edm: " in alt
+    assert " as techno" in alt
+
+
+def test_the_chosen_tracks_play_the_bytes_of_their_files(full):
+    tracks = chosen(full.result)
+    for track, attributes in zip(tracks, full.page.all("audio"), strict=True):
+        assert attributes["preload"] == "none"
+        assert "controls" in attributes
+        assert attributes["src"].startswith("data:audio/wav;base64,")
+        assert decode(attributes["src"]) == (full.folder / track["path"]).read_bytes()
+    n = len(tracks)
+    assert f"{n} of its {n} clips are inside (limit 24 MiB)." in full.page.text
+
+
+@pytest.mark.parametrize("room", [0, 30_000, 100_000])
+def test_the_page_stays_below_its_limit(full, room):
+    """A clip takes 27 kB; `room` is what the limit leaves for sound."""
+    tracks = chosen(full.result)
+    silent = full.path.stat().st_size - sum(len(a["src"]) for a in full.page.all("audio"))
+    limit_mib = (silent + 4000 + room) / 2**20
+    path = write(
+        full.folder / "runs" / "two",
+        full.result,
+        audio_of=lambda track: full.folder / track["path"],
+        spectrogram_of=spectrogram,
+        limit_mib=limit_mib,
+    )
+    assert path.stat().st_size <= limit_mib * 2**20
+    page = Page(path)
+    sources = [a["src"] for a in page.all("audio")]
+    inside = [s.startswith("data:") for s in sources]
+    assert inside == [i < room // 27_000 for i in range(len(tracks))]
+    for track, src in zip(tracks, sources, strict=True):
+        if not src.startswith("data:"):
+            assert (path.parent / unquote(src)).resolve() == (full.folder / track["path"]).resolve()
+    assert page.policy["media-src"] == "data: 'self' file:"
+    assert f"{inside.count(False)} are played from their files" in page.text
+    assert f"(limit {limit_mib:g} MiB)" in page.text
+
+
+def test_what_is_missing_is_said(tmp_path):
+    result = evaluation(("edm", "techno"), 20)
+    for i, track in enumerate(result["tracks"]):
+        track["path"] = f"gone/{i}.wav" if i % 2 else ""
+
+    def audio(track):
+        return tmp_path / track["path"] if track["path"] else None
+
+    def features(track_id):
+        raise KitError(f"no features of {track_id}")
+
+    page = Page(write(tmp_path, result, audio_of=audio, spectrogram_of=features))
+    assert page.all("audio") == []
+    assert "The audio file is missing or cannot be read: " in page.text
+    assert "The catalogue names no audio file." in page.text
+    assert "no spectrogram" in page.text
+    n = len(chosen(result))
+    assert f"0 of its {n} clips are inside (limit 24 MiB); {n} are missing." in page.text
+    assert len(page.all("img")) == 2
+
+
+def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
+    result = evaluation(("edm", "techno"), 20)
+    for i, track in enumerate(result["tracks"]):
+        track |= {"title": float("nan"), "artists": None, "path": f"a/{i}.wav" if i % 2 else ""}
+    titles = [t["path"].removeprefix("a/") or t["track_id"] for t in chosen(result)]
+    page = Page(write(tmp_path, result))
+    assert all(title in page.text for title in titles)
+
+
+def test_all_right_and_all_wrong_are_said(tmp_path):
+    result = evaluation(("edm", "techno"), 10, sharpness=50.0)
+    assert "There are none: every track is right." in Page(write(tmp_path, result)).text
+    for track in result["tracks"]:
+        track["label"] = "edm" if track["predicted"] == "techno" else "techno"
+    assert "There are none: every track is wrong." in Page(write(tmp_path, result)).text
+
+
+def test_a_true_label_outside_the_first_five_keeps_its_bar(tmp_path):
+    labels = tuple("abcdefgh")
+    result = evaluation(labels, 1)
+    p = {name: (8 - i) / 36 for i, name in enumerate(labels)}
+    result["tracks"][0] |= {
+        "label": "h",
+        "predicted": "a",
+        "probability": 8 / 36,
+        "probabilities": p,
+    }
+    page = Page(write(tmp_path, result))
+    assert len(page.all("li")) == 1 + 5
+    assert page.all("li")[-1]["class"] == "is-yes"
+
+
+def test_the_configuration_shows_what_is_not_default(tmp_path):
+    config = to_dict(Experiment(name="mine", train=TrainConfig(epochs=77)))
+    write_json(tmp_path / "config.json", config)
+    page = Page(write(tmp_path, evaluation(("edm", "techno"), 10)))
+    assert "epochs 77" in page.text
+    assert "n_mels 128" in page.text
+    assert sum(a.get("class") == "changed" for a in page.all("tr")) == 2  # name, epochs
+
+
+def test_the_split_sizes_are_summed(tmp_path):
+    result = evaluation(("edm", "techno"), 10)
+    result["split"] = {"train": {"edm": 31, "techno": 7}, "test": {"techno": 5}, "by": "artist"}
+    text = Page(write(tmp_path, result)).text
+    assert "edm 31 0 31" in text
+    assert "techno 7 5 12" in text
+    assert "all 38 5 43" in text
+    assert "Split by artist" in text
+
+
+def test_tables_have_headers_and_sections_have_names(full):
+    page = full.page
+    headers = page.all("th")
+    assert headers
+    assert all(a["scope"] in ("row", "col") for a in headers)
+    ids = {a["id"] for _, a in page.elements if "id" in a}
+    assert all(a["aria-labelledby"] in ids for a in page.all("section"))
+    assert page.all("html") == [{"lang": "en"}]
+
+
+def test_a_name_that_is_no_unicode_does_not_stop_the_page(tmp_path):
+    result = evaluation(("edm", "techno"), 10)
+    for track in result["tracks"]:
+        track["title"] = "caf\udce9"
+    assert "caf?" in Page(write(tmp_path, result)).text
+
+
+def test_the_same_evaluation_gives_the_same_page(tmp_path):
+    result = evaluation(("edm", "techno"), 10)
+    assert write(tmp_path, result).read_bytes() == write(tmp_path, result).read_bytes()
+
+
+def test_figures_are_written_as_files(tmp_path):
+    paths = write_figures(tmp_path, evaluation(("edm", "techno"), 10), rows(3))
+    assert [p.name for p in paths] == ["confusion.png", "curves.png"]
+    assert all(Image.open(io.BytesIO(p.read_bytes())).format == "PNG" for p in paths)
+
+
+def test_an_unwritable_folder_is_a_kit_error(tmp_path):
+    (tmp_path / "runs").write_text("a file, not a folder")
+    with pytest.raises(KitError, match="cannot write"):
+        write(tmp_path / "runs", evaluation(("edm", "techno"), 10))
