@@ -8,7 +8,8 @@ import soxr
 from jaxtyping import Float32
 
 from kit.audio.errors import NonFiniteError, shown
-from kit.audio.source import Source, open_source
+from kit.audio.open import open_source
+from kit.audio.source import Source
 from kit.errors import UsageError
 
 Mono = Float32[np.ndarray, "samples"]
@@ -143,5 +144,5 @@ def _length(samples: int, rate: int, target: int) -> int:
     return int(np.ceil(samples * (float(target) / rate)))
 
 
-def _fixed(y: Mono, length: int) -> Mono:
+def _fixed(y: Mono, length: int) -> Float32[np.ndarray, "length"]:
     return y[:length] if len(y) >= length else np.pad(y, (0, length - len(y)))

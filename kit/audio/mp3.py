@@ -4,9 +4,12 @@ guessed, does the rate change on the way.
 Source: ISO/IEC 11172-3, section 2.4.1.3 and 13818-3; the Xing/Info tag as LAME writes it.
 """
 
+import io
+import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any
 
 # By the two version bits: 0 is MPEG 2.5, 2 is MPEG 2, 3 is MPEG 1; 1 is reserved.
 _RATES = {
@@ -14,6 +17,15 @@ _RATES = {
     2: (22050, 24000, 16000),
     3: (44100, 48000, 32000),
 }
+DECODER_DELAY = 529
+"""Samples that a decoder of layer III is late; mpg123 leaves them out if it knows the length."""
+
+# Frames that fill less of a file than this are interrupted by something; tags at its end are not.
+_FILLED = 0.9
+
+# Index of 128 kbit/s in MPEG 1, of 64 in MPEG 2.
+_TAG_BITRATE = {3: 9, 2: 8, 0: 8}
+
 _KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
@@ -46,7 +58,7 @@ def parse(offset: int, header: bytes) -> Frame | None:
     return Frame(offset, header, length, samples, sample_rate, channels)
 
 
-def frames(stream: BinaryIO) -> Iterator[Frame]:
+def frames(stream: io.BufferedIOBase) -> Iterator[Frame]:
     """The frames in a row from the first one on; ends where no frame follows.
 
     Tags in front of the frames and between them (files that were joined) are stepped over.
@@ -75,7 +87,7 @@ class Tag:
     bytes: int | None
 
 
-def tag(stream: BinaryIO) -> Tag | None:
+def tag(stream: io.BufferedIOBase) -> Tag | None:
     """The tag that states a file's length; without one, the length is a guess."""
     first = next(frames(stream), None)
     if first is None:
@@ -90,13 +102,78 @@ def tag(stream: BinaryIO) -> Tag | None:
     return Tag(first.offset, count, fields[0] if body[7] & 2 else None)
 
 
+def count_samples(stream: io.BufferedIOBase, size: int) -> int | None:
+    """Samples of all the frames, by stepping through a file of `size` bytes.
+
+    None if the frames do not fill the file: there is something that only a decoder gets over.
+    """
+    samples = filled = start = 0
+    for frame in frames(stream):
+        start = start if filled else frame.offset
+        samples += frame.samples
+        filled += frame.length
+    return samples if samples and filled >= _FILLED * (size - start) else None
+
+
+class Tagged(io.RawIOBase):
+    """An MP3 file that states its length: the same bytes after a silent frame with the tag.
+
+    Args:
+        stream: a buffered binary file without a tag.
+    """
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        every = list(frames(stream))
+        self._stream = stream
+        self._head = _tag_frame(every[0], len(every))
+        self._start = every[0].offset
+        self._size = stream.seek(0, os.SEEK_END) - self._start + len(self._head)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        head = self._head[self._position : self._position + len(view)]
+        view[: len(head)] = head
+        rest = view[len(head) :]
+        self._stream.seek(self._start + max(0, self._position - len(self._head)))
+        got = len(head) + (self._stream.readinto(rest) if len(rest) else 0)  # pyright: ignore
+        self._position += got
+        return got
+
+
+def _tag_frame(like: Frame, count: int) -> bytes:
+    """A frame of the same rate and channels with nothing in it but the number of frames."""
+    version = (like.header[1] >> 3) & 3
+    # The lowest bit says that there is no checksum.
+    bits = _TAG_BITRATE[version] << 4 | like.header[2] & 0x0C
+    header = bytes([0xFF, like.header[1] | 1, bits, like.header[3]])
+    frame = parse(0, header)
+    assert frame is not None
+    body = header + bytes(_side_info(frame)) + b"Xing" + struct.pack(">II", 1, count)
+    return body.ljust(frame.length, b"\0")
+
+
 def _side_info(frame: Frame) -> int:
     if frame.samples == 1152:
         return 17 if frame.channels == 1 else 32
     return 9 if frame.channels == 1 else 17
 
 
-def _after_tag(stream: BinaryIO, offset: int) -> int:
+def _after_tag(stream: io.BufferedIOBase, offset: int) -> int:
     stream.seek(offset)
     head = stream.read(10)
     if len(head) == 10 and head[:3] == b"ID3":
@@ -109,7 +186,7 @@ def _after_tag(stream: BinaryIO, offset: int) -> int:
     return offset
 
 
-def _first(stream: BinaryIO, reach: int = 1 << 16) -> int | None:
+def _first(stream: io.BufferedIOBase, reach: int = 1 << 16) -> int | None:
     """Where the first frame begins: right after the tag, or at most `reach` bytes later."""
     start = _after_tag(stream, 0)
     stream.seek(start)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.audio.source import open_source
+from kit.audio.open import open_source
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,225 @@
+"""Files that libsndfile knows: WAV, FLAC, Ogg, MP3, AIFF and others."""
+
+import contextlib
+import io
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from kit.audio import mp3
+from kit.audio.cut import mp3_share, ogg_is_chained, ogg_is_cut, sndfile_share
+from kit.audio.errors import AudioError, ChangedRateError, UnreadableError, shown
+from kit.audio.source import TOLERANCE_S, Blocks, Source
+
+# Samples of all channels in one block: 1 MiB of float32.
+_BLOCK_VALUES = 1 << 18
+
+# Frames in one block where a larger one failed.
+_FINE = 1024
+
+# libsndfile's code for a stream whose channels change; it has none for the rate.
+_CHANNELS_CHANGED = 160
+
+# A frame of FLAC holds at most 65,535 samples, and takes more than eight bytes.
+_SAMPLES_PER_BYTE = 8192
+
+
+_Opener = Callable[[], soundfile.SoundFile]
+
+
+class _Sequential(soundfile.SoundFile):
+    """A sound file that is read from front to back.
+
+    soundfile seeks after every read where it can. In a FLAC file of unknown length the seek at
+    its end fails, and the last block with it.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source | None:
+    """Open a file of `size` bytes, to be closed by `stack`; None if libsndfile does not know it.
+
+    Raises:
+        TruncatedError: its container states more bytes than there are.
+    """
+    # soundfile encodes names strictly; bytes, which its annotations lack, pass through as they are.
+    name: Any = os.fsencode(path) if os.name == "posix" else str(path)
+
+    def again() -> soundfile.SoundFile:
+        return stack.enter_context(_Sequential(name))
+
+    try:
+        file = again()
+    except (soundfile.SoundFileError, TypeError, ValueError):
+        # TypeError: soundfile asks for the rate of a file called .raw.
+        return None
+    if file.format == "RAW":
+        # By its name alone; libsndfile would read any text of that name as samples.
+        return None
+    frames, exact = _length(path, file, size)
+
+    def read(start: int, count: int | None) -> Blocks:
+        end = None if count is None else start + count
+        if file.format == "MP3":
+            _check_format(source, end)
+        yield from _Reader(source, file, again).blocks(start, end, stack)
+        if file.format == "OGG":
+            _check_chain(source, end)
+
+    source = Source(
+        path=path,
+        sample_rate=file.samplerate,
+        channels=file.channels,
+        format=file.format,
+        frames=frames,
+        exact=exact,
+        read=read,
+    )
+    end_s, whole_s = _ends(path, file, size)
+    if whole_s - end_s > TOLERANCE_S:
+        raise source.cut_at(end_s, whole_s)
+    return source
+
+
+def _length(path: Path, file: soundfile.SoundFile, size: int) -> tuple[int | None, bool]:
+    """Frames, None if unknown, and whether the file states them rather than lets one guess."""
+    if not 0 <= file.frames <= size * _SAMPLES_PER_BYTE:
+        return None, False
+    if file.format != "MP3":
+        return file.frames, True
+    with _reading(path) as stream:
+        tag = mp3.tag(stream)
+        if tag is not None and tag.frames is not None:
+            return file.frames, True
+        # libsndfile guesses by the first frames, wrong by a factor where the bit rate varies.
+        return mp3.count_samples(stream, size) or file.frames, False
+
+
+def _ends(path: Path, file: soundfile.SoundFile, size: int) -> tuple[float, float]:
+    """Where the file ends, and where its container says that it ends, seconds."""
+    length_s = file.frames / file.samplerate
+    if file.format == "OGG":
+        with _reading(path) as stream:
+            # What is missing of the last page is known to be something, not how much.
+            return length_s, math.inf if ogg_is_cut(stream) else length_s
+    if file.format == "MP3":
+        with _reading(path) as stream:
+            return length_s * mp3_share(mp3.tag(stream), size), length_s
+    return length_s, length_s / sndfile_share(file.extra_info)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[io.BufferedIOBase]:
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise UnreadableError(
+            f"{shown(path)} cannot be read: {error.strerror or error}; check the disk"
+        ) from error
+
+
+def _check_format(source: Source, end: int | None) -> None:
+    """libsndfile drops, without a word, what follows a change of rate or channels in MP3."""
+    position = 0
+    with _reading(source.path) as stream:
+        for frame in mp3.frames(stream):
+            if end is not None and position >= end:
+                return
+            if frame.sample_rate != source.sample_rate:
+                raise _changed(source.path, "sample rate", position / source.sample_rate)
+            if frame.channels != source.channels:
+                raise _changed(source.path, "number of channels", position / source.sample_rate)
+            position += frame.samples
+
+
+def _check_chain(source: Source, end: int | None) -> None:
+    """libsndfile ends with the first of several streams in a row, without a word."""
+    if source.frames is None or (end is not None and end <= source.frames):
+        return
+    with _reading(source.path) as stream:
+        if ogg_is_chained(stream):
+            raise _changed(source.path, "stream", source.frames / source.sample_rate)
+
+
+def _changed(path: Path, what: str, at_s: float) -> ChangedRateError:
+    return ChangedRateError(
+        f"{shown(path)}: the {what} changes about {at_s:.2f} s into the file; "
+        "split it there or convert it"
+    )
+
+
+class _Reader:
+    """Reads one sound file from a frame on, through what libsndfile makes hard."""
+
+    def __init__(self, source: Source, file: soundfile.SoundFile, again: _Opener) -> None:
+        self.source = source
+        self.file = file
+        self.again = again
+        self.step = max(1, _BLOCK_VALUES // source.channels)
+
+    def blocks(self, start: int, end: int | None, stack: contextlib.ExitStack) -> Blocks:
+        position, stated = start, self.file.frames
+        if start < stated:
+            if start > 0:
+                self._seek(start)
+            for block in self._until(position, end):
+                position += len(block)
+                yield block
+        total = self.source.frames
+        if total is None or total <= stated or position < stated:
+            return
+        # An MP3 file of unstated length that goes on where libsndfile stops.
+        if end is None or position < end:
+            stream = stack.enter_context(self.source.path.open("rb"))
+            # soundfile takes anything that reads and seeks; its annotations want more.
+            tagged: Any = mp3.Tagged(stream)
+            self.file = stack.enter_context(_Sequential(tagged))
+            # With a tag, the delay of the decoder is left out in front.
+            self.file.seek(max(0, position - mp3.DECODER_DELAY))
+            yield from self._until(position, end)
+
+    def _seek(self, start: int) -> None:
+        try:
+            self.file.seek(start)
+        except soundfile.SoundFileError:
+            # A damaged FLAC file, or one of unknown length, cannot be sought in.
+            self._walk(start)
+
+    def _walk(self, position: int) -> None:
+        """Go to a frame on foot, with another reader: an error leaves the first one useless."""
+        self.file = self.again()
+        self.step = min(self.step, _FINE)
+        for _ in self._until(0, position):
+            pass
+
+    def _until(self, position: int, end: int | None) -> Blocks:
+        while end is None or position < end:
+            size = self.step if end is None else min(self.step, end - position)
+            try:
+                block = self.file.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                if self.step <= _FINE:
+                    raise self._error(error, position) from error
+                # All of a block is lost at its first bad frame: take what comes before it.
+                self._walk(position)
+                continue
+            if len(block):
+                yield block
+            position += len(block)
+            if len(block) < size:
+                return
+
+    def _error(self, error: soundfile.LibsndfileError, position: int) -> AudioError:
+        end_s = position / self.source.sample_rate
+        if error.code == _CHANNELS_CHANGED:
+            return _changed(self.source.path, "number of channels", end_s)
+        if position == 0:
+            return self.source.worthless()
+        return self.source.cut_at(end_s)

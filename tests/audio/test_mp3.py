@@ -1,0 +1,138 @@
+"""MP3 files whose length is stated, guessed, or wrong."""
+
+import io
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from kit.audio import ChangedRateError, TruncatedError, decode, mp3, probe
+
+
+def untagged(data: bytes) -> bytes:
+    """The file without its first frame, where the length is stated."""
+    every = mp3.frames(io.BytesIO(data))
+    next(every)
+    return data[next(every).offset :]
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "samples"), [(44100, 2, 1152), (48000, 1, 1152), (22050, 2, 576)]
+)
+def test_the_frames_fill_the_file(make, rate, channels, samples):
+    data = make("a.mp3", rate, channels).read_bytes()
+    every = list(mp3.frames(io.BytesIO(data)))
+    assert {(f.sample_rate, f.channels, f.samples) for f in every} == {(rate, channels, samples)}
+    assert sum(f.length for f in every) == len(data)
+    # An encoder adds its delay and fills the last frame; the first one is the tag.
+    assert 0 <= (len(every) - 1) * samples - 2 * rate < 4 * samples
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (44100, 1), (22050, 2), (16000, 1)])
+def test_the_tag_states_frames_and_bytes(make, rate, channels):
+    data = make("a.mp3", rate, channels).read_bytes()
+    tag = mp3.tag(io.BytesIO(data))
+    assert tag is not None
+    assert tag.frames == len(list(mp3.frames(io.BytesIO(data)))) - 1
+    assert tag.bytes == len(data)
+    assert mp3.tag(io.BytesIO(untagged(data))) is None
+
+
+def test_tags_in_front_and_between_are_stepped_over(make):
+    data = make("a.mp3").read_bytes()
+    id3 = b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
+    count = len(list(mp3.frames(io.BytesIO(data))))
+    assert len(list(mp3.frames(io.BytesIO(id3 + data)))) == count
+    assert len(list(mp3.frames(io.BytesIO(data + b"TAG" + bytes(125) + id3 + data)))) == 2 * count
+    assert len(list(mp3.frames(io.BytesIO(b"\xff\xfb" + bytes(500) + data)))) == count
+
+
+@pytest.mark.parametrize("quiet_first", [True, False])
+def test_an_unstated_length_is_counted(tmp_path, quiet_first):
+    """libsndfile guesses by the first frames: 6 s of 20, or 63."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([np.zeros(441_000), 0.2 * rng.standard_normal(441_000)]).astype(np.float32)
+    x = x if quiet_first else x[::-1]
+    tagged, bare = tmp_path / "tagged.mp3", tmp_path / "bare.mp3"
+    soundfile.write(tagged, x, 44100, bitrate_mode="VARIABLE")
+    bare.write_bytes(untagged(tagged.read_bytes()))
+    want, _ = decode(tagged)
+    got, _ = decode(bare)
+    assert abs(soundfile.info(bare).duration - 20) > 5
+    assert probe(bare).duration_s == pytest.approx(20, abs=0.1)
+    assert len(got) == pytest.approx(len(want), abs=3 * 1152)
+    # Without a tag nothing says how late encoder and decoder are: 576 and 529 samples.
+    np.testing.assert_allclose(got[1105 : 1105 + 880_000], want[:880_000], atol=1e-5)
+    for offset_s in (0.01, 5.5, 6.2, 6.3, 13.0):
+        part, rate = decode(bare, offset_s=offset_s, duration_s=0.5)
+        start = int(offset_s * rate)
+        np.testing.assert_allclose(part, got[start : start + len(part)], atol=1e-5)
+        assert len(part) == rate // 2
+    stated, _ = librosa.load(bare, sr=None)
+    common = min(len(stated), len(got))
+    np.testing.assert_allclose(got[:common], stated[:common], atol=1e-5)
+
+
+def test_a_cut_file_of_stated_length_is_truncated(make):
+    path = make("a.mp3", seconds=5)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    for use in (probe, decode):
+        with pytest.raises(TruncatedError, match=r"up to 2\.\d+ s of 5\.00 s"):
+            use(path)
+
+
+def test_a_cut_file_of_unstated_length_is_as_long_as_it_is(make):
+    path = make("a.mp3", seconds=5)
+    data = untagged(path.read_bytes())
+    path.write_bytes(data[: len(data) // 2])
+    assert len(decode(path)[0]) / 44100 == pytest.approx(2.5, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "what"), [(22050, 2, "sample rate"), (44100, 1, "number of channels")]
+)
+@pytest.mark.parametrize("strip", [bytes, untagged])
+def test_a_change_in_mid_file_is_told(make, tmp_path, rate, channels, what, strip):
+    first = strip(make("a.mp3").read_bytes())
+    second = strip(make("b.mp3", rate, channels).read_bytes())
+    joined = tmp_path / "joined.mp3"
+    joined.write_bytes(first + second)
+    with pytest.raises(ChangedRateError, match=rf"{what} changes about 2\.0\d s"):
+        decode(joined)
+    # What comes before the change can be used.
+    assert len(decode(joined, duration_s=1.5)[0]) == 66150
+
+
+def test_the_tag_in_front_of_a_stream_reads_as_one_file(make):
+    data = untagged(make("a.mp3").read_bytes())
+    tagged = mp3.Tagged(io.BytesIO(b"ID3\x04\x00\x00\x00\x00\x00\x05hello" + data))
+    size = tagged.seek(0, io.SEEK_END)
+    tagged.seek(0)
+    whole = tagged.read(10**9)
+    assert len(whole) == size
+    assert whole.endswith(data)
+    assert mp3.tag(io.BytesIO(whole)) == mp3.Tag(0, len(list(mp3.frames(io.BytesIO(data)))), None)
+    for start in (0, 3, size - len(data) - 1, size - len(data), size - 2, size + 5):
+        tagged.seek(start)
+        assert tagged.read(7) == whole[start : start + 7]
+        assert tagged.tell() == max(start, min(start + 7, size)) or start > size
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(b"", b"\xff", b"\xff\xfb\x90", b"RIFF", b"\xff\xfb\xf0\x64", b"\xff\xfb\x00\x64"),
+        *(b"\xff\xfb\x9c\x64", b"\xff\xeb\x90\x64", b"\xff\xfd\x90\x64"),
+    ],
+)
+def test_no_frame(header):
+    assert mp3.parse(0, header) is None
+
+
+def test_no_frames_in_noise():
+    noise = np.random.default_rng(0).integers(0, 256, 100_000, dtype=np.uint8).tobytes()
+    stream = io.BytesIO(noise)
+    assert mp3.tag(stream) is None
+    assert mp3.count_samples(stream, len(noise)) is None
