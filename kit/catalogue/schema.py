@@ -56,16 +56,16 @@ COLUMNS: dict[str, Column] = {
     "title": Column(),
     "album": Column(),
     "release_date": Column(),
-    "duration_s": Column("number", rule="a number of at least 0", least=0),
-    "sample_rate": Column("whole", rule="a whole number of at least 1", least=1),
-    "channels": Column("whole", rule="a whole number of at least 1", least=1),
+    "duration_s": Column("number", rule="a number of at least 0", least=0.0),
+    "sample_rate": Column("whole", rule="a whole number of at least 1", least=1.0),
+    "channels": Column("whole", rule="a whole number of at least 1", least=1.0),
     "source_hash": Column(
         rule="64 hexadecimal digits (SHA-256)",
         ok=lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None,
     ),
     "preview_url": Column(),
     "artist_ids": Column(),
-    "popularity": Column("whole", rule="a whole number of at least 0", least=0),
+    "popularity": Column("whole", rule="a whole number of at least 0", least=0.0),
     **{
         name: Column("number", rule="a number")
         for name in (
@@ -81,7 +81,7 @@ COLUMNS: dict[str, Column] = {
         )
     },
     **{name: Column("whole", rule="a whole number") for name in ("key", "mode")},
-    "duration_ms": Column("whole", rule="a whole number of at least 0", least=0),
+    "duration_ms": Column("whole", rule="a whole number of at least 0", least=0.0),
 }
 """Every column that has a meaning; any other column is kept as it is."""
 
