@@ -59,9 +59,7 @@ class Catalogue:
         """
         path = str(row.get("path", "") or "")
         if not path:
-            raise KitError(
-                f"track {row['track_id']} of {self.folder} has no audio; fill in its path"
-            )
+            raise KitError(f"track {row['track_id']} has no audio; fill in its path in {TRACKS}")
         inside = _inside(path)
         if inside is None:
             raise KitError(
