@@ -37,7 +37,7 @@ def probe(path: Path | str) -> AudioInfo:
             frames = source.frames
             for _ in source.blocks(0, min(max(frames, 1), _FIRST)):
                 pass
-            if source.format == "FLAC" and frames > _FIRST:
+            if source.format == "FLAC" and source.exact and frames > _FIRST:
                 # It states its length in front and nothing about its bytes: a cut shows at the end.
                 for _ in source.blocks(frames - 1, 1):
                     pass
