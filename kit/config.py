@@ -176,7 +176,7 @@ class SplitConfig(_Checked):
 
 @dataclass(frozen=True)
 class ModelConfig(_Checked):
-    """The network. The defaults are those of the original project."""
+    """The network. The defaults are those of the original project, but for `norm_momentum`."""
 
     name: str = "conv1d"
     """Which network of the registry, `kit.models.names()`."""
@@ -190,6 +190,9 @@ class ModelConfig(_Checked):
     """Units of the hidden dense layer."""
     dropout: float = 0.3
     """Share of units dropped before each dense layer in training."""
+    norm_momentum: float = 0.9
+    """Of the moving averages of batch normalisation. The original had 0.99, Keras's default, with
+    which a small collection's first epochs are scored by averages that have not arrived yet."""
 
     def _check(self) -> None:
         _require(self.segment_frames >= 1, self, "segment_frames", "it must be at least 1")
@@ -202,6 +205,7 @@ class ModelConfig(_Checked):
         _require(self.kernel_size >= 1, self, "kernel_size", "it must be at least 1")
         _require(self.dense >= 1, self, "dense", "it must be at least 1")
         _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
+        _require(0 <= self.norm_momentum < 1, self, "norm_momentum", "it must lie in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,9 @@ class TrainConfig(_Checked):
     """Segments in one step."""
     learning_rate: float = 1e-3
     """Adam's step size."""
+    standardise: bool = True
+    """Shift and scale the input by the mean and deviation of the training part (two numbers, kept
+    in the checkpoint); the original fed decibels as they were."""
     seed: int = 0
     """Of the first weights, the order of the batches and dropout."""
 

@@ -38,7 +38,9 @@ class Conv1D(nnx.Module):
                 kernel_init=glorot,
                 rngs=rngs,
             )
-            norm = nnx.BatchNorm(channels, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
+            norm = nnx.BatchNorm(
+                channels, momentum=config.norm_momentum, epsilon=BATCH_NORM_EPSILON, rngs=rngs
+            )
             setattr(self, f"conv_{i}", conv)
             setattr(self, f"norm_{i}", norm)
             width = channels

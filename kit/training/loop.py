@@ -26,11 +26,12 @@ from kit.training.segments import (
     cut,
     epoch_order,
     eval_batches,
+    scaling_of,
     steps_per_epoch,
     train_batch,
 )
 from kit.training.state import TrainState, init_state, optimiser
-from kit.training.step import Batch, EvalStep, make_eval_step, make_train_step
+from kit.training.step import Batch, EvalStep, Scaling, make_eval_step, make_train_step
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,9 @@ def _train(
     config = experiment.train
     n_mels = experiment.features.frontend.n_mels
     network = build(experiment.model, n_mels=n_mels, n_classes=len(data.labels))
-    train_step = make_train_step(network, optimiser(config))
-    eval_step = make_eval_step(network)
+    scaling = scaling_of(data.train) if config.standardise else Scaling()
+    train_step = make_train_step(network, optimiser(config), scaling)
+    eval_step = make_eval_step(network, scaling)
     replicated, over_batch = shardings(config.batch_size)
     per_epoch = steps_per_epoch(len(data.train), config.batch_size)
     total = per_epoch * config.epochs
@@ -127,6 +129,7 @@ def _train(
         "kit": __version__,
         "experiment": to_dict(experiment),
         "labels": list(data.labels),
+        "scaling": scaling._asdict(),
         "train_counts": np.bincount(data.train.y, minlength=len(data.labels)).tolist(),
     }
     with Checkpoints(run.checkpoints) as checkpoints:

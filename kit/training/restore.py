@@ -14,7 +14,7 @@ from kit.models import build
 from kit.training.checkpoint import Checkpoints, Which
 from kit.training.run import Run
 from kit.training.state import init_state
-from kit.training.step import make_predict_step
+from kit.training.step import Scaling, make_predict_step
 
 BATCH = 128  # segments at once; one compiled shape
 
@@ -77,7 +77,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
         template = jax.eval_shape(lambda: init_state(network, experiment.train))
         state = checkpoints.restore(step, template)
     params, batch_stats = jax.device_put((state.params, state.batch_stats))
-    predict_step = make_predict_step(network)
+    predict_step = make_predict_step(network, Scaling(**meta["scaling"]))
 
     def predict(x: np.ndarray) -> np.ndarray:
         return np.asarray(predict_step(params, batch_stats, jax.numpy.asarray(x)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from kit.training.step import Batch
+from kit.training.step import Batch, Scaling
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,14 @@ def cut(
     count = features.shape[1] // frames
     kept = features[:, : count * frames]
     return kept.reshape(features.shape[0], count, frames, features.shape[2])
+
+
+def scaling_of(data: Segments) -> Scaling:
+    """The mean and the deviation of all values, in float64: two numbers for a whole collection."""
+    mean = float(np.mean([track.mean(dtype=np.float64) for track in data.x]))
+    square = np.mean([np.square(track - mean, dtype=np.float64).mean() for track in data.x])
+    # A collection of silence has no deviation, and nothing to scale.
+    return Scaling(mean, float(np.sqrt(square)) or 1.0)
 
 
 def steps_per_epoch(segments: int, batch_size: int) -> int:

@@ -22,6 +22,17 @@ class Batch(NamedTuple):
     weight: Float[Array | np.ndarray, " batch"]
 
 
+class Scaling(NamedTuple):
+    """What the input is shifted and scaled by, in dB: `(x - mean) / deviation`."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def apply(self, x: Array | np.ndarray) -> Array:
+        """The network's input."""
+        return (jnp.asarray(x) - self.mean) / self.deviation
+
+
 Metrics = dict[str, Array]
 """Sums over a batch, to be added up: "loss", "correct", "weight"; a training step gives
 "grad_norm" as well, which is a value, not a sum."""
@@ -30,13 +41,16 @@ TrainStep = Callable[[TrainState, Batch, Array], tuple[TrainState, Metrics]]
 EvalStep = Callable[[Tree, Tree, Batch], Metrics]
 
 
-def make_train_step(network: Network, tx: optax.GradientTransformation) -> TrainStep:
+def make_train_step(
+    network: Network, tx: optax.GradientTransformation, scaling: Scaling = Scaling()
+) -> TrainStep:
     """`train_step(state, batch, key) -> (state, metrics)`, jitted; the old state is donated."""
 
     @partial(jax.jit, donate_argnums=0)
     def train_step(state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
         def loss_fn(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
-            logits, stats = network.apply(params, state.batch_stats, batch.x, train=True, key=key)
+            x = scaling.apply(batch.x)
+            logits, stats = network.apply(params, state.batch_stats, x, train=True, key=key)
             sums = _sums(logits, batch)
             return sums["loss"] / jnp.maximum(sums["weight"], 1.0), (stats, sums)
 
@@ -49,23 +63,25 @@ def make_train_step(network: Network, tx: optax.GradientTransformation) -> Train
     return train_step
 
 
-def make_eval_step(network: Network) -> EvalStep:
+def make_eval_step(network: Network, scaling: Scaling = Scaling()) -> EvalStep:
     """`eval_step(params, batch_stats, batch) -> metrics`, jitted."""
 
     @jax.jit
     def eval_step(params: Tree, batch_stats: Tree, batch: Batch) -> Metrics:
-        logits, _ = network.apply(params, batch_stats, batch.x)
+        logits, _ = network.apply(params, batch_stats, scaling.apply(batch.x))
         return _sums(logits, batch)
 
     return eval_step
 
 
-def make_predict_step(network: Network) -> Callable[[Tree, Tree, Array], Array]:
+def make_predict_step(
+    network: Network, scaling: Scaling = Scaling()
+) -> Callable[[Tree, Tree, Array], Array]:
     """`predict_step(params, batch_stats, x) -> log-probabilities (batch, n_classes)`, jitted."""
 
     @jax.jit
     def predict_step(params: Tree, batch_stats: Tree, x: Array) -> Array:
-        logits, _ = network.apply(params, batch_stats, x)
+        logits, _ = network.apply(params, batch_stats, scaling.apply(x))
         return jax.nn.log_softmax(logits)
 
     return predict_step

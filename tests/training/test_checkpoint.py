@@ -76,7 +76,7 @@ def test_damage_is_named(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     saved(tmp_path / "c", {1: 1.0})
-    (meta,) = (tmp_path / "c" / "1" / "meta").glob("*")
+    (meta,) = (p for p in (tmp_path / "c" / "1" / "meta").iterdir() if p.name == "metadata")
     meta.write_text(json.dumps({"format": 99}))
     with (
         Checkpoints(tmp_path / "c", read_only=True) as checkpoints,

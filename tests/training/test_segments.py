@@ -8,6 +8,7 @@ from kit.training.segments import (
     cut,
     epoch_order,
     eval_batches,
+    scaling_of,
     steps_per_epoch,
     train_batch,
 )
@@ -61,6 +62,15 @@ def test_evaluation_counts_each_segment_once(tracks, segments, batch_size):
         assert batch.x.shape[0] == batch_size
         seen += batch.x[batch.weight > 0, 0, 0].astype(int).tolist()
     assert seen == list(range(len(data)))
+
+
+def test_scaling_is_the_mean_and_deviation_of_all_values():
+    x = np.random.default_rng(0).normal(-40, 15, (5, 3, 7, 4)).astype(np.float32)
+    scaling = scaling_of(Segments(x, np.zeros(5, np.int32)))
+    np.testing.assert_allclose(scaling, (x.mean(), x.std()), rtol=1e-5)
+    silence = Segments(np.full((1, 1, 2, 2), -80, np.float32), np.zeros(1, np.int32))
+    assert scaling_of(silence) == (-80, 1)
+    assert not np.any(scaling_of(silence).apply(silence.x))
 
 
 def test_steps_per_epoch_is_never_zero():
