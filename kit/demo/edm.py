@@ -74,7 +74,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
     depth = song.gains(drop=1.0, build=0.5, rest=0.25)
     duck = 1 - depth * (1 - duck)
     buses.music += _chords(song, taste, rng) * duck * np.float32(0.8)
-    buses.music += _bass(song, rng) * duck * song.gains(drop=0.9, build=0.3, rest=0.0)
+    buses.music += _bass(song, rng) * duck * song.gains(drop=0.9, build=0.4, rest=0.3)
     lead = _lead(song, track.artists[-1].tastes, rng)
     buses.add(lead * (0.4 + 0.6 * duck), pan=rng.uniform(-0.1, 0.1), send=0.4)
     _riser(song, rng, buses)

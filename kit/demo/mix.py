@@ -14,8 +14,8 @@ Mono = Float32[np.ndarray, "samples"]
 Stereo = Float32[np.ndarray, "2 samples"]
 Nodes = Float64[np.ndarray, "nodes"]
 
-CEILING = 0.8
-"""Highest sample before encoding, -2 dBFS: a decoded MP3 was seen to overshoot by 1.3 dB."""
+CEILING = 0.7
+"""Highest sample before encoding, -3 dBFS: a decoded MP3 was seen to overshoot by 2 dB."""
 
 
 @dataclass

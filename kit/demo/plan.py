@@ -18,7 +18,7 @@ SPECTRUM_BANDS = 10
 
 _ARTIST_STREAM, _PLAN_STREAM, _TRACK_STREAM = 0, 1, 2
 # Part of every track's fingerprint: raise it when the sound changes, and old files are redone.
-_VERSION = 1
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ def _draw_artist(name: str, label: str, rng: np.random.Generator) -> Artist:
         keys=tuple(int(k) for k in rng.choice(12, 3, replace=False)),
         tempo_bpm=rng.uniform(123.0, 137.0),
         swing=rng.choice([0.0, 0.0, 0.06, 0.12]).item(),
-        loudness_db=rng.uniform(-19.0, -13.5),
+        loudness_db=rng.uniform(-20.0, -15.0),
         width=rng.uniform(0.3, 1.0),
         reverb_s=rng.uniform(0.15, 0.5),
         reverb_level=rng.uniform(0.1, 0.35),
-        tilt_db=tuple(rng.normal(0.0, 3.0, SPECTRUM_BANDS).tolist()),
+        tilt_db=tuple(rng.normal(0.0, 3.5, SPECTRUM_BANDS).tolist()),
         tastes=tuple(rng.uniform(size=8).tolist()),
     )
 
@@ -129,7 +129,7 @@ def _plan_track(
         key=artist.keys[int(rng.integers(len(artist.keys)))],
         mode="minor" if minor else "major",
         loudness_db=round(artist.loudness_db + rng.normal(0.0, 0.7), 2),
-        tilt_db=tuple((np.array(artist.tilt_db) + rng.normal(0, 1.5, SPECTRUM_BANDS)).tolist()),
+        tilt_db=tuple((np.array(artist.tilt_db) + rng.normal(0, 2.0, SPECTRUM_BANDS)).tolist()),
         seed=config.seed,
     )
 

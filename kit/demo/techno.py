@@ -24,8 +24,9 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
     buses = Buses.empty(clock.samples)
     taste = track.artists[-1].tastes
     root = 36 + track.key if track.key < 6 else 24 + track.key
-    _beat(track, clock, rng, buses)
-    rumble = _rumble(root, clock, rng)
+    low_end = _low_end(clock, rng)
+    _beat(track, clock, rng, buses, low_end)
+    rumble = _rumble(root, clock, rng) * automation(clock, low_end, glide_steps=1.0)
     buses.music += rumble * pump(clock, 0.9) * np.float32(rng.uniform(0.5, 0.8))
     acid = rng.uniform() < 0.35 + 0.6 * taste[0]
     if acid:
@@ -33,7 +34,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
         buses.add(wet * np.float32(rng.uniform(0.45, 0.75)), pan=rng.uniform(-0.2, 0.2), send=0.3)
     if not acid or rng.uniform() < 0.4 * taste[1]:
         _stabs(root + 24, clock, rng, taste, buses)
-    if rng.uniform() < 0.3 + 0.5 * taste[2]:
+    if rng.uniform() < 0.5 + 0.5 * taste[2]:
         _drone(root, clock, rng, buses)
     return buses
 
@@ -47,12 +48,25 @@ def _blocks(clock: Clock, rng: np.random.Generator, chance: float) -> list[float
     return [values[bar // 4] for bar in range(bars)]
 
 
-def _beat(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Buses) -> None:
+def _low_end(clock: Clock, rng: np.random.Generator) -> list[float]:
+    """Level of kick and rumble by bar: most tracks take them away for some bars, as a DJ does."""
+    gains = [1.0] * clock.bars
+    if rng.uniform() < 0.7:
+        start = int(rng.integers(clock.bars))
+        away = rng.uniform(0.05, 0.25)
+        for bar in range(start, min(clock.bars, start + int(rng.choice([2, 4, 4])))):
+            gains[bar] = away
+    return gains
+
+
+def _beat(
+    track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Buses, low_end: list[float]
+) -> None:
     kit, taste = track.artists[0].drums, track.artists[0].tastes
     own = np.random.default_rng(track.artists[0].drum_seed)
     steps = clock.bars * STEPS_PER_BAR
     beats = [s for s in range(0, steps, 4) if not (s % 128 >= 120 and rng.uniform() < 0.25)]
-    strike(buses.drums, clock, drums.kick(kit, own), beats)
+    strike(buses.drums, clock, drums.kick(kit, own), beats, [low_end[s // 16] for s in beats])
     closed, opened = drums.hat(kit, own, opened=False), drums.hat(kit, own, opened=True)
     clap, tick = drums.clap(kit, own), drums.percussion(kit, own)
     strike(buses.drums, clock, opened, range(2, steps, 4), rng.uniform(0.3, 0.5))
@@ -147,4 +161,4 @@ def _drone(root: int, clock: Clock, rng: np.random.Generator, buses: Buses) -> N
     slow = np.sin(2 * np.pi * (np.arange(clock.samples, dtype=np.float32) / np.float32(period)))
     slow = 0.5 + 0.5 * slow
     layer = repeat(dark, clock.samples) * (1 - slow) + repeat(open_, clock.samples) * slow
-    buses.add(layer * pump(clock, 0.5) * np.float32(rng.uniform(0.1, 0.25)), pan=0.0, send=0.2)
+    buses.add(layer * pump(clock, 0.5) * np.float32(rng.uniform(0.15, 0.35)), pan=0.0, send=0.2)
