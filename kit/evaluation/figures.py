@@ -86,8 +86,10 @@ def curves(
         theme: colours.
         stacked: one above the other, for a narrow screen.
     """
-    figure = new_figure(4.0, 5.4, theme) if stacked else new_figure(8.4, 3.1, theme)
-    left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
+    size, shape = ((4.0, 5.6), (2, 1)) if stacked else ((8.4, 3.1), (1, 2))
+    figure = new_figure(*size, theme, fitted=False)
+    left, right = figure.subplots(*shape)
+    figure.subplots_adjust(0.09, 0.15, 0.98, 0.88, wspace=0.2, hspace=0.42)
     best = best_epoch(rows)
     for axes, measure in ((left, "loss"), (right, "accuracy")):
         dress(axes, theme, grid=True)
@@ -98,16 +100,8 @@ def curves(
         _series(axes, rows, f"validation_{measure}", "validation", theme.second, "-", "s")
         if best is not None:
             axes.axvline(best, color=theme.quiet, linewidth=0.9, linestyle=":", zorder=1)
-            axes.annotate(
-                f"best epoch: {best}",
-                (best, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 2),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                **words(theme, size=7.5, quiet=True),
-            )
+            note = words(theme, size=7.5, quiet=True)
+            axes.set_title(f"best epoch: {best}", loc="right", **note)
         if not rows:
             note = words(theme, quiet=True)
             axes.text(0.5, 0.5, "no epoch recorded", transform=axes.transAxes, ha="center", **note)

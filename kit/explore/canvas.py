@@ -56,15 +56,20 @@ _FALLBACKS = (
 )
 
 
-def new_figure(width: float | int, height: float | int, theme: Theme = LIGHT) -> Figure:
+def new_figure(
+    width: float | int, height: float | int, theme: Theme = LIGHT, *, fitted: bool = True
+) -> Figure:
     """An empty figure.
 
     Args:
         width: inches, of 160 pixels.
         height: inches.
         theme: gives the paper.
+        fitted: make room for whatever is written around the axes, which takes a second drawing;
+            without it the maker of the figure places the axes.
     """
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor=theme.paper)
+    layout = "constrained" if fitted else None
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor=theme.paper)
     FigureCanvasAgg(figure)
     return figure
 
@@ -108,25 +113,41 @@ def drawable(text: str, columns: int = 60) -> str:
         Without control characters and line breaks; "…" where it was cut; "$" escaped, which would
         else begin a formula (and raise if it is not a valid one).
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    kept, width = "", 0
-    for letter in line:
-        width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if width > columns:
-            # Take letters away until the ellipsis fits as well.
-            kept = _cut(kept, columns - 1).rstrip() + "…"
-            break
-        kept += letter
-    return kept.replace("$", r"\$")
+    return _safe(_shortened(_one_line(text), columns))
 
 
-def _cut(text: str, columns: int) -> str:
+def wrapped(text: str, columns: int, rows: int = 2) -> str:
+    """As `drawable`, over several rows of so many columns; broken at a space where one is."""
+    rest, lines = _one_line(text), []
+    while len(lines) < rows - 1 and _cut(rest, columns) != rest:
+        line = _cut(rest, columns)
+        # A break in the first half would waste too much.
+        at = line.rfind(" ")
+        line = line[: at + 1] if at >= len(line) // 2 else line
+        lines.append(_safe(line.rstrip()))
+        rest = rest[len(line) :].lstrip()
+    return "\n".join([*lines, _safe(_shortened(rest, columns))])
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _shortened(line: str, columns: int) -> str:
+    return line if _cut(line, columns) == line else _cut(line, columns - 1).rstrip() + "…"
+
+
+def _cut(line: str, columns: int) -> str:
     width = 0
-    for i, letter in enumerate(text):
+    for i, letter in enumerate(line):
         width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         if width > columns:
-            return text[:i]
-    return text
+            return line[:i]
+    return line
+
+
+def _safe(line: str) -> str:
+    return line.replace("$", r"\$")
 
 
 def png(figure: Figure) -> bytes:

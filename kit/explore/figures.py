@@ -1,0 +1,242 @@
+"""One track in three views: its waveform, its mel spectrogram, and that in decibels."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import FixedFormatter, FixedLocator
+
+from kit import dsp
+from kit.config import FrontendConfig
+from kit.errors import UsageError
+from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+
+COLOURS = "magma"
+# Powers span many magnitudes: with the peak as the top, all but it would be black.
+_SATURATED_PERCENT = 0.5
+_ENVELOPE_COLUMNS = 1600
+_MARKED_HZ = (100, 200, 500, 1000, 2000, 5000, 10000, 20000)
+
+Waveform = Float32[np.ndarray, " samples"]
+
+
+def waveform(y: Float32[np.ndarray, " samples"], sr: int, *, theme: Theme = LIGHT) -> Figure:
+    """The waveform over time: from the lowest to the highest sample of each column of pixels.
+
+    Args:
+        y: mono, full scale 1.0.
+        sr: sample rate, Hz.
+        theme: colours.
+    Raises:
+        UsageError: no samples.
+    """
+    _require_samples(y)
+    figure = new_figure(9, 2.2, theme)
+    _draw_waveform(figure.add_subplot(), y, sr, theme)
+    return figure
+
+
+def mel(
+    y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
+) -> Figure:
+    """The mel spectrogram on a linear scale, which hides all but the loudest.
+
+    Args:
+        y: mono, full scale 1.0.
+        sr: sample rate, Hz: that of `config`.
+        config: the front end; decibels are of no concern here.
+        theme: colours.
+    Raises:
+        UsageError: no samples, too few for one frame, or another sample rate.
+    """
+    _require_samples(y, sr, config)
+    figure = new_figure(9, 2.8, theme)
+    _draw_power(figure, figure.add_subplot(), y, config, theme)
+    return figure
+
+
+def decibels(
+    y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
+) -> Figure:
+    """The mel spectrogram in decibels, as the network gets it. Arguments and errors as of `mel`."""
+    _require_samples(y, sr, config)
+    figure = new_figure(9, 2.8, theme)
+    _draw_decibels(figure, figure.add_subplot(), y, config, theme)
+    return figure
+
+
+def track(
+    y: Float32[np.ndarray, " samples"],
+    sr: int,
+    config: FrontendConfig,
+    title: str,
+    *,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """All three views, one below the other, over the same seconds.
+
+    Args:
+        y: mono, full scale 1.0.
+        sr: sample rate, Hz: that of `config`.
+        config: the front end.
+        title: written above; any text.
+        theme: colours.
+    Raises:
+        UsageError: as of `mel`.
+    """
+    _require_samples(y, sr, config)
+    # Placed by hand: fitting takes longer than drawing.
+    figure = new_figure(9, 7.2, theme, fitted=False)
+    first, second, third = figure.subplots(3, 1, sharex=True, height_ratios=(2, 3, 3))
+    figure.subplots_adjust(0.08, 0.07, 0.89, 0.91, hspace=0.2)
+    heading = {**words(theme, size=11), "weight": "bold", "va": "center"}
+    figure.text(0.08, 0.965, drawable(title, 90), **heading)
+    _draw_waveform(first, y, sr, theme)
+    _draw_power(figure, second, y, config, theme)
+    _draw_decibels(figure, third, y, config, theme)
+    for axes in (first, second):
+        axes.set_xlabel("")
+        axes.tick_params(labelbottom=False)
+    return figure
+
+
+def mark_frequencies(
+    axis: Axis, config: FrontendConfig, *, apart: float = 0.07, margin: float = 0.0
+) -> None:
+    """Ticks at round frequencies on an axis whose unit is mel bands, the lowest band at 0.
+
+    Args:
+        axis: matplotlib's `axes.xaxis` or `axes.yaxis`.
+        config: says where the bands lie.
+        apart: least distance of two ticks, a share of the axis; lower frequencies go first.
+        margin: least distance of a tick from the ends of the axis, a share of it.
+    """
+    top = config.sample_rate / 2 if config.fmax is None else config.fmax
+    low, high = dsp.hz_to_mel(np.array([config.fmin, top]), htk=config.htk)
+    names: dict[float, str] = {}
+    last = -np.inf
+    for hz in _MARKED_HZ:
+        share = float((dsp.hz_to_mel(np.array([hz]), htk=config.htk)[0] - low) / (high - low))
+        if margin <= share <= 1 - margin and 0 < share < 1 and share - last >= apart:
+            last = share
+            # The edges of the filters are n_mels + 2 equal steps of the mel scale; band 0 peaks
+            # at the second of them.
+            names[share * (config.n_mels + 1) - 1] = f"{hz / 1000:g}k" if hz >= 1000 else str(hz)
+    axis.set_major_locator(FixedLocator(list(names)))
+    axis.set_major_formatter(FixedFormatter(list(names.values())))
+
+
+def _require_samples(
+    y: Waveform, sr: int | None = None, config: FrontendConfig | None = None
+) -> None:
+    if len(y) == 0:
+        raise UsageError("the waveform has no samples; nothing can be drawn")
+    if config is None:
+        return
+    if sr != config.sample_rate:
+        raise UsageError(
+            f"the waveform's rate is {sr} Hz, FrontendConfig.sample_rate {config.sample_rate} Hz; "
+            "decode it at that rate"
+        )
+    if not config.center and len(y) < config.n_fft:
+        raise UsageError(
+            f"the waveform has {len(y)} samples, fewer than FrontendConfig.n_fft "
+            f"(={config.n_fft}); use a longer clip"
+        )
+
+
+def _draw_waveform(axes: Axes, y: Waveform, sr: int, theme: Theme) -> None:
+    dress(axes, theme)
+    columns = min(_ENVELOPE_COLUMNS, len(y))
+    edges = np.linspace(0, len(y), columns + 1).astype(int)
+    low, high = (f.reduceat(y, edges[:-1]) for f in (np.minimum, np.maximum))
+    power = np.add.reduceat(y.astype(np.float64) ** 2, edges[:-1]) / np.diff(edges)
+    seconds = (edges[:-1] + edges[1:]) / 2 / sr
+    axes.fill_between(seconds, low, high, color=theme.first, alpha=0.45, linewidth=0)
+    axes.axhline(0, color=theme.first, linewidth=0.6)
+    level = np.sqrt(power)
+    axes.fill_between(seconds, -level, level, color=theme.first, linewidth=0)
+    limit = max(1.0, float(np.abs(y).max()))
+    axes.set(xlim=(0, len(y) / sr), ylim=(-limit, limit))
+    axes.set_ylabel("Amplitude", **words(theme, quiet=True))
+    axes.set_xlabel("Time (s)", **words(theme, quiet=True))
+    note = "sample range (pale) and level (RMS)"
+    axes.set_title(f"Waveform: {note}", loc="left", **words(theme, size=9))
+
+
+def _draw_power(
+    figure: Figure, axes: Axes, y: Waveform, config: FrontendConfig, theme: Theme
+) -> None:
+    # The front end's own bands, before they are set against a peak and cut off.
+    levels = _levels(y, dataclasses.replace(config, ref=1.0, top_db=None))
+    power = np.asarray(dsp.db_to_power(levels))
+    top = max(float(np.percentile(power, 100 - _SATURATED_PERCENT)), 1e-12)
+    image = _spectrogram(axes, power, config, theme, 0.0, top)
+    name = {1.0: "magnitude", 2.0: "power"}.get(config.power, f"magnitude^{config.power:g}")
+    axes.set_title(
+        f"Mel spectrogram: {name}, linear; the strongest {_SATURATED_PERCENT}% saturate",
+        loc="left",
+        **words(theme, size=9),
+    )
+    _colour_bar(figure, axes, image, name.capitalize(), theme, extend="max")
+
+
+def _draw_decibels(
+    figure: Figure, axes: Axes, y: Waveform, config: FrontendConfig, theme: Theme
+) -> None:
+    levels = _levels(y, config)
+    low, high = float(levels.min()), float(levels.max())
+    image = _spectrogram(axes, levels, config, theme, low, max(high, low + 1))
+    zero = "its loudest band" if config.ref == "max" else f"a power of {config.ref:g}"
+    axes.set_title(f"Mel spectrogram: decibels; 0 dB is {zero}", loc="left", **words(theme, size=9))
+    _colour_bar(figure, axes, image, "dB", theme, extend="neither")
+
+
+def _levels(y: Waveform, config: FrontendConfig) -> Float32[np.ndarray, "n_mels frames"]:
+    return np.asarray(dsp.log_mel(y[None], np.array([len(y)], np.int32), config))[0].T
+
+
+def _spectrogram(
+    axes: Axes,
+    values: Float[np.ndarray, "n_mels frames"],
+    config: FrontendConfig,
+    theme: Theme,
+    low: float,
+    high: float,
+) -> AxesImage:
+    dress(axes, theme)
+    bands, frames = values.shape
+    hop_s = config.hop_length / config.sample_rate
+    # A frame is drawn around its own time: that of its centre, which comes later if frames begin
+    # at their own time.
+    start = (0.0 if config.center else config.n_fft / 2 / config.sample_rate) - hop_s / 2
+    image = axes.imshow(
+        values,
+        origin="lower",
+        aspect="auto",
+        cmap=COLOURS,
+        vmin=low,
+        vmax=high,
+        extent=(start, start + frames * hop_s, -0.5, bands - 0.5),
+    )
+    mark_frequencies(axes.yaxis, config)
+    axes.set_ylabel("Frequency (Hz)", **words(theme, quiet=True))
+    axes.set_xlabel("Time (s)", **words(theme, quiet=True))
+    return image
+
+
+def _colour_bar(
+    figure: Figure, axes: Axes, image: AxesImage, name: str, theme: Theme, *, extend: Any
+) -> None:
+    # Inside the axes' own coordinates, so that all panels keep the same width.
+    beside = axes.inset_axes((1.015, 0, 0.014, 1))
+    bar = figure.colorbar(image, cax=beside, extend=extend)
+    dress(bar.ax, theme)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar.ax.yaxis.get_offset_text().set(color=theme.quiet, size=8)
+    bar.set_label(name, **words(theme, quiet=True))

@@ -1,0 +1,111 @@
+"""The wall: the spectrograms of many tracks of one label side by side, time downwards."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kit.config import FrontendConfig
+from kit.errors import UsageError
+from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words, wrapped
+from kit.explore.figures import COLOURS, mark_frequencies
+
+COLUMNS = 10
+_PANEL_WIDTH, _PANEL_HEIGHT = 1.22, 2.7
+_GAP_X, _GAP_Y = 0.1, 0.36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 0.95, 0.72, 0.55
+
+
+def wall(
+    features: Float[np.ndarray, "n frames n_mels"],
+    titles: Sequence[str],
+    label: str,
+    *,
+    count: int = 30,
+    config: FrontendConfig | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """The first spectrograms of a label, ten in a row, all on one scale of colours.
+
+    Args:
+        features: log-mel frames in decibels, time first.
+        titles: one a track; any text, cut to what fits.
+        label: written above.
+        count: how many tracks at most.
+        config: the front end of the features: axes in seconds and Hz; in frames and bands if None.
+        theme: colours.
+    Raises:
+        UsageError: no tracks, or another number of titles.
+    """
+    if len(features) == 0:
+        raise UsageError(f"there is no track of {label!r} to draw")
+    if len(titles) != len(features):
+        raise UsageError(f"{len(titles)} titles for {len(features)} tracks; give one for each")
+    shown = features[:count]
+    n, frames, bands = shown.shape
+    columns = min(n, COLUMNS)
+    rows = -(-n // columns)
+    width = _LEFT + columns * (_PANEL_WIDTH + _GAP_X) - _GAP_X + _RIGHT
+    height = _TOP + rows * (_PANEL_HEIGHT + _GAP_Y) - _GAP_Y + _BOTTOM
+    # Placed by hand: thirty panels take seconds to fit.
+    figure = new_figure(width, height, theme, fitted=False)
+    hop_s = 1.0 if config is None else config.hop_length / config.sample_rate
+    low = float(shown.min())
+    norm = Normalize(low, max(float(shown.max()), low + 1))
+    for i, track in enumerate(shown):
+        row, column = divmod(i, columns)
+        x = _LEFT + column * (_PANEL_WIDTH + _GAP_X)
+        y = height - _TOP - row * (_PANEL_HEIGHT + _GAP_Y) - _PANEL_HEIGHT
+        axes = figure.add_axes(
+            (x / width, y / height, _PANEL_WIDTH / width, _PANEL_HEIGHT / height)
+        )
+        dress(axes, theme)
+        axes.imshow(
+            track,
+            origin="upper",
+            aspect="auto",
+            cmap=COLOURS,
+            norm=norm,
+            extent=(-0.5, bands - 0.5, frames * hop_s, 0),
+        )
+        axes.set_title(wrapped(titles[i], 22), pad=3, loc="left", **words(theme, size=6.5))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
+        if config is not None:
+            mark_frequencies(axes.xaxis, config, apart=0.25, margin=0.1)
+        below_is_empty = i + columns >= n
+        axes.tick_params(labelsize=6.5, labelleft=column == 0, labelbottom=below_is_empty, length=2)
+        if column == 0:
+            name = "Frames" if config is None else "Time (s)"
+            axes.set_ylabel(name, **words(theme, size=7, quiet=True))
+        if below_is_empty:
+            name = "Mel band" if config is None else "Frequency (Hz)"
+            axes.set_xlabel(name, **words(theme, size=7, quiet=True))
+
+    bar_height = min(_PANEL_HEIGHT, height - _TOP - _BOTTOM)
+    bar_axes = figure.add_axes(
+        (
+            (width - _RIGHT + 0.14) / width,
+            (height - _TOP - bar_height) / height,
+            0.11 / width,
+            bar_height / height,
+        )
+    )
+    bar = figure.colorbar(ScalarMappable(norm, COLOURS), cax=bar_axes)
+    dress(bar_axes, theme)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar_axes.tick_params(labelsize=7)
+    bar.set_label("dB", **words(theme, size=7, quiet=True))
+    tracks = "1 track" if n == 1 else f"the first {n} tracks"
+    figure.text(
+        _LEFT / width,
+        1 - 0.22 / height,
+        f"{drawable(label, 40)}: {tracks}, time downwards",
+        va="center",
+        weight="bold",
+        **words(theme, size=11),
+    )
+    return figure

@@ -1,0 +1,140 @@
+"""From a catalogue of real files to figures; what cannot be read is reported."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from kit.catalogue import from_folder, load, save
+from kit.config import FeatureConfig, FrontendConfig
+from kit.errors import UsageError
+from kit.explore.explore import Features, explore
+from kit.features import FeatureStore
+
+CONFIG = FeatureConfig(
+    frontend=FrontendConfig(sample_rate=8000, n_fft=512, hop_length=256, n_mels=16),
+    n_frames=30,
+    clip_s=1.0,
+)
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    """Two labels of four noise clips of a second and more."""
+    for i in range(8):
+        folder = tmp_path / "music" / ("edm", "techno")[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).uniform(-0.5, 0.5, 8000 + 500 * i)
+        soundfile.write(folder / f"{i}.wav", noise, 8000)
+    save(from_folder(tmp_path / "music"), tmp_path / "catalogue")
+    return load(tmp_path / "catalogue")
+
+
+def only(catalogue, label):
+    table = catalogue.table[catalogue.table["label"] == label]
+    return dataclasses.replace(catalogue, table=table.reset_index(drop=True))
+
+
+def names(result):
+    return sorted(p.name for p in result.figures)
+
+
+def test_each_label_has_its_two_figures(catalogue, tmp_path):
+    calls = []
+    result = explore(catalogue, CONFIG, tmp_path / "out", progress=lambda *done: calls.append(done))
+    assert names(result) == ["track-edm.png", "track-techno.png", "wall-edm.png", "wall-techno.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names(result)
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in result.figures)
+    assert result.failures == []
+    assert calls[-1] == (8, 8)
+    assert calls == sorted(calls)
+
+
+def test_a_store_gives_the_same_wall_as_the_files(catalogue, tmp_path):
+    catalogue = only(catalogue, "edm")
+    plain = explore(catalogue, CONFIG, tmp_path / "plain", count=2)
+    store = FeatureStore.create(tmp_path / "store.zarr", CONFIG)
+    assert isinstance(store, Features)
+    ids = catalogue.table["track_id"].tolist()
+    marked = np.zeros((4, 30, 16), np.float32)
+    marked[:, :15] = -80
+    store.write(ids, ["x"] * 4, marked)
+    stored = explore(catalogue, CONFIG, tmp_path / "stored", count=2, store=store)
+    by_name = [{p.name: p.read_bytes() for p in r.figures} for r in (plain, stored)]
+    # Other features, another wall: they came from the store. The track is decoded either way.
+    assert by_name[0]["wall-edm.png"] != by_name[1]["wall-edm.png"]
+    assert by_name[0]["track-edm.png"] == by_name[1]["track-edm.png"]
+
+    # A store without any track leaves all to be decoded.
+    empty = FeatureStore.create(tmp_path / "empty.zarr", CONFIG)
+    decoded = explore(catalogue, CONFIG, tmp_path / "decoded", count=2, store=empty)
+    assert {p.name: p.read_bytes() for p in decoded.figures} == by_name[0]
+
+
+def test_unreadable_tracks_are_skipped_and_reported(catalogue, tmp_path):
+    first, second, third, _ = sorted((catalogue.audio_root / "edm").iterdir())
+    first.write_text("this is text")
+    second.unlink()
+    soundfile.write(third, np.zeros(100), 8000)
+    result = explore(catalogue, CONFIG, tmp_path / "out", count=3)
+    assert names(result) == ["track-edm.png", "track-techno.png", "wall-edm.png", "wall-techno.png"]
+    found = {Path(f.path).name: f.reason for f in result.failures}
+    assert found == {"0.wav": "not_audio", "2.wav": "unreadable", "4.wav": "too_short"}
+    assert {f.stage for f in result.failures} == {"explore"}
+    ids = set(catalogue.table["track_id"])
+    assert {f.track_id for f in result.failures} <= ids
+
+
+def test_a_label_without_a_readable_track_has_no_figures(catalogue, tmp_path):
+    for path in (catalogue.audio_root / "edm").iterdir():
+        path.write_bytes(b"")
+    calls = []
+    result = explore(catalogue, CONFIG, tmp_path / "out", progress=lambda *done: calls.append(done))
+    assert names(result) == ["track-techno.png", "wall-techno.png"]
+    assert len(result.failures) == 4
+    assert calls[-1] == (8, 8)
+
+
+def test_a_row_without_audio_is_reported(catalogue, tmp_path):
+    catalogue = only(catalogue, "edm")
+    catalogue.table.loc[0, "path"] = ""
+    result = explore(catalogue, CONFIG, tmp_path / "out")
+    assert [(f.reason, f.track_id) for f in result.failures] == [
+        ("no_audio", catalogue.table.loc[0, "track_id"])
+    ]
+
+
+def test_labels_become_safe_names_of_their_own(catalogue, tmp_path):
+    labels = ["../up", "a/b", "A_B", "é ü", "n" * 300]
+    catalogue = dataclasses.replace(catalogue, table=catalogue.table.head(5).assign(label=labels))
+    result = explore(catalogue, CONFIG, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names(result)
+    walls = [n for n in names(result) if n.startswith("wall-")]
+    assert len({n.casefold() for n in walls}) == 5
+    assert {"wall-.._up.png", "wall-a_b.png", "wall-A_B-2.png", "wall-é_ü.png"} < set(walls)
+
+
+def test_what_cannot_be_done_is_refused(catalogue, tmp_path):
+    with pytest.raises(UsageError, match="count is 0"):
+        explore(catalogue, CONFIG, tmp_path / "out", count=0)
+    other = FeatureStore.create(tmp_path / "other.zarr", FeatureConfig())
+    with pytest.raises(UsageError, match="is of configuration"):
+        explore(catalogue, CONFIG, tmp_path / "out", store=other)
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_music_can_be_drawn(tmp_path):
+    shared = os.environ.get("KIT_SHARED_DATA")
+    if not shared:
+        pytest.skip("KIT_SHARED_DATA is not set: no real music")
+    (tmp_path / "music" / "ambient").mkdir(parents=True)
+    for path in sorted((Path(shared) / "music" / "ambient").iterdir())[:3]:
+        shutil.copy(path, tmp_path / "music" / "ambient")
+    save(from_folder(tmp_path / "music"), tmp_path / "catalogue")
+    result = explore(load(tmp_path / "catalogue"), FeatureConfig(), tmp_path / "out", count=3)
+    assert len(result.figures) == 2
+    assert result.failures == []
