@@ -89,7 +89,10 @@ def curves(
     size, shape = ((4.0, 5.6), (2, 1)) if stacked else ((8.4, 3.1), (1, 2))
     figure = new_figure(*size, theme, fitted=False)
     left, right = figure.subplots(*shape)
-    figure.subplots_adjust(0.09, 0.15, 0.98, 0.88, wspace=0.2, hspace=0.42)
+    if stacked:
+        figure.subplots_adjust(0.13, 0.09, 0.96, 0.93, hspace=0.36)
+    else:
+        figure.subplots_adjust(0.06, 0.16, 0.985, 0.88, wspace=0.16)
     best = best_epoch(rows)
     for axes, measure in ((left, "loss"), (right, "accuracy")):
         dress(axes, theme, grid=True)

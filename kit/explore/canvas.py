@@ -158,9 +158,14 @@ def png(figure: Figure) -> bytes:
         # the browser's fonts, shows it.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        # "Software" would be matplotlib's version.
+        # "Software" would be matplotlib's version. A fitted figure is cut to what is on it.
+        fitted = figure.get_layout_engine() is not None
         figure.savefig(
-            stream, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.12
+            stream,
+            format="png",
+            metadata={"Software": None},
+            bbox_inches="tight" if fitted else None,
+            pad_inches=0.12,
         )
     return stream.getvalue()
 

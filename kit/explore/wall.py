@@ -15,6 +15,7 @@ from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words,
 from kit.explore.figures import COLOURS, mark_frequencies
 
 COLUMNS = 10
+_LEAST_WIDTH = 6.5
 _PANEL_WIDTH, _PANEL_HEIGHT = 1.22, 2.7
 _GAP_X, _GAP_Y = 0.1, 0.36
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 0.95, 0.72, 0.55
@@ -49,7 +50,9 @@ def wall(
     n, frames, bands = shown.shape
     columns = min(n, COLUMNS)
     rows = -(-n // columns)
-    width = _LEFT + columns * (_PANEL_WIDTH + _GAP_X) - _GAP_X + _RIGHT
+    right = _LEFT + columns * (_PANEL_WIDTH + _GAP_X) - _GAP_X
+    # A wall of one must still hold its heading.
+    width = max(right + _RIGHT, _LEAST_WIDTH)
     height = _TOP + rows * (_PANEL_HEIGHT + _GAP_Y) - _GAP_Y + _BOTTOM
     # Placed by hand: thirty panels take seconds to fit.
     figure = new_figure(width, height, theme, fitted=False)
@@ -88,7 +91,7 @@ def wall(
     bar_height = min(_PANEL_HEIGHT, height - _TOP - _BOTTOM)
     bar_axes = figure.add_axes(
         (
-            (width - _RIGHT + 0.14) / width,
+            (right + 0.14) / width,
             (height - _TOP - bar_height) / height,
             0.11 / width,
             bar_height / height,

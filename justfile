@@ -1,0 +1,48 @@
+# What a developer of kit does, by name. Needs the virtual environment that `just setup` makes.
+
+python := ".venv/bin/python"
+
+# List the recipes.
+default:
+    @just --list
+
+# Make the virtual environment with the known-good versions.
+setup:
+    python3 -m venv .venv
+    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+
+# The whole job on the embedded default.
+demo *ARGS:
+    {{python}} -m kit demo {{ARGS}}
+
+# The demo's accuracy over three seeds, and with the labels shuffled over the artists.
+demo-accuracy *ARGS:
+    {{python}} benchmarks/demo_accuracy.py {{ARGS}}
+
+# The tests; GPU ones skip without a GPU.
+test *ARGS:
+    {{python}} -m pytest {{ARGS}}
+
+# Style and formatting.
+lint:
+    {{python}} -m ruff check .
+    {{python}} -m ruff format --check .
+    .venv/bin/lint-imports
+
+# Types.
+types:
+    .venv/bin/pyright --pythonpath {{python}}
+
+# The measurements that the README states.
+bench *ARGS:
+    {{python}} benchmarks/run.py {{ARGS}}
+
+# The pages of the API, from the docstrings.
+docs:
+    {{python}} -m pip install --quiet --constraint constraints.txt pdoc
+    {{python}} -m pdoc --docformat google --output-directory site kit
+
+# Remove what was computed; audio that you put into data/ stays.
+clean:
+    rm -rf runs site build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+    find kit tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,253 @@
+"""The command line: arguments in, one function called, errors out as one line.
+
+Nothing heavy is imported before a command runs, so that `--help` is instant.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.extras import SubcommandApp
+
+from kit.config import (
+    DemoConfig,
+    Experiment,
+    FeatureConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from kit.errors import KitError, UsageError
+
+app = SubcommandApp()
+
+Folder = tyro.conf.Positional[Path]
+Files = tyro.conf.Positional[tuple[Path, ...]]
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+Runs = Annotated[Path, tyro.conf.arg(help="Folder in which run folders are made.")]
+
+
+@app.command
+def demo(
+    demo: DemoConfig = DemoConfig(),
+    train: TrainConfig | None = None,
+    data: Path = Path("data/demo"),
+    runs: Runs = Path("runs"),
+    fresh: Flag = False,
+) -> int:
+    """See the whole job on synthetic techno and EDM, without an account or a network.
+
+    Renders MP3 files, scans them, computes features, trains by artist, restores the checkpoint
+    in a new process, evaluates it and writes a report. Run again, it skips what is there.
+
+    Args:
+        demo: What is rendered.
+        train: How the network is trained.
+        data: Folder of the rendered tracks and their features.
+        fresh: Start over: render, scan and train anew.
+    """
+    import dataclasses
+
+    from kit import pipeline
+
+    experiment = dataclasses.replace(
+        pipeline.DEMO, catalogue=str(data), train=train or pipeline.DEMO.train
+    )
+    pipeline.demo(demo, experiment, runs=runs, fresh=fresh)
+    return 0
+
+
+@app.command
+def scan(
+    source: Folder,
+    out: Path,
+    label: str | None = None,
+    audio_root: Path | None = None,
+) -> int:
+    """Make a catalogue of a folder of audio, or of a CSV.
+
+    A folder holds one folder for each label: music/techno/*.mp3, music/edm/*.mp3. Artist and
+    title come from the files' tags. A CSV has a column `path` and a column `label` or --label.
+    Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
+
+    Example: kit scan ~/Music/sets --out data/mine
+
+    Args:
+        source: A folder of folders of audio, or a CSV file.
+        out: Folder of the new catalogue, such as data/mine.
+        label: Label of all rows of a CSV that has no such column; else its file's name.
+        audio_root: Folder that a CSV's paths start from; else the CSV's own.
+    """
+    from kit import pipeline
+
+    if not source.exists():
+        raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
+    return int(pipeline.scan(source, out, label=label, audio_root=audio_root) > 0)
+
+
+@app.command
+def features(
+    catalogue: Folder,
+    features: FeatureConfig = FeatureConfig(),
+    workers: int | None = None,
+    export: Literal["npy"] | None = None,
+) -> int:
+    """Compute log-mel features of a catalogue's tracks; what is there already is kept.
+
+    Exit code 1 if some tracks could not be taken; they are listed in CATALOGUE/failures.csv.
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        features: Clip and front end; each configuration has a store of its own.
+        workers: Decoder threads; one a core if not given.
+        export: Also write song_specs.npy and genres.npy into the catalogue's folder.
+    """
+    from kit import pipeline
+
+    result = pipeline.features(catalogue, features, workers=workers)
+    if export == "npy":
+        pipeline.export(catalogue, result.store)
+    return int(bool(result.failures))
+
+
+@app.command
+def train(
+    catalogue: Folder,
+    name: str = "train",
+    features: FeatureConfig = FeatureConfig(),
+    split: SplitConfig = SplitConfig(),
+    model: ModelConfig = ModelConfig(),
+    train: TrainConfig = TrainConfig(),
+    runs: Runs = Path("runs"),
+    fresh: Flag = False,
+) -> int:
+    """Train a network on a catalogue; features that are missing are computed first.
+
+    Stopped and started again by the same command, it goes on where it was.
+
+    Example: kit train data/mine --split.by track --train.epochs 40
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        name: Names the folder under RUNS.
+        features: Clip and front end.
+        split: What is held out.
+        model: The network.
+        train: How it is trained.
+        fresh: Start a new run even if there is one of the same configuration.
+    """
+    from kit import pipeline
+
+    experiment = Experiment(name, str(catalogue), features, split, model, train)
+    run = pipeline.train(experiment, runs=runs, fresh=fresh)
+    sys.stdout.write(f"{run.folder}\n")
+    return 0
+
+
+@app.command
+def evaluate(
+    run: Folder,
+    catalogue: Path | None = None,
+    part: Literal["test", "validation", "train", "all"] = "test",
+    checkpoint: Literal["best", "last"] = "best",
+) -> int:
+    """Restore a run, score it on its held-out tracks, and write report.html into its folder.
+
+    Example: kit evaluate runs/train/20260101-120000-0123abcd
+
+    Args:
+        run: Folder that `kit train` made.
+        catalogue: Where the tracks are, if not where they were in training.
+        part: Which part of the run's split; "all" for another collection than it was trained on.
+        checkpoint: The one with the lowest validation loss, or the last.
+    """
+    from kit import pipeline
+
+    pipeline.evaluate(run, catalogue=catalogue, part=part, which=checkpoint)
+    return 0
+
+
+@app.command
+def predict(
+    run: Folder,
+    files: Files,
+    timeline: Flag = False,
+    hop_s: float = 15.0,
+    format: Literal["json", "csv"] = "json",
+    plot: Path | None = None,
+) -> int:
+    """Tell the label of tracks, or of each stretch of a long mix, on standard output.
+
+    Example: kit predict runs/train/20260101-120000-0123abcd track.mp3
+
+    Args:
+        run: Folder that `kit train` made.
+        files: Audio files.
+        timeline: One answer for each window of a file, for a DJ mix.
+        hop_s: Seconds from one window to the next in a timeline.
+        format: One JSON object a line, or CSV with a header.
+        plot: Also draw the timeline to this PNG file.
+    """
+    from kit import pipeline
+
+    if not files:
+        raise UsageError("no audio file given; add one or more after the run's folder")
+    if plot and not timeline:
+        raise UsageError("--plot draws a timeline; add --timeline")
+    if hop_s <= 0:
+        raise UsageError(f"--hop-s is {hop_s:g}; it must be above 0 seconds")
+    hop = hop_s if timeline else None
+    return int(pipeline.predict(run, files, hop_s=hop, format=format, plot=plot) > 0)
+
+
+@app.command
+def explore(
+    catalogue: Folder,
+    out: Path | None = None,
+    features: FeatureConfig = FeatureConfig(),
+    count: int = 30,
+) -> int:
+    """Draw a catalogue: a wall of spectrograms of each label, and one track in detail.
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        out: Folder of the figures; CATALOGUE/explore if not given.
+        features: Clip and front end.
+        count: Spectrograms on a wall.
+    """
+    from kit import pipeline
+
+    return int(pipeline.explore(catalogue, out or catalogue / "explore", features, count) > 0)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 all went well, 1 a failure or some files left out, 2 usage.
+
+    `--debug` anywhere shows the traceback of an error.
+    """
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        code = app.cli(
+            prog="kit",
+            description="Tell dance-music genres apart by ear. Start with: kit demo",
+            args=[a for a in arguments if a != "--debug"],
+        )
+    except KitError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"kit: {error}\n")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        sys.stderr.write("kit: stopped; the same command goes on from here\n")
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
