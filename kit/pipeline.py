@@ -3,12 +3,13 @@
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kit import terminal
 from kit.audio import AudioError
@@ -18,12 +19,15 @@ from kit.errors import KitError
 from kit.features import Extraction, FeatureStore, export_npy, extract, store_path
 from kit.predict import Prediction, timeline, track
 from kit.training import Progress, Run, fit, restore
+from kit.training.checkpoint import Which
+
+Part = Literal["test", "validation", "train", "all"]
 
 DEMO = Experiment(
     name="demo",
     catalogue="data/demo",
     split=SplitConfig(test_fraction=0.25, validation_fraction=0.1),
-    train=TrainConfig(epochs=15),
+    train=TrainConfig(epochs=12),
 )
 
 
@@ -74,7 +78,7 @@ def train(experiment: Experiment, *, runs: Path, fresh: bool = False) -> Run:
 
 
 def evaluate(
-    run: Path, *, catalogue: Path | None = None, part: str = "test", which: str = "best"
+    run: Path, *, catalogue: Path | None = None, part: Part = "test", which: Which = "best"
 ) -> dict[str, Any]:
     """Evaluation with a bar, and its result in words."""
     from kit.evaluation import evaluate as score
@@ -104,9 +108,10 @@ def demo(config: DemoConfig, experiment: Experiment, *, runs: Path, fresh: bool 
 
     folder = Path(experiment.catalogue)
     with terminal.bar("render") as progress:
-        render(config, folder, progress=progress, fresh=fresh)
-    if fresh or not (folder / "tracks.csv").is_file():
-        scan(folder / "audio", folder, label=None, audio_root=None)
+        audio = render(config, folder, fresh=fresh, progress=progress)
+    scan(audio, folder, label=None, audio_root=None)
+    if fresh:
+        shutil.rmtree(store_path(load(folder), experiment.features), ignore_errors=True)
     trained = train(experiment, runs=runs, fresh=fresh)
     command = [sys.executable, "-m", "kit", "evaluate", str(trained.folder)]
     if subprocess.run(command, check=False).returncode:
@@ -151,9 +156,17 @@ def predict(
             terminal.warn(str(error))
             failed += 1
         if plot and rows:
-            save_png(timeline_figure(rows, restored.labels), plot)
+            _plot(rows, restored.labels, plot)
             terminal.say(f"wrote {plot}")
     return failed
+
+
+def _plot(rows: list[Prediction], labels: tuple[str, ...], path: Path) -> None:
+    from kit.explore.canvas import save as save_figure
+    from kit.explore.timeline import timeline as draw
+
+    windows = [(row.start_s, row.end_s, row.probabilities) for row in rows]
+    save_figure(draw(windows, labels, Path(rows[0].path).name), path)
 
 
 def _write_json(row: Prediction) -> None:
@@ -174,12 +187,18 @@ def _csv_writer(labels: tuple[str, ...]) -> Callable[[Prediction], None]:
 
 def explore(folder: Path, out: Path, config: FeatureConfig, count: int) -> int:
     """The figures of a catalogue; the number of tracks that could not be drawn."""
+    from kit.explore import explore as draw
+
     catalogue = load(folder)
     path = store_path(catalogue, config)
     store = FeatureStore.open(path) if (path / "zarr.json").is_file() else None
     with terminal.bar("explore") as progress:
         result = draw(catalogue, config, out, store=store, count=count, progress=progress)
-    return result
+    for figure in result.figures:
+        terminal.say(f"wrote {figure}")
+    for failure in result.failures:
+        terminal.warn(failure.message)
+    return len(result.failures)
 
 
 def _say_failures(failures: list[Failure], folder: Path) -> None:

@@ -49,6 +49,7 @@ def render(
     folder: Path | str,
     *,
     workers: int | None = None,
+    fresh: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Render the demo's tracks as MP3 files: `folder/audio/<label>/<artist>-<title>.mp3`.
@@ -62,6 +63,7 @@ def render(
             and holds what is known of every track, one a row.
         workers: processes; the number of cores if None. 1 stays in this process; more are
             spawned, so a script that calls this needs the usual `if __name__ == "__main__":`.
+        fresh: render all anew.
         progress: called with tracks done and tracks in all.
     Returns:
         `folder/audio`, ready for `kit.catalogue.from_folder`.
@@ -73,7 +75,7 @@ def render(
     folder = Path(folder)
     audio = folder / AUDIO_FOLDER
     tracks = plan(config)
-    _remove_stale(folder, tracks)
+    _remove_stale(folder, [] if fresh else tracks)
     _write_truth(folder / TRUTH_FILE, tracks)
     missing = [track for track in tracks if not is_whole(audio / track.path, track)]
     done = len(tracks) - len(missing)

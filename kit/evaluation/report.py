@@ -273,7 +273,7 @@ def _learned(rows: list[Row], best: int | None) -> str:
         return "There was no validation part, so the last epoch is the one to use."
     return (
         f"The best epoch is {best} of {rows[-1]['epoch']}: the lowest loss on the validation part. "
-        "Training losses are measured with dropout, so they can lie above."
+        "Training values are means over the epoch, taken while learning, so they lag behind."
     )
 
 

@@ -9,15 +9,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio import AudioError, TooShortError, decode
+from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.catalogue import Catalogue, Failure
-from kit.config import FeatureConfig, frames_of
-from kit.dsp.frontend import log_mel
+from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.explore.canvas import save
 from kit.explore.figures import track
 from kit.explore.wall import wall
+from kit.features import clip, compute
 
 STAGE = "explore"
 
@@ -136,11 +136,7 @@ def _readable(
             continue
         y = _clip(catalogue, row, config, failures)
         if y is not None:
-            # Every clip in a buffer of the same length: one compilation for all.
-            buffer = np.zeros((1, config.clip_samples), np.float32)
-            buffer[0, : len(y)] = y
-            frames = log_mel(buffer, np.array([len(y)], np.int32), config.frontend)
-            yield row, np.asarray(frames)[0, : config.n_frames]
+            yield row, compute([y], config)[0]
 
 
 def _first_track(
@@ -158,22 +154,17 @@ def _clip(
     catalogue: Catalogue, row: Row, config: FeatureConfig, failures: dict[str, Failure]
 ) -> Float32[np.ndarray, " samples"] | None:
     """The decoded clip of a track; None, and an entry in `failures`, if it cannot be used."""
-    track_id, rate = str(row["track_id"]), config.frontend.sample_rate
+    track_id = str(row["track_id"])
     try:
         path = catalogue.path_of(row)
     except KitError as error:
         failures[track_id] = Failure("", STAGE, "no_audio", str(error), track_id)
         return None
     try:
-        y, _ = decode(path, sample_rate=rate, offset_s=config.offset_s, duration_s=config.clip_s)
-        y = y[: config.clip_samples]
-        if frames_of(len(y), config.frontend) < config.n_frames:
-            hop_s = config.frontend.hop_length / rate
-            raise TooShortError(path, len(y) / rate, config.n_frames * hop_s)
+        return clip(path, config)
     except AudioError as error:
         failures[track_id] = Failure(shown(path), STAGE, error.reason, str(error), track_id)
         return None
-    return y
 
 
 def _title(row: Row) -> str:

@@ -269,7 +269,9 @@ def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
 
 def test_no_mistakes_and_no_hits_are_said(tmp_path):
     result = evaluation(("edm", "techno"), 10, sharpness=50.0)
-    assert "There are none: every track is right." in Page(write(tmp_path, result)).text
+    text = Page(write(tmp_path, result, epochs=0)).text
+    assert "There are none: every track is right." in text
+    assert "No epoch is recorded in metrics.jsonl." in text
     # A true label that is not among the five most probable ones still gets its bar.
     labels = tuple("abcdefgh")
     result = evaluation(labels, 1)

@@ -130,12 +130,12 @@ def test_restored_anywhere(experiment, tmp_path):
         assert restored.labels == ("edm", "techno")
         assert restored.experiment == experiment(epochs=8)
         assert sum(restored.train_counts) > 0
-        x = np.full((300, 16, 8), -40, np.float32)
+        x = np.random.default_rng(1).normal(-40, 5, (300, 16, 8)).astype(np.float32)
         x[150:, :, 3] += 10
         p = restored.log_probabilities(x)
         assert p.shape == (300, 2)
         np.testing.assert_allclose(np.exp(p).sum(1), 1, rtol=1e-5)
-        assert (p.argmax(1) == np.repeat([0, 1], 150)).all()
+        assert (p.argmax(1) == np.repeat([0, 1], 150)).mean() > 0.9
     assert restored.log_probabilities(x[:0]).shape == (0, 2)
 
 

@@ -1,0 +1,46 @@
+"""The probability of each label over the length of a file."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+
+# Okabe and Ito's palette: apart for every kind of colour vision.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
+
+
+def timeline(
+    windows: Sequence[tuple[float, float, Mapping[str, float]]],
+    labels: Sequence[str],
+    title: str,
+    *,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Stacked bands, one a label, each window's probabilities at its middle.
+
+    Args:
+        windows: (start, end, probability of each label); seconds.
+        labels: names, from the bottom band to the top one.
+        title: such as the file's name.
+        theme: colours.
+    """
+    figure = new_figure(9, 2.6, theme)
+    axes = figure.add_subplot()
+    edges = [windows[0][0], *((a + b) / 2 for a, b, _ in windows), windows[-1][1]]
+    shares = [[p[label] for _, _, p in windows] for label in labels]
+    held = [[row[0], *row, row[-1]] for row in shares]
+    colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(labels))]
+    names = [drawable(label, 24) for label in labels]
+    axes.stackplot(np.asarray(edges), np.asarray(held), labels=names, colors=colours)
+    dress(axes, theme)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{int(s // 60)}:{int(s % 60):02d}"))
+    axes.set_xlabel("Time, min:s", **words(theme, size=9, quiet=True))
+    axes.set_title(drawable(title, 90), loc="left", **words(theme, size=10))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, labelcolor=theme.ink)
+    return figure
