@@ -217,7 +217,9 @@ class TrainConfig(_Checked):
     batch_size: int = 64
     """Segments in one step."""
     learning_rate: float = 1e-3
-    """Adam's step size."""
+    """Adam's step size, at the start."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """The step size falls to zero along a cosine, or stays as it is, as in the original."""
     standardise: bool = True
     """Shift and scale the input by the mean and deviation of the training part (two numbers, kept
     in the checkpoint); the original fed decibels as they were."""

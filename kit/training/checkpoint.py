@@ -38,7 +38,8 @@ class Checkpoints:
             best_fn=_score,
             best_mode="min",
             preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-            read_only=read_only,
+            # Orbax's own `read_only` warns of itself three times on every opening.
+            create=not read_only,
             cleanup_tmp_directories=not read_only,
         )
         self._manager = ocp.CheckpointManager(

@@ -120,11 +120,11 @@ def _train(
     n_mels = experiment.features.frontend.n_mels
     network = build(experiment.model, n_mels=n_mels, n_classes=len(data.labels))
     scaling = scaling_of(data.train) if config.standardise else Scaling()
-    train_step = make_train_step(network, optimiser(config), scaling)
-    eval_step = make_eval_step(network, scaling)
-    replicated, over_batch = shardings(config.batch_size)
     per_epoch = steps_per_epoch(len(data.train), config.batch_size)
     total = per_epoch * config.epochs
+    train_step = make_train_step(network, optimiser(config, total), scaling)
+    eval_step = make_eval_step(network, scaling)
+    replicated, over_batch = shardings(config.batch_size)
     meta = {
         "kit": __version__,
         "experiment": to_dict(experiment),

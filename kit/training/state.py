@@ -20,13 +20,16 @@ class TrainState(NamedTuple):
     opt_state: Any
 
 
-def optimiser(config: TrainConfig) -> optax.GradientTransformation:
-    """Adam with a constant step size, as in the original project."""
-    return optax.adam(config.learning_rate)
+def optimiser(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
+    """Adam, its step size along the configuration's schedule."""
+    if config.schedule == "constant":
+        return optax.adam(config.learning_rate)
+    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, total_steps))
 
 
 def init_state(network: Network, config: TrainConfig) -> TrainState:
     """The state before the first step; a function of the configuration's seed alone."""
     params, batch_stats = network.init(jax.random.key(config.seed))
-    opt_state = optimiser(config).init(params)
+    # The schedule's length leaves no trace in the state.
+    opt_state = optimiser(config, 1).init(params)
     return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)

@@ -27,7 +27,7 @@ def batch(seed=0, size=16):
 
 
 def test_the_loss_falls(network):
-    step = make_train_step(network, optimiser(TRAIN))
+    step = make_train_step(network, optimiser(TRAIN, 100))
     state = init_state(network, TRAIN)
     losses = []
     for i in range(40):
@@ -38,7 +38,7 @@ def test_the_loss_falls(network):
 
 
 def test_a_step_is_a_function_of_its_arguments(network):
-    step = make_train_step(network, optimiser(TRAIN))
+    step = make_train_step(network, optimiser(TRAIN, 100))
     results = [
         step(init_state(network, TRAIN), batch(), jax.random.key(seed)) for seed in (7, 7, 8)
     ]
@@ -49,7 +49,7 @@ def test_a_step_is_a_function_of_its_arguments(network):
 
 
 def test_it_compiles_once_and_donates_its_state(network):
-    step = make_train_step(network, optimiser(TRAIN))
+    step = make_train_step(network, optimiser(TRAIN, 100))
     state = init_state(network, TRAIN)
     for i in range(3):
         before = state
@@ -82,3 +82,15 @@ def test_the_loss_is_the_cross_entropy(network):
     metrics = make_eval_step(network)(state.params, state.batch_stats, b)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
     assert float(metrics["correct"]) == (p.argmax(1) == np.asarray(b.y)).sum()
+
+
+def test_the_schedules():
+    """Adam's first update is the step size in every element, whatever the gradient."""
+    grads = {"a": jnp.array([3.0, -0.1])}
+    for schedule, last in (("cosine", 0.0), ("constant", 1e-2)):
+        tx = optimiser(TrainConfig(learning_rate=1e-2, schedule=schedule), total_steps=3)
+        state, sizes = tx.init(grads), []
+        for _ in range(4):
+            updates, state = tx.update(grads, state, grads)
+            sizes.append(float(jnp.abs(updates["a"]).max()))
+        np.testing.assert_allclose((sizes[0], sizes[3]), (1e-2, last), rtol=1e-3, atol=1e-9)
