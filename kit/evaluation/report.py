@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def write_report(
     Args:
         run_dir: the run's folder; its `config.json` is shown if it is there.
         evaluation: evaluation.json: `kit`, `run`, `checkpoint`, `labels`, `split` (part to label
-            to number of tracks; other entries such as "by" are allowed), `segment` and `track` as
+            to number of tracks), `segment` and `track` as
             `metrics.summarise` makes them, and `tracks` with `track_id`, `label`, `predicted`,
             `probability`, `probabilities` and, if known, `artists`, `title`, `path`.
         metrics_rows: those of metrics.jsonl, one an epoch.
@@ -155,6 +155,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
     best = figures.best_epoch(rows)
     interval = track["interval"]
+    config = _read_config(run_dir / "config.json")
     return {
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
@@ -191,8 +192,10 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             _curves_in_words(rows, best),
         ),
         "learned": _learned(rows, best),
-        **_split(evaluation.get("split") or {}, labels),
-        "settings": _settings(run_dir / "config.json"),
+        **_sizes(evaluation.get("split") or {}, labels),
+        "how_split": _how_split(config),
+        "shuffled": bool(config.get("split.shuffle_labels")),
+        "settings": _settings(config),
     }
 
 
@@ -228,7 +231,7 @@ def _text(value: object) -> str:
 
 
 def _file_name(track: Row) -> str:
-    return _text(track.get("path")).rsplit("/", 1)[-1]
+    return PurePosixPath(_text(track.get("path"))).stem
 
 
 def _picture(light: list[tuple[str, Figure]], others: list[tuple[str, Figure]], alt: str) -> Row:
@@ -285,29 +288,38 @@ def _verdict(interval: list[float] | None, baseline: float) -> str:
     return "This is worse than guessing."
 
 
-def _split(split: Row, labels: list[str]) -> Row:
-    # Either {part: {label: n}} or {"counts": {part: {label: n}}, ...}.
-    counts = split.get("counts", split)
-    parts = [part for part in PARTS if isinstance(counts.get(part), dict)]
+def _sizes(split: Row, labels: list[str]) -> Row:
+    parts = [part for part in PARTS if part in split]
     sizes = [
-        {"label": name, "counts": [int(counts[part].get(name, 0)) for part in parts]}
+        {"label": name, "counts": [int(split[part].get(name, 0)) for part in parts]}
         for name in labels
     ]
-    by = split.get("by")
-    return {
-        "parts": parts,
-        "sizes": sizes,
-        "totals": [sum(row["counts"][i] for row in sizes) for i in range(len(parts))],
-        "split_by": f"Split by {by}: what shares it stays on one side." if by else "",
-    }
+    totals = [sum(row["counts"][i] for row in sizes) for i in range(len(parts))]
+    return {"parts": parts, "sizes": sizes, "totals": totals}
 
 
-def _settings(path: Path) -> list[Row]:
-    if not path.is_file():
-        return []
-    config, defaults = read_json(path), _flat(to_dict(Experiment()))
+def _read_config(path: Path) -> Row:
+    """Each field of the experiment by its dotted name; empty if there is no config.json."""
+    config = read_json(path) if path.is_file() else {}
+    # A run keeps more beside the experiment, such as the hashes of its files.
+    return _flat(config.get("experiment", config))
+
+
+def _how_split(config: Row) -> str:
+    by = config.get("split.by")
+    if by is None:
+        return ""
+    if by == "random":
+        return "Drawn at random: tracks of one artist may be on both sides."
+    if by == "track":
+        return "Split by track: tracks of one artist may be on both sides."
+    return f"Split by {by}: tracks that share one are on the same side."
+
+
+def _settings(config: Row) -> list[Row]:
+    defaults = _flat(to_dict(Experiment()))
     stages: dict[str, list[Row]] = {}
-    for key, value in _flat(config).items():
+    for key, value in config.items():
         stage, _, name = key.rpartition(".")
         changed = key in defaults and defaults[key] != value
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit.config import Experiment, TrainConfig, to_dict
+from kit.config import Experiment, SplitConfig, TrainConfig, to_dict
 from kit.errors import KitError
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.report import write_figures, write_report
@@ -259,9 +259,9 @@ def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
         track |= {
             "title": float("nan"),
             "artists": "caf\udce9" if i % 3 else None,
-            "path": f"a/{i}.wav" if i % 2 else "",
+            "path": f"a/nameless {i}.wav" if i % 2 else "",
         }
-    titles = [t["path"].removeprefix("a/") or t["track_id"] for t in chosen(result)]
+    titles = [Path(t["path"]).stem or t["track_id"] for t in chosen(result)]
     page = Page(write(tmp_path, result))
     assert all(title in page.text for title in titles)
     assert "caf?" in page.text
@@ -285,19 +285,34 @@ def test_no_mistakes_and_no_hits_are_said(tmp_path):
 
 
 def test_configuration_and_split_are_shown(tmp_path):
-    config = to_dict(Experiment(name="mine", train=TrainConfig(epochs=77)))
-    write_json(tmp_path / "config.json", config)
+    experiment = Experiment(
+        name="mine", train=TrainConfig(epochs=77), split=SplitConfig(by="label boss")
+    )
+    # As a run writes it: the experiment and more beside it.
+    write_json(tmp_path / "config.json", {"experiment": to_dict(experiment), "sources": {"t": "h"}})
     result = evaluation(("edm", "techno"), 10)
-    result["split"] = {"train": {"edm": 31, "techno": 7}, "test": {"techno": 5}, "by": "artist"}
+    result["split"] = {"train": {"edm": 31, "techno": 7}, "test": {"techno": 5}}
     page = Page(write(tmp_path, result))
     assert "epochs 77" in page.text
     assert "n_mels 128" in page.text
-    assert sum(a.get("class") == "changed" for a in page.all("tr")) == 2  # name, epochs
+    assert sum(a.get("class") == "changed" for a in page.all("tr")) == 3  # name, by, epochs
     # "validation" has no counts here, so it has no column.
     assert "edm 31 0 31" in page.text
     assert "techno 7 5 12" in page.text
     assert "all 38 5 43" in page.text
-    assert "Split by artist" in page.text
+    assert "Split by label boss: tracks that share one are on the same side." in page.text
+    assert "shuffled before" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("by", "words"), [("track", "Split by track: tracks of one"), ("random", "Drawn at random")]
+)
+def test_a_control_and_a_split_that_keeps_nothing_whole_are_named(tmp_path, by, words):
+    experiment = Experiment(split=SplitConfig(by=by, shuffle_labels=True))
+    write_json(tmp_path / "config.json", to_dict(experiment))
+    text = Page(write(tmp_path, evaluation(("edm", "techno"), 4))).text
+    assert words in text
+    assert "this run is a control" in text
 
 
 def test_tables_have_headers_and_sections_have_names(full):
