@@ -14,6 +14,7 @@ from typing import Any, Literal
 from kit import terminal
 from kit.audio import AudioError
 from kit.catalogue import Failure, from_csv, from_folder, load, save
+from kit.compilation import use_cache
 from kit.config import DemoConfig, Experiment, FeatureConfig, SplitConfig, TrainConfig
 from kit.errors import KitError
 from kit.features import Extraction, FeatureStore, export_npy, extract, store_path
@@ -50,6 +51,7 @@ def scan(source: Path, out: Path, *, label: str | None, audio_root: Path | None)
 
 def features(folder: Path, config: FeatureConfig, *, workers: int | None = None) -> Extraction:
     """The features of a catalogue, with a bar and a summary."""
+    use_cache()
     catalogue = load(folder)
     with terminal.bar("features") as progress:
         result = extract(catalogue, config, workers=workers, progress=progress)
@@ -83,6 +85,7 @@ def evaluate(
     """Evaluation with a bar, and its result in words."""
     from kit.evaluation import evaluate as score
 
+    use_cache()
     with terminal.bar("evaluate") as progress:
         result = score(run, catalogue=catalogue, part=part, which=which, progress=progress)
     for level in ("track", "segment"):
@@ -142,6 +145,7 @@ def predict(
         format: "json" for an object a line, or "csv".
         plot: a PNG of the last file's timeline.
     """
+    use_cache()
     restored = restore(run)
     write = _write_json if format == "json" else _csv_writer(restored.labels)
     failed = 0
