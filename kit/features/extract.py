@@ -70,7 +70,7 @@ def extract(
         workers: decoder threads; one for each core if not given.
         progress: called with (done, total) after each track.
     Raises:
-        KitError: the store cannot be written.
+        KitError: the store cannot be read or written.
     """
     path = store_path(catalogue, config)
     store = (
@@ -78,6 +78,11 @@ def extract(
         if (path / "zarr.json").is_file()
         else FeatureStore.create(path, config)
     )
+    if store.config != config:
+        raise KitError(
+            f"{path} holds features of configuration {store.config.hash}, not of {config.hash}; "
+            "give the folder its own name back, or delete it"
+        )
     sources = store.sources
     tracks, failures = _playable(catalogue)
     todo = [t for t in tracks if sources.get(t.track_id) != t.source_hash]
@@ -131,7 +136,7 @@ def clip(path: Path, config: FeatureConfig) -> Float32[np.ndarray, " samples"]:
         # The least number of samples that gives n_frames.
         frontend = config.frontend
         lead = 0 if frontend.center else frontend.n_fft
-        needed = (config.n_frames - 1) * frontend.hop_length + max(lead, 1)
+        needed = max((config.n_frames - 1) * frontend.hop_length + lead, 1)
         raise TooShortError(path, len(y) / rate, needed / rate)
     return y
 

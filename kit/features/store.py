@@ -20,12 +20,13 @@ from jaxtyping import Float32
 
 from kit import __version__
 from kit.config import FeatureConfig, from_dict, to_dict
-from kit.errors import KitError
+from kit.errors import ConfigError, KitError
 from kit.files import atomic_write, read_json, write_json
 
 FORMAT = 1
 SHARD_TRACKS = 64  # about 40 MiB of float32 at 1280 x 128: one buffer in memory, one file on disk
 INDEX_COLUMNS = ("row", "track_id", "source_hash")
+REMEDY = "delete the folder and run `kit features` again"
 
 
 @dataclass
@@ -68,17 +69,20 @@ class FeatureStore:
         """
         if not (path / "zarr.json").is_file():
             raise KitError(f"{path} is not a feature store; run `kit features` on its catalogue")
-        attributes = read_json(path / "zarr.json").get("attributes", {})
+        group = read_json(path / "zarr.json")
+        attributes = group.get("attributes") if isinstance(group, dict) else None
+        attributes = attributes if isinstance(attributes, dict) else {}
         if attributes.get("format") != FORMAT:
             raise KitError(
                 f"{path} has store format {attributes.get('format')}, this kit reads {FORMAT}; "
-                "delete the folder and run `kit features` again"
+                f"{REMEDY}"
             )
-        config = from_dict(FeatureConfig, attributes["config"])
-        index = pd.read_csv(
-            path / "index.csv", dtype={"row": int, "track_id": str, "source_hash": str}
-        )
-        return cls(path, config, index, _tensorstore(path, config, create=False))
+        try:
+            config = from_dict(FeatureConfig, attributes.get("config"))
+        except ConfigError as error:
+            raise KitError(f"{path}: {error}; {REMEDY}") from error
+        array = _tensorstore(path, config, create=False)
+        return cls(path, config, _read_index(path / "index.csv", array.shape[0]), array)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -107,10 +111,7 @@ class FeatureStore:
         try:
             return np.asarray(self._array[wanted].read().result())
         except ValueError as error:
-            raise KitError(
-                f"{self.path} is damaged ({str(error).splitlines()[0][:200]}); "
-                "delete the folder and run `kit features` again"
-            ) from error
+            raise KitError(f"{self.path} is damaged ({_first_line(error)}); {REMEDY}") from error
 
     def write(
         self,
@@ -135,7 +136,7 @@ class FeatureStore:
             self._array[wanted].write(features).result()
         except (ValueError, OSError) as error:
             raise KitError(
-                f"cannot write {self.path}: {str(error).splitlines()[0][:200]}; "
+                f"cannot write {self.path}: {_first_line(error)}; "
                 "free some space and run the same command again"
             ) from error
         index = pd.DataFrame(
@@ -149,10 +150,35 @@ class FeatureStore:
             index.to_csv(stream, index=False, lineterminator="\n")
 
 
+def _read_index(path: Path, rows: int) -> pd.DataFrame:
+    """The index of a store whose array has so many rows; some of them may not count yet."""
+    try:
+        # A track may be called "nan".
+        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+        index = text.astype({"row": int})
+    except (OSError, ValueError, KeyError) as error:
+        raise KitError(f"cannot read {path} ({_first_line(error)}); {REMEDY}") from error
+    whole = (
+        tuple(index.columns) == INDEX_COLUMNS
+        and sorted(index["row"]) == list(range(len(index)))
+        and len(index) <= rows
+        and index["track_id"].is_unique
+    )
+    if not whole:
+        raise KitError(f"{path} is damaged: its rows do not fit the array; {REMEDY}")
+    return index
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def _tensorstore(path: Path, config: FeatureConfig, *, create: bool) -> Any:
     track = [config.n_frames, config.frontend.n_mels]
     spec: dict[str, Any] = {
         "driver": "zarr3",
+        # A row of the index was written: a shard that is gone is damage, not a track of NaN.
+        "fill_missing_data_reads": False,
         "kvstore": {"driver": "file", "path": f"{path.resolve()}/log_mel/"},
     }
     if create:
@@ -178,4 +204,5 @@ def _tensorstore(path: Path, config: FeatureConfig, *, create: bool) -> Any:
         return ts.open(spec, open=not create, create=create, delete_existing=create).result()
     except (ValueError, OSError) as error:
         what = "make" if create else "open"
-        raise KitError(f"cannot {what} {path}: {str(error).splitlines()[0][:200]}") from error
+        remedy = "choose a folder that you may write to" if create else REMEDY
+        raise KitError(f"cannot {what} {path}: {_first_line(error)}; {remedy}") from error

@@ -1,0 +1,119 @@
+"""One small job of real files, made once for all who need a trained run."""
+
+import contextlib
+import os
+import resource
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+
+from kit.config import (
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
+
+RATE = 8000
+LABELS = {"high": 1500.0, "low": 200.0}
+FEATURES = FeatureConfig(
+    frontend=FrontendConfig(sample_rate=RATE, n_fft=512, hop_length=256, n_mels=16),
+    n_frames=32,
+    clip_s=1.1,
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A catalogue of sixteen short tracks of two labels, and a network that tells them apart."""
+
+    music: Path
+    catalogue: Path
+    experiment: Experiment
+    run: Path
+
+
+def tone(frequency_hz: float, seconds: float, seed: int, rate: int = RATE) -> np.ndarray:
+    """A tone in noise, (samples,) float32; another seed, another noise."""
+    t = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    return (0.3 * np.sin(2 * np.pi * frequency_hz * t) + 0.03 * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_features() -> FeatureConfig:
+    """Features of a second of audio, 32 frames of 16 bands."""
+    return FEATURES
+
+
+@pytest.fixture(scope="session")
+def write_music() -> Callable[..., Path]:
+    """A function: a folder and tracks a label -> the folder, with FLAC files of two labels by two
+    artists each two tracks."""
+
+    def write(folder: Path, per_label: int = 8, seconds: float = 1.3) -> Path:
+        for label, frequency in LABELS.items():
+            (folder / label).mkdir(parents=True)
+            for i in range(per_label):
+                path = folder / label / f"{i:02d}.flac"
+                soundfile.write(path, tone(frequency, seconds, i), RATE)
+                tags = mutagen.File(path)
+                tags["artist"], tags["title"] = f"{label} {i // 2}", f"Titel Ä{i}"
+                tags.save()
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def job(write_music, tmp_path_factory) -> Job:
+    """The small job, trained. Do not write into it: copy it."""
+    from kit.catalogue import from_folder, load, save
+    from kit.features import extract
+    from kit.training import fit
+
+    root = tmp_path_factory.mktemp("job")
+    music = write_music(root / "music")
+    save(from_folder(music), root / "data")
+    extract(load(root / "data"), FEATURES)
+    experiment = Experiment(
+        name="tiny",
+        catalogue=str(root / "data"),
+        features=FEATURES,
+        split=SplitConfig(test_fraction=0.25, validation_fraction=0.2),
+        model=ModelConfig(segment_frames=8, channels=(8,), kernel_size=3, dense=8),
+        train=TrainConfig(epochs=4, batch_size=8, learning_rate=1e-2),
+    )
+    run = fit(experiment, runs=root / "runs")
+    return Job(music, root / "data", experiment, run.folder)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real music, odd files and tables."""
+    if "KIT_SHARED_DATA" not in os.environ:
+        pytest.skip("KIT_SHARED_DATA is not set: real music and odd files are not there")
+    return Path(os.environ["KIT_SHARED_DATA"])
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """A context in which no file of this process can grow beyond so many bytes."""
+
+    @contextlib.contextmanager
+    def limit(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
