@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio import blocks
+from kit.audio import AudioError, blocks
 from kit.config import FeatureConfig, frames_of
 from kit.evaluation.metrics import track_log_probabilities
 from kit.features import BATCH, clip, compute
@@ -59,17 +59,24 @@ def timeline(restored: Restored, path: Path | str, hop_s: float = 15.0) -> Itera
         hop_s: from the start of one window to that of the next, seconds; a window is as long as a
             training clip.
     Raises:
-        AudioError: the file is unreadable or shorter than one window.
+        AudioError: the file is unreadable or shorter than one window; one that is damaged at its
+            end gives the windows before the damage first.
     """
     features = restored.experiment.features
     waiting: list[np.ndarray] = []
     starts: list[float] = []
-    for start, y in _windows(Path(path), features, hop_s):
-        waiting.append(y)
-        starts.append(start)
-        if len(waiting) == BATCH:
+    try:
+        for start, y in _windows(Path(path), features, hop_s):
+            waiting.append(y)
+            starts.append(start)
+            if len(waiting) == BATCH:
+                yield from _predict(restored, waiting, Path(path), starts)
+                waiting, starts = [], []
+    except AudioError:
+        # Of a mix that is damaged at its end, what comes before is still worth knowing.
+        if waiting:
             yield from _predict(restored, waiting, Path(path), starts)
-            waiting, starts = [], []
+        raise
     if waiting:
         yield from _predict(restored, waiting, Path(path), starts)
 
