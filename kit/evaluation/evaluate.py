@@ -48,7 +48,7 @@ def evaluate(
     run = Run(Path(run_folder))
     restored = restore(run.folder, which)
     tracks = _catalogue(restored, catalogue)
-    parts = run.split()
+    parts, metrics = run.split(), run.metrics()
     chosen = _chosen(parts, tracks, part)
     _require_known(chosen, restored.labels)
     store = extract(tracks, restored.experiment.features).store
@@ -71,11 +71,11 @@ def evaluate(
         "tracks": _rows(chosen, scores, restored.labels, tracks),
     }
     write_json(run.folder / "evaluation.json", evaluation)
-    write_figures(run.folder, evaluation, run.metrics())
+    write_figures(run.folder, evaluation, metrics)
     write_report(
         run.folder,
         evaluation,
-        run.metrics(),
+        metrics,
         audio_of=lambda row: tracks.audio_root / row["path"] if row["path"] else None,
         spectrogram_of=lambda track_id: store.read([track_id])[0],
     )

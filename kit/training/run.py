@@ -14,6 +14,8 @@ from kit.config import Experiment, from_dict, to_dict, to_json
 from kit.errors import KitError
 from kit.files import atomic_write, read_json, write_json
 
+SPLIT_COLUMNS = ("track_id", "label", "group", "part")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -46,24 +48,46 @@ class Run:
         """
         if not self._config.is_file():
             raise KitError(f"{self.folder} is not a run; give a folder that `kit train` made")
-        return from_dict(Experiment, read_json(self._config)["experiment"])
+        config = read_json(self._config)
+        if not isinstance(config, dict) or "experiment" not in config:
+            raise self._damaged(self._config)
+        return from_dict(Experiment, config["experiment"])
 
     def split(self) -> pd.DataFrame:
         """The split: track_id, label, group, part.
 
         Raises:
-            KitError: the run has no split.
+            KitError: the run has no split, or the file is damaged.
         """
         if not self._split.is_file():
             raise KitError(f"{self._split} is missing; restore it, or train again with --fresh")
-        return pd.read_csv(self._split, dtype=str, keep_default_na=False)
+        try:
+            parts = pd.read_csv(self._split, dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise self._damaged(self._split) from error
+        if tuple(parts.columns) != SPLIT_COLUMNS:
+            raise self._damaged(self._split)
+        return parts
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One row an epoch; none before the first has ended."""
+        """One row an epoch; none before the first has ended.
+
+        Raises:
+            KitError: the file is damaged.
+        """
         if not self._metrics.is_file():
             return []
-        lines = self._metrics.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
+        try:
+            lines = self._metrics.read_text(encoding="utf-8").splitlines()
+            rows = [json.loads(line) for line in lines if line.strip()]
+        except (OSError, ValueError) as error:
+            raise self._damaged(self._metrics) from error
+        if not all(isinstance(row, dict) and "step" in row for row in rows):
+            raise self._damaged(self._metrics)
+        return rows
+
+    def _damaged(self, path: Path) -> KitError:
+        return KitError(f"{path} is damaged; restore it, or train again with --fresh")
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Replace metrics.jsonl."""
