@@ -3,7 +3,12 @@
 Nothing heavy is imported before a command runs, so that `--help` is instant.
 """
 
+import contextlib
+import dataclasses
+import math
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +23,9 @@ from kit.config import (
     SplitConfig,
     TrainConfig,
 )
+from kit.defaults import DEMO
 from kit.errors import KitError, UsageError
+from kit.quiet import quiet_libraries
 
 app = SubcommandApp()
 
@@ -31,8 +38,8 @@ Runs = Annotated[Path, tyro.conf.arg(help="Folder in which run folders are made.
 @app.command
 def demo(
     demo: DemoConfig = DemoConfig(),
-    train: TrainConfig | None = None,
-    data: Path = Path("data/demo"),
+    train: TrainConfig = DEMO.train,
+    data: Path = Path(DEMO.catalogue),
     runs: Runs = Path("runs"),
     fresh: Flag = False,
 ) -> int:
@@ -47,13 +54,9 @@ def demo(
         data: Folder of the rendered tracks and their features.
         fresh: Start over: render, scan and train anew.
     """
-    import dataclasses
-
     from kit import pipeline
 
-    experiment = dataclasses.replace(
-        pipeline.DEMO, catalogue=str(data), train=train or pipeline.DEMO.train
-    )
+    experiment = dataclasses.replace(DEMO, catalogue=str(data), train=train)
     pipeline.demo(demo, experiment, runs=runs, fresh=fresh)
     return 0
 
@@ -195,8 +198,8 @@ def predict(
         raise UsageError("no audio file given; add one or more after the run's folder")
     if plot and not timeline:
         raise UsageError("--plot draws a timeline; add --timeline")
-    if hop_s <= 0:
-        raise UsageError(f"--hop-s is {hop_s:g}; it must be above 0 seconds")
+    if not 0 < hop_s < math.inf:
+        raise UsageError(f"--hop-s is {hop_s:g}; it must be a number of seconds above 0")
     hop = hop_s if timeline else None
     return int(pipeline.predict(run, files, hop_s=hop, format=format, plot=plot) > 0)
 
@@ -228,12 +231,15 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    # A full disk is told of by what matters; without its cache JAX compiles again.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     try:
-        code = app.cli(
-            prog="kit",
-            description="Tell dance-music genres apart by ear. Start with: kit demo",
-            args=[a for a in arguments if a != "--debug"],
-        )
+        with contextlib.nullcontext() if debug else quiet_libraries():
+            code = app.cli(
+                prog="kit",
+                description="Tell dance-music genres apart by ear. Start with: kit demo",
+                args=[a for a in arguments if a != "--debug"],
+            )
     except KitError as error:
         if debug:
             raise
@@ -245,6 +251,17 @@ def main() -> None:
         sys.stderr.write("kit: stopped; the same command goes on from here\n")
         code = 130
     except BrokenPipeError:
+        # Whoever read has gone; Python's own flush at the end must not fail for it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"kit: {where}{error.strerror or error}; check that it is there, that you may read and "
+            "write it, and that the disk is not full\n"
+        )
         code = 1
     sys.exit(code)
 

@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from kit.errors import KitError
 
+_ROOM_BLOCK = 1 << 20
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
@@ -46,6 +48,28 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def require_room(folder: Path | str, size: int) -> None:
+    """Refuse to begin a write of many files that the disk cannot take.
+
+    Args:
+        folder: where it would be written; it is made if missing.
+        size: bytes.
+    Raises:
+        KitError: there is no room, or nothing may be written there.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            for start in range(0, size, _ROOM_BLOCK):
+                stream.write(bytes(min(_ROOM_BLOCK, size - start)))
+    except OSError as error:
+        raise KitError(
+            f"cannot write {size} bytes in {folder}: {error.strerror or error}; "
+            "free some space, or choose a folder that you may write to"
+        ) from error
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -15,21 +15,17 @@ from kit import terminal
 from kit.audio import AudioError
 from kit.catalogue import Failure, from_csv, from_folder, load, save
 from kit.compilation import use_cache
-from kit.config import DemoConfig, Experiment, FeatureConfig, SplitConfig, TrainConfig
+from kit.config import DemoConfig, Experiment, FeatureConfig
+from kit.defaults import DEMO as DEMO
+from kit.defaults import for_length
 from kit.errors import KitError
 from kit.features import Extraction, FeatureStore, export_npy, extract, store_path
+from kit.models import check
 from kit.predict import Prediction, timeline, track
 from kit.training import Progress, Run, fit, restore
 from kit.training.checkpoint import Which
 
 Part = Literal["test", "validation", "train", "all"]
-
-DEMO = Experiment(
-    name="demo",
-    catalogue="data/demo",
-    split=SplitConfig(test_fraction=0.25),
-    train=TrainConfig(epochs=12),
-)
 
 
 def scan(source: Path, out: Path, *, label: str | None, audio_root: Path | None) -> int:
@@ -65,6 +61,7 @@ def features(folder: Path, config: FeatureConfig, *, workers: int | None = None)
 
 def train(experiment: Experiment, *, runs: Path, fresh: bool = False) -> Run:
     """Features, then training, with a bar."""
+    check(experiment.model)  # before the work of hours
     features(Path(experiment.catalogue), experiment.features)
     with terminal.bar("train") as update:
 
@@ -109,6 +106,7 @@ def demo(config: DemoConfig, experiment: Experiment, *, runs: Path, fresh: bool 
     """The main job on the embedded default; the evaluation is a new process's, from the files."""
     from kit.demo import render
 
+    experiment = for_length(experiment, config.duration_s)
     folder = Path(experiment.catalogue)
     with terminal.bar("render") as progress:
         audio = render(config, folder, fresh=fresh, progress=progress)
@@ -117,9 +115,17 @@ def demo(config: DemoConfig, experiment: Experiment, *, runs: Path, fresh: bool 
         shutil.rmtree(store_path(load(folder), experiment.features), ignore_errors=True)
     trained = train(experiment, runs=runs, fresh=fresh)
     command = [sys.executable, "-m", "kit", "evaluate", str(trained.folder)]
-    if subprocess.run(command, check=False).returncode:
+    if subprocess.run(command, check=False, stderr=_stderr()).returncode:
         raise KitError(f"the evaluation failed; try it alone: kit evaluate {trained.folder}")
     return trained
+
+
+def _stderr() -> int | None:
+    """Python's stderr for a child, which need not be file 2; None, the default, in a notebook."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def export(folder: Path, store: FeatureStore) -> None:

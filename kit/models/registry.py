@@ -28,6 +28,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(REGISTRY))
 
 
+def check(config: ModelConfig) -> None:
+    """Refuse what no network can be built of.
+
+    Raises:
+        ConfigError: no network of that name, or segments too short for its poolings.
+    """
+    if config.name not in REGISTRY:
+        raise ConfigError(
+            f"ModelConfig.name is {config.name!r}; there is {', '.join(names())} to choose from"
+        )
+    least = REGISTRY[config.name].least_frames(config)
+    if config.segment_frames < least:
+        raise ConfigError(
+            f"ModelConfig.segment_frames is {config.segment_frames}; {config.name} with "
+            f"{len(config.channels)} convolutions of {config.kernel_size} frames needs {least}"
+        )
+
+
 def build(config: ModelConfig, *, n_mels: int, n_classes: int) -> Network:
     """The network of a configuration.
 
@@ -38,16 +56,6 @@ def build(config: ModelConfig, *, n_mels: int, n_classes: int) -> Network:
     Raises:
         ConfigError: no network of that name, or segments too short for its poolings.
     """
-    if config.name not in REGISTRY:
-        raise ConfigError(
-            f"ModelConfig.name is {config.name!r}; there is {', '.join(names())} to choose from"
-        )
-    entry = REGISTRY[config.name]
-    least = entry.least_frames(config)
-    if config.segment_frames < least:
-        raise ConfigError(
-            f"ModelConfig.segment_frames is {config.segment_frames}; {config.name} with "
-            f"{len(config.channels)} convolutions of {config.kernel_size} frames needs {least}"
-        )
-    create = partial(entry.module, config, n_mels, n_classes)
+    check(config)
+    create = partial(REGISTRY[config.name].module, config, n_mels, n_classes)
     return Network.of(lambda rngs: create(rngs=rngs))

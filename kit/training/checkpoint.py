@@ -9,8 +9,10 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from kit.errors import KitError
+from kit.files import require_room
 
 FORMAT = 1
+_OVERHEAD = 1 << 16  # bytes of metadata, at most
 Which = Literal["best", "last"]
 
 
@@ -61,13 +63,17 @@ class Checkpoints:
         """Save in the background; the checkpoint with the lowest score is the best.
 
         Raises:
-            KitError: an earlier save failed, such as on a full disk.
+            KitError: an earlier save failed, or there is no room for this one.
         """
+        # Orbax on a full disk writes pages of tracebacks and leaves half a checkpoint.
+        host = jax.device_get(state)
+        arrays = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(host))
+        require_room(self._folder, arrays + _OVERHEAD)
         try:
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(jax.device_get(state)),
+                    state=ocp.args.StandardSave(host),
                     meta=ocp.args.JsonSave({"format": FORMAT, **meta}),
                 ),
                 metrics={"score": score},

@@ -1,0 +1,37 @@
+"""The demo's own configuration; light, since the command line shows it in its help."""
+
+import dataclasses
+
+from kit.config import Experiment, SplitConfig, TrainConfig
+from kit.errors import ConfigError
+
+DEMO = Experiment(
+    name="demo",
+    catalogue="data/demo",
+    split=SplitConfig(test_fraction=0.25, validation_fraction=0.1),
+    train=TrainConfig(epochs=12),
+)
+
+
+def for_length(experiment: Experiment, duration_s: float) -> Experiment:
+    """The experiment with features of no more than there is in tracks of this length.
+
+    Args:
+        experiment: one for tracks of any length.
+        duration_s: length of the tracks, seconds.
+    Returns:
+        The same, but for the length of the clip and for `n_frames`: whole segments.
+    Raises:
+        ConfigError: not one segment fits.
+    """
+    features, segment = experiment.features, experiment.model.segment_frames
+    clip_s = min(features.clip_s, duration_s)
+    frames = dataclasses.replace(features, clip_s=clip_s, n_frames=1).clip_frames
+    if frames < segment:
+        raise ConfigError(
+            f"DemoConfig.duration_s is {duration_s:g}; one segment of {segment} frames needs "
+            f"{segment * features.frontend.hop_length / features.frontend.sample_rate:.2f} s"
+        )
+    n_frames = min(features.n_frames, frames // segment * segment)
+    features = dataclasses.replace(features, clip_s=clip_s, n_frames=n_frames)
+    return dataclasses.replace(experiment, features=features)

@@ -1,0 +1,604 @@
+"""The command line: the whole job, and one line for every kind of bad input."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import librosa
+import matplotlib
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+# Python itself may lie where the unprivileged cannot read: what they run is imported before.
+import kit.evaluation
+import kit.explore
+import kit.pipeline
+from kit.catalogue import from_folder, load, read_failures, save
+from kit.cli import main
+from kit.features import FeatureStore, store_path
+from kit.models import build
+from kit.training.checkpoint import Checkpoints
+from kit.training.state import init_state
+
+COMMANDS = ("demo", "scan", "features", "train", "evaluate", "predict", "explore")
+
+# The small job's configuration, as a person would type it.
+FEATURES = (
+    *("--features.frontend.sample-rate", "8000", "--features.frontend.n-fft", "512"),
+    *("--features.frontend.hop-length", "256", "--features.frontend.n-mels", "16"),
+    *("--features.n-frames", "32", "--features.clip-s", "1.1"),
+)
+NETWORK = (
+    *("--split.test-fraction", "0.25", "--split.validation-fraction", "0.2"),
+    *("--model.segment-frames", "8", "--model.channels", "8", "--model.kernel-size", "3"),
+    *("--model.dense", "8", "--train.batch-size", "8", "--train.learning-rate", "0.01"),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The only line of a refusal."""
+        assert "Traceback" not in self.err + self.out
+        assert self.out == ""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("kit: ")
+        return lines[0]
+
+
+@pytest.fixture
+def kit(monkeypatch, capfd) -> Callable[..., Result]:
+    """Run a command line in this process."""
+    # The tests compile into no cache, neither the user's nor one that outlives a test.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return Result(int(caught.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def unprivileged(tmp_path) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """A context in which permissions count, even for tests that root runs."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.name.startswith(("pytest-", "test_")):
+            folder.chmod(0o755)
+
+    @contextlib.contextmanager
+    def drop() -> Iterator[None]:
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(was)
+
+    return drop
+
+
+def noise(seconds, rate=8000, channels=1, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-0.5, 0.5, (round(seconds * rate), channels)).astype(np.float32)
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+# --- help
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+        import contextlib, io, sys
+        from kit.cli import main
+        for command in sys.argv[1].split():
+            sys.argv = ["kit", *([] if command == "kit" else [command]), "--help"]
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text):
+                try:
+                    main()
+                except SystemExit as stop:
+                    assert not stop.code, stop.code
+            assert "usage: kit" in text.getvalue(), text.getvalue()
+        heavy = {"jax", "flax", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "tensorstore"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+    """
+    code = "\n".join(line[8:] for line in code.splitlines())
+    command = [sys.executable, "-c", code, " ".join(("kit", *COMMANDS))]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(kit, command):
+    assert command in kit("--help").out
+    result = kit(command, "--help")
+    assert result.code == 0
+    assert f"usage: kit {command}" in result.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("dance",), ("scan",), ("train", "x", "--train.epochs", "ten")]
+)
+def test_what_is_no_command_is_a_usage_error(kit, arguments):
+    assert kit(*arguments).code == 2
+
+
+# --- the whole job
+
+
+@pytest.fixture(scope="module")
+def music(write_music, tmp_path_factory):
+    return write_music(tmp_path_factory.mktemp("cli") / "müsic")
+
+
+def test_the_whole_job(kit, music, tmp_path):
+    data, runs = tmp_path / "data/mine", tmp_path / "runs"
+    result = kit("scan", music, "--out", data)
+    assert (result.code, result.out) == (0, "")
+    assert "16 tracks (8 high, 8 low)" in result.err
+    assert names(data) == ["catalogue.json", "failures.csv", "tracks.csv"]
+
+    result = kit("features", data, *FEATURES, "--export", "npy")
+    assert result.code == 0
+    assert "features of 16 tracks, 16 computed now" in result.err
+    assert np.load(data / "song_specs.npy", allow_pickle=False).shape == (16, 32, 16)
+    assert np.load(data / "genres.npy", allow_pickle=False).tolist() == ["high"] * 8 + ["low"] * 8
+    assert "0 computed now" in kit("features", data, *FEATURES).err
+
+    train = ("train", data, *FEATURES, *NETWORK, "--runs", runs, "--train.epochs", "4")
+    result = kit(*train)
+    assert result.code == 0
+    run = Path(result.out.strip())
+    assert run.parent == runs / "train"
+    assert "trained for 4 epochs" in result.err
+    stamp = (run / "metrics.jsonl").stat().st_mtime_ns
+    assert kit(*train).out == result.out
+    assert (run / "metrics.jsonl").stat().st_mtime_ns == stamp
+
+    result = kit("evaluate", run)
+    assert result.code == 0
+    assert "by track: 100.0% of 4 right" in result.err
+    assert f"report: {run / 'report.html'}" in result.err
+    assert json.loads((run / "evaluation.json").read_text())["track"]["accuracy"] == 1
+
+    files = [music / "high/00.flac", music / "low/07.flac"]
+    result = kit("predict", run, *files)
+    assert (result.code, result.err) == (0, "")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert [row["path"] for row in rows] == list(map(str, files))
+    assert [row["label"] for row in rows] == ["high", "low"]
+
+    result = kit("explore", data, *FEATURES, "--count", "3")
+    assert result.code == 0
+    want = ["track-high.png", "track-low.png", "wall-high.png", "wall-low.png"]
+    assert names(data / "explore") == want
+    assert all(f"wrote {data / 'explore' / name}" in result.err for name in want)
+
+
+def test_a_timeline_as_csv_and_as_a_picture(kit, job, tmp_path):
+    mix = tmp_path / "mix.wav"
+    y, _ = soundfile.read(job.music / "low/00.flac")
+    z, _ = soundfile.read(job.music / "high/00.flac")
+    soundfile.write(mix, np.concatenate([y, y, z, z]), 8000)
+    options = ("--timeline", "--hop-s", "1.3", "--format", "csv", "--plot", tmp_path / "a/mix.png")
+    result = kit("predict", job.run, mix, *options)
+    assert result.code == 0
+    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert list(rows[0]) == ["path", "start_s", "end_s", "label", "probability", "high", "low"]
+    assert [row["label"] for row in rows] == ["low", "low", "high", "high"]
+    assert [float(row["start_s"]) for row in rows] == pytest.approx([0, 1.3, 2.6, 3.9])
+    for row in rows:
+        assert float(row["high"]) + float(row["low"]) == pytest.approx(1, abs=1e-5)
+    with Image.open(tmp_path / "a/mix.png") as image:
+        assert image.format == "PNG"
+
+
+# --- bad input: folders of audio
+
+
+def test_an_empty_folder(kit, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = kit("scan", tmp_path / "empty", "--out", tmp_path / "data")
+    assert result.code == 2
+    assert "no audio in the sub-folders" in result.line
+    result = kit("scan", tmp_path / "none", "--out", tmp_path / "data")
+    assert result.code == 2
+    assert "does not exist" in result.line
+    assert names(tmp_path) == ["empty"]
+
+
+def test_one_label_only(kit, write_music, tmp_path):
+    shutil.rmtree(write_music(tmp_path / "music", 2) / "low")
+    data = tmp_path / "data"
+    result = kit("scan", tmp_path / "music", "--out", data)
+    assert result.code == 0
+    assert "warning: there is one label only, 'high'" in result.err
+    result = kit("train", data, *FEATURES, *NETWORK, "--runs", tmp_path / "runs")
+    assert result.code == 2
+    assert result.err.splitlines()[-1].startswith("kit: the catalogue has 1 label")
+    assert names(tmp_path) == ["data", "music"]
+
+
+def zoo(music):
+    """Every kind of odd file beside four good ones; the reasons of those that cannot be used."""
+    good = (music / "low/00.flac").read_bytes()
+    low = music / "low"
+    (low / "text.mp3").write_text("So it goes.\n" * 100)
+    (low / "zero.mp3").touch()
+    soundfile.write(low / "cut.mp3", noise(3), 8000)
+    (low / "cut.mp3").write_bytes((low / "cut.mp3").read_bytes()[:4000])
+    (low / "cut.flac").write_bytes(good[: len(good) // 2])
+    soundfile.write(low / "short.wav", noise(0.2), 8000)
+    x = noise(2)
+    x[4000] = np.nan
+    soundfile.write(low / "nan.wav", x, 8000, subtype="FLOAT")
+    soundfile.write(low / "eight.wav", noise(2, 8000, 8), 8000)
+    soundfile.write(low / "fast.flac", noise(2, 192000, 2), 192000)
+    soundfile.write(low / "shut.wav", noise(2, seed=1), 8000)
+    (low / "shut.wav").chmod(0)
+    (low / 'Ünï 音楽 "q" ,;\'$(x).flac').write_bytes(good + b"1")
+    (low / ("ł" * 120 + ".flac")).write_bytes(good + b"2")
+    (low / "folder.mp3").mkdir()
+    os.mkfifo(low / "pipe.mp3")
+    (low / "gone.mp3").symlink_to(music / "nowhere.mp3")
+    (low / "self.mp3").symlink_to(low / "self.mp3")
+    (low / "loop").symlink_to(music)
+    (music / "high/up").symlink_to(low)
+    return {
+        "low/text.mp3": "not_audio",
+        "low/zero.mp3": "empty",
+        "low/cut.mp3": "truncated",
+        "low/cut.flac": "truncated",
+        "low/shut.wav": "unreadable",
+        "low/pipe.mp3": "unreadable",
+        "low/gone.mp3": "unreadable",
+        "low/self.mp3": "unreadable",
+    }
+
+
+def test_a_folder_of_every_odd_file(kit, job, write_music, tmp_path, unprivileged):
+    music = write_music(tmp_path / "music", 2)
+    bad = zoo(music)
+    data = tmp_path / "data"
+    data.mkdir()
+    if os.geteuid() == 0:
+        os.chown(data, 65534, 65534)
+    with unprivileged():
+        result = kit("scan", music, "--out", data)
+        assert result.code == 1
+        assert result.err.splitlines()[-1].startswith("warning: 8 left out (")
+        assert {f.path: f.reason for f in read_failures(data)} == bad
+        assert "10 tracks (8 low, 2 high)" in result.err
+
+        result = kit("features", data, *FEATURES)
+        assert result.code == 1
+        assert "features of 8 tracks" in result.err
+        assert "warning: 2 left out (" in result.err
+    rows = read_failures(data)
+    late = {Path(f.path).name: f.reason for f in rows if f.stage == "features"}
+    assert late == {"short.wav": "too_short", "nan.wav": "non_finite"}
+    assert all(f.message.isprintable() for f in rows)
+    assert "is 0.200 s long, 0.992 s are needed" in "".join(f.message for f in rows)
+
+    # Eight channels and 192 kHz are as good as any.
+    catalogue = load(data)
+    store = FeatureStore.open(store_path(catalogue, job.experiment.features))
+    ids = dict(zip(catalogue.table["path"], catalogue.table["track_id"], strict=True))
+    for name in ("low/eight.wav", "low/fast.flac"):
+        y, sr = librosa.load(music / name, sr=8000, duration=1.1)
+        mel = librosa.feature.melspectrogram(y=y, sr=sr, n_fft=512, hop_length=256, n_mels=16)
+        want = librosa.power_to_db(mel, ref=np.max)[:, :32].T
+        np.testing.assert_allclose(store.read([ids[name]])[0], want, atol=1e-3)
+
+    shut = [music / name for name in ("low/cut.flac", "low/nan.wav", "low/short.wav", *bad)]
+    (music / "low/shut.wav").unlink()
+    result = kit("predict", job.run, *shut, music / "low/eight.wav", tmp_path, tmp_path / "no.mp3")
+    assert result.code == 1
+    assert len(result.out.splitlines()) == 1
+    lines = result.err.splitlines()
+    assert len(lines) == len(shut) + 2
+    for line, path in zip(lines, [*shut, tmp_path, tmp_path / "no.mp3"], strict=True):
+        assert line.startswith("warning: ")
+        assert str(path) in line
+
+
+def test_only_bad_files(kit, tmp_path):
+    (tmp_path / "music/a").mkdir(parents=True)
+    (tmp_path / "music/a/x.mp3").write_text("text")
+    result = kit("scan", tmp_path / "music", "--out", tmp_path / "data")
+    assert result.code == 2
+    assert "none of the 1 audio files" in result.line
+    assert names(tmp_path) == ["music"]
+
+
+def test_audio_that_is_too_short_for_the_configuration(kit, write_music, tmp_path):
+    music, data = write_music(tmp_path / "music", 2), tmp_path / "data"
+    kit("scan", music, "--out", data)
+    result = kit("train", data, "--runs", tmp_path / "runs")
+    assert result.code == 1
+    assert "warning: 4 left out (4 too_short)" in result.err
+    assert result.err.splitlines()[-1].startswith("kit: ")
+    assert "failures.csv" in result.err.splitlines()[-1]
+    assert names(tmp_path) == ["data", "music"]
+
+
+# --- bad input: tables
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "does not exist"),
+        ("", "no tracks"),
+        ("track_id,label\n", "no tracks"),
+        ("name,label\na,b\n", "needs a column track_id"),
+        ("track_id,label\na,\n", "line 2, column label is empty"),
+        ("track_id,label\nx/y,b\n", "line 2, column track_id is 'x/y'"),
+        ("track_id,label\na,b,c\n", "line 2 has 3 cells"),
+        ("track_id,label,path\na,b,../outside.wav\n", "'../outside.wav' leaves"),
+        ("track_id,label,path\na,b,/etc/passwd\n", "'/etc/passwd' leaves"),
+        ("track_id,label,path\na,b,none.wav\n", "none.wav does not exist"),
+        ("track_id,label,path\na,b,table.csv\n", "not audio"),
+        ("track_id,label\na,\xff\n", "not UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_read(kit, tmp_path, text, says):
+    path = tmp_path / "in/table.csv"
+    path.parent.mkdir()
+    if text is not None:
+        path.write_text(text, encoding="latin-1")
+    result = kit("scan", path, "--out", tmp_path / "data")
+    assert result.code == 2
+    assert says in result.line
+    assert names(tmp_path) == ["in"]
+
+
+def test_a_table_with_some_bad_rows(kit, job, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "track_id,label,path\na,x,low/00.flac\nb,y,../low.flac\nc,x,none.flac\nd,y,high/00.flac\n"
+    )
+    result = kit("scan", path, "--out", tmp_path / "data", "--audio-root", job.music)
+    assert result.code == 1
+    assert "2 tracks (1 x, 1 y)" in result.err
+    found = {f.track_id: f.reason for f in read_failures(tmp_path / "data")}
+    assert found == {"b": "path_outside", "c": "missing_file"}
+
+
+# --- bad input: runs, catalogues and configurations
+
+
+def test_a_folder_that_is_no_catalogue(kit, tmp_path):
+    for command in ("features", "train", "explore"):
+        result = kit(command, tmp_path)
+        assert result.code == 2
+        assert "is not a catalogue" in result.line
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_may_not_be_entered(kit, job, tmp_path, unprivileged):
+    data = Path(shutil.copytree(job.catalogue, tmp_path / "shut/data"))
+    run = Path(shutil.copytree(job.run, tmp_path / "shut/run"))
+    (tmp_path / "shut").chmod(0)
+    try:
+        with unprivileged():
+            for arguments in (
+                ("features", data, *FEATURES),
+                ("train", data, *FEATURES, *NETWORK),
+                ("explore", data),
+                ("evaluate", run),
+                ("predict", run, job.music / "low/00.flac"),
+                ("scan", data, "--out", tmp_path / "new"),
+                ("scan", job.music, "--out", data),
+            ):
+                result = kit(*arguments)
+                assert result.code in (1, 2)
+                assert "shut" in result.line or "permission" in result.line.lower()
+    finally:
+        (tmp_path / "shut").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("features", "{data}", "--features.n-frames", "0"), "FeatureConfig.n_frames is 0"),
+        (("features", "{data}", "--features.frontend.fmax", "9e9"), "FrontendConfig.fmax is 9"),
+        (("train", "{data}", "--train.epochs", "0"), "TrainConfig.epochs is 0"),
+        (("train", "{data}", "--name", "a/b"), "Experiment.name is 'a/b'"),
+        (("train", "{data}", *FEATURES, *NETWORK, "--model.name", "x"), "ModelConfig.name is 'x'"),
+        (("train", "{data}", *FEATURES, "--model.segment-frames", "64"), "segment_frames is 64"),
+        (("train", "{data}", *FEATURES, *NETWORK, "--split.by", "mood"), "no column 'mood'"),
+        (("explore", "{data}", "--count", "0"), "count is 0"),
+        (("demo", "--demo.tracks", "2"), "DemoConfig.tracks is 2"),
+        (("predict", "{run}"), "no audio file"),
+        (("predict", "{run}", "x.mp3", "--plot", "x.png"), "add --timeline"),
+        (("predict", "{run}", "x.mp3", "--timeline", "--hop-s", "0"), "--hop-s is 0"),
+        (("predict", "{run}", "x.mp3", "--timeline", "--hop-s", "nan"), "--hop-s is nan"),
+        (("predict", "{run}", "x.mp3", "--timeline", "--hop-s", "inf"), "--hop-s is inf"),
+    ],
+)
+def test_a_request_that_cannot_be_met(kit, job, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    data = shutil.copytree(job.catalogue, tmp_path / "data")
+    filled = [str(a).format(data=data, run=job.run) for a in arguments]
+    result = kit(*filled)
+    assert result.code == 2
+    assert says in result.err.splitlines()[-1]
+    assert result.err.splitlines()[-1].startswith("kit: ")
+    assert names(tmp_path) == ["data"]
+
+
+def test_no_run_there(kit, tmp_path):
+    for arguments in (("evaluate", tmp_path / "no"), ("predict", tmp_path / "no", "x.mp3")):
+        result = kit(*arguments)
+        assert result.code == 1
+        assert "is not a folder; give one that `kit train` made" in result.line
+    assert kit("evaluate", tmp_path).line
+    assert names(tmp_path) == []
+
+
+def test_a_checkpoint_of_another_model(kit, job, tmp_path):
+    run = Path(shutil.copytree(job.run, tmp_path / "run"))
+    with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
+        step = checkpoints.step("best")
+        meta = checkpoints.meta(step)
+    shutil.rmtree(run / "checkpoints")
+    wider = dataclasses.replace(job.experiment.model, dense=9)
+    with Checkpoints(run / "checkpoints") as checkpoints:
+        state = init_state(build(wider, n_mels=16, n_classes=2), job.experiment.train)
+        checkpoints.save(step, state, {k: v for k, v in meta.items() if k != "format"}, 0.5)
+        checkpoints.wait()
+    for arguments in (("evaluate", run), ("predict", run, job.music / "low/00.flac")):
+        result = kit(*arguments)
+        assert result.code == 1
+        assert "does not fit its network or is damaged" in result.line
+    assert "evaluation.json" not in names(run)
+
+
+def test_an_unknown_label_at_evaluation(kit, job, write_music, tmp_path):
+    music = write_music(tmp_path / "music", 2, seconds=1.2)
+    (music / "low").rename(music / "middle")
+    save(from_folder(music), tmp_path / "data")
+    result = kit("evaluate", job.run, "--catalogue", tmp_path / "data", "--part", "all")
+    assert result.code == 1
+    assert "has the label 'middle', which this run does not know" in result.line
+    result = kit("evaluate", job.run, "--catalogue", tmp_path / "data")
+    assert result.code == 1
+    assert "--part all" in result.line
+    assert "evaluation.json" not in names(job.run)
+
+
+def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):
+    from kit.errors import UsageError
+
+    monkeypatch.setattr(sys, "argv", ["kit", "scan", "--debug", str(tmp_path), "--out", "x"])
+    with pytest.raises(UsageError, match="no audio"):
+        main()
+
+
+# --- a full disk
+
+
+def refused(result):
+    """The last line of a run that met a full disk."""
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("kit: cannot write")
+    assert "free some space" in last
+    assert sum(line.startswith("kit: ") for line in result.err.splitlines()) == 1
+
+
+def leftovers(folder):
+    return [p for p in folder.rglob(".*") if p.is_file()]
+
+
+def test_a_full_disk_at_each_stage(kit, job, music, tmp_path, full_disk):
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    with full_disk(1000):
+        refused(kit("scan", music, "--out", data))
+    assert names(data) == []
+    kit("scan", music, "--out", data)
+    before = {p.name: p.read_bytes() for p in data.iterdir()}
+    with full_disk(1000):
+        refused(kit("scan", music, "--out", data))
+    assert {p.name: p.read_bytes() for p in data.iterdir()} == before
+
+    with full_disk(4000):
+        refused(kit("features", data, *FEATURES))
+    assert kit("features", data, *FEATURES).code == 0
+    with full_disk(4000):
+        refused(kit("features", data, *FEATURES, "--export", "npy"))
+    assert names(data) == ["catalogue.json", "failures.csv", "features", "tracks.csv"]
+
+    train = ("train", data, *FEATURES, *NETWORK, "--runs", runs, "--train.epochs", "2")
+    with full_disk(1000):
+        refused(kit(*train))
+    with full_disk(2500):
+        refused(kit(*train))
+    result = kit(*train)
+    assert result.code == 0
+    run = Path(result.out.strip())
+    assert len(names(runs / "train")) == 1
+
+    with full_disk(2000):
+        refused(kit("evaluate", run))
+        refused(kit("explore", data, *FEATURES, "--count", "1"))
+        plot = ("--timeline", "--plot", tmp_path / "a.png")
+        refused(kit("predict", run, music / "low/00.flac", *plot))
+    assert not (tmp_path / "a.png").exists()
+    assert leftovers(tmp_path) == []
+    assert kit("evaluate", run).code == 0
+
+
+# --- real processes
+
+
+def test_a_full_disk_and_a_closed_pipe_in_a_new_process(music, job, tmp_path):
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "KIT": sys.executable}
+    environment["MPLCONFIGDIR"] = matplotlib.get_cachedir()
+    shell = """
+        ulimit -f 8
+        "$KIT" -m kit train "$1" "${@:3}" --runs "$2"
+    """
+    data = shutil.copytree(job.catalogue, tmp_path / "data")
+    arguments = [data, tmp_path / "runs", *FEATURES, *NETWORK]
+    result = subprocess.run(
+        ["bash", "-c", shell, "bash", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert result.returncode == 1
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("kit: cannot write")
+    # The features, progress now and then, and the refusal.
+    assert all(line.startswith(("features of", "train ")) for line in lines[:-1]), result.stderr
+
+    shell = '"$KIT" -m kit predict "$@" | true; exit "${PIPESTATUS[0]}"'
+    files = [job.music / "low/00.flac"] * 3
+    result = subprocess.run(
+        ["bash", "-c", shell, "bash", str(job.run), *map(str, files)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert result.stderr == ""
+    assert result.returncode in (0, 1)
+
+
+def test_the_demo_with_a_few_short_tracks(kit, tmp_path):
+    options = ("--demo.tracks", "12", "--demo.artists", "6", "--demo.duration-s", "3.1")
+    where = ("--data", tmp_path / "data", "--runs", tmp_path / "runs")
+    result = kit("demo", *options, *where, "--train.epochs", "1")
+    assert result.code == 0
+    (run,) = (tmp_path / "runs/demo").iterdir()
+    assert "report.html" in names(run)
+    assert f"report: {run / 'report.html'}" in result.err
+    assert len(list((tmp_path / "data/audio").rglob("*.mp3"))) == 12
