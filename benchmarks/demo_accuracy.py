@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from kit.catalogue import load
+from kit.defaults import DEMO
 from kit.evaluation import evaluate
 from kit.features import extract
 from kit.files import write_json
-from kit.pipeline import DEMO
 from kit.training import fit
 
 
