@@ -16,7 +16,6 @@ from kit.audio import AudioError
 from kit.catalogue import Failure, from_csv, from_folder, load, save
 from kit.compilation import use_cache
 from kit.config import DemoConfig, Experiment, FeatureConfig
-from kit.defaults import DEMO as DEMO
 from kit.defaults import for_length
 from kit.errors import KitError
 from kit.features import Extraction, FeatureStore, export_npy, extract, store_path
