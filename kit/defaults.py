@@ -8,7 +8,7 @@ from kit.errors import ConfigError
 DEMO = Experiment(
     name="demo",
     catalogue="data/demo",
-    split=SplitConfig(test_fraction=0.25, validation_fraction=0.1),
+    split=SplitConfig(test_fraction=0.25),
     train=TrainConfig(epochs=12),
 )
 

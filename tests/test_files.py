@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from kit.errors import KitError
-from kit.files import atomic_write, read_json, write_json, write_text
+from kit.files import atomic_write, read_json, require_room, write_json, write_text
 
 
 def test_round_trip_makes_folders(tmp_path):
@@ -66,3 +66,13 @@ def test_damaged_json_is_named(tmp_path, text):
 def test_missing_json_is_named(tmp_path):
     with pytest.raises(KitError, match=r"cannot read .*x\.json"):
         read_json(tmp_path / "x.json")
+
+
+def test_room_is_asked_for_and_nothing_is_left(tmp_path, full_disk):
+    require_room(tmp_path / "new", 3_000_000)
+    with full_disk(2_000_000), pytest.raises(KitError, match=r"cannot write 3000000 .*free some"):
+        require_room(tmp_path / "new", 3_000_000)
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(KitError, match="choose a folder that you may write to"):
+        require_room(tmp_path / "file", 1)

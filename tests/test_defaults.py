@@ -1,0 +1,26 @@
+"""The demo's configuration, made to fit tracks that are shorter than its clips."""
+
+import pytest
+
+from kit.config import frames_of
+from kit.defaults import DEMO, for_length
+from kit.errors import ConfigError
+
+
+@pytest.mark.parametrize("duration_s", [30.0, 31.5, 600.0])
+def test_long_tracks_change_nothing(duration_s):
+    assert for_length(DEMO, duration_s) == DEMO
+    assert for_length(DEMO, duration_s).features.hash == DEMO.features.hash
+
+
+@pytest.mark.parametrize(("duration_s", "segments"), [(29.0, 9), (10.0, 3), (3.1, 1), (2.96, 1)])
+def test_short_tracks_give_whole_segments(duration_s, segments):
+    features = for_length(DEMO, duration_s).features
+    assert features.n_frames == segments * DEMO.model.segment_frames
+    # A rendered track has all the frames that are asked for.
+    assert frames_of(round(duration_s * 22050), features.frontend) >= features.n_frames
+
+
+def test_less_than_a_segment_is_refused():
+    with pytest.raises(ConfigError, match=r"duration_s is 2; .* 128 frames needs 2\.97 s"):
+        for_length(DEMO, 2.0)
