@@ -19,7 +19,7 @@ from kit.pipeline import run
 EXPERIMENT = Experiment(
     name="record_labels",
     catalogue="data/record_labels",
-    split=SplitConfig(by="random", test_fraction=0.1, validation_fraction=0, seed=42),
+    split=SplitConfig(by="random", test_fraction=0.1, validation_fraction=0.0, seed=42),
     model=ModelConfig(norm_momentum=0.99),  # Keras's default
     train=TrainConfig(epochs=20, schedule="constant", standardise=False),  # as the original
 )

@@ -3,6 +3,7 @@
 from kit.audio.decode import blocks, decode
 from kit.audio.errors import (
     AudioError,
+    ChangedFileError,
     ChangedRateError,
     CorruptError,
     EmptyError,
@@ -17,6 +18,7 @@ from kit.audio.probe import AudioInfo, probe
 __all__ = [
     "AudioError",
     "AudioInfo",
+    "ChangedFileError",
     "ChangedRateError",
     "CorruptError",
     "EmptyError",

@@ -60,6 +60,12 @@ class ChangedRateError(AudioError):
     reason = "changed_rate"
 
 
+class ChangedFileError(AudioError):
+    """The file is not the one that was scanned: what is made of it would bear a wrong name."""
+
+    reason = "changed_file"
+
+
 class TooShortError(AudioError):
     """The file holds less than is needed.
 

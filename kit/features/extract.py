@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio import AudioError, TooShortError, UnreadableError, decode
+from kit.audio import AudioError, ChangedFileError, TooShortError, UnreadableError, decode
 from kit.audio.errors import shown
 from kit.catalogue import Catalogue, Failure, write_failures
 from kit.config import FeatureConfig, frames_of
@@ -24,12 +24,6 @@ Progress = Callable[[int, int], None]
 
 STAGE = "features"  # in failures.csv
 BATCH = 8  # one compiled shape; larger batches are no faster on a CPU and page more
-
-
-class ChangedFileError(AudioError):
-    """The file is not the one that was scanned: its row would bear a wrong name."""
-
-    reason = "changed_file"
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def test_a_loss_that_is_not_finite_stops(experiment, tmp_path):
 
 def test_no_validation_part_means_the_last_is_the_best(experiment, tmp_path):
     config = dataclasses.replace(
-        experiment(epochs=2), split=SplitConfig(by="random", validation_fraction=0)
+        experiment(epochs=2), split=SplitConfig(by="random", validation_fraction=0.0)
     )
     run = fit(config, runs=tmp_path / "runs")
     assert all(row["validation_loss"] is None for row in run.metrics())
