@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,8 +119,13 @@ def create(
     """
     stem = time.strftime("%Y%m%d-%H%M%S")
     run = Run(runs / experiment.name / f"{stem}-{identity(experiment, sources)}")
-    with atomic_write(run._split) as stream:
-        split.to_csv(stream, index=False, lineterminator="\n")
-    # Last, since a folder with this file counts as a run.
-    write_json(run._config, {"experiment": to_dict(experiment)})
+    try:
+        with atomic_write(run._split) as stream:
+            split.to_csv(stream, index=False, lineterminator="\n")
+        # Last, since a folder with this file counts as a run.
+        write_json(run._config, {"experiment": to_dict(experiment)})
+    except KitError:
+        if not run._config.is_file():
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
     return run
