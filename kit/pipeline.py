@@ -17,7 +17,7 @@ from kit.catalogue import Failure, from_csv, from_folder, load, save
 from kit.compilation import use_cache
 from kit.config import DemoConfig, Experiment, FeatureConfig
 from kit.defaults import for_length
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.features import Extraction, FeatureStore, export_npy, extract, store_path
 from kit.models import check
 from kit.predict import Prediction, timeline, track
@@ -106,6 +106,11 @@ def demo(config: DemoConfig, experiment: Experiment, *, runs: Path, fresh: bool 
     from kit.demo import render
 
     experiment = for_length(experiment, config.duration_s)
+    if experiment.split.by == "artist" and config.artists < 6:
+        raise UsageError(
+            f"DemoConfig.artists is {config.artists}; to have one of each genre in every part of a "
+            "split by artist it must be at least 6"
+        )
     folder = Path(experiment.catalogue)
     with terminal.bar("render") as progress:
         audio = render(config, folder, fresh=fresh, progress=progress)

@@ -436,6 +436,8 @@ def test_a_folder_that_may_not_be_entered(kit, job, tmp_path, unprivileged):
         (("train", "{data}", *FEATURES, *NETWORK, "--split.by", "mood"), "no column 'mood'"),
         (("explore", "{data}", "--count", "0"), "count is 0"),
         (("demo", "--demo.tracks", "2"), "DemoConfig.tracks is 2"),
+        (("demo", "--demo.artists", "5"), "DemoConfig.artists is 5"),
+        (("demo", "--demo.duration-s", "2"), "DemoConfig.duration_s is 2"),
         (("predict", "{run}"), "no audio file"),
         (("predict", "{run}", "x.mp3", "--plot", "x.png"), "add --timeline"),
         (("predict", "{run}", "x.mp3", "--timeline", "--hop-s", "0"), "--hop-s is 0"),
