@@ -122,3 +122,24 @@ def full_disk() -> Callable[[int], contextlib.AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limit
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """A context in which permissions count, even for a test that root runs."""
+    for folder in (tmp_path, *tmp_path.parents):
+        # pytest's own folders, a parallel worker's among them, are root's alone.
+        if folder.name.startswith(("pytest-", "popen-", "test_")):
+            folder.chmod(0o755)
+
+    @contextlib.contextmanager
+    def drop() -> Iterator[None]:
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(was)
+
+    return drop

@@ -1,6 +1,5 @@
 """The command line: the whole job, and one line for every kind of bad input."""
 
-import contextlib
 import csv
 import dataclasses
 import io
@@ -9,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,26 +78,6 @@ def kit(monkeypatch, capfd) -> Callable[..., Result]:
         return Result(int(caught.value.code or 0), out, err)
 
     return run
-
-
-@pytest.fixture
-def unprivileged(tmp_path) -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """A context in which permissions count, even for tests that root runs."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith(("pytest-", "test_")):
-            folder.chmod(0o755)
-
-    @contextlib.contextmanager
-    def drop() -> Iterator[None]:
-        was = os.geteuid()
-        if was == 0:
-            os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(was)
-
-    return drop
 
 
 def noise(seconds, rate=8000, channels=1, seed=0):

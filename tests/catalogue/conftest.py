@@ -1,8 +1,7 @@
 """Small folders of real audio files with tags."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import mutagen
@@ -38,20 +37,3 @@ def shared() -> Path:
     if "KIT_SHARED_DATA" not in os.environ:
         pytest.skip("KIT_SHARED_DATA is not set: real music and tables are not there")
     return Path(os.environ["KIT_SHARED_DATA"])
-
-
-@pytest.fixture
-def unprivileged() -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """A context in which permissions count, even for a test that root runs."""
-
-    @contextlib.contextmanager
-    def drop() -> Iterator[None]:
-        was = os.geteuid()
-        if was == 0:
-            os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(was)
-
-    return drop

@@ -14,6 +14,7 @@ from kit.config import (
     TrainConfig,
 )
 from kit.features import FeatureStore, store_path
+from kit.training import fit
 
 FEATURES = FeatureConfig(
     frontend=FrontendConfig(sample_rate=8000, n_fft=256, hop_length=128, n_mels=8),
@@ -51,12 +52,18 @@ def _experiment(folder, **train):
     )
 
 
-@pytest.fixture
-def catalogue(tmp_path):
-    return _make_catalogue(tmp_path / "data")
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory):
+    return _make_catalogue(tmp_path_factory.mktemp("training") / "data")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def experiment(catalogue):
     """A function: the fields of TrainConfig to change -> an experiment on the small catalogue."""
     return lambda **train: _experiment(catalogue, **train)
+
+
+@pytest.fixture(scope="session")
+def whole(experiment, tmp_path_factory):
+    """A run of the small experiment that nothing interrupted."""
+    return fit(experiment(), runs=tmp_path_factory.mktemp("whole"))
