@@ -1,8 +1,6 @@
 """Real files of every kind, written by libsndfile from one known sound."""
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,28 +30,3 @@ def make(tmp_path: Path) -> Make:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of real music and of odd files."""
-    if "KIT_SHARED_DATA" not in os.environ:
-        pytest.skip("KIT_SHARED_DATA is not set: real music and odd files are not there")
-    return Path(os.environ["KIT_SHARED_DATA"])
-
-
-@pytest.fixture
-def unprivileged() -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """A context in which permissions count, even for a test that root runs."""
-
-    @contextlib.contextmanager
-    def drop() -> Iterator[None]:
-        was = os.geteuid()
-        if was == 0:
-            os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(was)
-
-    return drop
