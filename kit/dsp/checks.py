@@ -5,6 +5,7 @@ import operator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from kit.errors import ConfigError
 
@@ -73,3 +74,17 @@ def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
         f"its last axis must hold at least {least} sample{'s' if least > 1 else ''}",
     )
     return jnp.asarray(array)
+
+
+def check_values(ok: object, name: str, rule: str) -> None:
+    """Refuses values that are known; while tracing none is, and the check is left out.
+
+    Args:
+        ok: an array of booleans, or one.
+        name: of the argument.
+        rule: what holds if `ok`.
+    Raises:
+        ParameterError: one of them is False.
+    """
+    if not isinstance(ok, Tracer) and not np.all(np.asarray(ok)):
+        raise ParameterError(f"{name} has values out of range; {rule}")

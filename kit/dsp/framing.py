@@ -12,7 +12,7 @@ from kit.dsp.checks import AnyArray, positive_int, require
 
 # Up to so many hops in a frame, frames are shifted views of one reshaped array, put side by side;
 # beyond, that program would be long to compile and a gather is as good.
-_MAX_SLICES = 64
+MAX_SLICES = 64
 
 
 def frame(
@@ -59,7 +59,7 @@ def frames_first(
     need = (frames - 1 + hops) * hop_length
     have = x.shape[-1]
     batch = x.shape[:-1]
-    if hops > _MAX_SLICES:
+    if hops > MAX_SLICES:
         need = (frames - 1) * hop_length + frame_length
         if have < need:
             x = jnp.pad(x, [(0, 0)] * len(batch) + [(0, need - have)])

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from kit.config import FrontendConfig, frames_of
 from kit.dsp.checks import AnyArray, require
+from kit.dsp.dft import Method, rfft
 from kit.dsp.extremes import at_least, peak_of
 from kit.dsp.framing import windowed_frames
 from kit.dsp.mel import banded_product, mel
@@ -28,6 +29,8 @@ def log_mel(
     y: Float[AnyArray, "batch samples"],
     lengths: Int[AnyArray, "batch"],
     config: FrontendConfig,
+    *,
+    method: Method = "auto",
 ) -> Float[Array, "batch frames n_mels"]:
     """Log-mel spectrograms in decibels, each as librosa gives it for that clip alone.
 
@@ -36,6 +39,7 @@ def log_mel(
             is ignored.
         lengths: valid samples of each clip, at most `samples` (more counts as `samples`).
         config: static; another configuration is another compilation.
+        method: how the DFT is made; see `kit.dsp.dft`.
     Returns:
         dB, in y's dtype; frames = `frames_of(samples, config)`. The peak that `ref="max"` and
         `top_db` go by is that of the clip's own valid frames, `frames_of(length, config)` of them.
@@ -51,21 +55,24 @@ def log_mel(
         f"an array of shape {lengths.shape}",
         f"y has {y.shape[0]} clips",
     )
-    return _log_mel(jnp.asarray(y), jnp.asarray(lengths), config)
+    return _log_mel(jnp.asarray(y), jnp.asarray(lengths), config, method)
 
 
-@partial(jax.jit, static_argnums=2)
+@partial(jax.jit, static_argnums=(2, 3))
 def _log_mel(
-    y: Float[Array, "batch samples"], lengths: Int[Array, "batch"], config: FrontendConfig
+    y: Float[Array, "batch samples"],
+    lengths: Int[Array, "batch"],
+    config: FrontendConfig,
+    method: Method,
 ) -> Float[Array, "batch frames n_mels"]:
     batch, samples = y.shape
     frames = frames_of(samples, config)
     lengths = jnp.clip(lengths, 0, samples)
     if batch == 0 or frames == 0:
         return jnp.zeros((batch, frames, config.n_mels), y.dtype)
-    levels = _levels(y, lengths, frames, config)
+    levels = _levels(y, lengths, frames, config, method)
     valid = jnp.arange(frames) < valid_frames(lengths, config)[:, None]
-    return _relative(levels, valid[..., None], config)
+    return relative_levels(levels, valid[..., None], config)
 
 
 def valid_frames(lengths: Int[Array, "batch"], config: FrontendConfig) -> Int[Array, "batch"]:
@@ -81,20 +88,10 @@ def _levels(
     lengths: Int[Array, "batch"],
     frames: int,
     config: FrontendConfig,
+    method: Method,
 ) -> Float[Array, "batch frames n_mels"]:
     """10 log10 of the mel spectrogram, not below `amin`, block by block."""
     n_fft, hop = config.n_fft, config.hop_length
-    window = padded_window(config.window, config.win_length or n_fft, n_fft)
-    basis = mel(
-        sr=config.sample_rate,
-        n_fft=n_fft,
-        n_mels=config.n_mels,
-        fmin=config.fmin,
-        fmax=config.fmax,
-        htk=config.htk,
-        norm=config.norm,
-        dtype=np.float64,
-    )
     block = min(_MAX_BLOCK_FRAMES, max(1, _BLOCK_SAMPLES // max(n_fft, hop)))
     blocks = math.ceil(frames / block)
     span = (block - 1) * hop + n_fft
@@ -106,12 +103,34 @@ def _levels(
     def one_block(index: Int[Array, ""]) -> Float[Array, "block n_mels"]:
         clip, start = index // blocks, (index % blocks) * (block * hop)
         piece = lax.dynamic_slice(signal, (clip, start), (1, span))[0]
-        spectrum = jnp.fft.rfft(windowed_frames(piece, window, hop, block))
-        bands = banded_product(magnitude(spectrum, config.power), basis)
-        return 10.0 * jnp.log10(at_least(bands, config.amin))
+        return block_levels(piece, block, config, method)
 
     levels = lax.map(one_block, jnp.arange(y.shape[0] * blocks))
     return levels.reshape(y.shape[0], blocks * block, config.n_mels)[:, :frames]
+
+
+def block_levels(
+    samples: Float[Array, "*batch samples"],
+    frames: int,
+    config: FrontendConfig,
+    method: Method = "auto",
+) -> Float[Array, "*batch {frames} n_mels"]:
+    """10 log10 of the mel spectrogram, not below `amin`, of frames that begin with the samples."""
+    n_fft = config.n_fft
+    window = padded_window(config.window, config.win_length or n_fft, n_fft)
+    basis = mel(
+        sr=config.sample_rate,
+        n_fft=n_fft,
+        n_mels=config.n_mels,
+        fmin=config.fmin,
+        fmax=config.fmax,
+        htk=config.htk,
+        norm=config.norm,
+        dtype=np.float64,
+    )
+    spectrum = rfft(windowed_frames(samples, window, config.hop_length, frames), method=method)
+    bands = banded_product(magnitude(spectrum, config.power), basis)
+    return 10.0 * jnp.log10(at_least(bands, config.amin))
 
 
 def extend(
@@ -143,7 +162,7 @@ def _continued(
     return jnp.minimum(phase, period - phase) * (last > 0)
 
 
-def _relative(
+def relative_levels(
     levels: Float[Array, "batch frames n_mels"],
     valid: Bool[Array, "batch frames 1"],
     config: FrontendConfig,

@@ -8,11 +8,14 @@ import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
+from kit.dsp.compiled import compiled
+from kit.dsp.dft import Method
 from kit.dsp.mel import banded_product, mel
 from kit.dsp.stft import PadMode, magnitude, stft
 from kit.dsp.windows import WindowSpec
 
 
+@compiled("y", "S")
 def melspectrogram(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -31,6 +34,7 @@ def melspectrogram(
     htk: bool = False,
     norm: str | Number | None = "slaney",
     dtype: Any = np.float32,
+    method: Method = "auto",
 ) -> Float[jax.Array, "*batch n_mels frames"]:
     """Mel spectrogram of a waveform, or of a spectrogram that is at hand.
 
@@ -39,7 +43,7 @@ def melspectrogram(
         sr: sample rate, Hz.
         S: magnitude to the power `power`, (…, bins, frames), in place of `y`; `n_fft` is then
             2 * (bins - 1).
-        n_fft, hop_length, win_length, window, center, pad_mode: see `stft`.
+        n_fft, hop_length, win_length, window, center, pad_mode, method: see `stft`.
         power: exponent of the magnitude: 2 for power, 1 for amplitude.
         n_mels, fmin, fmax, htk, norm, dtype: see `mel`.
     Returns:
@@ -60,6 +64,7 @@ def melspectrogram(
             window=window,
             center=center,
             pad_mode=pad_mode,
+            method=method,
         )
         S = magnitude(spectrum, power)
     else:

@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Complex, Float, Inexact, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
+from kit.dsp.dft import Method, rfft
 from kit.dsp.framing import windowed_frames
 from kit.dsp.windows import WindowSpec, padded_window
 
@@ -28,6 +30,8 @@ def stft(
     window: WindowSpec = "hann",
     center: bool = True,
     pad_mode: PadMode = "constant",
+    dtype: Any = None,
+    method: Method = "auto",
 ) -> Complex[jax.Array, "*batch bins frames"]:
     """Short-time Fourier transform.
 
@@ -41,8 +45,11 @@ def stft(
         center: frame t is centred on sample `t * hop_length`; the signal is continued by
             `n_fft // 2` samples at both ends. Otherwise frame t begins there.
         pad_mode: one of `PAD_MODES`, or a function as `jax.numpy.pad` takes it.
+        dtype: complex, of the result.
+        method: how the DFT is made; see `kit.dsp.dft`.
     Returns:
-        complex64 (complex128 of float64), bins = 1 + n_fft // 2,
+        `dtype`, or complex64 (complex128 of float64; with 64-bit JAX float32 too is computed in
+        double precision and rounded once), bins = 1 + n_fft // 2,
         frames = 1 + (samples + 2 * (n_fft // 2) - n_fft) // hop_length if centred.
         A sample that is NaN or infinite spoils the frames that hold it and no other.
     Raises:
@@ -69,7 +76,12 @@ def stft(
             n_fft,
             f"it must not exceed the {y.shape[-1]} samples of y when center is False",
         )
-    return _stft(y, jnp.asarray(fft_window, y.dtype), hop_length, pad_mode if center else None)
+    padding = pad_mode if center else None
+    # librosa transforms in double precision whatever it is given; so does kit where there is any.
+    inner = jax.dtypes.canonicalize_dtype(np.float64)
+    window_values = jnp.asarray(fft_window, inner)
+    spectrum = analysis(y.astype(inner), window_values, hop_length, padding, method)
+    return spectrum.astype(jnp.result_type(y.dtype, jnp.complex64) if dtype is None else dtype)
 
 
 def check_pad_mode(pad_mode: PadMode) -> None:
@@ -82,18 +94,20 @@ def check_pad_mode(pad_mode: PadMode) -> None:
     )
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _stft(
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def analysis(
     y: Float[jax.Array, "*batch samples"],
     window: Float[jax.Array, "n_fft"],
     hop_length: int,
     pad_mode: PadMode | None,
+    method: Method,
 ) -> Complex[jax.Array, "*batch bins frames"]:
+    """The STFT of a signal that is continued as `pad_mode` says (None: not at all)."""
     n_fft = window.shape[0]
     if pad_mode is not None:
         y = pad_ends(y, n_fft // 2, pad_mode)
     frames = 1 + (y.shape[-1] - n_fft) // hop_length
-    spectrum = jnp.fft.rfft(windowed_frames(y, window, hop_length, frames), axis=-1)
+    spectrum = rfft(windowed_frames(y, window, hop_length, frames), method=method)
     return jnp.swapaxes(spectrum, -1, -2)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.signal
-from jaxtyping import Float64
+from jaxtyping import Float64, Num
 
 from kit.dsp.checks import ParameterError, positive_int, require
 
@@ -56,6 +56,15 @@ def padded_window(
         ParameterError: `win_length` above `n_fft`, or as `get_window`.
     """
     require(win_length <= n_fft, "win_length", win_length, f"it must not exceed n_fft (={n_fft})")
-    values = get_window(window, win_length)
-    left = (n_fft - win_length) // 2
-    return np.pad(values, (left, n_fft - win_length - left))
+    return pad_center(get_window(window, win_length), n_fft)
+
+
+def pad_center(values: Num[np.ndarray, "samples"], size: int) -> Num[np.ndarray, "size"]:
+    """Zeros on both sides up to `size`, the odd one on the right.
+
+    Raises:
+        ParameterError: more than `size` values.
+    """
+    spare = size - len(values)
+    require(spare >= 0, "size", size, f"it must not be below the {len(values)} values")
+    return np.pad(values, (spare // 2, spare - spare // 2))

@@ -140,3 +140,11 @@ def test_bad_signals():
 def test_short_signal_warns():
     with pytest.warns(UserWarning, match="n_fft=2048 is too large"):
         stft(np.zeros(100, np.float32))
+
+
+def test_single_precision_is_rounded_once_where_there_is_double(relative):
+    y = np.random.default_rng(1).standard_normal(4000).astype(np.float32)
+    with jax.enable_x64(True):
+        ours = stft(y)
+        assert ours.dtype == jnp.complex64
+        np.testing.assert_allclose(ours, librosa.stft(y), rtol=1e-6, atol=1e-9)

@@ -1,0 +1,33 @@
+"""Front ends that others use."""
+
+from kit.config import FrontendConfig
+from kit.dsp.checks import ParameterError
+
+PRESETS: dict[str, FrontendConfig] = {
+    # The original project: librosa's mel spectrogram, decibels below the clip's peak.
+    "original": FrontendConfig(),
+    # librosa's `power_to_db(melspectrogram(...))`, all by default: decibels above a power of 1.
+    "librosa": FrontendConfig(ref=1.0),
+    # torchaudio's `MelSpectrogram` and `AmplitudeToDB`, all by default.
+    "torchaudio": FrontendConfig(
+        sample_rate=16000,
+        n_fft=400,
+        hop_length=200,
+        pad_mode="reflect",
+        htk=True,
+        norm=None,
+        ref=1.0,
+        top_db=None,
+    ),
+}
+
+
+def preset(name: str) -> FrontendConfig:
+    """A front end by name: "original", "librosa" or "torchaudio".
+
+    Raises:
+        ParameterError: another name.
+    """
+    if name not in PRESETS:
+        raise ParameterError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]

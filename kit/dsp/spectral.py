@@ -1,0 +1,223 @@
+"""Shape of the spectrum, frame by frame."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num, Shaped
+
+from kit.dsp.checks import AnyArray, Number, positive_int, require
+from kit.dsp.compiled import compiled
+from kit.dsp.decibel import power_to_db
+from kit.dsp.normalize import normalize
+from kit.dsp.spectrogram import bin_frequencies, energies, fft_frequencies, spectrogram
+
+
+def _of_energies(what: str) -> Callable[[dict[str, Any]], None]:
+    """Refuses spectra that are complex or, where that can be seen, negative."""
+
+    def check(given: dict[str, Any]) -> None:
+        if given.get("S") is not None:
+            energies(what, jnp.asarray(given["S"]))
+
+    return check
+
+
+Waveform = Shaped[AnyArray, "*batch samples"] | None
+Spectrum = Num[AnyArray, "*batch bins frames"] | None
+
+
+@compiled("y", "S", "freq", check=_of_energies("the centroid"))
+def spectral_centroid(
+    *,
+    y: Waveform = None,
+    sr: Number = 22050,
+    S: Spectrum = None,
+    freq: Any = None,
+    **stft_arguments: Any,
+) -> Float[jax.Array, "*batch 1 frames"]:
+    """Mean frequency of each frame, Hz, weighted by magnitude; 0 in silence.
+
+    Args:
+        y, sr: waveforms and their rate.
+        S: magnitudes in place of y.
+        freq: of the bins, Hz: (bins,) or like S; those of the FFT if not given.
+        stft_arguments: n_fft (2048), hop_length (512), win_length, window, center, pad_mode.
+    Raises:
+        ParameterError: S complex or negative.
+    Source: librosa 0.11 `feature.spectral_centroid`.
+    """
+    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
+    frequency = bin_frequencies(freq, sr, n_fft, S)
+    return jnp.sum(frequency * normalize(S, norm=1, axis=-2), axis=-2, keepdims=True)
+
+
+@compiled("y", "S", "freq", "centroid", check=_of_energies("the bandwidth"))
+def spectral_bandwidth(
+    *,
+    y: Waveform = None,
+    sr: Number = 22050,
+    S: Spectrum = None,
+    freq: Any = None,
+    centroid: Any = None,
+    norm: bool = True,
+    p: Number = 2,
+    **stft_arguments: Any,
+) -> Float[jax.Array, "*batch 1 frames"]:
+    """p-th root of the mean p-th power of the distance to the centroid, Hz.
+
+    Args:
+        y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
+        centroid: (…, 1, frames), Hz; computed if not given.
+        norm: weights are scaled to sum to one.
+        p: order; 2 is a standard deviation.
+    Source: librosa 0.11 `feature.spectral_bandwidth`.
+    """
+    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
+    require(p > 0, "p", p, "it must be above 0")
+    frequency = bin_frequencies(freq, sr, n_fft, S)
+    if centroid is None:
+        weights = normalize(S, norm=1, axis=-2)
+        centroid = jnp.sum(frequency * weights, axis=-2, keepdims=True)
+    deviation = jnp.abs(frequency - jnp.asarray(centroid, S.dtype))
+    weights = normalize(S, norm=1, axis=-2) if norm else S
+    total = jnp.sum(weights * deviation**p, axis=-2, keepdims=True)
+    # A root has no slope at zero.
+    return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / p), 0)
+
+
+@compiled("y", "S", "freq", check=_of_energies("the roll-off"))
+def spectral_rolloff(
+    *,
+    y: Waveform = None,
+    sr: Number = 22050,
+    S: Spectrum = None,
+    freq: Any = None,
+    roll_percent: Number = 0.85,
+    **stft_arguments: Any,
+) -> Float[jax.Array, "*batch 1 frames"]:
+    """The frequency below which `roll_percent` of a frame's magnitude lies, Hz.
+
+    Args:
+        y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
+        roll_percent: between 0 and 1.
+    Source: librosa 0.11 `feature.spectral_rolloff`.
+    """
+    require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
+    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
+    frequency = jnp.broadcast_to(bin_frequencies(freq, sr, n_fft, S), S.shape)
+    total = jnp.cumsum(S, axis=-2)
+    above = total >= roll_percent * total[..., -1:, :]
+    return jnp.min(jnp.where(above, frequency, jnp.inf), axis=-2, keepdims=True)
+
+
+@compiled("y", "S", check=_of_energies("flatness"))
+def spectral_flatness(
+    *,
+    y: Waveform = None,
+    S: Spectrum = None,
+    amin: Number = 1e-10,
+    power: Number = 2.0,
+    **stft_arguments: Any,
+) -> Float[jax.Array, "*batch 1 frames"]:
+    """Geometric over arithmetic mean of |S|^power: 1 is noise, 0 a tone.
+
+    Args:
+        y, S, stft_arguments: as in `spectral_centroid`.
+        amin: powers below this count as this.
+        power: exponent of the magnitude.
+    Source: librosa 0.11 `feature.spectral_flatness`.
+    """
+    require(amin > 0, "amin", amin, "it must be above 0")
+    S, _ = spectrogram(y=y, S=S, **stft_arguments)
+    floored = jnp.maximum(amin, S**power)
+    geometric = jnp.exp(jnp.mean(jnp.log(floored), axis=-2, keepdims=True))
+    return geometric / jnp.mean(floored, axis=-2, keepdims=True)
+
+
+@compiled("y", "S")
+def spectral_contrast(
+    *,
+    y: Waveform = None,
+    sr: Number = 22050,
+    S: Spectrum = None,
+    freq: Any = None,
+    fmin: Number = 200.0,
+    n_bands: int = 6,
+    quantile: Number = 0.02,
+    linear: bool = False,
+    **stft_arguments: Any,
+) -> Float[jax.Array, "*batch bands frames"]:
+    """Peaks over valleys in octave bands, dB; bands = n_bands + 1.
+
+    Args:
+        y, sr, S, stft_arguments: as in `spectral_centroid`.
+        freq: (bins,), Hz, a constant.
+        fmin: upper edge of the lowest band, Hz.
+        n_bands: octaves above it.
+        quantile: share of a band's bins that are its peak, and its valley.
+        linear: the difference in place of dB.
+    Raises:
+        ParameterError: a band that begins above `sr / 2`, a bad share or size.
+    Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
+    """
+    n_bands = positive_int("n_bands", n_bands)
+    require(0 < quantile < 1, "quantile", quantile, "it must lie between 0 and 1")
+    require(fmin > 0, "fmin", fmin, "it must be above 0 Hz")
+    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
+    centres = np.atleast_1d(fft_frequencies(sr=sr, n_fft=n_fft) if freq is None else freq)
+    require(
+        centres.shape == (S.shape[-2],), "freq.shape", centres.shape, f"S has {S.shape[-2]} bins"
+    )
+    edges = np.concatenate([[0.0], fmin * 2.0 ** np.arange(n_bands + 1)])
+    require(
+        edges[-2] < sr / 2, "n_bands", n_bands, f"the top band begins above sr / 2 = {sr / 2:g} Hz"
+    )
+    peaks, valleys = [], []
+    for band, (low, high) in enumerate(pairwise(edges)):
+        inside = np.flatnonzero((centres >= low) & (centres <= high))
+        first, last = inside[0] - (band > 0), inside[-1] + 1
+        last = len(centres) if band == n_bands else last
+        count = max(1, int(np.rint(quantile * (last - first))))
+        ordered = jnp.sort(S[..., first : last - (band < n_bands), :], axis=-2)
+        valleys.append(jnp.mean(ordered[..., :count, :], axis=-2))
+        peaks.append(jnp.mean(ordered[..., -count:, :], axis=-2))
+    peak, valley = jnp.stack(peaks, axis=-2), jnp.stack(valleys, axis=-2)
+    return peak - valley if linear else power_to_db(peak) - power_to_db(valley)
+
+
+@compiled("y", "S", "freq")
+def poly_features(
+    *,
+    y: Waveform = None,
+    sr: Number = 22050,
+    S: Spectrum = None,
+    order: int = 1,
+    freq: Any = None,
+    **stft_arguments: Any,
+) -> Float[jax.Array, "*batch coefficients frames"]:
+    """Coefficients of the polynomial in frequency nearest to each frame, the highest power first.
+
+    Args:
+        y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
+        order: of the polynomial.
+    Source: librosa 0.11 `feature.poly_features`.
+    """
+    order = positive_int("order", order, least=0)
+    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
+    frequency = bin_frequencies(freq, sr, n_fft, S)
+    top = jnp.maximum(jnp.max(jnp.abs(frequency), axis=-2, keepdims=True), 1e-30)
+    scaled = frequency / top
+    powers = jnp.arange(order, -1, -1)
+    # Frequencies in units of the highest one: their powers would not fit single precision.
+    basis = jnp.moveaxis(scaled, -2, -1)[..., None] ** powers
+    if frequency.ndim == 2 and frequency.shape[-1] == 1:
+        fit = jnp.linalg.pinv(basis[0])
+        coefficients = jnp.einsum("cb,...bt->...ct", fit, S, precision=jax.lax.Precision.HIGHEST)
+        return coefficients / (top[..., 0, 0] ** powers)[:, None]
+    fit = jnp.linalg.pinv(basis)
+    coefficients = jnp.einsum("...tcb,...bt->...ct", fit, S, precision=jax.lax.Precision.HIGHEST)
+    return coefficients / top ** powers[:, None]

@@ -1,0 +1,113 @@
+"""The front end on a signal that comes in blocks.
+
+    state = begin(config, batch=1)
+    state, levels, count = push(state, block, config)     # as often as blocks come
+    levels, count = finish(state, config)
+
+The first `count` rows of `levels` are new frames. Together they are those of `log_mel`'s first
+stage, however the signal was cut; `relative` then applies `ref` and `top_db`, which need the whole
+clip's peak, to all of them.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from kit.config import FrontendConfig
+from kit.dsp.checks import AnyArray, positive_int, require
+from kit.dsp.frontend import block_levels, relative_levels
+
+
+class StreamState(NamedTuple):
+    """What is carried from block to block."""
+
+    history: Float[Array, "batch n_fft"]
+    """The last `n_fft` samples."""
+    pending: Int[Array, ""]
+    """Samples from the start of the next frame to the end of the history (below 0: ahead)."""
+
+
+def begin(config: FrontendConfig, *, batch: int = 1) -> StreamState:
+    """The state before the first sample.
+
+    Raises:
+        ParameterError: a centred front end that pads otherwise than with zeros: the end of a signal
+            that is still to come cannot be mirrored.
+    """
+    batch = positive_int("batch", batch)
+    require(
+        not config.center or config.pad_mode == "constant",
+        "FrontendConfig.pad_mode",
+        config.pad_mode,
+        'a stream that is centred is padded with "constant"',
+    )
+    pending = config.n_fft // 2 if config.center else 0
+    return StreamState(jnp.zeros((batch, config.n_fft), jnp.float32), jnp.asarray(pending))
+
+
+def push(
+    state: StreamState, block: Float[AnyArray, "batch samples"], config: FrontendConfig
+) -> tuple[StreamState, Float[Array, "batch frames n_mels"], Int[Array, ""]]:
+    """Takes the next samples and gives the frames that they complete.
+
+    Args:
+        state: of `begin` or the last `push`.
+        block: at least one sample; each length is compiled once.
+        config: static.
+    Returns:
+        The new state; levels, 10 log10 of the mel spectrogram; and how many rows of them are frames
+        (the others are to be ignored).
+    Raises:
+        ParameterError: no samples, or another batch than the state's.
+    """
+    require(block.shape[1] >= 1, "block.shape", block.shape, "it must hold a sample")
+    require(
+        block.shape[0] == state.history.shape[0],
+        "block.shape",
+        block.shape,
+        f"the state is of {state.history.shape[0]} signals",
+    )
+    return _push(state, jnp.asarray(block, state.history.dtype), config)
+
+
+@partial(jax.jit, static_argnums=2)
+def _push(
+    state: StreamState, block: Float[Array, "batch samples"], config: FrontendConfig
+) -> tuple[StreamState, Float[Array, "batch frames n_mels"], Int[Array, ""]]:
+    n_fft, hop, new = config.n_fft, config.hop_length, block.shape[1]
+    frames = (new - 1) // hop + 1
+    span = (frames - 1) * hop + n_fft
+    start = n_fft - state.pending
+    count = jnp.clip((n_fft + new - n_fft - start) // hop + 1, 0, frames)
+    joined = jnp.concatenate([state.history, block], axis=1)
+    room = jnp.pad(joined, ((0, 0), (0, span + hop)))
+    # Where the hop is longer than the frame, a frame may begin after all that has come.
+    piece = lax.dynamic_slice(room, (0, jnp.minimum(start, n_fft + new)), (len(block), span))
+    levels = block_levels(piece, frames, config)
+    pending = state.pending + new - count * hop
+    return StreamState(joined[:, -n_fft:], pending), levels, count
+
+
+def finish(
+    state: StreamState, config: FrontendConfig
+) -> tuple[Float[Array, "batch frames n_mels"], Int[Array, ""]]:
+    """The frames that only the silence after the end completes; none if not centred."""
+    tail = config.n_fft - config.n_fft // 2 if config.center else 0
+    batch = state.history.shape[0]
+    if tail == 0:
+        return jnp.zeros((batch, 0, config.n_mels), state.history.dtype), jnp.asarray(0)
+    _, levels, count = push(state, jnp.zeros((batch, tail), state.history.dtype), config)
+    return levels, count
+
+
+def relative(
+    levels: Float[AnyArray, "batch frames n_mels"], config: FrontendConfig
+) -> Float[Array, "batch frames n_mels"]:
+    """`ref` and `top_db` of the configuration applied to all frames of a clip."""
+    levels = jnp.asarray(levels)
+    every = jnp.ones((*levels.shape[:2], 1), bool)
+    return relative_levels(levels, every, config)
