@@ -1,12 +1,16 @@
 """The one front end: waveforms to log-mel frames, for training, evaluation and prediction alike."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from kit.config import FrontendConfig, frames_of
@@ -21,8 +25,10 @@ from kit.dsp.windows import padded_window
 # Frames are made in blocks of about so many samples. A block's shape depends on the configuration
 # alone, so a clip's bits do not depend on how long the batch's buffer is; and it stays in the
 # cache, where one array of all frames would be paged in anew on every call.
-_BLOCK_SAMPLES = 2**17
-_MAX_BLOCK_FRAMES = 64
+_MAX_ROWS = 162
+_MAX_BLOCK_SAMPLES = 2048 * _MAX_ROWS
+# Samples of all frames that other devices make at once: half a GiB in single precision.
+_MOST_AT_ONCE = 2**27
 
 
 def log_mel(
@@ -55,7 +61,45 @@ def log_mel(
         f"an array of shape {lengths.shape}",
         f"y has {y.shape[0]} clips",
     )
-    return _log_mel(jnp.asarray(y), jnp.asarray(lengths), config, method)
+    y = jnp.asarray(y)
+    frames = frames_of(y.shape[1], config)
+    if len(y) == 0 or frames == 0:
+        return jnp.zeros((len(y), frames, config.n_mels), y.dtype)
+    if len(y) > 1 and not isinstance(lengths, Tracer) and _on_one_cpu(y):
+        return _clip_by_clip(y, np.asarray(lengths), config, method)
+    return _log_mel(y, jnp.asarray(lengths), config, method)
+
+
+def _on_one_cpu(y: Float[Array, "batch samples"]) -> bool:
+    if isinstance(y, Tracer):
+        return False
+    return len(y.devices()) == 1 and next(iter(y.devices())).platform == "cpu"
+
+
+def _clip_by_clip(
+    y: Float[Array, "batch samples"],
+    lengths: Int[np.ndarray, "batch"],
+    config: FrontendConfig,
+    method: Method,
+) -> Float[Array, "batch frames n_mels"]:
+    """A clip a thread: XLA's own threads, inside each operation, are half as fast on CPU."""
+    clips = np.asarray(y)
+    levels = _aligned((len(clips), frames_of(y.shape[1], config), config.n_mels), y.dtype)
+
+    def one(i: int) -> None:
+        levels[i : i + 1] = _log_mel(clips[i : i + 1], lengths[i : i + 1], config, method)
+
+    with ThreadPoolExecutor(min(len(clips), os.cpu_count() or 1)) as pool:
+        list(pool.map(one, range(len(clips))))
+    return jax.device_put(levels)
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An empty array that begins where JAX on CPU can take it over without a copy."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -65,12 +109,9 @@ def _log_mel(
     config: FrontendConfig,
     method: Method,
 ) -> Float[Array, "batch frames n_mels"]:
-    batch, samples = y.shape
-    frames = frames_of(samples, config)
-    lengths = jnp.clip(lengths, 0, samples)
-    if batch == 0 or frames == 0:
-        return jnp.zeros((batch, frames, config.n_mels), y.dtype)
-    levels = _levels(y, lengths, frames, config, method)
+    frames = frames_of(y.shape[1], config)
+    lengths = jnp.clip(lengths, 0, y.shape[1])
+    levels = _levels(_signal(y, lengths, frames, config), config, method)[:, :frames]
     valid = jnp.arange(frames) < valid_frames(lengths, config)[:, None]
     return relative_levels(levels, valid[..., None], config)
 
@@ -83,39 +124,103 @@ def valid_frames(lengths: Int[Array, "batch"], config: FrontendConfig) -> Int[Ar
     return jnp.maximum(0, 1 + (lengths - config.n_fft) // hop)
 
 
-def _levels(
+def _overlap(config: FrontendConfig) -> int:
+    """Frames that begin within one, if hops divide it: so far apart, frames are rows side by side
+    of the signal, and no sample need be moved to make them."""
+    whole = config.n_fft % config.hop_length == 0
+    return config.n_fft // config.hop_length if whole else 1
+
+
+def _block_frames(config: FrontendConfig) -> int:
+    """Frames of a block: so many in each of its `_overlap` transforms."""
+    longest = max(config.n_fft, config.hop_length)
+    rows = min(_MAX_ROWS, max(1, _MAX_BLOCK_SAMPLES // longest))
+    return rows * _overlap(config)
+
+
+def _span(frames: int, config: FrontendConfig) -> int:
+    """Samples that so many frames reach over."""
+    return (frames - 1) * config.hop_length + config.n_fft
+
+
+def _signal(
     y: Float[Array, "batch samples"],
     lengths: Int[Array, "batch"],
     frames: int,
     config: FrontendConfig,
-    method: Method,
-) -> Float[Array, "batch frames n_mels"]:
-    """10 log10 of the mel spectrogram, not below `amin`, block by block."""
-    n_fft, hop = config.n_fft, config.hop_length
-    block = min(_MAX_BLOCK_FRAMES, max(1, _BLOCK_SAMPLES // max(n_fft, hop)))
-    blocks = math.ceil(frames / block)
-    span = (block - 1) * hop + n_fft
+) -> Float[Array, "batch extended"]:
+    """Clips continued at their ends, in a buffer of whole blocks."""
     signal = jax.vmap(partial(extend, config=config))(y, lengths)
-    total = (blocks * block - 1) * hop + n_fft
+    block = _block_frames(config)
+    total = _span(math.ceil(frames / block) * block, config)
     excess = signal.shape[1] - total
-    signal = signal[:, :total] if excess >= 0 else jnp.pad(signal, ((0, 0), (0, -excess)))
+    return signal[:, :total] if excess >= 0 else jnp.pad(signal, ((0, 0), (0, -excess)))
 
-    def one_block(index: Int[Array, ""]) -> Float[Array, "block n_mels"]:
-        clip, start = index // blocks, (index % blocks) * (block * hop)
-        piece = lax.dynamic_slice(signal, (clip, start), (1, span))[0]
-        return block_levels(piece, block, config, method)
 
-    levels = lax.map(one_block, jnp.arange(y.shape[0] * blocks))
-    return levels.reshape(y.shape[0], blocks * block, config.n_mels)[:, :frames]
+def _levels(
+    signal: Float[Array, "batch extended"], config: FrontendConfig, method: Method
+) -> Float[Array, "batch padded n_mels"]:
+    """10 log10 of the mel spectrogram, not below `amin`."""
+    return lax.platform_dependent(
+        signal,
+        cpu=partial(in_blocks, config=config, method=method),
+        default=partial(at_once, config=config, method=method),
+    )
+
+
+def in_blocks(
+    signal: Float[Array, "batch extended"], config: FrontendConfig, method: Method
+) -> Float[Array, "batch padded n_mels"]:
+    """The levels of a signal of whole blocks, one block after another."""
+    batch, overlap = signal.shape[0], _overlap(config)
+    rows = _block_frames(config) // overlap
+    hop = overlap * config.hop_length
+    blocks = _frames_within(signal, config) // (rows * overlap)
+
+    def some_rows(index: Int[Array, ""]) -> Float[Array, "rows n_mels"]:
+        clip, block, phase = index // (blocks * overlap), index // overlap % blocks, index % overlap
+        start = (clip, block * rows * hop + phase * config.hop_length)
+        piece = lax.dynamic_slice(signal, start, (1, (rows - 1) * hop + config.n_fft))[0]
+        return block_levels(piece, rows, hop, config, method)
+
+    levels = lax.map(some_rows, jnp.arange(batch * blocks * overlap))
+    levels = levels.reshape(batch, blocks, overlap, rows, config.n_mels)
+    return jnp.swapaxes(levels, 2, 3).reshape(batch, blocks * rows * overlap, config.n_mels)
+
+
+def at_once(
+    signal: Float[Array, "batch extended"], config: FrontendConfig, method: Method
+) -> Float[Array, "batch padded n_mels"]:
+    """The levels of as many clips at once as memory has room for."""
+    frames = _frames_within(signal, config)
+    clips = max(1, _MOST_AT_ONCE // (frames * config.n_fft))
+
+    def one_clip(clip: Float[Array, "extended"]) -> Float[Array, "padded n_mels"]:
+        return block_levels(clip, frames, config.hop_length, config, method)
+
+    return lax.map(one_clip, signal, batch_size=min(clips, signal.shape[0]))
+
+
+def _frames_within(signal: Float[Array, "batch extended"], config: FrontendConfig) -> int:
+    return 1 + (signal.shape[1] - config.n_fft) // config.hop_length
 
 
 def block_levels(
     samples: Float[Array, "*batch samples"],
     frames: int,
+    hop_length: int,
     config: FrontendConfig,
     method: Method = "auto",
 ) -> Float[Array, "*batch {frames} n_mels"]:
-    """10 log10 of the mel spectrogram, not below `amin`, of frames that begin with the samples."""
+    """10 log10 of the mel spectrogram, not below `amin`, of frames that begin with the samples.
+
+    Args:
+        samples: at least as many as the frames reach over.
+        frames: how many.
+        hop_length: from frame to frame, in place of the configuration's.
+        config: the rest of it.
+        method: of the DFT.
+    """
     n_fft = config.n_fft
     window = padded_window(config.window, config.win_length or n_fft, n_fft)
     basis = mel(
@@ -128,7 +233,7 @@ def block_levels(
         norm=config.norm,
         dtype=np.float64,
     )
-    spectrum = rfft(windowed_frames(samples, window, config.hop_length, frames), method=method)
+    spectrum = rfft(windowed_frames(samples, window, hop_length, frames), method=method)
     bands = banded_product(magnitude(spectrum, config.power), basis)
     return 10.0 * jnp.log10(at_least(bands, config.amin))
 

@@ -87,7 +87,7 @@ def _push(
     room = jnp.pad(joined, ((0, 0), (0, span + hop)))
     # Where the hop is longer than the frame, a frame may begin after all that has come.
     piece = lax.dynamic_slice(room, (0, jnp.minimum(start, n_fft + new)), (len(block), span))
-    levels = block_levels(piece, frames, config)
+    levels = block_levels(piece, frames, hop, config)
     pending = state.pending + new - count * hop
     return StreamState(joined[:, -n_fft:], pending), levels, count
 
