@@ -1,11 +1,14 @@
 """kit.dsp against its peers, interleaved in one run.
 
-    python benchmarks/dsp.py [--json OUT] [--plot OUT] [--batch 1 16 64] [--quick]
+    python benchmarks/dsp.py [--json OUT] [--plot OUT] [--batch 1 16 64] [--only front functions …]
 
-Mel spectrogram and decibels of 30 s clips at 22,050 Hz by kit, librosa (a loop), and torchaudio,
-librosax and korvax where they can be imported; the FFTs alone; the DFT's three methods by size; and
-every other function by a batch of 16 clips of 10 s against librosa's loop. Each is warmed up, then
-timed three times in turn with the others; medians are given.
+`front`: mel spectrogram and decibels of 30 s clips at 22,050 Hz by kit, librosa (a loop), and
+torchaudio, nnAudio, librosax and korvax where they are installed (extra `peers`), and the FFTs
+alone. `functions`: every other function, a batch of 16 clips of 10 s, against librosa's loop.
+`dft`: the DFT's methods by size. `start`: the first call of a new process, with the compilation
+cache empty and full, and the memory of a batch of 64. `parity`: the largest difference from librosa
+and torchaudio. Contenders take turns, three times; each runs once in its turn before it is timed,
+as in the middle of a long job. Medians are given.
 """
 
 import argparse
@@ -16,26 +19,40 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import librosa
 import numpy as np
+from dsp_functions import pairs
 
 from kit import dsp
-from kit.config import FrontendConfig
+from kit.config import FrontendConfig, frames_of
 
 SR = 22050
 REPEATS = 3
+PARTS = ("parity", "start", "front", "dft", "functions")
+PEAK_BYTES_A_SECOND = {"A100": 2.04e12, "H100": 3.35e12, "H200": 4.8e12, "L4": 3.0e11}
+"""Of the device's memory, by what its name has in it; from the makers' data sheets."""
+
+Run = Callable[[], object]
 
 
-def timed(contenders: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each, in turn; in its turn each runs once before it is timed, as in the
-    middle of a long job, where its memory is not paged in anew."""
+def has(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def timed(contenders: dict[str, Run]) -> dict[str, float]:
+    """Median seconds of each."""
     for run in contenders.values():
         jax.block_until_ready(run())
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -53,221 +70,278 @@ def noise(batch: int, seconds: float) -> np.ndarray:
     return (0.1 * rng.standard_normal((batch, int(seconds * SR)))).astype(np.float32)
 
 
-def front_ends(y: np.ndarray) -> dict[str, Callable[[], object]]:
-    lengths, config = np.full(len(y), y.shape[1], np.int32), FrontendConfig()
-    on_device = jax.device_put(y)
+def front_ends(y: np.ndarray) -> dict[str, Run]:
+    config = FrontendConfig()
+    clips = jax.device_put(y)
+    lengths = jax.device_put(np.full(len(y), y.shape[1], np.int32))
     window = jnp.asarray(dsp.get_window("hann", 2048), jnp.float32)
 
-    def ffts_alone(clips):
-        def one(clip):
+    def ffts_alone(clips: jax.Array) -> jax.Array:
+        def one(clip: jax.Array) -> jax.Array:
             frames = dsp.frame(clip, frame_length=2048, hop_length=512).T * window
             return jnp.sum(jnp.abs(jnp.fft.rfft(frames)))
 
         return jax.lax.map(one, clips)
 
     ffts = jax.jit(ffts_alone)
-    found: dict[str, Callable[[], object]] = {
-        "kit": lambda: dsp.log_mel(on_device, lengths, config),
-        "FFTs alone": lambda: ffts(on_device),
-        "librosa": lambda: [
-            librosa.power_to_db(librosa.feature.melspectrogram(y=clip, sr=SR), ref=np.max)
-            for clip in y
-        ],
-    }
-    if importlib.util.find_spec("torchaudio"):
-        found |= torchaudio_front_ends(y)
-    if importlib.util.find_spec("librosax"):
+    on_cpu = jax.default_backend() == "cpu"
+    found: dict[str, Run] = {"kit": lambda: dsp.log_mel(clips, lengths, config)}
+    for method in () if on_cpu else ("fft", "matmul", "factored"):
+        found[f"kit, {method}"] = lambda m=method: dsp.log_mel(clips, lengths, config, method=m)
+    found["FFTs alone"] = lambda: ffts(clips)
+    found["librosa"] = lambda: [
+        librosa.power_to_db(librosa.feature.melspectrogram(y=clip, sr=SR), ref=np.max) for clip in y
+    ]
+    if has("torchaudio"):
+        found |= of_torch(y, on_cpu)
+    if has("librosax"):
         import librosax
 
-        mel = jax.jit(
+        with_librosax = jax.jit(
             lambda v: librosax.power_to_db(librosax.feature.melspectrogram(y=v, sr=SR), ref=1.0)
         )
-        found["librosax"] = lambda: mel(on_device)
-    if importlib.util.find_spec("korvax"):
+        found["librosax"] = lambda: with_librosax(clips)
+    if has("korvax"):
         import korvax
 
-        other = jax.jit(lambda v: korvax.power_to_db(korvax.mel_spectrogram(v, sr=SR, n_fft=2048)))
-        found["korvax"] = lambda: other(on_device)
+        with_korvax = jax.jit(
+            lambda v: korvax.power_to_db(korvax.mel_spectrogram(v, sr=SR, n_fft=2048))
+        )
+        found["korvax"] = lambda: with_korvax(clips)
     return found
 
 
-def torchaudio_front_ends(y: np.ndarray) -> dict[str, Callable[[], object]]:
+def of_torch(y: np.ndarray, on_cpu: bool) -> dict[str, Run]:
     import torch
     import torchaudio
 
+    device = "cpu" if on_cpu else "cuda"
+    clips = torch.from_numpy(y).to(device)
     mel = torchaudio.transforms.MelSpectrogram(
         SR, 2048, hop_length=512, n_mels=128, norm="slaney", mel_scale="slaney"
-    )
-    decibels = torchaudio.transforms.AmplitudeToDB(top_db=80)
-    clips = torch.from_numpy(y)
+    ).to(device)
+    decibels = torchaudio.transforms.AmplitudeToDB(top_db=80).to(device)
     pool = ThreadPoolExecutor(os.cpu_count())
 
-    def a_thread_a_clip():
+    def batched(transform: Callable, after: Callable) -> Run:
+        def run() -> None:
+            torch.set_num_threads(os.cpu_count() or 1)
+            after(transform(clips))
+            if not on_cpu:
+                torch.cuda.synchronize()
+
+        return run
+
+    def a_thread_a_clip() -> None:
         torch.set_num_threads(1)
-        return list(pool.map(lambda clip: decibels(mel(clip)), clips))
+        list(pool.map(lambda clip: decibels(mel(clip)), clips))
 
-    def batched():
-        torch.set_num_threads(os.cpu_count() or 1)
-        return decibels(mel(clips))
+    found: dict[str, Run] = {"torchaudio, batched": batched(mel, decibels)}
+    if on_cpu:
+        found["torchaudio, a thread a clip"] = a_thread_a_clip
+    if has("nnAudio"):
+        from nnAudio.features import MelSpectrogram
 
-    return {"torchaudio, a thread a clip": a_thread_a_clip, "torchaudio, batched": batched}
-
-
-def other_functions(y: np.ndarray) -> dict[str, tuple[Callable, Callable]]:
-    """Name -> kit on the batch, librosa on one clip."""
-    feature, effects = librosa.feature, librosa.effects
-    S = np.abs(librosa.stft(y))
-    mel = librosa.feature.melspectrogram(y=y)
-    D = librosa.stft(y)
-    envelope = librosa.onset.onset_strength(y=y)
-    pairs: dict[str, tuple[Callable, Callable, np.ndarray]] = {
-        "stft": (dsp.stft, librosa.stft, y),
-        "istft": (dsp.istft, librosa.istft, D),
-        "phase_vocoder": (
-            lambda d: dsp.phase_vocoder(d, rate=1.1),
-            lambda d: librosa.phase_vocoder(d, rate=1.1),
-            D,
-        ),
-        "mfcc": (lambda v: dsp.mfcc(y=v), lambda v: feature.mfcc(y=v), y),
-        "pcen": (dsp.pcen, librosa.pcen, mel),
-        "delta": (dsp.delta, feature.delta, mel),
-        "rms": (lambda v: dsp.rms(y=v), lambda v: feature.rms(y=v), y),
-        "zero_crossing_rate": (dsp.zero_crossing_rate, feature.zero_crossing_rate, y),
-        "hpss_spectrum": (dsp.hpss_spectrum, librosa.decompose.hpss, S),
-        "onset_strength": (
-            lambda v: dsp.onset_strength(y=v),
-            lambda v: librosa.onset.onset_strength(y=v),
-            y,
-        ),
-        "tempogram": (
-            lambda e: dsp.tempogram(onset_envelope=e),
-            lambda e: feature.tempogram(onset_envelope=e),
-            envelope,
-        ),
-        "tempo": (
-            lambda e: dsp.tempo(onset_envelope=e),
-            lambda e: feature.tempo(onset_envelope=e),
-            envelope,
-        ),
-        "beat_track": (
-            lambda e: dsp.beat_track(onset_envelope=e, sparse=False),
-            lambda e: librosa.beat.beat_track(onset_envelope=e),
-            envelope,
-        ),
-        "cqt": (dsp.cqt, librosa.cqt, y),
-        "chroma_stft": (
-            lambda v: dsp.chroma_stft(y=v, tuning=0.0),
-            lambda v: feature.chroma_stft(y=v, tuning=0.0),
-            y,
-        ),
-        "resample": (
-            lambda v: dsp.resample(v, orig_sr=44100, target_sr=22050),
-            lambda v: librosa.resample(v, orig_sr=44100, target_sr=22050),
-            y,
-        ),
-        "time_stretch": (
-            lambda v: dsp.time_stretch(v, rate=1.1),
-            lambda v: effects.time_stretch(v, rate=1.1),
-            y,
-        ),
-        "preemphasis": (dsp.preemphasis, effects.preemphasis, y),
-        "deemphasis": (dsp.deemphasis, effects.deemphasis, y),
-    }
-    for name in ("centroid", "bandwidth", "contrast", "flatness", "rolloff"):
-        ours, theirs = getattr(dsp, f"spectral_{name}"), getattr(feature, f"spectral_{name}")
-        pairs[f"spectral_{name}"] = (
-            lambda s, f=ours: f(S=s),
-            lambda s, f=theirs: f(S=s),
-            S,
-        )
-    return {
-        name: (
-            lambda f=ours, a=jax.device_put(array): f(a),
-            lambda f=theirs, a=array: [f(clip) for clip in a],
-        )
-        for name, (ours, theirs, array) in pairs.items()
-    }
+        nn_mel = MelSpectrogram(SR, 2048, n_mels=128, hop_length=512, verbose=False).to(device)
+        found["nnAudio"] = batched(nn_mel, decibels)
+    return found
 
 
-def dft_methods() -> dict[str, dict[str, float]]:
-    out = {}
-    for n_fft in (256, 512, 1024, 2048, 4096):
+def measure_front(batches: list[int], seconds: float) -> dict[str, object]:
+    out: dict[str, object] = {}
+    for batch in batches:
+        y = noise(batch, seconds)
+        found = timed(front_ends(y))
+        row: dict[str, object] = {"ms_a_clip": {k: 1e3 * v / batch for k, v in found.items()}}
+        moved = y.nbytes + 4 * batch * 128 * frames_of(y.shape[1], FrontendConfig())
+        row["bytes_in_and_out_a_second"] = moved / found["kit"]
+        name = jax.devices()[0].device_kind
+        peaks = [rate for part, rate in PEAK_BYTES_A_SECOND.items() if part in name]
+        if peaks:
+            row["share_of_peak_bandwidth"] = moved / found["kit"] / peaks[0]
+        for other, value in sorted(found.items(), key=lambda item: item[1]):
+            ratio = value / found["kit"]
+            print(f"batch {batch:3d}  {other:28s}{1e3 * value / batch:9.2f} ms a clip{ratio:7.2f}")
+        out[str(batch)] = row
+    return out
+
+
+def measure_dft() -> dict[str, object]:
+    out: dict[str, object] = {}
+    for n_fft in (256, 400, 512, 1024, 2048, 4096):
         frames = jax.device_put(noise(512, n_fft / SR + 1e-6)[:, :n_fft])
-        runs = {
+        runs: dict[str, Run] = {
             m: (lambda f=jax.jit(lambda x, m=m: dsp.rfft(x, method=m)), x=frames: f(x))
             for m in ("fft", "matmul", "factored")
         }
-        out[str(n_fft)] = timed(runs)
+        found = {name: 1e3 * value for name, value in timed(runs).items()}
+        found["fastest"] = min(found, key=lambda name: found[name])
+        out[str(n_fft)] = found
+        print(f"rfft of 512 frames of {n_fft}, ms:", found)
+    return out
+
+
+def measure_functions(seconds: float) -> dict[str, object]:
+    out: dict[str, object] = {}
+    slower = []
+    for name, ours, theirs, arrays in pairs(noise(16, seconds)):
+        on_device = jax.device_put(arrays)
+        runs: dict[str, Run] = {
+            "kit": lambda f=ours, a=on_device: f(a),
+            "librosa": lambda f=theirs, a=arrays: [f(clip) for clip in a],
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = timed(runs)
+        ratio = found["librosa"] / found["kit"]
+        out[name] = {"kit_s": found["kit"], "librosa_s": found["librosa"], "times_faster": ratio}
+        slower += [name] if ratio < 1 else []
+        print(
+            f"{name:24s} kit {1e3 * found['kit']:9.1f} ms  librosa {1e3 * found['librosa']:9.1f} ms"
+            f" {ratio:8.2f} times",
+            flush=True,
+        )
+    print("slower than librosa:", ", ".join(slower) or "none")
+    return out
+
+
+FIRST_CALL = """
+import json, resource, sys, time
+import jax, numpy as np
+from kit.config import FrontendConfig
+from kit.dsp import log_mel
+batch = int(sys.argv[1])
+y = np.zeros((batch, 661500), np.float32) + 0.1
+n = np.full(batch, y.shape[1], np.int32)
+jax.block_until_ready(jax.device_put(y[:1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.perf_counter()
+out = jax.block_until_ready(log_mel(y, n, FrontendConfig()))
+took = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"seconds": took, "peak_mib": peak / 1024, "output_mib": out.nbytes / 2**20,
+                  "input_mib": y.nbytes / 2**20}))
+"""
+
+
+def measure_start() -> dict[str, object]:
+    """The first call in new processes; `peak_mib` is above the input, which was there already."""
+    with tempfile.TemporaryDirectory() as cache:
+        settings = {
+            "JAX_COMPILATION_CACHE_DIR": cache,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+
+        def first_call(batch: int) -> dict[str, float]:
+            done = subprocess.run(
+                [sys.executable, "-c", FIRST_CALL, str(batch)],
+                env={**os.environ, **settings},
+                capture_output=True,
+                check=True,
+            )
+            return json.loads(done.stdout)
+
+        cold, warm, many = first_call(1), first_call(1), first_call(64)
+    out = {
+        "first_call_s": cold["seconds"],
+        "first_call_with_cache_s": warm["seconds"],
+        "batch_of_64": many,
+        "beside_input_and_output_mib": many["peak_mib"] - many["output_mib"],
+    }
+    print(json.dumps(out))
+    return out
+
+
+def measure_parity() -> dict[str, float]:
+    """The largest difference in dB of music-like noise, over the frames of ten seconds."""
+    envelope = np.abs(np.sin(np.arange(10 * SR) * 2 * np.pi * 2 / SR)) ** 4
+    y = noise(2, 10) * envelope.astype(np.float32) + 1e-3 * noise(2, 10)
+    n = np.full(2, y.shape[1], np.int32)
+    out = {}
+    for name, options in {"librosa": {"ref": 1.0}, "original": {"ref": np.max}}.items():
+        ours = np.asarray(dsp.log_mel(y, n, dsp.preset(name)))
+        theirs = [
+            librosa.power_to_db(librosa.feature.melspectrogram(y=clip, sr=SR), **options).T
+            for clip in y
+        ]
+        out[name] = float(np.abs(ours - np.stack(theirs)).max())
+    if has("torchaudio"):
+        import torch
+        import torchaudio
+
+        mel = torchaudio.transforms.MelSpectrogram()(torch.from_numpy(y))
+        theirs = torchaudio.transforms.AmplitudeToDB()(mel).numpy()
+        ours = np.asarray(dsp.log_mel(y, n, dsp.preset("torchaudio")))
+        out["torchaudio"] = float(np.abs(np.swapaxes(ours, 1, 2) - theirs).max())
+    print("largest difference, dB:", out)
     return out
 
 
 def machine() -> dict[str, object]:
-    names = ("jax", "librosa", "numpy", "scipy", "torch", "torchaudio", "librosax", "korvax")
+    names = ("jax", "librosa", "numpy", "scipy", "soxr", "torch", "torchaudio", "nnAudio")
     versions = {}
-    for name in names:
-        if importlib.util.find_spec(name):
-            versions[name] = getattr(importlib.import_module(name), "__version__", "?")
+    for name in (*names, "librosax", "korvax"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
     return {
-        "device": str(jax.devices()[0]),
+        "device": jax.devices()[0].device_kind,
         "cpus": os.cpu_count(),
         "machine": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
         "versions": versions,
         "threads": {k: v for k, v in os.environ.items() if k.endswith("NUM_THREADS")},
     }
 
 
-def plot(result: dict, path: Path) -> None:
+def plot(front: dict, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    front = result["front_end_ms_a_clip"]
-    figure, axes = plt.subplots(1, len(front), figsize=(5 * len(front), 3.5), squeeze=False)
-    for axis, (batch, found) in zip(axes[0], front.items(), strict=True):
-        axis.barh(list(found)[::-1], list(found.values())[::-1])
-        axis.set_title(f"batch of {batch}: ms a clip of 30 s")
+    figure, axes = plt.subplots(1, len(front), figsize=(5.5 * len(front), 3.4), squeeze=False)
+    for axis, (batch, row) in zip(axes[0], front.items(), strict=True):
+        found = sorted(row["ms_a_clip"].items(), key=lambda item: -item[1])
+        colours = ["tab:orange" if name.startswith("kit") else "tab:blue" for name, _ in found]
+        bars = axis.barh([name for name, _ in found], [ms for _, ms in found], color=colours)
+        axis.bar_label(bars, fmt="%.1f", padding=3)
+        axis.margins(x=0.15)
+        axis.set_title(f"batch of {batch}")
+        axis.set_xlabel("ms a clip of 30 s")
+        axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--quick", action="store_true", help="clips of 2 s: does it run at all")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="where to write all figures")
+    parser.add_argument("--plot", type=Path, help="where to draw `front`, a PNG")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 16, 64], help="of `front`")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--quick", action="store_true", help="short clips: does it run at all")
     arguments = parser.parse_args()
-    length = 2.0 if arguments.quick else 30.0
-    y = noise(1, length)
-    start = time.perf_counter()
-    jax.block_until_ready(dsp.log_mel(y, np.array([y.shape[1]]), FrontendConfig()))
-    result: dict = {"machine": machine(), "first_call_s": time.perf_counter() - start}
-    result["front_end_ms_a_clip"] = {}
-    for batch in arguments.batch:
-        found = timed(front_ends(noise(batch, length)))
-        result["front_end_ms_a_clip"][str(batch)] = {k: 1e3 * v / batch for k, v in found.items()}
-        for name, seconds in sorted(found.items(), key=lambda item: item[1]):
-            ratio = seconds / found["kit"]
-            print(
-                f"batch {batch:3d}  {name:28s} {1e3 * seconds / batch:9.2f} ms a clip {ratio:6.2f}"
-            )
-    result["dft_s"] = dft_methods()
-    for n_fft, found in result["dft_s"].items():
-        print(f"rfft of 512 frames of {n_fft}:", {k: f"{1e3 * v:.2f} ms" for k, v in found.items()})
-    result["functions_s"] = {}
-    for name, (ours, theirs) in other_functions(noise(16, length / 3)).items():
-        found = timed({"kit": ours, "librosa": theirs})
-        result["functions_s"][name] = found
-        print(
-            f"{name:20s} kit {found['kit']:8.3f} s  librosa {found['librosa']:8.3f} s  "
-            f"{found['librosa'] / found['kit']:6.2f} times"
-        )
+    long, short = (2.0, 1.0) if arguments.quick else (30.0, 10.0)
+    measures = {
+        "parity": measure_parity,
+        "start": measure_start,
+        "front": lambda: measure_front(arguments.batch, long),
+        "dft": measure_dft,
+        "functions": lambda: measure_functions(short),
+    }
+    result: dict = {"machine": machine()}
+    print(json.dumps(result["machine"]))
+    for part in arguments.only:
+        result[part] = measures[part]()
     result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1))
-    if arguments.plot:
-        plot(result, arguments.plot)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    if arguments.plot and "front" in result:
+        plot(result["front"], arguments.plot)
 
 
 if __name__ == "__main__":

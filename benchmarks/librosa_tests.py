@@ -2,11 +2,12 @@
 
     python benchmarks/librosa_tests.py FOLDER [--json OUT] [--keep EXPRESSION] [--workers N]
 
-FOLDER holds librosa 0.11's `tests/` and its data. Each run is a process of its own, inside FOLDER:
-the first replaces every function below by one that raises, so that the tests which fail there and
-do not without are the ones that touch it; the second puts kit's functions in. Arrays are given to
-the tests as NumPy's, kit's errors as librosa's, and JAX computes with 64 bits. A function that kit
-has not raises, and counts as failed.
+FOLDER holds librosa 0.11's `tests/` and its data. First they run as they are, then with every
+function below replaced by one that raises: the tests which pass in the first run alone are those
+that touch one. These run with kit's functions, in processes of some hundred tests (one that dies
+fails the test it was at, and the rest goes on in another). Arrays are given to the tests as
+NumPy's, kit's errors as librosa's, and JAX computes with 64 bits. A function that kit has not
+raises, and counts as failed.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
@@ -24,6 +26,9 @@ def same(names: str) -> dict[str, str]:
     """Names that are the same in both."""
     return {name: name for name in re.findall(r"\w+", names)}
 
+
+SHARD = 250
+"""Tests of one process."""
 
 # librosa's namespace -> its names -> kit's names.
 TARGETS: dict[str, dict[str, str]] = {
@@ -58,8 +63,7 @@ class Plugin:
     """Replaces the functions after collection, and writes down how each test ended."""
 
     def __init__(self, mode: str, report: Path) -> None:
-        self.mode, self.report = mode, report
-        self.outcomes: dict[str, tuple[str, str]] = {}
+        self.mode, self.report = mode, report.open("a", buffering=1)
 
     def pytest_collection_finish(self) -> None:
         import importlib
@@ -89,10 +93,7 @@ class Plugin:
             expected = hasattr(report, "wasxfail")
             good = report.outcome == "passed" or (report.outcome == "skipped" and expected)
             ended = "passed" if good else "skipped" if report.outcome == "skipped" else "failed"
-            self.outcomes[report.nodeid] = (ended, last_line(report))
-
-    def pytest_sessionfinish(self) -> None:
-        self.report.write_text(json.dumps(self.outcomes))
+            print(json.dumps([report.nodeid, ended, last_line(report)]), file=self.report)
 
 
 def last_line(report) -> str:
@@ -128,49 +129,85 @@ def adapted(function, name: str):
     return call
 
 
-def inside(mode: str, report: Path, keep: str) -> int:
+def inside(mode: str, report: Path, tests: str) -> int:
     import pytest
 
     if mode == "kit":
         import jax
 
         jax.config.update("jax_enable_x64", True)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    options = ["tests", "-q", "--librosa-isolation", "-p", "no:cacheprovider", "--tb=line"]
-    if keep:
-        options += ["-k", keep]
-    return pytest.main(options, plugins=[Plugin(mode, report)])
+    options = ["-q", "--librosa-isolation", "-p", "no:cacheprovider", "--tb=line"]
+    return pytest.main([tests, *options], plugins=[Plugin(mode, report)])
 
 
-def run(mode: str, folder: Path, keep: str) -> dict[str, tuple[str, str]]:
+def run(mode: str, folder: Path, tests: str) -> dict[str, tuple[str, str]]:
+    """Outcome and last line of each test that a process of its own came to."""
     with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch) / "report.json"
-        command = [sys.executable, str(Path(__file__).resolve()), str(folder), "--inside", mode]
+        report = Path(scratch) / "report.jsonl"
+        report.touch()
+        command = [sys.executable, str(Path(__file__).resolve()), str(folder)]
+        command += ["--inside", mode, "--report", str(report), "--tests", tests]
         subprocess.run(
-            [*command, "--report", str(report), "--keep", keep],
+            command,
             cwd=folder,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
             check=False,
         )
-        return json.loads(report.read_text())
+        lines = [json.loads(line) for line in report.read_text().splitlines()]
+        return {test: (ended, message) for test, ended, message in lines}
+
+
+def run_shard(folder: Path, tests: list[str]) -> dict[str, tuple[str, str]]:
+    """kit's outcome of each test, whatever becomes of the process."""
+    outcomes: dict[str, tuple[str, str]] = {}
+    left = tests
+    while left:
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
+            names.write("\n".join(left))
+            names.flush()
+            outcomes |= run("kit", folder, f"@{names.name}")
+        after = [test for test in left if test not in outcomes]
+        if after:
+            outcomes[after[0]] = ("failed", "the process died")
+        left = [test for test in after if test not in outcomes]
+    print(f"{len(tests)} tests, the last of them {tests[-1]}", file=sys.stderr, flush=True)
+    return outcomes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", type=Path, help="where to write every test's outcome")
-    parser.add_argument("--keep", default="", help="only tests that pytest's -k takes")
+    parser.add_argument("--keep", default="", help="only tests whose name has this in it")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--tests", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
-        sys.exit(inside(arguments.inside, arguments.report, arguments.keep))
-    before = run("librosa", arguments.folder, arguments.keep)
-    raising = run("raise", arguments.folder, arguments.keep)
-    ours = run("kit", arguments.folder, arguments.keep)
-    good = {test for test, (ended, _) in before.items() if ended == "passed"}
-    touched = sorted(t for t in good if raising.get(t, ("failed", ""))[0] == "failed")
+        sys.exit(inside(arguments.inside, arguments.report, arguments.tests))
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        before, raising = pool.map(
+            lambda mode: run(mode, arguments.folder, "tests"), ("librosa", "raise")
+        )
+        touched = [
+            test
+            for test, (state, _) in before.items()
+            if state == "passed" and raising.get(test, ("failed", ""))[0] == "failed"
+        ]
+        kept = [test for test in touched if arguments.keep in test]
+        shards = [kept[k : k + SHARD] for k in range(0, len(kept), SHARD)]
+        ours: dict[str, tuple[str, str]] = {}
+        for found in pool.map(lambda tests: run_shard(arguments.folder, tests), shards):
+            ours |= found
+    report(kept, ours)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"touched": kept, "outcomes": ours}, indent=1))
+
+
+def report(touched: list[str], ours: dict[str, tuple[str, str]]) -> None:
     ended = collections.Counter(ours.get(t, ("failed", ""))[0] for t in touched)
     groups: dict[str, list[str]] = collections.defaultdict(list)
     missing = 0
@@ -185,8 +222,6 @@ def main() -> None:
     for group, messages in sorted(groups.items(), key=lambda item: -len(item[1])):
         common, count = collections.Counter(messages).most_common(1)[0]
         print(f"{len(messages):5d}  {group}\n       {count} x {common}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"touched": touched, "outcomes": ours}, indent=1))
 
 
 if __name__ == "__main__":

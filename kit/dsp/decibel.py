@@ -1,11 +1,13 @@
 """Decibels and back."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
@@ -36,6 +38,8 @@ def power_to_db(
             in librosa 0.11.
     Raises:
         ParameterError: `amin` not above 0, `top_db` below 0, axes that S has not, an unknown ref.
+    Warns:
+        UserWarning: S is complex.
     Source: librosa 0.11 `power_to_db`, with 1.0's axes.
     """
     return _to_db(S, ref=ref, amin=amin, top_db=top_db, axes=axes, scale=10.0)
@@ -83,8 +87,16 @@ def _to_db(
     require(top_db is None or top_db >= 0, "top_db", top_db, "it must not be negative")
     if isinstance(ref, str) and ref != "max":
         raise ParameterError(f'ref is {ref!r}; it must be "max", a number, an array or a function')
-    S = jnp.asarray(S)
-    S = jnp.abs(S) if jnp.iscomplexobj(S) else S.astype(jnp.result_type(S, jnp.float32))
+    S = S if isinstance(S, jax.Array) else jnp.asarray(np.asarray(S))
+    if jnp.iscomplexobj(S):
+        name = "power_to_db" if scale == 10 else "amplitude_to_db"
+        warnings.warn(
+            f"{name} was called on complex input, whose phase is lost: give it "
+            f"{'jnp.abs(S) ** 2' if scale == 10 else 'jnp.abs(S)'}",
+            stacklevel=3,
+        )
+        S = jnp.abs(S)
+    S = S.astype(jnp.result_type(S, jnp.float32))
     over = _axes(axes, S.ndim)
     named = callable(ref) or isinstance(ref, str)
     value = 1.0 if named else ref

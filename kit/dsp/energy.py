@@ -43,8 +43,7 @@ def rms(
     if y is not None:
         y = as_waveform(y)
         y = pad_ends(y, frame_length // 2, pad_mode) if center else y
-        frames = frame(y, frame_length=frame_length, hop_length=hop_length)
-        power = jnp.mean(jnp.square(frames), axis=-2, keepdims=True)
+        power = _mean_squares(y, frame_length, positive_int("hop_length", hop_length))
     elif S is not None:
         S = jnp.asarray(S)
         require(
@@ -66,6 +65,22 @@ def rms(
     # A root has no slope at zero.
     root = jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), power)
     return root.astype(dtype)
+
+
+def _mean_squares(
+    y: Float[jax.Array, "*batch samples"], frame_length: int, hop_length: int
+) -> Float[jax.Array, "*batch 1 frames"]:
+    samples = y.shape[-1]
+    if frame_length % hop_length or samples < frame_length:
+        frames = frame(y, frame_length=frame_length, hop_length=hop_length)
+        return jnp.mean(jnp.square(frames), axis=-2, keepdims=True)
+    # Each hop is summed once, not as often as it lies in a frame.
+    hops = y[..., : samples // hop_length * hop_length].reshape(*y.shape[:-1], -1, hop_length)
+    sums = jnp.sum(jnp.square(hops), axis=-1)
+    of_frame = frame_length // hop_length
+    count = 1 + (samples - frame_length) // hop_length
+    total = sum(sums[..., k : k + count] for k in range(of_frame))
+    return jnp.asarray(total)[..., None, :] / frame_length
 
 
 @compiled("y")

@@ -22,11 +22,10 @@ from kit.dsp.mel import banded_product, mel
 from kit.dsp.stft import magnitude
 from kit.dsp.windows import padded_window
 
-# Frames are made in blocks of about so many samples. A block's shape depends on the configuration
-# alone, so a clip's bits do not depend on how long the batch's buffer is; and it stays in the
-# cache, where one array of all frames would be paged in anew on every call.
-_MAX_ROWS = 162
-_MAX_BLOCK_SAMPLES = 2048 * _MAX_ROWS
+# Rows of one transform: they stay in the cache, where one array of all frames would be paged in
+# anew on every call, and are enough to be worth a round of the loop.
+_MOST_ROWS = 176
+_MOST_ROW_SAMPLES = 2048 * _MOST_ROWS
 # Samples of all frames that other devices make at once: half a GiB in single precision.
 _MOST_AT_ONCE = 2**27
 
@@ -50,8 +49,9 @@ def log_mel(
         dB, in y's dtype; frames = `frames_of(samples, config)`. The peak that `ref="max"` and
         `top_db` go by is that of the clip's own valid frames, `frames_of(length, config)` of them.
         Frames past those hold what silence would be there: the higher of `amin` and `top_db` below
-        the peak. No clip's result depends, in any bit, on the rest of the batch, its size and the
-        length of the buffer included; a clip with NaN or infinity in it spoils itself alone.
+        the peak. No clip's result depends, in any bit, on the rest of the batch and its size
+        (on the buffer's length by a rounding at most); a clip with NaN or infinity in it spoils
+        itself alone.
     Raises:
         ParameterError: not as many lengths as clips.
     """
@@ -111,7 +111,12 @@ def _log_mel(
 ) -> Float[Array, "batch frames n_mels"]:
     frames = frames_of(y.shape[1], config)
     lengths = jnp.clip(lengths, 0, y.shape[1])
-    levels = _levels(_signal(y, lengths, frames, config), config, method)[:, :frames]
+    signal = signal_of(y, lengths, frames, config)
+    levels = lax.platform_dependent(
+        signal,
+        cpu=partial(in_blocks, frames=frames, config=config, method=method),
+        default=partial(at_once, frames=frames, config=config, method=method),
+    )
     valid = jnp.arange(frames) < valid_frames(lengths, config)[:, None]
     return relative_levels(levels, valid[..., None], config)
 
@@ -131,11 +136,13 @@ def _overlap(config: FrontendConfig) -> int:
     return config.n_fft // config.hop_length if whole else 1
 
 
-def _block_frames(config: FrontendConfig) -> int:
-    """Frames of a block: so many in each of its `_overlap` transforms."""
-    longest = max(config.n_fft, config.hop_length)
-    rows = min(_MAX_ROWS, max(1, _MAX_BLOCK_SAMPLES // longest))
-    return rows * _overlap(config)
+def _blocks(frames: int, config: FrontendConfig) -> tuple[int, int]:
+    """How many blocks so many frames are made in, and the rows of each: frames of a transform, of
+    which a block has `_overlap`."""
+    rows = math.ceil(frames / _overlap(config))
+    most = min(_MOST_ROWS, max(1, _MOST_ROW_SAMPLES // max(config.n_fft, config.hop_length)))
+    blocks = math.ceil(rows / most)
+    return blocks, math.ceil(rows / blocks)
 
 
 def _span(frames: int, config: FrontendConfig) -> int:
@@ -143,7 +150,7 @@ def _span(frames: int, config: FrontendConfig) -> int:
     return (frames - 1) * config.hop_length + config.n_fft
 
 
-def _signal(
+def signal_of(
     y: Float[Array, "batch samples"],
     lengths: Int[Array, "batch"],
     frames: int,
@@ -151,31 +158,20 @@ def _signal(
 ) -> Float[Array, "batch extended"]:
     """Clips continued at their ends, in a buffer of whole blocks."""
     signal = jax.vmap(partial(extend, config=config))(y, lengths)
-    block = _block_frames(config)
-    total = _span(math.ceil(frames / block) * block, config)
+    blocks, rows = _blocks(frames, config)
+    total = _span(blocks * rows * _overlap(config), config)
     excess = signal.shape[1] - total
     return signal[:, :total] if excess >= 0 else jnp.pad(signal, ((0, 0), (0, -excess)))
 
 
-def _levels(
-    signal: Float[Array, "batch extended"], config: FrontendConfig, method: Method
-) -> Float[Array, "batch padded n_mels"]:
-    """10 log10 of the mel spectrogram, not below `amin`."""
-    return lax.platform_dependent(
-        signal,
-        cpu=partial(in_blocks, config=config, method=method),
-        default=partial(at_once, config=config, method=method),
-    )
-
-
 def in_blocks(
-    signal: Float[Array, "batch extended"], config: FrontendConfig, method: Method
-) -> Float[Array, "batch padded n_mels"]:
-    """The levels of a signal of whole blocks, one block after another."""
+    signal: Float[Array, "batch extended"], frames: int, config: FrontendConfig, method: Method
+) -> Float[Array, "batch {frames} n_mels"]:
+    """10 log10 of the mel spectrogram, not below `amin`, of a signal of whole blocks, one block
+    after another."""
     batch, overlap = signal.shape[0], _overlap(config)
-    rows = _block_frames(config) // overlap
+    blocks, rows = _blocks(frames, config)
     hop = overlap * config.hop_length
-    blocks = _frames_within(signal, config) // (rows * overlap)
 
     def some_rows(index: Int[Array, ""]) -> Float[Array, "rows n_mels"]:
         clip, block, phase = index // (blocks * overlap), index // overlap % blocks, index % overlap
@@ -185,24 +181,20 @@ def in_blocks(
 
     levels = lax.map(some_rows, jnp.arange(batch * blocks * overlap))
     levels = levels.reshape(batch, blocks, overlap, rows, config.n_mels)
-    return jnp.swapaxes(levels, 2, 3).reshape(batch, blocks * rows * overlap, config.n_mels)
+    levels = jnp.swapaxes(levels, 2, 3).reshape(batch, blocks * rows * overlap, config.n_mels)
+    return levels[:, :frames]
 
 
 def at_once(
-    signal: Float[Array, "batch extended"], config: FrontendConfig, method: Method
-) -> Float[Array, "batch padded n_mels"]:
-    """The levels of as many clips at once as memory has room for."""
-    frames = _frames_within(signal, config)
+    signal: Float[Array, "batch extended"], frames: int, config: FrontendConfig, method: Method
+) -> Float[Array, "batch {frames} n_mels"]:
+    """The same of as many clips at once as memory has room for."""
     clips = max(1, _MOST_AT_ONCE // (frames * config.n_fft))
 
-    def one_clip(clip: Float[Array, "extended"]) -> Float[Array, "padded n_mels"]:
+    def one_clip(clip: Float[Array, "extended"]) -> Float[Array, "frames n_mels"]:
         return block_levels(clip, frames, config.hop_length, config, method)
 
     return lax.map(one_clip, signal, batch_size=min(clips, signal.shape[0]))
-
-
-def _frames_within(signal: Float[Array, "batch extended"], config: FrontendConfig) -> int:
-    return 1 + (signal.shape[1] - config.n_fft) // config.hop_length
 
 
 def block_levels(

@@ -11,24 +11,35 @@ from jaxtyping import Float, Shaped
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.compiled import compiled
 
+# Samples of one product in `one_pole`.
+_BLOCK = 64
+
 
 def one_pole(
-    x: Float[jax.Array, "*batch samples"],
-    pole: Float[jax.Array, ""] | float,
-    start: Float[jax.Array, "#*batch 1"],
+    x: Float[jax.Array, "*batch samples"], pole: float, start: Float[jax.Array, "#*batch 1"]
 ) -> Float[jax.Array, "*batch samples"]:
     """y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
 
-    An associative scan: the depth is the logarithm of the length.
+    Blocks are products with a triangular matrix of the pole's powers; what goes from block to block
+    is a filter of one pole itself.
     """
-    poles = jnp.full(x.shape, pole, x.dtype)
-    first = x[..., :1] + pole * start
-    x = jnp.concatenate([jnp.broadcast_to(first, x[..., :1].shape), x[..., 1:]], axis=-1)
-
-    def join(a: Any, b: Any) -> Any:
-        return a[0] * b[0], b[0] * a[1] + b[1]
-
-    return lax.associative_scan(join, (poles, x), axis=-1)[1]
+    samples = x.shape[-1]
+    if samples == 0:
+        return x
+    size = min(_BLOCK, samples)
+    powers = np.float64(pole) ** np.arange(size + 1)
+    back = np.arange(size)[:, None] - np.arange(size)
+    matrix = np.where(back >= 0, powers[np.maximum(back, 0)], 0)
+    blocks = -(-samples // size)
+    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, blocks * size - samples)])
+    rows = padded.reshape(*x.shape[:-1], blocks, size)
+    inside = jnp.dot(rows, jnp.asarray(matrix.T, x.dtype), precision=lax.Precision.HIGHEST)
+    before = jnp.broadcast_to(start, (*x.shape[:-1], 1)).astype(x.dtype)
+    if blocks > 1:
+        ends = one_pole(inside[..., :-1, -1], float(powers[size]), before)
+        before = jnp.concatenate([before, ends], axis=-1)
+    out = inside + before[..., None] * jnp.asarray(powers[1:], x.dtype)
+    return out.reshape(*x.shape[:-1], blocks * size)[..., :samples]
 
 
 def biquad(

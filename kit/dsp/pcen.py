@@ -76,11 +76,14 @@ def pcen(
     smooth = _mean(moved, b, state)
     last = jnp.moveaxis((1 - b) * smooth[..., -1:], -1, axis)
     smooth = jnp.moveaxis(smooth, -1, axis)
-    quotient = S * jnp.exp(-gain * (np.log(eps) + jnp.log1p(smooth / eps)))
+    quotient = S * jnp.exp(-gain * jnp.log(eps + smooth))
     if power == 0:
         out = jnp.log1p(quotient)
     elif bias == 0:
         out = quotient**power
+    elif power == 0.5:
+        # The difference of two roots, with nothing lost where they are close.
+        out = quotient / (jnp.sqrt(quotient + bias) + bias**0.5)
     else:
         out = bias**power * jnp.expm1(power * jnp.log1p(quotient / bias))
     return (out, last) if return_zf else out

@@ -11,7 +11,6 @@ from jax import lax
 from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
-from kit.dsp.framing import frames_first
 
 # Kaiser's formula for a stop band 105 dB down and a transition from 0.9 to 1.0 of the lower
 # Nyquist frequency; the half length is in samples of the lower rate.
@@ -93,9 +92,9 @@ def _resampled(
 ) -> Float[jax.Array, "*batch resampled"]:
     up, down = ratio.numerator, ratio.denominator
     reach = math.ceil(_HALF / min(1.0, float(ratio)))
-    # Blocks as long as the filter: half of each product is then of zeros, and frames overlap by
-    # half; longer ones multiply more zeros, shorter ones copy more.
-    group = max(1, round(2 * reach / down))
+    # Blocks half as long as the filter: a third of each product is then of zeros; with longer ones
+    # more, with shorter ones the products are too small to be fast.
+    group = max(1, round(reach / down))
     if (group * down + 2 * reach) * group * up <= _MAX_MATRIX:
         return _by_blocks(y, ratio, samples, group, reach)
     return _by_table(y, ratio, samples, reach)
@@ -123,11 +122,25 @@ def _by_blocks(
 ) -> Float[jax.Array, "*batch resampled"]:
     step, made = group * ratio.denominator, group * ratio.numerator
     blocks = math.ceil(samples / made)
-    padded = jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(reach, 0)])
-    rows = frames_first(padded, step + 2 * reach, step, blocks)
-    matrix = jnp.asarray(_block_matrix(ratio, group, reach), y.dtype)
-    out = jnp.dot(rows, matrix, precision=lax.Precision.HIGHEST)
-    return out.reshape(*y.shape[:-1], blocks * made)[..., :samples]
+    # As many steps as a block's filters reach over, each with its part of the matrix.
+    parts = math.ceil((step + 2 * reach) / step)
+    matrix = np.zeros((parts * step, made))
+    matrix[: step + 2 * reach] = _block_matrix(ratio, group, reach)
+    weights = [jnp.asarray(m, y.dtype) for m in np.split(matrix, parts)]
+    total = (blocks - 1 + parts) * step
+
+    def one_clip(clip: Float[jax.Array, "samples"]) -> Float[jax.Array, "resampled"]:
+        clip = clip[: total - reach]
+        rows = jnp.pad(clip, (reach, total - reach - len(clip))).reshape(-1, step)
+        out = sum(
+            jnp.dot(rows[k : k + blocks], w, precision=lax.Precision.HIGHEST)
+            for k, w in enumerate(weights)
+        )
+        return jnp.asarray(out).reshape(blocks * made)[:samples]
+
+    # A few at a time stay in the cache.
+    out = lax.map(one_clip, y.reshape(-1, y.shape[-1]), batch_size=4)
+    return out.reshape(*y.shape[:-1], samples)
 
 
 def _by_table(

@@ -1,5 +1,6 @@
 """Shape of the spectrum, frame by frame."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num, Shaped
+from jax import lax
+from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.compiled import compiled
 from kit.dsp.decibel import power_to_db
 from kit.dsp.normalize import normalize
+from kit.dsp.order import mean_of_greatest
 from kit.dsp.spectrogram import bin_frequencies, energies, fft_frequencies, spectrogram
 
 
@@ -108,10 +111,34 @@ def spectral_rolloff(
     """
     require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
     S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
+    if freq is None:
+        return jnp.asarray(fft_frequencies(sr=sr, n_fft=n_fft), S.dtype)[_rolled(S, roll_percent)]
     frequency = jnp.broadcast_to(bin_frequencies(freq, sr, n_fft, S), S.shape)
     total = jnp.cumsum(S, axis=-2)
     above = total >= roll_percent * total[..., -1:, :]
     return jnp.min(jnp.where(above, frequency, jnp.inf), axis=-2, keepdims=True)
+
+
+def _rolled(
+    S: Float[jax.Array, "*batch bins frames"], share: float
+) -> Int[jax.Array, "*batch 1 frames"]:
+    """The bin with which a frame's sum reaches so much of the whole: first the group of bins, then
+    the one in it, since running sums over all are slow."""
+    bins, frames = S.shape[-2:]
+    size = math.isqrt(bins) + 1
+    groups = -(-bins // size)
+    padded = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, groups * size - bins), (0, 0)])
+    grid = padded.reshape(*S.shape[:-2], groups, size, frames)
+    sums = jnp.cumsum(jnp.sum(grid, axis=-2), axis=-2)
+    goal = share * sums[..., -1:, :]
+    group = jnp.argmax(sums >= goal, axis=-2, keepdims=True)
+    before = jnp.where(group > 0, jnp.take_along_axis(sums, jnp.maximum(group - 1, 0), axis=-2), 0)
+    inside = jnp.take_along_axis(grid, group[..., None, :], axis=-3)[..., 0, :, :]
+    within = jnp.cumsum(inside, axis=-2) + before >= goal
+    # Added up in another order, the group's last sum may fall short of the goal by a rounding.
+    last = jnp.any(within, axis=-2, keepdims=True)
+    step = jnp.where(last, jnp.argmax(within, axis=-2, keepdims=True), size - 1)
+    return jnp.minimum(group * size + step, bins - 1)
 
 
 @compiled("y", "S", check=_of_energies("flatness"))
@@ -176,16 +203,23 @@ def spectral_contrast(
     require(
         edges[-2] < sr / 2, "n_bands", n_bands, f"the top band begins above sr / 2 = {sr / 2:g} Hz"
     )
-    peaks, valleys = [], []
+    bands = []
     for band, (low, high) in enumerate(pairwise(edges)):
         inside = np.flatnonzero((centres >= low) & (centres <= high))
         first, last = inside[0] - (band > 0), inside[-1] + 1
         last = len(centres) if band == n_bands else last
         count = max(1, int(np.rint(quantile * (last - first))))
-        ordered = jnp.sort(S[..., first : last - (band < n_bands), :], axis=-2)
-        valleys.append(jnp.mean(ordered[..., :count, :], axis=-2))
-        peaks.append(jnp.mean(ordered[..., -count:, :], axis=-2))
-    peak, valley = jnp.stack(peaks, axis=-2), jnp.stack(valleys, axis=-2)
+        bands.append((slice(first, last - (band < n_bands)), count))
+
+    def of_clip(clip: Float[jax.Array, "bins frames"]) -> Float[jax.Array, "2 bands frames"]:
+        peaks = [mean_of_greatest(clip[band], count) for band, count in bands]
+        valleys = [-mean_of_greatest(-clip[band], count) for band, count in bands]
+        return jnp.stack([jnp.stack(peaks), jnp.stack(valleys)])
+
+    # A clip at a time stays in the cache.
+    both = lax.map(of_clip, S.reshape(-1, *S.shape[-2:]))
+    both = both.reshape(*S.shape[:-2], 2, len(bands), S.shape[-1])
+    peak, valley = both[..., 0, :, :], both[..., 1, :, :]
     return peak - valley if linear else power_to_db(peak) - power_to_db(valley)
 
 

@@ -75,7 +75,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "reference", "arguments"), CASES, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("name", "reference", "arguments"), CASES, ids=[case[0] for case in CASES])
 def test_equals_librosa(name, reference, arguments, relative):
     kwargs = dict(arguments)
     first = [kwargs.pop(k) for k in ("data", "X", "X_ref") if k in kwargs]

@@ -8,7 +8,7 @@ import pytest
 
 from kit.config import FrontendConfig, frames_of
 from kit.dsp import ParameterError, log_mel
-from kit.dsp.frontend import valid_frames
+from kit.dsp.frontend import at_once, in_blocks, signal_of, valid_frames
 
 # Measured: 6.7e-4 dB on chirps and tones near 80 dB below the peak, 3e-5 dB on noise and music.
 TOLERANCE_DB = 1e-3
@@ -111,12 +111,39 @@ def test_a_batch_never_changes_a_bit(mode):
     config = replace(SMALL, pad_mode=mode)
     clip = noise(9000)
     frames = frames_of(len(clip), config)
-    alone = np.asarray(log_mel(clip[None], np.array([len(clip)]), config))[0]
+    alone = np.asarray(log_mel(*batch_of([clip], 20000), config))[0, :frames]
     spoiled = np.full(12345, np.nan, np.float32)
     for others in ([noise(20000, 5, 3.0)], [spoiled, noise(3, 1), np.zeros(0), noise(9000, 6)]):
         y, lengths = batch_of([*others, clip], 20000)
         together = np.asarray(log_mel(y, lengths, config))[-1, :frames]
         np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize("samples", [9000, 9001, 30000, 100000])
+def test_the_buffer_never_changes_a_clip(samples):
+    clip = noise(9000)
+    frames = frames_of(len(clip), SMALL)
+    short, long = (
+        np.asarray(log_mel(*batch_of([clip], size), SMALL))[0, :frames] for size in (9000, samples)
+    )
+    np.testing.assert_allclose(short, long, atol=1e-4)
+
+
+@pytest.mark.parametrize("hop_length", [128, 100, 512, 700])
+def test_devices_that_make_all_frames_at_once_agree(hop_length):
+    config = replace(SMALL, hop_length=hop_length)
+    y = jnp.asarray(np.stack([noise(50000, s) for s in range(3)]))
+    frames = frames_of(50000, config)
+    signal = signal_of(y, jnp.full(3, 50000), frames, config)
+    one, other = (f(signal, frames, config, "fft") for f in (in_blocks, at_once))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_under_jit_and_outside_agree_to_the_bit(batch):
+    y, lengths = batch_of([noise(9000 - 500 * k, k) for k in range(batch)], 9000)
+    traced = jax.jit(lambda y, n: log_mel(y, n, SMALL))(y, lengths)
+    np.testing.assert_array_equal(traced, log_mel(y, lengths, SMALL))
 
 
 def test_not_a_number_stays_in_its_clip():

@@ -1,0 +1,93 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.signal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.dsp.iir import one_pole
+from kit.dsp.order import maximum_filter, mean_of_greatest, median_filter
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    # Few values, so that many are equal.
+    rng = np.random.default_rng(seed)
+    return np.round(rng.standard_normal(shape), 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 12, 31, 32, 63, 64, 71])
+@pytest.mark.parametrize("axis", [-1, -2, 0])
+def test_running_median(size, axis):
+    x = noise(75, 80) if axis == 0 else noise(2, 75, 80)
+    window = np.ones(x.ndim, int)
+    window[axis] = size
+    expected = scipy.ndimage.median_filter(x, size=tuple(window), mode="reflect")
+    np.testing.assert_array_equal(median_filter(jnp.asarray(x), size, axis=axis), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1, 40), (3, 1), (0, 7)])
+def test_running_median_of_little(shape):
+    x = noise(*shape)
+    expected = scipy.ndimage.median_filter(x, size=(1, 5), mode="reflect") if x.size else x
+    np.testing.assert_array_equal(median_filter(jnp.asarray(x), 5, axis=-1), expected)
+
+
+def test_one_network_for_all_that_uses_it():
+    # XLA would put the network into each use of its result, unless a loop is between.
+    def twice(x: jax.Array) -> jax.Array:
+        middle = median_filter(x, 31, axis=-1)
+        return middle / (middle + jnp.flip(middle, -1))
+
+    x = jax.ShapeDtypeStruct((200, 300), jnp.float32)
+    once = jax.jit(lambda x: median_filter(x, 31, axis=-1)).lower(x).compile().as_text()
+    text = jax.jit(twice).lower(x).compile().as_text()
+    assert once.count(" minimum(") > 100
+    assert text.count(" minimum(") < 1.1 * once.count(" minimum(")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_running_maximum(size):
+    x = noise(3, 50)
+    expected = scipy.ndimage.maximum_filter1d(x, size, axis=-1)
+    np.testing.assert_array_equal(maximum_filter(jnp.asarray(x), size, axis=-1), expected)
+
+
+# Few shapes: each is compiled.
+@given(sizes=st.sampled_from([(1, 1), (7, 7), (30, 1), (60, 5)]), seed=st.integers(0, 1000))
+def test_mean_of_greatest(sizes, seed):
+    values, count = sizes
+    x = noise(2, values, 3, seed=seed)
+    expected = np.sort(x, axis=1)[:, -count:].mean(axis=1)
+    np.testing.assert_allclose(mean_of_greatest(jnp.asarray(x), count), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_mean_of_greatest_of_what_is_not_finite(bad):
+    x = noise(2, 30, 3)
+    x[0, 5, 1] = bad
+    out = np.asarray(mean_of_greatest(jnp.asarray(x), 4))
+    assert np.isnan(out[0, 1])
+    assert np.isfinite(np.delete(out.ravel(), 1)).all()
+
+
+@given(
+    samples=st.sampled_from([1, 63, 64, 65, 700, 5000]),
+    pole=st.floats(0, 1),
+    start=st.floats(-2, 2),
+    seed=st.integers(0, 9),
+)
+def test_one_pole(samples, pole, start, seed):
+    x = noise(2, samples, seed=seed)
+    expected, _ = scipy.signal.lfilter(
+        [1.0], [1.0, -pole], x.astype(float), zi=np.full((2, 1), pole * start)
+    )
+    out = one_pole(jnp.asarray(x), pole, jnp.full((1, 1), start))
+    scale = max(1.0, np.abs(expected).max())
+    # Measured: 6e-7 of the peak.
+    np.testing.assert_allclose(out, expected, atol=2e-6 * scale)
+
+
+def test_one_pole_of_nothing():
+    assert one_pole(jnp.zeros((3, 0)), 0.5, jnp.ones((3, 1))).shape == (3, 0)
