@@ -37,6 +37,16 @@ types:
 bench: demo-accuracy
     {{python}} benchmarks/demo_confounds.py data/demo
 
+# kit.dsp against its peers on this machine's CPU.
+bench-dsp *ARGS:
+    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
+    {{python}} benchmarks/dsp.py --json benchmarks/results/dsp.json --plot docs/dsp.png {{ARGS}}
+
+# librosa 0.11's own tests, in FOLDER, with kit's functions in librosa's place.
+librosa-tests FOLDER *ARGS:
+    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
+    {{python}} benchmarks/librosa_tests.py {{FOLDER}} --json benchmarks/results/librosa_tests.json {{ARGS}}
+
 # The pages of the API, from the docstrings.
 docs:
     {{python}} -m pip install --quiet --constraint constraints.txt pdoc

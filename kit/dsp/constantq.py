@@ -43,7 +43,7 @@ def vqt(
     window: WindowSpec = "hann",
     scale: bool = True,
     pad_mode: PadMode = "constant",
-    res_type: str = "soxr_hq",
+    res_type: str | None = "soxr_hq",
     dtype: Any = None,
 ) -> Complex[jax.Array, "*batch n_bins frames"]:
     """Variable-Q transform: filters as wide as musical intervals, at equal hops.
@@ -64,7 +64,7 @@ def vqt(
         window: of the filters.
         scale: divided by the root of the filter's length.
         pad_mode: see `stft`.
-        res_type: to `resample`.
+        res_type: to `resample`; None is the default.
         dtype: complex, of the result.
     Returns:
         frames = 1 + samples // hop_length.
@@ -99,7 +99,7 @@ def vqt(
         parts.append(_response(y, n_fft, hop, basis * math.sqrt(top_rate / rate), pad_mode))
         if hop % 2 == 0 and octave < octaves - 1:
             hop, rate = hop // 2, rate / 2
-            y = resample(y, orig_sr=2, target_sr=1, res_type=res_type, scale=True)
+            y = resample(y, orig_sr=2, target_sr=1, res_type=res_type or "soxr_hq", scale=True)
     V = _stacked(parts[::-1])
     if scale:
         lengths, _ = wavelet_lengths(freqs=freqs, sr=top_rate, alpha=alpha, **shape)
@@ -122,7 +122,7 @@ def cqt(
     window: WindowSpec = "hann",
     scale: bool = True,
     pad_mode: PadMode = "constant",
-    res_type: str = "soxr_hq",
+    res_type: str | None = "soxr_hq",
     dtype: Any = None,
 ) -> Complex[jax.Array, "*batch n_bins frames"]:
     """Constant-Q transform: `vqt` of equal intervals with `gamma` 0; arguments as there.
@@ -211,7 +211,7 @@ def hybrid_cqt(
     window: WindowSpec = "hann",
     scale: bool = True,
     pad_mode: PadMode = "constant",
-    res_type: str = "soxr_hq",
+    res_type: str | None = "soxr_hq",
     dtype: Any = None,
 ) -> Float[jax.Array, "*batch n_bins frames"]:
     """Magnitudes: `pseudo_cqt` where filters are shorter than two hops, `cqt` below.
@@ -321,7 +321,7 @@ def _early(
     y: jax.Array,
     sr: Number,
     hop_length: int,
-    res_type: str,
+    res_type: str | None,
     octaves: int,
     highest: float,
     scale: bool,
@@ -337,7 +337,7 @@ def _early(
         raise ParameterError(
             f"y.shape is {y.shape}; {octaves} octaves take {factor} samples at least"
         )
-    y = resample(y, orig_sr=factor, target_sr=1, res_type=res_type, scale=True)
+    y = resample(y, orig_sr=factor, target_sr=1, res_type=res_type or "soxr_hq", scale=True)
     if not scale:
         y = y * math.sqrt(factor)
     return y, sr / factor, hop_length // factor

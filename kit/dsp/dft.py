@@ -5,13 +5,17 @@ but of the kind that tensor cores and TPUs are made of. "factored" splits n = n1
 small products with twiddle factors between (the Cooley-Tukey step as matrices; FlashFFTConv calls
 it Monarch, arXiv 2311.05908): 20 times fewer operations than "matmul" at 2048.
 
-"auto" is "fft" on CPU, where `benchmarks/dsp.py` found it the fastest at every size; it is "fft"
-elsewhere too until a measurement on such a device says otherwise.
+"matmul_bf16" is "matmul" of operands rounded to bfloat16, added up in single precision: twice as
+fast again where tensor cores take it, and wrong by some 2e-3 of the peak (`docs/dsp.md`).
+
+"auto" is "fft" on CPU, where it is the fastest at every size that `benchmarks/dsp.py` measures
+(`benchmarks/results/dsp.json`); it is "fft" elsewhere too until a measurement on such a device says
+otherwise.
 """
 
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +24,7 @@ from jaxtyping import Complex, Float
 
 from kit.dsp.checks import ParameterError
 
-Method = Literal["auto", "fft", "matmul", "factored"]
+Method = Literal["auto", "fft", "matmul", "factored", "matmul_bf16"]
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -46,10 +50,12 @@ def rfft(
         return jnp.fft.rfft(frames, axis=-1)
     if method == "matmul":
         return _dense(frames, precision)
+    if method == "matmul_bf16":
+        return _dense(frames.astype(jnp.bfloat16), None, frames.dtype)
     if method == "factored":
         first = _factor(n_fft)
         return _dense(frames, precision) if first == 1 else _factored(frames, first, precision)
-    raise ParameterError(f'method is {method!r}; it must be "auto", "fft", "matmul" or "factored"')
+    raise ParameterError(f"method is {method!r}; it must be one of {', '.join(get_args(Method))}")
 
 
 @lru_cache(maxsize=32)
@@ -61,12 +67,15 @@ def _turns(rows: int, columns: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _dense(
-    frames: Float[jax.Array, "*batch n_fft"], precision: jax.lax.Precision | None
+    frames: Float[jax.Array, "*batch n_fft"],
+    precision: jax.lax.Precision | None,
+    dtype: Any = None,
 ) -> Complex[jax.Array, "*batch bins"]:
     n_fft = frames.shape[-1]
     bins = 1 + n_fft // 2
     basis = jnp.asarray(np.concatenate(_turns(n_fft, bins, n_fft), axis=1), frames.dtype)
-    both = jnp.dot(frames, basis, precision=precision)
+    dtype = dtype or frames.dtype
+    both = jnp.dot(frames, basis, precision=precision, preferred_element_type=dtype)
     return jax.lax.complex(both[..., :bins], both[..., bins:])
 
 

@@ -34,7 +34,7 @@ def icqt(
     window: WindowSpec = "hann",
     scale: bool = True,
     length: int | None = None,
-    res_type: str = "soxr_hq",
+    res_type: str | None = "soxr_hq",
     dtype: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
     """An approximate inverse of `cqt`; arguments as there.
@@ -74,7 +74,7 @@ def icqt(
             # Where the hop is longer than the filters there are gaps in the highest octaves alone.
             warnings.filterwarnings("ignore", message=".*NOLA")
             part = istft(D, window="ones", hop_length=hop)
-        part = resample(part, orig_sr=1, target_sr=2**halvings, res_type=res_type)
+        part = resample(part, orig_sr=1, target_sr=2**halvings, res_type=res_type or "soxr_hq")
         if total is None:
             total = part
         else:
@@ -105,7 +105,7 @@ def griffinlim_cqt(
     window: WindowSpec = "hann",
     scale: bool = True,
     pad_mode: PadMode = "constant",
-    res_type: str = "soxr_hq",
+    res_type: str | None = "soxr_hq",
     dtype: Any = None,
     length: int | None = None,
     momentum: Number = 0.99,

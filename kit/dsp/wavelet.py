@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import scipy.signal
 from jaxtyping import Complex, Float
 
 from kit.dsp.checks import Number, ParameterError, positive_int, require
@@ -86,6 +87,9 @@ def window_bandwidth(window: WindowSpec, n: int = 1000) -> float:
 
     Source: Harris 1978; librosa 0.11 `filters.window_bandwidth`.
     """
+    name = getattr(window, "__name__", "")
+    if callable(window) and window is getattr(scipy.signal.windows, name, None):
+        window = name  # periodic, as by its name
     values = get_window(window, n)
     total = np.sum(values)
     return float(n * np.sum(values**2) / (total**2 + np.finfo(np.float64).tiny))
