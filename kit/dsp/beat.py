@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, require
 from kit.dsp.compiled import compiled
+from kit.dsp.extremes import at_least
 from kit.dsp.framing import frames_first
 from kit.dsp.istft import istft
 from kit.dsp.normalize import normalize
@@ -271,4 +272,4 @@ def plp(
     tallest = jnp.max(jnp.abs(F), axis=-2, keepdims=True)
     F = F / (jnp.finfo(size.dtype).tiny ** 0.5 + tallest)
     pulse = istft(F, hop_length=1, n_fft=win_length, length=envelope.shape[-1])
-    return normalize(jnp.maximum(pulse, 0), axis=-1)
+    return normalize(at_least(pulse, 0.0), axis=-1)

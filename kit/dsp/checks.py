@@ -34,7 +34,7 @@ def positive_int(name: str, value: object, *, least: int = 1) -> int:
     """`value` as a Python int.
 
     Raises:
-        ParameterError: not an integer (a bool and 2.0 are none), or below `least`.
+        ParameterError: not an integer (a bool and 2.0 are none), below `least`, or 2**31 and more.
     """
     rule = f"it must be a whole number of at least {least}"
     require(not isinstance(value, bool | np.bool_), name, value, rule)
@@ -43,6 +43,8 @@ def positive_int(name: str, value: object, *, least: int = 1) -> int:
     except TypeError:
         raise ParameterError(f"{name} is {value!r}; {rule}") from None
     require(number >= least, name, value, rule)
+    # JAX counts in 32 bits, and would wrap around.
+    require(number < 2**31, name, value, "it must be below 2**31")
     return number
 
 

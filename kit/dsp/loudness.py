@@ -11,6 +11,7 @@ from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.compiled import compiled
+from kit.dsp.extremes import peak_of
 from kit.dsp.resample import resample
 
 # BS.1770-4, table 3: left, right, centre, left and right surround. LFE is to be left out.
@@ -198,5 +199,5 @@ def true_peak(y: Shaped[AnyArray, "*batch samples"], *, sr: Number) -> Float[jax
     require(sr > 0, "sr", sr, "it must be above 0 Hz")
     factor = max(1, math.ceil(192000 / sr)) if sr < 192000 else 1
     over = resample(y, orig_sr=1, target_sr=factor) if factor > 1 else y
-    peak = jnp.max(jnp.abs(over), axis=-1)
-    return jnp.where(peak > 0, 20 * jnp.log10(jnp.where(peak > 0, peak, 1)), -jnp.inf)
+    peak = peak_of(jnp.abs(over), (-1,))[..., 0]
+    return jnp.where(peak == 0, -jnp.inf, 20 * jnp.log10(jnp.where(peak == 0, 1, peak)))

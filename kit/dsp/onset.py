@@ -12,6 +12,7 @@ from jaxtyping import Float, Num, Shaped
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.compiled import compiled
 from kit.dsp.decibel import power_to_db
+from kit.dsp.extremes import at_least
 from kit.dsp.iir import one_pole
 from kit.dsp.melspectrogram import melspectrogram
 from kit.dsp.order import maximum_filter
@@ -109,7 +110,7 @@ def onset_strength_multi(
     else:
         before = jnp.asarray(ref, S.dtype)
         require(before.shape == S.shape, "ref.shape", before.shape, f"S has shape {S.shape}")
-    grown = jnp.maximum(0.0, S[..., lag:] - before[..., :-lag])
+    grown = at_least(S[..., lag:] - before[..., :-lag], 0.0)
     if aggregate is not False:
         grown = _grouped(grown, channels, jnp.mean if aggregate is None else traceable(aggregate))
     shift = lag + (n_fft // (2 * hop_length) if center else 0)

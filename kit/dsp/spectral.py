@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Num, Shaped
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.compiled import compiled
 from kit.dsp.decibel import power_to_db
+from kit.dsp.extremes import at_least
 from kit.dsp.normalize import normalize
 from kit.dsp.order import mean_of_greatest
 from kit.dsp.spectrogram import bin_frequencies, energies, fft_frequencies, spectrogram
@@ -89,7 +90,7 @@ def spectral_bandwidth(
     weights = normalize(S, norm=1, axis=-2) if norm else S
     total = jnp.sum(weights * deviation**p, axis=-2, keepdims=True)
     # A root has no slope at zero.
-    return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / p), 0)
+    return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / p), total)
 
 
 @compiled("y", "S", "freq", check=_of_energies("the roll-off"))
@@ -112,7 +113,9 @@ def spectral_rolloff(
     require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
     S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
     if freq is None:
-        return jnp.asarray(fft_frequencies(sr=sr, n_fft=n_fft), S.dtype)[_rolled(S, roll_percent)]
+        rolled = jnp.asarray(fft_frequencies(sr=sr, n_fft=n_fft), S.dtype)[_rolled(S, roll_percent)]
+        whole = jnp.sum(S, axis=-2, keepdims=True)
+        return jnp.where(jnp.isfinite(whole), rolled, jnp.nan)
     frequency = jnp.broadcast_to(bin_frequencies(freq, sr, n_fft, S), S.shape)
     total = jnp.cumsum(S, axis=-2)
     above = total >= roll_percent * total[..., -1:, :]
@@ -160,7 +163,7 @@ def spectral_flatness(
     """
     require(amin > 0, "amin", amin, "it must be above 0")
     S, _ = spectrogram(y=y, S=S, **stft_arguments)
-    floored = jnp.maximum(amin, S**power)
+    floored = at_least(S**power, amin)
     geometric = jnp.exp(jnp.mean(jnp.log(floored), axis=-2, keepdims=True))
     return geometric / jnp.mean(floored, axis=-2, keepdims=True)
 

@@ -13,7 +13,7 @@ SIZES = [2048, 1200, 405, 64, 61, 2, 1]
 def test_every_method_is_the_dft(method, n_fft, relative):
     x = np.random.default_rng(n_fft).standard_normal((3, n_fft)).astype(np.float32)
     ours = rfft(jnp.asarray(x), method=method)
-    # Measured at 2048: fft 1.5e-7, factored 3e-7, matmul 1e-6.
+    # Measured: at most 1.7e-7 by fft, 3.2e-7 by factored, 5.4e-7 by matmul.
     assert relative(ours, np.fft.rfft(x.astype(np.float64))) < 3e-6
 
 

@@ -13,12 +13,12 @@ TONE = np.sin(2 * np.pi * 440 * np.arange(11025) / 22050).astype(np.float32)
 def test_vocoder_equals_librosa_in_double_precision(rate, relative):
     D = stft(NOISE, n_fft=512)
     theirs = librosa.phase_vocoder(np.asarray(D, np.complex128), rate=rate)
-    assert relative(phase_vocoder(D, rate=rate), theirs) < 1e-4  # measured: 2e-5
+    assert relative(phase_vocoder(D, rate=rate), theirs) < 1e-5  # measured: 3.4e-6
 
 
 def test_stretch_keeps_the_pitch(relative):
     theirs = librosa.effects.time_stretch(NOISE.astype(float), rate=0.8)
-    assert relative(time_stretch(NOISE, rate=0.8), theirs) < 1e-4  # measured: 1e-5
+    assert relative(time_stretch(NOISE, rate=0.8), theirs) < 2.5e-6  # measured: 7.7e-7
     ours = time_stretch(TONE, rate=0.8)
     assert ours.shape == (round(11025 / 0.8),)
     assert loudest_hz(np.asarray(ours)) == pytest.approx(440, abs=2)
@@ -37,7 +37,7 @@ def loudest_hz(y: np.ndarray) -> float:
 def test_griffinlim_equals_librosa_from_zero_phases(relative):
     S = np.abs(librosa.stft(NOISE, n_fft=512))
     ours = griffinlim(S, init=None, n_iter=4)
-    assert relative(ours, librosa.griffinlim(S, init=None, n_iter=4)) < 1e-4  # measured: 2e-6
+    assert relative(ours, librosa.griffinlim(S, init=None, n_iter=4)) < 3e-6  # measured: 1e-6
 
 
 def test_griffinlim_finds_the_magnitude_again():

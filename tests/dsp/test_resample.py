@@ -20,7 +20,7 @@ def response_db(orig: float, target: float, hz: float) -> float:
 def test_pass_band_is_flat(orig, target):
     nyquist = min(orig, target) / 2
     for share in (0.01, 0.3, 0.9):
-        # Measured: at most 0.0006 dB, a tone's cut middle included.
+        # Measured: at most 0.0095 dB, which is the cut of the tone's few periods at the lowest.
         assert abs(response_db(orig, target, share * nyquist)) < 0.01
 
 
@@ -29,7 +29,7 @@ def test_nothing_aliases(orig, target):
     for share in (1.001, 1.05, 1.08):
         hz = share * target / 2
         if hz < orig / 2:
-            assert response_db(orig, target, hz) < -90  # measured: below -101
+            assert response_db(orig, target, hz) < -90  # measured: below -105
 
 
 @pytest.mark.parametrize(("orig", "target"), RATIOS)
@@ -43,7 +43,7 @@ def test_equals_soxr_within_the_pass_band(orig, target):
     theirs = soxr.resample(y, orig, target, "HQ")
     assert abs(len(ours) - len(theirs)) <= 1
     n = min(len(ours), len(theirs))
-    # Measured: 5e-5 of the peak, which is soxr's own pass-band ripple.
+    # Measured: 8.4e-5 of the peak; soxr is as far from the tones themselves, kit 1.1e-6.
     assert np.abs(ours[:n] - theirs[:n]).max() < 2e-4 * np.abs(theirs).max()
 
 
