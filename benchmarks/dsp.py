@@ -217,7 +217,7 @@ import jax, numpy as np
 from kit.config import FrontendConfig
 from kit.dsp import log_mel
 batch = int(sys.argv[1])
-y = np.zeros((batch, 661500), np.float32) + 0.1
+y = np.full((batch, 661500), 0.1, np.float32)
 n = np.full(batch, y.shape[1], np.int32)
 jax.block_until_ready(jax.device_put(y[:1]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -115,7 +115,8 @@ def mel(
         f"it must lie above 0 and not above sr / 2 = {nyquist:g} Hz; lower fmax or raise sr",
     )
     require(0 <= fmin < top, "fmin", fmin, f"it must lie between 0 and fmax = {top:g} Hz")
-    bins = np.arange(1 + n_fft // 2) * (sr / n_fft)
+    # To the last bit as librosa: whether an edge lies upon a bin must not hang on a rounding.
+    bins = np.fft.rfftfreq(n_fft, 1.0 / sr)
     edges = mel_frequencies(n_mels + 2, fmin=fmin, fmax=top, htk=htk)
     widths = np.diff(edges)
     distance = edges[:, None] - bins

@@ -8,20 +8,23 @@ RATIOS = [(44100, 22050), (22050, 44100), (48000, 44100), (44100, 16000), (22050
 
 
 def response_db(orig: float, target: float, hz: float) -> float:
-    """Gain of a tone, dB, from the root mean square of the middle."""
+    """Gain of a tone, dB, from the mean square of the middle, weighted lest its ends matter."""
     n = int(orig * 0.3)
     tone = np.sin(2 * np.pi * hz * np.arange(n) / orig).astype(np.float32)
     out = np.asarray(resample(tone, orig_sr=orig, target_sr=target))
     middle = out[len(out) // 4 : -len(out) // 4]
-    return float(20 * np.log10(np.sqrt(2 * np.mean(middle.astype(float) ** 2)) + 1e-12))
+    power = np.average(middle.astype(float) ** 2, weights=np.hanning(len(middle)))
+    return float(20 * np.log10(np.sqrt(2 * power) + 1e-12))
 
 
 @pytest.mark.parametrize(("orig", "target"), RATIOS)
 def test_pass_band_is_flat(orig, target):
     nyquist = min(orig, target) / 2
-    for share in (0.01, 0.3, 0.9):
-        # Measured: at most 0.0095 dB, which is the cut of the tone's few periods at the lowest.
-        assert abs(response_db(orig, target, share * nyquist)) < 0.01
+    worst = max(
+        abs(response_db(orig, target, share * nyquist))
+        for share in (0.02, 0.3, 0.6, 0.8, 0.88, 0.9)
+    )
+    assert worst < 2e-4  # measured: 6e-5 dB; 0.01 dB is what is promised
 
 
 @pytest.mark.parametrize(("orig", "target"), [(44100, 22050), (44100, 16000), (48000, 44100)])
