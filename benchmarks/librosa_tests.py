@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 
@@ -195,7 +196,7 @@ def run_shard(folder: Path, tests: list[str]) -> dict[str, tuple[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--json", type=Path, help="where to write every test's outcome")
+    parser.add_argument("--json", type=Path, help="where to write the sums")
     parser.add_argument("--keep", default="", help="only tests whose name has this in it")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
@@ -218,26 +219,41 @@ def main() -> None:
         ours: dict[str, tuple[str, str]] = {}
         for found in pool.map(lambda tests: run_shard(arguments.folder, tests), shards):
             ours |= found
-    report(kept, ours)
+    summary = summed(kept, ours)
+    print(f"tests that touch a replaced function: {summary['touched']}")
+    print(f"passed {summary['passed']} ({100 * summary['passed'] / max(1, len(kept)):.1f}%)")
+    print(f"failed {summary['failed']}, of them missing {summary['missing']}")
+    for group, found in summary["failed_groups"].items():
+        print(f"{found['tests']:5d}  {group}\n       {found['most_common']}")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"touched": kept, "outcomes": ours}, indent=1))
+        arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def report(touched: list[str], ours: dict[str, tuple[str, str]]) -> None:
-    ended = collections.Counter(ours.get(t, ("failed", ""))[0] for t in touched)
+def summed(touched: list[str], ours: dict[str, tuple[str, str]]) -> dict:
     groups: dict[str, list[str]] = collections.defaultdict(list)
-    missing = 0
+    files: collections.Counter[str] = collections.Counter()
     for test in touched:
         state, message = ours.get(test, ("failed", "did not run"))
-        if state != "passed":
-            missing += "kit has no" in message
+        if state == "passed":
+            files[test.split("::")[0]] += 1
+        else:
             groups[re.sub(r"\[.*", "", test)].append(message)
-    print(f"tests that touch a replaced function: {len(touched)}")
-    print(f"passed {ended['passed']} ({100 * ended['passed'] / max(1, len(touched)):.1f}%)")
-    print(f"failed {len(touched) - ended['passed']}, of them missing {missing}")
-    for group, messages in sorted(groups.items(), key=lambda item: -len(item[1])):
-        common, count = collections.Counter(messages).most_common(1)[0]
-        print(f"{len(messages):5d}  {group}\n       {count} x {common}")
+    failed = sum(len(messages) for messages in groups.values())
+    return {
+        "versions": {name: version(name) for name in ("jax", "librosa", "numpy", "scipy")},
+        "touched": len(touched),
+        "passed": len(touched) - failed,
+        "failed": failed,
+        "missing": sum("kit has no" in m for messages in groups.values() for m in messages),
+        "passed_by_file": dict(sorted(files.items())),
+        "failed_groups": {
+            group: {
+                "tests": len(messages),
+                "most_common": collections.Counter(messages).most_common(1)[0][0],
+            }
+            for group, messages in sorted(groups.items(), key=lambda item: -len(item[1]))
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from kit.dsp.extremes import at_least
 from kit.dsp.iir import one_pole
 from kit.dsp.melspectrogram import melspectrogram
 from kit.dsp.order import maximum_filter
+from kit.dsp.stft import magnitude
 
 
 def onset_strength(
@@ -69,7 +70,6 @@ def onset_strength(
     return every[..., 0, :]
 
 
-@compiled("y", "S", "ref")
 def onset_strength_multi(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -101,8 +101,35 @@ def onset_strength_multi(
             raise ParameterError("y and S: give one of them")
         if feature is None:
             kwargs = {"fmax": sr / 2} | kwargs
+        # Not within the program below: a feature may need to know the values.
         made = (feature or melspectrogram)(y=y, sr=sr, n_fft=n_fft, hop_length=hop_length, **kwargs)
-        S = power_to_db(jnp.abs(jnp.asarray(made)))
+        S = power_to_db(magnitude(made))
+    return _flux(
+        S=S,
+        ref=ref,
+        lag=lag,
+        max_size=max_size,
+        detrend=detrend,
+        delay=lag + (n_fft // (2 * hop_length) if center else 0),
+        cut=center,
+        aggregate=aggregate,
+        channels=None if channels is None else tuple(channels),
+    )
+
+
+@compiled("S", "ref")
+def _flux(
+    *,
+    S: Any,
+    ref: Any,
+    lag: int,
+    max_size: int,
+    detrend: bool,
+    delay: int,
+    cut: bool,
+    aggregate: Any,
+    channels: Sequence[Any] | None,
+) -> Float[jax.Array, "*batch channels frames"]:
     S = jnp.atleast_2d(jnp.asarray(S))
     S = S.astype(jnp.result_type(S, jnp.float32))
     if ref is None:
@@ -113,12 +140,11 @@ def onset_strength_multi(
     grown = at_least(S[..., lag:] - before[..., :-lag], 0.0)
     if aggregate is not False:
         grown = _grouped(grown, channels, jnp.mean if aggregate is None else traceable(aggregate))
-    shift = lag + (n_fft // (2 * hop_length) if center else 0)
-    flux = jnp.pad(grown, [(0, 0)] * (grown.ndim - 1) + [(shift, 0)])
+    flux = jnp.pad(grown, [(0, 0)] * (grown.ndim - 1) + [(delay, 0)])
     if detrend:
         step = flux - jnp.pad(flux, [(0, 0)] * (flux.ndim - 1) + [(1, 0)])[..., :-1]
         flux = one_pole(step, 0.99, jnp.zeros_like(step[..., :1]))
-    return flux[..., : S.shape[-1]] if center else flux
+    return flux[..., : S.shape[-1]] if cut else flux
 
 
 def _grouped(
