@@ -155,7 +155,10 @@ def chroma_stft(
 
 
 def _folded(weights: np.ndarray, S: jax.Array) -> jax.Array:
-    return jnp.einsum("cf,...ft->...ct", jnp.asarray(weights, S.dtype), S, precision=_HIGHEST)
+    # Frame by frame, as the transform made them: turned around twice, nothing is moved.
+    frames = jnp.swapaxes(S, -1, -2)
+    folded = jnp.dot(frames, jnp.asarray(weights.T, S.dtype), precision=_HIGHEST)
+    return jnp.swapaxes(folded, -1, -2)
 
 
 def chroma_cqt(

@@ -70,17 +70,23 @@ def rms(
 def _mean_squares(
     y: Float[jax.Array, "*batch samples"], frame_length: int, hop_length: int
 ) -> Float[jax.Array, "*batch 1 frames"]:
-    samples = y.shape[-1]
-    if frame_length % hop_length or samples < frame_length:
+    if frame_length % hop_length:
         frames = frame(y, frame_length=frame_length, hop_length=hop_length)
         return jnp.mean(jnp.square(frames), axis=-2, keepdims=True)
-    # Each hop is summed once, not as often as it lies in a frame.
+    return _frame_sums(jnp.square(y), frame_length, hop_length)[..., None, :] / frame_length
+
+
+def _frame_sums(
+    y: Float[jax.Array, "*batch samples"], frame_length: int, hop_length: int
+) -> Float[jax.Array, "*batch frames"]:
+    """Sums of frames of whole hops: each hop is added up once, not as often as it is in a frame."""
+    samples = y.shape[-1]
+    require(samples >= frame_length, "frame_length", frame_length, f"y is of {samples} samples")
     hops = y[..., : samples // hop_length * hop_length].reshape(*y.shape[:-1], -1, hop_length)
-    sums = jnp.sum(jnp.square(hops), axis=-1)
-    of_frame = frame_length // hop_length
-    count = 1 + (samples - frame_length) // hop_length
-    total = sum(sums[..., k : k + count] for k in range(of_frame))
-    return jnp.asarray(total)[..., None, :] / frame_length
+    sums = jnp.sum(hops, axis=-1)
+    frames = 1 + (samples - frame_length) // hop_length
+    total = sum(sums[..., k : k + frames] for k in range(frame_length // hop_length))
+    return jnp.asarray(total)
 
 
 @compiled("y")
@@ -137,10 +143,18 @@ def zero_crossing_rate(
     y = as_waveform(y)
     if center:
         y = pad_ends(y, positive_int("frame_length", frame_length) // 2, "edge")
-    frames = frame(y, frame_length=frame_length, hop_length=hop_length)
-    options: dict[str, Any] = {"pad": False} | kwargs | {"axis": -2}
-    crossings = zero_crossings(frames, **options)
-    return jnp.mean(crossings.astype(y.dtype), axis=-2, keepdims=True)
+    options: dict[str, Any] = {"pad": False, **kwargs}
+    hop_length = positive_int("hop_length", hop_length)
+    if frame_length % hop_length or options.get("ref_magnitude") is not None:
+        frames = frame(y, frame_length=frame_length, hop_length=hop_length)
+        crossings = zero_crossings(frames, **{**options, "axis": -2})
+        return jnp.mean(crossings.astype(y.dtype), axis=-2, keepdims=True)
+    crossings = zero_crossings(y, **options).astype(y.dtype)
+    sums = _frame_sums(crossings, frame_length, hop_length)
+    # Whether a frame's first sample crosses is not for the sample before it to say.
+    first = crossings[..., ::hop_length][..., : sums.shape[-1]]
+    sums = sums - first + (1 if options["pad"] else 0)
+    return sums[..., None, :] / frame_length
 
 
 @compiled("y")

@@ -61,30 +61,30 @@ def log_mel(
         f"an array of shape {lengths.shape}",
         f"y has {y.shape[0]} clips",
     )
-    y = jnp.asarray(y)
     frames = frames_of(y.shape[1], config)
-    if len(y) == 0 or frames == 0:
-        return jnp.zeros((len(y), frames, config.n_mels), y.dtype)
-    if len(y) > 1 and not isinstance(lengths, Tracer) and _on_one_cpu(y):
-        return _clip_by_clip(y, np.asarray(lengths), config, method)
-    return _log_mel(y, jnp.asarray(lengths), config, method)
+    if y.shape[0] == 0 or frames == 0:
+        return jnp.zeros((y.shape[0], frames, config.n_mels), y.dtype)
+    if y.shape[0] > 1 and not isinstance(lengths, Tracer) and _on_one_cpu(y):
+        return _clip_by_clip(np.asarray(y), np.asarray(lengths), config, method)
+    return _log_mel(jnp.asarray(y), jnp.asarray(lengths), config, method)
 
 
-def _on_one_cpu(y: Float[Array, "batch samples"]) -> bool:
+def _on_one_cpu(y: AnyArray) -> bool:
     if isinstance(y, Tracer):
         return False
-    return len(y.devices()) == 1 and next(iter(y.devices())).platform == "cpu"
+    devices = jnp.zeros(()).devices() if isinstance(y, np.ndarray) else y.devices()
+    return {device.platform for device in devices} == {"cpu"} and len(devices) == 1
 
 
 def _clip_by_clip(
-    y: Float[Array, "batch samples"],
+    clips: Float[np.ndarray, "batch samples"],
     lengths: Int[np.ndarray, "batch"],
     config: FrontendConfig,
     method: Method,
 ) -> Float[Array, "batch frames n_mels"]:
     """A clip a thread: XLA's own threads, inside each operation, are half as fast on CPU."""
-    clips = np.asarray(y)
-    levels = _aligned((len(clips), frames_of(y.shape[1], config), config.n_mels), y.dtype)
+    shape = (len(clips), frames_of(clips.shape[1], config), config.n_mels)
+    levels = _aligned(shape, jax.dtypes.canonicalize_dtype(clips.dtype))
 
     def one(i: int) -> None:
         levels[i : i + 1] = _log_mel(clips[i : i + 1], lengths[i : i + 1], config, method)

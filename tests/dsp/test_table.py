@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import librosa
@@ -34,6 +36,11 @@ def test_every_export_is_in_the_text():
     paired = {ours for _, ours, _ in ROWS if ours}
     assert added.isdisjoint(paired)
     assert set(dsp.__all__) == paired | added
+
+
+def test_the_page_of_measurements_is_that_of_the_measurements():
+    script = Path(__file__).parents[2] / "benchmarks" / "dsp_page.py"
+    assert subprocess.run([sys.executable, script, "--check"], check=False).returncode == 0
 
 
 def test_all_is_all():
