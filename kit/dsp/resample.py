@@ -12,11 +12,13 @@ from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 
-# Kaiser's formula for a stop band 105 dB down and a transition from 0.9 to 1.0 of the lower
+# Kaiser's formula for a stop band 96 dB down and a transition from 0.9 to 1.0 of the lower
 # Nyquist frequency; the half length is in samples of the lower rate.
-_BETA = 0.1102 * (105 - 8.7)
+_BETA = 0.1102 * (96 - 8.7)
 _CUTOFF = 0.95
-_HALF = 70
+_HALF = 62
+# Columns of a product are a multiple of this, or some of the vector units would idle.
+_COLUMNS = 16
 # Coefficients of one dense product; above, each output's filter is interpolated from a table.
 _MAX_MATRIX = 4_000_000
 _TABLE_PHASES = 4096
@@ -94,7 +96,8 @@ def _resampled(
     reach = math.ceil(_HALF / min(1.0, float(ratio)))
     # Blocks half as long as the filter: a third of each product is then of zeros; with longer ones
     # more, with shorter ones the products are too small to be fast.
-    group = max(1, round(reach / down))
+    whole = _COLUMNS // math.gcd(up, _COLUMNS)
+    group = max(1, round(reach / down / whole) * whole)
     if (group * down + 2 * reach) * group * up <= _MAX_MATRIX:
         return _by_blocks(y, ratio, samples, group, reach)
     return _by_table(y, ratio, samples, reach)
