@@ -24,7 +24,7 @@ def test_pass_band_is_flat(orig, target):
         abs(response_db(orig, target, share * nyquist))
         for share in (0.02, 0.3, 0.6, 0.8, 0.88, 0.9)
     )
-    assert worst < 2e-4  # measured: 6e-5 dB; 0.01 dB is what is promised
+    assert worst < 4e-4  # measured: 1.2e-4 dB; 0.01 dB is what is promised
 
 
 @pytest.mark.parametrize(("orig", "target"), [(44100, 22050), (44100, 16000), (48000, 44100)])
@@ -32,7 +32,7 @@ def test_nothing_aliases(orig, target):
     for share in (1.001, 1.05, 1.08):
         hz = share * target / 2
         if hz < orig / 2:
-            assert response_db(orig, target, hz) < -90  # measured: below -105
+            assert response_db(orig, target, hz) < -90  # measured: below -97
 
 
 @pytest.mark.parametrize(("orig", "target"), RATIOS)
@@ -46,7 +46,7 @@ def test_equals_soxr_within_the_pass_band(orig, target):
     theirs = soxr.resample(y, orig, target, "HQ")
     assert abs(len(ours) - len(theirs)) <= 1
     n = min(len(ours), len(theirs))
-    # Measured: 8.4e-5 of the peak; soxr is as far from the tones themselves, kit 1.1e-6.
+    # Measured: 8.4e-5 of the peak; soxr is as far from the tones themselves, kit far nearer.
     assert np.abs(ours[:n] - theirs[:n]).max() < 2e-4 * np.abs(theirs).max()
 
 
