@@ -141,8 +141,8 @@ def _by_blocks(
         )
         return jnp.asarray(out).reshape(blocks * made)[:samples]
 
-    # A few at a time stay in the cache.
-    out = lax.map(one_clip, y.reshape(-1, y.shape[-1]), batch_size=4)
+    # Two at a time stay in the cache.
+    out = lax.map(one_clip, y.reshape(-1, y.shape[-1]), batch_size=2)
     return out.reshape(*y.shape[:-1], samples)
 
 
