@@ -50,24 +50,26 @@ def frame(
     return jnp.moveaxis(out, (-2, -1), (axis, axis + 1))
 
 
+def fit(
+    x: Shaped[jax.Array, "*batch samples"], length: int
+) -> Shaped[jax.Array, "*batch {length}"]:
+    """The last axis cut, or continued with zeros, to exactly `length`."""
+    missing = max(0, length - x.shape[-1])
+    return jnp.pad(x[..., :length], [(0, 0)] * (x.ndim - 1) + [(0, missing)])
+
+
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def frames_first(
     x: Shaped[jax.Array, "*batch samples"], frame_length: int, hop_length: int, frames: int
 ) -> Shaped[jax.Array, "*batch {frames} {frame_length}"]:
     """Frames of the last axis, one frame a row; zeros past the end of `x`."""
     hops = math.ceil(frame_length / hop_length)
-    need = (frames - 1 + hops) * hop_length
-    have = x.shape[-1]
-    batch = x.shape[:-1]
     if hops > MAX_SLICES:
-        need = (frames - 1) * hop_length + frame_length
-        if have < need:
-            x = jnp.pad(x, [(0, 0)] * len(batch) + [(0, need - have)])
         start = hop_length * np.arange(frames)[:, None]
-        return x[..., start + np.arange(frame_length)]
-    if have < need:
-        x = jnp.pad(x, [(0, 0)] * len(batch) + [(0, need - have)])
-    rows = x[..., :need].reshape(*batch, frames - 1 + hops, hop_length)
+        whole = fit(x, (frames - 1) * hop_length + frame_length)
+        return whole[..., start + np.arange(frame_length)]
+    whole = fit(x, (frames - 1 + hops) * hop_length)
+    rows = whole.reshape(*x.shape[:-1], frames - 1 + hops, hop_length)
     last = frame_length - (hops - 1) * hop_length
     parts = [rows[..., k : k + frames, :] for k in range(hops)]
     parts[-1] = parts[-1][..., :last]

@@ -17,7 +17,7 @@ from kit.config import FrontendConfig, frames_of
 from kit.dsp.checks import AnyArray, require
 from kit.dsp.dft import Method, rfft
 from kit.dsp.extremes import at_least, peak_of
-from kit.dsp.framing import windowed_frames
+from kit.dsp.framing import fit, windowed_frames
 from kit.dsp.mel import banded_product, mel
 from kit.dsp.stft import magnitude
 from kit.dsp.windows import padded_window
@@ -159,9 +159,7 @@ def signal_of(
     """Clips continued at their ends, in a buffer of whole blocks."""
     signal = jax.vmap(partial(extend, config=config))(y, lengths)
     blocks, rows = _blocks(frames, config)
-    total = _span(blocks * rows * _overlap(config), config)
-    excess = signal.shape[1] - total
-    return signal[:, :total] if excess >= 0 else jnp.pad(signal, ((0, 0), (0, -excess)))
+    return fit(signal, _span(blocks * rows * _overlap(config), config))
 
 
 def in_blocks(

@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Complex, Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.framing import fit
 from kit.dsp.istft import Sizes, synthesis, synthesis_plan
 from kit.dsp.stft import PadMode, analysis, check_pad_mode
 from kit.dsp.windows import WindowSpec
@@ -49,7 +50,6 @@ def griffinlim(
     n_iter = positive_int("n_iter", n_iter, least=0)
     key = key_of(random_state)
     check_momentum(momentum)
-    require(init in ("random", None), "init", init, 'it must be "random" or None')
     if center:
         check_pad_mode(pad_mode)
     S = jnp.asarray(S)
@@ -122,12 +122,6 @@ def rounds(
     return spectrum
 
 
-def fit(D: Num[jax.Array, "*batch bins a"], frames: int) -> Num[jax.Array, "*batch bins frames"]:
-    """Frames cut or padded with zeros to exactly `frames`."""
-    missing = max(0, frames - D.shape[-1])
-    return jnp.pad(D[..., :frames], [(0, 0)] * (D.ndim - 1) + [(0, missing)])
-
-
 def check_momentum(momentum: Number) -> None:
     """Refuses a negative momentum and warns of one above 1."""
     require(momentum >= 0, "momentum", momentum, "it must not be negative")
@@ -141,7 +135,12 @@ def check_momentum(momentum: Number) -> None:
 def start_phases(
     key: jax.Array, S: Float[jax.Array, "*shape"], init: str | None
 ) -> Complex[jax.Array, "*shape"]:
-    """Unit complex numbers: random ones, or ones."""
+    """Unit complex numbers: random ones, or ones.
+
+    Raises:
+        ParameterError: `init` neither "random" nor None.
+    """
+    require(init in ("random", None), "init", init, 'it must be "random" or None')
     if init is None:
         return jnp.ones_like(S) + 0j
     turn = jax.random.uniform(key, S.shape, S.dtype, 0, 2 * np.pi)

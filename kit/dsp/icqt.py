@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from kit.dsp.checks import AnyArray, Number, positive_int, require
+from kit.dsp.checks import AnyArray, Number, positive_int
 from kit.dsp.constantq import _bandwidths, _spectra, cqt
+from kit.dsp.framing import fit
 from kit.dsp.griffinlim import check_momentum, key_of, rounds, start_phases
 from kit.dsp.istft import istft
 from kit.dsp.resample import resample
@@ -75,18 +76,10 @@ def icqt(
             warnings.filterwarnings("ignore", message=".*NOLA")
             part = istft(D, window="ones", hop_length=hop)
         part = resample(part, orig_sr=1, target_sr=2**halvings, res_type=res_type or "soxr_hq")
-        if total is None:
-            total = part
-        else:
-            # The lowest octave has the longest filters and so the longest sound.
-            size = total.shape[-1]
-            part = part[..., :size]
-            room = [(0, 0)] * (part.ndim - 1) + [(0, size - part.shape[-1])]
-            total = total + jnp.pad(part, room)
+        # The lowest octave has the longest filters and so the longest sound.
+        total = part if total is None else total + fit(part, total.shape[-1])
     if length:
-        total = total[..., :length]
-        room = [(0, 0)] * (total.ndim - 1) + [(0, length - total.shape[-1])]
-        total = jnp.pad(total, room)
+        total = fit(total, length)
     return total if dtype is None else total.astype(dtype)
 
 
@@ -120,7 +113,6 @@ def griffinlim_cqt(
     n_iter = positive_int("n_iter", n_iter, least=0)
     key = key_of(random_state)
     check_momentum(momentum)
-    require(init in ("random", None), "init", init, 'it must be "random" or None')
     C = jnp.asarray(C)
     C = C.astype(jnp.result_type(C, jnp.float32))
     shared = {

@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.compiled import compiled
+from kit.dsp.framing import fit
 
 # Samples of one product in `one_pole`.
 _BLOCK = 64
@@ -31,8 +32,7 @@ def one_pole(
     back = np.arange(size)[:, None] - np.arange(size)
     matrix = np.where(back >= 0, powers[np.maximum(back, 0)], 0)
     blocks = -(-samples // size)
-    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, blocks * size - samples)])
-    rows = padded.reshape(*x.shape[:-1], blocks, size)
+    rows = fit(x, blocks * size).reshape(*x.shape[:-1], blocks, size)
     inside = jnp.dot(rows, jnp.asarray(matrix.T, x.dtype), precision=lax.Precision.HIGHEST)
     before = jnp.broadcast_to(start, (*x.shape[:-1], 1)).astype(x.dtype)
     if blocks > 1:

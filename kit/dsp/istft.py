@@ -12,6 +12,7 @@ import scipy.signal
 from jaxtyping import Complex, Float
 
 from kit.dsp.checks import AnyArray, positive_int, require
+from kit.dsp.framing import fit
 from kit.dsp.overlap import add_rows, window_sumsquare
 from kit.dsp.windows import WindowSpec, padded_window
 
@@ -133,9 +134,7 @@ def synthesis(
     """The inverse STFT of a plan."""
     D = D[..., : sizes.frames]
     rows = jnp.fft.irfft(jnp.swapaxes(D, -1, -2), n=sizes.n_fft, axis=-1) * window
-    y = add_rows(rows, sizes.hop_length)[..., sizes.start : sizes.start + len(gain)]
-    missing = len(gain) - y.shape[-1]
-    return jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(0, missing)]) * gain
+    return fit(add_rows(rows, sizes.hop_length)[..., sizes.start :], len(gain)) * gain
 
 
 def _warn_of_gaps(values: np.ndarray, win_length: int, hop_length: int, n_fft: int) -> None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
 from kit.dsp.compiled import compiled
+from kit.dsp.framing import fit
 from kit.dsp.istft import istft
 from kit.dsp.phase_vocoder import phase_vocoder
 from kit.dsp.resample import resample
@@ -63,7 +63,6 @@ def pitch_shift(
     """
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     y = as_waveform(y)
-    samples = y.shape[-1]
     rate = 2.0 ** (-float(n_steps) / bins_per_octave)
     shifted = resample(
         time_stretch(y, rate=rate, **kwargs),
@@ -71,6 +70,5 @@ def pitch_shift(
         target_sr=sr,
         res_type=res_type,
         scale=scale,
-    )[..., :samples]
-    missing = samples - shifted.shape[-1]
-    return jnp.pad(shifted, [(0, 0)] * (y.ndim - 1) + [(0, missing)])
+    )
+    return fit(shifted, y.shape[-1])
