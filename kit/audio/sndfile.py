@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
-from kit.audio import mp3
-from kit.audio.cut import mp3_share, ogg_is_chained, ogg_is_cut, sndfile_share
-from kit.audio.errors import AudioError, ChangedRateError, UnreadableError, shown
+from kit.audio import flac, mp3
+from kit.audio.cut import mp3_share, ogg_is_cut, sndfile_share
+from kit.audio.errors import AudioError, ChangedRateError, CorruptError, UnreadableError, shown
+from kit.audio.joined import is_joined
 from kit.audio.source import TOLERANCE_S, Blocks, Source
 
 # Samples of all channels in one block: 1 MiB of float32.
@@ -66,11 +68,20 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
 
     def read(start: int, count: int | None) -> Blocks:
         end = None if count is None else start + count
-        if file.format == "MP3":
-            _check_format(source, end)
-        yield from _Reader(source, file, again).blocks(start, end, stack)
-        if file.format == "OGG":
-            _check_chain(source, end)
+        seeks = _check_format(source, start, end)
+        got = 0
+        try:
+            for block in _Reader(source, file, again, seeks).blocks(start, end, stack):
+                got += len(block)
+                yield block
+        except AudioError:
+            # At the seam of two streams libsndfile gives up, or has silently ended before.
+            if start + got > 0:
+                _check_joined(source, start + got)
+            raise
+        # Where the last frame is not the stated one, its place is reason enough to look.
+        if end is None or got < end - start or (not seeks and end >= file.frames):
+            _check_joined(source, start + got)
 
     source = Source(
         path=path,
@@ -125,27 +136,61 @@ def _reading(path: Path) -> Iterator[io.BufferedIOBase]:
         ) from error
 
 
-def _check_format(source: Source, end: int | None) -> None:
-    """libsndfile drops, without a word, what follows a change of rate or channels in MP3."""
+def _check_format(source: Source, start: int, end: int | None) -> bool:
+    """Look for a change of rate or channels that libsndfile does not tell.
+
+    It drops what follows one in MP3, and plays it at the wrong speed in FLAC.
+
+    Returns:
+        Whether libsndfile can seek in the file.
+    Raises:
+        ChangedRateError: there is one among the frames from `start` to `end`.
+        CorruptError: header and frames do not agree from the beginning.
+    """
+    if source.format == "MP3":
+        with _reading(source.path) as stream:
+            _check_mp3(source, stream, end)
+    elif source.format == "FLAC":
+        with _reading(source.path) as stream:
+            return _check_flac(source, stream, start, end)
+    return True
+
+
+def _check_mp3(source: Source, stream: io.BufferedIOBase, end: int | None) -> None:
     position = 0
-    with _reading(source.path) as stream:
-        for frame in mp3.frames(stream):
-            if end is not None and position >= end:
-                return
-            if frame.sample_rate != source.sample_rate:
-                raise _changed(source.path, "sample rate", position / source.sample_rate)
-            if frame.channels != source.channels:
-                raise _changed(source.path, "number of channels", position / source.sample_rate)
-            position += frame.samples
+    for run in mp3.runs(stream, end):
+        if run.first.sample_rate != source.sample_rate:
+            raise _changed(source.path, "sample rate", position / source.sample_rate)
+        if run.first.channels != source.channels:
+            raise _changed(source.path, "number of channels", position / source.sample_rate)
+        position += run.samples
 
 
-def _check_chain(source: Source, end: int | None) -> None:
-    """libsndfile ends with the first of several streams in a row, without a word."""
-    if source.frames is None or (end is not None and end <= source.frames):
-        return
+def _check_flac(source: Source, stream: io.BufferedIOBase, start: int, end: int | None) -> bool:
+    info = flac.info(stream)
+    if info is None:
+        return True
+    # Elsewhere it would find frames of another stream that happen to have the right numbers.
+    seeks = flac.ends_as_stated(stream, info) if start > 0 else True
+    change = flac.change(stream, info, start if seeks else 0, end)
+    if change is not None:
+        at, rate = change
+        if at == 0:
+            raise CorruptError(
+                f"{shown(source.path)} says {info.sample_rate} Hz in front and {rate} Hz in its "
+                "frames: it is damaged; get it again or leave it out"
+            )
+        what = f"sample rate ({info.sample_rate} Hz, then {rate} Hz)"
+        raise _changed(source.path, what, at / source.sample_rate)
+    return seeks
+
+
+def _check_joined(source: Source, position: int) -> None:
+    """libsndfile ends with the first of several streams in a row, often without a word."""
     with _reading(source.path) as stream:
-        if ogg_is_chained(stream):
-            raise _changed(source.path, "stream", source.frames / source.sample_rate)
+        if is_joined(stream, source.format):
+            end = position if source.frames is None else source.frames
+            raise _changed(source.path, "stream", end / source.sample_rate)
 
 
 def _changed(path: Path, what: str, at_s: float) -> ChangedRateError:
@@ -158,10 +203,13 @@ def _changed(path: Path, what: str, at_s: float) -> ChangedRateError:
 class _Reader:
     """Reads one sound file from a frame on, through what libsndfile makes hard."""
 
-    def __init__(self, source: Source, file: soundfile.SoundFile, again: _Opener) -> None:
+    def __init__(
+        self, source: Source, file: soundfile.SoundFile, again: _Opener, seeks: bool
+    ) -> None:
         self.source = source
         self.file = file
         self.again = again
+        self.seeks = seeks
         self.step = max(1, _BLOCK_VALUES // source.channels)
 
     def blocks(self, start: int, end: int | None, stack: contextlib.ExitStack) -> Blocks:
@@ -186,6 +234,9 @@ class _Reader:
             yield from self._until(position, end)
 
     def _seek(self, start: int) -> None:
+        if not self.seeks:
+            self._walk(start)
+            return
         try:
             self.file.seek(start)
         except soundfile.SoundFileError:
@@ -200,10 +251,13 @@ class _Reader:
             pass
 
     def _until(self, position: int, end: int | None) -> Blocks:
+        most = self.step if end is None else min(self.step, max(0, end - position))
+        # Read into again and again: new memory for each block takes longer than to fill it.
+        room = np.empty((most, self.source.channels), np.float32)
         while end is None or position < end:
             size = self.step if end is None else min(self.step, end - position)
             try:
-                block = self.file.read(size, dtype="float32", always_2d=True)
+                block = self.file.read(size, out=room)
             except soundfile.LibsndfileError as error:
                 if self.step <= _FINE:
                     raise self._error(error, position) from error

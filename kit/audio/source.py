@@ -52,6 +52,8 @@ class Source:
     def blocks(self, start: int = 0, count: int | None = None) -> Blocks:
         """Frames from `start` on, at most `count`, as blocks of shape (frames, channels).
 
+        A block is valid only until the next one is asked for: its memory is used again.
+
         Raises:
             TruncatedError: there are fewer than the header states.
             CorruptError: there is none, and there should be.

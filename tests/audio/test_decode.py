@@ -1,5 +1,6 @@
 """Decoded values against librosa's and against what was written."""
 
+import subprocess
 import sys
 import wave
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
+from jaxtyping import TypeCheckError
 
 from kit.audio import TooShortError, blocks, decode
 from kit.errors import UsageError
@@ -107,6 +109,72 @@ def test_blocks_take_the_memory_of_some_blocks(tmp_path):
     held = [block.base.nbytes if block.base is not None else block.nbytes for block in stream]
     assert len(held) == 20
     assert max(held) < 8000 * 60 * 4 * 4
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac"])
+def test_ninety_minutes_take_the_memory_of_some_blocks(tmp_path, extension):
+    path = tmp_path / f"long.{extension}"
+    with soundfile.SoundFile(path, "w", 8000, 2, "PCM_16") as file:
+        for minute in range(90):
+            file.write(np.full((8000 * 60, 2), minute, np.int16))
+    # Samples of 90 minutes are 165 MiB. In a process of its own, as the peak never goes down.
+    program = f"""
+import resource
+from kit.audio import blocks
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+stream = blocks({str(path)!r}, sample_rate=8000, block_s=10.0)
+samples, before = len(next(stream)), peak()
+samples += sum(len(block) for block in stream)
+print(samples, (peak() - before) / 1024)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    samples, growth_mib = done.stdout.split()
+    assert int(samples) == 90 * 60 * 8000
+    assert float(growth_mib) < 16
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("target", [None, 22050])
+@pytest.mark.parametrize("room", [0, 1, 30_000, 200_000])
+def test_out_takes_what_fits(make, extension, target, room):
+    path = make(f"a.{extension}")
+    want, rate = decode(path, sample_rate=target)
+    out = np.full(room, 7.0, np.float32)
+    got, got_rate = decode(path, sample_rate=target, out=out)
+    assert got_rate == rate
+    assert got.base is out
+    np.testing.assert_array_equal(got, want[:room])
+    np.testing.assert_array_equal(out[len(got) :], 7.0)
+
+
+def test_a_new_array_is_nobodys_view(make):
+    y, _ = decode(make("a.mp3"), sample_rate=22050)
+    assert y.base is None
+    assert y.flags.owndata
+
+
+@pytest.mark.parametrize(
+    "out", [np.zeros(9), np.zeros((3, 3), np.float32), np.zeros(9, np.float32)[::2], "read-only"]
+)
+def test_an_out_that_cannot_be_written_is_named(make, out):
+    if isinstance(out, str):
+        out = np.zeros(9, np.float32)
+        out.flags.writeable = False
+    with pytest.raises((UsageError, TypeCheckError)):
+        decode(make("a.wav"), out=out)
+
+
+def test_a_long_file_of_unknown_length_is_whole(make):
+    """More than what is allocated at first."""
+    path = make("a.flac", 8000, 1, 700.0)
+    want, _ = soundfile.read(path, dtype="float32")
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(decode(path)[0], want)
 
 
 def test_audioread_takes_what_libsndfile_cannot(tmp_path):

@@ -12,9 +12,12 @@ from kit.audio import ChangedRateError, TruncatedError, decode, mp3, probe
 
 def untagged(data: bytes) -> bytes:
     """The file without its first frame, where the length is stated."""
-    every = mp3.frames(io.BytesIO(data))
-    next(every)
-    return data[next(every).offset :]
+    first = next(mp3.runs(io.BytesIO(data), 1)).first
+    return data[first.offset + first.length :]
+
+
+def count(data: bytes) -> int:
+    return sum(run.count for run in mp3.runs(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize(
@@ -22,11 +25,43 @@ def untagged(data: bytes) -> bytes:
 )
 def test_the_frames_fill_the_file(make, rate, channels, samples):
     data = make("a.mp3", rate, channels).read_bytes()
-    every = list(mp3.frames(io.BytesIO(data)))
-    assert {(f.sample_rate, f.channels, f.samples) for f in every} == {(rate, channels, samples)}
-    assert sum(f.length for f in every) == len(data)
+    (run,) = mp3.runs(io.BytesIO(data))
+    first = run.first
+    assert (first.sample_rate, first.channels, first.samples) == (rate, channels, samples)
+    assert (first.offset, run.length) == (0, len(data))
     # An encoder adds its delay and fills the last frame; the first one is the tag.
-    assert 0 <= (len(every) - 1) * samples - 2 * rate < 4 * samples
+    assert 0 <= (run.count - 1) * samples - 2 * rate < 4 * samples
+
+
+@pytest.mark.parametrize("how", [{}, {"bitrate_mode": "VARIABLE"}])
+@pytest.mark.parametrize("lost", [0, 1, 3, 4, 100])
+def test_the_frames_are_those_of_one_header_after_another(make, how, lost):
+    data = make("a.mp3", seconds=9, **how).read_bytes()
+    # More than one window of the reader, and an end in mid-frame.
+    data = (data + untagged(data))[: -lost or None]
+    assert len(data) > 100_000
+    want, offset = [], 0
+    while frame := mp3.parse(offset, data[offset : offset + 4]):
+        want.append(frame)
+        offset += frame.length
+    assert len({frame.length for frame in want}) > 1
+    stream = io.BytesIO(data)
+    assert list(mp3.runs(stream)) == [mp3.Run(want[0], len(want), offset)]
+    for enough in (1, 1152, 1153, 50 * 1152, 50 * 1152 + 1):
+        some = want[: -(-enough // 1152)]
+        length = sum(frame.length for frame in some)
+        assert list(mp3.runs(stream, enough)) == [mp3.Run(want[0], len(some), length)]
+    assert list(mp3.runs(stream, 0)) == []
+
+
+def test_a_run_ends_where_rate_or_channels_change(make):
+    parts = [(44100, 2), (44100, 1), (22050, 1), (22050, 1)]
+    data = b"".join(make(f"{i}.mp3", *part).read_bytes() for i, part in enumerate(parts))
+    every = list(mp3.runs(io.BytesIO(data)))
+    assert [(r.first.sample_rate, r.first.channels) for r in every] == parts[:3]
+    assert sum(run.length for run in every) == len(data)
+    enough = every[0].samples + 1
+    assert [r.count for r in mp3.runs(io.BytesIO(data), enough)] == [every[0].count, 1]
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (44100, 1), (22050, 2), (16000, 1)])
@@ -34,7 +69,7 @@ def test_the_tag_states_frames_and_bytes(make, rate, channels):
     data = make("a.mp3", rate, channels).read_bytes()
     tag = mp3.tag(io.BytesIO(data))
     assert tag is not None
-    assert tag.frames == len(list(mp3.frames(io.BytesIO(data)))) - 1
+    assert tag.frames == count(data) - 1
     assert tag.bytes == len(data)
     assert mp3.tag(io.BytesIO(untagged(data))) is None
 
@@ -42,10 +77,9 @@ def test_the_tag_states_frames_and_bytes(make, rate, channels):
 def test_tags_in_front_and_between_are_stepped_over(make):
     data = make("a.mp3").read_bytes()
     id3 = b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
-    count = len(list(mp3.frames(io.BytesIO(data))))
-    assert len(list(mp3.frames(io.BytesIO(id3 + data)))) == count
-    assert len(list(mp3.frames(io.BytesIO(data + b"TAG" + bytes(125) + id3 + data)))) == 2 * count
-    assert len(list(mp3.frames(io.BytesIO(b"\xff\xfb" + bytes(500) + data)))) == count
+    assert count(id3 + data) == count(data)
+    assert count(data + b"TAG" + bytes(125) + id3 + data) == 2 * count(data)
+    assert count(b"\xff\xfb" + bytes(500) + data) == count(data)
 
 
 @pytest.mark.parametrize("quiet_first", [True, False])
@@ -113,7 +147,7 @@ def test_the_tag_in_front_of_a_stream_reads_as_one_file(make):
     whole = tagged.read(10**9)
     assert len(whole) == size
     assert whole.endswith(data)
-    assert mp3.tag(io.BytesIO(whole)) == mp3.Tag(0, len(list(mp3.frames(io.BytesIO(data)))), None)
+    assert mp3.tag(io.BytesIO(whole)) == mp3.Tag(0, count(data), None)
     for start in (0, 3, size - len(data) - 1, size - len(data), size - 2, size + 5):
         tagged.seek(start)
         assert tagged.read(7) == whole[start : start + 7]
