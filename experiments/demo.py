@@ -12,7 +12,7 @@ from pathlib import Path
 import tyro
 
 from kit.config import DemoConfig, Experiment, SplitConfig, TrainConfig
-from kit.pipeline import demo
+from kit.pipeline.demo import demo
 
 EXPERIMENT = Experiment(
     name="demo",

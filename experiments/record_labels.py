@@ -14,7 +14,7 @@ from pathlib import Path
 import tyro
 
 from kit.config import Experiment, ModelConfig, SplitConfig, TrainConfig
-from kit.pipeline import run
+from kit.pipeline.run import run
 
 EXPERIMENT = Experiment(
     name="record_labels",

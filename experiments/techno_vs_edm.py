@@ -13,7 +13,7 @@ from pathlib import Path
 import tyro
 
 from kit.config import Experiment, SplitConfig, TrainConfig
-from kit.pipeline import run
+from kit.pipeline.run import run
 
 EXPERIMENT = Experiment(
     name="techno_vs_edm",

@@ -18,6 +18,7 @@ from tyro.extras import SubcommandApp
 from kit.config import (
     DemoConfig,
     Experiment,
+    ExtractConfig,
     FeatureConfig,
     ModelConfig,
     SplitConfig,
@@ -32,6 +33,7 @@ app = SubcommandApp()
 Folder = tyro.conf.Positional[Path]
 Files = tyro.conf.Positional[tuple[Path, ...]]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
+Options = Annotated[ExtractConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
 Runs = Annotated[Path, tyro.conf.arg(help="Folder in which run folders are made.")]
 
 
@@ -54,10 +56,10 @@ def demo(
         data: Folder of the rendered tracks and their features.
         fresh: Start over: render, scan and train anew.
     """
-    from kit import pipeline
+    from kit.pipeline import demo as stage
 
     experiment = dataclasses.replace(DEMO, catalogue=str(data), train=train)
-    pipeline.demo(demo, experiment, runs=runs, fresh=fresh)
+    stage.demo(demo, experiment, runs=runs, fresh=fresh)
     return 0
 
 
@@ -82,35 +84,50 @@ def scan(
         label: Label of all rows of a CSV that has no such column; else its file's name.
         audio_root: Folder that a CSV's paths start from; else the CSV's own.
     """
-    from kit import pipeline
-
     if not source.exists():
         raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
-    return int(pipeline.scan(source, out, label=label, audio_root=audio_root) > 0)
+    from kit.pipeline import scan as stage
+
+    return int(stage.scan(source, out, label=label, audio_root=audio_root) > 0)
 
 
 @app.command
 def features(
     catalogue: Folder,
     features: FeatureConfig = FeatureConfig(),
-    workers: int | None = None,
+    options: Options = ExtractConfig(),
+    store: str | None = None,
     export: Literal["npy"] | None = None,
+    quiet: Flag = False,
 ) -> int:
     """Compute log-mel features of a catalogue's tracks; what is there already is kept.
 
-    Exit code 1 if some tracks could not be taken; they are listed in CATALOGUE/failures.csv.
+    Stopped at any instant and started again by the same command, it goes on where it was. Ctrl-C
+    once finishes what is in flight; twice stops at once. Tracks that cannot be taken are listed
+    in CATALOGUE/failures.csv with the reason, and are not tried again before their file changes.
+    Exit code 0: all tracks have features; 1: some could not be taken, or the store could not be
+    written; 2: a wrong argument; 130: stopped by Ctrl-C.
+
+    Example: kit features data/mine --features.dtype int8 --workers 8
 
     Args:
         catalogue: Folder that `kit scan` made.
         features: Clip and front end; each configuration has a store of its own.
-        workers: Decoder threads; one a core if not given.
+        options: How the work is done; none of it changes the result.
+        store: Bucket where this catalogue's features are kept from now on, as s3://NAME/PREFIX or
+            gs://NAME/PREFIX; in the catalogue's own folder if never given.
         export: Also write song_specs.npy and genres.npy into the catalogue's folder.
+        quiet: Say nothing but warnings and errors.
     """
-    from kit import pipeline
+    from kit.compilation import leave_cores_to_decoders
+    from kit.pipeline import features as stage
+    from kit.pipeline.export import export as write
 
-    result = pipeline.features(catalogue, features, workers=workers)
+    leave_cores_to_decoders()
+
+    result = stage.features(catalogue, features, options, place=store, quiet=quiet)
     if export == "npy":
-        pipeline.export(catalogue, result.store)
+        write(catalogue, result.store)
     return int(bool(result.failures))
 
 
@@ -140,10 +157,10 @@ def train(
         train: How it is trained.
         fresh: Start a new run even if there is one of the same configuration.
     """
-    from kit import pipeline
+    from kit.pipeline import train as stage
 
     experiment = Experiment(name, str(catalogue), features, split, model, train)
-    run = pipeline.train(experiment, runs=runs, fresh=fresh)
+    run = stage.train(experiment, runs=runs, fresh=fresh)
     sys.stdout.write(f"{run.folder}\n")
     return 0
 
@@ -165,9 +182,9 @@ def evaluate(
         part: Which part of the run's split; "all" for another collection than it was trained on.
         checkpoint: The one with the lowest validation loss, or the last.
     """
-    from kit import pipeline
+    from kit.pipeline import evaluate as stage
 
-    pipeline.evaluate(run, catalogue=catalogue, part=part, which=checkpoint)
+    stage.evaluate(run, catalogue=catalogue, part=part, which=checkpoint)
     return 0
 
 
@@ -192,16 +209,16 @@ def predict(
         format: One JSON object a line, or CSV with a header.
         plot: Also draw the timeline to this PNG file.
     """
-    from kit import pipeline
-
     if not files:
         raise UsageError("no audio file given; add one or more after the run's folder")
     if plot and not timeline:
         raise UsageError("--plot draws a timeline; add --timeline")
     if not 0 < hop_s < math.inf:
         raise UsageError(f"--hop-s is {hop_s:g}; it must be a number of seconds above 0")
+    from kit.pipeline import predict as stage
+
     hop = hop_s if timeline else None
-    return int(pipeline.predict(run, files, hop_s=hop, format=format, plot=plot) > 0)
+    return int(stage.predict(run, files, hop_s=hop, format=format, plot=plot) > 0)
 
 
 @app.command
@@ -219,9 +236,9 @@ def explore(
         features: Clip and front end.
         count: Spectrograms on a wall.
     """
-    from kit import pipeline
+    from kit.pipeline import explore as stage
 
-    return int(pipeline.explore(catalogue, out or catalogue / "explore", features, count) > 0)
+    return int(stage.explore(catalogue, out or catalogue / "explore", features, count) > 0)
 
 
 def main() -> None:

@@ -1,10 +1,9 @@
-"""JAX's persistent compilation cache: a second start need not compile again."""
+"""How XLA compiles and runs, where it matters to a whole process."""
 
 import os
 import stat
+import sys
 from pathlib import Path
-
-import jax
 
 
 def use_cache() -> Path | None:
@@ -28,7 +27,23 @@ def use_cache() -> Path | None:
     others_write = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if facts.st_uid != os.getuid() or others_write or not os.access(folder, os.W_OK):
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
     # Most of kit's functions compile in less than JAX's threshold of one second.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    settings = {"compilation_cache_dir": str(folder), "persistent_cache_min_compile_time_secs": 0.2}
+    for name, value in settings.items():
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update(f"jax_{name}", value)
+        else:
+            # It takes a second to import, and not every stage that may compile comes to do so.
+            os.environ[f"JAX_{name.upper()}"] = str(value)
     return folder
+
+
+def leave_cores_to_decoders() -> None:
+    """Let XLA on a CPU compute in a quarter of the cores, which is a decoder's share beside it.
+
+    It splits each operation over all cores else, and the parts spin while they wait for one
+    another, on cores that decoders could use: 2 of 50 ms of CPU a track. To be called before JAX
+    is first used, in a process that computes features and nothing else. `NPROC` in the
+    environment, which is what XLA goes by, is left as it is.
+    """
+    os.environ.setdefault("NPROC", str(max(1, (os.cpu_count() or 1) // 4)))

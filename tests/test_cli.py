@@ -22,7 +22,14 @@ from PIL import Image
 # Python itself may lie where the unprivileged cannot read: what they run is imported before.
 import kit.evaluation
 import kit.explore
-import kit.pipeline
+import kit.pipeline.demo
+import kit.pipeline.evaluate
+import kit.pipeline.explore
+import kit.pipeline.export
+import kit.pipeline.features
+import kit.pipeline.predict
+import kit.pipeline.scan
+import kit.pipeline.train
 from kit.catalogue import from_folder, load, read_failures, save
 from kit.cli import main
 from kit.features import FeatureStore, store_path
@@ -111,6 +118,21 @@ def test_help_imports_nothing_heavy():
     code = "\n".join(line[8:] for line in code.splitlines())
     command = [sys.executable, "-c", code, " ".join(("kit", *COMMANDS))]
     assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "needless"),
+    [
+        ("scan", {"jax", "scipy", "sklearn", "matplotlib", "tensorstore"}),
+        ("features", {"flax", "orbax", "sklearn", "matplotlib"}),
+        ("train", {"sklearn", "matplotlib"}),
+        ("explore", {"flax", "orbax", "sklearn"}),
+    ],
+)
+def test_a_stage_imports_nothing_that_it_does_not_need(stage, needless):
+    code = f"import sys, kit.pipeline.{stage}; print(*{needless} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,7 +4,6 @@ from kit.catalogue.failures import Failure, read_failures, write_failures
 from kit.catalogue.io import Catalogue, from_csv, load, save
 from kit.catalogue.scan import AUDIO_EXTENSIONS, Scan, from_folder
 from kit.catalogue.schema import validate
-from kit.catalogue.split import split
 
 __all__ = [
     "AUDIO_EXTENSIONS",
@@ -16,7 +15,6 @@ __all__ = [
     "load",
     "read_failures",
     "save",
-    "split",
     "validate",
     "write_failures",
 ]

@@ -9,7 +9,6 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from kit.catalogue.schema import SEPARATOR
 from kit.config import SplitConfig
@@ -120,6 +119,9 @@ def _commonest(labels: np.ndarray) -> str:
 
 def _at_random(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
     """The original project's stratified draw, over tracks; copies go with the first of them."""
+    # It takes a second to import, and no other split has a use for it.
+    from sklearn.model_selection import train_test_split
+
     _, first, member = np.unique(groups, return_index=True, return_inverse=True)
     tracks = np.sort(first)
     parts = np.full(len(labels), "train", dtype=object)

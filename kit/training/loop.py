@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from kit import __version__
-from kit.catalogue import Catalogue, load, split
+from kit.catalogue import Catalogue, load
+from kit.catalogue.split import split
 from kit.config import Experiment, to_dict
 from kit.errors import KitError
 from kit.features import FeatureStore, store_path

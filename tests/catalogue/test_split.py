@@ -5,7 +5,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from kit.catalogue import from_csv, split
+from kit.catalogue import from_csv
+from kit.catalogue.split import split
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
