@@ -110,8 +110,18 @@ class FeatureConfig(_Checked):
     """Where in the file the clip begins, seconds."""
     clip_s: float = 30.0
     """Length of the clip that is decoded, seconds; its peak is 0 dB where frontend.ref is "max"."""
+    dtype: Literal["float32", "float16", "int8"] = "float32"
+    """How features are kept: as computed; within 0.032 dB of it (down to -128 dB) in half the
+    room; or within top_db / 508 (0.158 dB for 80 dB) in a quarter, for ref "max" with a top_db."""
 
     def _check(self) -> None:
+        relative = self.frontend.ref == "max" and self.frontend.top_db is not None
+        _require(
+            self.dtype != "int8" or relative,
+            self,
+            "dtype",
+            'it needs frontend.ref "max" and a frontend.top_db: levels between 0 and -top_db dB',
+        )
         _require(self.n_frames >= 1, self, "n_frames", "it must be at least 1")
         _require(self.offset_s >= 0, self, "offset_s", "it must not be negative")
         possible = self.clip_frames
@@ -137,6 +147,38 @@ class FeatureConfig(_Checked):
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this configuration."""
         return hashlib.sha256(to_json(self).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class ExtractConfig(_Checked):
+    """How features are computed: nothing here changes them."""
+
+    workers: int | None = None
+    """Decoders side by side; one a core if not given."""
+    engine: Literal["local", "ray"] = "local"
+    """This machine, or a Ray cluster (extra `cluster`; the one that RAY_ADDRESS names, or one
+    that is started here)."""
+    isolate: bool = False
+    """Decode in processes of their own, so that a file that crashes its decoder costs itself
+    alone. Slower."""
+    timeout_s: float = 60.0
+    """A file that is not decoded after so many seconds is given up."""
+    retry_failed: bool = False
+    """Try again the tracks that failed, though their files have not changed."""
+    strict: bool = False
+    """Stop at the first track that fails."""
+    verify: bool = False
+    """First read all that is there, and make anew what does not fit its checksums."""
+
+    def _check(self) -> None:
+        _require(self.workers is None or self.workers >= 1, self, "workers", "it must be above 0")
+        _require(0 < self.timeout_s < math.inf, self, "timeout_s", "it must be above 0")
+        _require(
+            not self.isolate or self.engine == "local",
+            self,
+            "isolate",
+            "with engine ray decoders are processes of their own already; leave it out",
+        )
 
 
 def frames_of(samples: int, frontend: FrontendConfig) -> int:

@@ -10,11 +10,13 @@ from jaxtyping import Float32
 from kit.audio import AudioError, blocks
 from kit.config import FeatureConfig, frames_of
 from kit.evaluation.metrics import track_log_probabilities
-from kit.features import BATCH, clip, compute
+from kit.features import clip
+from kit.features.device import compute
 from kit.training import Restored
 from kit.training.segments import cut
 
 BLOCK_S = 30.0  # of a long file, read at once
+WINDOWS = 8  # of a long file, computed at once
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def timeline(restored: Restored, path: Path | str, hop_s: float = 15.0) -> Itera
         for start, y in _windows(Path(path), features, hop_s):
             waiting.append(y)
             starts.append(start)
-            if len(waiting) == BATCH:
+            if len(waiting) == WINDOWS:
                 yield from _predict(restored, waiting, Path(path), starts)
                 waiting, starts = [], []
     except AudioError:

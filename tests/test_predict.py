@@ -9,7 +9,8 @@ import soundfile
 from kit.audio import AudioError, NotAudioError, TooShortError, TruncatedError, UnreadableError
 from kit.catalogue import load
 from kit.evaluation.metrics import track_log_probabilities
-from kit.features import FeatureStore, compute, store_path
+from kit.features import FeatureStore, store_path
+from kit.features.device import compute
 from kit.predict import timeline, track
 from kit.training import restore
 from kit.training.segments import cut

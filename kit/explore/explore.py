@@ -17,7 +17,8 @@ from kit.errors import KitError, UsageError
 from kit.explore.canvas import save
 from kit.explore.figures import track
 from kit.explore.wall import wall
-from kit.features import clip, compute
+from kit.features import clip
+from kit.features.device import compute
 
 STAGE = "explore"
 

@@ -1,208 +1,176 @@
-"""A catalogue's audio to log-mel features: decoders in threads, fixed batches on the device."""
+"""A catalogue's audio to a store of features: what is there is kept, what is missing is made."""
 
-import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
-from kit.audio import AudioError, ChangedFileError, TooShortError, UnreadableError, decode
-from kit.audio.errors import shown
-from kit.catalogue import Catalogue, Failure, write_failures
-from kit.config import FeatureConfig, frames_of
-from kit.dsp.frontend import log_mel
+from kit.catalogue import Catalogue, Failure, read_failures, write_failures
+from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
-from kit.features.store import SHARD_TRACKS, FeatureStore
-
-Progress = Callable[[int, int], None]
+from kit.features.index import Entry
+from kit.features.lock import only_one
+from kit.features.meter import Progress
+from kit.features.place import Place
+from kit.features.plan import Plan, make_plan
+from kit.features.store import FeatureStore
+from kit.files import read_json, write_json
 
 STAGE = "features"  # in failures.csv
-BATCH = 8  # one compiled shape; larger batches are no faster on a CPU and page more
-
-
-@dataclass(frozen=True)
-class _Track:
-    track_id: str
-    source_hash: str
-    path: Path
+_PLACE = Path("features/place.json")
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What `extract` did: the store, and the tracks that it could not take."""
+    """What `extract` did.
+
+    Attributes:
+        store: with all features that could be made.
+        failures: tracks of the catalogue that it could not take, now or before.
+        computed: tracks computed now; the others were there already.
+        audio_s: seconds of audio computed now.
+        seconds: that it took.
+        stopped: it was asked to stop before it was done.
+        mended: shards that were damaged, and that were made anew.
+    """
 
     store: FeatureStore
     failures: list[Failure]
     computed: int
-    """Tracks computed now; the others were there already."""
+    audio_s: float = 0.0
+    seconds: float = 0.0
+    stopped: bool = False
+    mended: int = 0
 
 
-def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path:
-    """Where the features of a catalogue under a configuration lie."""
-    return catalogue.folder / "features" / f"{config.hash}.zarr"
+def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path | str:
+    """Where the features of a catalogue under a configuration lie: a folder, or a URL where
+    `set_place` named one."""
+    name = f"{config.hash}.zarr"
+    file = catalogue.folder / _PLACE
+    if not file.is_file():
+        return catalogue.folder / "features" / name
+    meta = read_json(file)
+    if not isinstance(meta, dict) or not isinstance(meta.get("place"), str):
+        raise KitError(f"{file} does not name a place; delete it, or give --store once more")
+    return f"{meta['place'].rstrip('/')}/{name}"
+
+
+def set_place(catalogue: Catalogue, url: str) -> None:
+    """Keep the features of a catalogue in a bucket from now on, `s3://…` or `gs://…`.
+
+    Raises:
+        UsageError: an address of another kind.
+        KitError: the catalogue's folder cannot be written.
+    """
+    Place(url)
+    write_json(catalogue.folder / _PLACE, {"place": url})
 
 
 def extract(
     catalogue: Catalogue,
     config: FeatureConfig,
+    options: ExtractConfig = ExtractConfig(),
     *,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Extraction:
     """Compute what the store does not have yet, and keep what it has.
 
+    Tracks that cannot be taken are rows of the store's table and of the catalogue's failures.csv;
+    they are tried again when their file has changed, or when `options` says so. Stopped in any
+    way and called again, it ends in the same bytes, with any number of workers and either engine.
+
     Args:
-        catalogue: the tracks. Those without a file, and those too short for
-            `config.n_frames`, are left out and listed in the catalogue's failures.csv.
+        catalogue: the tracks.
         config: clip and front end; it names the store.
-        workers: decoder threads; one for each core if not given.
-        progress: called with (done, total) after each track.
+        options: how the work is done; none of it changes the result.
+        progress: called after each track.
+        stop: asked now and then; once true, what is in flight is finished and no more.
     Raises:
-        KitError: the store cannot be read or written.
+        KitError: the store cannot be read or written, another run is at work on it, or a track
+            failed and `options.strict` is set.
     """
     path = store_path(catalogue, config)
-    store = (
-        FeatureStore.open(path)
-        if (path / "zarr.json").is_file()
-        else FeatureStore.create(path, config)
+    labels = sorted(set(catalogue.table["label"]))
+    if not options.verify and FeatureStore.exists(path):
+        store = _open(path, config)
+        plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
+        if plan.nothing_to_do and store.labels == tuple(labels):
+            return _finished(catalogue, store, plan)
+    with only_one(path):
+        mended = 0
+        if FeatureStore.exists(path):
+            store = _open(path, config, broken_too=options.verify)
+            if options.verify:
+                mended = _forget_damaged(store)
+        else:
+            store = FeatureStore.create(path, config, labels)
+        store.set_labels(labels)
+        plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
+        if plan.nothing_to_do:
+            return _finished(catalogue, store, plan, mended=mended)
+        store.reserve(plan.rows)
+        engine = _engine(options)
+        try:
+            meter = engine(store, plan, options, progress=progress, stop=stop)
+        finally:
+            # Whatever ended the run: what it found out about files is worth telling.
+            _write(catalogue, FeatureStore.open(path).entries)
+    store = FeatureStore.open(path)
+    return Extraction(
+        store,
+        _failures(catalogue, store.entries),
+        meter.computed,
+        meter.audio_s,
+        meter.seconds,
+        stopped=stop(),
+        mended=mended,
     )
+
+
+def _engine(options: ExtractConfig) -> Callable:
+    # Either brings JAX or Ray along, and a store that is finished needs neither.
+    if options.engine == "ray":
+        from kit.features.cluster import run
+    else:
+        from kit.features.local import run
+    return run
+
+
+def _open(path: Path | str, config: FeatureConfig, *, broken_too: bool = False) -> FeatureStore:
+    store = FeatureStore.open(path, broken_too=broken_too)
     if store.config != config:
         raise KitError(
             f"{path} holds features of configuration {store.config.hash}, not of {config.hash}; "
             "give the folder its own name back, or delete it"
         )
-    sources = store.sources
-    tracks, failures = _playable(catalogue)
-    todo = [t for t in tracks if sources.get(t.track_id) != t.source_hash]
-    done = len(tracks) - len(todo)
-    pending: list[tuple[_Track, Float32[np.ndarray, "n_frames n_mels"]]] = []
-
-    def flush() -> None:
-        if pending:
-            store.write(
-                [t.track_id for t, _ in pending],
-                [t.source_hash for t, _ in pending],
-                np.stack([f for _, f in pending]),
-            )
-            pending.clear()
-
-    computed = 0
-    if progress:
-        progress(done, len(tracks))
-    for group in _batches(_decoded(todo, config, workers or os.cpu_count() or 1)):
-        taken = [(t, y) for t, y in group if not isinstance(y, AudioError)]
-        failures += [_failure(t, y) for t, y in group if isinstance(y, AudioError)]
-        if taken:
-            features = compute([y for _, y in taken], config)
-            pending += zip((t for t, _ in taken), features, strict=True)
-            computed += len(taken)
-        # Rows are added in order, so a flush at this count fills whole shards.
-        room = SHARD_TRACKS - len(store) % SHARD_TRACKS
-        if len(pending) >= room:
-            rest = pending[room:]
-            del pending[room:]
-            flush()
-            pending += rest
-        done += len(group)
-        if progress:
-            progress(done, len(tracks))
-    flush()
-    write_failures(catalogue.folder, STAGE, failures)
-    return Extraction(store, failures, computed)
+    return store
 
 
-def clip(path: Path, config: FeatureConfig) -> Float32[np.ndarray, " samples"]:
-    """The decoded clip of one file: mono, float32, at the front end's rate.
-
-    Raises:
-        AudioError: unreadable, or too short for `config.n_frames`.
-    """
-    rate = config.frontend.sample_rate
-    y, _ = decode(path, sample_rate=rate, offset_s=config.offset_s, duration_s=config.clip_s)
-    y = y[: config.clip_samples]
-    if frames_of(len(y), config.frontend) < config.n_frames:
-        # The least number of samples that gives n_frames.
-        frontend = config.frontend
-        lead = 0 if frontend.center else frontend.n_fft
-        needed = max((config.n_frames - 1) * frontend.hop_length + lead, 1)
-        raise TooShortError(path, len(y) / rate, needed / rate)
-    return y
+def _forget_damaged(store: FeatureStore) -> int:
+    damaged = store.damaged()
+    for number in damaged:
+        store.forget(number)
+    return len(damaged)
 
 
-def compute(
-    clips: list[Float32[np.ndarray, " _"]], config: FeatureConfig
-) -> Float32[np.ndarray, "clips n_frames n_mels"]:
-    """The features of up to `BATCH` decoded clips, equal to those in a store.
-
-    Args:
-        clips: mono waveforms at the front end's rate, each long enough for `config.n_frames`.
-        config: clip and front end.
-    """
-    # Always the same shape: nothing compiles twice, and a clip's bits do not depend on its batch.
-    batch = np.zeros((BATCH, config.clip_samples), np.float32)
-    lengths = np.full(BATCH, config.clip_samples, np.int32)
-    for i, y in enumerate(clips):
-        batch[i, : len(y)] = y
-        lengths[i] = len(y)
-    frames = log_mel(batch, lengths, config.frontend)
-    return np.asarray(frames[: len(clips), : config.n_frames])
+def _finished(
+    catalogue: Catalogue, store: FeatureStore, plan: Plan, *, mended: int = 0
+) -> Extraction:
+    _write(catalogue, plan.kept_failures)
+    return Extraction(store, _failures(catalogue, plan.kept_failures), 0, mended=mended)
 
 
-def _playable(catalogue: Catalogue) -> tuple[list[_Track], list[Failure]]:
-    tracks, failures = [], []
-    for row in catalogue.table.to_dict("records"):
-        track_id = str(row["track_id"])
-        try:
-            tracks.append(_Track(track_id, str(row.get("source_hash")), catalogue.path_of(row)))
-        except KitError as error:
-            failures.append(Failure("", STAGE, "no_audio", str(error), track_id))
-    return tracks, failures
+def _failures(catalogue: Catalogue, entries: Iterable[Entry]) -> list[Failure]:
+    wanted = set(catalogue.table["track_id"])
+    return [
+        Failure(e.path, STAGE, e.reason, e.message, e.track_id)
+        for e in entries
+        if not e.frames and e.track_id in wanted
+    ]
 
 
-def _failure(track: _Track, error: AudioError) -> Failure:
-    return Failure(shown(track.path), STAGE, error.reason, str(error), track.track_id)
-
-
-def _decoded(
-    tracks: list[_Track], config: FeatureConfig, workers: int
-) -> Iterator[tuple[_Track, Float32[np.ndarray, " samples"] | AudioError]]:
-    """The clips in the order of `tracks`, decoded ahead by a bounded number."""
-
-    def work(track: _Track) -> Float32[np.ndarray, " samples"] | AudioError:
-        try:
-            y = clip(track.path, config)
-            _unchanged(track)
-            return y
-        except AudioError as error:
-            return error
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting: deque[tuple[_Track, Future[np.ndarray | AudioError]]] = deque()
-        for track in tracks:
-            waiting.append((track, pool.submit(work, track)))
-            if len(waiting) > workers + BATCH:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for track, future in waiting:
-            yield track, future.result()
-
-
-def _unchanged(track: _Track) -> None:
-    try:
-        with track.path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableError(f"{shown(track.path)}: {error.strerror}; scan again") from error
-    if found != track.source_hash:
-        raise ChangedFileError(f"{shown(track.path)} has changed since it was scanned; scan again")
-
-
-def _batches(items: Iterator) -> Iterator[list]:
-    while group := list(islice(items, BATCH)):
-        yield group
+def _write(catalogue: Catalogue, entries: Iterable[Entry]) -> None:
+    found = _failures(catalogue, entries)
+    if found != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
+        write_failures(catalogue.folder, STAGE, found)

@@ -1,0 +1,57 @@
+"""One file to one clip: what of a track the front end sees."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from kit.audio import ChangedFileError, TooShortError, UnreadableError, decode
+from kit.audio.errors import shown
+from kit.config import FeatureConfig, frames_of
+from kit.features.plan import Track
+
+
+def clip(
+    path: Path, config: FeatureConfig, out: Float32[np.ndarray, "clip_samples"] | None = None
+) -> Float32[np.ndarray, " samples"]:
+    """The decoded clip of one file: mono, float32, at the front end's rate.
+
+    Args:
+        path: the file; of a long one, only the clip is decoded.
+        config: clip and front end.
+        out: written into, and the result a view of it, if given.
+    Raises:
+        AudioError: unreadable, or too short for `config.n_frames`.
+    """
+    rate = config.frontend.sample_rate
+    y, _ = decode(
+        path, sample_rate=rate, offset_s=config.offset_s, duration_s=config.clip_s, out=out
+    )
+    y = y[: config.clip_samples]
+    if frames_of(len(y), config.frontend) < config.n_frames:
+        # The least number of samples that gives n_frames.
+        frontend = config.frontend
+        lead = 0 if frontend.center else frontend.n_fft
+        needed = max((config.n_frames - 1) * frontend.hop_length + lead, 1)
+        raise TooShortError(path, len(y) / rate, needed / rate)
+    return y
+
+
+def scanned_clip(
+    track: Track, config: FeatureConfig, out: Float32[np.ndarray, "clip_samples"] | None = None
+) -> Float32[np.ndarray, " samples"]:
+    """`clip` of a track whose file is still the one that was scanned.
+
+    Raises:
+        AudioError: as of `clip`, or the file has changed since.
+    """
+    y = clip(track.path, config, out)
+    try:
+        with track.path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableError(f"{shown(track.path)}: {error.strerror}; scan again") from error
+    if found != track.source_hash:
+        raise ChangedFileError(f"{shown(track.path)} has changed since it was scanned; scan again")
+    return y

@@ -1,0 +1,259 @@
+"""The engine of one machine: decoders, the device and the writer, each kept busy by one loop.
+
+    decoders -> clips (a bounded number of buffers) -> device -> rows -> shards -> writer
+
+Whoever has something to say puts a message into one queue; the loop alone keeps the books, so
+that there is nothing to lock. Buffers are what limits how far a stage can run ahead.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from kit.audio import AudioError
+from kit.audio.errors import shown
+from kit.config import ExtractConfig, FeatureConfig
+from kit.errors import KitError
+from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError
+from kit.features.device import Device, local_device
+from kit.features.index import Entry
+from kit.features.meter import Meter, Progress
+from kit.features.plan import Plan, Track
+from kit.features.store import FeatureStore
+from kit.features.writer import ShardWriter
+
+FLUSH_EVERY_S = 60.0  # what a run that is killed may lose, where decoding is slow
+_LOOK_EVERY_S = 0.5  # for decoders that hang
+
+
+@dataclass(frozen=True)
+class _Computed:
+    group: list[Decoded]
+    future: Future
+
+
+@dataclass(frozen=True)
+class _Written:
+    outcome: float | Exception
+
+
+def run(
+    store: FeatureStore,
+    plan: Plan,
+    options: ExtractConfig,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Meter:
+    """Compute what a plan asks for.
+
+    Args:
+        store: with room for all rows.
+        plan: what there is to do.
+        options: workers, isolation, time limit, strictness.
+        progress: called after each track.
+        stop: asked now and then; once it is true, nothing is begun any more, what is in flight is
+            finished and written.
+    Raises:
+        KitError: the store cannot be written, or a track failed and `options.strict` is set; what
+            has been computed by then is written.
+    """
+    return _Run(store, plan, options, progress).to_end(stop)
+
+
+class _Run:
+    def __init__(
+        self,
+        store: FeatureStore,
+        plan: Plan,
+        options: ExtractConfig,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        workers = options.workers or os.cpu_count() or 1
+        self._config = store.config
+        self._strict = options.strict
+        self._progress = progress
+        self._messages: SimpleQueue[Any] = SimpleQueue()
+        # By row, so that at any time what is not begun lies behind what is.
+        todo = [*plan.tracks, *plan.without_audio]
+        self._todo: deque[Track | Entry] = deque(sorted(todo, key=lambda row: row.offset))
+        self._ready: list[Decoded] = []
+        self._held: list[tuple[Entry, np.ndarray | None]] = []
+        self._decoding = 0
+        self._computing = 0
+        self._first_failure: str | None = None
+        self._device: Device = local_device()
+        kind = Processes if options.isolate else Threads
+        self._decoders: Decoders = kind(
+            workers, self._config, options.timeout_s, self._messages.put
+        )
+        ahead = workers + 2 + self._device.batch * (self._device.in_flight + 1)
+        self._buffers = [_buffer(self._config) for _ in range(min(ahead, len(plan.tracks)))]
+        offsets = [t.offset for t in plan.tracks] + [e.offset for e in plan.without_audio]
+        self._writer = ShardWriter(
+            store, offsets, lambda outcome: self._messages.put(_Written(outcome))
+        )
+        self._meter = Meter(
+            plan.done, plan.total, {"decode": workers, "device": self._device.lanes, "write": 1}
+        )
+
+    def to_end(self, stop: Callable[[], bool]) -> Meter:
+        drop = True
+        try:
+            self._say()
+            flushed = looked = time.monotonic()
+            while self._unfinished():
+                if stop() or (self._strict and self._first_failure):
+                    self._todo.clear()
+                    if not (self._decoding or self._computing or self._writer.writing):
+                        # The shards in memory will not be whole: no room for others will come.
+                        self._drop_without_room()
+                self._feed()
+                if self._unfinished():
+                    self._take()
+                if time.monotonic() - looked > _LOOK_EVERY_S:
+                    self._decoders.give_up_late()
+                    looked = time.monotonic()
+                if time.monotonic() - flushed > FLUSH_EVERY_S:
+                    self._writer.flush()
+                    flushed = time.monotonic()
+            self._writer.flush()
+            drop = False
+        finally:
+            self._decoders.close()
+            self._device.close()
+            self._writer.close(drop=drop)
+        while not self._messages.empty():
+            self._take()
+        if self._strict and self._first_failure:
+            raise KitError(f"stopped at the first track that failed: {self._first_failure}")
+        return self._meter
+
+    def _feed(self) -> None:
+        """Give every stage what it can take."""
+        held, self._held = self._held, []
+        for entry, features in held:
+            self._put(entry, features)
+        while self._todo:
+            first = self._todo[0]
+            if isinstance(first, Track):
+                if not self._buffers:
+                    break
+                self._decoders.start(first, self._buffers.pop())
+                self._decoding += 1
+            elif self._writer.has_room(first.offset):
+                self._failed(first)
+            else:
+                break
+            self._todo.popleft()
+        if self._computing < self._device.in_flight:
+            self._compute()
+
+    def _compute(self) -> None:
+        """Give the device what is ready and whose shard has room: what other shards wait for
+        passes by what waits for them."""
+        size = self._device.batch
+        if len(self._ready) < size and self._decoding:
+            return
+        fit, waiting = [], []
+        for clip in self._ready:
+            (fit if self._writer.has_room(clip.track.offset) else waiting).append(clip)
+        while (
+            fit
+            and self._computing < self._device.in_flight
+            and (len(fit) >= size or not self._decoding)
+        ):
+            group, fit = fit[:size], fit[size:]
+            clips = [(clip.buffer, _length(clip)) for clip in group]
+            future = self._device.submit(clips, self._config)
+            self._computing += 1
+            future.add_done_callback(lambda f, group=group: self._messages.put(_Computed(group, f)))
+        self._ready = [*waiting, *fit]
+
+    def _unfinished(self) -> bool:
+        return bool(self._todo or self._decoding or self._ready or self._computing or self._held)
+
+    def _drop_without_room(self) -> None:
+        self._held = [row for row in self._held if self._writer.has_room(row[0].offset)]
+        self._ready = [c for c in self._ready if self._writer.has_room(c.track.offset)]
+
+    def _take(self) -> None:
+        """Wait for a message, and enter it into the books."""
+        try:
+            message = self._messages.get(timeout=_LOOK_EVERY_S)
+        except Empty:
+            return
+        if isinstance(message, Decoded):
+            self._decoded(message)
+        elif isinstance(message, _Computed):
+            self._computed(message)
+        elif isinstance(message.outcome, Exception):
+            raise message.outcome
+        else:
+            self._meter.busy("write", message.outcome)
+
+    def _decoded(self, answer: Decoded) -> None:
+        self._decoding -= 1
+        self._meter.busy("decode", answer.seconds)
+        if not isinstance(answer.result, AudioError):
+            self._ready.append(answer)
+            return
+        # A thread that was given up may write into its buffer yet.
+        late = isinstance(answer.result, TimedOutError)
+        self._buffers.append(_buffer(self._config) if late else answer.buffer)
+        self._failed(failure(answer.track, answer.result))
+
+    def _computed(self, message: _Computed) -> None:
+        self._computing -= 1
+        features, seconds = message.future.result()
+        self._meter.busy("device", seconds)
+        for clip, rows in zip(message.group, features, strict=True):
+            self._buffers.append(clip.buffer)
+            self._put(success(clip.track, self._config), rows)
+            self._meter.track(_length(clip) / self._config.frontend.sample_rate)
+            self._say()
+
+    def _failed(self, entry: Entry) -> None:
+        self._first_failure = self._first_failure or entry.message
+        self._put(entry, None)
+        self._meter.track(None)
+        self._say()
+
+    def _put(self, entry: Entry, features: np.ndarray | None) -> None:
+        if self._writer.has_room(entry.offset):
+            self._writer.put(entry, features)
+        else:
+            self._held.append((entry, features))
+
+    def _say(self) -> None:
+        if self._progress:
+            self._progress(self._meter.progress())
+
+
+def success(track: Track, config: FeatureConfig) -> Entry:
+    """The row of a track whose features are there."""
+    return Entry(track.offset, track.track_id, track.source_hash, config.n_frames)
+
+
+def failure(track: Track, error: AudioError) -> Entry:
+    """The row of a track that could not be taken."""
+    # One line, whatever is in the message: the table is read with grep as well.
+    message = " ".join(str(error).split())
+    path = shown(track.path)
+    return Entry(track.offset, track.track_id, track.source_hash, 0, error.reason, path, message)
+
+
+def _buffer(config: FeatureConfig) -> np.ndarray:
+    return np.zeros(config.clip_samples, np.float32)
+
+
+def _length(clip: Decoded) -> int:
+    assert isinstance(clip.result, int)
+    return clip.result

@@ -1,0 +1,87 @@
+"""How fast a run is, and what holds it up."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+Stage = Literal["decode", "device", "write"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        done: tracks for which nothing is left to do.
+        total: tracks of the catalogue.
+        computed: tracks computed in this run.
+        tracks_per_s: tried a second, in this run.
+        realtime: seconds of audio a second.
+        eta_s: seconds to go, if it goes on like this; None before the first track.
+        bottleneck: the stage that is busy most.
+    """
+
+    done: int
+    total: int
+    computed: int
+    tracks_per_s: float
+    realtime: float
+    eta_s: float | None
+    bottleneck: Stage
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tracks_per_s:.1f} tracks/s, {self.realtime / 3600:.2f} h of audio/s, "
+            f"held up by {self.bottleneck}"
+        )
+
+
+@dataclass
+class Meter:
+    """Counts what the stages of a run do.
+
+    Attributes:
+        done: tracks done, at the beginning those of earlier runs.
+        total: tracks of the catalogue.
+        lanes: how many of each stage work side by side.
+        audio_s: seconds of audio computed in this run.
+        computed: tracks computed in this run.
+    """
+
+    done: int
+    total: int
+    lanes: dict[Stage, int]
+    audio_s: float = 0.0
+    computed: int = 0
+    began: float = field(default_factory=time.monotonic)
+    _tried: int = 0
+    _busy: dict[Stage, float] = field(
+        default_factory=lambda: {"decode": 0.0, "device": 0.0, "write": 0.0}
+    )
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self.began
+
+    def busy(self, stage: Stage, seconds: float) -> None:
+        """A stage has worked for so long."""
+        self._busy[stage] += seconds
+
+    def track(self, audio_s: float | None) -> None:
+        """A track is done: with so much audio, or None if it could not be taken."""
+        self.done += 1
+        self._tried += 1
+        if audio_s is not None:
+            self.computed += 1
+            self.audio_s += audio_s
+
+    def progress(self) -> Progress:
+        """Where the run stands now."""
+        seconds = max(self.seconds, 1e-9)
+        rate = self._tried / seconds
+        eta = (self.total - self.done) / rate if self._tried else None
+        slowest = max(self._busy, key=lambda stage: self._busy[stage] / self.lanes[stage])
+        return Progress(
+            self.done, self.total, self.computed, rate, self.audio_s / seconds, eta, slowest
+        )

@@ -1,0 +1,137 @@
+"""Where a feature store lies: a folder, or a prefix of a bucket; bytes under names, each write
+atomic."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tensorstore as ts
+
+from kit.errors import KitError, UsageError
+
+_DRIVERS = {"s3": "s3", "gs": "gcs"}
+_FAILED = (ValueError, OSError, NotImplementedError)
+
+
+def is_url(place: Path | str) -> bool:
+    """Is it in object storage?"""
+    return isinstance(place, str) and "://" in place
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of the disk, or `s3://bucket/prefix` or `gs://bucket/prefix`.
+
+    Credentials and region are those of the cloud's own tools (environment, profile);
+    `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names another server that speaks S3.
+
+    Attributes:
+        path: the folder or the URL.
+    Raises:
+        UsageError: an address of another kind.
+    """
+
+    path: Path | str
+
+    def __post_init__(self) -> None:
+        if is_url(self.path):
+            scheme, _, rest = str(self.path).partition("://")
+            if scheme not in _DRIVERS or not rest.split("/")[0]:
+                raise UsageError(
+                    f"{self.path} is no place for features; give a folder, s3://BUCKET/PREFIX or "
+                    "gs://BUCKET/PREFIX"
+                )
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def spec(self, inside: str = "") -> dict[str, Any]:
+        """TensorStore's description of this place, or of a folder inside it (ends with "/")."""
+        if not is_url(self.path):
+            return {"driver": "file", "path": f"{Path(self.path).resolve()}/{inside}"}
+        scheme, _, rest = str(self.path).partition("://")
+        bucket, _, prefix = rest.partition("/")
+        key = f"{prefix.strip('/')}/{inside}".lstrip("/")
+        spec: dict[str, Any] = {"driver": _DRIVERS[scheme], "bucket": bucket, "path": key}
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if scheme == "s3" and endpoint:
+            region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+            spec |= {"endpoint": endpoint, "aws_region": region or "us-east-1"}
+        return spec
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes under a name; None if there are none.
+
+        Raises:
+            KitError: they cannot be read.
+        """
+        with self._told("read", name):
+            result = self._keys.read(name).result()
+        return bytes(result.value) if result.state == "value" else None
+
+    def read_all(self, names: list[str]) -> list[bytes | None]:
+        """`read` of many, at once."""
+        with self._told("read", names[0] if names else ""):
+            results = [future.result() for future in [self._keys.read(name) for name in names]]
+        return [bytes(r.value) if r.state == "value" else None for r in results]
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put bytes under a name: all of them, on disk, or none.
+
+        Raises:
+            KitError: they cannot be written.
+        """
+        with self._told("write", name):
+            self._keys.write(name, data).result()
+
+    def delete(self, name: str) -> None:
+        """Take away what is under a name.
+
+        Raises:
+            KitError: it cannot be taken away.
+        """
+        with self._told("write", name):
+            self._keys.write(name, None).result()
+
+    def names(self, inside: str) -> list[str]:
+        """The sorted names below a folder of this place, each with that folder in front.
+
+        Raises:
+            KitError: they cannot be listed.
+        """
+        with self._told("read", inside):
+            found = self._keys.list(ts.KvStore.KeyRange(inside, inside + "\xff")).result()
+        # TensorStore's own, of a write that never ended.
+        return sorted(k.decode() for k in found if not k.endswith(b".__lock"))
+
+    @cached_property
+    def _keys(self) -> Any:
+        with self._told("open", ""):
+            return ts.KvStore.open(self.spec()).result()
+
+    @contextlib.contextmanager
+    def _told(self, what: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except _FAILED as error:
+            where = f"{self.path}/{name}" if name else str(self.path)
+            raise cannot(what, where, error) from error
+
+
+def cannot(what: str, where: object, error: Exception) -> KitError:
+    """The error of a place that cannot be opened, read or written."""
+    remedy = {
+        "write": "free some space, or choose a place that you may write to, "
+        "and run the same command again",
+        "make": "choose a place that you may write to",
+    }.get(what, "check that it is there and that you may read it")
+    return KitError(f"cannot {what} {where}: {first_line(error)}; {remedy}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text: TensorStore adds where in its source it arose."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

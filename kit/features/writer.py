@@ -1,0 +1,114 @@
+"""Rows, in whatever order they come, to whole shards, written behind the computation's back."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from kit.features import codec
+from kit.features.index import Entry
+from kit.features.store import SHARD_TRACKS, FeatureStore, empty_shard
+
+# Shards in memory: one that is filled, one that is written, and one that waits for a slow file.
+MOST_OPEN = 3
+
+
+@dataclass
+class _Open:
+    before: list[Entry]
+    entries: dict[int, Entry]
+    kept: np.ndarray
+    unsaved: bool = False
+
+
+class ShardWriter:
+    """Collects the rows of each shard and writes it once none is missing.
+
+    Args:
+        store: with room for all rows.
+        offsets: the rows that will come.
+        written: called, from the writing thread, with the seconds that a shard took or its error.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        offsets: Iterable[int],
+        written: Callable[[float | Exception], None],
+    ) -> None:
+        self._store = store
+        self._written = written
+        self._missing: dict[int, set[int]] = defaultdict(set)
+        for offset in offsets:
+            self._missing[offset // SHARD_TRACKS].add(offset)
+        self._open: dict[int, _Open] = {}
+        self._writing: set[Future[None]] = set()
+        self._spare: list[np.ndarray] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+
+    def has_room(self, offset: int) -> bool:
+        """May a row be put without more than `MOST_OPEN` shards in memory?"""
+        return offset // SHARD_TRACKS in self._open or len(self._open) + self.writing < MOST_OPEN
+
+    @property
+    def writing(self) -> int:
+        """Shards on their way to the disk."""
+        return sum(not future.done() for future in self._writing)
+
+    def put(
+        self, entry: Entry, features: Float32[np.ndarray, "n_frames n_mels"] | None = None
+    ) -> None:
+        """Take a row; its shard's last one sets the shard on its way to the disk."""
+        number = entry.offset // SHARD_TRACKS
+        shard = self._open.get(number) or self._opened(number)
+        config = self._store.config
+        row = codec.missing(config) if features is None else codec.encode(features, config)
+        shard.kept[entry.offset % SHARD_TRACKS] = row
+        shard.entries[entry.offset] = entry
+        shard.unsaved = True
+        self._missing[number].discard(entry.offset)
+        if not self._missing[number]:
+            self._write(number, self._open.pop(number), last=True)
+
+    def flush(self) -> None:
+        """Set what has come so far on its way to the disk."""
+        for number, shard in self._open.items():
+            if shard.unsaved:
+                shard.unsaved = False
+                self._write(number, shard, last=False)
+
+    def close(self, *, drop: bool = False) -> None:
+        """Wait until all is on disk; or, to drop it, only for the shard that is being written."""
+        self._pool.shutdown(cancel_futures=drop)
+
+    def _opened(self, number: int) -> _Open:
+        before, _ = parts = self._store.load_shard(number, into=self._buffer())
+        shard = _Open(before, {entry.offset: entry for entry in before}, parts[1])
+        self._open[number] = shard
+        return shard
+
+    def _buffer(self) -> np.ndarray:
+        # Memory that is fresh from the system costs more than what is done with it here.
+        return self._spare.pop() if self._spare else empty_shard(self._store.config)
+
+    def _write(self, number: int, shard: _Open, *, last: bool) -> None:
+        entries = list(shard.entries.values())
+        self._writing = {future for future in self._writing if not future.done()}
+        self._writing.add(self._pool.submit(self._save, number, shard, entries, last))
+
+    def _save(self, number: int, shard: _Open, entries: list[Entry], last: bool) -> None:
+        began = time.perf_counter()
+        try:
+            if set(entries) != set(shard.before):
+                self._store.write_shard(number, entries, shard.kept)
+                shard.before = entries
+        except Exception as error:
+            self._written(error)
+            return
+        if last:
+            self._spare.append(shard.kept)
+        self._written(time.perf_counter() - began)
