@@ -10,7 +10,7 @@ from kit.errors import KitError
 from kit.features.index import Entry
 from kit.features.lock import only_one
 from kit.features.meter import Progress
-from kit.features.place import Place
+from kit.features.place import Place, is_url
 from kit.features.plan import Plan, make_plan
 from kit.features.store import FeatureStore
 from kit.files import read_json, write_json
@@ -59,10 +59,10 @@ def set_place(catalogue: Catalogue, url: str) -> None:
     """Keep the features of a catalogue in a bucket from now on, `s3://…` or `gs://…`.
 
     Raises:
-        UsageError: an address of another kind.
+        UsageError: it is no such address.
         KitError: the catalogue's folder cannot be written.
     """
-    Place(url)
+    Place(url if is_url(url) else f"{url}://")
     write_json(catalogue.folder / _PLACE, {"place": url})
 
 

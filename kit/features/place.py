@@ -14,6 +14,7 @@ import tensorstore as ts
 from kit.errors import KitError, UsageError
 
 _DRIVERS = {"s3": "s3", "gs": "gcs"}
+_RETRIES = {"max_retries": 8, "initial_delay": "250ms", "max_delay": "8s"}  # 30 s in all
 _FAILED = (ValueError, OSError, NotImplementedError)
 
 
@@ -56,7 +57,13 @@ class Place:
         scheme, _, rest = str(self.path).partition("://")
         bucket, _, prefix = rest.partition("/")
         key = f"{prefix.strip('/')}/{inside}".lstrip("/")
-        spec: dict[str, Any] = {"driver": _DRIVERS[scheme], "bucket": bucket, "path": key}
+        spec: dict[str, Any] = {
+            "driver": _DRIVERS[scheme],
+            "bucket": bucket,
+            "path": key,
+            # TensorStore's own choice goes on for a quarter of an hour without a word.
+            f"{_DRIVERS[scheme]}_request_retries": _RETRIES,
+        }
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if scheme == "s3" and endpoint:
             region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
