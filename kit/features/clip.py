@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio import ChangedFileError, TooShortError, UnreadableError, decode
+from kit.audio import AudioError, ChangedFileError, TooShortError, UnreadableError, decode
 from kit.audio.errors import shown
 from kit.config import FeatureConfig, frames_of
 from kit.features.plan import Track
@@ -46,12 +46,24 @@ def scanned_clip(
     Raises:
         AudioError: as of `clip`, or the file has changed since.
     """
-    y = clip(track.path, config, out)
+    try:
+        y = clip(track.path, config, out)
+    except AudioError as error:
+        # What is wrong with another file than the one that was scanned says nothing of that one.
+        if track.path.is_file():
+            _require_scanned(track, error)
+        raise
+    _require_scanned(track)
+    return y
+
+
+def _require_scanned(track: Track, cause: Exception | None = None) -> None:
     try:
         with track.path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UnreadableError(f"{shown(track.path)}: {error.strerror}; scan again") from error
     if found != track.source_hash:
-        raise ChangedFileError(f"{shown(track.path)} has changed since it was scanned; scan again")
-    return y
+        raise ChangedFileError(
+            f"{shown(track.path)} has changed since it was scanned; scan again"
+        ) from cause
