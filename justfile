@@ -42,6 +42,15 @@ bench-dsp *ARGS:
     {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
     {{python}} benchmarks/dsp.py --json benchmarks/results/dsp.json --plot docs/dsp.png {{ARGS}}
 
+# kit features against its peers, at scale, and what a big job costs; on an idle machine.
+bench-features *ARGS:
+    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
+    {{python}} -m kit demo --demo.tracks 216 --demo.artists 36 --data data/bench
+    {{python}} benchmarks/features.py --audio data/bench/audio --json benchmarks/results/features.json {{ARGS}}
+    {{python}} benchmarks/features_at_scale.py --audio data/bench/audio --json benchmarks/results/features_at_scale.json
+    {{python}} benchmarks/scaling.py data/bench --json benchmarks/results/scaling.json
+    {{python}} benchmarks/scaling_page.py
+
 # librosa 0.11's own tests, in FOLDER, with kit's functions in librosa's place.
 librosa-tests FOLDER *ARGS:
     {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
