@@ -196,7 +196,7 @@ def test_nothing_is_left_open(few, small):
         )
 
     counts = []
-    for i in range(20):
+    for i in range(8):
         shutil.rmtree(few.folder / "features", ignore_errors=True)
         assert extract(few, small, ExtractConfig(workers=3)).computed == 6
         if i >= 3:
