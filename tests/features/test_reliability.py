@@ -176,7 +176,9 @@ def test_the_second_of_two_runs_at_once_is_refused(few, small):
     refused = []
 
     def second(progress):
-        for options in (ExtractConfig(), ExtractConfig(verify=True)):
+        verify, plain = ExtractConfig(verify=True), ExtractConfig()
+        # Once the last shard is written, there is nothing left that the second one would do.
+        for options in (verify, plain) if progress.done < progress.total else (verify,):
             with pytest.raises(KitError, match=r"another run is at work on .*\.zarr; wait"):
                 extract(few, small, options)
             refused.append(progress.done)
