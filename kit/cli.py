@@ -124,7 +124,6 @@ def features(
     from kit.pipeline.export import export as write
 
     leave_cores_to_decoders()
-
     result = stage.features(catalogue, features, options, place=store, quiet=quiet)
     if export == "npy":
         write(catalogue, result.store)

@@ -9,9 +9,8 @@ from kit.audio import mp3
 # Sizes from here on are what programs write that stream and do not know the size.
 _SIZE_UNKNOWN = 0x7F000000
 
-# Bytes of an Ogg page's header before the lengths of its segments.
-# Source: RFC 3533, section 6.
-_PAGE = 27
+OGG_PAGE = 27
+"""Bytes of an Ogg page's header before the lengths of its segments: RFC 3533, section 6."""
 
 
 def sndfile_share(log: str) -> float:
@@ -44,6 +43,6 @@ def ogg_is_cut(stream: io.BufferedIOBase) -> bool:
     tail = stream.read()
     at = tail.rfind(b"OggS")
     page = tail[at:]
-    if len(page) < _PAGE or len(page) < _PAGE + page[26]:
+    if len(page) < OGG_PAGE or len(page) < OGG_PAGE + page[26]:
         return at != -1
-    return len(page) < _PAGE + page[26] + sum(page[_PAGE : _PAGE + page[26]])
+    return len(page) < OGG_PAGE + page[26] + sum(page[OGG_PAGE : OGG_PAGE + page[26]])

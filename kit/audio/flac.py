@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kit.audio import id3
+
 # A stream's mark and the header of its first block, STREAMINFO, 34 bytes long.
 BEGINNING = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 
@@ -55,7 +57,7 @@ class Frame:
 
 def info(stream: io.BufferedIOBase) -> Info | None:
     """STREAMINFO of a file that begins with it, at most an ID3 tag in front; None otherwise."""
-    start = _after_id3(stream)
+    start = id3.end(stream, 0)
     stream.seek(start)
     head = stream.read(42)
     if len(head) < 42 or BEGINNING.match(head) is None:
@@ -202,17 +204,6 @@ def _samples(code: int, follows: bytes) -> int:
     if code <= 7:
         return int.from_bytes(follows, "big") + 1
     return 256 << (code - 8)
-
-
-def _after_id3(stream: io.BufferedIOBase) -> int:
-    stream.seek(0)
-    head = stream.read(10)
-    if len(head) < 10 or head[:3] != b"ID3":
-        return 0
-    size = 0
-    for byte in head[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size
 
 
 def _crc8(data: bytes) -> int:

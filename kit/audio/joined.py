@@ -4,11 +4,10 @@ import io
 import re
 
 from kit.audio import flac
+from kit.audio.cut import OGG_PAGE
 
-# Bytes of an Ogg page's header before the lengths of its segments; the flag of a stream's first
-# page; pages that have it.
+# The flag of a stream's first page; pages that have it.
 # Source: RFC 3533, section 6.
-_PAGE = 27
 _BEGINS = 2
 _FIRST_PAGE = re.compile(rb"OggS\x00[\x02\x06]")
 
@@ -37,10 +36,10 @@ def _behind_first_pages(stream: io.BufferedIOBase) -> int:
     offset = 0
     while True:
         stream.seek(offset)
-        head = stream.read(_PAGE)
-        if head[:4] != b"OggS" or len(head) < _PAGE or not head[5] & _BEGINS:
+        head = stream.read(OGG_PAGE)
+        if head[:4] != b"OggS" or len(head) < OGG_PAGE or not head[5] & _BEGINS:
             return offset
-        offset += _PAGE + head[26] + sum(stream.read(head[26]))
+        offset += OGG_PAGE + head[26] + sum(stream.read(head[26]))
 
 
 def _occurs(stream: io.BufferedIOBase, pattern: re.Pattern[bytes], offset: int) -> bool:

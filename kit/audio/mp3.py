@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from kit.audio import id3
+
 # By the two version bits: 0 is MPEG 2.5, 2 is MPEG 2, 3 is MPEG 1; 1 is reserved.
 _RATES = {
     0: (11025, 12000, 8000),
@@ -233,16 +235,11 @@ def _side_info(frame: Frame) -> int:
 
 
 def _after_tag(stream: io.BufferedIOBase, offset: int) -> int:
+    after = id3.end(stream, offset)
+    if after != offset:
+        return after
     stream.seek(offset)
-    head = stream.read(10)
-    if len(head) == 10 and head[:3] == b"ID3":
-        size = 0
-        for byte in head[6:10]:
-            size = size << 7 | byte & 0x7F
-        return offset + 10 + size
-    if head[:3] == b"TAG":
-        return offset + 128
-    return offset
+    return offset + 128 if stream.read(3) == b"TAG" else offset
 
 
 def _first(stream: io.BufferedIOBase, reach: int = 1 << 16) -> int | None:

@@ -24,14 +24,14 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
-from kit.features import codec
 from kit.features.decoders import CrashedError, Decoded, Threads
-from kit.features.device import local_device
+from kit.features.device import in_batches, local_device
 from kit.features.index import Entry
-from kit.features.local import failure, success
+from kit.features.local import buffer, failure, success
 from kit.features.meter import Meter, Progress
 from kit.features.plan import Plan, Track
 from kit.features.store import SHARD_TRACKS, FeatureStore
+from kit.features.writer import ShardWriter
 
 try:
     import ray
@@ -91,7 +91,7 @@ def _run(
     items = list(_shards(plan))
     shards = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _ShardWorker,
-        fn_constructor_args=(str(store.path), options.timeout_s, max(2, 2 * cores // actors)),
+        fn_constructor_args=(store.path, options.timeout_s, max(2, 2 * cores // actors)),
         batch_size=1,
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(actors, len(items)))),
@@ -127,86 +127,79 @@ def _shards(plan: Plan) -> Iterator[dict[str, Any]]:
         rows = [(t.offset, t.track_id, t.source_hash, str(t.path)) for t in tracks[number]]
         entries = [dataclasses.astuple(entry) for entry in given[number]]
         # As text: a dataset's columns hold what Arrow knows.
-        yield {"number": number, "tracks": json.dumps(rows), "entries": json.dumps(entries)}
+        yield {"tracks": json.dumps(rows), "entries": json.dumps(entries)}
 
 
 class _ShardWorker:
     """Computes and writes whole shards. One lives in each of the dataset's actors."""
 
-    def __init__(self, path: str, timeout_s: float, ahead: int) -> None:
-        self._store = FeatureStore.open(path if "://" in path else Path(path))
+    def __init__(self, path: Path | str, timeout_s: float, ahead: int) -> None:
+        self._store = FeatureStore.open(path)
         self._timeout_s = timeout_s
         self._ahead = ahead
         self._device = local_device()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:
-        shards = zip(batch["number"], batch["tracks"], batch["entries"], strict=True)
-        rows = [self._shard(int(number), tracks, entries) for number, tracks, entries in shards]
+        rows = [
+            self._shard(
+                [Track(o, i, h, Path(p)) for o, i, h, p in json.loads(tracks)],
+                [Entry(*values) for values in json.loads(entries)],
+            )
+            for tracks, entries in zip(batch["tracks"], batch["entries"], strict=True)
+        ]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _shard(self, number: int, tracks: str, entries: str) -> dict[str, Any]:
-        config = self._store.config
-        todo = [Track(o, i, h, Path(p)) for o, i, h, p in json.loads(tracks)]
-        before, kept = self._store.load_shard(number)
-        part = {entry.offset: entry for entry in before}
-        found = [Entry(*values) for values in json.loads(entries)]
+    def _shard(self, tracks: list[Track], without_audio: list[Entry]) -> dict[str, Any]:
+        config, together = self._store.config, self._device.batch * self._device.lanes
+        writes: list[float | Exception] = []
+        offsets = [row.offset for row in (*tracks, *without_audio)]
+        writer = ShardWriter(self._store, offsets, writes.append)
+        failures = [entry.message for entry in without_audio]
+        audio_s: list[float | None] = [None] * len(without_audio)
         busy = {"decode": 0.0, "device": 0.0}
-        audio_s: list[float | None] = [None] * len(found)
-        waiting: list[tuple[Track, np.ndarray]] = []
-        groups = [todo[at : at + GROUP] for at in range(0, len(todo), GROUP)]
-        for track, result, seconds in _decoded(groups, config, self._timeout_s, self._ahead):
-            busy["decode"] += seconds
-            if isinstance(result, AudioError):
-                found.append(failure(track, result))
-                audio_s.append(None)
-                continue
-            waiting.append((track, result))
-            audio_s.append(len(result) / config.frontend.sample_rate)
-            if len(waiting) == self._device.batch * self._device.lanes:
-                busy["device"] += self._compute(waiting, kept)
-                waiting = []
-        if waiting:
-            busy["device"] += self._compute(waiting, kept)
-        failed = {entry.offset for entry in found}
-        kept[[offset % SHARD_TRACKS for offset in failed]] = codec.missing(config)
-        found += [success(track, config) for track in todo if track.offset not in failed]
-        part |= {entry.offset: entry for entry in found}
-        began = time.perf_counter()
-        if set(part.values()) != set(before):
-            self._store.write_shard(number, list(part.values()), kept)
-        failures = [entry.message for entry in found if not entry.frames]
+        ready: list[Decoded] = []
+
+        def compute() -> None:
+            features, seconds = in_batches(self._device, [clip.clip for clip in ready], config)
+            busy["device"] += seconds
+            for clip, rows in zip(ready, features, strict=True):
+                writer.put(success(clip.track, config), rows)
+            ready.clear()
+
+        try:
+            for entry in without_audio:
+                writer.put(entry)
+            groups = [tracks[at : at + GROUP] for at in range(0, len(tracks), GROUP)]
+            for answer in _decoded(groups, config, self._timeout_s, self._ahead):
+                busy["decode"] += answer.seconds
+                if isinstance(answer.result, AudioError):
+                    entry = failure(answer.track, answer.result)
+                    failures.append(entry.message)
+                    audio_s.append(None)
+                    writer.put(entry)
+                    continue
+                audio_s.append(answer.result / config.frontend.sample_rate)
+                ready.append(answer)
+                if len(ready) == together:
+                    compute()
+            compute()
+        finally:
+            writer.close()
+        for outcome in writes:
+            if isinstance(outcome, Exception):
+                raise outcome
         return {
             **busy,
-            "write": time.perf_counter() - began,
+            "write": sum(s for s in writes if isinstance(s, float)),
             "audio_s": json.dumps(audio_s),
             "failure": failures[0] if failures else "",
         }
 
-    def _compute(self, clips: list[tuple[Track, np.ndarray]], kept: np.ndarray) -> float:
-        config, size = self._store.config, self._device.batch
-        padded = [(_padded(y, config.clip_samples), len(y)) for _, y in clips]
-        starts = range(0, len(clips), size)
-        futures = [self._device.submit(padded[at : at + size], config) for at in starts]
-        seconds = 0.0
-        for at, future in zip(starts, futures, strict=True):
-            features, took = future.result()
-            seconds += took
-            for (track, _), rows in zip(clips[at : at + size], features, strict=True):
-                kept[track.offset % SHARD_TRACKS] = codec.encode(rows, config)
-        return seconds
-
-
-def _padded(y: np.ndarray, samples: int) -> np.ndarray:
-    return np.pad(y, (0, samples - len(y)))
-
-
-_Answer = tuple[Track, np.ndarray | AudioError, float]
-
 
 def _decoded(
     groups: list[list[Track]], config: FeatureConfig, timeout_s: float, ahead: int
-) -> Iterator[_Answer]:
-    """The clips of all groups in order, decoded elsewhere, at most `ahead` groups before."""
+) -> Iterator[Decoded]:
+    """All groups in order, decoded elsewhere, at most `ahead` groups before."""
     under_way: deque[tuple[list[Track], Any]] = deque()
     rest = iter(groups)
     while True:
@@ -216,35 +209,26 @@ def _decoded(
             return
         group, answers = under_way.popleft()
         try:
-            yield from zip(group, *_columns(ray.get(answers)), strict=True)
+            yield from ray.get(answers)
         except WorkerCrashedError:
             if len(group) == 1:
-                yield group[0], _crashed(group[0]), 0.0
+                yield Decoded(group[0], np.zeros(0, np.float32), _crashed(group[0]), 0.0)
             else:
                 # One of them is to blame, and it alone.
                 yield from _decoded([[track] for track in group], config, timeout_s, ahead)
 
 
-def _columns(answers: list[tuple[Any, float]]) -> tuple[list[Any], list[float]]:
-    return [result for result, _ in answers], [seconds for _, seconds in answers]
-
-
 @ray.remote(num_cpus=1, max_retries=2)
-def _decode(
-    tracks: list[Track], config: FeatureConfig, timeout_s: float
-) -> list[tuple[np.ndarray | AudioError, float]]:
+def _decode(tracks: list[Track], config: FeatureConfig, timeout_s: float) -> list[Decoded]:
     answers: SimpleQueue[Decoded] = SimpleQueue()
     decoder = Threads(1, config, timeout_s, answers.put)
     results = []
     for track in tracks:
-        decoder.start(track, np.zeros(config.clip_samples, np.float32))
+        decoder.start(track, buffer(config))
         while answers.empty():
             time.sleep(0.001)
             decoder.give_up_late()
-        answer = answers.get()
-        failed = isinstance(answer.result, AudioError)
-        y = answer.result if failed else answer.buffer[: answer.result]
-        results.append((y, answer.seconds))
+        results.append(answers.get())
     decoder.close()
     return results
 

@@ -57,6 +57,12 @@ class Decoded:
     result: int | AudioError
     seconds: float
 
+    @property
+    def clip(self) -> tuple[Float32[np.ndarray, " clip_samples"], int]:
+        """The buffer and how many of its samples count, of a track that could be decoded."""
+        assert isinstance(self.result, int)
+        return self.buffer, self.result
+
 
 Answer = Callable[[Decoded], None]
 

@@ -5,6 +5,7 @@ clip alone, many of them side by side in threads; elsewhere a batch of a fixed s
 all local devices.
 """
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -48,13 +49,20 @@ def compute(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfi
     clips = [(np.pad(y, (0, samples - len(y))), len(y)) for y in (y[:samples] for y in waveforms)]
     device = local_device()
     try:
-        groups = [clips[at : at + device.batch] for at in range(0, len(clips), device.batch)]
-        parts = [future.result()[0] for future in [device.submit(g, config) for g in groups]]
+        features, _ = in_batches(device, clips, config)
     finally:
         device.close()
-    shape = (0, config.n_frames, config.frontend.n_mels)
-    features = np.concatenate(parts) if parts else np.zeros(shape, np.float32)
     return codec.decode(codec.encode(features, config), config)
+
+
+def in_batches(device: "Device", clips: Clips, config: FeatureConfig) -> tuple[Features, float]:
+    """Any number of clips, and the seconds that their batches took."""
+    groups = [clips[at : at + device.batch] for at in range(0, len(clips), device.batch)]
+    done = [future.result() for future in [device.submit(g, config) for g in groups]]
+    nothing = np.zeros((0, config.n_frames, config.frontend.n_mels), np.float32)
+    return np.concatenate([nothing, *(part for part, _ in done)]), math.fsum(
+        took for _, took in done
+    )
 
 
 class Threads:

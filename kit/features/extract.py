@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.config import ExtractConfig, FeatureConfig
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.features.index import Entry
 from kit.features.lock import only_one
 from kit.features.meter import Progress
@@ -62,7 +62,9 @@ def set_place(catalogue: Catalogue, url: str) -> None:
         UsageError: it is no such address.
         KitError: the catalogue's folder cannot be written.
     """
-    Place(url if is_url(url) else f"{url}://")
+    if not is_url(url):
+        raise UsageError(f"{url} is no bucket; give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+    Place(url)  # raises for a bucket of another kind
     write_json(catalogue.folder / _PLACE, {"place": url})
 
 
@@ -115,11 +117,11 @@ def extract(
             meter = engine(store, plan, options, progress=progress, stop=stop)
         finally:
             # Whatever ended the run: what it found out about files is worth telling.
-            _write(catalogue, FeatureStore.open(path).entries)
-    store = FeatureStore.open(path)
+            store = FeatureStore.open(path)
+            failures = _write_failures(catalogue, store.entries)
     return Extraction(
         store,
-        _failures(catalogue, store.entries),
+        failures,
         meter.computed,
         meter.audio_s,
         meter.seconds,
@@ -157,20 +159,17 @@ def _forget_damaged(store: FeatureStore) -> int:
 def _finished(
     catalogue: Catalogue, store: FeatureStore, plan: Plan, *, mended: int = 0
 ) -> Extraction:
-    _write(catalogue, plan.kept_failures)
-    return Extraction(store, _failures(catalogue, plan.kept_failures), 0, mended=mended)
+    return Extraction(store, _write_failures(catalogue, plan.kept_failures), 0, mended=mended)
 
 
-def _failures(catalogue: Catalogue, entries: Iterable[Entry]) -> list[Failure]:
+def _write_failures(catalogue: Catalogue, entries: Iterable[Entry]) -> list[Failure]:
+    """What could not be taken of the catalogue, in its failures.csv and returned."""
     wanted = set(catalogue.table["track_id"])
-    return [
+    found = [
         Failure(e.path, STAGE, e.reason, e.message, e.track_id)
         for e in entries
         if not e.frames and e.track_id in wanted
     ]
-
-
-def _write(catalogue: Catalogue, entries: Iterable[Entry]) -> None:
-    found = _failures(catalogue, entries)
     if found != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
         write_failures(catalogue.folder, STAGE, found)
+    return found

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
@@ -95,10 +96,11 @@ class _Run:
             workers, self._config, options.timeout_s, self._messages.put
         )
         ahead = workers + 2 + self._device.batch * (self._device.in_flight + 1)
-        self._buffers = [_buffer(self._config) for _ in range(min(ahead, len(plan.tracks)))]
-        offsets = [t.offset for t in plan.tracks] + [e.offset for e in plan.without_audio]
+        self._buffers = [buffer(self._config) for _ in range(min(ahead, len(plan.tracks)))]
         self._writer = ShardWriter(
-            store, offsets, lambda outcome: self._messages.put(_Written(outcome))
+            store,
+            [row.offset for row in todo],
+            lambda outcome: self._messages.put(_Written(outcome)),
         )
         self._meter = Meter(
             plan.done, plan.total, {"decode": workers, "device": self._device.lanes, "write": 1}
@@ -171,8 +173,7 @@ class _Run:
             and (len(fit) >= size or not self._decoding)
         ):
             group, fit = fit[:size], fit[size:]
-            clips = [(clip.buffer, _length(clip)) for clip in group]
-            future = self._device.submit(clips, self._config)
+            future = self._device.submit([clip.clip for clip in group], self._config)
             self._computing += 1
             future.add_done_callback(lambda f, group=group: self._messages.put(_Computed(group, f)))
         self._ready = [*waiting, *fit]
@@ -207,7 +208,7 @@ class _Run:
             return
         # A thread that was given up may write into its buffer yet.
         late = isinstance(answer.result, TimedOutError)
-        self._buffers.append(_buffer(self._config) if late else answer.buffer)
+        self._buffers.append(buffer(self._config) if late else answer.buffer)
         self._failed(failure(answer.track, answer.result))
 
     def _computed(self, message: _Computed) -> None:
@@ -217,7 +218,7 @@ class _Run:
         for clip, rows in zip(message.group, features, strict=True):
             self._buffers.append(clip.buffer)
             self._put(success(clip.track, self._config), rows)
-            self._meter.track(_length(clip) / self._config.frontend.sample_rate)
+            self._meter.track(clip.clip[1] / self._config.frontend.sample_rate)
             self._say()
 
     def _failed(self, entry: Entry) -> None:
@@ -250,10 +251,6 @@ def failure(track: Track, error: AudioError) -> Entry:
     return Entry(track.offset, track.track_id, track.source_hash, 0, error.reason, path, message)
 
 
-def _buffer(config: FeatureConfig) -> np.ndarray:
+def buffer(config: FeatureConfig) -> Float32[np.ndarray, " clip_samples"]:
+    """Room for a clip."""
     return np.zeros(config.clip_samples, np.float32)
-
-
-def _length(clip: Decoded) -> int:
-    assert isinstance(clip.result, int)
-    return clip.result

@@ -112,31 +112,40 @@ class Place:
         """
         with self._told("read", inside):
             found = self._keys.list(ts.KvStore.KeyRange(inside, inside + "\xff")).result()
-        # TensorStore's own, of a write that never ended.
-        return sorted(k.decode() for k in found if not k.endswith(b".__lock"))
+        return sorted(k.decode() for k in found)
 
     @cached_property
     def _keys(self) -> Any:
         with self._told("open", ""):
             return ts.KvStore.open(self.spec()).result()
 
-    @contextlib.contextmanager
-    def _told(self, what: str, name: str) -> Iterator[None]:
-        try:
-            yield
-        except _FAILED as error:
-            where = f"{self.path}/{name}" if name else str(self.path)
-            raise cannot(what, where, error) from error
+    def _told(self, what: str, name: str) -> contextlib.AbstractContextManager[None]:
+        return told(what, f"{self.path}/{name}" if name else self.path)
 
 
-def cannot(what: str, where: object, error: Exception) -> KitError:
-    """The error of a place that cannot be opened, read or written."""
-    remedy = {
-        "write": "free some space, or choose a place that you may write to, "
-        "and run the same command again",
-        "make": "choose a place that you may write to",
-    }.get(what, "check that it is there and that you may read it")
-    return KitError(f"cannot {what} {where}: {first_line(error)}; {remedy}")
+_WRITABLE = "choose a place that you may write to"
+_REMEDIES = {
+    "write": f"free some space, or {_WRITABLE}, and run the same command again",
+    "make": _WRITABLE,
+}
+
+
+@contextlib.contextmanager
+def told(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
+    """A context that makes one sentence of what TensorStore raises.
+
+    Args:
+        what: is tried: "open", "read", "write" or "make".
+        where: it is tried.
+        remedy: what to do; one that goes with `what` if not given.
+    Raises:
+        KitError: it could not be done.
+    """
+    try:
+        yield
+    except _FAILED as error:
+        remedy = remedy or _REMEDIES.get(what, "check that it is there and that you may read it")
+        raise KitError(f"cannot {what} {where}: {first_line(error)}; {remedy}") from error
 
 
 def first_line(error: Exception) -> str:

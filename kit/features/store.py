@@ -11,7 +11,7 @@ needs nothing of the others.
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from kit.config import FeatureConfig, from_dict, to_dict
 from kit.errors import ConfigError, KitError
 from kit.features import codec, index
 from kit.features.index import Entry
-from kit.features.place import Place, cannot, first_line, is_url
+from kit.features.place import Place, first_line, is_url, told
 
 FORMAT = 2
 SHARD_TRACKS = 256  # 160 MiB of float32 at 1280 x 128, about 140 on disk
@@ -126,8 +126,7 @@ class FeatureStore:
     @property
     def entries(self) -> list[Entry]:
         """All rows of the table, those that could not be made among them, by offset."""
-        rows = (entry for part in self._parts.values() for entry in part)
-        return sorted(rows, key=lambda entry: entry.offset)
+        return sorted(self._rows(), key=lambda entry: entry.offset)
 
     @property
     def index(self) -> pd.DataFrame:
@@ -141,7 +140,7 @@ class FeatureStore:
         return {e.track_id: e.source_hash for e in self.entries if e.frames}
 
     def __len__(self) -> int:
-        return sum(entry.frames > 0 for part in self._parts.values() for entry in part)
+        return sum(entry.frames > 0 for entry in self._rows())
 
     def read(self, track_ids: Sequence[str]) -> Float32[np.ndarray, "tracks n_frames n_mels"]:
         """The features of these tracks in dB, in this order.
@@ -149,7 +148,7 @@ class FeatureStore:
         Raises:
             KitError: a track that the store does not have, or a damaged shard.
         """
-        rows = {e.track_id: e.offset for e in self.entries if e.frames}
+        rows = {e.track_id: e.offset for e in self._rows() if e.frames}
         if missing := [t for t in track_ids if t not in rows]:
             raise KitError(
                 f"{self.path} has no features of track {missing[0]!r} ({len(missing)} missing); "
@@ -188,12 +187,10 @@ class FeatureStore:
             # Another run may have made more room since, which is not to be taken away.
             self._array = _tensorstore(self._place, self.config, create=False)
         if rows > self._array.shape[0]:
-            try:
+            with told("write", self.path):
                 self._array = self._array.resize(
                     exclusive_max=[rows, None, None], expand_only=True
                 ).result()
-            except (ValueError, OSError) as error:
-                raise cannot("write", self.path, error) from error
 
     def set_labels(self, labels: Iterable[str]) -> None:
         """Note the labels' order, if it is another one than is noted.
@@ -228,12 +225,10 @@ class FeatureStore:
         first = number * SHARD_TRACKS
         last = min(first + SHARD_TRACKS, self._array.shape[0])
         if any(entry.frames for entry in entries):
-            try:
+            with told("write", self.path):
                 self._array[first:last].write(
                     kept[: last - first], can_reference_source_data_indefinitely=True
                 ).result()
-            except (ValueError, OSError) as error:
-                raise cannot("write", self.path, error) from error
         self._write_part(number, entries)
 
     def write(
@@ -247,10 +242,12 @@ class FeatureStore:
         Raises:
             KitError: the store cannot be written; its table still says what it holds.
         """
-        rows = {entry.track_id: entry.offset for entry in self.entries}
+        rows = {entry.track_id: entry.offset for entry in self._rows()}
+        end = max(rows.values(), default=-1) + 1
         for track_id in track_ids:
-            rows.setdefault(track_id, max(rows.values(), default=-1) + 1)
-        self.reserve(max(rows.values(), default=-1) + 1)
+            if rows.setdefault(track_id, end) == end:
+                end += 1
+        self.reserve(end)
         offsets = [rows[t] for t in track_ids]
         kept = codec.encode(features, self.config)
         for number in sorted({offset // SHARD_TRACKS for offset in offsets}):
@@ -288,6 +285,9 @@ class FeatureStore:
         self._place.delete(_part(number))
         self._parts.pop(number, None)
         self.broken = [n for n in self.broken if n != number]
+
+    def _rows(self) -> Iterator[Entry]:
+        return (entry for part in self._parts.values() for entry in part)
 
     def _kept(self, rows: Sequence[int]) -> np.ndarray:
         if not rows:
@@ -389,9 +389,5 @@ def _tensorstore(place: Place, config: FeatureConfig, *, create: bool) -> Any:
             "dimension_names": ["track", "frame", "mel"],
             "attributes": {"units": "dB", **codec.scale(config)},
         }
-    try:
+    with told("make", place) if create else told("open", place, _ANEW):
         return ts.open(spec, open=not create, create=create, delete_existing=create).result()
-    except (ValueError, OSError) as error:
-        if create:
-            raise cannot("make", place, error) from error
-        raise KitError(f"cannot open {place}: {first_line(error)}; {_ANEW}") from error

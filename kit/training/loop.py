@@ -76,8 +76,9 @@ def fit(
     runs = Path(runs)
     catalogue = load(Path(experiment.catalogue))
     store = FeatureStore.open(store_path(catalogue, experiment.features))
+    known = store.sources
     present = _present(catalogue, store)
-    sources = {t: store.sources[t] for t in present["track_id"]}
+    sources = {t: known[t] for t in present["track_id"]}
     run = None if fresh else runs_room.find(experiment, sources, runs)
     if run is None:
         parts = split(present, experiment.split)
