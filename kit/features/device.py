@@ -21,6 +21,8 @@ from kit.config import FeatureConfig
 from kit.dsp.frontend import log_mel
 from kit.features import codec
 
+# A network does not hear the difference, but whoever compares with librosa sees it.
+_METHOD = "double"
 # Clips a device at once: enough to fill one, few enough that a batch is soon full.
 PER_DEVICE = 16
 
@@ -115,7 +117,7 @@ class Accelerators:
         for at, (buffer, length) in enumerate(clips):
             y[at], lengths[at] = buffer, length
         placed = [jax.device_put(array, self._rows) for array in (y, lengths)]
-        frames = log_mel(placed[0], placed[1], config.frontend)
+        frames = log_mel(placed[0], placed[1], config.frontend, method=_METHOD)
         # All of it, not the rows of the clips: another number of them would be another program.
         return np.asarray(frames)[: len(clips), : config.n_frames], time.perf_counter() - began
 
@@ -127,7 +129,8 @@ class Accelerators:
 def _one(clips: Clips, config: FeatureConfig) -> tuple[Features, float]:
     began = time.perf_counter()
     buffer, length = clips[0]
-    frames = log_mel(buffer[None], np.array([length], np.int32), config.frontend)
+    lengths = np.array([length], np.int32)
+    frames = log_mel(buffer[None], lengths, config.frontend, method=_METHOD)
     return np.asarray(frames)[:, : config.n_frames], time.perf_counter() - began
 
 

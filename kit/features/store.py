@@ -29,7 +29,7 @@ from kit.features.index import Entry
 from kit.features.place import Place, first_line, is_url, told
 
 FORMAT = 2
-SHARD_TRACKS = 256  # 160 MiB of float32 at 1280 x 128, about 140 on disk
+SHARD_TRACKS = 64  # 40 MiB of float32 at 1280 x 128, about 35 on disk
 _GROUP = "zarr.json"
 _ANEW = "delete it and run `kit features` again"
 _VERIFY = "run `kit features CATALOGUE --verify`, which finds and mends what is damaged"

@@ -23,7 +23,7 @@ from kit.features import Extraction, extract
 from kit.features.store import SHARD_TRACKS
 
 RATE = 8000
-MANY = 2 * SHARD_TRACKS + 88
+MANY = 9 * SHARD_TRACKS + 24
 SHORT = (5, 300, 599)
 BROKEN = (17, 256, 511)
 GOOD = MANY - len(SHORT) - len(BROKEN)

@@ -28,7 +28,7 @@ SMALL = FeatureConfig(
     n_frames=10,
     clip_s=0.2,
 )
-MANY = 2 * SHARD_TRACKS + 88  # tracks of the fixture `many`
+MANY = 9 * SHARD_TRACKS + 24  # tracks of the fixture `many`
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def assert_equals_librosa(catalogue, config):
         assert got.min() >= -80
         above = want > -80 + 1e-3
         assert above.mean() > 0.3
-        np.testing.assert_allclose(got[above], want[above], atol=1e-3, rtol=0)
+        np.testing.assert_allclose(got[above], want[above], atol=1e-4, rtol=0)
         # At the floor both are -80, give or take the same.
-        np.testing.assert_allclose(got[~above], want[~above], atol=2e-3, rtol=0)
+        np.testing.assert_allclose(got[~above], want[~above], atol=1.1e-3, rtol=0)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(many, contents, tmp_path, 
     result = extract(catalogue, SMALL)
     assert result.computed <= many.good
     assert contents(catalogue.folder) == many.whole
-    assert len([name for name in many.whole if "/log_mel/c/" in name]) == 3
+    assert len([name for name in many.whole if "/log_mel/c/" in name]) == -(-MANY // SHARD_TRACKS)
 
 
 def test_what_a_shard_holds_survives_an_interruption(many, tmp_path):

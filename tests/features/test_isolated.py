@@ -139,7 +139,7 @@ def sparse(ffmpeg, tmp_path, write_tracks, list_tracks):
     table = catalogue.table.set_index("track_id")
     rows = [{"track_id": f"x{i}", "label": "a", "path": ""} for i in range(5 * SHARD_TRACKS)]
     for at, name in enumerate(["000", "hangs-0", "001", "hangs-1", "002", "hangs-2"]):
-        rows[at // 2 * SHARD_TRACKS + 100 * (at % 2)] = {"track_id": name, **table.loc[name]}
+        rows[at // 2 * SHARD_TRACKS + 25 * (at % 2)] = {"track_id": name, **table.loc[name]}
     for at in range(3, 8):
         rows[3 * SHARD_TRACKS + at - 3] = {"track_id": f"00{at}", **table.loc[f"00{at}"]}
     save(Scan(pd.DataFrame(rows), [], music), tmp_path / "data")

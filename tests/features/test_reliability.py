@@ -22,6 +22,7 @@ from kit.cli import main
 from kit.config import ExtractConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, extract, store_path
+from kit.features.store import SHARD_TRACKS
 
 FEATURES = (
     *("--features.frontend.sample-rate", "8000", "--features.frontend.n-fft", "256"),
@@ -84,7 +85,7 @@ def test_what_is_damaged_is_found_and_made_anew(again, many, small, contents, da
     damage(again, small)
     result = extract(again, small, ExtractConfig(workers=2, verify=True))
     assert result.mended == mended
-    assert 80 < result.computed < 260
+    assert SHARD_TRACKS - 3 < result.computed <= SHARD_TRACKS
     assert contents(again.folder) == many.whole
 
 
@@ -138,7 +139,8 @@ def test_a_place_that_may_not_be_written(few, small, unprivileged):
 def test_a_full_disk_ends_the_run_and_it_goes_on_later(many, small, contents, full_disk, tmp_path):
     catalogue = many.copy(tmp_path / "data")
     # The last shard would fit.
-    name = shard(catalogue, small, 2).relative_to(catalogue.folder).as_posix()
+    last = len(catalogue.table) // SHARD_TRACKS
+    name = shard(catalogue, small, last).relative_to(catalogue.folder).as_posix()
     limit = len(many.whole[name]) + 100
     with full_disk(limit), pytest.raises(KitError, match=r"cannot write .*free some space"):
         extract(catalogue, small, ExtractConfig(workers=2))

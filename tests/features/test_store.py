@@ -126,7 +126,7 @@ def test_labels_are_kept_in_their_order(tmp_path):
 
 
 def test_tracks_come_in_the_order_asked_for(store):
-    order = [257, 0, 64, 0, 258, 3]
+    order = [SHARD_TRACKS + 1, 0, SHARD_TRACKS, 0, SHARD_TRACKS + 2, 3]
     got = store.read([f"track-{i}" for i in order])
     np.testing.assert_array_equal(got, values()[order])
     assert store.read([]).shape == (0, 6, 4)
@@ -134,11 +134,11 @@ def test_tracks_come_in_the_order_asked_for(store):
 
 def test_a_known_track_keeps_its_row(store):
     new = values(3, seed=1)
-    store.write(["track-5", "new", "track-257"], ["a" * 64] * 3, new)
+    store.write(["track-5", "new", f"track-{SHARD_TRACKS + 1}"], ["a" * 64] * 3, new)
     opened = FeatureStore.open(store.path)
     assert len(opened) == N + 1
     want = np.concatenate([values(), new[1:2]])
-    want[5], want[257] = new[0], new[2]
+    want[5], want[SHARD_TRACKS + 1] = new[0], new[2]
     np.testing.assert_array_equal(opened.read([*ids(), "new"]), want)
     assert list(opened.index["row"]) == list(range(N + 1))
     assert opened.sources["track-5"] == opened.sources["new"] == "a" * 64
@@ -292,9 +292,9 @@ HEADER = '"offset","track_id","source_hash","frames","reason","path","message"\n
         "\xff\xfe",
         "row,track_id,source_hash\n0,a,b\n",
         HEADER + 'x,"a","b",6,"","",""\n',
-        HEADER + '256,"a","b",6,"","",""\n256,"b","b",6,"","",""\n',
-        HEADER + '256,"a","b",6,"","",""\n257,"a","b",6,"","",""\n',
-        HEADER + '256,"track-0","b",6,"","",""\n',
+        HEADER + '64,"a","b",6,"","",""\n64,"b","b",6,"","",""\n',
+        HEADER + '64,"a","b",6,"","",""\n65,"a","b",6,"","",""\n',
+        HEADER + '64,"track-0","b",6,"","",""\n',
         HEADER + '259,"a","b",6,"","",""\n',
         HEADER + '255,"a","b",6,"","",""\n',
     ],
