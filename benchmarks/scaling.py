@@ -47,7 +47,7 @@ from kit.catalogue import Scan, load, save
 from kit.config import ExtractConfig, FeatureConfig
 from kit.features import FeatureStore, codec, extract
 from kit.features.clip import scanned_clip
-from kit.features.cluster import GROUP
+from kit.features.cluster import GROUP, TOGETHER, shards_a_block
 from kit.features.decoders import timed_clip
 from kit.features.device import PER_DEVICE, compute, local_device
 from kit.features.index import Entry, to_bytes
@@ -512,8 +512,9 @@ class _Nothing:
 
 
 def measure_ray() -> dict[str, float]:
-    """CPU seconds of Ray's driver to deal out a shard that is no work, which bounds what it can do
-    with the machine to itself; and seconds of a task that gives clips, without their decoding."""
+    """CPU seconds of Ray's driver to deal out a block of shards that are no work, which bounds what
+    it can do with the machine to itself; and seconds of a task that gives clips, without their
+    decoding."""
     import ray
     import ray.data
 
@@ -530,22 +531,22 @@ def measure_ray() -> dict[str, float]:
         context.execution_options.preserve_order = True
         text = "x" * (SHARD_TRACKS * 150)
 
-        def shards(count: int) -> np.ndarray:
-            items = [{"number": i, "tracks": text} for i in range(count)]
+        def blocks(count: int) -> np.ndarray:
+            items = [{"tracks": text, "entries": "[]"} for _ in range(count * TOGETHER)]
             began = np.array([time.perf_counter(), time.process_time()])
             rows = ray.data.from_items(items, override_num_blocks=count).map_batches(
                 _Nothing,
-                batch_size=1,
+                batch_size=None,
                 batch_format="numpy",
                 compute=ray.data.ActorPoolStrategy(min_size=4, max_size=4),
                 num_cpus=0.1,
             )
-            assert sum(1 for _ in rows.iter_rows()) == count
+            assert sum(1 for _ in rows.iter_rows()) == len(items)
             return np.array([time.perf_counter(), time.process_time()]) - began
 
         few, many = 50, 450
-        shards(few)
-        wall, cpu = (shards(many) - shards(few)) / (many - few)
+        blocks(few)
+        wall, cpu = (blocks(many) - blocks(few)) / (many - few)
 
         @ray.remote(num_cpus=1)
         def clips() -> list[np.ndarray]:
@@ -674,7 +675,7 @@ def of_shards(
 
 def of_cluster(service: dict, size: dict[str, float], ray_s: dict) -> dict:
     near = ASSUMED["file_wait_s"]
-    shards = {rows: of_shards(service, size, ray_s, rows, near) for rows in (64, 256, 1024)}
+    shards = {rows: of_shards(service, size, ray_s, rows, near) for rows in (16, 64, 256, 1024)}
     waits = {
         str(wait): of_shards(service, size, ray_s, SHARD_TRACKS, wait) for wait in (0.0, 0.01, 0.1)
     }
@@ -689,20 +690,23 @@ def of_cluster(service: dict, size: dict[str, float], ray_s: dict) -> dict:
     trouble["all of it"] = everything
     trouble["and the driver"] = {**everything, "dispatch_s": ray_s["deal_s"]}
     runs = []
+    facts = shards[SHARD_TRACKS]
     for machines in (8, 1000):
         for tracks in (10**6, 10**8):
-            for rows in (256,) if machines == 8 else (64, 256, 1024):
-                facts = shards[rows]
+            own = shards_a_block(math.ceil(tracks / SHARD_TRACKS), machines)
+            for block in sorted({own} if machines == 8 else {1, own, TOGETHER}):
                 for name, settings in trouble.items():
-                    if rows != SHARD_TRACKS and name not in ("all of it", "and the driver"):
+                    if block != own and name not in ("all of it", "and the driver"):
                         continue
                     # 1% of eight machines is none: there, one of the eight.
                     slow = settings.get("slow", 0.0)
                     given = {**settings, "slow": 1 / 8} if slow and machines == 8 else settings
-                    setup = Cluster(machines, facts["seconds"], facts["sd_s"], **given)
-                    outcome = cluster(setup, math.ceil(tracks / rows))
-                    row = {"machines": machines, "tracks": tracks, "shard": rows, "case": name}
-                    runs.append({**row, **outcome, "tracks_a_s": tracks / outcome["seconds"]})
+                    spread_s = facts["sd_s"] * math.sqrt(block)
+                    setup = Cluster(machines, facts["seconds"] * block, spread_s, **given)
+                    outcome = cluster(setup, math.ceil(tracks / (SHARD_TRACKS * block)))
+                    row = {"machines": machines, "tracks": tracks, "block": block, "case": name}
+                    row |= {**outcome, "tracks_a_s": tracks / outcome["seconds"]}
+                    runs.append({**row, "kits_own": block == own})
     return {
         "shards": {str(rows): facts for rows, facts in shards.items()},
         "by_wait": waits,
@@ -774,6 +778,7 @@ def measured(options: argparse.Namespace, work: Path) -> dict:
             "tracks": options.tracks,
             "rounds": options.rounds,
             "shard_tracks": SHARD_TRACKS,
+            "shards_a_block": TOGETHER,
             "clip_s": CONFIG.clip_s,
             "clip_bytes": CLIP_BYTES,
             "feature_bytes": FEATURE_BYTES,

@@ -54,7 +54,7 @@ class Machine:
     batch: int = 1
     in_flight: int = 4
     buffers: int | None = None
-    shard_tracks: int = 256
+    shard_tracks: int = 64
     most_open: int = 3
     speeds: tuple[float, ...] = (1.0,)
     device_s: float = 0.011

@@ -184,7 +184,7 @@ def actors(r: dict) -> str:
 def clusters(r: dict) -> str:
     rows = [
         [
-            f"{row['machines']:,}, {row['tracks']:.0e}, {row['shard']}, {row['case']}".replace(
+            f"{row['machines']:,}, {row['tracks']:.0e}, {row['block']}, {row['case']}".replace(
                 "e+0", "e"
             ),
             span(row["seconds"]),
@@ -196,7 +196,7 @@ def clusters(r: dict) -> str:
         # On eight machines a million tracks take a hundredth of the time, and no more is to tell.
         if (row["machines"], row["tracks"]) != (8, 10**6)
     ]
-    head = ["machines, tracks, tracks a shard, case", "time", "of the ideal", "tracks/s"]
+    head = ["machines, tracks, shards a block, case", "time", "of the ideal", "tracks/s"]
     return table([*head, "failures"], rows)
 
 
@@ -205,7 +205,7 @@ def found_run(r: dict, machines: int, case: str) -> dict:
         row
         for row in r["what_if"]["cluster"]["runs"]
         if (row["machines"], row["tracks"], row["case"]) == (machines, MANY, case)
-        and row["shard"] == r["inputs"]["shard_tracks"]
+        and row["kits_own"]
     )
 
 
@@ -274,8 +274,12 @@ def limits(r: dict) -> str:
         a_row = seconds / t["rows"]
         memory = [f"{bytes_:.0f} B", amount(bytes_ * MANY)] if bytes_ else ["", ""]
         rows.append([name, f"{1e6 * a_row:.0f} µs", span(a_row * MANY), *memory])
-    deal = ["Ray's driver, a shard of nothing", f"{1e3 * ray['deal_s']:.1f} ms a shard"]
-    rows.append([*deal, span(ray["deal_s"] * count), "", ""])
+    block = r["inputs"]["shards_a_block"]
+    deal = [
+        f"Ray's driver, a block of {block} shards of nothing",
+        f"{1e3 * ray['deal_s']:.1f} ms a block",
+    ]
+    rows.append([*deal, span(ray["deal_s"] * count / block), "", ""])
     head = ["in one process", "a row", "1e8 rows", "memory a row", "memory, 1e8 rows"]
     return f"{table(head, rows)}\n\nMeasured with {t['rows']:,} rows, and multiplied."
 
@@ -288,7 +292,7 @@ def moves(r: dict) -> str:
     actor = r["what_if"]["cluster"]["shards"][str(r["inputs"]["shard_tracks"])]
     alone, driven = found_run(r, 1000, "all of it"), found_run(r, 1000, "and the driver")
     few = found_run(r, 8, "and the driver")
-    limit = r["inputs"]["shard_tracks"] / r["ray"]["deal_s"]
+    limit = r["inputs"]["shard_tracks"] * r["inputs"]["shards_a_block"] / r["ray"]["deal_s"]
     quick = "accelerator, disk never waits"
     fed = [row for row in r["what_if"]["workers"] if row[quick]["bottleneck"] == "device"]
     gather = (
@@ -310,7 +314,7 @@ def moves(r: dict) -> str:
         f"decodes nothing while it writes. {few['tracks_a_s']:,.0f} tracks/s in all; 1e8 tracks "
         f"take {span(few['seconds'])}.",
         f"- **1,000 machines**: Ray's one driver, with at most {limit:,.0f} tracks/s at "
-        f"{1e3 * r['ray']['deal_s']:.1f} ms a shard: 1e8 tracks take {span(driven['seconds'])} "
+        f"{1e3 * r['ray']['deal_s']:.1f} ms a block: 1e8 tracks take {span(driven['seconds'])} "
         f"rather than {span(alone['seconds'])}. With a driver for each of ten parts of the "
         "catalogue, it is object storage: "
         f"{amount(alone['tracks_a_s'] * r['service']['mp3_bytes'])}/s read and "

@@ -1,10 +1,10 @@
 """The engine of a cluster: Ray deals out shards; decoders anywhere feed whoever has a shard.
 
-A shard is one item of a Ray dataset. An actor, one a GPU or else one a machine, takes a shard,
-has its files decoded by tasks on any core of the cluster, a bounded number ahead, computes and
-writes the shard by itself: no features travel, and nobody waits for another's shard. A worker
-that dies is replaced, and what it was at is done again, from the start of its shard or its files:
-since rows are dealt out beforehand, it comes to the same bytes.
+A shard is one row of a Ray dataset, in blocks of a few where there are many. An actor, one a GPU or
+else one a machine, takes a shard, has its files decoded by tasks on any core of the cluster, a
+bounded number ahead, computes and writes the shard by itself: no features travel, and nobody waits
+for another's shard. A worker that dies is replaced, and what it was at is done again, from the
+start of its block or its files: since rows are dealt out beforehand, it comes to the same bytes.
 """
 
 import dataclasses
@@ -42,6 +42,7 @@ except ImportError as error:
         "engine ray needs the extra `cluster`: pip install 'genre-kit[cluster]'"
     ) from error
 
+TOGETHER = 8  # shards a block at most: the one driver takes some ms for each block
 GROUP = 4  # files a task: 10 MiB of clips of 30 s, and enough work to be worth its dispatch
 
 
@@ -89,10 +90,11 @@ def _run(
     # In the plan's order, so that what is done of an interrupted run lies at the beginning.
     context.execution_options.preserve_order = True
     items = list(_shards(plan))
-    shards = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+    block = shards_a_block(len(items), actors)
+    shards = ray.data.from_items(items, override_num_blocks=-(-len(items) // block)).map_batches(
         _ShardWorker,
         fn_constructor_args=(store.path, options.timeout_s, max(2, 2 * cores // actors)),
-        batch_size=1,
+        batch_size=None,
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(actors, len(items)))),
         num_gpus=1 if gpus else None,
@@ -114,6 +116,11 @@ def _run(
     if options.strict and first_failure:
         raise KitError(f"stopped at the first shard with a track that failed: {first_failure}")
     return meter
+
+
+def shards_a_block(shards: int, actors: int) -> int:
+    """How many shards are dealt out at once: few enough that all actors end at the same time."""
+    return max(1, min(TOGETHER, shards // (32 * actors)))
 
 
 def _shards(plan: Plan) -> Iterator[dict[str, Any]]:
