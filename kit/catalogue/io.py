@@ -45,11 +45,13 @@ class Catalogue:
         folder: where its `tracks.csv` lies.
         table: one row a track, as `kit.catalogue.schema` has it.
         audio_root: the folder that the column `path` starts from.
+        notices: sentences about the whole, such as the terms that its audio is under.
     """
 
     folder: Path
     table: pd.DataFrame
     audio_root: Path
+    notices: tuple[str, ...] = ()
 
     def path_of(self, row: Mapping[Any, Any] | pd.Series) -> Path:
         """The audio file of a row of the table.
@@ -284,6 +286,7 @@ def save(scan: Scan, folder: Path | str) -> None:
             "tracks": len(table),
             "labels": {label: labels[label] for label in sorted(labels)},
             "duplicates": [list(ids) for ids in scan.duplicates],
+            "notices": list(scan.notices),
         },
     )
 
@@ -314,4 +317,5 @@ def load(folder: Path | str) -> Catalogue:
     table, lines = _read(folder / TRACKS)
     table = validate(table, source=shown(folder / TRACKS), lines=lines)
     # Joining keeps an absolute root as it is.
-    return Catalogue(folder=folder, table=table, audio_root=folder / root)
+    notices = tuple(str(notice) for notice in meta.get("notices") or ())
+    return Catalogue(folder, table, folder / root, notices)

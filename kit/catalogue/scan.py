@@ -40,6 +40,7 @@ class Scan:
         duplicates: the ids of tracks with the same bytes, a tuple for each such set.
         warnings: sentences for the user.
         ignored: number of files that are no audio by their names.
+        notices: sentences that stay with the catalogue, such as the terms that its audio is under.
     """
 
     table: pd.DataFrame
@@ -48,6 +49,7 @@ class Scan:
     duplicates: tuple[tuple[str, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     ignored: int = 0
+    notices: tuple[str, ...] = ()
 
 
 @dataclass

@@ -65,6 +65,12 @@ COLUMNS: dict[str, Column] = {
     ),
     "preview_url": Column(),
     "artist_ids": Column(),
+    "isrc": Column(),
+    "genre": Column(),
+    "explicit": Column("whole", rule="a whole number of at least 0", least=0.0),
+    "added_at": Column(),
+    "audio_source": Column(),
+    "feature_source": Column(),
     "popularity": Column("whole", rule="a whole number of at least 0", least=0.0),
     **{
         name: Column("number", rule="a number")
