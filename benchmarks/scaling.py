@@ -508,7 +508,7 @@ class _Nothing:
     """A shard's worker without its work."""
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:
-        return {"number": list(batch["number"])}
+        return {"done": [True] * len(batch["tracks"])}
 
 
 def measure_ray() -> dict[str, float]:

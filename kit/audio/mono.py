@@ -52,7 +52,11 @@ def mixed(
         np.add(block[:, 0], block[:, 1], out=out)
         for i in range(2, channels):
             np.add(out, block[:, i], out=out)
-        np.divide(out, np.float32(channels), out=out)
+        # The same bits by a product, where that is exact: a division takes five times as long.
+        if channels & (channels - 1):
+            np.divide(out, np.float32(channels), out=out)
+        else:
+            np.multiply(out, np.float32(1 / channels), out=out)
         # numpy begins its sums with 0.0, which makes 0.0 of -0.0.
         return np.add(out, np.float32(0), out=out)
 
@@ -86,7 +90,10 @@ def resampled_length(samples: int, rate: int, target: int) -> int:
 
 def check_finite(path: Path, y: Mono, at_s: float) -> None:
     """Raise NonFiniteError if `y`, which begins at `at_s` seconds, holds NaN or infinity."""
-    if not np.isfinite(y).all():
+    # Nearly always the sum, which takes a third of the time, says that all is well.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = y.sum()
+    if not np.isfinite(total) and not np.isfinite(y).all():
         raise NonFiniteError(
             f"{shown(path)} holds NaN or infinity in the samples after {at_s:.2f} s; "
             "export it again or leave it out"
