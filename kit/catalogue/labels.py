@@ -39,7 +39,9 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
     """
     table, _ = read_table(Path(file))
     table = table.rename(columns={k: v for k, v in _ALIASES.items() if v not in table})
-    known = [names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}]
+    known = [
+        names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}
+    ]
     if "label" not in table or not known:
         raise UsageError(
             f"{shown(file)} needs a column label, and path, isrc, or artist and title; it has "

@@ -21,11 +21,12 @@ _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]")
 _DASH = re.compile(r"\s+[-–—]\s+")
 _BETWEEN_ARTISTS = re.compile(r"[;,/&+]|\s(?:and|x|vs\.?|versus)\s", re.IGNORECASE)
 
-_VERSION_WORDS = frozenset(
-    "remix rmx mix mixed edit version live dub rework reworked bootleg vip instrumental acoustic "
-    "demo acapella flip refix refit cover extended mashup unplugged session reprise remake "
-    "remaster remastered original".split()
-)
+_VERSION_WORDS = {
+    *("remix", "rmx", "mix", "mixed", "edit", "version", "live", "dub", "rework", "reworked"),
+    *("bootleg", "vip", "instrumental", "acoustic", "demo", "acapella", "flip", "refix", "refit"),
+    *("cover", "extended", "mashup", "unplugged", "session", "reprise", "remake", "remaster"),
+    *("remastered", "original"),
+}
 # The version that is meant where none is named.
 _NO_VERSION = re.compile(
     r"(?:original|album|main)(?: (?:mix|version|edit))?|(?:\d{4} )?(?:digital )?remaster(?:ed)?"
@@ -66,10 +67,14 @@ def plain(text: str) -> str:
 
     A text of nothing but signs, such as the band !!!, keeps them.
     """
-    folded = unicodedata.normalize("NFKD", text).casefold().translate(_LETTERS)
-    folded = _APOSTROPHES.sub("", _ACCENTS.sub("", folded))
+    folded = _APOSTROPHES.sub("", unaccented(text).casefold().translate(_LETTERS))
     words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
     return " ".join(words.split()) or " ".join(folded.split())
+
+
+def unaccented(text: str) -> str:
+    """Compatible letters without accents, and nothing else changed."""
+    return _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
 
 
 def parse(artists: str, title: str) -> Name:
@@ -79,6 +84,7 @@ def parse(artists: str, title: str) -> Name:
         artists: one or several, as a tag or a table has them.
         title: may hold versions in brackets or behind a dash, and guests.
     """
+    artists, title = unaccented(artists), unaccented(title)
     rest, versions = _versions(_without_guests(title))
     numbers = re.findall(r"\d+", " ".join(_ROMAN.get(w, w) for w in f"{rest} {versions}".split()))
     return Name(

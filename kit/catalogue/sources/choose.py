@@ -36,7 +36,9 @@ def parse_choice(text: str) -> tuple[str, str]:
     if not equals:
         name, label = text, text.rpartition("/")[2]
     if not name.strip() or not one_line(label):
-        raise UsageError(f"--playlist is {text!r}; it must be NAME=label, such as 'Peak time=techno'")
+        raise UsageError(
+            f"--playlist is {text!r}; it must be NAME=label, such as 'Peak time=techno'"
+        )
     return name.strip(), one_line(label)
 
 

@@ -1,5 +1,6 @@
 """Playlists and collections to a table of tracks."""
 
+import contextlib
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -172,7 +173,7 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
         return
     path = _on_disk(taken.base, entry.location)
     if path is None:
-        message = f"{shown(name)} does not exist; get it, or correct the playlist"
+        message = f"{shown(name)} is not there; get it, or correct the playlist"
         failures.append(_failure(name, "missing_file", message))
     elif not path.isprintable():
         message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
@@ -193,8 +194,9 @@ def _on_disk(base: Path, location: str) -> str | None:
         # A path that comes from another system may have its accents composed or not.
         for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
             path = _absolute(base / form)
-            # Not lexists: the link that a playlist names may be a dead one.
-            if os.path.exists(path):
+            # Neither a name that no file can have nor a folder that may not be entered is a crash.
+            with contextlib.suppress(OSError, ValueError):
+                Path(path).stat()
                 return path
     return None
 

@@ -29,9 +29,7 @@ def parse(data: bytes, name: str) -> Source:
     for number, text in sorted(fields["file"].items()):
         if text:
             location, is_file = from_text(text)
-            columns = described(
-                fields["title"].get(number, ""), fields["length"].get(number, "")
-            )
+            columns = described(fields["title"].get(number, ""), fields["length"].get(number, ""))
             entries.append(Entry(location, is_file, columns))
     found = tuple(entries)
     return Source((Playlist(name, found),), found)

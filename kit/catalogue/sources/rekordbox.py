@@ -122,9 +122,7 @@ def _entry(attrib: Mapping[str, str]) -> Entry:
     return Entry(location, is_file and bool(location), columns, counts=True)
 
 
-def _playlist(
-    node: _Node, by_id: Mapping[str, Entry], by_place: Mapping[str, Entry]
-) -> Playlist:
+def _playlist(node: _Node, by_id: Mapping[str, Entry], by_place: Mapping[str, Entry]) -> Playlist:
     entries, lost = [], []
     for key in node.keys:
         if key in (by_id if node.by_id else by_place):
