@@ -31,8 +31,9 @@ _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
 EXTENSIONS = frozenset(_PARSERS)
 """Names of playlists and collections, without the dot and in lower case."""
 
-# A collection of a hundred thousand tracks has about 200 MiB.
-_LARGEST = 512 << 20
+# MiB. A Rekordbox collection of a hundred thousand tracks, with beat grids and cues, has about 200.
+_LARGEST = 64
+_LARGEST_XML = 512
 
 _REMEDY = Labeller(lambda _path, _row: (), "give its playlist a name, or add --label NAME")
 
@@ -117,17 +118,17 @@ def read(path: Path) -> Source:
     Raises:
         UsageError: it cannot be read, is too large, or is not of the kind that its name says.
     """
+    largest = _LARGEST_XML if path.suffix.lower() == ".xml" else _LARGEST
     try:
         with path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
+            data = stream.read((largest << 20) + 1)
     except OSError as error:
         raise UsageError(
             f"{shown(path)} cannot be read: {error.strerror or error}; give a playlist"
         ) from error
-    if len(data) > _LARGEST:
+    if len(data) > largest << 20:
         raise UsageError(
-            f"{shown(path)} has more than {_LARGEST >> 20} MiB, which no playlist has; "
-            "give another file"
+            f"{shown(path)} has more than {largest} MiB, which no playlist has; give another file"
         )
     try:
         source = _PARSERS[path.suffix[1:].lower()](data, path.stem)

@@ -1,7 +1,7 @@
 """XML from outside, read as a stream of elements: no entities, no document types, no network."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -12,6 +12,7 @@ from kit.catalogue.sources.entry import SourceError
 _BLOCK = 1 << 20
 
 
+@runtime_checkable
 class Target(Protocol):
     """What is told of the elements as they come; nothing else of the file is kept."""
 

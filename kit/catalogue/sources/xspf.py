@@ -40,7 +40,10 @@ class _Reader:
         if self._path == ["playlist"]:
             return
         if len(self._path) == 1:
-            raise SourceError(f"its outermost element is {local(tag)!r}, not 'playlist'")
+            raise SourceError(
+                f"its outermost element is {local(tag)!r}, not 'playlist'; export the playlist as "
+                "XSPF"
+            )
         if self._path == ["playlist", "trackList", "track"]:
             self._locations, self._fields = [], {}
 
