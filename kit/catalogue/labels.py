@@ -1,4 +1,4 @@
-"""Labels that are not the names of folders: from the genre tag, or from a table beside the audio."""
+"""Labels that are not the names of folders: from the genre tag, or from a table of labels."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Rows of a table matched to audio files, one to one. Pure: what is known of both in, decisions out.
+"""Rows of a table matched to audio files, one to one. Pure: facts in, decisions out.
 
 Three passes, each over what the one before has left: the same ISRC; the same artist and title;
 names that are nearly the same. In each a pair is sure if nothing speaks against it and no other

@@ -105,9 +105,10 @@ def join(
 
 
 def _used(catalogue: Catalogue) -> set[str]:
-    paths = catalogue.table.get("path", ())
+    if "path" not in catalogue.table:
+        return set()
     root = catalogue.audio_root.resolve()
-    return {os.path.normpath(root / path) for path in paths if path}
+    return {os.path.normpath(root / path) for path in catalogue.table["path"] if path}
 
 
 def _files(

@@ -104,5 +104,7 @@ def test_tag_columns_keep_their_types(track, tmp_path):
     assert (row["tag_bpm"], row["tag_key"]) == (127.5, "8A")
     text = (tmp_path / "c/tracks.csv").read_text().replace("127.5", "0.5")
     (tmp_path / "c/tracks.csv").write_text(text)
-    with pytest.raises(UsageError, match="column tag_bpm is '0.5'; it must be a number of at leas"):
+    with pytest.raises(
+        UsageError, match=r"column tag_bpm is '0\.5'; it must be a number of at leas"
+    ):
         load(tmp_path / "c")
