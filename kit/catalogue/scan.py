@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,15 +65,21 @@ class Labeller:
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
     remedy: str
 
-    def refusal(self, name: str, labels: tuple[str, ...]) -> Failure | None:
-        """Why a track cannot be taken under these labels, if so; `name` is what it is called."""
-        if not labels:
-            message = f"{name} has no label; {self.remedy}"
-            return Failure(name, STAGE, "no_label", message)
-        if len(labels) > 1:
-            message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
-            return Failure(name, STAGE, "two_labels", message)
-        return None
+
+def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
+    """Why a track cannot be taken under these labels, if so.
+
+    Args:
+        name: what the track is called.
+        labels: all that were found for it.
+        remedy: what to do if there is none, in words that follow a semicolon.
+    """
+    if not labels:
+        return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
+    if len(labels) > 1:
+        message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
+        return Failure(name, STAGE, "two_labels", message)
+    return None
 
 
 @dataclass
@@ -140,9 +146,9 @@ def from_folder(
             continue
         row = result.row()
         names = _labels(file, row, root, label, labels)
-        refusal = labels.refusal(shown(file), names) if labels else None
-        if refusal:
-            found.failures.append(refusal)
+        why = refusal(shown(file), names, labels.remedy) if labels else None
+        if why:
+            found.failures.append(why)
         else:
             rows.append({"label": names[0], "path": file.as_posix(), **row})
     if not rows:

@@ -12,7 +12,7 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
-from kit.catalogue.scan import STAGE, Labeller, Scan, finish
+from kit.catalogue.scan import STAGE, Labeller, Scan, finish, refusal
 from kit.catalogue.schema import is_absent
 from kit.catalogue.sources import m3u, pls, rekordbox, xspf
 from kit.catalogue.sources.choose import Taken, all_of, by_playlist, lost
@@ -35,7 +35,7 @@ EXTENSIONS = frozenset(_PARSERS)
 _LARGEST = 64
 _LARGEST_XML = 512
 
-_REMEDY = Labeller(lambda _path, _row: (), "give its playlist a name, or add --label NAME")
+_REMEDY = "give its playlist a name, or add --label NAME"
 
 
 def is_playlist(path: Path) -> bool:
@@ -89,7 +89,9 @@ def from_playlists(
     taken = _taken(sources, label, labels, chosen)
     for one in taken:
         _add(one, tracks, failures)
-    _refuse(tracks, failures, audio_root, None if labels else _REMEDY)
+    # What is missing from several playlists is missing once.
+    failures = list(dict.fromkeys(failures))
+    _refuse(tracks, failures, audio_root, labelled=labels is None)
     if not tracks:
         raise UsageError(_nothing(files, failures))
     root = _common(tracks) if audio_root is None else _absolute(audio_root)
@@ -101,8 +103,8 @@ def from_playlists(
             continue
         row = _row(track.entry, result)
         found = labels.of(Path(path), row) if labels else tuple(track.labels)
-        if labels and (refusal := labels.refusal(shown(path), found)):
-            failures.append(refusal)
+        if labels and (why := refusal(shown(path), found, labels.remedy)):
+            failures.append(why)
         else:
             inside = Path(path).relative_to(root).as_posix()
             rows.append({"label": found[0], "path": inside, **row})
@@ -206,16 +208,17 @@ def _refuse(
     tracks: dict[str, _Track],
     failures: list[Failure],
     audio_root: Path | str | None,
-    labeller: Labeller | None,
+    *,
+    labelled: bool,
 ) -> None:
     """Move what cannot be taken from the tracks to the failures, before any file is read."""
     for path, track in list(tracks.items()):
-        refusal = labeller.refusal(shown(path), tuple(track.labels)) if labeller else None
-        if refusal is None and audio_root is not None and not _is_below(path, audio_root):
+        why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
+        if why is None and audio_root is not None and not _is_below(path, audio_root):
             message = f"{shown(path)} lies outside {shown(audio_root)}; give another audio root"
-            refusal = _failure(path, "path_outside", message)
-        if refusal is not None:
-            failures.append(refusal)
+            why = _failure(path, "path_outside", message)
+        if why is not None:
+            failures.append(why)
             del tracks[path]
 
 

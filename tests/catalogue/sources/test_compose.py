@@ -121,7 +121,8 @@ def test_what_cannot_be_taken_is_a_row(track, playlist, tmp_path):
     (tmp_path / "dead.wav").symlink_to(tmp_path / "nowhere")
     path = playlist(
         "x.m3u",
-        *("a.flac", "./a.flac", "https://example.org/a.mp3", "gone.mp3", "C:\\Music\\b.mp3"),
+        *("a.flac", "./a.flac", "https://example.org/a.mp3", "gone.mp3", "gone.mp3"),
+        "C:\\Music\\b.mp3",
         *("file://localhost/C:/Music/b.mp3", "file:///%FF.mp3", f"file://{tmp_path}/%FF.flac"),
         *("text.mp3", "pipe.wav", "dead.wav", "x" * 5000, "file:///a%00b.mp3", "/dev/zero", "."),
     )
