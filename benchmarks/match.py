@@ -168,6 +168,26 @@ def measure(table: pd.DataFrame, seeds: Sequence[int], with_length: bool, show: 
         print(f"  {way:20} {', '.join(shares)}, lost {counts['lost'] / counts.total():.3f}")
 
 
+def strangers(table: pd.DataFrame, seed: int) -> tuple[int, int]:
+    """Half of the tracks as rows, the others as files, all of the same length: none belongs.
+
+    Returns:
+        How many rows got a file for sure that is called otherwise, and how many are asked about.
+    """
+    names = list(zip(table["artists"], table["title"], strict=True))
+    random.Random(seed).shuffle(names)
+    items = [Item(*name, "", 200.0) for name in names]
+    half = len(items) // 2
+    rows, files = items[:half], items[half:]
+    decision = match(rows, files)
+    wrong = sum(
+        (rows[m.row].artists + rows[m.row].title).casefold()
+        != (files[m.file].artists + files[m.file].title).casefold()
+        for m in decision.sure
+    )
+    return wrong, len({m.row for m in decision.doubtful})
+
+
 def speed(table: pd.DataFrame, count: int) -> None:
     """Print time and memory of many rows against as many files, names made up of the table's."""
     rng = random.Random(0)
@@ -201,6 +221,9 @@ def main() -> None:
     for with_length in (True, False):
         measure(table, [0] if arguments.tune else range(1, 6), with_length, arguments.show)
     if not arguments.tune:
+        wrong, asked = map(sum, zip(*(strangers(table, seed) for seed in range(5)), strict=True))
+        rows = 5 * (len(table) // 2)
+        print(f"strangers of the same length: {wrong} of {rows} rows wrong, {asked} asked about")
         speed(table, 10_000)
 
 

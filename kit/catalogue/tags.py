@@ -1,7 +1,7 @@
 """What an audio file's tags say of its track: ID3, Vorbis comments, MP4, ASF and APEv2, one view.
 
-Names: https://id3.org/id3v2.4.0-frames, https://picard-docs.musicbrainz.org/en/appendices/
-tag_mapping.html and, for key and tempo, what DJ software writes.
+Names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key and tempo what
+DJ software writes.
 """
 
 import math

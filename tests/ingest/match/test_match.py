@@ -178,12 +178,17 @@ def test_a_misspelt_name_is_a_candidate():
     assert list(nearest([], others)) == []
 
 
-def test_precision_and_recall_on_spoilt_names(shared):
+@pytest.fixture
+def benchmark():
     spec = importlib.util.spec_from_file_location(
         "match_benchmark", Path(__file__).parents[3] / "benchmarks" / "match.py"
     )
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
+    return benchmark
+
+
+def test_precision_and_recall_on_spoilt_names(shared, benchmark):
     table = from_csv(shared / "tables/techno_vs_edm_features.csv").table[::3]
     for with_length, least in ((True, 0.90), (False, 0.84)):
         rows, files, right, _ = benchmark.build(table, 7, with_length)
@@ -191,3 +196,10 @@ def test_precision_and_recall_on_spoilt_names(shared):
         good = sum(found.get(row) == file for row, file in right.items())
         assert good / len(found) >= 0.998
         assert good / len(right) >= least
+
+
+def test_strangers_of_the_same_length_do_not_match(shared, benchmark):
+    table = from_csv(shared / "tables/techno_vs_edm_features.csv").table[::2]
+    wrong, asked = benchmark.strangers(table, 11)
+    assert wrong == 0
+    assert asked <= 0.05 * len(table)
