@@ -69,12 +69,16 @@ def plain(text: str) -> str:
     """
     folded = _APOSTROPHES.sub("", unaccented(text).casefold().translate(_LETTERS))
     words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
-    return " ".join(words.split()) or " ".join(folded.split())
+    return " ".join(words.split()) or " ".join(_decomposed(text).casefold().split())
 
 
 def unaccented(text: str) -> str:
     """Compatible letters without accents, and nothing else changed."""
-    return _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    return _ACCENTS.sub("", _decomposed(text))
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFKD", text)
 
 
 def parse(artists: str, title: str) -> Name:
@@ -84,11 +88,11 @@ def parse(artists: str, title: str) -> Name:
         artists: one or several, as a tag or a table has them.
         title: may hold versions in brackets or behind a dash, and guests.
     """
-    artists, title = unaccented(artists), unaccented(title)
-    rest, versions = _versions(_without_guests(title))
+    rest, versions = _versions(_without_guests(unaccented(title)))
+    rest = rest or plain(title)
     numbers = re.findall(r"\d+", " ".join(_ROMAN.get(w, w) for w in f"{rest} {versions}".split()))
     return Name(
-        artists=_artists(artists),
+        artists=_artists(unaccented(artists)),
         title=rest,
         version=versions,
         numbers=tuple(sorted(n.lstrip("0") or "0" for n in numbers)),
