@@ -32,6 +32,7 @@ app = SubcommandApp()
 
 Folder = tyro.conf.Positional[Path]
 Files = tyro.conf.Positional[tuple[Path, ...]]
+Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Options = Annotated[ExtractConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
 Runs = Annotated[Path, tyro.conf.arg(help="Folder in which run folders are made.")]
@@ -65,30 +66,45 @@ def demo(
 
 @app.command
 def scan(
-    source: Folder,
+    sources: Files,
     out: Path,
     label: str | None = None,
+    labels: str | None = None,
+    playlist: Repeated = (),
     audio_root: Path | None = None,
 ) -> int:
-    """Make a catalogue of a folder of audio, or of a CSV.
+    """Make a catalogue of a folder of audio, of playlists, or of a CSV.
 
     A folder holds one folder for each label: music/techno/*.mp3, music/edm/*.mp3. Artist and
-    title come from the files' tags. A CSV has a column `path` and a column `label` or --label.
+    title come from the files' tags. A playlist (M3U, PLS, XSPF) stands for one label; give several
+    at once. A collection that Rekordbox exported as XML has a label in each playlist. A CSV has a
+    column `path` and a column `label` or --label.
     Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
 
     Example: kit scan ~/Music/sets --out data/mine
 
     Args:
-        source: A folder of folders of audio, or a CSV file.
+        sources: A folder of folders of audio, one or more playlists, or a CSV file.
         out: Folder of the new catalogue, such as data/mine.
-        label: Label of all rows of a CSV that has no such column; else its file's name.
-        audio_root: Folder that a CSV's paths start from; else the CSV's own.
+        label: Label of all tracks. Without it: the folder's name, the playlist's name, or a CSV's
+            column `label`, else its file's name.
+        labels: Where labels come from instead: "genre" for the tag, or a CSV file with a column
+            `label` and `path`, `isrc`, or `artist` and `title`.
+        playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
+        audio_root: Folder that paths in the catalogue start from: else a CSV's own, or the
+            deepest one that holds all files of a playlist.
     """
-    if not source.exists():
-        raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
+    if not sources:
+        raise UsageError("nothing to scan; give a folder of audio, playlists or a CSV file")
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
     from kit.pipeline import scan as stage
 
-    return int(stage.scan(source, out, label=label, audio_root=audio_root) > 0)
+    left_out = stage.scan(
+        sources, out, label=label, labels=labels, playlists=playlist, audio_root=audio_root
+    )
+    return int(left_out > 0)
 
 
 @app.command
@@ -238,6 +254,33 @@ def explore(
     from kit.pipeline import explore as stage
 
     return int(stage.explore(catalogue, out or catalogue / "explore", features, count) > 0)
+
+
+ingest = SubcommandApp()
+app.command(ingest, name="ingest", help="Bring audio and tables from elsewhere into a catalogue.")
+
+
+@ingest.command
+def match(catalogue: Folder, folder: Folder, out: Path | None = None) -> int:
+    """Find the files of a catalogue's rows that have no audio, in a folder of one's own music.
+
+    Matched by ISRC, by artist and title, then by names that are nearly the same; the length must
+    agree where the table has one. What is doubtful is in match-review.csv: write yes or no into
+    its column `accept` and run the same command again. Nothing is asked twice.
+    Exit code 1 if some files could not be read; they are listed in failures.csv.
+
+    Example: kit ingest match data/playlist ~/Music
+
+    Args:
+        catalogue: Folder of a catalogue, such as `kit scan TABLE.csv` makes.
+        folder: Folder of audio files, in any order.
+        out: Write the matched catalogue into this folder, and leave the other as it is.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give one of audio files")
+    from kit.pipeline import ingest_match as stage
+
+    return int(stage.match(catalogue, folder, out or catalogue) > 0)
 
 
 def main() -> None:

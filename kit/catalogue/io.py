@@ -16,7 +16,7 @@ from kit.audio.errors import shown
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.scan import STAGE, Scan, finish
-from kit.catalogue.schema import validate
+from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write, read_json, write_json
 
@@ -96,7 +96,7 @@ def from_csv(
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
-    table, lines = _read(path)
+    table, lines = read_table(path)
     names = list(table.columns)
     if "track_id" not in names and "path" not in names:
         raise UsageError(
@@ -164,16 +164,15 @@ def _with_facts(
             failures.append(_failure(rows[at], result.reason, str(result)))
             bad.add(at)
         else:
-            _add(rows[at], result)
+            add_facts(rows[at], result)
     return [row for at, row in enumerate(rows) if at not in bad]
 
 
-def _add(row: dict[str, Any], facts: Facts) -> None:
-    """What the file measures counts; what it says of itself only where the table is silent."""
-    for name, value in asdict(facts).items():
-        if name in ("artists", "title", "album", "release_date"):
-            row[name] = row.get(name) or value
-        else:
+def add_facts(row: dict[str, Any], facts: Facts) -> None:
+    """What the file measures counts; what it says of itself only where the row is silent."""
+    row.update(facts.measured())
+    for name, value in asdict(facts.tags).items():
+        if is_absent(row.get(name)):
             row[name] = value
 
 
@@ -195,8 +194,12 @@ def _inside(path: str) -> str | None:
     return None if short in (".", "..") or short.startswith("../") else short
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """A CSV file as text, its columns under kit's names, and the line of each row."""
+def read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """A CSV file as text, its columns under kit's names, and the line of each row.
+
+    Raises:
+        UsageError: no such file, not CSV or UTF-8, or no rows.
+    """
     records: list[tuple[int, list[str]]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -314,7 +317,7 @@ def load(folder: Path | str) -> Catalogue:
         raise UsageError(
             f"{shown(folder)}/catalogue.json: audio_root is {root!r}; it must be a folder's path"
         )
-    table, lines = _read(folder / TRACKS)
+    table, lines = read_table(folder / TRACKS)
     table = validate(table, source=shown(folder / TRACKS), lines=lines)
     # Joining keeps an absolute root as it is.
     notices = tuple(str(notice) for notice in meta.get("notices") or ())
