@@ -168,7 +168,8 @@ def connect(
         accounts=addresses.accounts,
     )
     session = guarded_session(limits)
-    # Both are annotated as if no one ever gave them another address, or two times.
+    # spotipy takes these as well, and is annotated as if it did not.
+    given: Any = session
     timeout: Any = (limits.connect_s, limits.silence_s)
     manager: Any
     if private:
@@ -178,7 +179,7 @@ def connect(
             redirect_uri=credentials.redirect_uri or "none",
             scope=SCOPES,
             cache_handler=cache,
-            requests_session=session,
+            requests_session=given,
             requests_timeout=timeout,
         )
     else:
@@ -186,14 +187,14 @@ def connect(
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             cache_handler=cache,
-            requests_session=session,
+            requests_session=given,
             requests_timeout=timeout,
         )
     manager.OAUTH_TOKEN_URL = f"{addresses.accounts}/api/token"
     manager.OAUTH_AUTHORIZE_URL = f"{addresses.accounts}/authorize"
     # With a session given, spotipy makes none of its own: kit's tries are the only ones.
     spotify = spotipy.Spotify(
-        auth_manager=manager, requests_session=session, requests_timeout=timeout
+        auth_manager=manager, requests_session=given, requests_timeout=timeout
     )
     spotify.prefix = f"{addresses.api}/"
     return Client(spotify, cache, addresses, private, session, patience, clock)

@@ -66,4 +66,4 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _empty(value: Any) -> bool:
-    return bool(pd.isna(value)) or value == ""
+    return bool(pd.isna(value)) or (isinstance(value, str) and not value)
