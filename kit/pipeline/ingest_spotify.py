@@ -33,7 +33,7 @@ def spotify(
     """
     playlist_id(source)
     # Whatever is wrong with a catalogue that is there is found before hundreds of requests.
-    before = load(out) if (out / "catalogue.json").exists() else None
+    before = _catalogue(out)
     if before is None or NOTICE not in before.notices:
         terminal.say(f"note: {NOTICE}")
     client = connect(private=private)
@@ -42,7 +42,7 @@ def spotify(
         found = _read(client, source, out, label, market)
     finally:
         client.close()
-    whole = _save(found, out, before, name_of(source))
+    whole = _save(found, out, name_of(source))
     forget(source, out, market=market)
     for text in found.warnings:
         terminal.warn(text)
@@ -77,8 +77,14 @@ def _read(client: Client, source: str, out: Path, label: str, market: str | None
         )
 
 
-def _save(found: Scan, out: Path, before: Catalogue | None, name: str) -> Scan:
+def _catalogue(out: Path) -> Catalogue | None:
+    return load(out) if (out / "catalogue.json").exists() else None
+
+
+def _save(found: Scan, out: Path, name: str) -> Scan:
     """The catalogue on disk, with what other stages left out as it was."""
+    # Read again: another playlist may have come into it in the minutes that this one took.
+    before = _catalogue(out)
     earlier = read_failures(out)
     ours = [failure for failure in earlier if failure.stage == STAGE]
     scanned = [failure for failure in earlier if failure.stage == "scan"]

@@ -69,7 +69,12 @@ class Client:
             AnswerError: the answer breaks the bounds that there are for answers.
         """
 
+        manager = self.spotify.auth_manager
+
         def ask() -> dict[str, Any]:
+            # Else spotipy itself would wait for one, without an end.
+            if isinstance(manager, SpotifyPKCE) and not signed_in(manager):
+                raise FaultError(code="no_sign_in")
             # The public calls differ from version to version in the address that they ask.
             answer = self.spotify._get(path, **parameters)
             if not isinstance(answer, dict):

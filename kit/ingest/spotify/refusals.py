@@ -147,7 +147,7 @@ def _oauth(fault: FaultError, asked: Asked) -> str:
         )
     if code == "no_sign_in":
         return (
-            "nobody signed in at Spotify in time; run the same command again, open the address "
+            "nobody is signed in at Spotify, or not in time; run the same command again, open the address "
             "that it shows in a browser of this machine, and agree"
         )
     if fault.status >= 500:

@@ -29,6 +29,9 @@ class Limits:
     silence_s: float = 30.0
 
 
+_KINDS = ("text/html", "text/plain", "text/xml", "application/xml")
+
+
 class AnswerError(KitError):
     """An answer that is not what the Web API gives."""
 
@@ -55,7 +58,12 @@ def guarded_session(
 
     def check(response: requests.Response, *_: Any, **__: Any) -> None:
         response.raw = _Bounded(response.raw, _host(response), limits, clock)
-        _check(response)
+        try:
+            _check(response)
+        except BaseException:
+            # Nobody else has it yet.
+            response.close()
+            raise
 
     session.hooks["response"] = [check]
     return session
@@ -83,8 +91,10 @@ def _check(response: requests.Response) -> None:
         return
     kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
     if kind != "application/json":
+        # Not in the server's own words, whatever they are.
+        shown = kind if kind in _KINDS else "something else"
         raise AnswerError(
-            f"{host} answers with {kind[:40]!r} where JSON is due; "
+            f"{host} answers with {shown} where JSON is due; "
             "check the network for a page to sign in at, or a proxy"
         )
     try:

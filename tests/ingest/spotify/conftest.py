@@ -1,5 +1,6 @@
 """A client of the server in `server.py`, with time that passes at once."""
 
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -53,3 +54,11 @@ def ask(tmp_path, time) -> Iterator[Callable[..., Client]]:
             return client
 
         yield make
+
+
+@pytest.fixture
+def no_browser(monkeypatch):
+    """The browser is one that does nothing."""
+    monkeypatch.setenv("BROWSER", "true")
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
+    monkeypatch.setattr(webbrowser, "_browsers", {})

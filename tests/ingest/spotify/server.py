@@ -11,6 +11,7 @@ import base64
 import hashlib
 import secrets
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,7 @@ class Spotify:
         environment: what a client of it needs in its environment.
         requests: method and path with query, in order of arrival.
         answered: how often each was answered with 200.
-        tokens: all that were ever given, access and refresh tokens.
+        tokens: all that were ever given: codes, access and refresh tokens.
         app: the flask application, for more routes.
     """
 
@@ -57,6 +58,7 @@ class Spotify:
         fault: Fault | None = None,
         client_id: str = CLIENT_ID,
         secret: str = SECRET,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """A server that is not started yet.
 
@@ -71,6 +73,7 @@ class Spotify:
             fault: asked first, for every request.
             client_id: the app's.
             secret: the app's.
+            tls: serve https with this certificate.
         """
         self.playlists, self.features, self.shape, self.page = playlists, features, shape, page
         self.private, self.foreign, self.fault = set(private), set(foreign), fault
@@ -95,9 +98,9 @@ class Spotify:
         self.app.before_request(self._before)
         self.app.after_request(self._after)
         self._server = make_server(
-            "127.0.0.1", 0, self.app, threaded=True, request_handler=_Quiet
+            "127.0.0.1", 0, self.app, threaded=True, request_handler=_Quiet, ssl_context=tls
         )
-        self.url = f"http://127.0.0.1:{self._server.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.port}"
 
     def __enter__(self) -> "Spotify":
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -146,7 +149,7 @@ class Spotify:
         return answer
 
     def _who(self) -> str:
-        """"app" or "user"; ends the request with 401 for anything else."""
+        """ "app" or "user"; ends the request with 401 for anything else."""
         kind, _, token = flask.request.headers.get("Authorization", "").partition(" ")
         who = self.valid.get(token) if kind == "Bearer" else None
         if who is None:
@@ -197,6 +200,7 @@ class Spotify:
             return "INVALID_CLIENT", 400
         code = secrets.token_urlsafe(32)
         self._codes[code] = asked["code_challenge"]
+        self.tokens.append(code)
         query = urlencode({"code": code, "state": asked["state"]})
         return flask.redirect(f"{asked['redirect_uri']}?{query}")
 

@@ -31,6 +31,7 @@ def answered(body, kind="application/json", status=200, **headers):
     def fault(request, number):
         if "/v1/" in request.path:
             return Raw(body, status, headers, content_type=kind)
+        return None
 
     return fault
 
@@ -92,6 +93,7 @@ def test_links_to_the_next_page_are_not_followed(serve, ask, tmp_path):
             items = [{"item": r["track"]} for r in rows[at : at + 50]]
             url = f"{other.url}/v1/playlists/{LIST}/items"
             return flask.Response(page(items, 60, next=url), content_type="application/json")
+        return None
 
     server = serve({}, features=FEATURES, fault=fault)
     found = playlist(LIST, "techno", tmp_path / "d", client=ask(server))
@@ -112,6 +114,7 @@ def test_an_end_that_moves_on(serve, ask, tmp_path):
             at = request.args.get("offset", 0, int)
             items = [{"item": entry(n)["track"]} for n in range(at, at + 50)]
             return flask.Response(page(items, at + 100), content_type="application/json")
+        return None
 
     server = serve({}, fault=fault)
     assert "changes while it is read" in sentence(ask(server), tmp_path)
@@ -125,6 +128,7 @@ def test_the_same_page_for_ever_within_bounds(serve, ask, tmp_path):
     def fault(request, number):
         if "/items" in request.path:
             return flask.Response(page(items, 150), content_type="application/json")
+        return None
 
     found = playlist(
         LIST, "x", tmp_path / "d", client=ask(serve({}, features=FEATURES, fault=fault))
@@ -134,9 +138,7 @@ def test_the_same_page_for_ever_within_bounds(serve, ask, tmp_path):
 
 
 def test_empty_pages(serve, ask, tmp_path):
-    assert "there come none" in sentence(
-        ask(serve({}, fault=answered(page([], 10)))), tmp_path
-    )
+    assert "there come none" in sentence(ask(serve({}, fault=answered(page([], 10)))), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +201,12 @@ def test_a_body_without_an_end(serve, ask, tmp_path):
             yield b" " * 1000
 
     fault = answered(None)
-    server = serve({}, fault=lambda request, n: fault(request, n) and flask.Response(
-        drops(), content_type="application/json"))
+    server = serve(
+        {},
+        fault=lambda request, n: (
+            fault(request, n) and flask.Response(drops(), content_type="application/json")
+        ),
+    )
     assert "more than 4194304 bytes" in sentence(ask(server), tmp_path)
 
 
@@ -215,6 +221,7 @@ def test_a_body_that_drips(serve, ask, tmp_path):
     def fault(request, number):
         if "/v1/" in request.path:
             return flask.Response(drops(), content_type="application/json")
+        return None
 
     client = ask(serve({}, fault=fault), limits=Limits(seconds=0.3))
     assert "has not come to the end of an answer in 0.3 s" in sentence(client, tmp_path)
@@ -229,6 +236,7 @@ def test_a_server_that_says_nothing(serve, ask, tmp_path, time):
         if "/v1/" in request.path:
             done.wait(10)
             return cut()
+        return None
 
     client = ask(serve({}, fault=fault), limits=Limits(silence_s=0.1))
     text = sentence(client, tmp_path)
@@ -241,9 +249,13 @@ def test_a_server_that_says_nothing(serve, ask, tmp_path, time):
     [
         (b'{"total": 1, "items": ["\xff\xfe"]}', "application/json", "not UTF-8 (byte 24)"),
         ("{}".encode("utf-16"), "application/json", "not UTF-8"),
-        (b"<html>Sign in to the hotel</html>", "text/html; charset=utf-8", "'text/html'"),
-        (page([], 0).encode(), "text/plain", "'text/plain'"),
-        (b"\x00" * 100, "audio/mpeg", "'audio/mpeg'"),
+        (
+            b"<html>Sign in to the hotel</html>",
+            "text/html; charset=utf-8",
+            "answers with text/html where",
+        ),
+        (page([], 0).encode(), "text/plain", "answers with text/plain where"),
+        (b"\x00" * 100, "audio/mpeg", "answers with something else where"),
         (b"{}", "\x7f" * 100, "where JSON is due"),
     ],
 )
@@ -252,7 +264,16 @@ def test_what_is_no_json(serve, ask, tmp_path, body, kind, words):
 
 
 def test_ids_that_would_leave_the_folder(serve, ask, tmp_path):
-    bad = ["../../../etc/cron.d/evil", "..", "/etc/passwd", "a/b", "x\x00", "C:\\x", "%2e%2e%2f", ""]
+    bad = [
+        "../../../etc/cron.d/evil",
+        "..",
+        "/etc/passwd",
+        "a/b",
+        "x\x00",
+        "C:\\x",
+        "%2e%2e%2f",
+        "",
+    ]
     rows = [entry(n, id=id_) for n, id_ in enumerate(bad)] + [entry(9, id=["x"]), entry(10)]
     server = serve({LIST: rows}, features=FEATURES)
     found = playlist(LIST, "techno", tmp_path / "d", client=ask(server))
@@ -276,6 +297,7 @@ def test_features_that_are_none(serve, ask, tmp_path, answer):
     def fault(request, number):
         if "audio-features" in request.path:
             return flask.Response(json.dumps(answer), content_type="application/json")
+        return None
 
     found = playlist(
         LIST, "techno", tmp_path / "d", client=ask(serve({LIST: [entry(1)]}, fault=fault))
@@ -312,6 +334,7 @@ def test_a_token_that_is_none(serve, ask, tmp_path, answer):
     def fault(request, number):
         if request.path == "/api/token":
             return flask.Response(answer, content_type="application/json")
+        return None
 
     assert sentence(ask(serve({LIST: [entry(1)]}, fault=fault)), tmp_path)
 

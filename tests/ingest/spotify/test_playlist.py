@@ -158,7 +158,9 @@ def test_the_market_is_asked_for(serve, ask, tmp_path):
 
 def test_a_rate_limit_is_waited_for_with_a_countdown(serve, ask, tmp_path, time):
     def fault(request, number):
-        return error(429, "API rate limit exceeded", **{"Retry-After": "3"}) if number == 3 else None
+        return (
+            error(429, "API rate limit exceeded", **{"Retry-After": "3"}) if number == 3 else None
+        )
 
     server = serve({LIST: ROWS}, features=FEATURES, fault=fault)
     seen = []

@@ -74,6 +74,7 @@ def test_a_rate_limit_of_a_day_is_not_waited_for(serve, ask, tmp_path, time):
     def fault(request, number):
         if "/v1/" in request.path:
             return error(429, "limit", **{"Retry-After": "82800"})
+        return None
 
     text = sentence(ask(serve({LIST: []}, fault=fault)), tmp_path)
     assert "asks to wait 23 h" in text
@@ -85,6 +86,7 @@ def test_a_rate_limit_that_never_ends(serve, ask, tmp_path, time):
     def fault(request, number):
         if "/v1/" in request.path:
             return error(429, "limit", **{"Retry-After": "0"})
+        return None
 
     text = sentence(ask(serve({LIST: []}, fault=fault)), tmp_path)
     assert "429" in text

@@ -104,6 +104,7 @@ def test_refused_in_the_middle_it_goes_on_from_there(serve, ask, tmp_path):
     def fault(request, number):
         if "offset=400" in request.query_string.decode():
             return error(429, "limit", **{"Retry-After": "80000"})
+        return None
 
     server = serve({LIST: ROWS}, features=FEATURES, fault=fault)
     with pytest.raises(RefusedError, match="goes on from where it was"):

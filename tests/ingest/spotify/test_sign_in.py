@@ -25,16 +25,6 @@ def port():
 
 
 @pytest.fixture
-def no_browser(monkeypatch):
-    """The browser is one that does nothing."""
-    import webbrowser
-
-    monkeypatch.setenv("BROWSER", "true")
-    monkeypatch.setattr(webbrowser, "_tryorder", None)
-    monkeypatch.setattr(webbrowser, "_browsers", {})
-
-
-@pytest.fixture
 def server(serve):
     return serve({LIST: [entry(1)]}, features={id_of(1): features(1)}, private=[LIST])
 
@@ -109,6 +99,8 @@ def test_sign_in_and_read_a_private_playlist(server, user, tmp_path, no_browser)
     assert "refresh_token" not in file.read_text()
 
 
+# That is how Python's webbrowser starts one.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_through_the_browser_that_the_user_has(server, user, port, monkeypatch):
     import webbrowser
 
@@ -140,8 +132,14 @@ def test_a_browser_that_comes_back_with_something_else(user, port, no_browser, q
 
 
 def test_nobody_comes(user, no_browser):
-    with pytest.raises(RefusedError, match="nobody signed in"):
+    with pytest.raises(RefusedError, match="nobody is signed in"):
         user().sign_in(lambda url: None, wait_s=0.1)
+
+
+def test_without_a_sign_in_nothing_is_asked(server, user, tmp_path):
+    with pytest.raises(RefusedError, match="nobody is signed in"):
+        playlist(LIST, "x", tmp_path / "d", client=user())
+    assert server.requests == []
 
 
 def test_the_port_is_taken(user, port):

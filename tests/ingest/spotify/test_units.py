@@ -3,9 +3,9 @@
 import json
 import os
 import stat
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
-from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
@@ -353,7 +353,11 @@ def test_the_app_of_a_sign_in_is_known_by_it(tmp_path):
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "{}", '{"tokens": []}', '{"tokens": {"user id https://a": 5}}', "\udcff"]
-    + [json.dumps({"tokens": {"user id https://a": TOKEN | {k: None}}}) for k in TOKEN if k != "scope"],
+    + [
+        json.dumps({"tokens": {"user id https://a": TOKEN | {k: None}}})
+        for k in TOKEN
+        if k != "scope"
+    ],
 )
 def test_a_file_of_tokens_with_anything_in_it(tmp_path, content):
     path = tmp_path / "t.json"
