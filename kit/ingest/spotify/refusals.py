@@ -147,8 +147,8 @@ def _oauth(fault: FaultError, asked: Asked) -> str:
         )
     if code == "no_sign_in":
         return (
-            "nobody is signed in at Spotify, or not in time; run the same command again, open the address "
-            "that it shows in a browser of this machine, and agree"
+            "nobody is signed in at Spotify, or not in time; run the same command again, open the "
+            "address that it shows in a browser of this machine, and agree"
         )
     if fault.status >= 500:
         return f"Spotify's sign-in fails again and again ({fault.status}); {_AGAIN}"
