@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from kit.errors import UsageError
-from kit.ingest.spotify.addresses import is_loopback
 
 _WHERE = "of an app at https://developer.spotify.com/dashboard"
 
@@ -66,11 +65,12 @@ def redirect_port(uri: str) -> int:
     """
     try:
         parts = urlsplit(uri)
-        if parts.scheme == "http" and is_loopback(parts.hostname) and parts.port:
+        # By name Spotify takes it no more, since 2025-11-27.
+        if parts.scheme == "http" and parts.hostname == "127.0.0.1" and parts.port:
             return parts.port
     except ValueError:
         pass
     raise UsageError(
-        "SPOTIPY_REDIRECT_URI must be set to an address of this machine with a port, such as "
+        "SPOTIPY_REDIRECT_URI must be set to http://127.0.0.1:PORT/..., such as "
         "http://127.0.0.1:8765/callback, and the app must have the same one among its redirect URIs"
     )

@@ -86,22 +86,21 @@ def _status(status: int, asked: Asked) -> str:
         )
     if status == 403 and asked.endpoint == "/audio-features":
         return (
-            f"Spotify gives this app no audio features {at}: apps made since 2024-11-27 get none; "
-            "their columns stay empty, and kit describe computes its own from your audio"
+            f"Spotify gives this app no audio features {at}: since 2024-11-27 new apps and those "
+            "in development mode get none; the columns stay empty, and kit describe computes its "
+            "own from your audio"
         )
     if status == 403:
         who = (
-            "your account is among the app's users (its settings, User Management) and that the "
-            "playlist is yours, or copy its tracks into one that is"
+            "check that it is yours, or copy its tracks into one that is; and that your account is "
+            "among the app's users (User Management in its settings)"
             if asked.private
-            else "to read a playlist of yours, add --private and sign in; else copy its tracks "
-            "into one that is yours"
+            else "add --private and sign in, if it is yours, or copy its tracks into one that is"
         )
-        who = f"check that {who}" if asked.private else who
         return (
-            f"the app may not read {asked.what} {at}: since 2026-02-11 for new apps, and since "
-            "2026-03-09 for all in development mode, only playlists that the signed-in user owns "
-            f"or works on can be read; {who}"
+            f"the app may not read {asked.what} {at}: since 2026-02-11 an app in development mode "
+            f"reads only playlists that the signed-in user owns or works on; {who}; the app's owner "
+            "needs Spotify Premium as well"
         )
     if status == 404:
         who = (

@@ -42,7 +42,7 @@ def test_a_playlist_of_someone_else(serve, ask, tmp_path):
     text = sentence(ask(server), tmp_path)
     assert f"may not read playlist {LIST} (403 at /playlists/{{id}}/items)" in text
     assert "2026-02-11" in text
-    assert "2026-03-09" in text
+    assert "add --private and sign in" in text
 
 
 @pytest.mark.parametrize(

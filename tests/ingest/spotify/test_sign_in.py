@@ -153,7 +153,14 @@ def test_no_redirect_address(user):
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://example.org/callback", "http://127.0.0.1/callback", "http://10.0.0.1:8/", "x"]
+    "uri",
+    [
+        "https://example.org/callback",
+        "http://127.0.0.1/callback",
+        "http://localhost:8/",
+        "http://10.0.0.1:8/",
+        "x",
+    ],
 )
 def test_a_redirect_address_elsewhere(user, uri):
     with pytest.raises(UsageError, match="SPOTIPY_REDIRECT_URI must be set"):
