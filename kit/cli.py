@@ -29,6 +29,7 @@ from kit.errors import KitError, UsageError
 from kit.quiet import quiet_libraries
 
 app = SubcommandApp()
+ingest = SubcommandApp()
 
 Folder = tyro.conf.Positional[Path]
 Files = tyro.conf.Positional[tuple[Path, ...]]
@@ -105,6 +106,39 @@ def scan(
         sources, out, label=label, labels=labels, playlists=playlist, audio_root=audio_root
     )
     return int(left_out > 0)
+
+
+@ingest.command
+def spotify(
+    playlist: tyro.conf.Positional[str],
+    label: str,
+    out: Path,
+    private: Flag = False,
+    market: str | None = None,
+) -> int:
+    """Make a catalogue of a playlist of Spotify's, or add one to a catalogue.
+
+    Needs an app of yours at https://developer.spotify.com/dashboard, its id and secret in
+    SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET; with --private also SPOTIPY_REDIRECT_URI, such as
+    http://127.0.0.1:8765/callback, and no secret. Spotify forbids training on its content; the
+    table is what can be had. Stopped and started again, it asks for no page twice. Exit code 1 if
+    some rows are no tracks; they are listed in OUT/failures.csv.
+
+    Example: kit ingest spotify https://open.spotify.com/playlist/ID --label techno --out data/two
+
+    Args:
+        playlist: Its address, URI or id.
+        label: Label of all its tracks, such as techno.
+        out: Folder of the catalogue; one that is there already is added to.
+        private: Sign in, to read a private playlist of yours.
+        market: Country whose licences count, in two letters; else your account's.
+    """
+    from kit.pipeline import ingest_spotify as stage
+
+    return int(stage.spotify(playlist, out, label=label, private=private, market=market) > 0)
+
+
+app.command(ingest, name="ingest", help="Bring tracks in from elsewhere, into a catalogue.")
 
 
 @app.command
