@@ -43,9 +43,10 @@ def describe_clips(
     S, mel = heard.magnitude, heard.mel
     key = tonal.key_of(y)
     tempo = rhythm.tempo(heard.onsets)
+    onset_rate = rhythm.onset_rate(heard.onsets)
     return Described(
-        danceability=rhythm.danceability(rhythm.scaling_exponent(y)),
-        energy=energy(loudness, rhythm.onset_rate(heard.onsets)),
+        danceability=rhythm.danceability(rhythm.scaling_exponent(y), onset_rate),
+        energy=energy(loudness, onset_rate),
         speechiness=voice.speechiness(voice.modulation(mel)),
         acousticness=timbre.acousticness(S),
         instrumentalness=voice.instrumentalness(voice.modulation(mel, 200, 3400), S),

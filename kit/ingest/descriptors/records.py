@@ -9,7 +9,7 @@ from typing import Literal
 
 from kit.errors import KitError
 from kit.files import atomic_write
-from kit.ingest.descriptors.measure import COLUMNS, DIGITS, Descriptors
+from kit.ingest.descriptors.measure import COLUMNS, DIGITS, SOURCE, Descriptors
 
 NAME = "descriptors.csv"
 
@@ -37,6 +37,10 @@ class Record:
     reason: str = ""
     path: str = ""
     message: str = ""
+
+    def is_of(self, extent: str) -> bool:
+        """Was it made by the definitions of today, of so much of the file?"""
+        return self.source == SOURCE and self.extent == extent
 
 
 _HEADER = ["source_hash", "source", "extent", *COLUMNS, "reason", "path", "message"]

@@ -80,6 +80,13 @@ def _fluctuation(
     return jnp.sqrt(jnp.mean(jnp.square(windows - along * ramp), axis=(-2, -1)))
 
 
-def danceability(exponent: Float[jax.Array, "batch"]) -> Float[jax.Array, "batch"]:
-    """How steady a beat is: `unit` of the scaling exponent, from 0.9 down to 0.1."""
-    return unit(exponent, 0.9, 0.1)
+def danceability(
+    exponent: Float[jax.Array, "batch"], onset_rate: Float[jax.Array, "batch"]
+) -> Float[jax.Array, "batch"]:
+    """How steady a beat is, where there is one: `unit` of the scaling exponent from 1.1 down to
+    0.4, times `unit` of the onsets from 0.25 to 1.5 a second.
+
+    Source: Streich and Herrera for the first; the second is kit's own, since steady noise scales
+    like a beat.
+    """
+    return unit(exponent, 1.1, 0.4) * unit(onset_rate, 0.25, 1.5)

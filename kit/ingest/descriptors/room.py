@@ -37,5 +37,5 @@ def liveness(
     mel: Float[jax.Array, "batch 40 frames"], S: Float[jax.Array, "batch bins frames"]
 ) -> Float[jax.Array, "batch"]:
     """Noise between the sounds, as of a crowd or a room: `unit` of the floor from -30 to -8 dB,
-    times `unit` of its flatness from -14 to -4 dB."""
-    return unit(floor_db(mel), -30, -8) * unit(quiet_flatness_db(S), -14, -4)
+    times `unit` of its flatness from -18 to -6 dB."""
+    return unit(floor_db(mel), -30, -8) * unit(quiet_flatness_db(S), -18, -6)

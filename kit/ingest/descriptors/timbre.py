@@ -25,8 +25,8 @@ def brightness(S: Magnitude) -> Float[jax.Array, "batch"]:
 
 
 def acousticness(S: Magnitude) -> Float[jax.Array, "batch"]:
-    """How dark and how tonal: half `unit` of the roll-off (85% of the magnitude) from 6000 down to
-    1500 Hz, half `unit` of the flatness from -15 down to -40 dB, means over frames.
+    """How dark and how tonal: half `unit` of the roll-off (85% of the magnitude) from 7000 down to
+    2000 Hz, half `unit` of the flatness from -15 down to -35 dB, means over frames.
 
     Source: both are among the descriptors of Peeters 2004, "A large set of audio features"; that
     acoustic instruments are darker and more tonal than drum machines and synthesisers is a
@@ -34,4 +34,4 @@ def acousticness(S: Magnitude) -> Float[jax.Array, "batch"]:
     """
     rolled = _weighted(spectral_rolloff(S=S, sr=RATE)[:, 0], S)
     flat = _weighted(tonality_db(S), S)
-    return 0.5 * unit(rolled, 6000, 1500) + 0.5 * unit(flat, -15, -40)
+    return 0.5 * unit(rolled, 7000, 2000) + 0.5 * unit(flat, -15, -35)

@@ -58,15 +58,16 @@ def modulation(
 
 
 def speechiness(found: Modulation) -> Float[jax.Array, "batch"]:
-    """`unit` of depth from 0.15 to 0.5, times `unit` of spread from 0.2 to 0.6."""
-    return unit(found.depth, 0.15, 0.5) * unit(found.spread, 0.2, 0.6)
+    """`unit` of depth from 0.35 to 0.75, times `unit` of spread from 0.4 to 0.8."""
+    return unit(found.depth, 0.35, 0.75) * unit(found.spread, 0.4, 0.8)
 
 
 def instrumentalness(
     found: Modulation, S: Float[jax.Array, "batch bins frames"]
 ) -> Float[jax.Array, "batch"]:
     """One less what may be a voice: tones between 200 and 3400 Hz that come and go like syllables,
-    out of step with a beat.
+    out of step with a beat: `speechiness` of these bands, times `unit` of their flatness from -4
+    down to -14 dB.
 
     It is no detector of voices: a voice under a band goes unheard, and an expressive saxophone
     counts as one.
@@ -76,5 +77,4 @@ def instrumentalness(
         S: magnitudes.
     """
     tonality = jnp.mean(tonality_db(S[:, between(200, 3400)]), axis=-1)
-    alike = unit(found.depth, 0.15, 0.5) * unit(found.spread, 0.2, 0.6)
-    return 1 - alike * unit(tonality, -4, -14)
+    return 1 - speechiness(found) * unit(tonality, -4, -14)
