@@ -5,7 +5,8 @@ from pathlib import Path
 from kit import terminal
 from kit.catalogue import load
 from kit.compilation import use_cache
-from kit.ingest.descriptors import Description, Progress, describe as run
+from kit.ingest.descriptors import Description, Progress
+from kit.ingest.descriptors import describe as run
 from kit.pipeline.interrupt import in_two_steps
 from kit.pipeline.left_out import say_failures
 

@@ -30,7 +30,6 @@ from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.ingest.descriptors.plan import STAGE, Plan, extent_of, make_plan
 from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
 
-FLUSH_EVERY_S = 30.0  # what a run that is killed may lose
 _LOOK_EVERY_S = 0.5  # for decoders that hang
 
 
@@ -72,6 +71,7 @@ def describe(
     replace: bool = False,
     retry_failed: bool = False,
     timeout_s: float = 60.0,
+    flush_every_s: float = 30.0,
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Description:
@@ -88,6 +88,7 @@ def describe(
         replace: also the rows whose descriptors come from elsewhere.
         retry_failed: try those again that failed on a file that has not changed.
         timeout_s: a file that is not done after so many seconds is given up.
+        flush_every_s: what a run that is killed may lose, seconds of work.
         progress: called after each file.
         stop: asked now and then; once true, what is in flight is finished and no more.
     Raises:
@@ -97,12 +98,13 @@ def describe(
     extent = extent_of(whole)
     with only_one(catalogue.folder / NAME):
         known = {r.source_hash: r for r in read_records(catalogue.folder)}
-        foreign = others(catalogue.table)
-        wanted = catalogue.table if replace else catalogue.table[foreign == ""]
+        wanted = catalogue.table
+        if not replace:
+            wanted = wanted.loc[[not other for other in others(wanted)]]
         plan = make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
-        run = _Run(catalogue, plan, known, whole, timeout_s, progress)
+        run = _Run(catalogue, plan, known, whole, progress)
         if plan.tracks:
-            run.to_end(workers or os.cpu_count() or 1, stop)
+            run.to_end(workers or os.cpu_count() or 1, timeout_s, flush_every_s, stop)
         described = _by_track(plan, known, extent)
         result = fill(catalogue.table, described, replace=replace)
         table = validate(result.table, source="the table")
@@ -124,27 +126,25 @@ class _Run:
         plan: Plan,
         known: dict[str, Record],
         whole: bool,
-        timeout_s: float,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self._folder = catalogue.folder
         self._plan = plan
         self._known = known
         self._whole = whole
-        self._timeout_s = timeout_s
         self._progress = progress
         self._answers: SimpleQueue[Decoded] = SimpleQueue()
         self._began = time.monotonic()
         self._tried = self.computed = 0
         self._unsaved = False
 
-    def to_end(self, workers: int, stop: Callable[[], bool]) -> None:
+    def to_end(
+        self, workers: int, timeout_s: float, flush_every_s: float, stop: Callable[[], bool]
+    ) -> None:
         warm_up()
         self._began = time.monotonic()
         self._say()
-        pool = Threads(
-            workers, FeatureConfig(), self._timeout_s, self._answers.put, read=self._describe
-        )
+        pool = Threads(workers, FeatureConfig(), timeout_s, self._answers.put, read=self._describe)
         todo = iter(self._plan.tracks)
         running = 0
         flushed = looked = time.monotonic()
@@ -159,7 +159,7 @@ class _Run:
                 if time.monotonic() - looked > _LOOK_EVERY_S:
                     pool.give_up_late()
                     looked = time.monotonic()
-                if time.monotonic() - flushed > FLUSH_EVERY_S:
+                if time.monotonic() - flushed >= flush_every_s:
                     self._save()
                     flushed = time.monotonic()
         finally:

@@ -3,11 +3,12 @@
 import jax
 from jaxtyping import Float
 
+from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors.scale import unit
 
 
 def energy(
-    loudness: Float[jax.Array, "batch"], onset_rate: Float[jax.Array, "batch"]
+    loudness: Float[AnyArray, "batch"], onset_rate: Float[AnyArray, "batch"]
 ) -> Float[jax.Array, "batch"]:
     """How loud and how busy.
 

@@ -29,20 +29,22 @@ class Filled:
     kept: Counter[str] = field(default_factory=Counter)
 
 
-def others(table: pd.DataFrame) -> pd.Series:
+def others(table: pd.DataFrame) -> list[str]:
     """The source of each row's descriptors where it is not kit; "" where kit may fill them in.
 
     A row that has descriptors and does not say whose counts as another's.
     """
-    found = pd.Series("", index=table.index, dtype="object")
-    named = table["feature_source"] if "feature_source" in table else found
     present = [name for name in _TELLING if name in table]
     some = table[present].notna().any(axis=1)
-    for at in table.index:
-        source = str(named[at])
-        if source != SOURCE and (source or bool(some[at])):
-            found[at] = source or UNNAMED
-    return found
+    named = _texts(table, "feature_source")
+    return [
+        (name or UNNAMED) if name != SOURCE and (name or described) else ""
+        for name, described in zip(named, some, strict=True)
+    ]
+
+
+def _texts(table: pd.DataFrame, column: str) -> list[str]:
+    return [str(cell) for cell in table[column]] if column in table else [""] * len(table)
 
 
 def fill(
@@ -65,14 +67,12 @@ def fill(
     columns = {
         name: list(table[name]) if name in table else [pd.NA] * len(table) for name in COLUMNS
     }
-    named = table["feature_source"] if "feature_source" in table else [""] * len(table)
-    sources = [str(name) for name in named]
-    origin = table["audio_source"] if "audio_source" in table else [""] * len(table)
-    previews = ["preview" in str(name).casefold() for name in origin]
+    sources = _texts(table, "feature_source")
+    previews = ["preview" in name.casefold() for name in _texts(table, "audio_source")]
     filled, kept = 0, Counter[str]()
     for at, track in enumerate(table["track_id"]):
         found = described.get(str(track))
-        other = str(foreign.iloc[at])
+        other = foreign[at]
         if other and not (replace and found is not None):
             kept[other] += 1
             continue

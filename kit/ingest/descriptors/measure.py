@@ -18,7 +18,7 @@ _STEPS = 300  # of 30 s; longer tracks are padded to a power of two times it
 
 @dataclass(frozen=True)
 class Descriptors:
-    """The descriptors of one track, by the names of their columns; rounded to what they are worth."""
+    """The descriptors of one track, by the names of their columns; rounded."""
 
     danceability: float
     energy: float
@@ -36,12 +36,10 @@ class Descriptors:
 
 COLUMNS = tuple(field.name for field in fields(Descriptors))
 # Numbers after the point; the others are whole.
-DIGITS = {"loudness": 2, "tempo": 2} | {
-    name: 4
-    for name in (
-        *("danceability", "energy", "speechiness", "acousticness", "instrumentalness"),
-        *("liveness", "valence"),
-    )
+DIGITS = {
+    name: 2 if name in ("loudness", "tempo") else 4
+    for name in COLUMNS
+    if name not in ("key", "mode", "duration_ms")
 }
 
 

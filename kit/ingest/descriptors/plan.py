@@ -57,7 +57,7 @@ def make_plan(
         extent: how much of a file is to be looked at; what is known of another does not count.
         retry_failed: try those again that failed on a file that has not changed.
     """
-    everything = catalogue.table.get("source_hash", pd.Series(dtype=str))
+    listed = catalogue.table.to_dict("records")
     plan = Plan([], [], [], 0, frozenset())
     seen: set[str] = set()
     done = 0
@@ -79,7 +79,7 @@ def make_plan(
             done += 1
         else:
             plan.tracks.append(Track(len(plan.tracks), track_id, digest, path))
-    hashes = frozenset(str(name) for name in everything) | seen
+    hashes = frozenset(str(row.get("source_hash", "")) for row in listed) | seen
     return Plan(plan.wanted, plan.tracks, plan.without_audio, done, hashes)
 
 

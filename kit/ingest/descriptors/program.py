@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors import rhythm, room, timbre, tonal, voice
 from kit.ingest.descriptors.energy import energy
 from kit.ingest.descriptors.spectra import SAMPLES, spectra
@@ -31,7 +32,7 @@ class Described(NamedTuple):
 
 
 def describe_clips(
-    y: Float[jax.Array, "batch samples"], loudness: Float[jax.Array, "batch"]
+    y: Float[AnyArray, "batch samples"], loudness: Float[AnyArray, "batch"]
 ) -> Described:
     """All descriptors of a batch of clips; pure, to be jitted.
 
@@ -58,7 +59,7 @@ def describe_clips(
 
 
 @lru_cache
-def compiled(batch: int = 1) -> Callable[[jax.Array, jax.Array], Described]:
+def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], Described]:
     """`describe_clips` of `batch` clips of 30 s, compiled ahead: another shape is an error, not
     another compilation."""
     y = jax.ShapeDtypeStruct((batch, SAMPLES), jnp.float32)

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kit.errors import KitError
 from kit.files import atomic_write
@@ -97,5 +97,6 @@ def _record(row: list[str]) -> Record:
     found = None
     if not reason:
         values = zip(COLUMNS, cells, strict=False)
-        found = Descriptors(**{n: float(v) if n in DIGITS else int(v) for n, v in values})
+        numbers: dict[str, Any] = {n: float(v) if n in DIGITS else int(v) for n, v in values}
+        found = Descriptors(**numbers)
     return Record(digest, source, extent, found, reason, path, message)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kit.dsp import dance_tempo
+from kit.dsp.checks import AnyArray
 from kit.dsp.order import maximum_filter
 from kit.ingest.descriptors.scale import unit
 from kit.ingest.descriptors.spectra import FRAME_RATE, HOP, RATE
@@ -24,16 +25,17 @@ _WINDOWS = tuple(
 )
 
 
-def tempo(onsets: Float[jax.Array, "batch frames"]) -> Float[jax.Array, "batch"]:
+def tempo(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
     """Beats a minute, within [90, 180)."""
     return dance_tempo(onset_envelope=onsets, sr=RATE, hop_length=HOP)
 
 
-def onset_rate(onsets: Float[jax.Array, "batch frames"]) -> Float[jax.Array, "batch"]:
+def onset_rate(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
     """Onsets a second: frames louder than all within 70 ms and, by 1 dB, than the mean of a second.
 
     Source: the peak picking of Böck, Krebs and Schedl 2012, with a threshold in dB.
     """
+    onsets = jnp.asarray(onsets)
     near = maximum_filter(onsets, 7, axis=-1)
     width = round(FRAME_RATE)
     taps = jnp.ones(width, onsets.dtype)
@@ -43,7 +45,7 @@ def onset_rate(onsets: Float[jax.Array, "batch frames"]) -> Float[jax.Array, "ba
     return jnp.sum(peaks, axis=-1) * (FRAME_RATE / onsets.shape[-1])
 
 
-def scaling_exponent(y: Float[jax.Array, "batch samples"]) -> Float[jax.Array, "batch"]:
+def scaling_exponent(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batch"]:
     """Mean exponent of a detrended fluctuation analysis of the loudness curve.
 
     The standard deviation of every 10 ms is summed up over time; in windows of 0.31 to 8.8 s a
@@ -66,9 +68,7 @@ def scaling_exponent(y: Float[jax.Array, "batch samples"]) -> Float[jax.Array, "
     return jnp.mean(slopes, axis=-1)
 
 
-def _fluctuation(
-    walk: Float[jax.Array, "batch blocks"], size: int
-) -> Float[jax.Array, "batch"]:
+def _fluctuation(walk: Float[AnyArray, "batch blocks"], size: int) -> Float[jax.Array, "batch"]:
     """Root mean square of what a straight line leaves of windows that overlap by half."""
     hop = max(1, size // 2)
     starts = np.arange(0, walk.shape[-1] - size + 1, hop)
@@ -81,7 +81,7 @@ def _fluctuation(
 
 
 def danceability(
-    exponent: Float[jax.Array, "batch"], onset_rate: Float[jax.Array, "batch"]
+    exponent: Float[AnyArray, "batch"], onset_rate: Float[AnyArray, "batch"]
 ) -> Float[jax.Array, "batch"]:
     """How steady a beat is, where there is one: `unit` of the scaling exponent from 1.1 down to
     0.4, times `unit` of the onsets from 0.25 to 1.5 a second.

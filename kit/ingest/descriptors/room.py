@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors.scale import decibels, unit
 from kit.ingest.descriptors.spectra import between, tonality_db
 
 _QUIET = 0.1
 
 
-def floor_db(mel: Float[jax.Array, "batch 40 frames"]) -> Float[jax.Array, "batch"]:
+def floor_db(mel: Float[AnyArray, "batch 40 frames"]) -> Float[jax.Array, "batch"]:
     """How far below its mean the level of a band lies in its quietest tenth, dB, mean over bands.
 
     A crowd, tape hiss and a long reverberation fill the gaps; 0 is a sound that never changes.
@@ -22,7 +23,7 @@ def floor_db(mel: Float[jax.Array, "batch 40 frames"]) -> Float[jax.Array, "batc
     return jnp.mean(jnp.maximum(gap, -80), axis=-1)
 
 
-def quiet_flatness_db(S: Float[jax.Array, "batch bins frames"]) -> Float[jax.Array, "batch"]:
+def quiet_flatness_db(S: Float[AnyArray, "batch bins frames"]) -> Float[jax.Array, "batch"]:
     """Flatness between 300 and 8000 Hz of the quietest tenth of the frames, dB: what fills the
     gaps is noise near 0, and tones far below."""
     part = S[:, between(300, 8000)]
@@ -34,7 +35,7 @@ def quiet_flatness_db(S: Float[jax.Array, "batch bins frames"]) -> Float[jax.Arr
 
 
 def liveness(
-    mel: Float[jax.Array, "batch 40 frames"], S: Float[jax.Array, "batch bins frames"]
+    mel: Float[AnyArray, "batch 40 frames"], S: Float[AnyArray, "batch bins frames"]
 ) -> Float[jax.Array, "batch"]:
     """Noise between the sounds, as of a crowd or a room: `unit` of the floor from -30 to -8 dB,
     times `unit` of its flatness from -18 to -6 dB."""

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.dsp.checks import AnyArray, Number
 
-def unit(x: Float[jax.Array, "..."], low: float, high: float) -> Float[jax.Array, "..."]:
+
+def unit(x: Float[AnyArray, "..."], low: Number, high: Number) -> Float[jax.Array, "..."]:
     """A logistic curve that is 0.1 at `low` and 0.9 at `high`: it never stops to rise.
 
     Args:
@@ -18,6 +20,6 @@ def unit(x: Float[jax.Array, "..."], low: float, high: float) -> Float[jax.Array
     return jax.nn.sigmoid(math.log(9) * place)
 
 
-def decibels(power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
+def decibels(power: Float[AnyArray, "..."]) -> Float[jax.Array, "..."]:
     """10 log10, of a power that may be 0."""
     return 10 * jnp.log10(jnp.maximum(power, 1e-20))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from kit.dsp import fft_frequencies, melspectrogram, onset_strength, power_to_db, stft
+from kit.dsp.checks import AnyArray, Number
 from kit.dsp.stft import magnitude
 
 RATE = 22050
@@ -31,7 +32,7 @@ class Spectra(NamedTuple):
     """Spectral flux over 128 mel bands, dB a frame; it does not depend on the level."""
 
 
-def spectra(y: Float[jax.Array, "batch samples"]) -> Spectra:
+def spectra(y: Float[AnyArray, "batch samples"]) -> Spectra:
     """One STFT, and what is soon made of it."""
     S = magnitude(stft(y, n_fft=N_FFT, hop_length=HOP))
     power = jnp.square(S)
@@ -43,14 +44,14 @@ def spectra(y: Float[jax.Array, "batch samples"]) -> Spectra:
     )
 
 
-def between(low_hz: float, high_hz: float) -> slice:
+def between(low_hz: Number, high_hz: Number) -> slice:
     """The bins of the STFT from one frequency to another."""
     inside = [i for i, hz in enumerate(BINS_HZ.tolist()) if low_hz <= hz <= high_hz]
     return slice(inside[0], inside[-1] + 1)
 
 
 def tonality_db(
-    S: Float[jax.Array, "batch bins frames"],
+    S: Float[AnyArray, "batch bins frames"],
 ) -> Float[jax.Array, "batch frames"]:
     """Spectral flatness of each frame, dB: 0 for a flat spectrum, about -2.5 for white noise, -30
     and less for tones.

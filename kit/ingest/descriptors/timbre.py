@@ -5,15 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from kit.dsp import spectral_centroid, spectral_rolloff
+from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors.scale import unit
 from kit.ingest.descriptors.spectra import RATE, tonality_db
 
-Magnitude = Float[jax.Array, "batch bins frames"]
+Magnitude = Float[AnyArray, "batch bins frames"]
 
 
-def _weighted(
-    x: Float[jax.Array, "batch frames"], S: Magnitude
-) -> Float[jax.Array, "batch"]:
+def _weighted(x: Float[AnyArray, "batch frames"], S: Magnitude) -> Float[jax.Array, "batch"]:
     """Mean over frames, each by its share of the amplitude: what is silent has no timbre."""
     weight = jnp.sum(S, axis=-2)
     return jnp.sum(x * weight, axis=-1) / jnp.maximum(jnp.sum(weight, axis=-1), 1e-9)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kit.dsp import Key, fft_frequencies, key, stft
+from kit.dsp.checks import AnyArray
 from kit.dsp.stft import magnitude
 from kit.ingest.descriptors.spectra import RATE
 
@@ -22,12 +23,12 @@ _FIRST = int(np.searchsorted(_HZ, _LOW_HZ))
 _LAST = int(np.searchsorted(_HZ, _HIGH_HZ))
 
 
-def key_of(y: Float[jax.Array, "batch samples"]) -> Key:
+def key_of(y: Float[AnyArray, "batch samples"]) -> Key:
     """Tonic and mode of each clip, by the profiles "bgate"."""
     return key(chroma=pitch_classes(y)[..., None], profile="bgate")
 
 
-def pitch_classes(y: Float[jax.Array, "batch samples"]) -> Float[jax.Array, "batch 12"]:
+def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batch 12"]:
     """How much of each pitch class a clip holds, class 0 is C.
 
     The peaks of each frame's spectrum between 60 and 2000 Hz, by a parabola between the bins, are
@@ -61,7 +62,7 @@ def pitch_classes(y: Float[jax.Array, "batch samples"]) -> Float[jax.Array, "bat
     return jnp.maximum(mean - _FIFTH_PARTIAL * jnp.roll(mean, 4, axis=-1), 0)
 
 
-def mode_margin(correlation: Float[jax.Array, "batch 2 12"]) -> Float[jax.Array, "batch"]:
+def mode_margin(correlation: Float[AnyArray, "batch 2 12"]) -> Float[jax.Array, "batch"]:
     """By how much the best major key fits better than the best minor key."""
     best = jnp.max(correlation, axis=-1)
     return best[..., 1] - best[..., 0]

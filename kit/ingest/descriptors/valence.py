@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors.scale import unit
 
 
 def valence(
-    mode_margin: Float[jax.Array, "batch"],
-    brightness: Float[jax.Array, "batch"],
-    tempo: Float[jax.Array, "batch"],
+    mode_margin: Float[AnyArray, "batch"],
+    brightness: Float[AnyArray, "batch"],
+    tempo: Float[AnyArray, "batch"],
 ) -> Float[jax.Array, "batch"]:
     """Major, bright and fast: half `unit` of the mode's margin from -0.2 to 0.2, a quarter each
     `unit` of the centroid from 1000 to 4000 Hz and of the tempo from 100 to 160 bpm.

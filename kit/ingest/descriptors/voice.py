@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kit.dsp import mel_frequencies
+from kit.dsp.checks import AnyArray, Number
 from kit.ingest.descriptors.scale import unit
 from kit.ingest.descriptors.spectra import FRAME_RATE, RATE, between, tonality_db
 
@@ -25,7 +26,7 @@ class Modulation(NamedTuple):
 
 
 def modulation(
-    mel: Float[jax.Array, "batch 40 frames"], low_hz: float = 0.0, high_hz: float = RATE / 2
+    mel: Float[AnyArray, "batch 40 frames"], low_hz: Number = 0.0, high_hz: Number = RATE / 2
 ) -> Modulation:
     """Modulation at the rate of syllables, of the mel bands between two frequencies.
 
@@ -36,7 +37,7 @@ def modulation(
     speech/music discriminator" (ICASSP): 4 Hz modulation energy of 40 mel channels against their
     mean energy, and a pulse metric that tells the beat of dance music from it.
     """
-    bands = np.flatnonzero((_CENTRES_HZ >= low_hz) & (_CENTRES_HZ <= high_hz))
+    bands = np.flatnonzero((low_hz <= _CENTRES_HZ) & (high_hz >= _CENTRES_HZ))
     envelope = jnp.sqrt(mel[:, bands[0] : bands[-1] + 1])
     frames = envelope.shape[-1]
     mean = jnp.mean(envelope, axis=-1, keepdims=True)
@@ -63,7 +64,7 @@ def speechiness(found: Modulation) -> Float[jax.Array, "batch"]:
 
 
 def instrumentalness(
-    found: Modulation, S: Float[jax.Array, "batch bins frames"]
+    found: Modulation, S: Float[AnyArray, "batch bins frames"]
 ) -> Float[jax.Array, "batch"]:
     """One less what may be a voice: tones between 200 and 3400 Hz that come and go like syllables,
     out of step with a beat: `speechiness` of these bands, times `unit` of their flatness from -4

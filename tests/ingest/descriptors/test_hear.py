@@ -26,7 +26,7 @@ def write(path, seconds, rate=8000, channels=1, hz=None):
 def test_the_middle_of_a_file(tmp_path):
     path = write(tmp_path / "a.wav", 50)
     heard = hear(path)
-    want, _ = decode(path, sample_rate=RATE, offset_s=10, duration_s=30)
+    want, _ = decode(path, sample_rate=RATE, offset_s=10.0, duration_s=30.0)
     assert heard.clips.shape == (1, SAMPLES)
     np.testing.assert_array_equal(heard.clips[0], want[:SAMPLES])
     assert heard.duration_s == 50
@@ -68,7 +68,9 @@ def test_loudness_of_any_rate_and_channels(tmp_path, rate, channels):
     path = write(tmp_path / "a.wav", 12, rate, channels, hz=997.0)
     y, _ = soundfile.read(path, always_2d=True)
     ours = integrated(hear(path).powers)
-    assert ours == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(y), abs=0.05)
+    # pyloudnorm's shelf is another design, which shows where half the rate is not far above it.
+    most = 0.05 if rate >= 44100 else 0.2
+    assert ours == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(y), abs=most)
     assert ours == pytest.approx(float(dsp.loudness(y.T.astype(np.float32), sr=rate)), abs=0.01)
 
 

@@ -1,5 +1,7 @@
 """Each proxy goes the way that its definition says, and stays between 0 and 1."""
 
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
@@ -63,13 +65,14 @@ def test_noise_scales_as_a_random_walk(sounds):
 def test_danceability_falls_as_a_beat_gets_unsteady(sounds):
     rng = np.random.default_rng(3)
     beats = np.arange(0.2, 29.5, 60 / 125)
-    found = [
-        float(everything(sounds.hits(beats + jitter * rng.standard_normal(len(beats))))["danceability"])
-        for jitter in (0.0, 0.1)
-    ]
-    found.append(float(everything(sounds.hits(np.sort(rng.uniform(0, 29.5, 62))))["danceability"]))
+    at_random = rng.uniform(0, 29.5, len(beats))
+    in_bursts = np.concatenate([s + rng.uniform(0, 2.0, 15) for s in (1.0, 8.0, 14.0, 25.0)])
+    hits = (beats, at_random, in_bursts)
+    found = [float(everything(sounds.hits(times))["danceability"]) for times in hits]
     assert found == sorted(found, reverse=True)
-    assert found[0] - found[-1] > 0.3
+    assert found[0] > 0.9
+    assert found[-1] < 0.5
+    assert float(everything(sounds.noise())["danceability"]) < 0.2
 
 
 def test_danceability_does_not_hear_the_level(sounds):
@@ -107,7 +110,7 @@ def test_instrumentalness_falls_where_tones_come_and_go_like_syllables(sounds):
     sung = everything(tones * sounds.wavering(4, 0.95, seed=2))["instrumentalness"]
     noisy = everything(sounds.noise() * sounds.wavering(4, 0.95, seed=2))["instrumentalness"]
     assert sung < noisy < 1
-    assert sung < steady - 0.3
+    assert sung < steady - 0.1
 
 
 def test_acousticness_falls_with_brightness_and_noise(sounds):
@@ -124,7 +127,7 @@ def test_acousticness_falls_with_brightness_and_noise(sounds):
 def test_liveness_rises_with_noise_between_the_sounds(sounds):
     y = sounds.beat(120)
     found = [everything(y + sounds.noise(level)) for level in (1e-4, 1e-3, 1e-2, 1e-1)]
-    assert all(a["liveness"] < b["liveness"] for a, b in zip(found, found[1:], strict=False))
+    assert all(a["liveness"] < b["liveness"] for a, b in pairwise(found))
     assert found[-1]["liveness"] > 0.5
 
 
@@ -151,6 +154,7 @@ def test_valence_rises_with_mode_brightness_and_tempo():
         assert (np.diff(valence(*arguments)) > 0).all()
 
 
+key_of = jax.jit(tonal.key_of)
 CHORDS = {"minor": (0, 3, 7), "major": (0, 4, 7)}
 
 
@@ -161,7 +165,7 @@ def test_key_of_chords_of_saws_in_any_tuning(sounds, mode, off):
     for tonic in (0, 5, 10):
         root = 48 + tonic + off
         y = sounds.tones([root - 12] + [root + d for d in CHORDS[mode]], harmonics=20)
-        found = tonal.key_of(y[None])
+        found = key_of(y[None])
         assert (int(found.tonic[0]), int(found.mode[0])) == (tonic, int(mode == "major"))
         margin = float(tonal.mode_margin(found.correlation)[0])
         assert (margin > 0) == (mode == "major")
