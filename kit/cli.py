@@ -181,6 +181,52 @@ def features(
 
 
 @app.command
+def describe(
+    catalogue: Folder,
+    whole: Flag = False,
+    replace: Flag = False,
+    workers: int | None = None,
+    timeout_s: float = 60.0,
+    retry_failed: Flag = False,
+) -> int:
+    """Fill in tempo, key, loudness and nine more descriptors of a catalogue's tracks.
+
+    They are measured on the audio; docs/descriptors.md in kit's repository has the formulas. They
+    stand in CATALOGUE/tracks.csv with the column feature_source = kit-proxy-1: seven of them are
+    stand-ins for what Spotify gives, not its numbers. Rows with another source's are left alone.
+    Stopped at any instant and started again by the same command, it goes on where it was. Tracks
+    that cannot be taken are listed in CATALOGUE/failures.csv. Exit codes as of `kit features`.
+
+    Example: kit describe data/mine
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        whole: Look at the whole of each file, not at the 30 s in its middle.
+        replace: Put kit's descriptors in the place of another source's too.
+        workers: Threads that decode and compute; one a core if not given.
+        timeout_s: A file that is not done after so many seconds is given up.
+        retry_failed: Try again the tracks that failed, though their files have not changed.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}; it must be above 0")
+    if not 0 < timeout_s < math.inf:
+        raise UsageError(f"--timeout-s is {timeout_s:g}; it must be a number of seconds above 0")
+    from kit.compilation import leave_cores_to_decoders
+    from kit.pipeline import describe as stage
+
+    leave_cores_to_decoders()
+    result = stage.describe(
+        catalogue,
+        workers=workers,
+        whole=whole,
+        replace=replace,
+        retry_failed=retry_failed,
+        timeout_s=timeout_s,
+    )
+    return int(bool(result.failures))
+
+
+@app.command
 def train(
     catalogue: Folder,
     name: str = "train",

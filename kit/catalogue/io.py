@@ -268,15 +268,7 @@ def save(scan: Scan, folder: Path | str) -> None:
         KitError: the folder cannot be written.
     """
     folder = Path(folder)
-    table = validate(scan.table, source="the scan")
-    with atomic_write(folder / TRACKS) as stream:
-        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
-        # module quotes it.
-        returns = any(
-            "\r" in value for name in table for value in table[name] if isinstance(value, str)
-        )
-        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    table = write_table(scan.table, folder)
     write_failures(folder, STAGE, scan.failures)
     root, base = scan.audio_root.resolve(), folder.resolve()
     inside = root.is_relative_to(base)
@@ -292,6 +284,27 @@ def save(scan: Scan, folder: Path | str) -> None:
             "notices": list(scan.notices),
         },
     )
+
+
+def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
+    """Replace `tracks.csv` in a catalogue's folder, and nothing else; atomic.
+
+    Returns:
+        The table as it was written, with the types of its columns.
+    Raises:
+        UsageError: a value is against its rule.
+        KitError: the file cannot be written.
+    """
+    table = validate(table, source="the table")
+    with atomic_write(Path(folder) / TRACKS) as stream:
+        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
+        # module quotes it.
+        returns = any(
+            "\r" in value for name in table for value in table[name] if isinstance(value, str)
+        )
+        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    return table
 
 
 def load(folder: Path | str) -> Catalogue:
