@@ -138,7 +138,30 @@ def spotify(
     return int(stage.spotify(playlist, out, label=label, private=private, market=market) > 0)
 
 
-app.command(ingest, name="ingest", help="Bring tracks in from elsewhere, into a catalogue.")
+@ingest.command
+def match(catalogue: Folder, folder: Folder, out: Path | None = None) -> int:
+    """Find the files of a catalogue's rows that have no audio, in a folder of one's own music.
+
+    Matched by ISRC, by artist and title, then by names that are nearly the same; the length must
+    agree where the table has one. What is doubtful is in match-review.csv: write yes or no into
+    its column `accept` and run the same command again. Nothing is asked twice.
+    Exit code 1 if some files could not be read; they are listed in failures.csv.
+
+    Example: kit ingest match data/playlist ~/Music
+
+    Args:
+        catalogue: Folder of a catalogue, such as `kit scan TABLE.csv` makes.
+        folder: Folder of audio files, in any order.
+        out: Write the matched catalogue into this folder, and leave the other as it is.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give one of audio files")
+    from kit.pipeline import ingest_match as stage
+
+    return int(stage.match(catalogue, folder, out or catalogue) > 0)
+
+
+app.command(ingest, name="ingest", help="Bring tracks and their audio in from elsewhere.")
 
 
 @app.command
@@ -334,33 +357,6 @@ def explore(
     from kit.pipeline import explore as stage
 
     return int(stage.explore(catalogue, out or catalogue / "explore", features, count) > 0)
-
-
-ingest = SubcommandApp()
-app.command(ingest, name="ingest", help="Bring audio and tables from elsewhere into a catalogue.")
-
-
-@ingest.command
-def match(catalogue: Folder, folder: Folder, out: Path | None = None) -> int:
-    """Find the files of a catalogue's rows that have no audio, in a folder of one's own music.
-
-    Matched by ISRC, by artist and title, then by names that are nearly the same; the length must
-    agree where the table has one. What is doubtful is in match-review.csv: write yes or no into
-    its column `accept` and run the same command again. Nothing is asked twice.
-    Exit code 1 if some files could not be read; they are listed in failures.csv.
-
-    Example: kit ingest match data/playlist ~/Music
-
-    Args:
-        catalogue: Folder of a catalogue, such as `kit scan TABLE.csv` makes.
-        folder: Folder of audio files, in any order.
-        out: Write the matched catalogue into this folder, and leave the other as it is.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give one of audio files")
-    from kit.pipeline import ingest_match as stage
-
-    return int(stage.match(catalogue, folder, out or catalogue) > 0)
 
 
 def main() -> None:

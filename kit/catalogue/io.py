@@ -96,7 +96,7 @@ def from_csv(
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
-    table, lines = read_table(path)
+    table, lines = read_csv(path)
     names = list(table.columns)
     if "track_id" not in names and "path" not in names:
         raise UsageError(
@@ -194,7 +194,7 @@ def _inside(path: str) -> str | None:
     return None if short in (".", "..") or short.startswith("../") else short
 
 
-def read_table(path: Path) -> tuple[pd.DataFrame, list[int]]:
+def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
     """A CSV file as text, its columns under kit's names, and the line of each row.
 
     Raises:
@@ -330,7 +330,7 @@ def load(folder: Path | str) -> Catalogue:
         raise UsageError(
             f"{shown(folder)}/catalogue.json: audio_root is {root!r}; it must be a folder's path"
         )
-    table, lines = read_table(folder / TRACKS)
+    table, lines = read_csv(folder / TRACKS)
     table = validate(table, source=shown(folder / TRACKS), lines=lines)
     # Joining keeps an absolute root as it is.
     notices = tuple(str(notice) for notice in meta.get("notices") or ())

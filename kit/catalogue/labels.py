@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.audio.errors import shown
-from kit.catalogue.io import read_table
+from kit.catalogue.io import read_csv
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
 from kit.catalogue.tags import first_genre, isrc, one_line
@@ -37,7 +37,7 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
     Raises:
         UsageError: it cannot be read, or the columns are not there.
     """
-    table, _ = read_table(Path(file))
+    table, _ = read_csv(Path(file))
     table = table.rename(columns={k: v for k, v in _ALIASES.items() if v not in table})
     known = [
         names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}
