@@ -265,15 +265,7 @@ def save(scan: Scan, folder: Path | str) -> None:
         KitError: the folder cannot be written.
     """
     folder = Path(folder)
-    table = validate(scan.table, source="the scan")
-    with atomic_write(folder / TRACKS) as stream:
-        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
-        # module quotes it.
-        returns = any(
-            "\r" in value for name in table for value in table[name] if isinstance(value, str)
-        )
-        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    table = write_tracks(scan.table, folder)
     write_failures(folder, STAGE, scan.failures)
     root, base = scan.audio_root.resolve(), folder.resolve()
     inside = root.is_relative_to(base)
@@ -289,6 +281,30 @@ def save(scan: Scan, folder: Path | str) -> None:
             "notices": list(scan.notices),
         },
     )
+
+
+def write_tracks(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
+    """Replace `tracks.csv` in a catalogue's folder, atomically.
+
+    Args:
+        table: one row a track.
+        folder: the catalogue's; made if missing.
+    Returns:
+        The table as `load` will give it.
+    Raises:
+        UsageError: a value is against its rule.
+        KitError: it cannot be written.
+    """
+    table = validate(table, source="the scan")
+    with atomic_write(Path(folder) / TRACKS) as stream:
+        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
+        # module quotes it.
+        returns = any(
+            "\r" in value for name in table for value in table[name] if isinstance(value, str)
+        )
+        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    return table
 
 
 def load(folder: Path | str) -> Catalogue:
