@@ -70,7 +70,10 @@ def fetch(url: str, write: Callable[[bytes], None], hosts: Hosts, config: Previe
             left_s -= time.monotonic() - began
         if target is None:
             return
-        url = urljoin(url, target)
+        try:
+            url = urljoin(url, target)
+        except ValueError as error:
+            raise _bad_url() from error
     raise PreviewError(
         "too_many_redirects",
         f"more than {REDIRECTS} redirects; correct the column preview_url",
@@ -85,7 +88,7 @@ def _request(
     with session.get(url, stream=True, allow_redirects=False, timeout=limits) as response:
         if response.status_code == 200:
             _check_header(response, config)
-            _read(response, write, session, config)
+            _read(response, write, config)
             return None
         _drain(response)
         if response.status_code in _REDIRECT and response.headers.get("Location"):
@@ -122,10 +125,7 @@ def _check_header(response: requests.Response, config: PreviewConfig) -> None:
 
 
 def _read(
-    response: requests.Response,
-    write: Callable[[bytes], None],
-    session: Session,
-    config: PreviewConfig,
+    response: requests.Response, write: Callable[[bytes], None], config: PreviewConfig
 ) -> None:
     size = 0
     while block := response.raw.read(_BLOCK, decode_content=False):
@@ -133,9 +133,6 @@ def _read(
         if size > config.max_bytes:
             raise _too_large(config)
         write(block)
-    if session.expired:
-        # What has been cut off may look like an end.
-        raise _timeout()
 
 
 def _drain(response: requests.Response) -> None:
@@ -186,10 +183,14 @@ def _told(session: Session) -> Iterator[None]:
     """What requests, urllib3 and http.client raise, as one kind."""
     try:
         yield
-    except PreviewError:
-        raise
+    except PreviewError as error:
+        # Half a header, cut off in time, may look like a whole one that lacks something.
+        raise (_timeout() if session.expired else error) from error.__cause__
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise _named(error, session.expired) from error
+    if session.expired:
+        # And half a body like a whole one.
+        raise _timeout()
 
 
 def _named(error: Exception, expired: bool) -> PreviewError:
