@@ -38,7 +38,7 @@ class Server:
         answers: what other paths do.
         asked: how often a path was asked for.
         served: how often a path below /ok/ was answered to the last byte.
-        most: the most requests that were in work at the same time.
+        most: the most requests to a host that were in work at the same time.
         connections: how many there have been.
     """
 
@@ -51,8 +51,8 @@ class Server:
     served: Counter = field(default_factory=Counter)
     headers: list[dict[str, str]] = field(default_factory=list)
     delay_s: float = 0.0
-    now: int = 0
-    most: int = 0
+    now: Counter = field(default_factory=Counter)
+    most: Counter = field(default_factory=Counter)
     connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
@@ -132,8 +132,9 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             with server.lock:
                 server.asked[path] += 1
                 server.headers.append(dict(self.headers))
-                server.now += 1
-                server.most = max(server.most, server.now)
+                host = self.headers["Host"]
+                server.now[host] += 1
+                server.most[host] = max(server.most[host], server.now[host])
             try:
                 if path in server.answers:
                     server.answers[path](self)
@@ -146,7 +147,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                     server.respond(self, b"gone", status=404, kind="text/plain")
             finally:
                 with server.lock:
-                    server.now -= 1
+                    server.now[host] -= 1
 
     return Handler
 
