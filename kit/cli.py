@@ -21,6 +21,7 @@ from kit.config import (
     ExtractConfig,
     FeatureConfig,
     ModelConfig,
+    PreviewConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -259,6 +260,7 @@ def train(
     train: TrainConfig = TrainConfig(),
     runs: Runs = Path("runs"),
     fresh: Flag = False,
+    i_have_the_rights_to_this_audio: Flag = False,
 ) -> int:
     """Train a network on a catalogue; features that are missing are computed first.
 
@@ -274,11 +276,13 @@ def train(
         model: The network.
         train: How it is trained.
         fresh: Start a new run even if there is one of the same configuration.
+        i_have_the_rights_to_this_audio: State a right to train on audio that came from Spotify,
+            whose Developer Policy, section III.14, forbids it; kept with the run.
     """
     from kit.pipeline import train as stage
 
     experiment = Experiment(name, str(catalogue), features, split, model, train)
-    run = stage.train(experiment, runs=runs, fresh=fresh)
+    run = stage.train(experiment, runs=runs, fresh=fresh, rights=i_have_the_rights_to_this_audio)
     sys.stdout.write(f"{run.folder}\n")
     return 0
 
@@ -357,6 +361,36 @@ def explore(
     from kit.pipeline import explore as stage
 
     return int(stage.explore(catalogue, out or catalogue / "explore", features, count) > 0)
+
+
+ingest = SubcommandApp()
+app.command(ingest, name="ingest", help="Bring tracks in from outside: previews.")
+
+
+@ingest.command
+def previews(
+    catalogue: Folder,
+    options: Annotated[
+        PreviewConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff
+    ] = PreviewConfig(),
+) -> int:
+    """Download the previews of a catalogue's tracks that have no audio yet.
+
+    The files come to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is followed, and only to
+    addresses of the public Internet; proxies of the environment are not used. Stopped at any
+    instant and started again by the same command, it goes on where it was. Tracks whose preview
+    cannot be had are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all tracks
+    have audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
+
+    Example: kit ingest previews data/mine
+
+    Args:
+        catalogue: Folder of a catalogue whose table has a column preview_url.
+        options: Limits and manners.
+    """
+    from kit.pipeline import ingest_previews as stage
+
+    return int(stage.previews(catalogue, options) > 0)
 
 
 def main() -> None:
