@@ -122,9 +122,7 @@ def from_csv(
     return finish(good, failures, root)
 
 
-def read_table(
-    path: Path | str, *, label: str | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of a table of tracks, whatever has become of the files that it names.
 
     Args:
@@ -147,9 +145,7 @@ def _labelled(path: Path, label: str | None) -> tuple[pd.DataFrame, list[int]]:
     return table, lines
 
 
-def _once(
-    path: Path, table: pd.DataFrame, lines: list[int]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The first row of each id, checked and typed, and the others as they are."""
     if "track_id" not in table:
         # Stand-ins for the check of the other columns.

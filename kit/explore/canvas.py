@@ -135,12 +135,12 @@ def drawable(text: str, columns: int = 60) -> str:
 
 
 def wrapped(text: str, columns: int, rows: int = 2) -> str:
-    """As `drawable`, over several rows of so many columns; broken at a space where one is."""
+    """As `drawable`, over several rows of so many columns; broken after a space, "-" or "_"."""
     rest, lines = _one_line(text), []
     while len(lines) < rows - 1 and _cut(rest, columns) != rest:
         line = _cut(rest, columns)
         # A break in the first half would waste too much.
-        at = line.rfind(" ")
+        at = max(map(line.rfind, " -_"))
         line = line[: at + 1] if at >= len(line) // 2 else line
         lines.append(_safe(line.rstrip()))
         rest = rest[len(line) :].lstrip()
@@ -211,3 +211,16 @@ def save(figure: Figure, path: Path | str) -> Path:
     with atomic_write(path, "wb") as stream:
         stream.write(data)
     return path
+
+
+def save_both(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write the figure as PNG and as SVG.
+
+    Args:
+        figure: the figure.
+        stem: the path without its suffix; a dot in it begins none.
+    Raises:
+        KitError: it cannot be written.
+    """
+    png_file, svg_file = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
+    return save(figure, png_file), save(figure, svg_file)

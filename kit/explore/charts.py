@@ -144,9 +144,7 @@ def ranking(
     heights = [0.27 * n + 0.95 for n in rows]
     figure = new_figure(_WIDTH, sum(heights) + 0.35, theme)
     axes_of = figure.subplots(len(comparisons), 1, squeeze=False, height_ratios=heights)[:, 0]
-    finite = [
-        abs(d.d) for c in comparisons for d in c.differences if math.isfinite(d.d)
-    ]
+    finite = [abs(d.d) for c in comparisons for d in c.differences if math.isfinite(d.d)]
     reach = max([1.0, *finite]) * 1.12
     medians = {(s.label, s.feature): s.median for s in summaries}
     sides = ("the label", REST)
@@ -259,7 +257,7 @@ def _wall(theme: Theme, top: float) -> tuple[Figure, list[Axes]]:
 
 def _heading(figure: Figure, text: str, theme: Theme) -> None:
     height = figure.get_size_inches()[1]
-    style = words(theme, size=12) | {"weight": "bold", "va": "center"}
+    style: dict[str, Any] = words(theme, size=12) | {"weight": "bold", "va": "center"}
     figure.text(0.07, 1 - 0.27 / height, text, **style)
 
 
@@ -268,11 +266,13 @@ def _title(axes: Axes, feature: Feature, note: str, theme: Theme) -> None:
     name = _TITLES[feature.name]
     axes.set_title(name, loc="left", weight="bold", pad=16, **words(theme, size=9))
     small = words(theme, size=8, quiet=True)
-    axes.annotate(note, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **small)
+    axes.annotate(
+        note, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **small
+    )
 
 
 def _empty(axes: Axes, theme: Theme) -> None:
-    style = words(theme, size=9, quiet=True) | {"ha": "center", "va": "center"}
+    style: dict[str, Any] = words(theme, size=9, quiet=True) | {"ha": "center", "va": "center"}
     axes.text(0.5, 0.5, "no values", transform=axes.transAxes, **style)
     axes.set(xticks=[], yticks=[])
 
@@ -362,9 +362,7 @@ def _ticks(reach: float) -> list[float]:
     return [float(t) for t in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, reach)]
 
 
-def _points(
-    axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, marker: str, name: str
-) -> None:
+def _points(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, marker: str, name: str) -> None:
     axes.scatter(
         x,
         y,

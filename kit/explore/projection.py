@@ -46,8 +46,10 @@ def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
         UsageError: fewer than three tracks have the features, or they do not vary in two ways; or
             UMAP is not installed.
     """
-    names = [f.name for f in FEATURES if 2 * values[f.name].notna().sum() >= max(len(values), 1)]
-    used = values[names].notna().all(axis=1).to_numpy() & bool(names)
+    known = np.isfinite(values[[feature.name for feature in FEATURES]].to_numpy())
+    common = np.flatnonzero(2 * known.sum(axis=0) >= max(len(known), 1))
+    names = [FEATURES[i].name for i in common]
+    used = np.array([len(names) > 0 and row.all() for row in known[:, common]], bool)
     x, columns = _standardised(values.loc[used, names])
     if len(x) < 3 or len(columns) < 2:
         raise UsageError(

@@ -8,13 +8,14 @@ labels, where pairs would be too many to read.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 
 from kit.errors import UsageError
@@ -25,6 +26,10 @@ UNNAMED = "unnamed"
 """The source of features in rows whose `feature_source` is empty."""
 KEYS = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 MODES = ("minor", "major")
+
+_DATE = re.compile(r"\s*(\d{4})(?!\d)(?:-(\d\d)(?:-(\d\d))?)?")
+# What else stands in a tag for a year is a slip, and would stretch an axis to nothing.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 # Beyond this many pairs the exact distribution takes long and differs by nothing one can see.
 _EXACT_UP_TO = 10_000
@@ -175,6 +180,21 @@ def values(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def dates(table: pd.DataFrame) -> Float[np.ndarray, " rows"]:
+    """The column `release_date` in years: 2016.5 is the middle of 2016; NaN where it says no year.
+
+    A date that is a year only, or a month, is taken for its middle.
+    """
+    if "release_date" not in table:
+        return np.full(len(table), np.nan)
+    return np.array([_year("" if pd.isna(cell) else str(cell)) for cell in table["release_date"]])
+
+
+def has_features(table: pd.DataFrame) -> Bool[np.ndarray, " rows"]:
+    """Which rows have a feature; a duration is none, for every file has one."""
+    return np.isfinite(values(table)[_OF_A_SOURCE].to_numpy()).sum(axis=1) > 0
+
+
 def select(table: pd.DataFrame, source: str | None = None) -> Selection:
     """The rows of one source of features.
 
@@ -184,7 +204,7 @@ def select(table: pd.DataFrame, source: str | None = None) -> Selection:
     Raises:
         UsageError: the table has no such source.
     """
-    filled = values(table)[_OF_A_SOURCE].notna().any(axis=1).to_numpy()
+    filled = has_features(table)
     named = table["feature_source"] if "feature_source" in table else [""] * len(table)
     names = np.array(
         ["" if pd.isna(name) else str(name).strip() or UNNAMED for name in named], dtype=object
@@ -246,10 +266,21 @@ def holm(p: Sequence[float]) -> list[float]:
     return np.minimum(corrected, 1).tolist()
 
 
+def _year(text: str) -> float:
+    found = _DATE.match(text)
+    if not found or not _FIRST_YEAR <= int(found[1]) <= _LAST_YEAR:
+        return math.nan
+    month, day = (int(part) if part else None for part in found.groups()[1:])
+    if not month or not 1 <= month <= 12:
+        return int(found[1]) + 0.5
+    return int(found[1]) + (month - 1 + (min(day or 16, 31) - 1) / 31) / 12
+
+
 def _number(table: pd.DataFrame, name: str) -> Float[np.ndarray, " rows"]:
     if name not in table:
         return np.full(len(table), np.nan)
-    column = pd.to_numeric(table[name], errors="coerce").to_numpy("float64", na_value=np.nan)
+    cells = pd.Series(pd.to_numeric(table[name], errors="coerce"))
+    column = cells.to_numpy("float64", na_value=np.nan)
     return np.where(np.isfinite(column), column, np.nan)
 
 
@@ -271,9 +302,7 @@ def _summary(label: str, feature: Feature, column: Float[np.ndarray, " rows"]) -
     return Summary(**{**vars(summary), **more})
 
 
-def _comparison(
-    values: pd.DataFrame, is_first: np.ndarray, first: str, second: str
-) -> Comparison:
+def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: str) -> Comparison:
     found: list[Difference] = []
     skipped: dict[str, str] = {}
     for feature in FEATURES:
@@ -311,8 +340,8 @@ def _cohens_d(a: np.ndarray, b: np.ndarray) -> float:
 
 def _kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     method = "exact" if len(a) * len(b) <= _EXACT_UP_TO else "asymp"
-    result = stats.ks_2samp(a, b, method=method)
-    return float(result.statistic), float(result.pvalue)
+    statistic, p = tuple(stats.ks_2samp(a, b, method=method))[:2]
+    return float(statistic), float(p)
 
 
 def _cramers_v(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
