@@ -39,7 +39,7 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
             f"the catalogue has {len(set(labels))} label, training needs at least 2; "
             "add audio of another label"
         )
-    groups = groups_of(table, config.by)
+    groups = _groups(table, config.by)
     if config.shuffle_labels:
         labels = _shuffled(labels, groups, config.seed)
     if config.by == "random":
@@ -56,18 +56,8 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
     )
 
 
-def groups_of(table: pd.DataFrame, by: str) -> np.ndarray:
-    """For each track the name of its group: the least of what its members are known by.
-
-    Args:
-        table: one row a track: `track_id` and what `by` needs; rows of one id are one group.
-        by: as `SplitConfig.by`. Tracks that share an artist are one group, and so are, by way of a
-            track of both, those of two artists.
-    Returns:
-        Names, (tracks,).
-    Raises:
-        UsageError: no such column.
-    """
+def _groups(table: pd.DataFrame, by: str) -> np.ndarray:
+    """For each track the name of its group: the least of what its members are known by."""
     keys = _keys(table, by)
     hashes = table["source_hash"] if "source_hash" in table else [""] * len(table)
     parent: dict[Hashable, Hashable] = {}
@@ -81,7 +71,7 @@ def groups_of(table: pd.DataFrame, by: str) -> np.ndarray:
 
     nodes: list[list[tuple[str, str]]] = []
     for track, names, digest in zip(table["track_id"], keys, hashes, strict=True):
-        of_track = [*(("key", name) for name in names), ("track", str(track))]
+        of_track = [("key", name) for name in names] or [("track", str(track))]
         if isinstance(digest, str) and digest:
             of_track.append(("hash", digest))
         for node in of_track[1:]:
