@@ -162,6 +162,32 @@ def match(catalogue: Folder, folder: Folder, out: Path | None = None) -> int:
     return int(stage.match(catalogue, folder, out or catalogue) > 0)
 
 
+@ingest.command
+def previews(
+    catalogue: Folder,
+    options: Annotated[
+        PreviewConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff
+    ] = PreviewConfig(),
+) -> int:
+    """Download the previews of a catalogue's tracks that have no audio yet.
+
+    The files come to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is followed, and only to
+    addresses of the public Internet; proxies of the environment are not used. Stopped at any
+    instant and started again by the same command, it goes on where it was. Tracks whose preview
+    cannot be had are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all tracks
+    have audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
+
+    Example: kit ingest previews data/mine
+
+    Args:
+        catalogue: Folder of a catalogue whose table has a column preview_url.
+        options: Limits and manners.
+    """
+    from kit.pipeline import ingest_previews as stage
+
+    return int(stage.previews(catalogue, options) > 0)
+
+
 app.command(ingest, name="ingest", help="Bring tracks and their audio in from elsewhere.")
 
 
@@ -345,52 +371,47 @@ def predict(
 
 @app.command
 def explore(
-    catalogue: Folder,
+    catalogues: Files,
     out: Path | None = None,
     features: FeatureConfig = FeatureConfig(),
     count: int = 30,
+    track: tuple[str, ...] = (),
+    source: str | None = None,
+    projection: Literal["pca", "umap"] = "pca",
 ) -> int:
-    """Draw a catalogue: a wall of spectrograms of each label, and one track in detail.
+    """Look at one or several catalogues, or CSV tables: figures, and a page, explore.html.
+
+    Of the table's audio features (tempo, energy, …): what differs most between the labels,
+    histograms, tempo by year, a map. Of the audio: a wall of spectrograms of each label, and
+    tracks in detail. Whichever is not there is left out. Exit code 1 if some audio could not be
+    read.
+
+    Example: kit explore techno.csv edm.csv --out figures
 
     Args:
-        catalogue: Folder that `kit scan` made.
-        out: Folder of the figures; CATALOGUE/explore if not given.
+        catalogues: Folders that `kit scan` made, or CSV files with a column label (else the
+            file's name is the label).
+        out: Folder of the figures; CATALOGUE/explore, or ./explore for a CSV or several.
         features: Clip and front end.
         count: Spectrograms on a wall.
+        track: Ids of tracks to draw in detail.
+        source: Whose features, by the column feature_source; else those of the most rows.
+        projection: How the map is made; umap needs umap-learn.
     """
+    if not catalogues:
+        raise UsageError("no catalogue given; add the folder of one, or a CSV file")
     from kit.pipeline import explore as stage
 
-    return int(stage.explore(catalogue, out or catalogue / "explore", features, count) > 0)
-
-
-ingest = SubcommandApp()
-app.command(ingest, name="ingest", help="Bring tracks in from outside: previews.")
-
-
-@ingest.command
-def previews(
-    catalogue: Folder,
-    options: Annotated[
-        PreviewConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff
-    ] = PreviewConfig(),
-) -> int:
-    """Download the previews of a catalogue's tracks that have no audio yet.
-
-    The files come to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is followed, and only to
-    addresses of the public Internet; proxies of the environment are not used. Stopped at any
-    instant and started again by the same command, it goes on where it was. Tracks whose preview
-    cannot be had are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all tracks
-    have audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
-
-    Example: kit ingest previews data/mine
-
-    Args:
-        catalogue: Folder of a catalogue whose table has a column preview_url.
-        options: Limits and manners.
-    """
-    from kit.pipeline import ingest_previews as stage
-
-    return int(stage.previews(catalogue, options) > 0)
+    failed = stage.explore(
+        catalogues,
+        features,
+        out=out,
+        count=count,
+        track_ids=track,
+        source=source,
+        projection=projection,
+    )
+    return int(failed > 0)
 
 
 def main() -> None:

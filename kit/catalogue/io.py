@@ -96,26 +96,20 @@ def from_csv(
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
-    table, lines = read_csv(path)
+    table, lines = _labelled(path, label)
     names = list(table.columns)
     if "track_id" not in names and "path" not in names:
         raise UsageError(
             f"{shown(path)} needs a column track_id (or path, to take the ids from the files); "
             f"it has {', '.join(map(repr, names)) or 'none'}"
         )
-    if label is not None or "label" not in names:
-        table["label"] = path.stem if label is None else label
     has_ids = "track_id" in names
-    if not has_ids:
-        # Stand-ins for the check of the other columns; the ids come from the files.
-        table["track_id"] = [f"row-{line}" for line in lines]
+    table, repeats = _once(path, table, lines)
     failures: list[Failure] = []
-    again = table["track_id"].duplicated().to_numpy()
-    for row in _rows(table.loc[again]):
+    for row in _rows(repeats):
         message = f"{shown(path)} has track {row['track_id']} twice; the first is kept"
         failures.append(_failure(row, "duplicate_id", message))
-    kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
-    rows = _rows(validate(table.loc[~again], source=shown(path), lines=kept))
+    rows = _rows(table)
     if not has_ids:
         for row in rows:
             del row["track_id"]
@@ -126,6 +120,40 @@ def from_csv(
             f"the first: {failures[0].message}"
         )
     return finish(good, failures, root)
+
+
+def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of a table of tracks, whatever has become of the files that it names.
+
+    Args:
+        path: as of `from_csv`; a row needs neither id nor path.
+        label: as of `from_csv`.
+    Returns:
+        The table as `kit.catalogue.schema` has it, each id once (`row-LINE` in a table that has
+        none); and, as text, the rows left out because an earlier one has their id.
+    Raises:
+        UsageError: no such file, not CSV or UTF-8, no tracks, or a value against its rule.
+    """
+    path = Path(path)
+    return _once(path, *_labelled(path, label))
+
+
+def _labelled(path: Path, label: str | None) -> tuple[pd.DataFrame, list[int]]:
+    table, lines = read_csv(path)
+    if label is not None or "label" not in table:
+        table["label"] = path.stem if label is None else label
+    return table, lines
+
+
+def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The first row of each id, checked and typed, and the others as they are."""
+    if "track_id" not in table:
+        # Stand-ins for the check of the other columns.
+        table["track_id"] = [f"row-{line}" for line in lines]
+    again = table["track_id"].duplicated().to_numpy()
+    kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
+    first = validate(table.loc[~again], source=shown(path), lines=kept)
+    return first, table.loc[again].reset_index(drop=True)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
