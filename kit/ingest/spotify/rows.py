@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kit.catalogue.inspect import one_line
+from kit.catalogue.tags import one_line
 from kit.catalogue.schema import SEPARATOR
 from kit.ingest.spotify.playlist_id import is_id
 
