@@ -110,9 +110,9 @@ def _scan(
     rows, failures, locked = _sorted(items, id_)
     if not rows:
         kept.clear()
-        what = f"none of the {len(items)} rows of playlist {id_} is" if items else ""
         raise KitError(
-            f"{what} a track that Spotify has; the first {failures[0].message}"
+            f"none of the {len(items)} rows of playlist {id_} is a track that Spotify has; "
+            f"the first: {failures[0].message}"
             if items
             else f"playlist {id_} is empty; give one with tracks in it"
         )

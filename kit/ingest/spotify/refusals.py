@@ -99,8 +99,8 @@ def _status(status: int, asked: Asked) -> str:
         )
         return (
             f"the app may not read {asked.what} {at}: since 2026-02-11 an app in development mode "
-            f"reads only playlists that the signed-in user owns or works on; {who}; the app's owner "
-            "needs Spotify Premium as well"
+            f"reads only playlists that the signed-in user owns or works on; {who}; the app's "
+            "owner needs Spotify Premium as well"
         )
     if status == 404:
         who = (

@@ -157,6 +157,13 @@ def test_two_at_once_do_not_undo_each_other(kit, serve, tmp_path):
     assert load(out).table["label"].value_counts().to_dict() == {"techno": 58, "edm": 42}
 
 
+def test_the_stage_imports_nothing_that_it_does_not_need():
+    needless = {"jax", "flax", "scipy", "sklearn", "matplotlib", "tensorstore"}
+    code = f"import sys, kit.pipeline.ingest_spotify; print(*{needless} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_help_is_instant():
     code = """if True:
         import sys
