@@ -189,7 +189,7 @@ def _told(session: Session) -> Iterator[None]:
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise _named(error, session.expired) from error
     if session.expired:
-        # And half a body like a whole one.
+        # And half a redirect leads somewhere.
         raise _timeout()
 
 
