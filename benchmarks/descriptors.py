@@ -162,15 +162,14 @@ def of_agreement(tempi, labels):
             for a, b in combinations(("kit", *PEERS), 2)
         }
         # The tracker starts from the number of `tempo`: that pair says nothing.
-        apart = [v for k, v in pairs.items() if "kit" not in k and k != "tempo beats"]
+        apart = {k: v for k, v in pairs.items() if "kit" not in k and k != "tempo beats"}
         result[label] = {
             "clips": len(some),
             "pairs": pairs,
             "kit_with_others": mean_of([v for k, v in pairs.items() if "kit" in k]),
-            "others_among_each_other": mean_of(apart),
+            "others_among_each_other": mean_of(apart.values()),
             "each_with_the_others": {
-                who: mean_of([v for k, v in pairs.items() if who in k.split() and v in apart])
-                for who in PEERS
+                who: mean_of([v for k, v in apart.items() if who in k.split()]) for who in PEERS
             },
         }
     return result
