@@ -35,7 +35,7 @@ def others(table: pd.DataFrame) -> list[str]:
     A row that has descriptors and does not say whose counts as another's.
     """
     present = [name for name in _TELLING if name in table]
-    some = table[present].notna().any(axis=1)
+    some = [bool(any(cells)) for cells in table[present].notna().to_numpy()]
     named = _texts(table, "feature_source")
     return [
         (name or UNNAMED) if name != SOURCE and (name or described) else ""
