@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from kit.errors import ConfigError, UsageError
 from kit.explore.table import FEATURES, select, values
@@ -165,8 +166,15 @@ def baseline(
         tested = {name for at in test.tolist() for name in names[at]}
         train = np.array([at for at in others.tolist() if tested.isdisjoint(names[at])], int)
         aside.append(1 - len(train) / len(others))
+        if len(np.unique(targets[train])) < 2:
+            raise UsageError(
+                "too many tracks share artists with every fold: what is left has one label or "
+                f"none; raise BaselineConfig.folds (={config.folds}), or add other artists"
+            )
         for step, (name, model) in enumerate(fitted.items(), start=1):
-            model.fit(x[train], targets[train])
+            # On a table so small, threads wait for each other longer than they work.
+            with threadpool_limits(1):
+                model.fit(x[train], targets[train])
             # A label may be missing where the artists of the fold have all of it.
             answers[name][np.ix_(test, model.classes_)] = model.predict_proba(x[test])
             if progress is not None:
@@ -194,8 +202,9 @@ def design(table: pd.DataFrame) -> tuple[Float[np.ndarray, "tracks columns"], li
         Numbers, NaN where missing; and the names. A column without any value is left out.
     """
     columns: dict[str, np.ndarray] = {}
+    known = values(table)
     for feature in FEATURES:
-        column = values(table)[feature.name].to_numpy()
+        column = known[feature.name].to_numpy()
         if feature.kind != "key":
             columns[feature.name] = column
             continue

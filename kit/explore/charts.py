@@ -161,7 +161,7 @@ def ranking(
         ],
         loc="outside lower left",
         ncols=4,
-        **_legend(theme, 8),
+        **_legend(theme, 8.0),
     )
     return figure
 

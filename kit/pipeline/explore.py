@@ -77,11 +77,12 @@ def _is_table(place: Path) -> bool:
 def _table(path: Path) -> Catalogue:
     """A CSV file as a catalogue of its folder; audio that is not there is no audio."""
     table, repeats = read_table(path)
-    if len(repeats):
-        ids = ", ".join(dict.fromkeys(repeats["track_id"]))
-        terminal.say(f"{path} has {len(repeats)} ids twice; the first row of each is kept: {ids}")
-    catalogue = Catalogue(path.parent, table, path.parent)
+    notices: tuple[str, ...] = ()
+    if ids := list(dict.fromkeys(repeats["track_id"])):
+        some, first = ("id", "its first row is") if len(ids) == 1 else ("ids", "the first rows are")
+        notices = (f"{path} has {len(ids)} {some} more than once; {first} kept: {', '.join(ids)}",)
+        terminal.say(notices[0])
     if "path" in table:
-        there = [(path.parent / name).is_file() if name else False for name in table["path"]]
+        there = [bool(name) and (path.parent / name).is_file() for name in table["path"]]
         table["path"] = table["path"].where(there, "")
-    return catalogue
+    return Catalogue(path.parent, table, path.parent, notices)

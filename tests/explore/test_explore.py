@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kit.catalogue import from_folder, load, save
+from kit.catalogue import Catalogue, from_folder, load, save, validate
 from kit.config import FeatureConfig, FrontendConfig
 from kit.errors import UsageError
 from kit.explore import Features, explore
@@ -155,3 +155,91 @@ def test_real_music_can_be_drawn(tmp_path):
     result = explore([load(tmp_path / "catalogue")], FeatureConfig(), tmp_path / "out", count=3)
     assert names(result) == ["track-ambient", "wall-ambient"]
     assert result.failures == ()
+
+
+# --- tables, and several catalogues
+
+
+def of_table(folder, table):
+    return Catalogue(folder, validate(table, source="the test"), folder)
+
+
+TABLE_FIGURES = ["histograms-edm", "histograms-techno", "map", "overlaid", "ranking"]
+
+
+def test_a_table_without_audio_has_the_tables_figures_only(two_labels, tmp_path):
+    calls = []
+    result = explore(
+        [of_table(tmp_path, two_labels)],
+        CONFIG,
+        tmp_path / "out",
+        progress=lambda *done: calls.append(done),
+    )
+    assert names(result) == sorted([*TABLE_FIGURES, "tempo-by-year"])
+    assert result.notes == ("There are no figures of audio: no track has an audio file.",)
+    assert result.said[0].startswith("instrumentalness: median 0.")
+    assert calls[-1][0] == calls[-1][1] == len(calls) == 6
+
+
+def test_audio_without_features_has_no_figures_of_the_table(catalogue, tmp_path):
+    result = explore([catalogue], CONFIG, tmp_path / "out", count=1)
+    assert names(result) == WALLS
+    assert result.said == ()
+    assert result.notes[0].startswith("There are no figures of the table: no track has audio feat")
+
+
+def test_a_catalogue_with_both_has_both(catalogue, two_labels, tmp_path):
+    columns = two_labels.drop(columns=["track_id", "label", "artists", "release_date"])
+    table = catalogue.table.assign(**{n: columns[n].to_numpy()[:8] for n in columns})
+    both = dataclasses.replace(catalogue, table=validate(table, source="the test"))
+    result = explore([both], CONFIG, tmp_path / "out", count=1)
+    assert names(result) == sorted([*TABLE_FIGURES, *WALLS])
+    assert any("tempo by year" in note for note in result.notes)
+
+
+def test_a_figure_without_its_column_is_left_out_with_the_reason(two_labels, tmp_path):
+    table = two_labels[["track_id", "label", "tempo"]]
+    result = explore([of_table(tmp_path, table)], CONFIG, tmp_path / "out")
+    assert names(result) == [n for n in TABLE_FIGURES if n != "map"]
+    assert any(note.startswith("There is no map: 100 tracks have") for note in result.notes)
+    assert any("release_date" in note for note in result.notes)
+
+
+def test_catalogues_come_together_by_label_and_a_track_counts_once(catalogue, two_labels, tmp_path):
+    table = of_table(tmp_path, two_labels)
+    again = of_table(tmp_path, two_labels.head(5).assign(label="house"))
+    result = explore([table, catalogue, again], CONFIG, tmp_path / "out", count=1)
+    assert names(result) == sorted([*TABLE_FIGURES, "tempo-by-year", *WALLS])
+    assert "5 rows are of tracks that an earlier row has, by their ids" in result.notes[0]
+    assert "100 of 108 tracks have no audio file." in result.notes
+    text = result.page.read_text()
+    assert "64 techno, 44 edm" in text
+    assert "house" not in text
+
+
+def test_sources_are_told_of_and_can_be_chosen(two_labels, tmp_path):
+    source = np.where(np.arange(100) % 5 == 0, "kit-proxy-1", "spotify")
+    table = of_table(tmp_path, two_labels.assign(feature_source=source))
+    result = explore([table], CONFIG, tmp_path / "out")
+    assert any("those of spotify are shown, and 20 rows of kit-proxy-1" in n for n in result.notes)
+    assert "their source is spotify" in result.page.read_text()
+    other = explore([table], CONFIG, tmp_path / "out", source="kit-proxy-1")
+    assert any("80 rows of spotify left out" in note for note in other.notes)
+    with pytest.raises(UsageError, match="no features of the source 'x'"):
+        explore([table], CONFIG, tmp_path / "new", source="x")
+    assert not (tmp_path / "new").exists()
+
+
+def test_any_track_can_be_drawn_in_detail(catalogue, tmp_path):
+    chosen = catalogue.table["track_id"][3]
+    result = explore([catalogue], CONFIG, tmp_path / "out", count=1, track_ids=[chosen])
+    assert names(result) == sorted([f"track-{chosen}", *WALLS])
+    with pytest.raises(UsageError, match="there is no track 'nobody'"):
+        explore([catalogue], CONFIG, tmp_path / "new", track_ids=["nobody"])
+
+
+def test_neither_features_nor_audio_is_refused(two_labels, tmp_path):
+    table = of_table(tmp_path, two_labels[["track_id", "label"]])
+    with pytest.raises(UsageError, match="neither audio features nor audio"):
+        explore([table], CONFIG, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
