@@ -37,7 +37,10 @@ from kit.models import build
 from kit.training.checkpoint import Checkpoints
 from kit.training.state import init_state
 
-COMMANDS = ("demo", "scan", "features", "train", "evaluate", "predict", "explore")
+COMMANDS = (
+    *("demo", "scan", "ingest", "describe", "features"),
+    *("train", "evaluate", "predict", "explore"),
+)
 
 # The small job's configuration, as a person would type it.
 FEATURES = (

@@ -158,19 +158,23 @@ def server(mp3, authority) -> Iterator[Server]:
     state = Server("", 0, path, mp3)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1", "127.0.0.2", "p.scdn.co", "good.example").configure_cert(context)
-    listening = _Quiet(("0.0.0.0", 0), _handler(state))
-    listening.socket = context.wrap_socket(
-        listening.socket, server_side=True, do_handshake_on_connect=False
-    )
-    state.port = listening.server_address[1]
+    servers = []
+    for host in ("127.0.0.1", "127.0.0.2"):
+        listening = _Quiet((host, state.port), _handler(state))
+        listening.socket = context.wrap_socket(
+            listening.socket, server_side=True, do_handshake_on_connect=False
+        )
+        state.port = listening.server_address[1]
+        thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        servers.append((listening, thread))
     state.url = f"https://127.0.0.1:{state.port}"
-    thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
     yield state
     state.closing.set()
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
+    for listening, thread in servers:
+        listening.shutdown()
+        listening.server_close()
+        thread.join()
 
 
 @pytest.fixture
