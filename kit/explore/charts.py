@@ -102,6 +102,7 @@ def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
         loc="upper left",
         bbox_to_anchor=(0.055, 1.0),
         ncols=columns_of_legend,
+        handlelength=3,
         **_legend(theme, 9.5),
     )
     for feature, axes in zip(FEATURES, panels, strict=True):
@@ -151,6 +152,8 @@ def ranking(
     height = 0.25 * max(len(c.differences) for c in comparisons) + 0.95
     figure = new_figure(_WIDTH, rows * height + 0.35, theme)
     panels = [axes for row in figure.subplots(rows, columns, squeeze=False) for axes in row]
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.set(h_pad=0.1)
     for axes in panels[len(comparisons) :]:
         axes.set_visible(False)
     finite = [abs(d.d) for c in comparisons for d in c.differences if math.isfinite(d.d)]
