@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -152,7 +153,7 @@ def ranking(
     height = 0.25 * max(len(c.differences) for c in comparisons) + 0.95
     figure = new_figure(_WIDTH, rows * height + 0.35, theme)
     panels = [axes for row in figure.subplots(rows, columns, squeeze=False) for axes in row]
-    if (layout := figure.get_layout_engine()) is not None:
+    if isinstance(layout := figure.get_layout_engine(), ConstrainedLayoutEngine):
         layout.set(h_pad=0.1)
     for axes in panels[len(comparisons) :]:
         axes.set_visible(False)
