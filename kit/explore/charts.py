@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -22,7 +23,9 @@ Columns = Mapping[str, Float[np.ndarray, " tracks"]]
 
 _BINS = 24
 _WIDTH = 9.0
-_LINES = ("-", "--", "-.", ":", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+_LINES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
+# Of more labels over each other, areas and medians would hide the outlines.
+_FEW = 3
 _MARKERS = ("o", "^", "s", "D", "v", "P")
 # A year with fewer tracks of a label has no median worth a line.
 _LEAST_IN_YEAR = 5
@@ -79,7 +82,8 @@ def histograms(columns: Columns, label: str, *, theme: Theme = LIGHT) -> Figure:
 def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
     """The histograms of several labels over each other: the same bins, each with an area of 1.
 
-    Key and mode have bars beside each other, of the share of tracks. A thin line is a median.
+    Key and mode have bars beside each other, of the share of tracks. Of up to three labels a thin
+    line is the median.
 
     Args:
         groups: a label to its columns, all of `FEATURES`; at most `canvas.MOST_SERIES` labels.
@@ -99,6 +103,7 @@ def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
         loc="upper left",
         bbox_to_anchor=(0.055, 1.0),
         ncols=columns_of_legend,
+        handlelength=3,
         **_legend(theme, 9.5),
     )
     for feature, axes in zip(FEATURES, panels, strict=True):
@@ -119,10 +124,13 @@ def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
                 axes.bar(at, counts / len(one), width=width, color=colour)
                 continue
             density = counts / len(one) / np.diff(edges)
-            if len(known) <= 3:
+            few = len(known) <= _FEW
+            if few:
                 axes.stairs(density, edges, fill=True, color=colour, alpha=0.18)
             axes.stairs(density, edges, color=colour, linewidth=1.5, linestyle=_LINES[i])
-            axes.axvline(float(np.median(one)), color=colour, linewidth=0.8, linestyle=_LINES[i])
+            if few:
+                middle = float(np.median(one))
+                axes.axvline(middle, color=colour, linewidth=0.8, linestyle=_LINES[i])
         _scale(axes, feature, bins, "Share" if feature.values else "Density", theme)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         if feature.values:
@@ -140,17 +148,22 @@ def ranking(
         summaries: give the medians beside the bars of two labels.
         theme: colours.
     """
-    rows = [max(len(c.differences), 1) for c in comparisons]
-    heights = [0.27 * n + 0.95 for n in rows]
-    figure = new_figure(_WIDTH, sum(heights) + 0.35, theme)
-    axes_of = figure.subplots(len(comparisons), 1, squeeze=False, height_ratios=heights)[:, 0]
+    columns = min(2, len(comparisons))
+    rows = -(-len(comparisons) // columns)
+    height = 0.25 * max(len(c.differences) for c in comparisons) + 0.95
+    figure = new_figure(_WIDTH, rows * height + 0.35, theme)
+    panels = [axes for row in figure.subplots(rows, columns, squeeze=False) for axes in row]
+    if isinstance(layout := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        layout.set(h_pad=0.1)
+    for axes in panels[len(comparisons) :]:
+        axes.set_visible(False)
     finite = [abs(d.d) for c in comparisons for d in c.differences if math.isfinite(d.d)]
     reach = max([1.0, *finite]) * 1.12
     medians = {(s.label, s.feature): s.median for s in summaries}
     sides = ("the label", REST)
     if comparisons[0].second != REST:
         sides = tuple(drawable(s, 20) for s in (comparisons[0].first, comparisons[0].second))
-    for axes, comparison in zip(axes_of, comparisons, strict=True):
+    for axes, comparison in zip(panels, comparisons, strict=False):
         _rank(axes, comparison, medians, reach, theme)
     figure.legend(
         handles=[
@@ -224,7 +237,7 @@ def track_map(
     other = ~np.isin(by.astype(str), list(shown))
     x, y = projection.points.T
     if other.any():
-        _points(axes, x[other], y[other], theme.rule, "o", f"other labels ({other.sum()})")
+        _points(axes, x[other], y[other], theme.quiet, ".", f"other labels ({other.sum()})")
     for i, (label, colour) in enumerate(zip(shown, series(len(shown), theme), strict=True)):
         mine = by == label
         name = f"{drawable(label, 24)} ({mine.sum()})"
@@ -348,7 +361,7 @@ def _rank(
     axes.tick_params(axis="y", length=0, labelcolor=theme.ink, labelsize=8.5)
     axes.set_ylim(max(len(comparison.differences), 1) - 0.4, -0.6)
     # Room for the words beside the longest bar.
-    axes.set_xlim(0, reach * 1.45)
+    axes.set_xlim(0, reach * (1.2 if comparison.second == REST else 1.45))
     axes.set_xticks([tick for tick in _ticks(reach) if tick <= reach])
     for least in (0.2, 0.5, 0.8):
         axes.axvline(least, color=theme.rule, linewidth=0.8, linestyle=":", zorder=0)

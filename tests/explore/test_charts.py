@@ -1,6 +1,7 @@
 """What the figures of a table show, by value."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -82,6 +83,16 @@ def test_the_ranking_is_in_the_order_of_d_and_hollow_where_chance_explains_it(tw
         d.feature for d in comparisons[0].differences
     ]
     assert "median" in axes.texts[0].get_text()
+
+
+def test_of_many_labels_each_has_its_panel_in_the_ranking(two_labels):
+    three = pd.concat([two_labels, two_labels.head(30).assign(label="house")], ignore_index=True)
+    v, labels = values(three), three["label"].tolist()
+    figure = charts.ranking(compare(v, labels), describe(v, labels))
+    shown = [axes.get_title("left") for axes in figure.axes if axes.get_visible()]
+    assert shown == [f"{name} against the rest" for name in ("techno", "edm", "house")]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["higher in the label", "higher in the rest"]
 
 
 def test_tempo_by_year_draws_medians_of_full_years_only():
