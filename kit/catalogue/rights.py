@@ -11,8 +11,8 @@ import pandas as pd
 
 from kit.errors import UsageError
 
-SPOTIFY = "spotify"
-"""In the column `audio_source`."""
+SPOTIFY, OWN = "spotify", "own"
+"""In the column `audio_source`: a preview of Spotify's, a file of one's own music."""
 
 FLAG = "--i-have-the-rights-to-this-audio"
 

@@ -13,6 +13,7 @@ from kit.audio.errors import shown
 from kit.catalogue import Catalogue, Failure, Scan, read_failures
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
 from kit.catalogue.io import add_facts
+from kit.catalogue.rights import OWN
 from kit.catalogue.scan import STAGE as SCAN
 from kit.catalogue.scan import finish, walk
 from kit.catalogue.schema import is_absent
@@ -22,7 +23,6 @@ from kit.ingest.match import Decision, Item, match
 from kit.ingest.review import Question
 
 STAGE = "match"
-OWN = "own"
 
 # What stands before a track's name in the name of its file: its number, on a disc or a side.
 _NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)(?=\S)")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from kit.catalogue.rights import OWN
 from kit.ingest.descriptors.measure import COLUMNS, SOURCE, Descriptors
 
 # The length of the track is a fact that whoever lists it knows too, and it names no source.
@@ -68,7 +69,8 @@ def fill(
         name: list(table[name]) if name in table else [pd.NA] * len(table) for name in COLUMNS
     }
     sources = _texts(table, "feature_source")
-    previews = ["preview" in name.casefold() for name in _texts(table, "audio_source")]
+    # Downloaded audio names where it came from; matched audio is one's own, whole.
+    previews = [name not in ("", OWN) for name in _texts(table, "audio_source")]
     filled, kept = 0, Counter[str]()
     for at, track in enumerate(table["track_id"]):
         found = described.get(str(track))

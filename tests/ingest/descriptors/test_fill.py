@@ -86,7 +86,7 @@ def test_what_is_not_described_any_more_is_emptied():
 
 
 def test_a_preview_is_not_as_long_as_its_track():
-    before = table(audio_source=["spotify-preview", "", ""], duration_ms=[282188, 5, None])
+    before = table(audio_source=["spotify", "", "own"], duration_ms=[282188, 5, 7])
     after = fill(before, {"a": OURS, "b": OURS, "c": OURS}).table
     assert list(after["duration_ms"]) == [282188, 30000, 30000]
     assert list(after["tempo"]) == [128.0] * 3
