@@ -9,12 +9,8 @@ The draw is the original's: 10% of the tracks, stratified, artists on both sides
 `--split.by artist` to see how much of it was the artists.
 """
 
-from pathlib import Path
-
-import tyro
-
 from kit.config import Experiment, ModelConfig, SplitConfig, TrainConfig
-from kit.pipeline.run import run
+from kit.pipeline.run import run_script
 
 EXPERIMENT = Experiment(
     name="record_labels",
@@ -25,4 +21,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    run(tyro.cli(Experiment, default=EXPERIMENT), runs=Path("runs"))
+    run_script(EXPERIMENT)

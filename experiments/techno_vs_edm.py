@@ -8,12 +8,8 @@ Expected:  depends on the tracks; look at report.html beside the printed figures
 Everything can be changed: python experiments/techno_vs_edm.py --train.epochs 40
 """
 
-from pathlib import Path
-
-import tyro
-
 from kit.config import Experiment, SplitConfig, TrainConfig
-from kit.pipeline.run import run
+from kit.pipeline.run import run_script
 
 EXPERIMENT = Experiment(
     name="techno_vs_edm",
@@ -23,4 +19,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    run(tyro.cli(Experiment, default=EXPERIMENT), runs=Path("runs"))
+    run_script(EXPERIMENT)

@@ -21,6 +21,7 @@ from kit.config import (
     ExtractConfig,
     FeatureConfig,
     ModelConfig,
+    PreviewConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -29,9 +30,11 @@ from kit.errors import KitError, UsageError
 from kit.quiet import quiet_libraries
 
 app = SubcommandApp()
+ingest = SubcommandApp()
 
 Folder = tyro.conf.Positional[Path]
 Files = tyro.conf.Positional[tuple[Path, ...]]
+Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Options = Annotated[ExtractConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
 Runs = Annotated[Path, tyro.conf.arg(help="Folder in which run folders are made.")]
@@ -65,30 +68,127 @@ def demo(
 
 @app.command
 def scan(
-    source: Folder,
+    sources: Files,
     out: Path,
     label: str | None = None,
+    labels: str | None = None,
+    playlist: Repeated = (),
     audio_root: Path | None = None,
 ) -> int:
-    """Make a catalogue of a folder of audio, or of a CSV.
+    """Make a catalogue of a folder of audio, of playlists, or of a CSV.
 
     A folder holds one folder for each label: music/techno/*.mp3, music/edm/*.mp3. Artist and
-    title come from the files' tags. A CSV has a column `path` and a column `label` or --label.
+    title come from the files' tags. A playlist (M3U, PLS, XSPF) stands for one label; give several
+    at once. A collection that Rekordbox exported as XML has a label in each playlist. A CSV has a
+    column `path` and a column `label` or --label.
     Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
 
     Example: kit scan ~/Music/sets --out data/mine
 
     Args:
-        source: A folder of folders of audio, or a CSV file.
+        sources: A folder of folders of audio, one or more playlists, or a CSV file.
         out: Folder of the new catalogue, such as data/mine.
-        label: Label of all rows of a CSV that has no such column; else its file's name.
-        audio_root: Folder that a CSV's paths start from; else the CSV's own.
+        label: Label of all tracks. Without it: the folder's name, the playlist's name, or a CSV's
+            column `label`, else its file's name.
+        labels: Where labels come from instead: "genre" for the tag, or a CSV file with a column
+            `label` and `path`, `isrc`, or `artist` and `title`.
+        playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
+        audio_root: Folder that paths in the catalogue start from: else a CSV's own, or the
+            deepest one that holds all files of a playlist.
     """
-    if not source.exists():
-        raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
+    if not sources:
+        raise UsageError("nothing to scan; give a folder of audio, playlists or a CSV file")
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
     from kit.pipeline import scan as stage
 
-    return int(stage.scan(source, out, label=label, audio_root=audio_root) > 0)
+    left_out = stage.scan(
+        sources, out, label=label, labels=labels, playlists=playlist, audio_root=audio_root
+    )
+    return int(left_out > 0)
+
+
+@ingest.command
+def spotify(
+    playlist: tyro.conf.Positional[str],
+    label: str,
+    out: Path,
+    private: Flag = False,
+    market: str | None = None,
+) -> int:
+    """Make a catalogue of a playlist of Spotify's, or add one to a catalogue.
+
+    Needs an app of yours at https://developer.spotify.com/dashboard, its id and secret in
+    SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET; with --private also SPOTIPY_REDIRECT_URI, such as
+    http://127.0.0.1:8765/callback, and no secret. Spotify forbids training on its content; the
+    table is what can be had. Stopped and started again, it asks for no page twice. Exit code 1 if
+    some rows are no tracks; they are listed in OUT/failures.csv.
+
+    Example: kit ingest spotify https://open.spotify.com/playlist/ID --label techno --out data/two
+
+    Args:
+        playlist: Its address, URI or id.
+        label: Label of all its tracks, such as techno.
+        out: Folder of the catalogue; one that is there already is added to.
+        private: Sign in, to read a private playlist of yours.
+        market: Country whose licences count, in two letters; else your account's.
+    """
+    from kit.pipeline import ingest_spotify as stage
+
+    return int(stage.spotify(playlist, out, label=label, private=private, market=market) > 0)
+
+
+@ingest.command
+def match(catalogue: Folder, folder: Folder, out: Path | None = None) -> int:
+    """Find the files of a catalogue's rows that have no audio, in a folder of one's own music.
+
+    Matched by ISRC, by artist and title, then by names that are nearly the same; the length must
+    agree where the table has one. What is doubtful is in match-review.csv: write yes or no into
+    its column `accept` and run the same command again. Nothing is asked twice.
+    Exit code 1 if some files could not be read; they are listed in failures.csv.
+
+    Example: kit ingest match data/playlist ~/Music
+
+    Args:
+        catalogue: Folder of a catalogue, such as `kit scan TABLE.csv` makes.
+        folder: Folder of audio files, in any order.
+        out: Write the matched catalogue into this folder, and leave the other as it is.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give one of audio files")
+    from kit.pipeline import ingest_match as stage
+
+    return int(stage.match(catalogue, folder, out or catalogue) > 0)
+
+
+@ingest.command
+def previews(
+    catalogue: Folder,
+    options: Annotated[
+        PreviewConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff
+    ] = PreviewConfig(),
+) -> int:
+    """Download the previews of a catalogue's tracks that have no audio yet.
+
+    The files come to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is followed, and only to
+    addresses of the public Internet; proxies of the environment are not used. Stopped at any
+    instant and started again by the same command, it goes on where it was. Tracks whose preview
+    cannot be had are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all tracks
+    have audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
+
+    Example: kit ingest previews data/mine
+
+    Args:
+        catalogue: Folder of a catalogue whose table has a column preview_url.
+        options: Limits and manners.
+    """
+    from kit.pipeline import ingest_previews as stage
+
+    return int(stage.previews(catalogue, options) > 0)
+
+
+app.command(ingest, name="ingest", help="Bring tracks and their audio in from elsewhere.")
 
 
 @app.command
@@ -131,6 +231,52 @@ def features(
 
 
 @app.command
+def describe(
+    catalogue: Folder,
+    whole: Flag = False,
+    replace: Flag = False,
+    workers: int | None = None,
+    timeout_s: float = 60.0,
+    retry_failed: Flag = False,
+) -> int:
+    """Fill in tempo, key, loudness and nine more descriptors of a catalogue's tracks.
+
+    They are measured on the audio; docs/descriptors.md in kit's repository has the formulas. They
+    stand in CATALOGUE/tracks.csv with the column feature_source = kit-proxy-1: seven of them are
+    stand-ins for what Spotify gives, not its numbers. Rows with another source's are left alone.
+    Stopped at any instant and started again by the same command, it goes on where it was. Tracks
+    that cannot be taken are listed in CATALOGUE/failures.csv. Exit codes as of `kit features`.
+
+    Example: kit describe data/mine
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        whole: Look at the whole of each file, not at the 30 s in its middle.
+        replace: Put kit's descriptors in the place of another source's too.
+        workers: Threads that decode and compute; one a core if not given.
+        timeout_s: A file that is not done after so many seconds is given up.
+        retry_failed: Try again the tracks that failed, though their files have not changed.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}; it must be above 0")
+    if not 0 < timeout_s < math.inf:
+        raise UsageError(f"--timeout-s is {timeout_s:g}; it must be a number of seconds above 0")
+    from kit.compilation import leave_cores_to_decoders
+    from kit.pipeline import describe as stage
+
+    leave_cores_to_decoders()
+    result = stage.describe(
+        catalogue,
+        workers=workers,
+        whole=whole,
+        replace=replace,
+        retry_failed=retry_failed,
+        timeout_s=timeout_s,
+    )
+    return int(bool(result.failures))
+
+
+@app.command
 def train(
     catalogue: Folder,
     name: str = "train",
@@ -140,6 +286,7 @@ def train(
     train: TrainConfig = TrainConfig(),
     runs: Runs = Path("runs"),
     fresh: Flag = False,
+    i_have_the_rights_to_this_audio: Flag = False,
 ) -> int:
     """Train a network on a catalogue; features that are missing are computed first.
 
@@ -155,11 +302,13 @@ def train(
         model: The network.
         train: How it is trained.
         fresh: Start a new run even if there is one of the same configuration.
+        i_have_the_rights_to_this_audio: State a right to train on audio that came from Spotify,
+            whose Developer Policy, section III.14, forbids it; kept with the run.
     """
     from kit.pipeline import train as stage
 
     experiment = Experiment(name, str(catalogue), features, split, model, train)
-    run = stage.train(experiment, runs=runs, fresh=fresh)
+    run = stage.train(experiment, runs=runs, fresh=fresh, rights=i_have_the_rights_to_this_audio)
     sys.stdout.write(f"{run.folder}\n")
     return 0
 
@@ -222,22 +371,47 @@ def predict(
 
 @app.command
 def explore(
-    catalogue: Folder,
+    catalogues: Files,
     out: Path | None = None,
     features: FeatureConfig = FeatureConfig(),
     count: int = 30,
+    track: tuple[str, ...] = (),
+    source: str | None = None,
+    projection: Literal["pca", "umap"] = "pca",
 ) -> int:
-    """Draw a catalogue: a wall of spectrograms of each label, and one track in detail.
+    """Look at one or several catalogues, or CSV tables: figures, and a page, explore.html.
+
+    Of the table's audio features (tempo, energy, …): what differs most between the labels,
+    histograms, tempo by year, a map. Of the audio: a wall of spectrograms of each label, and
+    tracks in detail. Whichever is not there is left out. Exit code 1 if some audio could not be
+    read.
+
+    Example: kit explore techno.csv edm.csv --out figures
 
     Args:
-        catalogue: Folder that `kit scan` made.
-        out: Folder of the figures; CATALOGUE/explore if not given.
+        catalogues: Folders that `kit scan` made, or CSV files with a column label (else the
+            file's name is the label).
+        out: Folder of the figures; CATALOGUE/explore, or ./explore for a CSV or several.
         features: Clip and front end.
         count: Spectrograms on a wall.
+        track: Ids of tracks to draw in detail.
+        source: Whose features, by the column feature_source; else those of the most rows.
+        projection: How the map is made; umap needs umap-learn.
     """
+    if not catalogues:
+        raise UsageError("no catalogue given; add the folder of one, or a CSV file")
     from kit.pipeline import explore as stage
 
-    return int(stage.explore(catalogue, out or catalogue / "explore", features, count) > 0)
+    failed = stage.explore(
+        catalogues,
+        features,
+        out=out,
+        count=count,
+        track_ids=track,
+        source=source,
+        projection=projection,
+    )
+    return int(failed > 0)
 
 
 def main() -> None:

@@ -181,6 +181,44 @@ class ExtractConfig(_Checked):
         )
 
 
+@dataclass(frozen=True)
+class PreviewConfig(_Checked):
+    """How previews are downloaded."""
+
+    connections: int = 2
+    """Connections to one host at a time."""
+    interval_s: float = 0.05
+    """From the start of one request to a host to that of the next, at least, seconds."""
+    max_mb: float = 20.0
+    """A larger file is refused, megabytes (1,000,000 bytes)."""
+    connect_s: float = 10.0
+    """Time to connect, for each address of a host, seconds."""
+    read_s: float = 20.0
+    """Time from one byte to the next, seconds."""
+    total_s: float = 120.0
+    """Time for one try of one preview, seconds."""
+    tries: int = 4
+    """So often one preview is asked for, if the server fails, is cut off or asks to wait."""
+    backoff_s: float = 1.0
+    """Wait before the second try, about; twice as long before each further one."""
+    longest_wait_s: float = 120.0
+    """A server that asks for a longer pause is left for another day."""
+
+    def _check(self) -> None:
+        _require(1 <= self.connections <= 8, self, "connections", "it must lie between 1 and 8")
+        _require(1 <= self.tries <= 20, self, "tries", "it must lie between 1 and 20")
+        for name in ("max_mb", "connect_s", "read_s", "total_s"):
+            _require(0 < getattr(self, name) < math.inf, self, name, "it must be above 0")
+        for name in ("interval_s", "backoff_s", "longest_wait_s"):
+            rule = "it must be a number of seconds that is not negative"
+            _require(0 <= getattr(self, name) < math.inf, self, name, rule)
+
+    @property
+    def max_bytes(self) -> int:
+        """The same in bytes."""
+        return round(self.max_mb * 1e6)
+
+
 def frames_of(samples: int, frontend: FrontendConfig) -> int:
     """Frames that the front end makes of so many samples (0 if too few for one)."""
     if frontend.center:

@@ -37,7 +37,10 @@ from kit.models import build
 from kit.training.checkpoint import Checkpoints
 from kit.training.state import init_state
 
-COMMANDS = ("demo", "scan", "features", "train", "evaluate", "predict", "explore")
+COMMANDS = (
+    *("demo", "scan", "ingest", "describe", "features"),
+    *("train", "evaluate", "predict", "explore"),
+)
 
 # The small job's configuration, as a person would type it.
 FEATURES = (
@@ -197,9 +200,45 @@ def test_the_whole_job(kit, music, tmp_path):
 
     result = kit("explore", data, *FEATURES, "--count", "3")
     assert result.code == 0
-    want = ["track-high.png", "track-low.png", "wall-high.png", "wall-low.png"]
-    assert names(data / "explore") == want
-    assert all(f"wrote {data / 'explore' / name}" in result.err for name in want)
+    figures = [
+        f"{figure}-{label}.{kind}"
+        for figure in ("track", "wall")
+        for label in ("high", "low")
+        for kind in ("png", "svg")
+    ]
+    assert names(data / "explore") == ["explore.html", *figures]
+    assert all(f"wrote {data / 'explore' / name}" in result.err for name in figures)
+    assert f"page: {data / 'explore' / 'explore.html'}" in result.err
+
+
+def test_tables_are_explored_with_or_without_audio(kit, job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"t{i},{120 + i % 7},{0.1 * (i % 9)},{i % 12}" for i in range(20)]
+    head = "track_id,tempo,energy,key"
+    Path("techno.csv").write_text("\n".join([head, *rows[:10], rows[0]]) + "\n")
+    Path("edm.csv").write_text("\n".join([head, *rows[10:]]) + "\n")
+    result = kit("explore", "techno.csv", "edm.csv")
+    assert result.code == 0
+    said = "techno.csv has 1 id more than once; its first row is kept: t0"
+    assert said in result.err
+    assert said in Path("explore/explore.html").read_text()
+    assert "There are no figures of audio" in result.err
+    made = {path.stem for path in Path("explore").iterdir()}
+    assert made == {"explore", "map", "overlaid", "ranking", "histograms-edm", "histograms-techno"}
+
+    # A catalogue beside them, a track of it in detail, and a table whose files have gone.
+    Path("gone.csv").write_text(f"{head},path\ng,120,0.5,1,nowhere.mp3\n")
+    chosen = load(job.catalogue).table["track_id"][3]
+    options = (*FEATURES, "--count", "1", "--track", chosen, "--out", "all")
+    result = kit("explore", "techno.csv", "gone.csv", job.catalogue, *options)
+    assert result.code == 0
+    assert "11 of 27 tracks have no audio file." in result.err
+    assert f"wrote all/track-{chosen}.svg" in result.err
+
+    assert "no features of the source 'x'" in kit("explore", "edm.csv", "--source", "x").line
+    assert "there is no track 'x'" in kit("explore", "edm.csv", "--track", "x").line
+    assert "no catalogue given" in kit("explore").line
+    assert "none.csv cannot be read" in kit("explore", "none.csv").line
 
 
 def test_a_timeline_as_csv_and_as_a_picture(kit, job, tmp_path):

@@ -1,7 +1,7 @@
 """The table of tracks: from a folder or a CSV, on disk, and dealt to train and test."""
 
 from kit.catalogue.failures import Failure, read_failures, write_failures
-from kit.catalogue.io import Catalogue, from_csv, load, save
+from kit.catalogue.io import Catalogue, from_csv, load, read_table, save, write_table
 from kit.catalogue.scan import AUDIO_EXTENSIONS, Scan, from_folder
 from kit.catalogue.schema import validate
 
@@ -14,7 +14,9 @@ __all__ = [
     "from_folder",
     "load",
     "read_failures",
+    "read_table",
     "save",
     "validate",
     "write_failures",
+    "write_table",
 ]

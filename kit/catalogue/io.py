@@ -16,7 +16,7 @@ from kit.audio.errors import shown
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.scan import STAGE, Scan, finish
-from kit.catalogue.schema import validate
+from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write, read_json, write_json
 
@@ -96,26 +96,20 @@ def from_csv(
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
-    table, lines = _read(path)
+    table, lines = _labelled(path, label)
     names = list(table.columns)
     if "track_id" not in names and "path" not in names:
         raise UsageError(
             f"{shown(path)} needs a column track_id (or path, to take the ids from the files); "
             f"it has {', '.join(map(repr, names)) or 'none'}"
         )
-    if label is not None or "label" not in names:
-        table["label"] = path.stem if label is None else label
     has_ids = "track_id" in names
-    if not has_ids:
-        # Stand-ins for the check of the other columns; the ids come from the files.
-        table["track_id"] = [f"row-{line}" for line in lines]
+    table, repeats = _once(path, table, lines)
     failures: list[Failure] = []
-    again = table["track_id"].duplicated().to_numpy()
-    for row in _rows(table.loc[again]):
+    for row in _rows(repeats):
         message = f"{shown(path)} has track {row['track_id']} twice; the first is kept"
         failures.append(_failure(row, "duplicate_id", message))
-    kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
-    rows = _rows(validate(table.loc[~again], source=shown(path), lines=kept))
+    rows = _rows(table)
     if not has_ids:
         for row in rows:
             del row["track_id"]
@@ -126,6 +120,40 @@ def from_csv(
             f"the first: {failures[0].message}"
         )
     return finish(good, failures, root)
+
+
+def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of a table of tracks, whatever has become of the files that it names.
+
+    Args:
+        path: as of `from_csv`; a row needs neither id nor path.
+        label: as of `from_csv`.
+    Returns:
+        The table as `kit.catalogue.schema` has it, each id once (`row-LINE` in a table that has
+        none); and, as text, the rows left out because an earlier one has their id.
+    Raises:
+        UsageError: no such file, not CSV or UTF-8, no tracks, or a value against its rule.
+    """
+    path = Path(path)
+    return _once(path, *_labelled(path, label))
+
+
+def _labelled(path: Path, label: str | None) -> tuple[pd.DataFrame, list[int]]:
+    table, lines = read_csv(path)
+    if label is not None or "label" not in table:
+        table["label"] = path.stem if label is None else label
+    return table, lines
+
+
+def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The first row of each id, checked and typed, and the others as they are."""
+    if "track_id" not in table:
+        # Stand-ins for the check of the other columns.
+        table["track_id"] = [f"row-{line}" for line in lines]
+    again = table["track_id"].duplicated().to_numpy()
+    kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
+    first = validate(table.loc[~again], source=shown(path), lines=kept)
+    return first, table.loc[again].reset_index(drop=True)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -164,16 +192,15 @@ def _with_facts(
             failures.append(_failure(rows[at], result.reason, str(result)))
             bad.add(at)
         else:
-            _add(rows[at], result)
+            add_facts(rows[at], result)
     return [row for at, row in enumerate(rows) if at not in bad]
 
 
-def _add(row: dict[str, Any], facts: Facts) -> None:
-    """What the file measures counts; what it says of itself only where the table is silent."""
-    for name, value in asdict(facts).items():
-        if name in ("artists", "title", "album", "release_date"):
-            row[name] = row.get(name) or value
-        else:
+def add_facts(row: dict[str, Any], facts: Facts) -> None:
+    """What the file measures counts; what it says of itself only where the row is silent."""
+    row.update(facts.measured())
+    for name, value in asdict(facts.tags).items():
+        if is_absent(row.get(name)):
             row[name] = value
 
 
@@ -195,8 +222,12 @@ def _inside(path: str) -> str | None:
     return None if short in (".", "..") or short.startswith("../") else short
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """A CSV file as text, its columns under kit's names, and the line of each row."""
+def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """A CSV file as text, its columns under kit's names, and the line of each row.
+
+    Raises:
+        UsageError: no such file, not CSV or UTF-8, or no rows.
+    """
     records: list[tuple[int, list[str]]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -265,15 +296,7 @@ def save(scan: Scan, folder: Path | str) -> None:
         KitError: the folder cannot be written.
     """
     folder = Path(folder)
-    table = validate(scan.table, source="the scan")
-    with atomic_write(folder / TRACKS) as stream:
-        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
-        # module quotes it.
-        returns = any(
-            "\r" in value for name in table for value in table[name] if isinstance(value, str)
-        )
-        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    table = write_table(scan.table, folder)
     write_failures(folder, STAGE, scan.failures)
     root, base = scan.audio_root.resolve(), folder.resolve()
     inside = root.is_relative_to(base)
@@ -289,6 +312,27 @@ def save(scan: Scan, folder: Path | str) -> None:
             "notices": list(scan.notices),
         },
     )
+
+
+def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
+    """Replace `tracks.csv` in a catalogue's folder, and nothing else; atomic.
+
+    Returns:
+        The table as it was written, with the types of its columns.
+    Raises:
+        UsageError: a value is against its rule.
+        KitError: the file cannot be written.
+    """
+    table = validate(table, source="the table")
+    with atomic_write(Path(folder) / TRACKS) as stream:
+        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
+        # module quotes it.
+        returns = any(
+            "\r" in value for name in table for value in table[name] if isinstance(value, str)
+        )
+        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    return table
 
 
 def load(folder: Path | str) -> Catalogue:
@@ -314,7 +358,7 @@ def load(folder: Path | str) -> Catalogue:
         raise UsageError(
             f"{shown(folder)}/catalogue.json: audio_root is {root!r}; it must be a folder's path"
         )
-    table, lines = _read(folder / TRACKS)
+    table, lines = read_csv(folder / TRACKS)
     table = validate(table, source=shown(folder / TRACKS), lines=lines)
     # Joining keeps an absolute root as it is.
     notices = tuple(str(notice) for notice in meta.get("notices") or ())

@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,40 @@ class Scan:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Labeller:
+    """A rule that gives a track its label once its file has been read.
+
+    Attributes:
+        of: the file, and what the row has so far (columns of `Facts.row`) -> every label that the
+            rule finds; a track needs exactly one.
+        remedy: what to do about a track with none, in words that follow a semicolon.
+    """
+
+    of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
+    remedy: str
+
+
+def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
+    """Why a track cannot be taken under these labels, if so.
+
+    Args:
+        name: what the track is called.
+        labels: all that were found for it.
+        remedy: what to do if there is none, in words that follow a semicolon.
+    """
+    if not labels:
+        return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
+    if len(labels) > 1:
+        message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
+        return Failure(name, STAGE, "two_labels", message)
+    return None
+
+
 @dataclass
-class _Found:
+class Found:
+    """The audio files below a folder, relative to it, and what was met on the way to them."""
+
     files: list[Path] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ignored: int = 0
@@ -62,14 +94,22 @@ class _Found:
         self.failures.append(Failure(shown(path), STAGE, reason, message))
 
 
-def from_folder(folder: Path | str, *, progress: Progress | None = None) -> Scan:
-    """Scan a folder whose sub-folders are the labels.
+def from_folder(
+    folder: Path | str,
+    *,
+    label: str | None = None,
+    labels: Labeller | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Scan a folder; by default its sub-folders are the labels.
 
     Links are followed, and no real folder is entered twice. Hidden files are left alone. The order
     of the tracks is that of their paths.
 
     Args:
-        folder: `FOLDER/LABEL/.../TRACK.mp3`.
+        folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
+        label: the label of all tracks.
+        labels: where the label of each track comes from, if not from its folder.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, and a failure for each of the rest.
@@ -79,38 +119,54 @@ def from_folder(folder: Path | str, *, progress: Progress | None = None) -> Scan
     root = Path(folder)
     if not root.is_dir():
         raise UsageError(f"{shown(root)} is not a folder; give one with a folder for each label")
-    found = _walk(root)
+    found = walk(root)
     files = sorted(found.files, key=os.fsencode)
-    labelled = []
+    by_folder = label is None and labels is None
+    taken = []
     for file in files:
-        if file.parent == Path():
+        if by_folder and file.parent == Path():
             found.refuse(
                 file,
                 "no_label",
                 f"{shown(file)} lies in no label's folder; move it into one named as its label",
             )
         else:
-            labelled.append(file)
-    if not labelled:
+            taken.append(file)
+    if not taken:
+        where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
         raise UsageError(
-            f"no audio in the sub-folders of {shown(root)} ({found.ignored} other files, "
-            f"{len(found.failures)} that cannot be used); put it into FOLDER/LABEL/"
+            f"no audio in {where}{shown(root)} ({found.ignored} other files, "
+            f"{len(found.failures)} that cannot be used); put it into {remedy}"
         )
     rows: list[dict[str, Any]] = []
-    facts = inspect_all([root / file for file in labelled], progress=progress)
-    for file, result in zip(labelled, facts, strict=True):
+    facts = inspect_all([root / file for file in taken], progress=progress)
+    for file, result in zip(taken, facts, strict=True):
         if isinstance(result, AudioError):
             found.refuse(file, result.reason, str(result))
+            continue
+        row = result.row()
+        names = _labels(file, row, root, label, labels)
+        why = refusal(shown(file), names, labels.remedy) if labels else None
+        if why:
+            found.failures.append(why)
         else:
-            rows.append({"label": file.parts[0], "path": file.as_posix(), **asdict(result)})
+            rows.append({"label": names[0], "path": file.as_posix(), **row})
     if not rows:
         counts = Counter(f.reason for f in found.failures).most_common()
         raise UsageError(
-            f"none of the {len(labelled)} audio files in {shown(root)} can be used "
+            f"none of the {len(taken)} audio files in {shown(root)} can be used "
             f"({', '.join(f'{n} {reason}' for reason, n in counts)}); "
             f"the last: {found.failures[-1].message}"
         )
     return finish(rows, found.failures, root, ignored=found.ignored)
+
+
+def _labels(
+    file: Path, row: Mapping[str, Any], root: Path, label: str | None, labels: Labeller | None
+) -> tuple[str, ...]:
+    if label is not None:
+        return (label,)
+    return (file.parts[0],) if labels is None else labels.of(root / file, row)
 
 
 def finish(
@@ -149,9 +205,9 @@ def _warnings(table: pd.DataFrame, duplicates: tuple[tuple[str, ...], ...]) -> I
         )
 
 
-def _walk(root: Path) -> _Found:
-    """Every audio file below, as a path relative to `root`."""
-    found = _Found()
+def walk(root: Path) -> Found:
+    """Every audio file below a folder, in no order; links are followed, hidden files left alone."""
+    found = Found()
     visited: set[tuple[int, int]] = set()
     # Folders before links to folders: a link never takes the place of what it points to.
     folders, links = deque([Path()]), deque[Path]()
@@ -177,7 +233,7 @@ def _walk(root: Path) -> _Found:
 def _sort_in(
     entry: os.DirEntry[str],
     path: Path,
-    found: _Found,
+    found: Found,
     folders: deque[Path],
     links: deque[Path],
 ) -> None:

@@ -67,6 +67,9 @@ COLUMNS: dict[str, Column] = {
     "artist_ids": Column(),
     "isrc": Column(),
     "genre": Column(),
+    # What a tag or DJ software says; `tempo` and `key` are computed, here or by Spotify.
+    "tag_bpm": Column("number", rule="a number of at least 1", least=1.0),
+    "tag_key": Column(**_PLAIN),
     "explicit": Column("whole", rule="a whole number of at least 0", least=0.0),
     "added_at": Column(),
     "audio_source": Column(),
@@ -134,7 +137,7 @@ def _typed(
 ) -> pd.Series:
     if column is None:
         return pd.Series(values)
-    absent = [_absent(value) for value in values]
+    absent = [is_absent(value) for value in values]
     if column.kind == "text":
         cells = ["" if gone else str(value) for value, gone in zip(values, absent, strict=True)]
         good = [column.ok is None or column.ok(cell) for cell in cells]
@@ -156,7 +159,8 @@ def _typed(
     )
 
 
-def _absent(value: Any) -> bool:
+def is_absent(value: Any) -> bool:
+    """Whether a cell is empty: None, NaN, "" or white space."""
     return bool(pd.isna(value)) or (isinstance(value, str) and not value.strip())
 
 
@@ -175,5 +179,5 @@ def _allowed(value: float, column: Column) -> bool:
 
 
 def _cell(value: Any) -> str:
-    text = "empty" if _absent(value) else repr(value)
+    text = "empty" if is_absent(value) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

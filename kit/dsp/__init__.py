@@ -34,6 +34,7 @@ from kit.dsp.key import Key, key
 from kit.dsp.loudness import (
     k_weighting,
     loudness,
+    loudness_of_steps,
     loudness_range,
     momentary_loudness,
     short_term_loudness,
@@ -107,6 +108,7 @@ __all__ = [
     "log_mel",
     "loud_frames",
     "loudness",
+    "loudness_of_steps",
     "loudness_range",
     "magnitude",
     "magphase",

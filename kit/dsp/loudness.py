@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.fft
 import scipy.signal
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.compiled import compiled
@@ -119,11 +119,40 @@ def loudness(
         ParameterError: shorter than 0.4 s, as many weights as channels are not given.
     Source: ITU-R BS.1770-4, annex 1.
     """
-    power = _block_powers(y, sr, weights, 0.4)
+    return _gated(_block_powers(y, sr, weights, 0.4))
+
+
+def _gated(power: Float[jax.Array, "*programmes blocks"]) -> Float[jax.Array, "*programmes"]:
+    """The loudness of blocks of 0.4 s, LUFS, through both gates."""
     audible = _lufs(power) > _ABSOLUTE_GATE
     relative = _lufs(_mean_where(power, audible)) - 10
     kept = audible & (_lufs(power) > relative)
     return _lufs(_mean_where(power, kept))[..., 0]
+
+
+@compiled("power", "counts")
+def loudness_of_steps(
+    power: Float[AnyArray, "*programmes steps"], counts: Int[AnyArray, "*programmes"]
+) -> Float[jax.Array, "*programmes"]:
+    """`loudness` of programmes that were K-weighted while they were read, block by block.
+
+    Args:
+        power: mean square of each tenth of a second of the K-weighted signal, summed over the
+            channels with their weights.
+        counts: how many of a programme's steps count; what lies behind is not looked at.
+    Returns:
+        LUFS; -inf for silence, and for less than the 0.4 s of one block.
+    Raises:
+        ParameterError: fewer than four steps.
+    Source: ITU-R BS.1770-4, annex 1.
+    """
+    power = jnp.asarray(power)
+    hops = round(0.4 / _STEP_S)
+    blocks = power.shape[-1] - hops + 1
+    require(blocks >= 1, "power.shape", power.shape, f"one block takes {hops} steps")
+    mean = jnp.asarray(sum(power[..., k : k + blocks] for k in range(hops))) / hops
+    whole = jnp.arange(blocks) + hops <= jnp.asarray(counts)[..., None]
+    return _gated(jnp.where(whole, mean, 0))
 
 
 @compiled("y")

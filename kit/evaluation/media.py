@@ -1,6 +1,5 @@
 """Pictures and sound for a page that is one file: data URIs, thumbnails, and what is too large."""
 
-import base64
 import io
 import os
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
+
+from kit.explore.page import data_uri
 
 # By suffix, because the system's own table differs from machine to machine.
 _AUDIO_TYPES = {
@@ -39,11 +40,6 @@ class Player:
     """A data URI, or a percent-encoded URL relative to the page; empty if missing."""
     note: str = ""
     """What a reader must know, in words; empty if embedded."""
-
-
-def data_uri(data: bytes, media_type: str) -> str:
-    """The bytes as a URL that holds them."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def relative_url(path: Path, folder: Path) -> str:

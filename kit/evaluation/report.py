@@ -1,25 +1,19 @@
 """The page a person looks at and listens to: `report.html`, one file that needs no network."""
 
-import base64
-import hashlib
 import json
-import struct
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from kit.config import Experiment, to_dict
 from kit.errors import KitError
 from kit.evaluation import figures
-from kit.evaluation.media import Player, data_uri, embed_players, linked_players, thumbnail
+from kit.evaluation.media import Player, embed_players, linked_players, thumbnail
 from kit.evaluation.metrics import hits, mistakes
-from kit.explore.canvas import DARK, DPI, LIGHT, png, save
+from kit.explore.canvas import DARK, LIGHT, save
+from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, data_uri, picture, policy, render
 from kit.files import read_json, write_text
 
 MISTAKES = 10
@@ -33,8 +27,6 @@ _SCORED = {
     "train": ("training tracks", "On the training part: what was learned by heart counts too"),
     "all": ("tracks", "On every track of the catalogue"),
 }
-_DARK_SCREEN = "(prefers-color-scheme: dark)"
-_NARROW_SCREEN = "(max-width: 40rem)"
 
 Row = dict[str, Any]
 
@@ -116,33 +108,19 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
 
 
 def _render(values: Row) -> str:
-    environment = Environment(
-        loader=PackageLoader("kit.evaluation", "."), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters |= {
+    filters = {
         "percent": _percent,
         "share": _share,
         "number": lambda x: "–" if x is None else f"{x:.3f}",
         "interval": lambda x: "–" if x is None else f"{100 * x[0]:.1f}–{100 * x[1]:.1f}%",
     }
-    text = environment.get_template("report.html.j2").render(values, css=Markup(_css()))
-    # A name that was no valid UTF-8 has lone surrogates, which no UTF-8 file can hold.
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _css() -> str:
-    return files("kit.evaluation").joinpath("report.css").read_text(encoding="utf-8")
+    return render("kit.evaluation", "report.html.j2", values, filters)
 
 
 def _policy(players: Sequence[Player]) -> str:
-    """Nothing runs and nothing is fetched; only this very style sheet and what is embedded."""
-    digest = base64.b64encode(hashlib.sha256(_css().encode()).digest()).decode()
     # For clips beside the page: 'self' where it is served, file: where it is opened from a disk.
-    beside = " 'self' file:" if any(player.kind == "linked" for player in players) else ""
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        f"media-src data:{beside}; base-uri 'none'; form-action 'none'"
-    )
+    beside = any(player.kind == "linked" for player in players)
+    return policy("data: 'self' file:" if beside else "data:")
 
 
 def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
@@ -174,20 +152,20 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             f"On a line from 0 to 100%: accuracy {_percent(track['accuracy'])}, "
             f"guessing {_percent(baseline)}"
         ),
-        "confusion": _picture(
-            [("", figures.confusion(matrix, labels, theme=LIGHT))],
-            [(_DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
+        "confusion": picture(
+            figures.confusion(matrix, labels, theme=LIGHT),
+            [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
             _confusion_in_words(matrix, labels),
         ),
-        "curves": _picture(
-            [("", figures.curves(rows, theme=LIGHT))],
+        "curves": picture(
+            figures.curves(rows, theme=LIGHT),
             [
                 (
-                    f"{_NARROW_SCREEN} and {_DARK_SCREEN}",
+                    f"{NARROW_SCREEN} and {DARK_SCREEN}",
                     figures.curves(rows, theme=DARK, stacked=True),
                 ),
-                (_NARROW_SCREEN, figures.curves(rows, theme=LIGHT, stacked=True)),
-                (_DARK_SCREEN, figures.curves(rows, theme=DARK)),
+                (NARROW_SCREEN, figures.curves(rows, theme=LIGHT, stacked=True)),
+                (DARK_SCREEN, figures.curves(rows, theme=DARK)),
             ],
             _curves_in_words(rows, best),
         ),
@@ -232,18 +210,6 @@ def _text(value: object) -> str:
 
 def _file_name(track: Row) -> str:
     return PurePosixPath(_text(track.get("path"))).stem
-
-
-def _picture(light: list[tuple[str, Figure]], others: list[tuple[str, Figure]], alt: str) -> Row:
-    sources = []
-    for media, figure in [*others, *light]:
-        data = png(figure)
-        # A PNG file begins with its size; the page must know it before the picture is decoded.
-        width, height = (round(x * 96 / DPI) for x in struct.unpack(">II", data[16:24]))
-        src = data_uri(data, "image/png")
-        sources.append({"media": media, "src": src, "width": width, "height": height})
-    last = sources.pop()
-    return last | {"sources": sources, "alt": alt}
 
 
 def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib import font_manager
+from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -36,11 +36,23 @@ class Theme:
     second: str
     shade: str
     """The deep end of a scale that begins at the paper's colour."""
+    more: tuple[str, str, str, str]
+    """Of series after the first two."""
 
 
-# The series are Okabe and Ito's blue and vermilion, lighter on dark paper.
-LIGHT = Theme("#ffffff", "#1d1d1f", "#5c5c63", "#dcdce0", "#0072b2", "#d55e00", "#0b4f8a")
-DARK = Theme("#17181c", "#ececf0", "#a3a3ad", "#3a3b42", "#56b4e9", "#f0914a", "#6db9f2")
+# The series are Okabe and Ito's blue and vermilion, lighter on dark paper, and then their green,
+# purple, orange and black; on dark paper yellow and white.
+LIGHT = Theme(
+    *("#ffffff", "#1d1d1f", "#5c5c63", "#dcdce0", "#0072b2", "#d55e00", "#0b4f8a"),
+    more=("#009e73", "#cc79a7", "#e69f00", "#1d1d1f"),
+)
+DARK = Theme(
+    *("#17181c", "#ececf0", "#a3a3ad", "#3a3b42", "#56b4e9", "#f0914a", "#6db9f2"),
+    more=("#00b383", "#cc79a7", "#f0e442", "#ececf0"),
+)
+
+MOST_SERIES = 6
+"""How many series have a colour of their own."""
 
 # Asked in this order for letters that matplotlib's own font lacks.
 _FALLBACKS = (
@@ -54,6 +66,12 @@ _FALLBACKS = (
     "WenQuanYi Zen Hei",
     "IPAGothic",
 )
+
+
+def series(count: int, theme: Theme = LIGHT) -> list[str]:
+    """A colour for each of so many series; after `MOST_SERIES` they begin again."""
+    colours = (theme.first, theme.second, *theme.more)
+    return [colours[i % MOST_SERIES] for i in range(count)]
 
 
 def new_figure(
@@ -117,12 +135,12 @@ def drawable(text: str, columns: int = 60) -> str:
 
 
 def wrapped(text: str, columns: int, rows: int = 2) -> str:
-    """As `drawable`, over several rows of so many columns; broken at a space where one is."""
+    """As `drawable`, over several rows of so many columns; broken after a space, "-" or "_"."""
     rest, lines = _one_line(text), []
     while len(lines) < rows - 1 and _cut(rest, columns) != rest:
         line = _cut(rest, columns)
         # A break in the first half would waste too much.
-        at = line.rfind(" ")
+        at = max(map(line.rfind, " -_"))
         line = line[: at + 1] if at >= len(line) // 2 else line
         lines.append(_safe(line.rstrip()))
         rest = rest[len(line) :].lstrip()
@@ -152,18 +170,30 @@ def _safe(line: str) -> str:
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file. The same figure gives the same bytes."""
+    # "Software" would be matplotlib's version.
+    return _written(figure, "png", {"Software": None})
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as an SVG file that needs no font. The same figure gives the same bytes."""
+    # Names inside the file are else drawn at random.
+    with rc_context({"svg.hashsalt": "kit", "svg.fonttype": "path"}):
+        return _written(figure, "svg", {"Creator": None, "Date": None})
+
+
+def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # A title in a script that no installed font has is drawn as boxes; the page, which has
         # the browser's fonts, shows it.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        # "Software" would be matplotlib's version. A fitted figure is cut to what is on it.
+        # A fitted figure is cut to what is on it.
         fitted = figure.get_layout_engine() is not None
         figure.savefig(
             stream,
-            format="png",
-            metadata={"Software": None},
+            format=kind,
+            metadata=metadata,
             bbox_inches="tight" if fitted else None,
             pad_inches=0.12,
         )
@@ -171,12 +201,26 @@ def png(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: Path | str) -> Path:
-    """Write the figure as a PNG file, atomically.
+    """Write the figure as a PNG file, or as an SVG file if the name says so; atomically.
 
     Raises:
         KitError: it cannot be written.
     """
-    data = png(figure)
+    path = Path(path)
+    data = svg(figure) if path.suffix == ".svg" else png(figure)
     with atomic_write(path, "wb") as stream:
         stream.write(data)
-    return Path(path)
+    return path
+
+
+def save_both(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write the figure as PNG and as SVG.
+
+    Args:
+        figure: the figure.
+        stem: the path without its suffix; a dot in it begins none.
+    Raises:
+        KitError: it cannot be written.
+    """
+    png_file, svg_file = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
+    return save(figure, png_file), save(figure, svg_file)

@@ -6,10 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
-
-# Okabe and Ito's palette: apart for every kind of colour vision.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
+from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, series, words
 
 
 def timeline(
@@ -32,7 +29,7 @@ def timeline(
     edges = [windows[0][0], *((a + b) / 2 for a, b, _ in windows), windows[-1][1]]
     shares = [[p[label] for _, _, p in windows] for label in labels]
     held = [[row[0], *row, row[-1]] for row in shares]
-    colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(labels))]
+    colours = series(len(labels), theme)
     names = [drawable(label, 24) for label in labels]
     axes.stackplot(np.asarray(edges), np.asarray(held), labels=names, colors=colours)
     dress(axes, theme)

@@ -16,9 +16,11 @@ from kit.explore.figures import COLOURS, mark_frequencies
 
 COLUMNS = 10
 _LEAST_WIDTH = 6.5
-_PANEL_WIDTH, _PANEL_HEIGHT = 1.22, 2.7
-_GAP_X, _GAP_Y = 0.1, 0.36
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 0.95, 0.72, 0.55
+# Ten of them are little wider than a page, so that what is written above them can be read there.
+_PANEL_WIDTH, _PANEL_HEIGHT = 0.97, 2.7
+_GAP_X, _GAP_Y = 0.09, 0.52
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.6, 0.85, 0.9, 0.55
+_TITLE_COLUMNS, _TITLE_ROWS = 15, 3
 
 
 def wall(
@@ -75,18 +77,19 @@ def wall(
             norm=norm,
             extent=(-0.5, bands - 0.5, frames * hop_s, 0),
         )
-        axes.set_title(wrapped(titles[i], 22), pad=3, loc="left", **words(theme, size=6.5))
+        title = wrapped(titles[i], _TITLE_COLUMNS, _TITLE_ROWS)
+        axes.set_title(title, pad=3, loc="left", **words(theme, size=7.5))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
         if config is not None:
             mark_frequencies(axes.xaxis, config, apart=0.25, margin=0.1)
         below_is_empty = i + columns >= n
-        axes.tick_params(labelsize=6.5, labelleft=column == 0, labelbottom=below_is_empty, length=2)
+        axes.tick_params(labelsize=7.5, labelleft=column == 0, labelbottom=below_is_empty, length=2)
         if column == 0:
             name = "Frames" if config is None else "Time (s)"
-            axes.set_ylabel(name, **words(theme, size=7, quiet=True))
+            axes.set_ylabel(name, **words(theme, size=8, quiet=True))
         if below_is_empty:
             name = "Mel band" if config is None else "Frequency (Hz)"
-            axes.set_xlabel(name, **words(theme, size=7, quiet=True))
+            axes.set_xlabel(name, **words(theme, size=8, quiet=True))
 
     bar_height = min(_PANEL_HEIGHT, height - _TOP - _BOTTOM)
     bar_axes = figure.add_axes(
@@ -100,8 +103,8 @@ def wall(
     bar = figure.colorbar(ScalarMappable(norm, COLOURS), cax=bar_axes)
     dress(bar_axes, theme)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    bar_axes.tick_params(labelsize=7)
-    bar.set_label("dB", **words(theme, size=7, quiet=True))
+    bar_axes.tick_params(labelsize=8)
+    bar.set_label("dB", **words(theme, size=8, quiet=True))
     tracks = "1 track" if n == 1 else f"the first {n} tracks"
     figure.text(
         _LEFT / width,

@@ -1,7 +1,9 @@
 """One file to one clip: what of a track the front end sees."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,6 +12,8 @@ from kit.audio import AudioError, ChangedFileError, TooShortError, UnreadableErr
 from kit.audio.errors import shown
 from kit.config import FeatureConfig, frames_of
 from kit.features.plan import Track
+
+T = TypeVar("T")
 
 
 def clip(
@@ -46,15 +50,24 @@ def scanned_clip(
     Raises:
         AudioError: as of `clip`, or the file has changed since.
     """
+    return of_scanned(track, lambda path: clip(path, config, out))
+
+
+def of_scanned(track: Track, read: Callable[[Path], T]) -> T:
+    """What `read` makes of a track's file, if that is still the one that was scanned.
+
+    Raises:
+        AudioError: as of `read`, or the file has changed since.
+    """
     try:
-        y = clip(track.path, config, out)
+        found = read(track.path)
     except AudioError as error:
         # What is wrong with another file than the one that was scanned says nothing of that one.
         if track.path.is_file():
             _require_scanned(track, error)
         raise
     _require_scanned(track)
-    return y
+    return found
 
 
 def _require_scanned(track: Track, cause: Exception | None = None) -> None:

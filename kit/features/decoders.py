@@ -10,7 +10,7 @@ from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
@@ -48,13 +48,14 @@ class Decoded:
     Attributes:
         track: which track.
         buffer: that it was given. One that timed out in a thread may still be written to.
-        result: samples in the buffer, or what was wrong.
+        result: samples in the buffer, or whatever else the pool reads of a track; an
+            `AudioError` where that could not be done.
         seconds: that it took.
     """
 
     track: Track
     buffer: Float32[np.ndarray, " clip_samples"]
-    result: int | AudioError
+    result: Any
     seconds: float
 
     @property
@@ -65,6 +66,12 @@ class Decoded:
 
 
 Answer = Callable[[Decoded], None]
+Read: TypeAlias = Callable[[Track, FeatureConfig, Float32[np.ndarray, " clip_samples"]], Any]
+"""What a decoder does with a track; it raises an `AudioError` for what it cannot take."""
+
+
+def _clip_samples(track: Track, config: FeatureConfig, buffer: np.ndarray) -> int:
+    return len(scanned_clip(track, config, buffer))
 
 
 class Threads:
@@ -76,12 +83,21 @@ class Threads:
         timeout_s: after so many seconds with a file, a thread is left to itself, and another one
             takes its place: it cannot be stopped.
         answer: called with each result.
+        read: what is done with a track; by default its clip is decoded into the buffer.
     """
 
-    def __init__(self, count: int, config: FeatureConfig, timeout_s: float, answer: Answer) -> None:
+    def __init__(
+        self,
+        count: int,
+        config: FeatureConfig,
+        timeout_s: float,
+        answer: Answer,
+        read: Read = _clip_samples,
+    ) -> None:
         self._config = config
         self._timeout_s = timeout_s
         self._answer = answer
+        self._read = read
         self._waiting: SimpleQueue[tuple[Track, np.ndarray] | None] = SimpleQueue()
         # By row, which comes once in a run: a thread may have gone on to another one meanwhile.
         self._busy: dict[int, tuple[threading.Thread, Track, np.ndarray, float]] = {}
@@ -123,7 +139,7 @@ class Threads:
             track, buffer = job
             began = time.monotonic()
             self._busy[track.offset] = (thread, track, buffer, began)
-            result = _samples(track, self._config, buffer)
+            result = _attempt(track, self._config, buffer, self._read)
             if self._busy.pop(track.offset, None) is None:
                 return
             self._answer(Decoded(track, buffer, result, time.monotonic() - began))
@@ -194,7 +210,7 @@ def timed_clip(track: Track, config: FeatureConfig) -> tuple[np.ndarray | AudioE
     """A track's clip, or what is wrong with it, and the seconds that it took."""
     began = time.monotonic()
     buffer = np.empty(config.clip_samples, np.float32)
-    samples = _samples(track, config, buffer)
+    samples = _attempt(track, config, buffer)
     result = samples if isinstance(samples, AudioError) else buffer[:samples]
     return result, time.monotonic() - began
 
@@ -221,11 +237,14 @@ def _keep_from_ctrl_c() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _samples(
-    track: Track, config: FeatureConfig, buffer: Float32[np.ndarray, " clip_samples"]
-) -> int | AudioError:
+def _attempt(
+    track: Track,
+    config: FeatureConfig,
+    buffer: Float32[np.ndarray, " clip_samples"],
+    read: Read = _clip_samples,
+) -> Any:
     try:
-        return len(scanned_clip(track, config, buffer))
+        return read(track, config, buffer)
     except AudioError as error:
         return error
     except Exception as error:

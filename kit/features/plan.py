@@ -15,8 +15,9 @@ from kit.errors import KitError
 from kit.features.index import Entry
 
 NO_AUDIO = "no_audio"
-# What is tried again each time: it lies in what surrounds the file, and costs nothing to find out.
-_PASSING = frozenset({NO_AUDIO, "unreadable", "changed_file"})
+PASSING = frozenset({NO_AUDIO, "unreadable", "changed_file"})
+"""What is tried again each time: it lies in what surrounds the file, and costs nothing to find
+out."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: b
             if old.frames:
                 done += 1
                 continue
-            if old.reason not in _PASSING and not retry_failed:
+            if old.reason not in PASSING and not retry_failed:
                 plan.kept_failures.append(old)
                 done += 1
                 continue

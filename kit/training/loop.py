@@ -13,6 +13,7 @@ import pandas as pd
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
+from kit.catalogue.rights import require_rights
 from kit.catalogue.split import split
 from kit.config import Experiment, to_dict
 from kit.errors import KitError
@@ -57,6 +58,7 @@ def fit(
     *,
     runs: Path | str = "runs",
     fresh: bool = False,
+    rights: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Train, or go on with a training that was interrupted, or find that all is done.
@@ -68,8 +70,11 @@ def fit(
         experiment: the configuration; its catalogue's features must have been extracted.
         runs: where run folders are made.
         fresh: start a new run even if there is one.
+        rights: whoever calls this states a right to train on all of the catalogue's audio; the
+            run's config.json keeps the statement where there is audio that needs one.
         progress: called after each step.
     Raises:
+        UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`).
         KitError: no features, a split that cannot be made, a loss that is not finite, or a
             folder that cannot be written.
     """
@@ -78,11 +83,15 @@ def fit(
     store = FeatureStore.open(store_path(catalogue, experiment.features))
     known = store.sources
     present = _present(catalogue, store)
+    statement = require_rights(present, catalogue.folder, stated=rights)
+    statements = [statement] if statement else []
     sources = {t: known[t] for t in present["track_id"]}
     run = None if fresh else runs_room.find(experiment, sources, runs)
     if run is None:
         parts = split(present, experiment.split)
-        run = runs_room.create(experiment, sources, parts, runs)
+        run = runs_room.create(experiment, sources, parts, runs, statements=statements)
+    else:
+        run.state(statements)
     _train(experiment, _load(run.split(), store, experiment), run, progress)
     return run
 

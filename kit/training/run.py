@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,19 @@ class Run:
         if not isinstance(config, dict) or "experiment" not in config:
             raise self._damaged(self._config)
         return from_dict(Experiment, config["experiment"])
+
+    def state(self, statements: Sequence[str]) -> None:
+        """Add to the configuration's file what the user has stated, if it is not there yet.
+
+        Raises:
+            KitError: the file is damaged, or cannot be written.
+        """
+        config = read_json(self._config)
+        if not isinstance(config, dict):
+            raise self._damaged(self._config)
+        new = _with(config, statements)
+        if new != config:
+            write_json(self._config, new)
 
     def split(self) -> pd.DataFrame:
         """The split: track_id, label, group, part.
@@ -110,10 +123,21 @@ def find(experiment: Experiment, sources: Mapping[str, str], runs: Path) -> Run 
 
 
 def create(
-    experiment: Experiment, sources: Mapping[str, str], split: pd.DataFrame, runs: Path
+    experiment: Experiment,
+    sources: Mapping[str, str],
+    split: pd.DataFrame,
+    runs: Path,
+    *,
+    statements: Sequence[str] = (),
 ) -> Run:
     """A new run's folder, with its split and its configuration.
 
+    Args:
+        experiment: the configuration.
+        sources: the files that it learns from, their SHA-256 by track.
+        split: which track is in which part.
+        runs: where run folders are made.
+        statements: what the user has stated; kept beside the configuration, no part of it.
     Raises:
         KitError: it cannot be written.
     """
@@ -123,9 +147,16 @@ def create(
         with atomic_write(run._split) as stream:
             split.to_csv(stream, index=False, lineterminator="\n")
         # Last, since a folder with this file counts as a run.
-        write_json(run._config, {"experiment": to_dict(experiment)})
+        write_json(run._config, _with({"experiment": to_dict(experiment)}, statements))
     except KitError:
         if not run._config.is_file():
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
     return run
+
+
+def _with(config: dict[str, Any], statements: Sequence[str]) -> dict[str, Any]:
+    """A run's config.json with statements added; without any, as it was."""
+    there = list(config.get("statements") or ())
+    new = [text for text in statements if text not in there]
+    return config | {"statements": there + new} if new else config

@@ -4,7 +4,7 @@ import json
 import pandas as pd
 import pytest
 
-from kit.catalogue import from_csv, from_folder, load, read_failures, save
+from kit.catalogue import from_csv, from_folder, load, read_failures, read_table, save
 from kit.errors import KitError, UsageError
 
 ORIGINAL = (
@@ -45,6 +45,25 @@ def test_the_original_format(csv):
     assert (row["duration_ms"], row["track_length"]) == (282188, "282187")
     assert "" not in scan.table
     assert not any(name.startswith(("Unnamed", "track_id.")) for name in scan.table)
+
+
+def test_a_table_is_read_without_a_look_at_its_files(csv):
+    text = "track_id,path,artist_name,tempo\na,none.mp3,A,120\nb,,B,\na,x.mp3,C,121\n"
+    table, repeats = read_table(csv(text))
+    assert table["track_id"].tolist() == ["a", "b"]
+    assert table["path"].tolist() == ["none.mp3", ""]
+    assert table["artists"].tolist() == ["A", "B"]
+    assert table["label"].tolist() == ["edm", "edm"]
+    assert table["tempo"].isna().tolist() == [False, True]
+    assert repeats[["track_id", "artists", "label"]].values.tolist() == [["a", "C", "edm"]]
+
+
+def test_a_table_without_ids_gets_them_from_its_lines(csv):
+    table, repeats = read_table(csv("label,tempo\nx,120\ny,121\n"))
+    assert table["track_id"].tolist() == ["row-2", "row-3"]
+    assert len(repeats) == 0
+    with pytest.raises(UsageError, match="line 2, column tempo is 'fast'"):
+        read_table(csv("label,tempo\nx,fast\n"))
 
 
 def test_a_label_that_is_given_counts(csv):

@@ -117,3 +117,18 @@ def test_silence():
 def test_bad_arguments(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+def test_loudness_of_steps_is_loudness():
+    y = np.stack([tone([(-20, 3), (-50, 2), (-26, 3.3)]), 0.3 * tone([(-30, 8.3)])])
+    weighted = scipy.signal.sosfilt(dsp.k_weighting(SR), y.astype(np.float64))
+    step = SR // 10
+    steps = np.square(weighted[..., : 83 * step]).reshape(2, 2, 83, step).mean(-1).sum(1)
+    # What lies behind the steps that count is not looked at.
+    power = np.full((2, 100), 9.0, np.float32)
+    power[:, :83] = steps
+    found = dsp.loudness_of_steps(power, np.array([83, 83], np.int32))
+    np.testing.assert_allclose(found, dsp.loudness(y, sr=SR), atol=1e-3)
+    assert np.isneginf(dsp.loudness_of_steps(power[0], np.array(3, np.int32)))
+    with pytest.raises(ParameterError, match=r"power\.shape"):
+        dsp.loudness_of_steps(power[0, :3], np.array(3, np.int32))

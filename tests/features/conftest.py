@@ -97,7 +97,7 @@ def _write(
 
 
 @pytest.fixture(scope="session")
-def write_tracks() -> Callable[..., Path]:
+def write_table() -> Callable[..., Path]:
     """A function: a folder and a number -> the folder, with so many WAV files of two labels, some
     of them too short, some broken."""
     return _write

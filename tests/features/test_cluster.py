@@ -90,10 +90,10 @@ def on_ray(small, tmp_path):
 
 
 def test_ray_gives_the_same_bytes_and_loses_nothing_with_a_worker(
-    many, ffmpeg, write_tracks, list_tracks, small, contents, on_ray, tmp_path
+    many, ffmpeg, write_table, list_tracks, small, contents, on_ray, tmp_path
 ):
     killed, quiet = many.copy(tmp_path / "killed"), many.copy(tmp_path / "quiet")
-    music = write_tracks(tmp_path / "music", 6)
+    music = write_table(tmp_path / "music", 6)
     for name in ("kills", "plays"):
         ffmpeg.file(music / "a" / name)
     deadly = list_tracks(music, tmp_path / "deadly")

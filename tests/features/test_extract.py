@@ -32,9 +32,9 @@ MANY = 9 * SHARD_TRACKS + 24  # tracks of the fixture `many`
 
 
 @pytest.fixture
-def few(write_tracks, tmp_path):
+def few(write_table, tmp_path):
     """Eight tracks, two of them too short, as a scan finds them."""
-    return scanned(write_tracks(tmp_path / "music", 8, short=(5, 6)), tmp_path / "data")
+    return scanned(write_table(tmp_path / "music", 8, short=(5, 6)), tmp_path / "data")
 
 
 def scanned(music, folder):

@@ -75,9 +75,9 @@ def assert_gone(process):
 
 @HOW
 def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(
-    ffmpeg, write_tracks, list_tracks, small, contents, start, tmp_path, how
+    ffmpeg, write_table, list_tracks, small, contents, start, tmp_path, how
 ):
-    music = write_tracks(tmp_path / "music", 200, broken=(3,))
+    music = write_table(tmp_path / "music", 200, broken=(3,))
     for i in range(2):
         ffmpeg.file(music / f"a/long-{i}", i)
         ffmpeg.file(music / f"b/later-{i}", i)
@@ -120,9 +120,9 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(
 
 @HOW
 def test_ctrl_c_twice_ends_at_once_though_a_decoder_hangs(
-    ffmpeg, write_tracks, list_tracks, small, start, tmp_path, how
+    ffmpeg, write_table, list_tracks, small, start, tmp_path, how
 ):
-    music = write_tracks(tmp_path / "music", 20)
+    music = write_table(tmp_path / "music", 20)
     ffmpeg.file(music / "a/hangs")
     catalogue = list_tracks(music, tmp_path / "data")
     process = start(tmp_path / "data", "--workers", 2, "--timeout-s", 1000, *how)

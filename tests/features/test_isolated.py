@@ -30,9 +30,9 @@ def test_workers_do_not_change_a_byte(many, small, contents, tmp_path, workers, 
 
 @HOW
 def test_a_decoder_that_hangs_costs_its_file(
-    ffmpeg, write_tracks, list_tracks, small, tmp_path, isolate
+    ffmpeg, write_table, list_tracks, small, tmp_path, isolate
 ):
-    music = write_tracks(tmp_path / "music", 6)
+    music = write_table(tmp_path / "music", 6)
     for name in ("hangs-1", "hangs-2", "plays"):
         ffmpeg.file(music / "a" / name)
     catalogue = list_tracks(music, tmp_path / "data")
@@ -60,9 +60,9 @@ def test_a_decoder_that_hangs_costs_its_file(
 
 
 def test_a_decoder_that_hangs_is_given_up_while_others_go_on(
-    ffmpeg, write_tracks, list_tracks, small, tmp_path
+    ffmpeg, write_table, list_tracks, small, tmp_path
 ):
-    music = write_tracks(tmp_path / "music", 1)
+    music = write_table(tmp_path / "music", 1)
     ffmpeg.file(music / "a/hangs")
     for i in range(40):
         ffmpeg.file(music / f"a/slow-{i:02d}", i)
@@ -74,9 +74,9 @@ def test_a_decoder_that_hangs_is_given_up_while_others_go_on(
 
 
 def test_a_decoder_that_dies_costs_its_file(
-    ffmpeg, write_tracks, list_tracks, small, contents, tmp_path
+    ffmpeg, write_table, list_tracks, small, contents, tmp_path
 ):
-    music = write_tracks(tmp_path / "music", 6)
+    music = write_table(tmp_path / "music", 6)
     for name in ("kills-1", "kills-2", "plays"):
         ffmpeg.file(music / "a" / name)
     catalogue = list_tracks(music, tmp_path / "data")
@@ -95,8 +95,8 @@ def test_a_decoder_that_dies_costs_its_file(
     assert contents(catalogue.folder) == before
 
 
-def test_a_file_that_was_mended_is_tried_again(many, small, list_tracks, tmp_path, write_tracks):
-    music = write_tracks(tmp_path / "music", 4, short=(1,), broken=(2,))
+def test_a_file_that_was_mended_is_tried_again(many, small, list_tracks, tmp_path, write_table):
+    music = write_table(tmp_path / "music", 4, short=(1,), broken=(2,))
     catalogue = list_tracks(music, tmp_path / "data")
     first = extract(catalogue, small)
     assert reasons(first) == {"001": "too_short", "002": "not_audio"}
@@ -110,8 +110,8 @@ def test_a_file_that_was_mended_is_tried_again(many, small, list_tracks, tmp_pat
 
 
 @HOW
-def test_strict_stops_at_the_first_failure(small, write_tracks, list_tracks, tmp_path, isolate):
-    music = write_tracks(tmp_path / "music", 80, broken=(40, 41))
+def test_strict_stops_at_the_first_failure(small, write_table, list_tracks, tmp_path, isolate):
+    music = write_table(tmp_path / "music", 80, broken=(40, 41))
     catalogue = list_tracks(music, tmp_path / "data")
     options = ExtractConfig(workers=1, strict=True, isolate=isolate)
     with pytest.raises(KitError, match=r"stopped at the first .* failed: .*/040\.wav is not audio"):
@@ -129,10 +129,10 @@ def test_strict_stops_at_the_first_failure(small, write_tracks, list_tracks, tmp
 
 
 @pytest.fixture
-def sparse(ffmpeg, tmp_path, write_tracks, list_tracks):
+def sparse(ffmpeg, tmp_path, write_table, list_tracks):
     """A catalogue of five shards, most tracks without a file, and one that hangs in each of the
     first three, while the fourth one is begun."""
-    music = write_tracks(tmp_path / "music", 8)
+    music = write_table(tmp_path / "music", 8)
     for shard in range(3):
         ffmpeg.file(music / f"a/hangs-{shard}")
     catalogue = list_tracks(music, tmp_path / "data")

@@ -49,9 +49,9 @@ def again(finished, tmp_path):
 
 
 @pytest.fixture
-def few(write_tracks, list_tracks, tmp_path):
+def few(write_table, list_tracks, tmp_path):
     """Six tracks, without features."""
-    return list_tracks(write_tracks(tmp_path / "music", 6), tmp_path / "data")
+    return list_tracks(write_table(tmp_path / "music", 6), tmp_path / "data")
 
 
 def shard(catalogue, config, number):
@@ -210,10 +210,10 @@ def test_nothing_is_left_open(few, small):
     assert counts[-1][2] <= counts[0][2] + 2
 
 
-def test_memory_does_not_grow_with_the_tracks(write_tracks, list_tracks, small, tmp_path):
+def test_memory_does_not_grow_with_the_tracks(write_table, list_tracks, small, tmp_path):
     # A buffer of 160,000 bytes for a clip, of which a file fills a little.
     config = dataclasses.replace(small, clip_s=5.0)
-    catalogue = list_tracks(write_tracks(tmp_path / "music", 120), tmp_path / "data")
+    catalogue = list_tracks(write_table(tmp_path / "music", 120), tmp_path / "data")
     one = dataclasses.replace(catalogue, folder=tmp_path, table=catalogue.table[:1])
     extract(one, config)
     tracemalloc.start()
@@ -260,8 +260,8 @@ def command(monkeypatch, capfd):
     return run
 
 
-def test_exit_codes(write_tracks, list_tracks, command, tmp_path):
-    music = write_tracks(tmp_path / "music", 6, short=(4,))
+def test_exit_codes(write_table, list_tracks, command, tmp_path):
+    music = write_table(tmp_path / "music", 6, short=(4,))
     folder = list_tracks(music, tmp_path / "data").folder
     code, err = command(folder, "--strict", "--workers", 1)
     assert code == 1

@@ -1,0 +1,74 @@
+"""Labels that are not the names of folders: from the genre tag, or from a table of labels."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kit.audio.errors import shown
+from kit.catalogue.io import read_csv
+from kit.catalogue.names import parse
+from kit.catalogue.scan import Labeller
+from kit.catalogue.tags import first_genre, isrc, one_line
+from kit.errors import UsageError
+
+_ALIASES = {"artist": "artists", "name": "title"}
+
+
+def by_genre() -> Labeller:
+    """The first genre that a track has."""
+
+    def of(_path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
+        genre = first_genre(str(row.get("genre", "")))
+        return (genre,) if genre else ()
+
+    return Labeller(of, "write its genre tag, or take --labels CSV_FILE")
+
+
+def by_table(file: Path | str, folder: Path | str) -> Labeller:
+    """What a CSV says: `label`, and `path`, `isrc`, or `artists` and `title` to know tracks by.
+
+    A track is looked up by its path; if no row has that, by its ISRC; and else by its names,
+    where case, accents, signs, guests and "Original Mix" do not matter.
+
+    Args:
+        file: UTF-8 CSV with a header; cells may be empty.
+        folder: where relative paths start from.
+    Raises:
+        UsageError: it cannot be read, or the columns are not there.
+    """
+    table, _ = read_csv(Path(file))
+    table = table.rename(columns={k: v for k, v in _ALIASES.items() if v not in table})
+    known = [
+        names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}
+    ]
+    if "label" not in table or not known:
+        raise UsageError(
+            f"{shown(file)} needs a column label, and path, isrc, or artist and title; it has "
+            f"{', '.join(map(repr, table.columns))}"
+        )
+    labels: dict[tuple[Any, ...], dict[str, None]] = {}
+    for row in table.to_dict("records"):
+        label = one_line(str(row["label"]))
+        for key in _keys(row, Path(folder) / str(row.get("path", "")) if row.get("path") else None):
+            if label:
+                labels.setdefault(key, {}).setdefault(label)
+
+    def of(path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
+        found = (labels[key] for key in _keys(row, path) if key in labels)
+        return tuple(next(found, ()))
+
+    return Labeller(of, f"add a row for it to {shown(file)}")
+
+
+def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:
+    """What a track is known by, the surest first."""
+    keys: list[tuple[Any, ...]] = []
+    if path is not None:
+        keys.append(("path", os.path.normpath(path.absolute())))
+    if code := isrc(str(row.get("isrc", ""))):
+        keys.append(("isrc", code))
+    name = parse(str(row.get("artists", "")), str(row.get("title", "")))
+    if name.artists and name.title:
+        keys.append(("name", *name.key))
+    return keys

@@ -1,0 +1,148 @@
+"""Names of artists and titles in the form in which they are compared.
+
+The same track is called "Opera - Original Mix" by one and "Ópera (feat. X)" by another, while
+"Opera - Somebody Remix" is another track: versions are kept apart from the title, and what does
+not tell tracks apart goes.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th"})
+# The block of accents alone: the marks of Japanese or Hindi are letters of their own.
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_APOSTROPHES = re.compile("['’‘`´]")
+
+_GUEST = r"(?:feat|ft|featuring)\b\.?"
+_GUEST_IN_BRACKETS = re.compile(rf"\s*[(\[]\s*(?:{_GUEST}|with\s)[^)\]]*[)\]]", re.IGNORECASE)
+_GUEST_TO_THE_END = re.compile(rf"\s{_GUEST}\s.*?(?=\s[-–—]\s|[(\[]|$)", re.IGNORECASE)
+_BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]")
+_DASH = re.compile(r"\s+[-–—]\s+")
+_BETWEEN_ARTISTS = re.compile(r"[;,/&+]|\s(?:and|x|vs\.?|versus)\s", re.IGNORECASE)
+
+_VERSION_WORDS = {
+    *("remix", "rmx", "mix", "mixed", "edit", "version", "live", "dub", "rework", "reworked"),
+    *("bootleg", "vip", "instrumental", "acoustic", "demo", "acapella", "flip", "refix", "refit"),
+    *("cover", "extended", "mashup", "unplugged", "session", "reprise", "remake", "remaster"),
+    *("remastered", "original"),
+}
+# The version that is meant where none is named.
+_NO_VERSION = re.compile(
+    r"(?:original|album|main)(?: (?:mix|version|edit))?|(?:\d{4} )?(?:digital )?remaster(?:ed)?"
+    r"(?: \d{4})?(?: version)?"
+)
+_AT_THE_END = re.compile(
+    r"(?<=\S)\s+((?:original|extended|radio|club|vip|dub|instrumental|album)\s+"
+    r"(?:mix|edit|version|remix|dub))\s*$",
+    re.IGNORECASE,
+)
+_ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
+
+
+@dataclass(frozen=True)
+class Name:
+    """A track's name, taken apart.
+
+    Attributes:
+        artists: one for each artist, plain; the first is the main one.
+        title: plain, without versions and guests.
+        version: plain, such as "joris voorn remix"; "" for the original.
+        numbers: the numbers in title and version, sorted; part 1 is not part 2.
+    """
+
+    artists: tuple[str, ...]
+    title: str
+    version: str
+    numbers: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], str, str]:
+        """Equal for names that differ in nothing that matters."""
+        return tuple(sorted(self.artists)), self.title, self.version
+
+
+def plain(text: str) -> str:
+    """Lower case without accents and punctuation, one space between words.
+
+    A text of nothing but signs, such as the band !!!, keeps them.
+    """
+    folded = _APOSTROPHES.sub("", unaccented(text).casefold().translate(_LETTERS))
+    words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
+    return " ".join(words.split()) or " ".join(_decomposed(text).casefold().split())
+
+
+def unaccented(text: str) -> str:
+    """Compatible letters without accents, and nothing else changed."""
+    return _ACCENTS.sub("", _decomposed(text))
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFKD", text)
+
+
+def parse(artists: str, title: str) -> Name:
+    """Take a name apart.
+
+    Args:
+        artists: one or several, as a tag or a table has them.
+        title: may hold versions in brackets or behind a dash, and guests.
+    """
+    rest, versions = _versions(_without_guests(unaccented(title)))
+    rest = rest or plain(title)
+    numbers = re.findall(r"\d+", " ".join(_ROMAN.get(w, w) for w in f"{rest} {versions}".split()))
+    return Name(
+        artists=_artists(unaccented(artists)),
+        title=rest,
+        version=versions,
+        numbers=tuple(sorted(n.lstrip("0") or "0" for n in numbers)),
+    )
+
+
+def _artists(text: str) -> tuple[str, ...]:
+    # A guest is as good as any other artist here: in the next table it stands behind a semicolon.
+    text = re.sub(rf"[(\[]?\s*\b{_GUEST}\s|[)\]]", ";", text, flags=re.IGNORECASE)
+    names = (plain(part) for part in _BETWEEN_ARTISTS.split(text))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _without_guests(title: str) -> str:
+    title = _GUEST_IN_BRACKETS.sub("", title)
+    return _GUEST_TO_THE_END.sub("", title)
+
+
+def _versions(title: str) -> tuple[str, str]:
+    """The title proper and its versions, both plain."""
+    versions: list[str] = []
+
+    def take(match: re.Match[str]) -> str:
+        inner = match[1] or match[2] or ""
+        if not _is_version(inner):
+            return f" {inner} "
+        versions.append(inner)
+        return " "
+
+    bare = _BRACKETS.sub(take, title)
+    head, *tail = _DASH.split(bare)
+    for part in tail:
+        if _is_version(part):
+            versions.append(part)
+        else:
+            head += f" {part}"
+    if match := _AT_THE_END.search(head):
+        versions.append(match[1])
+        head = head[: match.start()]
+    kept = (_version(part) for part in versions)
+    return plain(head) or plain(title), " ".join(part for part in kept if part)
+
+
+def _is_version(text: str) -> bool:
+    return not _VERSION_WORDS.isdisjoint(plain(text).split())
+
+
+def _version(text: str) -> str:
+    words = ["remix" if word == "rmx" else word for word in plain(text).split()]
+    if _NO_VERSION.fullmatch(" ".join(words)):
+        return ""
+    # "Extended" and "Extended Mix" are one; a mix by somebody is named by the somebody.
+    return " ".join(w for w in words if w not in ("mix", "version", "the")) or " ".join(words)

@@ -1,0 +1,14 @@
+"""Where DJs keep their labels: Rekordbox collections, M3U, PLS and XSPF playlists."""
+
+from kit.catalogue.sources.compose import EXTENSIONS, from_playlists, is_playlist
+from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError
+
+__all__ = [
+    "EXTENSIONS",
+    "Entry",
+    "Playlist",
+    "Source",
+    "SourceError",
+    "from_playlists",
+    "is_playlist",
+]

@@ -1,0 +1,152 @@
+"""What an audio file's tags say of its track: ID3, Vorbis comments, MP4, ASF and APEv2, one view.
+
+Names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key and tempo what
+DJ software writes.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mutagen
+from mutagen.apev2 import APEv2
+from mutagen.id3 import ID3
+
+from kit.catalogue.schema import SEPARATOR
+
+_MP4 = "----:com.apple.iTunes:"
+
+# For each column what it is called in ID3, Vorbis and APEv2 (neither minds the case), MP4 and ASF.
+# No name means something else in another of these formats, so all are asked of all.
+_NAMES = {
+    "artists": ("TPE1", "artist", "\xa9ART", "Author"),
+    "title": ("TIT2", "title", "\xa9nam", "Title"),
+    "album": ("TALB", "album", "\xa9alb", "WM/AlbumTitle"),
+    "release_date": ("TDRC", "date", "year", "\xa9day", "WM/Year"),
+    "genre": ("TCON", "genre", "\xa9gen", "WM/Genre"),
+    "isrc": ("TSRC", "TXXX:ISRC", "isrc", f"{_MP4}ISRC", f"{_MP4}isrc", "WM/ISRC"),
+    "tag_bpm": ("TBPM", "TXXX:BPM", "bpm", "tempo", f"{_MP4}BPM", "tmpo", "WM/BeatsPerMinute"),
+    "tag_key": (
+        *("TKEY", "TXXX:initialkey", "TXXX:INITIALKEY", "initialkey", "key"),
+        *(f"{_MP4}initialkey", f"{_MP4}INITIALKEY", f"{_MP4}KEY", "WM/InitialKey"),
+    ),
+}
+
+_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+_BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
+_FASTEST_BPM = 1000.0
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What the tags of one file say; the names are those of the columns, "" and NaN are unknown.
+
+    Attributes:
+        artists: names, with "; " between them.
+        title: the track's.
+        album: the album's.
+        release_date: as it is written, mostly a year or YYYY-MM-DD.
+        genre: names, with "; " between them.
+        isrc: 12 characters.
+        tag_bpm: beats a minute.
+        tag_key: as it is written, such as Am, 8A or 1m.
+    """
+
+    artists: str = ""
+    title: str = ""
+    album: str = ""
+    release_date: str = ""
+    genre: str = ""
+    isrc: str = ""
+    tag_bpm: float = math.nan
+    tag_key: str = ""
+
+
+def read_tags(path: Path) -> Tags:
+    """The tags of a file; broken or missing ones are unknown, and never an error."""
+    for read in _READERS:
+        try:
+            tags = read(path)
+        except Exception:
+            # Broken tags of a file that plays are no reason to leave it out, and mutagen, fed
+            # with hostile bytes, raises more than its own errors.
+            continue
+        if tags:
+            return _view(tags)
+    return Tags()
+
+
+def _container(path: Path) -> Any:
+    file: Any = mutagen.File(path)  # pyright: ignore[reportPrivateImportUsage]
+    return None if file is None else file.tags
+
+
+# MP3 files may have APEv2 tags, AAC and FLAC files an ID3 tag in front: mutagen reads neither.
+_READERS: tuple[Callable[[Path], Any], ...] = (_container, ID3, APEv2)
+
+
+def _view(tags: Any) -> Tags:
+    values = {column: list(_values(tags, names)) for column, names in _NAMES.items()}
+    return Tags(
+        **{name: joined(values[name]) for name in ("artists", "title", "album", "release_date")},
+        genre=joined(values["genre"]),
+        isrc=next(filter(None, map(isrc, values["isrc"])), ""),
+        tag_bpm=next((n for n in map(bpm, values["tag_bpm"]) if not math.isnan(n)), math.nan),
+        tag_key=joined(values["tag_key"][:1]),
+    )
+
+
+def _values(tags: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """The values of the first of these names that has any."""
+    for name in names:
+        try:
+            texts = list(_texts(tags[name]))
+        except Exception:
+            # No such tag, a name that this format cannot have, or bytes that make no sense.
+            continue
+        if any(text.strip() for text in texts):
+            yield from texts
+            return
+
+
+def _texts(raw: Any) -> Iterator[str]:
+    if hasattr(raw, "genres"):
+        # ID3's genres may be numbers, and mutagen calls those without a name so.
+        yield from (name for name in raw.genres if name != "Unknown")
+        return
+    values = getattr(raw, "text", raw)
+    for value in [values] if isinstance(values, str) else list(values):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        # ID3v2.4 puts NUL between values, and some writers do so elsewhere.
+        yield from text.split("\0")
+
+
+def joined(values: list[str]) -> str:
+    """Values as one cell, each once."""
+    return SEPARATOR.join(dict.fromkeys(filter(None, map(one_line, values))))
+
+
+def one_line(text: str) -> str:
+    """Text from outside as one line: runs of white space and control characters become a space."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def isrc(text: str) -> str:
+    """An ISRC (ISO 3901) in its short form, 12 capitals and digits; "" for anything else."""
+    short = re.sub(r"[\s-]", "", text).upper().removeprefix("ISRC").lstrip(":")
+    return short if _ISRC.fullmatch(short) else ""
+
+
+def bpm(text: str) -> float:
+    """Beats a minute, or NaN for what is no tempo, such as the 0 that some programs write."""
+    match = _BPM.fullmatch(text)
+    value = float(match[1].replace(",", ".")) if match else math.nan
+    return value if 1 <= value <= _FASTEST_BPM else math.nan
+
+
+def first_genre(genre: str) -> str:
+    """The first of the genres in a tag: ";", "/" and NUL are between them."""
+    return one_line(re.split(r"[;/\0]", genre.lstrip(" ;/\0"), maxsplit=1)[0])

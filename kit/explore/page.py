@@ -1,0 +1,119 @@
+"""What kit's pages have in common: a style sheet, pictures inside, and nothing that can run."""
+
+import base64
+import hashlib
+import io
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kit.explore.canvas import DPI, png
+
+DARK_SCREEN = "(prefers-color-scheme: dark)"
+NARROW_SCREEN = "(max-width: 40rem)"
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure on disk, and what a page shows of it.
+
+    Attributes:
+        files: where it was written.
+        title: its heading.
+        picture: what `picture` gives.
+    """
+
+    files: tuple[Path, ...]
+    title: str
+    picture: dict[str, Any]
+
+    @classmethod
+    def of(cls, files: tuple[Path, Path], title: str, alt: str) -> "Plate":
+        """A plate that shows the first of its files, a PNG of spectrograms, on any screen."""
+        return cls(files, title, {**_lossy(files[0]), "sources": [], "alt": alt})
+
+
+def data_uri(data: bytes, media_type: str) -> str:
+    """The bytes as a URL that holds them."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def policy(media: str = "data:") -> str:
+    """A content security policy: only the pages' own style sheet and what is embedded.
+
+    Args:
+        media: where sound may come from.
+    """
+    digest = base64.b64encode(hashlib.sha256(_css().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        f"media-src {media}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def render(
+    package: str,
+    template: str,
+    values: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., str]] | None = None,
+) -> str:
+    """A page in valid UTF-8, every value escaped.
+
+    Args:
+        package: where the template lies, such as "kit.explore".
+        template: the name of its file.
+        values: what it shows, beside `css`.
+        filters: jinja2's, by name.
+    """
+    environment = Environment(
+        loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters.update(filters or {})
+    text = environment.get_template(template).render(values, css=Markup(_css()))
+    # A name that was no valid UTF-8 has lone surrogates, which no UTF-8 file can hold.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def picture(light: Figure, others: Sequence[tuple[str, Figure]], alt: str) -> dict[str, Any]:
+    """A figure for the page, with variants for other screens.
+
+    Args:
+        light: what is shown where no other fits.
+        others: (media query, figure), the first that fits is shown.
+        alt: what it shows, in words.
+    Returns:
+        `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
+    """
+    sources = [{"media": media, **embedded(png(figure))} for media, figure in others]
+    return {**embedded(png(light)), "sources": sources, "alt": alt}
+
+
+def embedded(data: bytes) -> dict[str, Any]:
+    """A PNG file of kit's figures as `src`, `width` and `height` (CSS pixels)."""
+    # The file begins with its size; the page must know it before the picture is decoded.
+    width, height = (round(x * 96 / DPI) for x in struct.unpack(">II", data[16:24]))
+    return {"src": data_uri(data, "image/png"), "width": width, "height": height}
+
+
+def _lossy(path: Path) -> dict[str, Any]:
+    """As `embedded`, but as JPEG, a quarter of the bytes: spectrograms are too rich for PNG."""
+    stream = io.BytesIO()
+    with Image.open(path) as image:
+        size = image.size
+        image.convert("RGB").save(stream, "JPEG", quality=85, subsampling=0, optimize=True)
+    width, height = (round(x * 96 / DPI) for x in size)
+    return {"src": data_uri(stream.getvalue(), "image/jpeg"), "width": width, "height": height}
+
+
+@cache
+def _css() -> str:
+    return files("kit.explore").joinpath("page.css").read_text(encoding="utf-8")

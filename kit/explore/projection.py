@@ -1,0 +1,104 @@
+"""Tracks as points of a plane, by their features: principal components, or UMAP."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from kit.errors import UsageError
+from kit.explore.table import FEATURES, KEYS
+
+Method = Literal["pca", "umap"]
+
+# Features told of on an axis.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where each track lies.
+
+    Attributes:
+        points: of the tracks that have every feature used, (used, 2).
+        used: which tracks of the table those are, (tracks,).
+        axes: what the two axes are, in words.
+        features: the features used: those that at least half of the tracks have.
+    """
+
+    points: Float[np.ndarray, "used 2"]
+    used: Bool[np.ndarray, " tracks"]
+    axes: tuple[str, str]
+    features: tuple[str, ...]
+
+
+def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
+    """Standardised features to two coordinates a track.
+
+    A key counts as a point of a circle, so that B is as near to C as C to C♯.
+
+    Args:
+        values: as `kit.explore.table.values` gives them.
+        method: principal components, the same for the same table; or UMAP, which keeps neighbours
+            together and whose distances and axes mean nothing else.
+    Raises:
+        UsageError: fewer than three tracks have the features, or they do not vary in two ways; or
+            UMAP is not installed.
+    """
+    known = np.isfinite(values[[feature.name for feature in FEATURES]].to_numpy())
+    common = np.flatnonzero(2 * known.sum(axis=0) >= max(len(known), 1))
+    names = [FEATURES[i].name for i in common]
+    used = np.array([len(names) > 0 and row.all() for row in known[:, common]], bool)
+    x, columns = _standardised(values.loc[used, names])
+    if len(x) < 3 or len(columns) < 2:
+        raise UsageError(
+            f"{len(x)} tracks have every feature, and {len(columns)} of those vary; "
+            "a map takes three tracks and two features"
+        )
+    if method == "umap":
+        return Projection(_umap(x), used, ("UMAP 1", "UMAP 2"), tuple(names))
+    u, s, directions = np.linalg.svd(x, full_matrices=False)
+    # The sign of a component is nothing: its largest part is made positive.
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    points = (u * s * signs)[:, :2]
+    parts = (directions * signs[:, None])[:2]
+    shares = (s**2 / (s**2).sum())[:2]
+    first, second = (
+        f"Component {i + 1}, {shares[i]:.0%} of the variance: {_named(parts[i], columns)}"
+        for i in range(2)
+    )
+    return Projection(points, used, (first, second), tuple(names))
+
+
+def _standardised(values: pd.DataFrame) -> tuple[Float[np.ndarray, "used columns"], list[str]]:
+    """Columns of mean 0 and variance 1, and their names; one that does not vary is left out."""
+    columns: dict[str, np.ndarray] = {}
+    for name in values:
+        column = values[name].to_numpy()
+        if name == "key":
+            angle = 2 * np.pi * column / len(KEYS)
+            columns["key (cosine)"], columns["key (sine)"] = np.cos(angle), np.sin(angle)
+        else:
+            columns[str(name)] = column
+    varied = {name: c for name, c in columns.items() if len(c) and np.ptp(c) > 0}
+    standard = [(c - c.mean()) / c.std() for c in varied.values()]
+    return np.stack(standard, axis=1) if standard else np.empty((len(values), 0)), list(varied)
+
+
+def _named(parts: Float[np.ndarray, " columns"], columns: list[str]) -> str:
+    strongest = np.argsort(-np.abs(parts), kind="stable")[:_NAMED]
+    return ", ".join(f"{'+' if parts[i] > 0 else '−'} {columns[i]}" for i in strongest)
+
+
+def _umap(x: Float[np.ndarray, "used columns"]) -> Float[np.ndarray, "used 2"]:
+    try:
+        import umap  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise UsageError(
+            "UMAP is not installed; install umap-learn, or take --projection pca"
+        ) from error
+    # A seed makes it the same each time, on one thread.
+    reducer: Any = umap.UMAP(random_state=0, n_jobs=1, n_neighbors=min(15, len(x) - 1))
+    return np.asarray(reducer.fit_transform(x), np.float64)

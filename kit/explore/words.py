@@ -1,0 +1,80 @@
+"""Numbers of a table as a person would say them."""
+
+from collections.abc import Sequence
+
+from kit.explore.table import FEATURES, Comparison, Difference, Feature, Summary
+
+SURE_BELOW = 0.05
+"""Corrected p below which a difference is taken for one."""
+
+_FEATURES = {feature.name: feature for feature in FEATURES}
+# Cohen's own words, 1988.
+_SIZES = ((0.8, "large"), (0.5, "medium"), (0.2, "small"))
+
+
+def in_words(comparison: Comparison, summaries: Sequence[Summary], most: int = 3) -> list[str]:
+    """What differs most, a sentence each; one that says so if nothing does.
+
+    Args:
+        comparison: two sides.
+        summaries: of every label; for a side that is `REST` no median is said.
+        most: how many at most.
+    """
+    first, second = comparison.first, comparison.second
+    of = {(s.label, s.feature): s for s in summaries}
+    sure = [d for d in comparison.differences if d.p_holm < SURE_BELOW]
+    sentences = [_sentence(d, first, second, of) for d in sure[:most]]
+    return sentences or [
+        f"{first} and {second}: no feature differs beyond chance, after Holm's correction."
+    ]
+
+
+def size(d: float) -> str:
+    """A difference in Cohen's words."""
+    return next((word for least, word in _SIZES if abs(d) >= least), "negligible")
+
+
+def value(feature: Feature, number: float | None) -> str:
+    """A value of a feature without its unit; "–" if there is none."""
+    if number is None:
+        return "–"
+    if feature.unit:
+        text = f"{number:.0f}" if feature.unit == "s" else f"{number:.1f}".removesuffix(".0")
+        return text.replace("-", "−")
+    return "<0.01" if 0 < number < 0.005 else f"{number:.2f}"
+
+
+def chance(p: float) -> str:
+    """A p-value as text."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def effect(difference: Difference) -> str:
+    """d as text; with its sign where it has one."""
+    text = f"{difference.d:+.2f}" if difference.directed else f"{difference.d:.2f}"
+    return text.replace("-", "−").replace("inf", "∞")
+
+
+def _sentence(
+    difference: Difference, first: str, second: str, of: dict[tuple[str, str], Summary]
+) -> str:
+    feature = _FEATURES[difference.feature]
+    a, b = of[first, feature.name], of.get((second, feature.name))
+    unit = f" {feature.unit}" if feature.unit else ""
+    d = f"Cohen's d {effect(difference)}, {size(difference.d)}"
+    if not difference.directed:
+        commonest = ", ".join(
+            f"{s.commonest[0]} in {s.label} ({s.commonest[1]:.0%})"
+            for s in (a, b)
+            if s is not None and s.commonest is not None
+        )
+        said = f"the commonest is {commonest}; Cramér's V {difference.statistic:.2f}"
+    elif b is None:
+        more = "higher" if difference.d > 0 else "lower"
+        said = f"median {value(feature, a.median)}{unit} in {first}, {more} than in {second}; {d}"
+    else:
+        said = (
+            f"median {value(feature, a.median)}{unit} in {first} against "
+            f"{value(feature, b.median)}{unit} in {second}; {d}"
+        )
+    return f"{feature.name}: {said}"

@@ -1,0 +1,226 @@
+"""A catalogue's audio to its descriptors: what is known is kept, what is missing is computed."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import numpy as np
+
+from kit.audio import AudioError
+from kit.audio.errors import shown
+from kit.catalogue import (
+    Catalogue,
+    Failure,
+    read_failures,
+    validate,
+    write_failures,
+    write_table,
+)
+from kit.config import FeatureConfig
+from kit.features.clip import of_scanned
+from kit.features.decoders import Decoded, Threads
+from kit.features.lock import only_one
+from kit.features.plan import Track
+from kit.ingest.descriptors.fill import fill, others
+from kit.ingest.descriptors.hear import hear
+from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
+from kit.ingest.descriptors.plan import STAGE, Plan, extent_of, make_plan
+from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
+
+_LOOK_EVERY_S = 0.5  # for decoders that hang
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: tracks done, tracks in all, and tracks tried a second in this run."""
+
+    done: int
+    total: int
+    tracks_per_s: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `describe` did.
+
+    Attributes:
+        filled: rows of the table that have kit's descriptors now.
+        kept: rows that were left as they are, by whose descriptors they have.
+        failures: tracks that could not be described, now or before.
+        computed: files described now; the others were known already.
+        seconds: that it took.
+        stopped: it was asked to stop before it was done.
+    """
+
+    filled: int
+    kept: Counter[str]
+    failures: list[Failure]
+    computed: int
+    seconds: float
+    stopped: bool
+
+
+def describe(
+    catalogue: Catalogue,
+    *,
+    workers: int | None = None,
+    whole: bool = False,
+    replace: bool = False,
+    retry_failed: bool = False,
+    timeout_s: float = 60.0,
+    flush_every_s: float = 30.0,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Description:
+    """Describe every track that has audio, and fill in the columns of its table.
+
+    What is found of a file lies in the catalogue's `descriptors.csv` under the SHA-256 of the file;
+    at the end `tracks.csv` is filled from it. Stopped in any way and called again, it ends in the
+    same bytes, with any number of workers.
+
+    Args:
+        catalogue: the tracks.
+        workers: threads that decode and compute; one a core if None.
+        whole: look at the whole of each file, not at the 30 s in its middle.
+        replace: also the rows whose descriptors come from elsewhere.
+        retry_failed: try those again that failed on a file that has not changed.
+        timeout_s: a file that is not done after so many seconds is given up.
+        flush_every_s: what a run that is killed may lose, seconds of work.
+        progress: called after each file.
+        stop: asked now and then; once true, what is in flight is finished and no more.
+    Raises:
+        KitError: a file of the catalogue cannot be read or written, or another run is at work.
+    """
+    began = time.monotonic()
+    extent = extent_of(whole)
+    with only_one(catalogue.folder / NAME):
+        known = {r.source_hash: r for r in read_records(catalogue.folder)}
+        wanted = catalogue.table
+        if not replace:
+            wanted = wanted.loc[[not other for other in others(wanted)]]
+        plan = make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
+        run = _Run(catalogue, plan, known, whole, progress)
+        if plan.tracks:
+            run.to_end(workers or os.cpu_count() or 1, timeout_s, flush_every_s, stop)
+        described = _by_track(plan, known, extent)
+        result = fill(catalogue.table, described, replace=replace)
+        table = validate(result.table, source="the table")
+        if not table.equals(catalogue.table):
+            write_table(table, catalogue.folder)
+        failures = [*plan.without_audio, *_failures(plan, known, extent)]
+        if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
+            write_failures(catalogue.folder, STAGE, failures)
+    seconds = time.monotonic() - began
+    return Description(
+        result.filled, result.kept, failures, run.computed, seconds, stopped=bool(stop())
+    )
+
+
+class _Run:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        plan: Plan,
+        known: dict[str, Record],
+        whole: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._folder = catalogue.folder
+        self._plan = plan
+        self._known = known
+        self._whole = whole
+        self._progress = progress
+        self._answers: SimpleQueue[Decoded] = SimpleQueue()
+        self._began = time.monotonic()
+        self._tried = self.computed = 0
+        self._unsaved = False
+
+    def to_end(
+        self, workers: int, timeout_s: float, flush_every_s: float, stop: Callable[[], bool]
+    ) -> None:
+        warm_up()
+        self._began = time.monotonic()
+        self._say()
+        pool = Threads(workers, FeatureConfig(), timeout_s, self._answers.put, read=self._describe)
+        todo = iter(self._plan.tracks)
+        running = 0
+        flushed = looked = time.monotonic()
+        try:
+            while True:
+                while running < 2 * workers and not stop() and (track := next(todo, None)):
+                    pool.start(track, np.zeros(0, np.float32))
+                    running += 1
+                if not running:
+                    break
+                running -= self._take()
+                if time.monotonic() - looked > _LOOK_EVERY_S:
+                    pool.give_up_late()
+                    looked = time.monotonic()
+                if time.monotonic() - flushed >= flush_every_s:
+                    self._save()
+                    flushed = time.monotonic()
+        finally:
+            # Whatever ended the run: what it found out about files is worth keeping.
+            self._save()
+            pool.close()
+
+    def _describe(self, track: Track, _config: FeatureConfig, _room: np.ndarray) -> Descriptors:
+        return measure(of_scanned(track, lambda path: hear(path, whole=self._whole)))
+
+    def _take(self) -> int:
+        """Wait for an answer, and enter it into the books; how many there were."""
+        try:
+            answer = self._answers.get(timeout=_LOOK_EVERY_S)
+        except Empty:
+            return 0
+        track, found = answer.track, answer.result
+        extent = extent_of(self._whole)
+        if isinstance(found, AudioError):
+            message = " ".join(str(found).split())
+            record = Record(
+                *(track.source_hash, SOURCE, extent, None),
+                *(found.reason, shown(track.path), message),
+            )
+        else:
+            record = Record(track.source_hash, SOURCE, extent, found)
+            self.computed += 1
+        self._known[track.source_hash] = record
+        self._unsaved = True
+        self._tried += 1
+        self._say()
+        return 1
+
+    def _save(self) -> None:
+        if self._unsaved:
+            # What no track of the catalogue has any more is let go.
+            rows = [r for r in self._known.values() if r.source_hash in self._plan.hashes]
+            write_records(self._folder, rows)
+            self._unsaved = False
+
+    def _say(self) -> None:
+        if self._progress:
+            seconds = max(time.monotonic() - self._began, 1e-9)
+            done = self._plan.done + self._tried
+            total = self._plan.done + len(self._plan.tracks)
+            self._progress(Progress(done, total, self._tried / seconds))
+
+
+def _by_track(plan: Plan, known: dict[str, Record], extent: str) -> dict[str, Descriptors]:
+    found = {}
+    for track_id, digest, _ in plan.wanted:
+        record = known.get(digest)
+        if record is not None and record.descriptors and record.is_of(extent):
+            found[track_id] = record.descriptors
+    return found
+
+
+def _failures(plan: Plan, known: dict[str, Record], extent: str) -> list[Failure]:
+    found = []
+    for track_id, digest, path in plan.wanted:
+        record = known.get(digest)
+        if record is not None and record.reason and record.is_of(extent):
+            found.append(Failure(path, STAGE, record.reason, record.message, track_id))
+    return found

@@ -1,0 +1,165 @@
+"""A file to what the descriptors are computed of: clips of 30 s, and the power of each 0.1 s."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+from jaxtyping import Float32, Float64
+
+from kit.audio import AudioError, TooShortError
+from kit.audio.errors import shown
+from kit.audio.mono import Mono, resampled
+from kit.audio.open import open_source
+from kit.audio.source import Blocks, Source
+from kit.dsp import k_weighting
+from kit.dsp.loudness import CHANNEL_WEIGHTS
+from kit.ingest.descriptors.spectra import CLIP_S, RATE, SAMPLES
+
+SHORTEST_S = 5.0
+# Of a track that is described whole: clips beyond these are left out evenly, to bound memory.
+MOST_CLIPS = 40
+_LEAST_RATE = 8000  # below it, the K-weighting is not defined
+_STEP_S = 0.1
+
+
+class SilentError(AudioError):
+    """There is no sound in the file."""
+
+    reason = "silent"
+
+
+class LowRateError(AudioError):
+    """The file's sample rate is too low to weigh loudness."""
+
+    reason = "low_rate"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was read of a file.
+
+    Attributes:
+        clips: of 30 s each, mono at 22,050 Hz; a shorter one is repeated until it is full.
+        powers: of each tenth of a second of the K-weighted signal, all channels at the file's own
+            rate, as `kit.dsp.loudness_of_steps` takes it.
+        duration_s: of the whole file.
+    """
+
+    clips: Float32[np.ndarray, "clips samples"]
+    powers: Float64[np.ndarray, "steps"]
+    duration_s: float
+
+
+def hear(path: Path, *, whole: bool = False) -> Heard:
+    """Read a file once, in blocks.
+
+    Args:
+        path: the file.
+        whole: all of it, cut into clips one after the other; otherwise the 30 s in its middle.
+    Raises:
+        AudioError: it cannot be decoded, is shorter than 5 s, silent, or below 8 kHz.
+    """
+    with open_source(path) as source:
+        rate = source.sample_rate
+        if rate < _LEAST_RATE:
+            raise LowRateError(
+                f"{shown(path)} has {rate} samples a second, loudness takes at least "
+                f"{_LEAST_RATE}; leave it out"
+            )
+        count = None if whole else CLIP_S * rate
+        start = 0
+        if not whole and source.frames is not None:
+            start = max(0, (source.frames - CLIP_S * rate) // 2)
+        steps = _Steps(rate, source.channels)
+        parts = resampled(_tapped(source, steps), RATE, start, count)
+        clips, samples = _clips(parts, source.frames, rate)
+        frames = source.frames
+        if count is None or steps.frames < count:
+            # It was read to its end: what was counted is surer than what was stated.
+            frames = start + steps.frames
+        elif frames is None or not source.exact:
+            frames = sum(len(block) for block in source.read(0, None))
+    length_s = samples / RATE
+    if length_s < SHORTEST_S:
+        raise TooShortError(path, length_s, SHORTEST_S)
+    if not clips.any():
+        raise SilentError(f"{shown(path)} is silent where it is looked at; leave it out")
+    return Heard(clips, steps.powers(), frames / rate)
+
+
+def _clips(
+    parts: Iterator[Mono], frames: int | None, rate: int
+) -> tuple[Float32[np.ndarray, "clips samples"], int]:
+    """Clips one after another, at most `MOST_CLIPS` of them, and the samples that there were."""
+    expected = 1 if frames is None else math.ceil(frames / rate / CLIP_S)
+    every = max(1, math.ceil(expected / MOST_CLIPS))
+    clips: list[np.ndarray] = []
+    samples = 0
+    for part in parts:
+        while len(part):
+            number, at = divmod(samples, SAMPLES)
+            piece = part[: SAMPLES - at]
+            if number % every == 0:
+                if at == 0:
+                    clips.append(np.zeros(SAMPLES, np.float32))
+                clips[-1][at : at + len(piece)] = piece
+            samples += len(piece)
+            part = part[len(piece) :]
+    number, filled = divmod(samples, SAMPLES)
+    if filled and number % every == 0:
+        last = clips.pop()[:filled]
+        # The end of a track that gave whole clips tells little more, and repeated it would
+        # count as much as they do.
+        if not clips or filled >= SAMPLES // 2:
+            clips.append(np.resize(last, SAMPLES))
+    return np.stack(clips or [np.zeros(SAMPLES, np.float32)]), samples
+
+
+def _tapped(source: Source, steps: "_Steps") -> Source:
+    """The source, whose blocks are measured as they pass."""
+
+    def read(start: int, count: int | None) -> Blocks:
+        for block in source.read(start, count):
+            steps.add(block)
+            yield block
+
+    return dataclasses.replace(source, read=read)
+
+
+class _Steps:
+    """The weighted power of each tenth of a second, of blocks of any length."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._sos = k_weighting(rate)
+        self._state = np.zeros((len(self._sos), channels, 2))
+        self._weights = _weights(channels)
+        self._size = round(_STEP_S * rate)
+        self._waiting = np.zeros(0)
+        self._powers: list[np.ndarray] = []
+        self.frames = 0
+
+    def add(self, block: Float32[np.ndarray, "frames channels"]) -> None:
+        """The next frames."""
+        self.frames += len(block)
+        with np.errstate(all="ignore"):  # infinity and NaN are refused by who takes the block
+            y, self._state = scipy.signal.sosfilt(self._sos, block.T, zi=self._state)
+            power = self._weights @ np.square(y)
+        power = np.concatenate([self._waiting, power])
+        whole = len(power) - len(power) % self._size
+        if whole:
+            self._powers.append(power[:whole].reshape(-1, self._size).mean(axis=1))
+        self._waiting = power[whole:]
+
+    def powers(self) -> Float64[np.ndarray, "steps"]:
+        """Of every whole step so far."""
+        return np.concatenate([np.zeros(0), *self._powers])
+
+
+def _weights(channels: int) -> Float64[np.ndarray, "channels"]:
+    """BS.1770-4's: of six channels, the fourth is for low-frequency effects and does not count."""
+    known = {5: CHANNEL_WEIGHTS, 6: (*CHANNEL_WEIGHTS[:3], 0.0, *CHANNEL_WEIGHTS[3:])}
+    return np.array(known.get(channels, (1.0,) * channels))

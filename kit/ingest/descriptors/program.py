@@ -1,0 +1,67 @@
+"""All descriptors of a batch of clips, as one program that is compiled once."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from kit.dsp.checks import AnyArray
+from kit.ingest.descriptors import rhythm, room, timbre, tonal, voice
+from kit.ingest.descriptors.energy import energy
+from kit.ingest.descriptors.spectra import SAMPLES, spectra
+from kit.ingest.descriptors.valence import valence
+
+
+class Described(NamedTuple):
+    """The descriptors of each clip that its samples tell, by the names of their columns, and what
+    those of several clips of a track are put together by."""
+
+    danceability: Float[jax.Array, "batch"]
+    energy: Float[jax.Array, "batch"]
+    speechiness: Float[jax.Array, "batch"]
+    acousticness: Float[jax.Array, "batch"]
+    instrumentalness: Float[jax.Array, "batch"]
+    liveness: Float[jax.Array, "batch"]
+    valence: Float[jax.Array, "batch"]
+    tempo: Float[jax.Array, "batch"]
+    correlation: Float[jax.Array, "batch 2 12"]
+    """Of mode (minor, major) and tonic with the clip's chroma: the greatest is the key."""
+
+
+def describe_clips(
+    y: Float[AnyArray, "batch samples"], loudness: Float[AnyArray, "batch"]
+) -> Described:
+    """All descriptors of a batch of clips; pure, to be jitted.
+
+    Args:
+        y: mono at 22,050 Hz, full scale 1.
+        loudness: of the tracks, LUFS.
+    """
+    heard = spectra(y)
+    S, mel = heard.magnitude, heard.mel
+    key = tonal.key_of(y)
+    tempo = rhythm.tempo(heard.onsets)
+    onset_rate = rhythm.onset_rate(heard.onsets)
+    return Described(
+        danceability=rhythm.danceability(rhythm.scaling_exponent(y), onset_rate),
+        energy=energy(loudness, onset_rate),
+        speechiness=voice.speechiness(voice.modulation(mel)),
+        acousticness=timbre.acousticness(S),
+        instrumentalness=voice.instrumentalness(voice.modulation(mel, 200, 3400), S),
+        liveness=room.liveness(mel, S),
+        valence=valence(tonal.mode_margin(key.correlation), timbre.brightness(S), tempo),
+        tempo=tempo,
+        correlation=key.correlation,
+    )
+
+
+@lru_cache
+def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], Described]:
+    """`describe_clips` of `batch` clips of 30 s, compiled ahead: another shape is an error, not
+    another compilation."""
+    y = jax.ShapeDtypeStruct((batch, SAMPLES), jnp.float32)
+    loudness = jax.ShapeDtypeStruct((batch,), jnp.float32)
+    return jax.jit(describe_clips).lower(y, loudness).compile()

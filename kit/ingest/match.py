@@ -1,0 +1,326 @@
+"""Rows of a table matched to audio files, one to one. Pure: facts in, decisions out.
+
+Three passes, each over what the one before has left: the same ISRC; the same artist and title;
+names that are nearly the same. In each a pair is sure if nothing speaks against it and no other
+pair comes near it; what is left of the rest is doubtful, and a person's to decide. The thresholds
+were set with benchmarks/match.py.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from rapidfuzz import fuzz
+
+from kit.catalogue.names import Name, parse
+from kit.ingest.candidates import nearest
+
+LENGTHS_AGREE_S = 3.0
+"""Two lengths are the same up to so many seconds: a fade is cut, silence is added."""
+
+# Scores are percentages of rapidfuzz, weighted. With the same length less has to agree.
+_SURE = 88.0
+_SURE_WITHOUT_LENGTH = 95.0
+_DOUBTFUL = 78.0
+_DOUBTFUL_OTHER_LENGTH = 92.0
+# Artist and title must each be so alike, whatever the other is.
+_LEAST_PART = 62.0
+# A pair this near to a better one puts that in doubt.
+_MARGIN = 3.0
+_VERSIONS_AGREE = 86.0
+_TITLE_SHARE = 0.55
+_SWAPPED = 3.0
+_THE_SAME = 99.0
+_DOUBT = 8.0
+# At most so many files are offered for a row.
+_OFFERED = 3
+
+
+Pass = Literal["isrc", "name", "likeness"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is known of a row, or of a file.
+
+    Attributes:
+        artists: as it is written; "" if unknown.
+        title: as it is written; "" if unknown.
+        isrc: 12 characters; "" if unknown.
+        duration_s: seconds; NaN if unknown.
+    """
+
+    artists: str = ""
+    title: str = ""
+    isrc: str = ""
+    duration_s: float = math.nan
+
+
+@dataclass(frozen=True)
+class Match:
+    """A row and a file.
+
+    Attributes:
+        row: position among the rows.
+        file: position among the files.
+        score: 0 to 100.
+        why: what agrees and what does not, in words.
+        by: the pass that found it.
+    """
+
+    row: int
+    file: int
+    score: float
+    why: str
+    by: Pass
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What goes with what.
+
+    Attributes:
+        sure: each row and each file at most once, by row.
+        doubtful: of rows and files that are not among the sure ones, by row, the best first.
+    """
+
+    sure: tuple[Match, ...]
+    doubtful: tuple[Match, ...]
+
+
+def match(
+    rows: Sequence[Item],
+    files: Sequence[Item],
+    *,
+    refused: AbstractSet[tuple[int, int]] = frozenset(),
+) -> Decision:
+    """Find the file of each row.
+
+    Args:
+        rows: tracks without audio.
+        files: audio without a track.
+        refused: pairs (row, file) that a person has said no to.
+    """
+    state = _State()
+    names = (
+        [parse(item.artists, item.title) for item in rows],
+        [parse(item.artists, item.title) for item in files],
+    )
+    passes: dict[Pass, Callable[[], Iterable[_Pair]]] = {
+        "isrc": lambda: _by_isrc(rows, files),
+        "name": lambda: _by_name(rows, files, names, state),
+        "likeness": lambda: _by_likeness(rows, files, names, state),
+    }
+    for by, pairs in passes.items():
+        _settle([p for p in pairs() if (p.row, p.file) not in refused], by, state)
+    return Decision(tuple(sorted(state.sure, key=lambda m: m.row)), tuple(_offered(state)))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    row: int
+    file: int
+    score: float
+    why: str
+    # Nothing but another pair as good speaks against it.
+    good: bool
+
+
+@dataclass
+class _State:
+    rows: set[int] = field(default_factory=set)
+    files: set[int] = field(default_factory=set)
+    sure: list[Match] = field(default_factory=list)
+    doubtful: dict[tuple[int, int], Match] = field(default_factory=dict)
+
+    def is_open(self, row: int, file: int) -> bool:
+        return row not in self.rows and file not in self.files
+
+
+def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
+    """Take the good pairs, the best first, that no other pair comes near."""
+    pairs = sorted(pairs, key=lambda p: (-p.score, p.row, p.file))
+    of_row, of_file = defaultdict(list), defaultdict(list)
+    for pair in pairs:
+        of_row[pair.row].append(pair)
+        of_file[pair.file].append(pair)
+    for pair in pairs:
+        if not state.is_open(pair.row, pair.file):
+            continue
+        rival = _rival(pair, (of_row[pair.row], of_file[pair.file]), state)
+        found = Match(pair.row, pair.file, round(pair.score, 1), pair.why, by)
+        if pair.good and rival is None:
+            state.rows.add(pair.row)
+            state.files.add(pair.file)
+            state.sure.append(found)
+            continue
+        if pair.good and rival is not None:
+            tie = "another file" if rival.row == pair.row else "another row"
+            found = replace(found, why=f"{pair.why}; {tie} is as near")
+        state.doubtful.setdefault((pair.row, pair.file), found)
+
+
+def _rival(pair: _Pair, others: Iterable[Sequence[_Pair]], state: _State) -> _Pair | None:
+    """An open pair that is nearly as good, or better; each of the lists has the best first."""
+    for among in others:
+        for other in among:
+            if other.score <= pair.score - _MARGIN:
+                break
+            if other is not pair and state.is_open(other.row, other.file):
+                return other
+    return None
+
+
+def _offered(state: _State) -> Iterable[Match]:
+    by_row: dict[int, list[Match]] = defaultdict(list)
+    for found in state.doubtful.values():
+        if state.is_open(found.row, found.file):
+            by_row[found.row].append(found)
+    for row in sorted(by_row):
+        yield from sorted(by_row[row], key=lambda m: (-m.score, m.file))[:_OFFERED]
+
+
+def _by_isrc(rows: Sequence[Item], files: Sequence[Item]) -> Iterable[_Pair]:
+    for row, file in _same(
+        {at: item.isrc for at, item in enumerate(rows) if item.isrc},
+        {at: item.isrc for at, item in enumerate(files) if item.isrc},
+    ):
+        apart = _apart(rows[row], files[file])
+        yield _Pair(row, file, 100.0, _why("the same ISRC", apart), not _differ(apart))
+
+
+def _by_name(
+    rows: Sequence[Item],
+    files: Sequence[Item],
+    names: tuple[Sequence[Name], Sequence[Name]],
+    state: _State,
+) -> Iterable[_Pair]:
+    for row, file in _same(
+        {
+            at: n.key
+            for at, n in enumerate(names[0])
+            if n.artists and n.title and at not in state.rows
+        },
+        {
+            at: n.key
+            for at, n in enumerate(names[1])
+            if n.artists and n.title and at not in state.files
+        },
+    ):
+        apart = _apart(rows[row], files[file])
+        yield _Pair(row, file, 100.0, _why("the same artist and title", apart), not _differ(apart))
+
+
+def _keys(names: Sequence[Name], done: AbstractSet[int]) -> dict[int, Any]:
+    return {at: n.key for at, n in enumerate(names) if n.artists and n.title and at not in done}
+
+
+def _same(rows: Mapping[int, Any], files: Mapping[int, Any]) -> Iterable[tuple[int, int]]:
+    """Pairs with the same key; of a key with very many, the first few."""
+    places: dict[Any, list[int]] = defaultdict(list)
+    for file, key in files.items():
+        places[key].append(file)
+    for row, key in rows.items():
+        for file in places.get(key, ())[: 2 * _OFFERED]:
+            yield row, file
+
+
+def _by_likeness(
+    rows: Sequence[Item],
+    files: Sequence[Item],
+    names: tuple[Sequence[Name], Sequence[Name]],
+    state: _State,
+) -> Iterable[_Pair]:
+    left = [at for at in range(len(rows)) if at not in state.rows]
+    free = [at for at in range(len(files)) if at not in state.files]
+    near = nearest([_text(names[0][at]) for at in left], [_text(names[1][at]) for at in free])
+    for at_row, at_file in near:
+        row, file = left[at_row], free[at_file]
+        pair = _compared(row, file, rows[row], files[file], names[0][row], names[1][file])
+        if pair is not None:
+            yield pair
+
+
+def _text(name: Name) -> str:
+    return " ".join((*name.artists, name.title, name.version))
+
+
+def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name) -> _Pair | None:
+    """Two names looked at closely; None if they are not worth a person's time."""
+    apart = _apart(a, b)
+    differ, known = _differ(apart), not math.isnan(apart)
+    score, doubts = likeness(name_a, name_b)
+    if score < _DOUBTFUL and name_b.artists and name_b.title:
+        swapped, others = likeness(name_a, parse(b.title, b.artists))
+        if swapped - _SWAPPED > score:
+            score, doubts = swapped - _SWAPPED, others
+            if not known and swapped < _THE_SAME:
+                doubts = [*doubts, "artist and title are swapped"]
+    if score < _DOUBTFUL and known and not differ:
+        # What tells versions apart may be misspelt itself: the same length is worth a question.
+        score = fuzz.token_sort_ratio(_text(name_a), _text(name_b)) - _DOUBT
+        doubts = ["the versions may differ"]
+    if score < (_DOUBTFUL_OTHER_LENGTH if differ else _DOUBTFUL) or (differ and doubts):
+        return None
+    if a.isrc and b.isrc and a.isrc != b.isrc:
+        doubts = [*doubts, "the ISRCs differ"]
+    good = score >= (_SURE if known else _SURE_WITHOUT_LENGTH) and not doubts and not differ
+    return _Pair(row, file, score, _why("; ".join(["names are alike", *doubts]), apart), good)
+
+
+def likeness(a: Name, b: Name) -> tuple[float, list[str]]:
+    """How alike two names are, 0 to 100, and what puts it in doubt that they are of one track.
+
+    0 is also the score of names that differ in what is not a matter of spelling: another remix,
+    part 2 for part 1.
+    """
+    if not a.title or not b.title:
+        return 0.0, []
+    doubts = []
+    title = max(fuzz.ratio(a.title, b.title), fuzz.token_sort_ratio(a.title, b.title))
+    if a.version != b.version:
+        whole = fuzz.token_sort_ratio(f"{a.title} {a.version}", f"{b.title} {b.version}")
+        if not (a.version and b.version) and whole >= _SURE_WITHOUT_LENGTH:
+            # The version stands in the title, without brackets.
+            title = whole
+        elif a.version and b.version:
+            if fuzz.ratio(a.version, b.version) < _VERSIONS_AGREE:
+                return 0.0, []
+        else:
+            doubts.append(f"one is called {(a.version or b.version)!r}")
+    if a.numbers != b.numbers:
+        if a.numbers and b.numbers:
+            return 0.0, []
+        doubts.append("one has a number")
+    if not a.artists or not b.artists:
+        return title * 0.9, [*doubts, "one has no artist"]
+    artists = _artists_alike(a.artists, b.artists)
+    if min(title, artists) < _LEAST_PART:
+        return 0.0, []
+    score = _TITLE_SHARE * title + (1 - _TITLE_SHARE) * artists
+    return score - _DOUBT * len(doubts), doubts
+
+
+def _artists_alike(a: Sequence[str], b: Sequence[str]) -> float:
+    # One list may name guests that the other leaves out: the nearest two count nearly as much.
+    together = fuzz.token_sort_ratio(" ".join(a), " ".join(b))
+    return max(together, *(fuzz.ratio(one, other) - 1 for one in a for other in b))
+
+
+def _apart(a: Item, b: Item) -> float:
+    return abs(a.duration_s - b.duration_s)
+
+
+def _differ(apart: float) -> bool:
+    return apart > LENGTHS_AGREE_S
+
+
+def _why(text: str, apart: float) -> str:
+    if math.isnan(apart):
+        return text
+    return (
+        f"{text}; the lengths differ by {apart:.0f} s" if _differ(apart) else f"{text} and length"
+    )

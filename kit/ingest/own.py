@@ -1,0 +1,289 @@
+"""A catalogue's rows without audio, and a folder of one's own files: read, matched, joined."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kit.audio import AudioError
+from kit.audio.errors import shown
+from kit.catalogue import Catalogue, Failure, Scan, read_failures
+from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
+from kit.catalogue.io import add_facts
+from kit.catalogue.rights import OWN
+from kit.catalogue.scan import STAGE as SCAN
+from kit.catalogue.scan import finish, walk
+from kit.catalogue.schema import is_absent
+from kit.catalogue.tags import isrc, one_line
+from kit.errors import UsageError
+from kit.ingest.match import Decision, Item, match
+from kit.ingest.review import Question
+
+STAGE = "match"
+
+# What stands before a track's name in the name of its file: its number, on a disc or a side.
+_NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)(?=\S)")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A catalogue after the matching.
+
+    Attributes:
+        scan: its rows, those that got a file among them.
+        questions: what has been asked: answered questions and open ones.
+        failures: files and answers that cannot be used, and files below the folder that are none.
+        without: number of rows that had no audio before.
+        by: how many rows got a file, by the pass that found it, or by "answer".
+    """
+
+    scan: Scan
+    questions: tuple[Question, ...]
+    failures: tuple[Failure, ...]
+    without: int
+    by: Mapping[str, int]
+
+    @property
+    def asked(self) -> int:
+        """Number of rows with an open question."""
+        return len({q.track_id for q in self.questions if q.answer is None})
+
+
+def join(
+    catalogue: Catalogue,
+    folder: Path,
+    asked: Sequence[Question],
+    *,
+    progress: Progress | None = None,
+) -> Joined:
+    """Give rows without audio the files of a folder that are theirs.
+
+    Args:
+        catalogue: some rows of it have no `path`.
+        folder: audio files, in any order.
+        asked: the questions of earlier runs; what is answered yes is taken, and nothing that is
+            answered is asked again.
+        progress: called with (files looked at, files in all).
+    Raises:
+        UsageError: there is no audio in the folder, or its name cannot be written.
+    """
+    folder = folder.resolve()
+    rows = [dict(row) for row in catalogue.table.to_dict("records")]
+    failures: list[Failure] = []
+    files = _files(folder, _used(catalogue), failures, progress)
+    without = [row for row in rows if not row.get("path")]
+    given = _answers(without, [q for q in asked if q.answer], _used(catalogue), failures)
+    no = {(q.track_id, q.file) for q in asked if q.answer is False}
+
+    open_rows = [row for row in without if str(row["track_id"]) not in given]
+    open_files = [path for path in files if str(path) not in set(given.values())]
+    items = [_item(row) for row in open_rows], [_file_item(p, files[p]) for p in open_files]
+    ids = {str(row["track_id"]): at for at, row in enumerate(open_rows)}
+    places = {str(path): at for at, path in enumerate(open_files)}
+    refused = {(ids[t], places[f]) for t, f in no if t in ids and f in places}
+    decision = match(*items, refused=refused)
+
+    found = {str(open_rows[m.row]["track_id"]): str(open_files[m.file]) for m in decision.sure}
+    how = {str(open_rows[m.row]["track_id"]): m.by for m in decision.sure}
+    root = _root(catalogue, folder, [*given.values(), *found.values()])
+    _rebase(rows, catalogue, root)
+    taken = _attach(without, found | given, root, failures)
+    scan = finish(rows, [f for f in read_failures(catalogue.folder) if f.stage == SCAN], root)
+    return Joined(
+        scan=replace(scan, notices=catalogue.notices),
+        questions=(
+            *_kept(asked, folder, open_rows),
+            *_questions(decision, open_rows, open_files, items),
+        ),
+        failures=tuple(failures),
+        without=len(without),
+        by=Counter(how.get(track, "answer") for track in taken),
+    )
+
+
+def _used(catalogue: Catalogue) -> set[str]:
+    if "path" not in catalogue.table:
+        return set()
+    root = catalogue.audio_root.resolve()
+    return {os.path.normpath(root / path) for path in catalogue.table["path"] if path}
+
+
+def _files(
+    folder: Path, used: set[str], failures: list[Failure], progress: Progress | None
+) -> dict[Path, Facts]:
+    """The files that can be used and belong to no row yet, without their hashes; copies once."""
+    if not str(folder).isprintable():
+        raise UsageError(f"{shown(folder)} has a name that is not printable UTF-8; rename it")
+    below = walk(folder)
+    failures += [replace(failure, stage=STAGE) for failure in below.failures]
+    paths = [folder / file for file in sorted(below.files, key=os.fsencode)]
+    if not paths:
+        raise UsageError(f"there is no audio in {shown(folder)}; give a folder of audio files")
+    paths = [path for path in paths if str(path) not in used]
+    good: dict[Path, Facts] = {}
+    for path, result in zip(
+        paths, inspect_all(paths, hashed=False, progress=progress), strict=True
+    ):
+        if isinstance(result, AudioError):
+            failures.append(Failure(shown(path), STAGE, result.reason, str(result)))
+        else:
+            good[path] = result
+    return _once(good, failures)
+
+
+def _once(files: Mapping[Path, Facts], failures: list[Failure]) -> dict[Path, Facts]:
+    """Of files with the same bytes the first: either would do, and a tie would be doubtful."""
+    alike: dict[tuple[int, float], list[Path]] = defaultdict(list)
+    good = dict(files)
+    for path, facts in files.items():
+        try:
+            alike[path.stat().st_size, facts.duration_s].append(path)
+        except OSError as error:
+            _gone(path, error.strerror or str(error), good, failures)
+    for paths in alike.values():
+        seen: set[str] = set()
+        for path in paths if len(paths) > 1 else ():
+            try:
+                digest = hash_file(path)
+            except AudioError as error:
+                _gone(path, str(error), good, failures)
+                continue
+            if digest in seen:
+                del good[path]
+            seen.add(digest)
+    return good
+
+
+def _gone(path: Path, why: str, good: dict[Path, Facts], failures: list[Failure]) -> None:
+    del good[path]
+    failures.append(Failure(shown(path), STAGE, "unreadable", f"{shown(path)}: {why}"))
+
+
+def _answers(
+    rows: Iterable[Mapping[Any, Any]],
+    yes: Sequence[Question],
+    used: set[str],
+    failures: list[Failure],
+) -> dict[str, str]:
+    """Track -> file of the answers that can be followed."""
+    missing = {str(row["track_id"]) for row in rows}
+    pairs = dict.fromkeys(
+        (q.track_id, os.path.normpath(q.file)) for q in yes if q.track_id in missing
+    )
+    of_track = Counter(track for track, _ in pairs)
+    of_file = Counter(file for _, file in pairs)
+    good: dict[str, str] = {}
+    for track, file in pairs:
+        if of_track[track] > 1:
+            reason, why = "two_files", f"track {track} has several accepted files; leave one"
+        elif of_file[file] > 1:
+            reason, why = "two_rows", f"{file} is accepted for several tracks; leave one"
+        elif not Path(file).is_absolute() or not file.isprintable():
+            reason, why = "missing_file", f"{shown(file)} is no path of a file; restore the cell"
+        elif file in used:
+            reason, why = "two_rows", f"{file} is the audio of another track already; write no"
+        else:
+            good[track] = file
+            continue
+        failures.append(Failure(file, STAGE, reason, why, track))
+    return good
+
+
+def _item(row: Mapping[Any, Any]) -> Item:
+    def text(name: str) -> str:
+        return "" if is_absent(row.get(name)) else str(row[name])
+
+    if not is_absent(row.get("duration_s")):
+        length = float(row["duration_s"])
+    elif not is_absent(row.get("duration_ms")):
+        length = float(row["duration_ms"]) / 1000
+    else:
+        length = float("nan")
+    return Item(text("artists"), text("title"), isrc(text("isrc")), length or float("nan"))
+
+
+def _file_item(path: Path, facts: Facts) -> Item:
+    tags = facts.tags
+    artists, title = tags.artists, tags.title
+    if not title:
+        title = _NUMBER.sub("", one_line(path.stem.replace("_", " ")), count=1)
+    if not artists and " - " in title:
+        artists, _, title = title.partition(" - ")
+    return Item(artists, title, tags.isrc, facts.duration_s)
+
+
+def _root(catalogue: Catalogue, folder: Path, files: Sequence[str]) -> Path:
+    """The deepest folder that holds the audio which the catalogue has, and that which it gets."""
+    if not files:
+        return catalogue.audio_root.resolve()
+    tops = [folder if Path(file).is_relative_to(folder) else Path(file).parent for file in files]
+    if _used(catalogue):
+        tops.append(catalogue.audio_root.resolve())
+    return Path(os.path.commonpath(sorted(set(tops))))
+
+
+def _rebase(rows: Iterable[dict[Any, Any]], catalogue: Catalogue, root: Path) -> None:
+    old = catalogue.audio_root.resolve()
+    for row in rows:
+        if row.get("path") and old != root:
+            row["path"] = (old / row["path"]).relative_to(root).as_posix()
+
+
+def _attach(
+    rows: Iterable[dict[Any, Any]],
+    file_of: Mapping[str, str],
+    root: Path,
+    failures: list[Failure],
+) -> list[str]:
+    """Read the files whole, and write what they tell into their rows; the tracks that got one."""
+    wanted = [row for row in rows if str(row["track_id"]) in file_of]
+    files = [Path(file_of[str(row["track_id"])]) for row in wanted]
+    taken = []
+    for row, path, facts in zip(wanted, files, inspect_all(files), strict=True):
+        track = str(row["track_id"])
+        if isinstance(facts, AudioError):
+            failures.append(Failure(shown(path), STAGE, facts.reason, str(facts), track))
+            continue
+        add_facts(row, facts)
+        row |= {"path": path.relative_to(root).as_posix(), "audio_source": OWN}
+        taken.append(track)
+    return taken
+
+
+def _kept(
+    asked: Iterable[Question], folder: Path, open_rows: Iterable[Mapping[Any, Any]]
+) -> Iterable[Question]:
+    """What was answered, and what is open about the files of other folders."""
+    still = {str(row["track_id"]) for row in open_rows}
+    for question in asked:
+        elsewhere = not Path(question.file).is_relative_to(folder)
+        if question.answer is not None or (elsewhere and question.track_id in still):
+            yield question
+
+
+def _questions(
+    decision: Decision,
+    rows: Sequence[Mapping[Any, Any]],
+    files: Sequence[Path],
+    items: tuple[Sequence[Item], Sequence[Item]],
+) -> Iterable[Question]:
+    def seconds(item: Item) -> str:
+        return "" if item.duration_s != item.duration_s else f"{item.duration_s:.1f}"
+
+    for found in decision.doubtful:
+        row, file = items[0][found.row], items[1][found.file]
+        yield Question(
+            track_id=str(rows[found.row]["track_id"]),
+            artists=row.artists,
+            title=row.title,
+            duration_s=seconds(row),
+            file=str(files[found.file]),
+            file_artists=file.artists,
+            file_title=file.title,
+            file_duration_s=seconds(file),
+            score=f"{found.score:.0f}",
+            why=found.why,
+        )

@@ -1,0 +1,169 @@
+"""One row of a playlist, as Spotify gives it, to a row of a catalogue; pure."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from kit.catalogue.schema import SEPARATOR
+from kit.catalogue.tags import one_line
+from kit.ingest.spotify.playlist_id import is_id
+
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
+_LONGEST = 500
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that is no track of Spotify's.
+
+    Attributes:
+        reason: one word: "local", "episode", "removed" or "malformed".
+        message: what it is, to follow "row 12 of playlist ...".
+    """
+
+    reason: str
+    message: str
+
+
+def row(item: Any) -> dict[str, Any] | LeftOut:
+    """The columns of one row, without its label and features.
+
+    Args:
+        item: of a page; the track is under `item`, as /items has it, or under `track`, as /tracks
+            had it.
+    """
+    if not isinstance(item, dict):
+        return LeftOut("malformed", "is not as documented; nothing can be made of it")
+    track = item.get("item") if isinstance(item.get("item"), dict) else item.get("track")
+    local = item.get("is_local") is True
+    if not isinstance(track, dict):
+        if local:
+            return _local("")
+        return LeftOut("removed", "was removed from Spotify; take it from the playlist")
+    title = text(track.get("name"))
+    at_home = str(track.get("uri")).startswith("spotify:local:")
+    if local or at_home or track.get("is_local") is True:
+        return _local(title)
+    if track.get("type") == "episode" or track.get("episode") is True:
+        return LeftOut("episode", f"is an episode of a podcast ({title!r}), not a track")
+    if not is_id(track.get("id")) or track.get("type", "track") != "track":
+        return LeftOut("malformed", f"has no id of a track ({title!r})")
+    artists = [a for a in _list(track.get("artists")) if isinstance(a, dict)]
+    names = [text(artist.get("name")).replace(";", ",") for artist in artists]
+    ids = [artist["id"] for artist in artists if is_id(artist.get("id"))]
+    album = _dict(track.get("album"))
+    return {
+        "track_id": track["id"],
+        "artists": SEPARATOR.join(name for name in names if name),
+        "title": title,
+        "album": text(album.get("name")),
+        "release_date": _matching(_DATE, album.get("release_date")),
+        "preview_url": _url(track.get("preview_url")),
+        "artist_ids": SEPARATOR.join(ids),
+        "isrc": _matching(_ISRC, _isrc(track)),
+        "explicit": _flag(track.get("explicit")),
+        "added_at": _matching(_TIME, item.get("added_at")),
+        "popularity": _whole(track.get("popularity"), 100),
+        "duration_ms": _whole(track.get("duration_ms"), 2**31),
+    }
+
+
+def is_locked(item: Any) -> bool:
+    """Whether a row's track may not be played where it was asked for, or nowhere."""
+    track = _dict(_dict(item).get("item")) or _dict(_dict(item).get("track"))
+    return (
+        track.get("is_playable") is False
+        or _dict(track.get("restrictions")).get("reason") == "market"
+        or track.get("available_markets") == []
+    )
+
+
+FEATURES = (
+    "danceability",
+    "energy",
+    "key",
+    "loudness",
+    "mode",
+    "speechiness",
+    "acousticness",
+    "instrumentalness",
+    "liveness",
+    "valence",
+    "tempo",
+)
+"""The audio features; with the duration, which every track has, they are the original's twelve."""
+
+
+def features(answer: Any) -> dict[str, Any] | None:
+    """The audio features of one track by column, or None if it has none.
+
+    Args:
+        answer: one of the objects of /audio-features, or null.
+    """
+    found = {name: _number(_dict(answer).get(name)) for name in FEATURES}
+    for name in ("key", "mode"):
+        value = found[name]
+        found[name] = int(value) if value is not None and value.is_integer() else None
+    if all(value is None for value in found.values()):
+        return None
+    return {**found, "feature_source": "spotify"}
+
+
+def text(value: Any) -> str:
+    """Text from outside as one line of valid UTF-8, of no more than 500 characters."""
+    if not isinstance(value, str):
+        return ""
+    return one_line(value.encode("utf-8", "replace").decode("utf-8"))[:_LONGEST].strip()
+
+
+def _local(title: str) -> LeftOut:
+    return LeftOut(
+        "local",
+        f"is a file of the playlist's owner ({title!r}), which Spotify does not have; "
+        "add it with kit scan",
+    )
+
+
+def _isrc(track: dict[str, Any]) -> Any:
+    value = _dict(track.get("external_ids")).get("isrc")
+    return value.upper().replace("-", "") if isinstance(value, str) else None
+
+
+def _url(value: Any) -> str:
+    good = isinstance(value, str) and value.startswith("https://") and len(value) <= 2000
+    return value if good and value.isascii() and value.isprintable() and " " not in value else ""
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str:
+    return value if isinstance(value, str) and pattern.fullmatch(value) and value.isascii() else ""
+
+
+def _flag(value: Any) -> int | None:
+    return int(value) if isinstance(value, bool) else None
+
+
+def _whole(value: Any, most: int) -> int | None:
+    number = _number(value)
+    good = number is not None and number.is_integer() and 0 <= number <= most
+    return int(number) if good and number is not None else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and abs(number) < 2**53 else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

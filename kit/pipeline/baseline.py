@@ -1,0 +1,92 @@
+"""A table of features to the scores of simple models."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from kit import terminal
+from kit.catalogue import read_table
+from kit.explore.baseline import Baseline, BaselineConfig, Doubt
+from kit.explore.baseline import baseline as score
+from kit.explore.table import UNNAMED
+from kit.files import atomic_write, write_json
+
+_SHOWN = 10
+_DOUBT = [field.name for field in dataclasses.fields(Doubt)]
+
+
+def baseline(
+    table: Path,
+    config: BaselineConfig = BaselineConfig(),
+    *,
+    out: Path,
+    label: str | None = None,
+    source: str | None = None,
+) -> Baseline:
+    """Score a CSV's features, say how, and write `baseline.json` and `doubtful.csv`.
+
+    Args:
+        table: the CSV, or a catalogue's `tracks.csv`.
+        config: how the models are scored.
+        out: the folder of the two files.
+        label: the label of all rows of a CSV without one.
+        source: as of `kit.explore.baseline.baseline`.
+    """
+    rows, repeats = read_table(table, label=label)
+    with terminal.bar("baseline") as progress:
+        result = score(rows, config, source=source, progress=progress)
+    repeated = _repeated(rows, repeats)
+    facts = dataclasses.asdict(result) | {"repeated": repeated, "config": vars(config)}
+    write_json(out / "baseline.json", facts)
+    with atomic_write(out / "doubtful.csv") as stream:
+        writer = csv.DictWriter(stream, _DOUBT, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(doubt) for doubt in result.doubts)
+    _say(result, config, repeated, out)
+    return result
+
+
+def _repeated(rows: pd.DataFrame, repeats: pd.DataFrame) -> list[dict[str, str | list[str]]]:
+    """Ids that several rows have, with the label of each."""
+    first = dict(zip(rows["track_id"], rows["label"], strict=True))
+    labels: dict[str, list[str]] = {}
+    for track_id, label in zip(repeats["track_id"], repeats["label"], strict=True):
+        labels.setdefault(str(track_id), [str(first[track_id])]).append(str(label))
+    return [{"track_id": track_id, "labels": of} for track_id, of in labels.items()]
+
+
+def _say(
+    result: Baseline,
+    config: BaselineConfig,
+    repeated: list[dict[str, str | list[str]]],
+    out: Path,
+) -> None:
+    counts = ", ".join(f"{n} {label}" for label, n in result.tracks.items())
+    source = "no named source" if result.source == UNNAMED else result.source
+    terminal.say(f"{counts}; {result.artists} first artists; features of {source}")
+    for name, n in result.left_out.items():
+        terminal.say(f"left out: {n} rows with features of {name}; --source chooses")
+    terminal.say(
+        f"{config.folds} folds by artist; {result.set_aside:.0%} of the other folds' tracks set "
+        "aside, which share an artist with the fold; 95% intervals by drawing artists again"
+    )
+    for s in result.scores:
+        recall = ", ".join(f"{share:.2f} of {label}" for label, share in s.recall.items())
+        low, high = s.interval
+        terminal.say(f"{s.model:<20} {s.accuracy:.3f} ({low:.3f} to {high:.3f}); {recall}")
+    if repeated:
+        terminal.say(f"{len(repeated)} ids come more than once; the first row of each counts:")
+    for entry in repeated:
+        terminal.say(f"  {entry['track_id']}: {', '.join(entry['labels'])}")
+    terminal.say(
+        f"{len(result.doubts)} labels are in doubt: another has a probability above "
+        f"{config.doubt_above:g}"
+    )
+    for doubt in result.doubts[:_SHOWN]:
+        terminal.say(
+            f"  {doubt.label}, or {doubt.other} ({doubt.probability:.3f})? "
+            f"{doubt.artists} – {doubt.title}"
+        )
+    terminal.say(f"all of them: {out / 'doubtful.csv'}; the numbers: {out / 'baseline.json'}")

@@ -1,0 +1,280 @@
+"""Playlists of real files to a table of tracks."""
+
+import os
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+
+from kit.catalogue import load, save
+from kit.catalogue.labels import by_genre, by_table
+from kit.catalogue.sources import from_playlists
+from kit.catalogue.sources.choose import parse_choice
+from kit.errors import UsageError
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, seed: int = 0, **tags: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * np.random.default_rng(seed).standard_normal(3000), 8000)
+        if tags:
+            file = mutagen.File(path)
+            file.update(tags)
+            file.save()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def playlist(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, *lines: object) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(map(os.fspath, lines)), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Callable[..., Path]:
+    """Tracks as attributes, and playlists as {path: numbers of tracks}."""
+
+    def write(tracks: list[dict[str, str]], playlists: dict[str, list[int]]) -> Path:
+        def attributes(values: dict[str, str]) -> str:
+            return " ".join(f"{k}={quoteattr(v)}" for k, v in values.items())
+
+        rows = "".join(f"<TRACK TrackID='{i}' {attributes(t)}/>" for i, t in enumerate(tracks))
+        nodes = ""
+        for name, numbers in playlists.items():
+            *folders, last = name.split("/")
+            keys = "".join(f"<TRACK Key='{i}'/>" for i in numbers)
+            node = f"<NODE Type='1' KeyType='0' Name={quoteattr(last)}>{keys}</NODE>"
+            for folder in reversed(folders):
+                node = f"<NODE Type='0' Name={quoteattr(folder)}>{node}</NODE>"
+            nodes += node
+        path = tmp_path / "collection.xml"
+        path.write_text(
+            f"<DJ_PLAYLISTS><COLLECTION>{rows}</COLLECTION><PLAYLISTS>"
+            f"<NODE Type='0' Name='ROOT'>{nodes}</NODE></PLAYLISTS></DJ_PLAYLISTS>",
+            encoding="utf-8",
+        )
+        return path
+
+    return write
+
+
+def url(path):
+    return f"file://localhost{quote(str(path))}"
+
+
+def labels(scan):
+    return dict(zip(scan.table["path"], scan.table["label"], strict=True))
+
+
+def reasons(scan):
+    return [(failure.path, failure.reason) for failure in scan.failures]
+
+
+def test_playlists_of_every_kind(track, playlist, tmp_path):
+    for number in range(5):
+        track(f"music/{number}/ä {number}.flac", number)
+    techno = playlist("lists/techno.m3u8", "../music/0/ä 0.flac", tmp_path / "music/1/ä 1.flac")
+    edm = playlist("lists/edm.pls", "[playlist]", "File1=../music/2/ä 2.flac")
+    house = playlist(
+        "house.xspf",
+        "<playlist xmlns='http://xspf.org/ns/0/'><title>House music</title><trackList>",
+        f"<track><location>{url(tmp_path / 'music/3/ä 3.flac')}</location></track>",
+        "<track><location>music/4/%C3%A4%204.flac</location></track></trackList></playlist>",
+    )
+    scan = from_playlists([techno, edm, house])
+    assert labels(scan) == {
+        "0/ä 0.flac": "techno",
+        "1/ä 1.flac": "techno",
+        "2/ä 2.flac": "edm",
+        "3/ä 3.flac": "House music",
+        "4/ä 4.flac": "House music",
+    }
+    assert scan.audio_root == tmp_path / "music"
+    assert scan.failures == []
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    for _, row in catalogue.table.iterrows():
+        assert catalogue.path_of(row).is_file()
+    assert set(labels(from_playlists([techno, edm], label="x")).values()) == {"x"}
+
+
+def test_what_cannot_be_taken_is_a_row(track, playlist, tmp_path):
+    track("a.flac", 1)
+    track("plain.flac", 2).rename(tmp_path / os.fsdecode(b"\xff.flac"))
+    (tmp_path / "text.mp3").write_text("text")
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "dead.wav").symlink_to(tmp_path / "nowhere")
+    path = playlist(
+        "x.m3u",
+        *("a.flac", "./a.flac", "https://example.org/a.mp3", "gone.mp3", "gone.mp3"),
+        "C:\\Music\\b.mp3",
+        *("file://localhost/C:/Music/b.mp3", "file:///%FF.mp3", f"file://{tmp_path}/%FF.flac"),
+        *("text.mp3", "pipe.wav", "dead.wav", "x" * 5000, "file:///a%00b.mp3", "/dev/zero", "."),
+    )
+    scan = from_playlists([path])
+    assert labels(scan) == {"a.flac": "x"}
+    assert reasons(scan) == [
+        ("https://example.org/a.mp3", "not_a_file"),
+        ("gone.mp3", "missing_file"),
+        ("C:\\Music\\b.mp3", "missing_file"),
+        ("/C:/Music/b.mp3", "missing_file"),
+        ("/\\xff.mp3", "missing_file"),
+        (f"{tmp_path}/\\xff.flac", "bad_name"),
+        (f"{tmp_path}/pipe.wav", "not_a_file"),
+        ("dead.wav", "missing_file"),
+        ("x" * 5000, "missing_file"),
+        ("/a\\x00b.mp3", "missing_file"),
+        ("/dev/zero", "not_a_file"),
+        (f"{tmp_path}", "not_a_file"),
+        (f"{tmp_path}/text.mp3", "not_audio"),
+    ]
+    assert all(failure.message.isprintable() for failure in scan.failures)
+
+
+def test_paths_from_another_system(track, playlist, tmp_path):
+    track(f"m/{unicodedata.normalize('NFD', 'é')}.flac", 1)
+    track("m/b.flac", 2)
+    path = playlist("x.m3u8", unicodedata.normalize("NFC", "m/é.flac"), "m\\b.flac")
+    assert len(from_playlists([path]).table) == 2
+
+
+def test_a_track_under_two_labels(track, playlist):
+    for number in range(3):
+        track(f"{number}.flac", number)
+    one = playlist("one.m3u", "0.flac", "1.flac", "1.flac")
+    two = playlist("two.m3u", "1.flac", "2.flac")
+    scan = from_playlists([one, two])
+    assert labels(scan) == {"0.flac": "one", "2.flac": "two"}
+    ((path, reason),) = reasons(scan)
+    assert (Path(path).name, reason) == ("1.flac", "two_labels")
+    assert "'one' and 'two'" in scan.failures[0].message
+
+
+def test_a_root_of_ones_own(track, playlist, tmp_path):
+    track("in/a.flac", 1)
+    track("out/b.flac", 2)
+    path = playlist("x.m3u", "in/a.flac", "out/b.flac")
+    scan = from_playlists([path], audio_root=tmp_path / "in")
+    assert labels(scan) == {"a.flac": "x"}
+    assert reasons(scan) == [(str(tmp_path / "out/b.flac"), "path_outside")]
+    assert labels(from_playlists([path])) == {"in/a.flac": "x", "out/b.flac": "x"}
+
+
+def test_a_collection(track, collection, tmp_path):
+    files = [track(f"m/{i}.flac", i, title=f"tag {i}", artist="tag") for i in range(5)]
+    tracks = [{"Location": url(f), "Name": f"Ñ {i}", "Genre": "G"} for i, f in enumerate(files)]
+    tracks[0] |= {"AverageBpm": "128.00", "Tonality": "8A"}
+    tracks.append({"Location": "file://localhost/C:/gone.mp3"})
+    path = collection(
+        tracks, {"Techno/Peak": [0], "Techno/Deep": [1, 99], "EDM": [2, 3], "Best of": [0, 5]}
+    )
+    scan = from_playlists([path])
+    assert labels(scan) == {"1.flac": "Techno", "2.flac": "EDM", "3.flac": "EDM"}
+    assert sorted(reason for _, reason in reasons(scan)) == [
+        *("missing_file", "two_labels", "unknown_track")
+    ]
+    assert any("1 tracks of the collection are in no playlist" in w for w in scan.warnings)
+
+    chosen = dict(map(parse_choice, ["Techno=techno", "EDM"]))
+    scan = from_playlists([path], chosen=chosen)
+    assert labels(scan) == {
+        "0.flac": "techno",
+        "1.flac": "techno",
+        "2.flac": "EDM",
+        "3.flac": "EDM",
+    }
+    row = scan.table.set_index("path").loc["0.flac"]
+    assert (row["title"], row["artists"], row["tag_bpm"], row["tag_key"]) == (
+        *("Ñ 0", "tag", 128, "8A"),
+    )
+    assert row["duration_s"] == pytest.approx(3000 / 8000)
+    chosen = dict(map(parse_choice, ["Techno/Peak=hard", "Deep"]))
+    assert labels(from_playlists([path], chosen=chosen)) == {"0.flac": "hard", "1.flac": "Deep"}
+
+    scan = from_playlists([path], labels=by_genre())
+    assert labels(scan) == {f"{i}.flac": "G" for i in range(5)}
+    with pytest.raises(UsageError, match="no playlist 'House'; there are 'Techno/Peak', 'Tech"):
+        from_playlists([path], chosen={"House": "house"})
+
+
+def test_labels_from_elsewhere(track, playlist, tmp_path):
+    track("0.flac", 0, genre="Techno")
+    track("1.flac", 1)
+    path = playlist("x.m3u", "0.flac", "1.flac")
+    scan = from_playlists([path], labels=by_genre())
+    assert labels(scan) == {"0.flac": "Techno"}
+    assert [reason for _, reason in reasons(scan)] == ["no_label"]
+    table = playlist("labels.csv", "path,label", "1.flac,one")
+    scan = from_playlists([path], labels=by_table(table, tmp_path))
+    assert labels(scan) == {"1.flac": "one"}
+
+
+def test_what_a_playlist_says_fills_in_for_tags(track, playlist):
+    track("0.flac", 0, title="Tag")
+    track("1.flac", 1)
+    lines = ("#EXTINF:99,X - Y", "0.flac", "#EXTINF:99,X - Y", "1.flac")
+    table = from_playlists([playlist("x.m3u", *lines)]).table
+    assert list(table["title"]) == ["Tag", "Y"]
+    assert list(table["artists"]) == ["X", "X"]
+    assert table["duration_s"][0] == pytest.approx(3000 / 8000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("x.m3u", "", "no track of .*x.m3u can be used: there is none in it"),
+        ("x.m3u", "gone.mp3", "the first of 1: gone.mp3 is not there"),
+        ("x.pls", "", r"x.pls cannot be used: it has no section \[playlist\]"),
+        ("x.xspf", "<a/>", "x.xspf cannot be used: its outermost element is 'a'"),
+        ("x.xml", "<DJ_PLAYLISTS/>", "there is no playlist to take labels from"),
+        ("x.xml", "<!DOCTYPE a><DJ_PLAYLISTS/>", "declares a document type"),
+    ],
+)
+def test_nothing_to_take(playlist, name, text, said):
+    with pytest.raises(UsageError, match=said):
+        from_playlists([playlist(name, text)])
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        from_playlists([tmp_path / "none.m3u"])
+
+
+def test_a_file_without_end(tmp_path):
+    (tmp_path / "x.m3u").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="more than 64 MiB"):
+        from_playlists([tmp_path / "x.m3u"])
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("A=b", ("A", "b")),
+        ("A=B=c", ("A=B", "c")),
+        ("A/B", ("A/B", "B")),
+        ("A", ("A", "A")),
+    ],
+)
+def test_choices(text, choice):
+    assert parse_choice(text) == choice
+
+
+@pytest.mark.parametrize("text", ["", "=", "A=", "=a", "A/"])
+def test_what_is_no_choice(text):
+    with pytest.raises(UsageError, match="must be NAME=label"):
+        parse_choice(text)

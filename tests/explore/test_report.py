@@ -1,0 +1,125 @@
+"""The page as a browser's parser sees it: one file, nothing fetched, nothing that can run."""
+
+import base64
+import dataclasses
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kit.catalogue import Catalogue, Failure, validate
+from kit.config import FeatureConfig
+from kit.explore import explore
+from kit.explore.canvas import new_figure, save_both
+from kit.explore.page import Plate
+from kit.explore.report import write_page
+
+HOSTILE = '"><script>alert(1)</script></style><img src=https://example.com onerror=x>'
+VOID = {"meta", "img", "source", "br"}
+
+
+class Page(HTMLParser):
+    """Elements and text; fails on tags that do not nest."""
+
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.source = path.read_text(encoding="utf-8")
+        self.elements, self.open, self.words = [], [], []
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def page(two_labels, tmp_path):
+    two_labels.loc[:6, "tempo"] = np.nan
+    table = validate(two_labels.drop(columns="release_date"), source="the test")
+    catalogue = Catalogue(tmp_path, table, tmp_path, ("Some terms hold.",))
+    return Page(explore([catalogue], FeatureConfig(), tmp_path / "out").page)
+
+
+def test_the_page_is_one_file_that_fetches_and_runs_nothing(page):
+    names = {tag for tag, _ in page.elements}
+    assert not names & {"script", "link", "iframe", "object", "embed", "form", "base"}
+    for _, attributes in page.elements:
+        assert not [a for a in attributes if a.startswith("on") or a == "style"]
+        for key in ("src", "href", "srcset"):
+            if key in attributes:
+                assert attributes[key].startswith("data:image/")
+    (meta,) = [m for m in page.all("meta") if m.get("http-equiv")]
+    assert meta["content"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "//" not in re.sub(r"base64,[A-Za-z0-9+/=]*", "", page.source)
+
+
+def test_it_says_what_differs_what_is_missing_and_what_is_left_out(page):
+    assert page.all("title") == [{}]
+    assert "Instrumentalness differs most" in page.text
+    assert re.search(
+        r"instrumentalness: median 0\.\d\d in techno against 0\.\d\d in edm", page.text
+    )
+    assert "Features of 100 tracks; the table does not name their source." in page.text
+    assert "Some terms hold." in page.text
+    assert "There are no figures of audio" in page.text
+    assert "no track has both a release_date and a tempo" in page.text
+    # Of 60 techno tracks seven lack their tempo.
+    row = re.search(
+        r"tempo \(BPM\)</th><td class=\"word\"><bdi>techno</bdi></td>(.*?)</tr>", page.source
+    )
+    assert row[1].startswith("<td>53</td><td>7</td>")
+
+
+def test_every_picture_is_a_picture_of_its_size_with_words(page):
+    pictures = page.all("img")
+    assert len(pictures) == 5
+    for picture in pictures:
+        data = base64.b64decode(picture["src"].split(",")[1], validate=True)
+        size = Image.open(io.BytesIO(data)).size
+        assert round(size[0] * 0.6) == int(picture["width"])
+        assert picture["alt"]
+
+
+def test_hostile_text_is_text(two_labels, tmp_path):
+    table = two_labels.replace({"techno": HOSTILE})
+    catalogue = Catalogue(tmp_path, validate(table, source="the test"), tmp_path, (HOSTILE,))
+    failure = Failure("x", "explore", "not_audio", HOSTILE)
+    result = explore([catalogue], FeatureConfig(), tmp_path / "out")
+    page = Page(result.page)
+    assert "<script" not in page.source
+    assert page.source.count("</style>") == 1
+    assert page.text.count(HOSTILE) > 10
+    plate = Plate.of(save_both(new_figure(1, 1), tmp_path / "figure"), HOSTILE, HOSTILE)
+    written = write_page(
+        tmp_path / "page.html",
+        counts={"a\udcff": 1},
+        report=None,
+        audio=[plate],
+        notes=[HOSTILE],
+        notices=[],
+        failures=[dataclasses.replace(failure)] * 25,
+    )
+    page = Page(written)
+    assert "<script" not in page.source
+    assert "And 5 more." in page.text
+    assert page.all("img")[0]["src"].startswith("data:image/jpeg;base64,")

@@ -1,0 +1,289 @@
+"""A catalogue without audio, a folder of real files, the questions and the answers."""
+
+import csv
+import os
+import shutil
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+
+from kit.catalogue import from_csv, load, read_failures, save
+from kit.errors import KitError, UsageError
+from kit.ingest.review import NAME, Question, read_review, write_review
+from kit.pipeline.ingest_match import match
+
+RATE = 8000
+
+
+@pytest.fixture
+def music(tmp_path):
+    """Write a file of so many tenths of a second below `music`, and return it."""
+
+    def write(name, seed=0, tenths=10, **tags):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(seed)
+        soundfile.write(path, 0.1 * rng.standard_normal(RATE * tenths // 10), RATE)
+        if tags:
+            file = mutagen.File(path)
+            file.update(tags)
+            file.save()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A catalogue of these lines of CSV, and where it lies."""
+
+    def write(*lines):
+        (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        save(from_csv(tmp_path / "t.csv"), tmp_path / "c")
+        return tmp_path / "c"
+
+    return write
+
+
+HEAD = "track_id,label,artists,title,isrc,duration_ms,tempo,genre"
+
+
+def paths(folder):
+    rows = load(folder).table
+    return dict(zip(rows["track_id"], rows.get("path", [""] * len(rows)), strict=True))
+
+
+def answer(folder, **answers):
+    """Write answers into the review, as a person would with a spreadsheet."""
+    with (folder / NAME).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        row["accept"] = answers.get(row["file"].rpartition("/")[2].partition(".")[0], row["accept"])
+    with (folder / NAME).open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_rows_get_their_files(music, table, tmp_path, capsys):
+    one = music("deep/a b.flac", 1, isrc="GBAYE6900001", artist="Q", title="Q", bpm="128")
+    music("ä.flac", 2, artist="Röyksopp", title="Lila (Original Mix)")
+    music("03 - Klangkuenstler - Jugend Ohen Gott.flac", 3)
+    music("nobody.flac", 4, artist="No", title="Body")
+    music("broken.mp3").write_text("text")
+    folder = table(
+        HEAD,
+        "t1,techno,A,X,GBAYE6900001,,127.5,Mine",
+        "t2,edm,Royksopp,Lila,,1000,126,",
+        "t3,edm,Klangkuenstler,Jugend Ohne Gott,,1000,126,",
+        "t4,edm,Nobody,Knows,,,,",
+    )
+    assert match(folder, tmp_path / "music", folder) == 1
+    assert paths(folder) == {
+        "t1": "deep/a b.flac",
+        "t2": "ä.flac",
+        "t3": "03 - Klangkuenstler - Jugend Ohen Gott.flac",
+        "t4": "",
+    }
+    catalogue = load(folder)
+    rows = catalogue.table.set_index("track_id")
+    assert catalogue.path_of(catalogue.table.iloc[0]) == one
+    assert list(rows["audio_source"]) == ["own", "own", "own", ""]
+    assert rows["duration_s"]["t1"] == pytest.approx(1.0)
+    assert len(rows["source_hash"]["t1"]) == 64
+    first = rows.loc["t1"]
+    # The table's own words and its Spotify features stay; the file's tags fill in.
+    assert (first["artists"], first["genre"], first["tempo"]) == ("A", "Mine", 127.5)
+    assert first["tag_bpm"] == 128
+    assert [(f.stage, f.reason) for f in read_failures(folder)] == [("match", "not_audio")]
+    said = capsys.readouterr().err
+    assert "3 of 4 tracks without audio have a file now" in said
+    assert "1 by ISRC, 1 by artist and title, 1 by names nearly the same" in said
+    assert not (folder / NAME).exists()
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    match(folder, tmp_path / "music", folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_questions_and_answers(music, table, tmp_path, capsys):
+    for name, seed, tenths in (("one", 1, 10), ("two", 2, 10), ("long", 3, 90), ("no", 4, 90)):
+        title = {"long": "Strobe", "no": "Lila"}.get(name, "Opera")
+        music(f"{name}.flac", seed, tenths, artist="A Name", title=title)
+    folder = table(
+        HEAD,
+        "t1,x,A Name,Opera,,1000,,",
+        "t2,y,A Name,Strobe,,1000,,",
+        "t3,y,A Name,Lila,,1000,,",
+    )
+    match(folder, tmp_path / "music", folder)
+    assert set(paths(folder).values()) == {""}
+    asked = {(q.track_id, q.file.rpartition("/")[2]): q.why for q in read_review(folder)}
+    assert set(asked) == {
+        *(("t1", "one.flac"), ("t1", "two.flac"), ("t2", "long.flac"), ("t3", "no.flac"))
+    }
+    assert "another file is as near" in asked["t1", "one.flac"]
+    assert "differ by 8 s" in asked["t2", "long.flac"]
+    assert "3 are doubtful: write yes or no" in capsys.readouterr().err
+
+    answer(folder, one="No", long="YES", no="n")
+    match(folder, tmp_path / "music", folder)
+    # One was refused, so that two is sure.
+    assert paths(folder) == {"t1": "two.flac", "t2": "long.flac", "t3": ""}
+    said = capsys.readouterr().err
+    assert "1 by your answers" in said
+    assert "doubtful" not in said
+    match(folder, tmp_path / "music", folder)
+    assert "doubtful" not in capsys.readouterr().err
+    assert sorted(q.accept for q in read_review(folder)) == ["No", "YES", "n"]
+    assert paths(folder)["t3"] == ""
+
+
+def test_answers_that_cannot_be_followed(music, table, tmp_path):
+    for name in ("one", "two"):
+        music(f"{name}.flac", len(name) + ord(name[0]), artist="A Name", title="Opera")
+    folder = table(HEAD, "t1,x,A Name,Opera,,1000,,", "t2,y,A Name,Opera,,1000,,")
+    match(folder, tmp_path / "music", folder)
+    answer(folder, one="yes", two="yes")
+    assert match(folder, tmp_path / "music", folder) == 4
+    assert {f.reason for f in read_failures(folder)} == {"two_files"}
+    assert set(paths(folder).values()) == {""}
+
+    questions = [q for q in read_review(folder) if q.file.endswith("one.flac")]
+    write_review(folder, questions)
+    assert match(folder, tmp_path / "music", folder) == 2
+    assert {f.reason for f in read_failures(folder)} == {"two_rows"}
+
+    gone = Question("t1", "", "", "", str(tmp_path / "music/gone.flac"), *[""] * 5, accept="yes")
+    relative = Question("t2", "", "", "", "music/one.flac", *[""] * 5, accept="yes")
+    write_review(folder, [gone, relative])
+    assert match(folder, tmp_path / "music", folder) == 2
+    assert {f.reason for f in read_failures(folder)} == {"unreadable", "missing_file"}
+    assert set(paths(folder).values()) == {""}
+
+
+def test_audio_that_is_there_stays(music, table, tmp_path):
+    old = tmp_path / "old/x.flac"
+    old.parent.mkdir()
+    shutil.copy(music("tmp.flac", 9), old)
+    music("tmp.flac", 9).unlink()
+    music("lila.flac", 2, artist="A Name", title="Lila")
+    folder = table(
+        "track_id,label,path,artists,title", "t1,x,old/x.flac,A Name,Lila", "t2,y,,A Name,Lila"
+    )
+    match(folder, tmp_path / "music", tmp_path / "out")
+    assert paths(folder) == {"t1": "old/x.flac", "t2": ""}
+    assert paths(tmp_path / "out") == {"t1": "old/x.flac", "t2": "music/lila.flac"}
+    catalogue = load(tmp_path / "out")
+    assert catalogue.audio_root == tmp_path
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+    # Once more: a file that has its row is no candidate, and a root that is deep goes up.
+    match(tmp_path / "out", tmp_path / "music", tmp_path / "out")
+    assert paths(tmp_path / "out")["t2"] == "music/lila.flac"
+
+
+def test_another_folder_later(music, table, tmp_path):
+    music("a/opera.flac", 1, artist="A Name", title="Opera")
+    music("b/lila.flac", 2, artist="A Name", title="Lila")
+    music("a/strobe.flac", 3, 90, artist="A Name", title="Strobe")
+    folder = table(
+        HEAD,
+        "t1,x,A Name,Opera,,,,",
+        "t2,y,A Name,Lila,,,,",
+        "t3,y,A Name,Strobe,,1000,,",
+    )
+    match(folder, tmp_path / "music/a", folder)
+    assert paths(folder) == {"t1": "opera.flac", "t2": "", "t3": ""}
+    match(folder, tmp_path / "music/b", folder)
+    assert paths(folder) == {"t1": "a/opera.flac", "t2": "b/lila.flac", "t3": ""}
+    # What was open about the first folder is still to be answered.
+    assert [q.track_id for q in read_review(folder)] == ["t3"]
+    answer(folder, strobe="yes")
+    match(folder, tmp_path / "music/b", folder)
+    assert paths(folder)["t3"] == "a/strobe.flac"
+
+
+def test_copies_are_no_tie(music, table, tmp_path):
+    path = music("opera.flac", 1, artist="A Name", title="Opera")
+    shutil.copy(path, path.with_name("copy.flac"))
+    folder = table(HEAD, "t1,x,A Name,Opera,,,,")
+    match(folder, tmp_path / "music", folder)
+    assert paths(folder) == {"t1": "copy.flac"}
+
+
+def test_notices_and_failures_stay(music, table, tmp_path):
+    music("opera.flac", 1, artist="A Name", title="Opera")
+    folder = table(HEAD, "t1,x,A Name,Opera,,,,", "t1,x,Again,Again,,,,")
+    text = (folder / "catalogue.json").read_text()
+    (folder / "catalogue.json").write_text(text.replace('"notices": []', '"notices": ["Terms."]'))
+    match(folder, tmp_path / "music", folder)
+    assert load(folder).notices == ("Terms.",)
+    assert [(f.stage, f.reason) for f in read_failures(folder)] == [("scan", "duplicate_id")]
+
+
+def test_nothing_there(table, tmp_path):
+    folder = table(HEAD, "t1,x,A,B,,,,")
+    (tmp_path / "music").mkdir()
+    with pytest.raises(UsageError, match="there is no audio in"):
+        match(folder, tmp_path / "music", folder)
+    bad = tmp_path / os.fsdecode(b"\xff")
+    bad.mkdir()
+    with pytest.raises(UsageError, match="not printable UTF-8"):
+        match(folder, bad, folder)
+
+
+# --- the file of questions
+
+
+QUESTION = Question("t", 'a, "b"', "ö\nx", "1.0", "/m/ä;b.flac", "c", "d", "2.0", "90", "why", "")
+
+
+def test_review_comes_back(tmp_path):
+    assert read_review(tmp_path) == []
+    write_review(tmp_path, [])
+    assert not (tmp_path / NAME).exists()
+    write_review(tmp_path, [QUESTION])
+    assert read_review(tmp_path) == [QUESTION]
+    write_review(tmp_path, [])
+    assert read_review(tmp_path) == []
+
+
+def test_review_from_a_spreadsheet(tmp_path):
+    write_review(tmp_path, [QUESTION])
+    with (tmp_path / NAME).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    with (tmp_path / NAME).open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.writer(stream, delimiter=";")
+        writer.writerows([[*reversed(row), "more"] for row in rows])
+    assert read_review(tmp_path) == [QUESTION]
+
+
+@pytest.mark.parametrize(
+    ("word", "decision"),
+    [
+        ("yes", True),
+        (" Y ", True),
+        ("x", True),
+        ("NO", False),
+        ("0", False),
+        ("", None),
+        ("?", None),
+    ],
+)
+def test_words(word, decision):
+    assert Question(*[""] * 10, accept=word).answer is decision
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"track_id,file\na,b\n", "row 1 has no cell 'artists'"),
+        (b"\xff\xfe", "save it as UTF-8"),
+        (b'a,b\n"x', "row 1 has no cell"),
+    ],
+)
+def test_a_review_that_cannot_be_read(tmp_path, data, said):
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(KitError, match=said):
+        read_review(tmp_path)

@@ -1,0 +1,117 @@
+"""`kit ingest previews` as a person runs it."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kit.catalogue import load, read_failures
+from kit.cli import main
+from kit.config import PreviewConfig, to_json
+from kit.errors import ConfigError
+from kit.pipeline.ingest_previews import previews
+
+CHILD = """
+import sys
+from pathlib import Path
+from kit.cli import main
+from kit.config import PreviewConfig, from_json
+from kit.ingest.previews import Reach
+from kit.pipeline.ingest_previews import previews
+folder, config, ca = sys.argv[1:4]
+reach = Reach(allow=("127.0.0.1/32",), ca=Path(ca))
+print("ready", flush=True)
+previews(Path(folder), from_json(PreviewConfig, config), reach=reach)
+"""
+
+
+@pytest.fixture
+def kit(monkeypatch, capfd):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return int(caught.value.code or 0), out, err
+
+    return run
+
+
+def test_the_command_reaches_no_private_address(kit, server, catalogue):
+    made = catalogue({"a": f"{server.url}/ok/1", "b": "", "c": "file:///etc/passwd"})
+    code, out, err = kit("ingest", "previews", made.folder, "--interval-s", "0")
+    assert (code, out) == (1, "")
+    assert "0 previews downloaded" in err
+    assert "warning: 3 left out (" in err
+    reasons = [f.reason for f in read_failures(made.folder)]
+    assert reasons == ["refused_address", "no_preview", "not_https"]
+    assert not server.connections
+
+
+@pytest.mark.parametrize("flag", ["--allow", "--ca", "--reach.allow", "--addresses"])
+def test_no_flag_opens_a_private_network(kit, catalogue, flag):
+    made = catalogue({"a": ""})
+    assert kit("ingest", "previews", made.folder, flag, "127.0.0.1/32")[0] == 2
+
+
+def test_what_is_asked_for_wrongly(kit, catalogue, tmp_path):
+    code, _, err = kit("ingest", "previews", tmp_path)
+    assert code == 2
+    assert "is not a catalogue" in err
+    made = catalogue({"a": ""})
+    code, _, err = kit("ingest", "previews", made.folder, "--connections", "100")
+    assert code == 2
+    assert "PreviewConfig.connections is 100; it must lie between 1 and 8" in err
+    assert kit("ingest")[0] == 2
+    assert kit("ingest", "previews", "--help")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"connections": 0}, {"tries": 0}, {"max_mb": 0.0}, {"total_s": float("inf")},
+        {"interval_s": -1.0}, {"longest_wait_s": float("inf")}, {"read_s": 0.0},
+    ],
+)  # fmt: skip
+def test_limits_are_checked(bad):
+    with pytest.raises(ConfigError, match=f"PreviewConfig.{next(iter(bad))} is"):
+        PreviewConfig(**bad)
+
+
+def test_all_is_well(server, catalogue, quick, capfd):
+    made = catalogue({"a": f"{server.url}/ok/1"}, feature_source="spotify")
+    assert previews(made.folder, quick, reach=server.reach) == 0
+    err = capfd.readouterr().err
+    assert "1 previews downloaded" in err
+    assert "section III.14" in err
+    assert "--i-have-the-rights-to-this-audio" in err
+    assert previews(made.folder, quick, reach=server.reach) == 0
+
+
+def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):
+    server.delay_s = 0.05
+    made = catalogue({f"t{n:03}": f"{server.url}/ok/{n}" for n in range(200)})
+    command = [sys.executable, "-c", CHILD, str(made.folder), to_json(quick), str(server.ca)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while sum(server.served.values()) < 5:
+            assert process.poll() is None
+            server.closing.wait(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert "finishing what is in flight" in err
+    assert process.returncode != 0
+    served = sum(server.served.values())
+    assert 5 <= served < 200
+    assert (load(made.folder).table["path"] != "").sum() == served
+
+
+def test_nothing_heavy_for_a_download():
+    code = (
+        "import sys, kit.pipeline.ingest_previews; "
+        "print(*{'jax', 'scipy', 'sklearn', 'matplotlib', 'tensorstore'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"

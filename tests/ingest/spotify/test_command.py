@@ -1,0 +1,218 @@
+"""`kit ingest spotify`, as a person types it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kit.catalogue import Failure, load, read_failures, write_failures
+from kit.cli import main
+from kit.ingest.spotify import NOTICE
+from tests.ingest.spotify.server import entry, episode, error, features, id_of, local
+
+TECHNO, EDM = "37i9dQZF1DX6J5NfMJS675", "37i9dQZF1DX8tZsk68tuDw"
+ROWS = {
+    TECHNO: [*(entry(n) for n in range(60)), local(), entry(3)],
+    EDM: [*(entry(n) for n in range(58, 100)), episode()],
+}
+FEATURES = {id_of(n): features(n) for n in range(100)}
+
+
+@pytest.fixture
+def kit(monkeypatch, capfd, tmp_path):
+    """Run a command line in this process against a server; exit code, stdout and stderr lines."""
+
+    def run(server, *arguments):
+        for key, value in server.environment.items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        monkeypatch.setattr(sys, "argv", ["kit", "ingest", "spotify", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        assert out == ""
+        return int(caught.value.code or 0), err.splitlines()
+
+    return run
+
+
+def test_two_playlists_make_one_catalogue(kit, serve, tmp_path):
+    playlists = {name: list(rows) for name, rows in ROWS.items()}
+    server, out = serve(playlists, features=FEATURES), tmp_path / "data/two"
+    code, lines = kit(server, TECHNO, "--label", "techno", "--out", out)
+    assert code == 1
+    assert lines == [
+        f"note: {NOTICE}",
+        f"60 tracks (60 techno) in {out / 'tracks.csv'}",
+        "one label only: add a playlist of another with the same --out",
+        f"warning: 2 left out (1 local, 1 duplicate); see {out / 'failures.csv'}",
+    ]
+    assert sorted(p.name for p in out.iterdir()) == ["catalogue.json", "failures.csv", "tracks.csv"]
+
+    code, lines = kit(server, f"spotify:playlist:{EDM}", "--label", "edm", "--out", out)
+    assert code == 1
+    # The notice was shown, and stays with the catalogue.
+    assert lines == [
+        f"100 tracks (60 techno, 40 edm) in {out / 'tracks.csv'}",
+        f"warning: 3 left out (2 two_labels, 1 episode); see {out / 'failures.csv'}",
+    ]
+    catalogue = load(out)
+    assert catalogue.notices == (NOTICE,)
+    assert catalogue.audio_root.resolve() == out.resolve() / "audio"
+    assert catalogue.table["track_id"].tolist() == [id_of(n) for n in range(100)]
+    assert catalogue.table["label"].tolist() == ["techno"] * 60 + ["edm"] * 40
+    assert catalogue.table["tempo"].tolist() == [120.0 + n % 30 for n in range(100)]
+    reasons = [(f.stage, f.reason) for f in read_failures(out)]
+    assert reasons == [
+        ("ingest", r) for r in ("local", "duplicate", "episode", *["two_labels"] * 2)
+    ]
+
+    # Once more, nothing changes but what the playlist has become.
+    before = (out / "tracks.csv").read_bytes()
+    del playlists[TECHNO][-2:]
+    code, lines = kit(server, TECHNO, "--label", "techno", "--out", out)
+    assert (code, lines) == (0, [f"100 tracks (60 techno, 40 edm) in {out / 'tracks.csv'}"])
+    assert (out / "tracks.csv").read_bytes() == before
+    assert [f.reason for f in read_failures(out)] == ["episode", "two_labels", "two_labels"]
+
+
+def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_music):
+    from kit.catalogue import from_folder, save
+
+    music = write_music(tmp_path / "music", per_label=2)
+    (music / "high/no.mp3").write_text("no audio")
+    out = tmp_path / "d"
+    save(from_folder(music), out)
+    write_failures(out, "features", [Failure("a", "features", "too_short", "m")])
+    before = load(out)
+    server = serve({TECHNO: [entry(1)]}, features=None)
+    assert kit(server, TECHNO, "--label", "techno", "--out", out)[0] == 0
+    after = load(out)
+    assert after.table["label"].tolist() == ["high", "high", "low", "low", "techno"]
+    assert after.table["path"][:4].tolist() == before.table["path"].tolist()
+    assert after.path_of(after.table.iloc[0]).exists()
+    assert [f.stage for f in read_failures(out)] == ["features", "scan"]
+
+
+def test_a_new_app(kit, serve, tmp_path):
+    code, lines = kit(serve(ROWS), EDM, "--label", "edm", "--out", tmp_path / "d")
+    assert code == 1
+    assert sum("gives this app no audio features" in line for line in lines) == 1
+    assert load(tmp_path / "d").table["feature_source"].tolist() == [""] * 42
+
+
+def test_a_refusal_is_one_line_and_leaves_nothing(kit, serve, tmp_path):
+    code, lines = kit(serve({}), EDM, "--label", "edm", "--out", tmp_path / "d")
+    assert code == 1
+    assert len(lines) == 2
+    assert lines[1].startswith("kit: Spotify knows no playlist")
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no playlist", "--label", "x"),
+        (TECHNO, "--label", "a/b"),
+        (TECHNO, "--label", "x", "--market", "Germany"),
+    ],
+)
+def test_usage(kit, serve, tmp_path, arguments):
+    server = serve(ROWS)
+    code, lines = kit(server, *arguments, "--out", tmp_path / "d")
+    assert code == 2
+    assert lines[-1].startswith("kit: ")
+    assert server.requests == []
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_folder_that_is_broken_is_said_before_anything_is_asked(kit, serve, tmp_path):
+    (tmp_path / "catalogue.json").write_text("{}")
+    server = serve(ROWS)
+    code, lines = kit(server, TECHNO, "--label", "x", "--out", tmp_path)
+    assert (code, len(lines)) == (2, 1)
+    assert server.requests == []
+
+
+def test_two_at_once_do_not_undo_each_other(kit, serve, tmp_path):
+    """The catalogue is read when it is written, not when the pages begin to come."""
+    out = tmp_path / "d"
+    first = serve(ROWS, features=FEATURES)
+    second = serve(ROWS, features=FEATURES)
+
+    def fault(request, number):
+        if number == 2:
+            code = "import sys; from kit.cli import main; sys.argv[0] = 'kit'; main()"
+            command = [sys.executable, "-c", code, "ingest", "spotify", EDM, "--label", "edm"]
+            environment = os.environ | first.environment | {"XDG_CONFIG_HOME": str(tmp_path / "c")}
+            subprocess.run([*command, "--out", str(out)], env=environment, timeout=60)
+
+    second.fault = fault
+    kit(second, TECHNO, "--label", "techno", "--out", out)
+    assert load(out).table["label"].value_counts().to_dict() == {"techno": 58, "edm": 42}
+
+
+def test_the_stage_imports_nothing_that_it_does_not_need():
+    needless = {"jax", "flax", "scipy", "sklearn", "matplotlib", "tensorstore"}
+    code = f"import sys, kit.pipeline.ingest_spotify; print(*{needless} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_help_is_instant():
+    code = """if True:
+        import sys
+        from kit.cli import main
+        for arguments in (["ingest"], ["ingest", "spotify"]):
+            sys.argv = ["kit", *arguments, "--help"]
+            try:
+                main()
+            except SystemExit as stop:
+                assert not stop.code
+        assert not {"pandas", "numpy", "requests", "spotipy", "jax"} & set(sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert "PLAYLIST" in done.stdout.upper()
+
+
+def test_stopped_by_ctrl_c_it_goes_on(serve, tmp_path):
+    """A real process, interrupted while it waits for a rate limit, shows why it waits."""
+    import pty
+    import select
+    import signal
+
+    def fault(request, number):
+        if "offset=50" in request.query_string.decode():
+            return error(429, "limit", **{"Retry-After": "600"})
+        return None
+
+    server = serve(ROWS, features=FEATURES, fault=fault)
+    environment = os.environ | server.environment | {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    command = [sys.executable, "-m", "kit", "ingest", "spotify", TECHNO]
+    command += ["--label", "techno", "--out", str(tmp_path / "d")]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, env=environment | {"TERM": "xterm", "COLUMNS": "200"}, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    # The seconds go down while one looks at them.
+    while len(set(re.findall(rb"\(429\): (\d+) s", shown))) < 2:
+        assert select.select([ours], [], [], 30)[0], shown
+        shown += os.read(ours, 4096)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    os.close(ours)
+    server.fault = None
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "60 tracks" in done.stderr
+    assert set(server.pages().values()) == {1}
+    notes = json.loads((tmp_path / "d/catalogue.json").read_text())["notices"]
+    assert notes == [NOTICE]

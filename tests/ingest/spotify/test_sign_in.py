@@ -1,0 +1,190 @@
+"""Private playlists: a user signs in, in a browser."""
+
+import os
+import shlex
+import socket
+import stat
+import sys
+import threading
+import urllib.request
+
+import pytest
+
+from kit.errors import KitError, UsageError
+from kit.ingest.spotify import RefusedError, connect, playlist
+from tests.ingest.spotify.server import entry, features, id_of
+
+LIST = "37i9dQZF1DX6J5NfMJS675"
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def server(serve):
+    return serve({LIST: [entry(1)]}, features={id_of(1): features(1)}, private=[LIST])
+
+
+@pytest.fixture
+def user(server, port, tmp_path, time):
+    """A function that makes a client which signs a user in."""
+    clients = []
+
+    def make(**environment):
+        given = server.environment | {
+            "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{port}/callback",
+            "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        }
+        del given["SPOTIPY_CLIENT_SECRET"]
+        given = {k: v for k, v in (given | environment).items() if v}
+        clients.append(connect(private=True, environment=given, clock=time.clock))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def browse(url):
+    """What a browser does with an address, from another thread."""
+    thread = threading.Thread(target=lambda: urllib.request.urlopen(url, timeout=10).read())
+    thread.start()
+    return thread
+
+
+def test_sign_in_and_read_a_private_playlist(server, user, tmp_path, no_browser):
+    client = user()
+    threads = []
+
+    def show(url):
+        # An icon and a connection that says nothing come first, as with real browsers.
+        _, port = client.spotify.auth_manager.redirect_uri.rsplit(":", 1)
+        address = ("127.0.0.1", int(port.split("/")[0]))
+        silent = socket.create_connection(address)
+        threads.append(browse(f"http://127.0.0.1:{address[1]}/favicon.ico"))
+        threads.append(browse(url))
+        threads.append(threading.Timer(0.2, silent.close))
+        threads[-1].start()
+
+    client.sign_in(show)
+    for thread in threads:
+        thread.join()
+    found = playlist(LIST, "techno", tmp_path / "d", client=client)
+    assert len(found.table) == 1
+    file = tmp_path / "config/genre-kit/spotify-token.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    # Once is enough, also without the app's id and its address.
+    again = user(SPOTIPY_CLIENT_ID="", SPOTIPY_REDIRECT_URI="")
+    again.sign_in(lambda url: pytest.fail("asked to sign in again"))
+    assert len(playlist(LIST, "techno", tmp_path / "e", client=again).table) == 1
+
+    # An access token that has expired is renewed by the refresh token.
+    server.revoke()
+    again.tokens.expire()
+    last = user()
+    last.sign_in(lambda url: pytest.fail("asked to sign in again"))
+    assert len(playlist(LIST, "techno", tmp_path / "f", client=last).table) == 1
+
+    # Taken back by the user, it is forgotten; the next run asks to sign in.
+    server.refresh.clear()
+    server.revoke()
+    last.tokens.expire()
+    with pytest.raises(RefusedError, match=r"taken back \(invalid_grant\)"):
+        user().sign_in(lambda url: None)
+    assert "refresh_token" not in file.read_text()
+
+
+# That is how Python's webbrowser starts one.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_through_the_browser_that_the_user_has(server, user, port, monkeypatch):
+    import webbrowser
+
+    code = "import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=10).read()"
+    monkeypatch.setenv("BROWSER", f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} %s &")
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
+    monkeypatch.setattr(webbrowser, "_browsers", {})
+    client = user()
+    client.sign_in(lambda url: None)
+    assert client.tokens.get_cached_token()["refresh_token"] in server.refresh
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("error=access_denied&state=x", "refused in the browser"),
+        ("code=stolen&state=another", "came back from another sign-in"),
+        ("code=stolen", "came back from another sign-in"),
+    ],
+)
+def test_a_browser_that_comes_back_with_something_else(user, port, no_browser, query, words):
+    threads = []
+    with pytest.raises(RefusedError, match=words):
+        user().sign_in(
+            lambda url: threads.append(browse(f"http://127.0.0.1:{port}/callback?{query}"))
+        )
+    for thread in threads:
+        thread.join()
+
+
+def test_nobody_comes(user, no_browser):
+    with pytest.raises(RefusedError, match="nobody is signed in"):
+        user().sign_in(lambda url: None, wait_s=0.1)
+
+
+def test_without_a_sign_in_nothing_is_asked(server, user, tmp_path):
+    with pytest.raises(RefusedError, match="nobody is signed in"):
+        playlist(LIST, "x", tmp_path / "d", client=user())
+    assert server.requests == []
+
+
+def test_the_port_is_taken(user, port):
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(KitError, match=f"port {port} "):
+        user().sign_in(lambda url: None)
+
+
+def test_no_redirect_address(user):
+    with pytest.raises(UsageError, match="SPOTIPY_REDIRECT_URI must be set"):
+        user(SPOTIPY_REDIRECT_URI="").sign_in(lambda url: None)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://example.org/callback",
+        "http://127.0.0.1/callback",
+        "http://localhost:8/",
+        "http://10.0.0.1:8/",
+        "x",
+    ],
+)
+def test_a_redirect_address_elsewhere(user, uri):
+    with pytest.raises(UsageError, match="SPOTIPY_REDIRECT_URI must be set"):
+        user(SPOTIPY_REDIRECT_URI=uri)
+
+
+def test_someone_elses_playlist_when_signed_in(server, user, tmp_path, no_browser):
+    client = user()
+    threads = []
+    client.sign_in(lambda url: threads.append(browse(url)))
+    threads[0].join()
+    server.foreign.add(LIST)
+    with pytest.raises(RefusedError, match="User Management"):
+        playlist(LIST, "x", tmp_path / "d", client=client)
+    server.revoke()
+    server.refresh.clear()
+    with pytest.raises(RefusedError, match="invalid_grant"):
+        playlist(LIST, "x", tmp_path / "d", client=client)
+
+
+def test_os_environ_is_the_default(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        if name.startswith(("SPOTIPY_", "KIT_SPOTIFY_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="SPOTIPY_CLIENT_ID"):
+        connect(private=True)

@@ -1,0 +1,188 @@
+"""The whole original road: two playlists of Spotify to an evaluated network, all at full size but
+for the length of the previews: 1,486 techno and 1,500 EDM tracks, 3.2 s each."""
+
+import dataclasses
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+
+import flask
+import numpy as np
+import pandas as pd
+import pytest
+import trustme
+
+from kit.catalogue import load
+from kit.config import (
+    DemoConfig,
+    Experiment,
+    FeatureConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from kit.demo.mp3 import encode, tagged
+from kit.demo.plan import plan
+from kit.demo.render import synthesise
+from kit.errors import UsageError
+from kit.ingest.spotify import NOTICE
+from kit.pipeline.evaluate import evaluate
+from kit.pipeline.features import features as compute
+from kit.pipeline.train import train
+from tests.ingest.spotify.server import Spotify, entry, features, id_of
+
+COUNTS = {"techno": 1486, "edm": 1500}
+LISTS = {"techno": "6A0jhWmPFRsMgCo3Jb5pU1", "edm": "4w7BE2qLrYkuf8hv0WzXcN"}
+FIRST = {"techno": 0, "edm": 3000}  # so that no artist makes both
+SECONDS = 3.2
+FEATURES = FeatureConfig(n_frames=128, clip_s=3.1)
+KILLS = 5
+
+CHILD = """
+import sys
+from pathlib import Path
+from kit.config import PreviewConfig
+from kit.ingest.previews import Reach
+from kit.pipeline.ingest_previews import previews
+from kit.pipeline.ingest_spotify import spotify
+
+folder, ca, *lists = sys.argv[1:]
+for given in lists:
+    label, name = given.split("=")
+    done = Path(f"{folder}-{label}")
+    # As a person would: what has come to its end is not begun again.
+    if not done.exists():
+        spotify(name, Path(folder), label=label)
+        done.touch()
+previews(
+    Path(folder),
+    PreviewConfig(interval_s=0.0, backoff_s=0.01),
+    reach=Reach(allow=("127.0.0.1/32",), ca=Path(ca)),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    ca = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(path)
+    return ca, path
+
+
+@pytest.fixture(scope="module")
+def sounds():
+    """Four rendered tracks of each label, and their streams."""
+    found = {}
+    for label in COUNTS:
+        tracks = [track for track in plan(DemoConfig(tracks=16, artists=8)) if track.label == label]
+        short = [dataclasses.replace(track, duration_s=SECONDS) for track in tracks[:4]]
+        found[label] = [(track, encode(synthesise(track))) for track in short]
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(authority, sounds):
+    """Spotify as it was for the original project, with its previews at another path."""
+    ca, _ = authority
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    numbers = {label: range(FIRST[label], FIRST[label] + n) for label, n in COUNTS.items()}
+    every = [n for group in numbers.values() for n in group]
+    playlists: dict[str, list] = {name: [] for name in LISTS.values()}
+    with Spotify(playlists, features={id_of(n): features(n) for n in every}, tls=context) as server:
+        for label, group in numbers.items():
+            playlists[LISTS[label]] += [
+                entry(n, preview_url=f"{server.url}/mp3-preview/{label}/{n}") for n in group
+            ]
+
+        def preview(label: str, number: int) -> flask.Response:
+            track, stream = sounds[label][number % 4]
+            # The title makes each file another one.
+            body = tagged(dataclasses.replace(track, title=f"No {number}"), stream)
+            return flask.Response(body, mimetype="audio/mpeg")
+
+        server.app.add_url_rule("/mp3-preview/<label>/<int:number>", view_func=preview)
+        yield server
+
+
+def ingest(folder, server, ca, tmp_path):
+    """The process that reads both playlists and their previews."""
+    environment = {
+        **os.environ,
+        **server.environment,
+        "REQUESTS_CA_BUNDLE": str(ca),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    lists = [f"{label}={name}" for label, name in LISTS.items()]
+    command = [sys.executable, "-c", CHILD, str(folder), str(ca), *lists]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_original_road(server, authority, tmp_path):
+    _, ca = authority
+    began = len(server.requests)
+    folder = tmp_path / "whole"
+    with ingest(folder, server, ca, tmp_path) as process:
+        _, told = process.communicate(timeout=600)
+    assert process.returncode == 0, told
+    asked = len(server.requests) - began
+    catalogue = load(folder)
+    assert dict(catalogue.table["label"].value_counts()) == COUNTS
+    assert NOTICE in catalogue.notices
+    assert told.count(NOTICE) == 1
+    row = catalogue.table.set_index("track_id").loc[id_of(3001)]
+    want = features(3001)
+    assert row["tempo"] == want["tempo"]
+    assert row["key"] == want["key"]
+    assert (row["feature_source"], row["audio_source"]) == ("spotify", "spotify")
+    assert row["artists"] == "Ärtist 1000"
+    assert all(catalogue.path_of(row).is_file() for row in catalogue.table.to_dict("records"))
+
+    resumed = killed_and_resumed(server, ca, tmp_path, asked)
+    table, again = (pd.read_csv(f / "tracks.csv") for f in (folder, resumed))
+    pd.testing.assert_frame_equal(table, again)
+    assert (folder / "tracks.csv").read_bytes() == (resumed / "tracks.csv").read_bytes()
+
+    result = compute(folder, FEATURES, quiet=True)
+    assert result.computed == sum(COUNTS.values())
+    assert not result.failures
+    experiment = Experiment(
+        name="road",
+        catalogue=str(folder),
+        features=FEATURES,
+        split=SplitConfig(by="artist"),
+        train=TrainConfig(epochs=1, batch_size=64),
+    )
+    with pytest.raises(UsageError, match=r"III\.14"):
+        train(experiment, runs=tmp_path / "runs")
+    run = train(experiment, runs=tmp_path / "runs", rights=True)
+    evaluate(run.folder)
+    scores = json.loads((run.folder / "evaluation.json").read_text())
+    # Four sounds of each label, heard hundreds of times: one epoch tells them apart.
+    assert scores["track"]["accuracy"] > 0.95
+    assert (run.folder / "report.html").is_file()
+
+
+def killed_and_resumed(server, ca, tmp_path, asked):
+    """The same road, its process killed at five random points of it."""
+    folder = tmp_path / "killed"
+    rng = np.random.default_rng(6)
+    pages = 90
+    points = sorted([*rng.integers(5, pages, 2), *rng.integers(pages, asked - 200, KILLS - 2)])
+    began = len(server.requests)
+    for point in points:
+        with ingest(folder, server, ca, tmp_path) as process:
+            while len(server.requests) - began < point:
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.002)
+            process.kill()
+        assert process.returncode == -9
+    with ingest(folder, server, ca, tmp_path) as process:
+        _, told = process.communicate(timeout=600)
+    assert process.returncode == 0, told
+    # What a kill costs: the answers in flight, and a new token.
+    assert asked <= len(server.requests) - began <= asked + KILLS * 8
+    return folder

@@ -1,0 +1,158 @@
+"""No training on audio from Spotify without a word: on no road."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit.catalogue import load
+from kit.catalogue.io import write_table
+from kit.catalogue.rights import FLAG, from_spotify, require_rights
+from kit.cli import main
+from kit.config import TrainConfig, to_dict
+from kit.errors import UsageError
+from kit.features import FeatureStore, store_path
+from kit.pipeline.run import run, run_script
+from kit.pipeline.train import train
+from kit.training import fit
+
+REFUSAL = rf"have audio from Spotify.*Developer Policy, section III\.14.*{FLAG}"
+
+
+@pytest.fixture
+def theirs(job, tmp_path, monkeypatch):
+    """The small job's catalogue and experiment, with two tracks' audio from Spotify."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+    folder = tmp_path / "data"
+    shutil.copytree(job.catalogue, folder)
+    mark(folder, 2)
+    return dataclasses.replace(
+        job.experiment,
+        catalogue=str(folder),
+        train=dataclasses.replace(job.experiment.train, epochs=1),
+    )
+
+
+def mark(folder, count, source="spotify"):
+    table = load(folder).table
+    table["audio_source"] = [source] * count + [""] * (len(table) - count)
+    write_table(table, folder)
+
+
+def config(trained):
+    return json.loads((trained.folder / "config.json").read_text())
+
+
+def test_rows_that_count(job):
+    table = load(job.catalogue).table
+    assert from_spotify(table) == 0
+    assert from_spotify(table.assign(audio_source="a.example")) == 0
+    assert from_spotify(table.assign(audio_source=" Spotify")) == 16
+    assert require_rights(table, Path("data"), stated=False) == ""
+    assert require_rights(table, Path("data"), stated=True) == ""
+
+
+def test_the_library_stops(theirs, tmp_path):
+    with pytest.raises(UsageError, match=f"^2 of the 16 tracks in .* {REFUSAL}"):
+        fit(theirs, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_statement_stays_with_the_run(theirs, job, tmp_path):
+    runs = tmp_path / "runs"
+    trained = fit(theirs, runs=runs, rights=True)
+    (statement,) = config(trained)["statements"]
+    assert statement.startswith("2 of the 16 tracks have audio from Spotify")
+    assert FLAG in statement
+    assert trained.experiment() == theirs
+    # No part of what names the run, and stated once however often it is said.
+    assert config(trained)["experiment"] == to_dict(theirs)
+    assert fit(theirs, runs=runs, rights=True) == trained
+    assert len(config(trained)["statements"]) == 1
+    # A run that is there is no leave to go on with it.
+    with pytest.raises(UsageError, match=REFUSAL):
+        fit(theirs, runs=runs)
+
+
+def test_a_run_from_before_gets_the_statement(theirs, tmp_path):
+    folder = Path(theirs.catalogue)
+    mark(folder, 0)
+    trained = fit(theirs, runs=tmp_path / "runs")
+    assert "statements" not in config(trained)
+    mark(folder, 3)
+    assert fit(theirs, runs=tmp_path / "runs", rights=True) == trained
+    assert config(trained)["statements"][0].startswith("3 of the 16")
+
+
+def test_ones_own_audio_needs_no_word(theirs, tmp_path):
+    mark(Path(theirs.catalogue), 16, "a.example")
+    assert "statements" not in config(fit(theirs, runs=tmp_path / "runs", rights=True))
+
+
+def test_rows_without_features_are_not_trained_on(theirs, tmp_path):
+    folder = Path(theirs.catalogue)
+    table = load(folder).table
+    more = table.iloc[:1].assign(track_id="new", path="", source_hash="", audio_source="spotify")
+    table["audio_source"] = ""
+    write_table(type(table)([*table.to_dict("records"), *more.to_dict("records")]), folder)
+    assert train(theirs, runs=tmp_path / "runs").folder.is_dir()
+
+
+def test_the_pipeline_stops_before_the_work(theirs, tmp_path):
+    shutil.rmtree(Path(theirs.catalogue) / "features")
+    for road in (train, run):
+        with pytest.raises(UsageError, match=REFUSAL):
+            road(theirs, runs=tmp_path / "runs")
+    assert not FeatureStore.exists(store_path(load(Path(theirs.catalogue)), theirs.features))
+
+
+def test_the_command_line(theirs, tmp_path, monkeypatch, capfd):
+    features, model = theirs.features, theirs.model
+    command = [
+        *("kit", "train", theirs.catalogue, "--runs", str(tmp_path / "runs")),
+        *("--features.frontend.sample-rate", str(features.frontend.sample_rate)),
+        *("--features.frontend.n-fft", "512", "--features.frontend.hop-length", "256"),
+        *("--features.frontend.n-mels", "16", "--features.n-frames", "32"),
+        *("--features.clip-s", "1.1", "--model.segment-frames", str(model.segment_frames)),
+        *("--model.channels", "8", "--model.kernel-size", "3", "--model.dense", "8"),
+        *("--split.test-fraction", "0.25", "--split.validation-fraction", "0.2"),
+        *("--train.epochs", "1"),
+    ]
+    for more, code in (([], 2), ([FLAG], 0)):
+        monkeypatch.setattr(sys, "argv", command + more)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capfd.readouterr()
+        assert (caught.value.code or 0) == code
+        if code:
+            (line,) = err.splitlines()
+            assert line.startswith("kit: 2 of the 16 tracks")
+            assert "section III.14" in line
+            assert FLAG in line
+    run_folder = Path(out.strip())
+    assert len(json.loads((run_folder / "config.json").read_text())["statements"]) == 1
+
+
+def test_a_script_of_an_experiment(theirs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["script.py", "--name", "mine"])
+    with pytest.raises(UsageError, match=REFUSAL):
+        run_script(theirs)
+    monkeypatch.setattr(sys, "argv", ["script.py", "--name", "mine", FLAG, "--train.seed", "3"])
+    done = run_script(theirs)
+    assert done.folder.parent == Path("runs/mine")
+    assert len(config(done)["statements"]) == 1
+    assert done.experiment().train == TrainConfig(**(theirs.train.__dict__ | {"seed": 3}))
+    assert (done.folder / "report.html").is_file()
+
+
+def test_every_script_trains_by_this_road():
+    scripts = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+    assert scripts
+    for script in scripts:
+        text = script.read_text()
+        assert "kit.training" not in text, script
+        assert "tyro.cli(Experiment" not in text or script.name == "demo.py", script
