@@ -21,8 +21,7 @@ def features(tracks, seed=0, **means):
     return columns
 
 
-@pytest.fixture
-def two_labels():
+def make_two_labels():
     """Sixty techno and forty edm, apart in instrumentalness and tempo, by artists of three."""
     sides = {"techno": (60, {"instrumentalness": 0.8, "tempo": 130}), "edm": (40, {})}
     frames = []
@@ -34,3 +33,9 @@ def two_labels():
         frame["release_date"] = [f"{2010 + i % 8}-0{1 + i % 9}-15" for i in range(tracks)]
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture
+def two_labels():
+    """A table of `make_two_labels`, to be changed at will."""
+    return make_two_labels()

@@ -17,6 +17,8 @@ from kit.explore.canvas import new_figure, save_both
 from kit.explore.page import Plate
 from kit.explore.report import write_page
 
+from .conftest import make_two_labels
+
 HOSTILE = '"><script>alert(1)</script></style><img src=https://example.com onerror=x>'
 VOID = {"meta", "img", "source", "br"}
 
@@ -52,12 +54,14 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-@pytest.fixture
-def page(two_labels, tmp_path):
-    two_labels.loc[:6, "tempo"] = np.nan
-    table = validate(two_labels.drop(columns="release_date"), source="the test")
-    catalogue = Catalogue(tmp_path, table, tmp_path, ("Some terms hold.",))
-    return Page(explore([catalogue], FeatureConfig(), tmp_path / "out").page)
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    table = make_two_labels().drop(columns="release_date")
+    table.loc[:6, "tempo"] = np.nan
+    notices = ("Some terms hold.",)
+    catalogue = Catalogue(folder, validate(table, source="the test"), folder, notices)
+    return Page(explore([catalogue], FeatureConfig(), folder / "out").page)
 
 
 def test_the_page_is_one_file_that_fetches_and_runs_nothing(page):
