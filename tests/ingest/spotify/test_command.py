@@ -197,18 +197,25 @@ def test_stopped_by_ctrl_c_it_goes_on(serve, tmp_path):
     command = [sys.executable, "-m", "kit", "ingest", "spotify", TECHNO]
     command += ["--label", "techno", "--out", str(tmp_path / "d")]
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command, env=environment | {"TERM": "xterm", "COLUMNS": "200"}, stderr=theirs
-    )
-    os.close(theirs)
-    shown = b""
-    # The seconds go down while one looks at them.
-    while len(set(re.findall(rb"\(429\): (\d+) s", shown))) < 2:
-        assert select.select([ours], [], [], 30)[0], shown
-        shown += os.read(ours, 4096)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    os.close(ours)
+    with subprocess.Popen(
+        command,
+        env=environment | {"TERM": "xterm", "COLUMNS": "200"},
+        stderr=theirs,
+        # Whoever runs the tests in the background has it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            os.close(theirs)
+            shown = b""
+            # The seconds go down while one looks at them.
+            while len(set(re.findall(rb"\(429\): (\d+) s", shown))) < 2:
+                assert select.select([ours], [], [], 30)[0], shown
+                shown += os.read(ours, 4096)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
+            os.close(ours)
     server.fault = None
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
