@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -16,42 +15,11 @@ from kit.explore import explore
 from kit.explore.canvas import new_figure, save_both
 from kit.explore.page import Plate
 from kit.explore.report import write_page
+from tests.page import Page
 
 from .conftest import make_two_labels
 
 HOSTILE = '"><script>alert(1)</script></style><img src=https://example.com onerror=x>'
-VOID = {"meta", "img", "source", "br"}
-
-
-class Page(HTMLParser):
-    """Elements and text; fails on tags that do not nest."""
-
-    def __init__(self, path):
-        super().__init__(convert_charrefs=True)
-        self.source = path.read_text(encoding="utf-8")
-        self.elements, self.open, self.words = [], [], []
-        self.feed(self.source)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from kit.config import (
     SplitConfig,
     TrainConfig,
 )
-from kit.demo.mp3 import encode, tagged
+from kit.demo.mp3 import GENRES, encode, tagged
 from kit.demo.plan import plan
 from kit.demo.render import synthesise
 from kit.errors import UsageError
@@ -139,6 +139,9 @@ def test_the_original_road(server, authority, tmp_path):
     assert row["key"] == want["key"]
     assert (row["feature_source"], row["audio_source"]) == ("spotify", "spotify")
     assert row["artists"] == "Ärtist 1000"
+    # What the table is silent on, the file's tags tell.
+    assert row["genre"] == GENRES["edm"]
+    assert "tags" not in catalogue.table
     assert all(catalogue.path_of(row).is_file() for row in catalogue.table.to_dict("records"))
 
     resumed = killed_and_resumed(server, ca, tmp_path, asked)

@@ -22,13 +22,13 @@ from kit.catalogue import (
 from kit.config import FeatureConfig
 from kit.features.clip import of_scanned
 from kit.features.decoders import Decoded, Threads
-from kit.features.lock import only_one
 from kit.features.plan import Track
 from kit.ingest.descriptors.fill import fill, others
 from kit.ingest.descriptors.hear import hear
 from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.ingest.descriptors.plan import STAGE, Plan, extent_of, make_plan
 from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
+from kit.lock import only_one
 
 _LOOK_EVERY_S = 0.5  # for decoders that hang
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from random import uniform
 from threading import Event
-from typing import Any
 
 from kit.audio import AudioError
 from kit.catalogue import Catalogue, Failure, read_failures, write_failures
@@ -25,10 +24,10 @@ from kit.ingest.previews.errors import PreviewError, Stopped
 from kit.ingest.previews.fetch import fetch
 from kit.ingest.previews.file import remove_parts, save
 from kit.ingest.previews.hosts import Hosts, wait
-from kit.ingest.previews.lock import only_one
 from kit.ingest.previews.plan import AUDIO, STAGE, Wanted, failure, make_plan
 from kit.ingest.previews.reach import PUBLIC, Reach
-from kit.ingest.previews.record import cells_of, file_mode, record, record_whole, settle
+from kit.ingest.previews.record import file_mode, record, record_whole, settle
+from kit.lock import only_one
 
 RECORD_EVERY_S = 20.0  # what is not in the table yet is found again by its name
 _WORKERS = 16  # of all hosts
@@ -120,7 +119,7 @@ def download(
         KitError: the catalogue cannot be written, or another run downloads into it.
     """
     began = time.monotonic()
-    with only_one(catalogue.folder / AUDIO):
+    with only_one(catalogue.folder / AUDIO, "downloads into"):
         remove_parts(catalogue.folder / AUDIO)
         catalogue, prefix = settle(catalogue)
         rows = catalogue.table.to_dict("records")
@@ -165,7 +164,7 @@ class _Run:
         self._hosts = Hosts(config, reach, self._stop)
         self._outbox: SimpleQueue[_Outcome | _Ended] = SimpleQueue()
         self._mode = file_mode()
-        self.found: dict[str, dict[str, Any]] = {}
+        self.found: dict[str, tuple[Wanted, Facts]] = {}
         self.failures: list[Failure] = []
         self.bytes = 0
 
@@ -174,7 +173,7 @@ class _Run:
         there = [w for w in wanted if self._target(w).is_file()]
         for one, facts in zip(there, inspect_all([self._target(w) for w in there]), strict=True):
             if not isinstance(facts, AudioError):
-                self.found[one.track_id] = cells_of(one, facts)
+                self.found[one.track_id] = (one, facts)
         self._tell()
         return [w for w in wanted if w.track_id not in self.found]
 
@@ -229,7 +228,7 @@ class _Run:
         if isinstance(result, PreviewError):
             self.failures.append(failure(wanted.track_id, wanted.path, result))
         else:
-            self.found[wanted.track_id] = cells_of(wanted, result)
+            self.found[wanted.track_id] = (wanted, result)
             self.bytes += outcome.size
 
     def _tell(self) -> None:

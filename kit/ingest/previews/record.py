@@ -2,23 +2,19 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from kit.catalogue import Catalogue, load
 from kit.catalogue.inspect import Facts
-from kit.catalogue.io import write_table
+from kit.catalogue.io import add_facts, write_table
 from kit.catalogue.rights import NOTICE, from_spotify
 from kit.errors import UsageError
 from kit.files import read_json, write_json
 from kit.ingest.previews.plan import AUDIO, Wanted
 
 _META = "catalogue.json"
-# What a file says of itself counts only where the table is silent.
-_TAGS = ("artists", "title", "album", "release_date")
 
 
 def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
@@ -46,17 +42,12 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
     return load(catalogue.folder), AUDIO
 
 
-def cells_of(wanted: Wanted, facts: Facts) -> dict[str, Any]:
-    """What a row is to have."""
-    return asdict(facts) | {"path": wanted.path, "audio_source": wanted.source}
-
-
-def record(folder: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
+def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
     """Fill in `tracks.csv`, as it is by now: another command may have added to it meanwhile.
 
     Args:
         folder: the catalogue's.
-        found: cells by column, by track.
+        found: what was wanted and what came of it, by track.
     Raises:
         KitError: the catalogue cannot be read or written.
     """
@@ -64,9 +55,10 @@ def record(folder: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
         return
     rows = load(folder).table.to_dict("records")
     for row in rows:
-        for name, value in found.get(str(row["track_id"]), {}).items():
-            if name not in _TAGS or (value and not row.get(name)):
-                row[name] = value
+        if (one := found.get(str(row["track_id"]))) is not None:
+            wanted, facts = one
+            add_facts(row, facts)
+            row |= {"path": wanted.path, "audio_source": wanted.source}
     write_table(pd.DataFrame(rows), folder)
 
 

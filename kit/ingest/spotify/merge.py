@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from kit.catalogue import Catalogue, Failure, Scan, validate
+from kit.catalogue.schema import is_absent
 from kit.ingest.spotify.rows import FEATURES
 
 STAGE = "ingest"
@@ -47,7 +48,7 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
                 )
             )
         else:
-            rows[id_] = old | {k: v for k, v in new.items() if not _empty(v)}
+            rows[id_] = old | {k: v for k, v in new.items() if not is_absent(v)}
             if new.get("feature_source"):
                 # All of them are one source's, also those that it does not have.
                 rows[id_] |= {name: new[name] for name in FEATURES}
@@ -63,7 +64,3 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     columns = [table[name] for name in table]
     return [dict(zip(map(str, table), cells, strict=True)) for cells in zip(*columns, strict=True)]
-
-
-def _empty(value: Any) -> bool:
-    return bool(pd.isna(value)) or (isinstance(value, str) and not value)

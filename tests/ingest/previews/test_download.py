@@ -14,7 +14,7 @@ from kit.catalogue.inspect import hash_file
 from kit.catalogue.rights import NOTICE
 from kit.errors import KitError, UsageError
 from kit.ingest.previews import Reach, download
-from kit.ingest.previews.lock import only_one
+from kit.lock import only_one
 
 
 def files(folder):
