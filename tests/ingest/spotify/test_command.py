@@ -194,15 +194,16 @@ def test_stopped_by_ctrl_c_it_goes_on(serve, tmp_path):
 
     server = serve(ROWS, features=FEATURES, fault=fault)
     environment = os.environ | server.environment | {"XDG_CONFIG_HOME": str(tmp_path / "config")}
-    command = [sys.executable, "-m", "kit", "ingest", "spotify", TECHNO]
+    # Whoever runs the tests in the background has it ignored, and children inherit that.
+    heeding = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    heeding += "runpy.run_module('kit', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", heeding, "ingest", "spotify", TECHNO]
     command += ["--label", "techno", "--out", str(tmp_path / "d")]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         command,
         env=environment | {"TERM": "xterm", "COLUMNS": "200"},
         stderr=theirs,
-        # Whoever runs the tests in the background has it ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
             os.close(theirs)
