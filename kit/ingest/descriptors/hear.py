@@ -24,6 +24,8 @@ SHORTEST_S = 5.0
 MOST_CLIPS = 40
 _LEAST_RATE = 8000  # below it, the K-weighting is not defined
 _STEP_S = 0.1
+# Frames that are weighted at once: more would leave the cache.
+_AT_ONCE = 32768
 
 
 class SilentError(AudioError):
@@ -116,6 +118,8 @@ def _clips(
         # count as much as they do.
         if not clips or filled >= SAMPLES // 2:
             clips.append(np.resize(last, SAMPLES))
+    if len(clips) == 1:  # as nearly always, and then there is nothing to copy
+        return clips[0][None], samples
     return np.stack(clips or [np.zeros(SAMPLES, np.float32)]), samples
 
 
@@ -134,25 +138,37 @@ class _Steps:
     """The weighted power of each tenth of a second, of blocks of any length."""
 
     def __init__(self, rate: int, channels: int) -> None:
-        self._sos = k_weighting(rate)
-        self._state = np.zeros((len(self._sos), channels, 2))
-        self._weights = _weights(channels)
+        # Two channels make one complex signal: the filter waits for itself at every sample, and
+        # takes twice the numbers in the same time.
+        self._pairs = -(-channels // 2)
+        self._sos = k_weighting(rate).astype(complex)
+        self._state = np.zeros((len(self._sos), self._pairs, 2), complex)
+        self._gains = np.sqrt(_weights(channels))
+        self._surround = bool(np.any(self._gains != 1))
         self._size = round(_STEP_S * rate)
-        self._waiting = np.zeros(0)
+        self._at_once = max(1, _AT_ONCE // self._size) * self._size
+        self._waiting = np.zeros((0, channels), np.float32)
         self._powers: list[np.ndarray] = []
         self.frames = 0
 
     def add(self, block: Float32[np.ndarray, "frames channels"]) -> None:
         """The next frames."""
         self.frames += len(block)
+        block = np.concatenate([self._waiting, block])
+        whole = len(block) - len(block) % self._size
+        for start in range(0, whole, self._at_once):
+            self._add(block[start : min(start + self._at_once, whole)])
+        self._waiting = block[whole:].copy()
+
+    def _add(self, block: Float32[np.ndarray, "frames channels"]) -> None:
+        x = np.zeros((len(block), 2 * self._pairs))
+        x[:, : block.shape[1]] = block
+        if self._surround:
+            x[:, : block.shape[1]] *= self._gains
         with np.errstate(all="ignore"):  # infinity and NaN are refused by who takes the block
-            y, self._state = scipy.signal.sosfilt(self._sos, block.T, zi=self._state)
-            power = self._weights @ np.square(y)
-        power = np.concatenate([self._waiting, power])
-        whole = len(power) - len(power) % self._size
-        if whole:
-            self._powers.append(power[:whole].reshape(-1, self._size).mean(axis=1))
-        self._waiting = power[whole:]
+            y, self._state = scipy.signal.sosfilt(self._sos, x.view(complex).T, zi=self._state)
+            steps = y.view(float).reshape(self._pairs, -1, 2 * self._size)
+            self._powers.append(np.einsum("pns,pns->n", steps, steps) / self._size)
 
     def powers(self) -> Float64[np.ndarray, "steps"]:
         """Of every whole step so far."""

@@ -41,7 +41,7 @@ def describe_clips(
         loudness: of the tracks, LUFS.
     """
     heard = spectra(y)
-    S, mel = heard.magnitude, heard.mel
+    frames, mel = heard.frames, heard.mel
     key = tonal.key_of(y)
     tempo = rhythm.tempo(heard.onsets)
     onset_rate = rhythm.onset_rate(heard.onsets)
@@ -49,10 +49,10 @@ def describe_clips(
         danceability=rhythm.danceability(rhythm.scaling_exponent(y), onset_rate),
         energy=energy(loudness, onset_rate),
         speechiness=voice.speechiness(voice.modulation(mel)),
-        acousticness=timbre.acousticness(S),
-        instrumentalness=voice.instrumentalness(voice.modulation(mel, 200, 3400), S),
-        liveness=room.liveness(mel, S),
-        valence=valence(tonal.mode_margin(key.correlation), timbre.brightness(S), tempo),
+        acousticness=timbre.acousticness(frames),
+        instrumentalness=voice.instrumentalness(voice.modulation(mel, 200, 3400), frames),
+        liveness=room.liveness(mel, frames),
+        valence=valence(tonal.mode_margin(key.correlation), timbre.brightness(frames), tempo),
         tempo=tempo,
         correlation=key.correlation,
     )

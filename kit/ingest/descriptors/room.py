@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors.scale import decibels, unit
-from kit.ingest.descriptors.spectra import between, tonality_db
+from kit.ingest.descriptors.spectra import Frames
 
 _QUIET = 0.1
 
@@ -17,26 +17,22 @@ def floor_db(mel: Float[AnyArray, "batch 40 frames"]) -> Float[jax.Array, "batch
     A crowd, tape hiss and a long reverberation fill the gaps; 0 is a sound that never changes.
     """
     frames = mel.shape[-1]
-    ordered = jnp.sort(mel, axis=-1)
-    quiet = ordered[..., : max(1, round(_QUIET * frames))]
+    quiet = -jax.lax.top_k(-mel, max(1, round(_QUIET * frames)))[0]
     gap = decibels(jnp.mean(quiet, axis=-1)) - decibels(jnp.mean(mel, axis=-1))
     return jnp.mean(jnp.maximum(gap, -80), axis=-1)
 
 
-def quiet_flatness_db(S: Float[AnyArray, "batch bins frames"]) -> Float[jax.Array, "batch"]:
+def quiet_flatness_db(frames: Frames) -> Float[jax.Array, "batch"]:
     """Flatness between 300 and 8000 Hz of the quietest tenth of the frames, dB: what fills the
     gaps is noise near 0, and tones far below."""
-    part = S[:, between(300, 8000)]
-    level = jnp.sum(jnp.square(part), axis=-2)
+    level = frames.gap_power
     count = max(1, round(_QUIET * level.shape[-1]))
-    edge = jnp.sort(level, axis=-1)[:, count - 1 : count]
-    quiet = (level <= edge).astype(S.dtype)
-    return jnp.sum(tonality_db(part) * quiet, axis=-1) / jnp.sum(quiet, axis=-1)
+    edge = -jax.lax.top_k(-level, count)[0][:, -1:]
+    quiet = (level <= edge).astype(level.dtype)
+    return jnp.sum(frames.gap_flatness * quiet, axis=-1) / jnp.sum(quiet, axis=-1)
 
 
-def liveness(
-    mel: Float[AnyArray, "batch 40 frames"], S: Float[AnyArray, "batch bins frames"]
-) -> Float[jax.Array, "batch"]:
+def liveness(mel: Float[AnyArray, "batch 40 frames"], frames: Frames) -> Float[jax.Array, "batch"]:
     """Noise between the sounds, as of a crowd or a room: `unit` of the floor from -30 to -8 dB,
     times `unit` of its flatness from -18 to -6 dB."""
-    return unit(floor_db(mel), -30, -8) * unit(quiet_flatness_db(S), -18, -6)
+    return unit(floor_db(mel), -30, -8) * unit(quiet_flatness_db(frames), -18, -6)

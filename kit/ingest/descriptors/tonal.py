@@ -1,13 +1,17 @@
 """Key and mode."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from kit.dsp import Key, fft_frequencies, key, stft
+from kit.dsp import Key, fft_frequencies, key
 from kit.dsp.checks import AnyArray
+from kit.dsp.dft import rfft
 from kit.dsp.stft import magnitude
+from kit.ingest.descriptors.blocks import by_blocks
 from kit.ingest.descriptors.spectra import RATE
 
 _N_FFT = 8192
@@ -18,6 +22,7 @@ _TUNING_HZ = 100.0
 # The fifth partial of a sawtooth, a fifth as loud as the first, is its major third.
 _FIFTH_PARTIAL = 0.2
 
+_TUNING_PITCH = 12 * math.log2(_TUNING_HZ / 440) + 9
 _HZ = np.asarray(fft_frequencies(sr=RATE, n_fft=_N_FFT))
 _FIRST = int(np.searchsorted(_HZ, _LOW_HZ))
 _LAST = int(np.searchsorted(_HZ, _HIGH_HZ))
@@ -39,27 +44,60 @@ def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batc
     Source: Gómez 2006, "Tonal description of polyphonic audio for music content processing", with
     the tuning of Gómez's thesis, and Faraldo, Jordà and Herrera 2017.
     """
-    S = jnp.swapaxes(magnitude(stft(y, n_fft=_N_FFT, hop_length=_HOP)), -1, -2)
-    left, middle, right = (S[..., _FIRST + d : _LAST + d] for d in (-1, 0, 1))
-    peak = jnp.where((middle > left) & (middle >= right), middle, 0)
-    a, b, c = (jnp.log(jnp.maximum(part, 1e-9)) for part in (left, middle, right))
-    bend = a - 2 * b + c
-    offset = jnp.where(bend < 0, 0.5 * (a - c) / jnp.where(bend < 0, bend, -1), 0)
-    hz = jnp.asarray(_HZ[_FIRST:_LAST], S.dtype) + jnp.clip(offset, -0.5, 0.5) * (RATE / _N_FFT)
-    pitch = 12 * jnp.log2(hz / 440) + 9
-    peak = peak / jnp.maximum(jnp.max(peak, axis=-1, keepdims=True), 1e-9)
+    peak, pitch = _peaks(y)
+    heard = jnp.where(pitch >= _TUNING_PITCH, peak, 0)
     turn = 2 * np.pi * pitch
-    heard = jnp.where(hz >= _TUNING_HZ, peak, 0)
     sine, cosine = (jnp.sum(heard * f(turn), axis=(-2, -1)) for f in (jnp.sin, jnp.cos))
-    tuned = pitch - (jnp.arctan2(sine, cosine) / (2 * np.pi))[:, None, None]
+    tuning = jnp.arctan2(sine, cosine) / (2 * np.pi)
+    # A clip at a time: where XLA sees the tuning made, it makes it for every bin of every frame.
+    mean = jax.lax.map(_mean_chroma, (peak, pitch, tuning))
+    return jnp.maximum(mean - _FIFTH_PARTIAL * jnp.roll(mean, 4, axis=-1), 0)
+
+
+def _mean_chroma(
+    clip: tuple[Float[jax.Array, "frames bins"], Float[jax.Array, "frames bins"], jax.Array],
+) -> Float[jax.Array, "12"]:
+    """Of a clip's peaks, their pitches, and the tuning: the mean over frames that count alike."""
+    peak, pitch, tuning = clip
+    tuned = pitch - tuning
     nearest = jnp.round(tuned)
     weight = peak * jnp.square(jnp.cos(np.pi * (tuned - nearest)))
     number = jnp.mod(nearest, 12)
-    of_class = [jnp.sum(jnp.where(number == i, weight, 0), axis=-1) for i in range(12)]
-    chroma = jnp.stack(of_class, axis=-1)
+    # A frame at a time, for the like reason.
+    chroma = jax.lax.map(_by_class, (number, weight))
     chroma = chroma / jnp.maximum(jnp.max(chroma, axis=-1, keepdims=True), 1e-9)
-    mean = jnp.mean(chroma, axis=-2)
-    return jnp.maximum(mean - _FIFTH_PARTIAL * jnp.roll(mean, 4, axis=-1), 0)
+    return jnp.mean(chroma, axis=-2)
+
+
+def _by_class(
+    frame: tuple[Float[jax.Array, "bins"], Float[jax.Array, "bins"]],
+) -> Float[jax.Array, "12"]:
+    number, weight = frame
+    inside = number == jnp.arange(12, dtype=number.dtype)[:, None]
+    return jnp.sum(jnp.where(inside, weight, 0), axis=-1)
+
+
+Peaks = tuple[Float[jax.Array, "*batch frames bins"], Float[jax.Array, "*batch frames bins"]]
+
+
+def _peaks(y: Float[AnyArray, "batch samples"]) -> Peaks:
+    """Of each bin between 60 and 2000 Hz: its magnitude against the frame's greatest where it is a
+    peak, else 0; and the pitch that a parabola through its neighbours gives it, semitones above C4
+    (at 440 Hz it is 9)."""
+
+    def of_frames(windowed: Float[jax.Array, "frames 8192"]) -> Peaks:
+        S = magnitude(rfft(windowed)[:, _FIRST - 1 : _LAST + 1])
+        left, middle, right = S[:, :-2], S[:, 1:-1], S[:, 2:]
+        peak = jnp.where((middle > left) & (middle >= right), middle, 0)
+        a, b, c = (jnp.log(jnp.maximum(part, 1e-9)) for part in (left, middle, right))
+        bend = a - 2 * b + c
+        offset = jnp.where(bend < 0, 0.5 * (a - c) / jnp.where(bend < 0, bend, -1), 0)
+        hz = jnp.asarray(_HZ[_FIRST:_LAST], S.dtype)
+        hz = hz + jnp.clip(offset, -0.5, 0.5) * (RATE / _N_FFT)
+        peak = peak / jnp.maximum(jnp.max(peak, axis=-1, keepdims=True), 1e-9)
+        return peak, 12 * jnp.log2(hz / 440) + 9
+
+    return by_blocks(y, of_frames, n_fft=_N_FFT, hop_length=_HOP)
 
 
 def mode_margin(correlation: Float[AnyArray, "batch 2 12"]) -> Float[jax.Array, "batch"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from kit.dsp import mel_frequencies
 from kit.dsp.checks import AnyArray, Number
 from kit.ingest.descriptors.scale import unit
-from kit.ingest.descriptors.spectra import FRAME_RATE, RATE, between, tonality_db
+from kit.ingest.descriptors.spectra import FRAME_RATE, RATE, Frames
 
 _SYLLABLES_HZ = (2.5, 6.0)
 _CENTRES_HZ = np.asarray(mel_frequencies(42, fmin=0.0, fmax=RATE / 2))[1:-1]
@@ -63,9 +63,7 @@ def speechiness(found: Modulation) -> Float[jax.Array, "batch"]:
     return unit(found.depth, 0.35, 0.75) * unit(found.spread, 0.4, 0.8)
 
 
-def instrumentalness(
-    found: Modulation, S: Float[AnyArray, "batch bins frames"]
-) -> Float[jax.Array, "batch"]:
+def instrumentalness(found: Modulation, frames: Frames) -> Float[jax.Array, "batch"]:
     """One less what may be a voice: tones between 200 and 3400 Hz that come and go like syllables,
     out of step with a beat: `speechiness` of these bands, times `unit` of their flatness from -4
     down to -14 dB.
@@ -75,7 +73,7 @@ def instrumentalness(
 
     Args:
         found: modulation of the bands from 200 to 3400 Hz.
-        S: magnitudes.
+        frames: of the same clips.
     """
-    tonality = jnp.mean(tonality_db(S[:, between(200, 3400)]), axis=-1)
+    tonality = jnp.mean(frames.voice_flatness, axis=-1)
     return 1 - speechiness(found) * unit(tonality, -4, -14)

@@ -1,6 +1,7 @@
 import numpy as np
 import pyloudnorm
 import pytest
+import scipy.signal
 import soundfile
 
 from kit import dsp
@@ -9,6 +10,7 @@ from kit.ingest.descriptors.hear import (
     MOST_CLIPS,
     LowRateError,
     SilentError,
+    _Steps,
     hear,
 )
 from kit.ingest.descriptors.measure import integrated
@@ -113,3 +115,20 @@ def test_what_cannot_be_described(tmp_path):
 def test_all_below_the_gate(tmp_path):
     soundfile.write(tmp_path / "a.wav", 1e-5 * np.sin(np.arange(80000)), 8000, subtype="FLOAT")
     assert integrated(hear(tmp_path / "a.wav").powers) == -70
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 6, 7])
+def test_power_of_each_step(channels):
+    """Whatever blocks the samples come in: that of the filtered channels by their weights."""
+    rate, rng = 11025, np.random.default_rng(channels)
+    y = rng.standard_normal((5 * rate + 77, channels)).astype(np.float32)
+    steps = _Steps(rate, channels)
+    for block in np.split(y, [1, 2, 1000, 40001]):
+        steps.add(block)
+    weights = {5: [1, 1, 1, 1.41, 1.41], 6: [1, 1, 1, 0, 1.41, 1.41]}.get(channels, [1] * channels)
+    size = round(0.1 * rate)
+    weighted = scipy.signal.sosfilt(dsp.k_weighting(rate), y.astype(float), axis=0)
+    power = np.square(weighted) @ weights
+    want = power[: len(power) // size * size].reshape(-1, size).mean(axis=1)
+    assert steps.frames == len(y)
+    np.testing.assert_allclose(steps.powers(), want, rtol=1e-12)

@@ -9,13 +9,13 @@ import pytest
 from kit.ingest.descriptors import rhythm, room, timbre, tonal, voice
 from kit.ingest.descriptors.energy import energy
 from kit.ingest.descriptors.scale import unit
-from kit.ingest.descriptors.spectra import between, spectra, tonality_db
+from kit.ingest.descriptors.spectra import spectra
 from kit.ingest.descriptors.valence import valence
 
 
 @jax.jit
 def everything(y):
-    S, mel, onsets = spectra(y[None])
+    frames, mel, onsets = spectra(y[None])
     found = voice.modulation(mel)
     exponent, onset_rate = rhythm.scaling_exponent(y[None]), rhythm.onset_rate(onsets)
     return {
@@ -26,11 +26,11 @@ def everything(y):
         "depth": found.depth[0],
         "spread": found.spread[0],
         "speechiness": voice.speechiness(found)[0],
-        "instrumentalness": voice.instrumentalness(voice.modulation(mel, 200, 3400), S)[0],
-        "acousticness": timbre.acousticness(S)[0],
-        "brightness": timbre.brightness(S)[0],
-        "flatness": tonality_db(S[:, between(300, 8000)]).mean(),
-        "liveness": room.liveness(mel, S)[0],
+        "instrumentalness": voice.instrumentalness(voice.modulation(mel, 200, 3400), frames)[0],
+        "acousticness": timbre.acousticness(frames)[0],
+        "brightness": timbre.brightness(frames)[0],
+        "flatness": frames.gap_flatness.mean(),
+        "liveness": room.liveness(mel, frames)[0],
         "floor": room.floor_db(mel)[0],
     }
 
