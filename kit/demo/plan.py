@@ -113,7 +113,8 @@ def _plan_track(
     artist = artists[number]
     partner = _partner(artists, number) if round_ % 3 == 1 else None
     together = (artist,) if partner is None else (artist, partner)
-    minor = rng.uniform() < (0.9 if artist.label == "techno" else 0.6)
+    # Techno's riffs are written in minor scales.
+    minor = bool(rng.uniform() < 0.6) or artist.label == "techno"
     # Albums of three tracks: the title of an album is that of its artist and year.
     year = 2004 + (artist.drum_seed % 16) + round_ // 3
     return TrackPlan(

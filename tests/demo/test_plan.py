@@ -39,6 +39,9 @@ def test_default_plan_has_many_artists_and_both_genres_alike(seed: int) -> None:
     assert groups["edm"] >= 10
     pairs = {tuple(t.artist_names) for t in tracks if len(t.artists) == 2}
     assert len(pairs) == 4
+    # What kit.demo.techno plays, whatever the plan: the truth must say so.
+    assert {t.mode for t in tracks if t.label == "techno"} == {"minor"}
+    assert {t.mode for t in tracks if t.label == "edm"} == {"minor", "major"}
 
 
 @settings(max_examples=25, deadline=None)
