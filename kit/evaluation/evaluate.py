@@ -13,7 +13,7 @@ from kit.catalogue import Catalogue, load
 from kit.errors import KitError
 from kit.evaluation.metrics import summarise, track_log_probabilities
 from kit.evaluation.report import write_figures, write_report
-from kit.features import FeatureStore, extract
+from kit.features import FeatureStore, Progress, extract
 from kit.files import write_json
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
@@ -29,7 +29,7 @@ def evaluate(
     catalogue: Path | str | None = None,
     part: Part = "test",
     which: Which = "best",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
     """Restore a run, score it, and write evaluation.json, the figures and report.html beside it.
 
@@ -38,9 +38,10 @@ def evaluate(
         catalogue: where the tracks are, if not where the run's configuration says.
         part: of the run's split; "all" scores every track of the catalogue, for another collection.
         which: the best checkpoint or the last.
-        progress: called with (done, total) tracks.
+        progress: called with (done, total) tracks, and with (done, total, note) while features are
+            computed that are missing.
     Returns:
-        What evaluation.json holds.
+        What evaluation.json holds; `not_scored` counts the part's tracks that could not be.
     Raises:
         KitError: no run or checkpoint, no such part, a label that the run does not know, or a
             folder that cannot be written.
@@ -51,7 +52,14 @@ def evaluate(
     parts, metrics = run.split(), run.metrics()
     chosen = _chosen(parts, tracks, part)
     _require_known(chosen, restored.labels)
-    store = extract(tracks, restored.experiment.features).store
+
+    def of_features(p: Progress) -> None:
+        if progress and p.computed:
+            progress(p.done, p.total, "computing features")
+
+    store = extract(tracks, restored.experiment.features, progress=of_features).store
+    gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
+    asked = len(chosen)
     chosen = chosen.loc[chosen["track_id"].isin(list(store.sources))]
     if chosen.empty:
         raise KitError(
@@ -66,6 +74,7 @@ def evaluate(
         "checkpoint": {"step": restored.step, "which": which},
         "part": part,
         "labels": list(restored.labels),
+        "not_scored": {"not_in_catalogue": gone, "no_features": asked - len(chosen)},
         "split": _counts(parts),
         **summarise(scores, targets, restored.labels, counts),
         "tracks": _rows(chosen, scores, restored.labels, tracks),

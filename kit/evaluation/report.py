@@ -139,6 +139,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "kit": evaluation.get("kit", ""),
         "origin": f"{_list(labels)}; {which} checkpoint, step {step}",
         "scored": scored,
+        "left_out": left_out_in_words(evaluation),
         "caption": caption,
         "track": track,
         "segment": evaluation["segment"],
@@ -233,6 +234,22 @@ def _curves_in_words(rows: list[Row], best: int | None) -> str:
     ends = ", ".join(f"{name} {last[key]:.3f}" for name, key in named if last.get(key) is not None)
     marked = "" if best is None else f"; best epoch {best}"
     return f"Loss and accuracy by epoch; at the end, epoch {last['epoch']}: {ends}{marked}"
+
+
+def left_out_in_words(evaluation: Row) -> str:
+    """How many tracks of the part could not be scored and why; empty if there is none."""
+    counts = evaluation.get("not_scored") or {}
+    reasons = {
+        "no_features": "without features (failures.csv says why)",
+        "not_in_catalogue": "not in the catalogue",
+    }
+    said = [f"{counts[name]} {text}" for name, text in reasons.items() if counts.get(name)]
+    if not said:
+        return ""
+    missing = sum(counts.values())
+    tracks, _ = _SCORED[evaluation.get("part", "test")]
+    whole = missing + evaluation["track"]["n"]
+    return f"{missing} of the {whole} {tracks} could not be scored: {', '.join(said)}"
 
 
 def _learned(rows: list[Row], best: int | None) -> str:

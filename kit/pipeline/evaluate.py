@@ -7,6 +7,7 @@ from kit import terminal
 from kit.compilation import use_cache
 from kit.evaluation import evaluate as score
 from kit.evaluation.evaluate import Part
+from kit.evaluation.report import left_out_in_words
 from kit.training.checkpoint import Which
 
 
@@ -23,5 +24,7 @@ def evaluate(
             f"by {level}: {r['accuracy']:.1%} of {r['n']} right, macro-F1 {r['macro_f1']:.3f} "
             f"(the most frequent label alone: {r['majority_accuracy']:.1%})"
         )
+    if left_out := left_out_in_words(result):
+        terminal.warn(left_out)
     terminal.say(f"report: {run / 'report.html'}")
     return result

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit.catalogue import from_folder, load, save
+from kit.catalogue import Scan, from_folder, load, save
 from kit.errors import KitError
 from kit.evaluation import evaluate
 from kit.features import FeatureStore, store_path
 from kit.models import build
+from kit.pipeline.evaluate import evaluate as tell
 from kit.predict import track
 from kit.training import Run, restore
 from kit.training.checkpoint import Checkpoints
@@ -112,7 +113,11 @@ def test_another_part(copy, part):
 
 def test_features_that_are_missing_are_computed(job, copy, evaluated):
     shutil.rmtree(copy.catalogue / "features")
-    assert evaluate(copy.run, catalogue=copy.catalogue) == evaluated.result
+    calls = []
+    result = evaluate(copy.run, catalogue=copy.catalogue, progress=lambda *at: calls.append(at))
+    assert result == evaluated.result
+    assert result["not_scored"] == {"not_in_catalogue": 0, "no_features": 0}
+    assert calls[-2:] == [(16, 16, "computing features"), *evaluated.calls]
     path = store_path(load(copy.catalogue), job.experiment.features)
     assert len(FeatureStore.open(path)) == 16
 
@@ -158,6 +163,25 @@ def test_no_track_with_features(copy, write_music, tmp_path):
         evaluate(copy.run, catalogue=tmp_path / "other", part="all")
     with (tmp_path / "other/failures.csv").open(newline="") as stream:
         assert [row["reason"] for row in csv.DictReader(stream)] == ["too_short"] * 4
+
+
+def test_what_could_not_be_scored_is_told(job, copy, tmp_path, capsys):
+    music = shutil.copytree(job.music, tmp_path / "music")
+    test = Run(copy.run).split().query("part == 'test'")["track_id"].tolist()
+    table = from_folder(music).table
+    save(Scan(table.loc[table["track_id"] != test[1]], [], music), copy.catalogue)
+    path = table.set_index("track_id").at[test[0], "path"]
+    (music / path).write_bytes(b"no audio any more")
+    shutil.rmtree(copy.catalogue / "features")
+    result = tell(copy.run, catalogue=copy.catalogue)
+    assert result["not_scored"] == {"not_in_catalogue": 1, "no_features": 1}
+    assert result["track"]["n"] == 2
+    told = (
+        "2 of the 4 test tracks could not be scored: 1 without features (failures.csv says why), "
+        "1 not in the catalogue"
+    )
+    assert f"warning: {told}" in capsys.readouterr().err
+    assert told in (copy.run / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_track_without_audio_is_still_scored_and_shown(job, copy, tmp_path):
