@@ -48,7 +48,7 @@ from kit.config import ExtractConfig, FeatureConfig
 from kit.features import FeatureStore, codec, extract
 from kit.features.clip import scanned_clip
 from kit.features.cluster import GROUP, TOGETHER, shards_a_block
-from kit.features.decoders import timed_clip
+from kit.features.decoders import reader, timed
 from kit.features.device import PER_DEVICE, compute, local_device
 from kit.features.index import Entry, to_bytes
 from kit.features.local import FLUSH_EVERY_S
@@ -401,7 +401,9 @@ def told(outcome: Outcome) -> dict:
 
 def features_of(tracks: list[Track], work: int = 4) -> np.ndarray:
     with ThreadPoolExecutor(work) as pool:
-        clips = list(pool.map(lambda track: timed_clip(track, CONFIG)[0], tracks))
+        clips = list(
+            pool.map(lambda track: timed(track, reader(CONFIG), CONFIG.clip_samples)[0], tracks)
+        )
     return compute([y for y in clips if isinstance(y, np.ndarray)], CONFIG)
 
 

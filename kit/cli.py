@@ -238,6 +238,7 @@ def describe(
     workers: int | None = None,
     timeout_s: float = 60.0,
     retry_failed: Flag = False,
+    isolate: Flag = False,
 ) -> int:
     """Fill in tempo, key, loudness and nine more descriptors of a catalogue's tracks.
 
@@ -253,9 +254,10 @@ def describe(
         catalogue: Folder that `kit scan` made.
         whole: Look at the whole of each file, not at the 30 s in its middle.
         replace: Put kit's descriptors in the place of another source's too.
-        workers: Threads that decode and compute; one a core if not given.
+        workers: Threads (or processes) that decode and compute; one a core if not given.
         timeout_s: A file that is not done after so many seconds is given up.
         retry_failed: Try again the tracks that failed, though their files have not changed.
+        isolate: Decode in processes: a file that crashes its decoder then costs itself alone.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}; it must be above 0")
@@ -271,6 +273,7 @@ def describe(
         whole=whole,
         replace=replace,
         retry_failed=retry_failed,
+        isolate=isolate,
         timeout_s=timeout_s,
     )
     return int(bool(result.failures))

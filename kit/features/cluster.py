@@ -24,7 +24,7 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
-from kit.features.decoders import CrashedError, Decoded, Threads
+from kit.features.decoders import CrashedError, Decoded, Threads, reader
 from kit.features.device import in_batches, local_device
 from kit.features.index import Entry
 from kit.features.local import buffer, failure, success
@@ -228,7 +228,7 @@ def _decoded(
 @ray.remote(num_cpus=1, max_retries=2)
 def _decode(tracks: list[Track], config: FeatureConfig, timeout_s: float) -> list[Decoded]:
     answers: SimpleQueue[Decoded] = SimpleQueue()
-    decoder = Threads(1, config, timeout_s, answers.put)
+    decoder = Threads(1, reader(config), timeout_s, answers.put)
     results = []
     for track in tracks:
         decoder.start(track, buffer(config))

@@ -66,11 +66,17 @@ class Decoded:
 
 
 Answer = Callable[[Decoded], None]
-Read: TypeAlias = Callable[[Track, FeatureConfig, Float32[np.ndarray, " clip_samples"]], Any]
-"""What a decoder does with a track; it raises an `AudioError` for what it cannot take."""
+Read: TypeAlias = Callable[[Track, Float32[np.ndarray, " clip_samples"]], Any]
+"""What a decoder does with a track: samples into the buffer, whose number it gives, or whatever
+else it gives. It raises an `AudioError` for what it cannot take."""
 
 
-def _clip_samples(track: Track, config: FeatureConfig, buffer: np.ndarray) -> int:
+def reader(config: FeatureConfig) -> Read:
+    """Decodes a track's clip into the buffer."""
+    return partial(_clip_samples, config=config)
+
+
+def _clip_samples(track: Track, buffer: np.ndarray, *, config: FeatureConfig) -> int:
     return len(scanned_clip(track, config, buffer))
 
 
@@ -79,25 +85,16 @@ class Threads:
 
     Args:
         count: how many.
-        config: clip and front end.
+        read: what is done with a track.
         timeout_s: after so many seconds with a file, a thread is left to itself, and another one
             takes its place: it cannot be stopped.
         answer: called with each result.
-        read: what is done with a track; by default its clip is decoded into the buffer.
     """
 
-    def __init__(
-        self,
-        count: int,
-        config: FeatureConfig,
-        timeout_s: float,
-        answer: Answer,
-        read: Read = _clip_samples,
-    ) -> None:
-        self._config = config
+    def __init__(self, count: int, read: Read, timeout_s: float, answer: Answer) -> None:
+        self._read = read
         self._timeout_s = timeout_s
         self._answer = answer
-        self._read = read
         self._waiting: SimpleQueue[tuple[Track, np.ndarray] | None] = SimpleQueue()
         # By row, which comes once in a run: a thread may have gone on to another one meanwhile.
         self._busy: dict[int, tuple[threading.Thread, Track, np.ndarray, float]] = {}
@@ -139,7 +136,7 @@ class Threads:
             track, buffer = job
             began = time.monotonic()
             self._busy[track.offset] = (thread, track, buffer, began)
-            result = _attempt(track, self._config, buffer, self._read)
+            result = _attempt(track, buffer, self._read)
             if self._busy.pop(track.offset, None) is None:
                 return
             self._answer(Decoded(track, buffer, result, time.monotonic() - began))
@@ -150,13 +147,13 @@ class Processes:
 
     Args:
         count: how many.
-        config: clip and front end.
+        read: what is done with a track; it and what it gives are pickled.
         timeout_s: after so many seconds with a file, a process is killed and made anew.
         answer: called with each result.
     """
 
-    def __init__(self, count: int, config: FeatureConfig, timeout_s: float, answer: Answer) -> None:
-        self._config = config
+    def __init__(self, count: int, read: Read, timeout_s: float, answer: Answer) -> None:
+        self._read = read
         self._timeout_s = timeout_s
         self._answer = answer
         self._pool = ProcessPool(
@@ -168,7 +165,7 @@ class Processes:
     def start(self, track: Track, buffer: Float32[np.ndarray, " clip_samples"]) -> None:
         """As of `Threads`."""
         future = self._pool.schedule(
-            timed_clip, args=(track, self._config), timeout=self._timeout_s
+            timed, args=(track, self._read, len(buffer)), timeout=self._timeout_s
         )
         future.add_done_callback(partial(self._done, track, buffer))
 
@@ -185,12 +182,10 @@ class Processes:
             return
         seconds = 0.0
         try:
-            found, seconds = future.result()
-            if isinstance(found, AudioError):
-                result: int | AudioError = found
-            else:
-                buffer[: len(found)] = found
-                result = len(found)
+            result, seconds = future.result()
+            if isinstance(result, np.ndarray):
+                buffer[: len(result)] = result
+                result = len(result)
         except TimeoutError:
             result, seconds = _timed_out(track, self._timeout_s), self._timeout_s
         except ProcessExpired as error:
@@ -206,13 +201,13 @@ class Processes:
 Decoders: TypeAlias = Threads | Processes
 
 
-def timed_clip(track: Track, config: FeatureConfig) -> tuple[np.ndarray | AudioError, float]:
-    """A track's clip, or what is wrong with it, and the seconds that it took."""
+def timed(track: Track, read: Read, samples: int) -> tuple[Any, float]:
+    """What `read` gives of a track, samples in place of their number, or what is wrong with it;
+    and the seconds that it took."""
     began = time.monotonic()
-    buffer = np.empty(config.clip_samples, np.float32)
-    samples = _attempt(track, config, buffer)
-    result = samples if isinstance(samples, AudioError) else buffer[:samples]
-    return result, time.monotonic() - began
+    buffer = np.empty(samples, np.float32)
+    result = _attempt(track, buffer, read)
+    return buffer[:result] if isinstance(result, int) else result, time.monotonic() - began
 
 
 def _begin_process() -> None:
@@ -237,14 +232,9 @@ def _keep_from_ctrl_c() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _attempt(
-    track: Track,
-    config: FeatureConfig,
-    buffer: Float32[np.ndarray, " clip_samples"],
-    read: Read = _clip_samples,
-) -> Any:
+def _attempt(track: Track, buffer: Float32[np.ndarray, " clip_samples"], read: Read) -> Any:
     try:
-        return read(track, config, buffer)
+        return read(track, buffer)
     except AudioError as error:
         return error
     except Exception as error:

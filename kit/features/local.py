@@ -24,7 +24,7 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
-from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError
+from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError, reader
 from kit.features.device import Device, local_device
 from kit.features.index import Entry
 from kit.features.meter import Meter, Progress
@@ -110,7 +110,7 @@ class _Run:
         self._device: Device = local_device()
         kind = Processes if options.isolate else Threads
         self._decoders: Decoders = kind(
-            workers, self._config, options.timeout_s, self._messages.put
+            workers, reader(self._config), options.timeout_s, self._messages.put
         )
         ahead = workers + 2 + self._device.batch * (self._device.in_flight + 1)
         self._buffers = [buffer(self._config) for _ in range(min(ahead, len(plan.tracks)))]

@@ -18,6 +18,7 @@ def describe(
     whole: bool = False,
     replace: bool = False,
     retry_failed: bool = False,
+    isolate: bool = False,
     timeout_s: float = 60.0,
 ) -> Description:
     """The descriptors of a catalogue, with a bar and a summary; arguments as of `run`.
@@ -38,6 +39,7 @@ def describe(
             whole=whole,
             replace=replace,
             retry_failed=retry_failed,
+            isolate=isolate,
             timeout_s=timeout_s,
             progress=progress,
             stop=stop,

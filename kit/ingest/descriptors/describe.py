@@ -5,7 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +21,11 @@ from kit.catalogue import (
     write_failures,
     write_table,
 )
-from kit.config import FeatureConfig
 from kit.features.clip import of_scanned
-from kit.features.decoders import Decoded, Threads
+from kit.features.decoders import Decoded, Decoders, Processes, Threads
 from kit.features.plan import Track
 from kit.ingest.descriptors.fill import fill, others
-from kit.ingest.descriptors.hear import hear
+from kit.ingest.descriptors.hear import Heard, hear
 from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.ingest.descriptors.plan import STAGE, Plan, extent_of, make_plan
 from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
@@ -70,6 +71,7 @@ def describe(
     whole: bool = False,
     replace: bool = False,
     retry_failed: bool = False,
+    isolate: bool = False,
     timeout_s: float = 60.0,
     flush_every_s: float = 30.0,
     progress: Callable[[Progress], None] | None = None,
@@ -87,6 +89,7 @@ def describe(
         whole: look at the whole of each file, not at the 30 s in its middle.
         replace: also the rows whose descriptors come from elsewhere.
         retry_failed: try those again that failed on a file that has not changed.
+        isolate: decode in processes, so that a file that crashes its decoder is one failure.
         timeout_s: a file that is not done after so many seconds is given up.
         flush_every_s: what a run that is killed may lose, seconds of work.
         progress: called after each file.
@@ -104,7 +107,12 @@ def describe(
         plan = make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
         run = _Run(catalogue, plan, known, whole, progress)
         if plan.tracks:
-            run.to_end(workers or os.cpu_count() or 1, timeout_s, flush_every_s, stop)
+            read = partial(_hear if isolate else _describe, whole=whole)
+            kind = Processes if isolate else Threads
+            count = workers or os.cpu_count() or 1
+            warm_up()
+            pool = kind(count, read, timeout_s, run.answers.put)
+            run.to_end(pool, 2 * count, flush_every_s, stop)
         described = _by_track(plan, known, extent)
         result = fill(catalogue.table, described, replace=replace)
         table = validate(result.table, source="the table")
@@ -117,6 +125,14 @@ def describe(
     return Description(
         result.filled, result.kept, failures, run.computed, seconds, stopped=bool(stop())
     )
+
+
+def _hear(track: Track, _room: np.ndarray, *, whole: bool) -> Heard:
+    return of_scanned(track, lambda path: hear(path, whole=whole))
+
+
+def _describe(track: Track, room: np.ndarray, *, whole: bool) -> Descriptors:
+    return measure(_hear(track, room, whole=whole))
 
 
 class _Run:
@@ -133,24 +149,22 @@ class _Run:
         self._known = known
         self._whole = whole
         self._progress = progress
-        self._answers: SimpleQueue[Decoded] = SimpleQueue()
+        self.answers: SimpleQueue[Decoded] = SimpleQueue()
         self._began = time.monotonic()
         self._tried = self.computed = 0
         self._unsaved = False
 
     def to_end(
-        self, workers: int, timeout_s: float, flush_every_s: float, stop: Callable[[], bool]
+        self, pool: Decoders, most: int, flush_every_s: float, stop: Callable[[], bool]
     ) -> None:
-        warm_up()
         self._began = time.monotonic()
         self._say()
-        pool = Threads(workers, FeatureConfig(), timeout_s, self._answers.put, read=self._describe)
         todo = iter(self._plan.tracks)
         running = 0
         flushed = looked = time.monotonic()
         try:
             while True:
-                while running < 2 * workers and not stop() and (track := next(todo, None)):
+                while running < most and not stop() and (track := next(todo, None)):
                     pool.start(track, np.zeros(0, np.float32))
                     running += 1
                 if not running:
@@ -167,16 +181,13 @@ class _Run:
             self._save()
             pool.close()
 
-    def _describe(self, track: Track, _config: FeatureConfig, _room: np.ndarray) -> Descriptors:
-        return measure(of_scanned(track, lambda path: hear(path, whole=self._whole)))
-
     def _take(self) -> int:
         """Wait for an answer, and enter it into the books; how many there were."""
         try:
-            answer = self._answers.get(timeout=_LOOK_EVERY_S)
+            answer = self.answers.get(timeout=_LOOK_EVERY_S)
         except Empty:
             return 0
-        track, found = answer.track, answer.result
+        track, found = answer.track, self._measured(answer.result)
         extent = extent_of(self._whole)
         if isinstance(found, AudioError):
             message = " ".join(str(found).split())
@@ -192,6 +203,10 @@ class _Run:
         self._tried += 1
         self._say()
         return 1
+
+    def _measured(self, found: Any) -> Descriptors | AudioError:
+        # Of what another process heard; a thread has measured it already.
+        return measure(found) if isinstance(found, Heard) else found
 
     def _save(self) -> None:
         if self._unsaved:

@@ -1,17 +1,21 @@
 """`kit describe` as a person runs it."""
 
+import hashlib
+import os
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from kit.catalogue import load, write_table
+from kit.catalogue import Scan, load, read_failures, save, write_table
 
 
-def kit(*arguments):
+def kit(*arguments, **variables):
     command = [sys.executable, "-m", "kit", "describe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    env = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
 def beat(rate=8000):
@@ -31,6 +35,31 @@ def test_all_but_what_is_another_source_s(catalogue_of):
     assert "--replace" in done.stderr
     assert "1 left out (1 silent); see" in done.stderr
     assert list(load(catalogue.folder).table["tempo"].round()[:2]) == [99, 120]
+
+
+def test_a_decoder_that_dies_costs_its_file(catalogue_of, tmp_path):
+    """audioread runs ffmpeg for what libsndfile does not know; this one kills who called it."""
+    catalogue = catalogue_of({"a": beat(), "b": beat(4000)})
+    bad = catalogue.audio_root / "c.wv"
+    bad.write_bytes(b"wvpk, or so it says")
+    row = {"track_id": "c", "label": "a", "path": bad.name}
+    row["source_hash"] = hashlib.sha256(bad.read_bytes()).hexdigest()
+    table = pd.concat([catalogue.table, pd.DataFrame([row])])
+    save(Scan(table, [], catalogue.audio_root), catalogue.folder)
+    ffmpeg = tmp_path / "bin/ffmpeg"
+    ffmpeg.parent.mkdir()
+    ffmpeg.write_text('#!/bin/sh\n[ "$1" = -version ] && exit 0\nkill -KILL $PPID\n')
+    ffmpeg.chmod(0o755)
+    path = f"{ffmpeg.parent}{os.pathsep}{os.environ['PATH']}"
+    assert kit(catalogue.folder, PATH=path).returncode == -9
+    for again in range(2):
+        done = kit(catalogue.folder, "--isolate", PATH=path)
+        assert done.returncode == 1
+        assert "1 tracks described" in done.stderr
+        assert "2 left out (1 low_rate, 1 crashed)" in done.stderr, done.stderr
+        assert ("files now" in done.stderr) == (not again)
+    failures = {f.track_id: f.message for f in read_failures(catalogue.folder)}
+    assert "process ended with code -9" in failures["c"]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,17 @@ def test_the_number_of_workers_changes_nothing(three):
     assert tables(three) == before
 
 
+def test_processes_come_to_the_same_bytes(catalogue_of):
+    clips = {"a": clip(0, 70.0), "b": clip(1), "silent": (np.zeros(6 * RATE), RATE)}
+    catalogue = catalogue_of(clips)
+    first = describe(catalogue, whole=True)
+    before = tables(catalogue)
+    (catalogue.folder / NAME).unlink()
+    result = describe(load(catalogue.folder), whole=True, isolate=True)
+    assert (result.computed, result.failures) == (2, first.failures)
+    assert tables(catalogue) == before
+
+
 def test_a_changed_file_is_done_again(three):
     describe(three)
     old = load(three.folder).table
