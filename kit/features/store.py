@@ -29,7 +29,10 @@ from kit.features.index import Entry
 from kit.features.place import Place, first_line, is_url, told
 
 FORMAT = 2
-SHARD_TRACKS = 64  # 40 MiB of float32 at 1280 x 128, about 35 on disk
+SHARD_TRACKS = 64  # 40 MiB of float32 at 1280 x 128, about 32 on disk
+# Levels share their signs and exponents: bit by bit, LZ4 makes them smaller than zstd does byte by
+# byte, in half the time, and reads them in a third of it.
+_SHUFFLED = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "blocksize": 0}
 _GROUP = "zarr.json"
 _ANEW = "delete it and run `kit features` again"
 _VERIFY = "run `kit features CATALOGUE --verify`, which finds and mends what is damaged"
@@ -368,11 +371,12 @@ def _tensorstore(place: Place, config: FeatureConfig, *, create: bool) -> Any:
         checksum = {"name": "crc32c"}
         little = {"name": "bytes", "configuration": {"endian": "little"}}
         one_byte = {"name": "bytes"}
+        size = np.dtype(config.dtype).itemsize
         sharding = {
             "chunk_shape": [1, *track],
             "codecs": [
                 one_byte if config.dtype == "int8" else little,
-                {"name": "zstd", "configuration": {"level": 1}},
+                {"name": "blosc", "configuration": _SHUFFLED | {"typesize": size}},
                 checksum,
             ],
             "index_codecs": [little, checksum],
