@@ -14,6 +14,7 @@ from kit.audio.errors import shown
 from kit.catalogue import (
     Catalogue,
     Failure,
+    load,
     read_failures,
     validate,
     write_failures,
@@ -106,9 +107,11 @@ def describe(
         if plan.tracks:
             run.to_end(workers or os.cpu_count() or 1, timeout_s, flush_every_s, stop)
         described = _by_track(plan, known, extent)
-        result = fill(catalogue.table, described, replace=replace)
+        # As it is by now: another command may have added to it in the minutes that this one took.
+        now = load(catalogue.folder).table
+        result = fill(now, described, replace=replace)
         table = validate(result.table, source="the table")
-        if not table.equals(catalogue.table):
+        if not table.equals(now):
             write_table(table, catalogue.folder)
         failures = [*plan.without_audio, *_failures(plan, known, extent)]
         if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
