@@ -17,7 +17,7 @@ from kit.audio.errors import shown
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
-from kit.catalogue.scan import STAGE, Scan, finish
+from kit.catalogue.scan import STAGE, Scan, duplicates, finish
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write
@@ -106,10 +106,10 @@ def from_csv(
     has_ids = "track_id" in names
     table, repeats = _once(path, table, lines)
     failures: list[Failure] = []
-    for row in _rows(repeats):
+    for row in repeats.to_dict("records"):
         message = f"{shown(path)} has track {row['track_id']} twice; the first is kept"
         failures.append(_failure(row, "duplicate_id", message))
-    rows = _rows(table)
+    rows = table.to_dict("records")
     if not has_ids:
         for row in rows:
             del row["track_id"]
@@ -154,11 +154,6 @@ def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFra
     kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
     first = validate(table.loc[~again], source=shown(path), lines=kept)
     return first, table.loc[again].reset_index(drop=True)
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    cells = zip(*(table[name] for name in table), strict=True)
-    return [dict(zip(map(str, table), row, strict=True)) for row in cells]
 
 
 def _with_facts(
@@ -304,7 +299,7 @@ def save(scan: Scan, folder: Path | str) -> None:
         "audio_root": _named(scan.audio_root, folder),
         "tracks": len(table),
         "labels": {label: labels[label] for label in sorted(labels)},
-        "duplicates": [list(ids) for ids in scan.duplicates],
+        "duplicates": [list(ids) for ids in duplicates(table)],
         "notices": list(scan.notices),
     }
     _announced(table, folder, meta["audio_root"])

@@ -18,6 +18,7 @@ from kit.catalogue import (
     write_table,
 )
 from kit.catalogue.io import move_root
+from kit.catalogue.scan import duplicates
 from kit.errors import KitError, UsageError
 
 ORIGINAL = (
@@ -194,7 +195,7 @@ def test_ids_from_the_content(csv, track):
     track("3.wav", 2)
     scan = from_csv(csv("path,label\n1.wav,x\n2.wav,x\n3.wav,y\n,y\n4.wav,y\n"))
     assert list(scan.table["track_id"][:2]) == [digest[:16], f"{digest[:16]}-2"]
-    assert scan.duplicates == ((digest[:16], f"{digest[:16]}-2"),)
+    assert duplicates(scan.table) == ((digest[:16], f"{digest[:16]}-2"),)
     assert [f.reason for f in scan.failures] == ["missing_file", "missing_file"]
 
 
@@ -241,6 +242,7 @@ import os, signal, sys
 from pathlib import Path
 from kit.catalogue import Scan, load, save
 from kit.catalogue.io import move_root
+from kit.catalogue.scan import duplicates
 
 folder, root, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 

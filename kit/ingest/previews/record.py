@@ -12,6 +12,7 @@ from kit.catalogue.inspect import Facts
 from kit.catalogue.io import add_facts, move_root, write_table
 from kit.catalogue.meta import read_meta, write_meta
 from kit.catalogue.rights import NOTICE, from_spotify
+from kit.catalogue.scan import duplicates
 from kit.errors import UsageError
 from kit.ingest.previews.plan import AUDIO, Wanted
 
@@ -77,12 +78,7 @@ def record_whole(folder: Path) -> None:
     catalogue = load(folder)
     table = catalogue.table
     meta = read_meta(folder)
-    new = dict(meta)
-    if "source_hash" in table:
-        by_hash: dict[str, list[str]] = {}
-        for digest, track_id in zip(table["source_hash"], table["track_id"], strict=True):
-            by_hash.setdefault(digest, []).append(track_id)
-        new["duplicates"] = [ids for digest, ids in by_hash.items() if digest and len(ids) > 1]
+    new = meta | {"duplicates": [list(ids) for ids in duplicates(table)]}
     if from_spotify(table) and not any("III.14" in notice for notice in catalogue.notices):
         new["notices"] = [*catalogue.notices, NOTICE]
     if new != meta:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -89,6 +90,7 @@ def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_m
 
     music = write_music(tmp_path / "music", per_label=2)
     (music / "high/no.mp3").write_text("no audio")
+    shutil.copy(music / "low/00.flac", music / "low/copy.flac")
     out = tmp_path / "d"
     save(from_folder(music), out)
     write_failures(out, "features", [Failure("a", "features", "too_short", "m")])
@@ -96,10 +98,12 @@ def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_m
     server = serve({TECHNO: [entry(1)]}, features=None)
     assert kit(server, TECHNO, "--label", "techno", "--out", out)[0] == 0
     after = load(out)
-    assert after.table["label"].tolist() == ["high", "high", "low", "low", "techno"]
-    assert after.table["path"][:4].tolist() == before.table["path"].tolist()
+    assert after.table["label"].tolist() == ["high", "high", "low", "low", "low", "techno"]
+    assert after.table["path"][:5].tolist() == before.table["path"].tolist()
     assert after.path_of(after.table.iloc[0]).exists()
     assert [f.stage for f in read_failures(out)] == ["features", "scan"]
+    twins = [after.table["track_id"][at] for at in (2, 4)]
+    assert json.loads((out / "catalogue.json").read_text())["duplicates"] == [twins]
 
 
 def test_a_new_app(kit, serve, tmp_path):
