@@ -7,7 +7,8 @@ Expected:  on 595 techno and 716 EDM tracks with Spotify's features, of artists 
            (0.88 to 0.90 over seeds), some 40 labels in doubt
 
 TABLE.csv has a row a track: label, artists (or artist_name), track_id, and the features; so has
-the tracks.csv of a catalogue after `kit describe`. No artist is on both sides of a fold.
+the tracks.csv of a catalogue after `kit describe`. No artist is on both sides of a fold. It stops
+at features that a catalogue has from Spotify, unless a right to them is stated.
 """
 
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(
     config: tyro.conf.OmitArgPrefixes[BaselineConfig] = CONFIG,
     out: Path = Path("runs/audio_features"),
     source: str | None = None,
+    i_have_the_rights_to_this_audio: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Score majority, logistic regression and gradient boosting on a table of audio features.
 
@@ -36,8 +38,11 @@ def main(
         config: How the models are scored.
         out: Folder of baseline.json and doubtful.csv.
         source: Whose features, by the column feature_source; else those of the most rows.
+        i_have_the_rights_to_this_audio: State a right to train on features that came from
+            Spotify, whose Developer Policy, section III.14, forbids it; kept in baseline.json.
     """
-    baseline(table, config, out=out, source=source)
+    rights = i_have_the_rights_to_this_audio
+    baseline(table, config, out=out, source=source, rights=rights)
 
 
 if __name__ == "__main__":

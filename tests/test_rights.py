@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from kit.catalogue import load
@@ -14,7 +18,9 @@ from kit.catalogue.rights import FLAG, from_spotify, require_rights
 from kit.cli import main
 from kit.config import TrainConfig, to_dict
 from kit.errors import UsageError
+from kit.explore.baseline import BaselineConfig
 from kit.features import FeatureStore, store_path
+from kit.pipeline.baseline import baseline
 from kit.pipeline.run import run, run_script
 from kit.pipeline.train import train
 from kit.training import fit
@@ -147,6 +153,69 @@ def test_a_script_of_an_experiment(theirs, tmp_path, monkeypatch):
     assert len(config(done)["statements"]) == 1
     assert done.experiment().train == TrainConfig(**(theirs.train.__dict__ | {"seed": 3}))
     assert (done.folder / "report.html").is_file()
+
+
+# --- features from Spotify, without any audio
+
+BY_FEATURES = Path(__file__).parents[1] / "experiments/audio_features.py"
+
+
+def score(table, *more):
+    command = [sys.executable, str(BY_FEATURES), str(table), "--folds", "3", *map(str, more)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A function: changed columns to a CSV of 60 tracks of two labels by 20 artists, with ids as
+    Spotify's."""
+
+    def write(**columns):
+        rng = np.random.default_rng(0)
+        rows = pd.DataFrame({"track_id": [f"{n:022d}" for n in range(60)]})
+        rows["label"], rows["artists"] = ["a", "b"] * 30, [f"artist {n // 3}" for n in range(60)]
+        rows["energy"], rows["tempo"] = rng.random(60), rng.normal(125, 4, 60)
+        rows.assign(**columns).to_csv(tmp_path / "tracks.csv", index=False)
+        return tmp_path / "tracks.csv"
+
+    return write
+
+
+def test_features_from_spotify_stop_the_experiment_on_tables(table, tmp_path):
+    file, out = table(feature_source=["spotify"] * 40 + [""] * 20), tmp_path / "out"
+    done = score(file, "--out", out)
+    assert done.returncode != 0
+    said = rf"40 of the 40 tracks in {file} have audio features from Spotify.*III\.14.*{FLAG}"
+    assert re.search(said, done.stderr)
+    assert not out.exists()
+    done = score(file, "--out", out, FLAG)
+    assert done.returncode == 0, done.stderr
+    (statement,) = json.loads((out / "baseline.json").read_text())["statements"]
+    assert statement.startswith("40 of the 40 tracks have audio features from Spotify")
+
+
+def test_what_is_not_trained_on_needs_no_word(table, tmp_path):
+    columns = {"feature_source": ["spotify"] * 10 + ["kit-proxy-1"] * 50}
+    for change in ({}, {"energy": [None] * 10 + [0.5] * 50, "tempo": [None] * 10 + [120.0] * 50}):
+        baseline(table(**columns, **change), BaselineConfig(folds=3), out=tmp_path / "out")
+    with pytest.raises(UsageError, match="10 of the 10 tracks"):
+        baseline(table(**columns), out=tmp_path / "out", source="spotify")
+    assert json.loads((tmp_path / "out/baseline.json").read_text())["statements"] == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "noted"),
+    [
+        ({}, True),
+        ({"track_id": [f"t{n}" for n in range(60)]}, False),
+        ({"feature_source": "kit-proxy-1"}, False),
+    ],
+)
+def test_a_table_that_does_not_say_whose_its_features_are(table, tmp_path, capfd, columns, noted):
+    baseline(table(**columns), BaselineConfig(folds=3), out=tmp_path / "out")
+    lines = [line for line in capfd.readouterr().err.splitlines() if "III.14" in line]
+    assert len(lines) == noted
+    assert all(line.startswith("note: the tracks have ids of Spotify's") for line in lines)
 
 
 def test_every_script_trains_by_this_road():

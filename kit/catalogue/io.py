@@ -1,13 +1,14 @@
 """Tables of tracks from CSV, ours and the original project's, and the catalogue's folder."""
 
 import csv
+import hashlib
 import os
 import posixpath
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
@@ -15,14 +16,13 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
-from kit.catalogue.scan import STAGE, Scan, finish
+from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
+from kit.catalogue.scan import STAGE, Scan, duplicates, finish
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
-from kit.files import atomic_write, read_json, write_json
+from kit.files import atomic_write
 
 FORMAT = 1
-
-TRACKS = "tracks.csv"
 
 # The original project's names; a table that has the second one as well keeps both as they are.
 _ALIASES = {
@@ -106,10 +106,10 @@ def from_csv(
     has_ids = "track_id" in names
     table, repeats = _once(path, table, lines)
     failures: list[Failure] = []
-    for row in _rows(repeats):
+    for row in repeats.to_dict("records"):
         message = f"{shown(path)} has track {row['track_id']} twice; the first is kept"
         failures.append(_failure(row, "duplicate_id", message))
-    rows = _rows(table)
+    rows = table.to_dict("records")
     if not has_ids:
         for row in rows:
             del row["track_id"]
@@ -154,11 +154,6 @@ def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFra
     kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
     first = validate(table.loc[~again], source=shown(path), lines=kept)
     return first, table.loc[again].reset_index(drop=True)
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    cells = zip(*(table[name] for name in table), strict=True)
-    return [dict(zip(map(str, table), row, strict=True)) for row in cells]
 
 
 def _with_facts(
@@ -293,25 +288,23 @@ def save(scan: Scan, folder: Path | str) -> None:
         scan: what `from_folder` or `from_csv` gave.
         folder: made if missing; features that lie there are kept.
     Raises:
+        UsageError: a value is against its rule.
         KitError: the folder cannot be written.
     """
     folder = Path(folder)
-    table = write_table(scan.table, folder)
-    write_failures(folder, STAGE, scan.failures)
-    root, base = scan.audio_root.resolve(), folder.resolve()
-    inside = root.is_relative_to(base)
+    table = validate(scan.table, source="the table")
     labels = Counter(table["label"])
-    write_json(
-        folder / "catalogue.json",
-        {
-            "format": FORMAT,
-            "audio_root": root.relative_to(base).as_posix() if inside else str(root),
-            "tracks": len(table),
-            "labels": {label: labels[label] for label in sorted(labels)},
-            "duplicates": [list(ids) for ids in scan.duplicates],
-            "notices": list(scan.notices),
-        },
-    )
+    meta = {
+        "format": FORMAT,
+        "audio_root": _named(scan.audio_root, folder),
+        "tracks": len(table),
+        "labels": {label: labels[label] for label in sorted(labels)},
+        "duplicates": [list(ids) for ids in duplicates(table)],
+        "notices": list(scan.notices),
+    }
+    _announced(table, folder, meta["audio_root"])
+    write_failures(folder, STAGE, scan.failures)
+    write_meta(folder, meta)
 
 
 def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
@@ -324,15 +317,66 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
         KitError: the file cannot be written.
     """
     table = validate(table, source="the table")
-    with atomic_write(Path(folder) / TRACKS) as stream:
-        # A lone carriage return ends a row unless it is quoted, and not every version of the csv
-        # module quotes it.
-        returns = any(
-            "\r" in value for name in table for value in table[name] if isinstance(value, str)
-        )
-        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-        table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting)
+    settle(Path(folder))
+    _write(table, Path(folder))
     return table
+
+
+def move_root(folder: Path | str, root: Path) -> Catalogue:
+    """Have the paths of a catalogue start from another folder; the files stay where they are.
+
+    Stopped at any instant, every path leads to its file.
+
+    Args:
+        folder: the catalogue's.
+        root: what holds the folder that they start from now; any other if there are no paths.
+    Raises:
+        UsageError: a path would be against its rule.
+        KitError: the catalogue cannot be read or written.
+    """
+    before = load(folder)
+    old, root = before.audio_root.resolve(), root.resolve()
+    table = before.table
+    if "path" in table:
+        table = table.assign(path=[rebased(path, old, root) for path in table["path"]])
+        table = validate(table, source="the table")
+    name = _named(root, before.folder)
+    _announced(table, before.folder, name)
+    write_meta(before.folder, read_meta(before.folder) | {"audio_root": name})
+    return load(folder)
+
+
+def rebased(path: str, old: Path, new: Path) -> str:
+    """The path of a row from a folder further up; none, or one that leaves `old`, as it is."""
+    inside = _inside(path)
+    return path if inside is None else (old.relative_to(new) / inside).as_posix()
+
+
+def _named(root: Path, folder: Path) -> str:
+    """The folder that paths start from, so that what lies in the catalogue moves with it."""
+    root, base = root.resolve(), folder.resolve()
+    return root.relative_to(base).as_posix() if root.is_relative_to(base) else str(root)
+
+
+def _announced(table: pd.DataFrame, folder: Path, audio_root: str) -> None:
+    announce(folder, audio_root, lambda: hashlib.sha256(_csv(table).encode()).hexdigest())
+    _write(table, folder)
+
+
+def _write(table: pd.DataFrame, folder: Path) -> None:
+    with atomic_write(folder / TRACKS) as stream:
+        _csv(table, stream)
+
+
+def _csv(table: pd.DataFrame, stream: IO[str] | None = None) -> str:
+    """The table as CSV; into a stream it goes piece by piece, and nothing is returned."""
+    # A lone carriage return ends a row unless it is quoted, and not every version of the csv module
+    # quotes it.
+    returns = any(
+        "\r" in value for name in table for value in table[name] if isinstance(value, str)
+    )
+    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    return table.to_csv(stream, index=False, lineterminator="\n", quoting=quoting) or ""
 
 
 def load(folder: Path | str) -> Catalogue:
@@ -343,20 +387,18 @@ def load(folder: Path | str) -> Catalogue:
         KitError: a file in it cannot be read.
     """
     folder = Path(folder)
-    if not (folder / "catalogue.json").is_file() or not (folder / TRACKS).is_file():
+    if not (folder / META).is_file() or not (folder / TRACKS).is_file():
         raise UsageError(
-            f"{shown(folder)} is not a catalogue (no {TRACKS} and catalogue.json); "
+            f"{shown(folder)} is not a catalogue (no {TRACKS} and {META}); "
             "make one with: kit scan FOLDER --out data/NAME"
         )
-    meta = read_json(folder / "catalogue.json")
+    meta = read_meta(folder)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise UsageError(
-            f"{shown(folder)}/catalogue.json is not of format {FORMAT}; scan the audio again"
-        )
+        raise UsageError(f"{shown(folder)}/{META} is not of format {FORMAT}; scan the audio again")
     root = meta.get("audio_root")
     if not isinstance(root, str) or not root:
         raise UsageError(
-            f"{shown(folder)}/catalogue.json: audio_root is {root!r}; it must be a folder's path"
+            f"{shown(folder)}/{META}: audio_root is {root!r}; it must be a folder's path"
         )
     table, lines = read_csv(folder / TRACKS)
     table = validate(table, source=shown(folder / TRACKS), lines=lines)

@@ -37,7 +37,6 @@ class Scan:
         table: one row a track, as `kit.catalogue.schema` has it.
         failures: what was left out.
         audio_root: the folder that the column `path` starts from.
-        duplicates: the ids of tracks with the same bytes, a tuple for each such set.
         warnings: sentences for the user.
         ignored: number of files that are no audio by their names.
         notices: sentences that stay with the catalogue, such as the terms that its audio is under.
@@ -46,7 +45,6 @@ class Scan:
     table: pd.DataFrame
     failures: list[Failure]
     audio_root: Path
-    duplicates: tuple[tuple[str, ...], ...] = ()
     warnings: tuple[str, ...] = ()
     ignored: int = 0
     notices: tuple[str, ...] = ()
@@ -172,32 +170,42 @@ def _labels(
 def finish(
     rows: list[dict[str, Any]], failures: list[Failure], audio_root: Path, *, ignored: int = 0
 ) -> Scan:
-    """Rows to a `Scan`: ids from the content where there are none, duplicates, warnings."""
-    seen: dict[str, list[str]] = {}
+    """Rows to a `Scan`: ids from the content where there are none, warnings."""
+    seen: Counter[str] = Counter()
     for row in rows:
         digest = str(row.get("source_hash", ""))
-        twins = seen.setdefault(digest, [])
+        seen[digest] += 1
         if "track_id" not in row:
-            row["track_id"] = digest[:16] + (f"-{len(twins) + 1}" if twins else "")
-        twins.append(str(row["track_id"]))
+            row["track_id"] = digest[:16] + (f"-{seen[digest]}" if seen[digest] > 1 else "")
     table = validate(pd.DataFrame(rows), source="the scan")
-    sets = tuple(tuple(ids) for digest, ids in seen.items() if digest and len(ids) > 1)
     return Scan(
         table=table,
         failures=failures,
         audio_root=audio_root,
-        duplicates=sets,
-        warnings=tuple(_warnings(table, sets)),
+        warnings=tuple(_warnings(table)),
         ignored=ignored,
     )
 
 
-def _warnings(table: pd.DataFrame, duplicates: tuple[tuple[str, ...], ...]) -> Iterable[str]:
+def duplicates(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """The ids of tracks whose files have the same bytes, a tuple for each such set.
+
+    Args:
+        table: one row a track, as `kit.catalogue.schema` has it.
+    """
+    ids: dict[str, list[str]] = {}
+    hashes = table["source_hash"] if "source_hash" in table else [""] * len(table)
+    for digest, track_id in zip(hashes, table["track_id"], strict=True):
+        ids.setdefault(digest, []).append(track_id)
+    return tuple(tuple(alike) for digest, alike in ids.items() if digest and len(alike) > 1)
+
+
+def _warnings(table: pd.DataFrame) -> Iterable[str]:
     labels = sorted(set(table["label"]))
     if len(labels) == 1:
         yield f"there is one label only, {labels[0]!r}; training needs two"
     label_of = dict(zip(table["track_id"], table["label"], strict=True))
-    both = [ids for ids in duplicates if len({label_of[i] for i in ids}) > 1]
+    both = [ids for ids in duplicates(table) if len({label_of[i] for i in ids}) > 1]
     if both:
         yield (
             f"{len(both)} recordings come under more than one label, {', '.join(both[0])} first; "

@@ -12,7 +12,7 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.catalogue import Catalogue, Failure, Scan, read_failures
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
-from kit.catalogue.io import add_facts
+from kit.catalogue.io import add_facts, rebased
 from kit.catalogue.rights import OWN
 from kit.catalogue.scan import STAGE as SCAN
 from kit.catalogue.scan import finish, walk
@@ -228,8 +228,8 @@ def _root(catalogue: Catalogue, folder: Path, files: Sequence[str]) -> Path:
 def _rebase(rows: Iterable[dict[Any, Any]], catalogue: Catalogue, root: Path) -> None:
     old = catalogue.audio_root.resolve()
     for row in rows:
-        if row.get("path") and old != root:
-            row["path"] = (old / row["path"]).relative_to(root).as_posix()
+        if row.get("path"):
+            row["path"] = rebased(row["path"], old, root)
 
 
 def _attach(

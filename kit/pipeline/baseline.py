@@ -8,10 +8,12 @@ import pandas as pd
 
 from kit import terminal
 from kit.catalogue import read_table
+from kit.catalogue.rights import require_rights
 from kit.explore.baseline import Baseline, BaselineConfig, Doubt
 from kit.explore.baseline import baseline as score
-from kit.explore.table import UNNAMED
+from kit.explore.table import UNNAMED, has_features, select
 from kit.files import atomic_write, write_json
+from kit.ingest.spotify.playlist_id import is_id
 
 _SHOWN = 10
 _DOUBT = [field.name for field in dataclasses.fields(Doubt)]
@@ -24,6 +26,7 @@ def baseline(
     out: Path,
     label: str | None = None,
     source: str | None = None,
+    rights: bool = False,
 ) -> Baseline:
     """Score a CSV's features, say how, and write `baseline.json` and `doubtful.csv`.
 
@@ -33,12 +36,17 @@ def baseline(
         out: the folder of the two files.
         label: the label of all rows of a CSV without one.
         source: as of `kit.explore.baseline.baseline`.
+        rights: the user states a right to train on the table's features.
+    Raises:
+        UsageError: features from Spotify, and no right to them stated.
     """
     rows, repeats = read_table(table, label=label)
+    statement = _stated(rows, table, source, rights)
     with terminal.bar("baseline") as progress:
         result = score(rows, config, source=source, progress=progress)
     repeated = _repeated(rows, repeats)
     facts = dataclasses.asdict(result) | {"repeated": repeated, "config": vars(config)}
+    facts["statements"] = [statement] if statement else []
     write_json(out / "baseline.json", facts)
     with atomic_write(out / "doubtful.csv") as stream:
         writer = csv.DictWriter(stream, _DOUBT, lineterminator="\n")
@@ -46,6 +54,19 @@ def baseline(
         writer.writerows(dataclasses.asdict(doubt) for doubt in result.doubts)
     _say(result, config, repeated, out)
     return result
+
+
+def _stated(rows: pd.DataFrame, table: Path, source: str | None, rights: bool) -> str:
+    """What is stated of the features that are trained on; of those that may need it, a note."""
+    selection = select(rows, source)
+    used = selection.table.loc[has_features(selection.table)]
+    if selection.source == UNNAMED and any(map(is_id, used["track_id"])):
+        terminal.say(
+            "note: the tracks have ids of Spotify's, and their features name no source; if those "
+            "are Spotify's too, its Developer Policy, section III.14, forbids to train a "
+            "machine-learning model on them"
+        )
+    return require_rights(used, table, stated=rights, column="feature_source")
 
 
 def _repeated(rows: pd.DataFrame, repeats: pd.DataFrame) -> list[dict[str, str | list[str]]]:

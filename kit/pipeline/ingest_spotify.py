@@ -9,13 +9,15 @@ from kit.ingest.spotify import (
     NOTICE,
     STAGE,
     Client,
+    check,
     connect,
     forget,
     merged,
     name_of,
     playlist,
-    playlist_id,
 )
+from kit.ingest.spotify.kept import FOLDER
+from kit.lock import only_one
 from kit.pipeline.left_out import say_failures
 
 
@@ -30,20 +32,16 @@ def spotify(
         label: of all its tracks.
         private: sign in, to read a private playlist.
         market: two letters of the country whose licences count.
+    Raises:
+        KitError: another run brings a playlist into `out`.
     """
-    playlist_id(source)
-    # Whatever is wrong with a catalogue that is there is found before hundreds of requests.
-    before = _catalogue(out)
-    if before is None or NOTICE not in before.notices:
-        terminal.say(f"note: {NOTICE}")
+    check(source, label, market)
     client = connect(private=private)
     try:
-        client.sign_in(_show)
-        found = _read(client, source, out, label, market)
+        with only_one(out / FOLDER, "reads a playlist into"):
+            found, whole = _added(client, source, out, label, market)
     finally:
         client.close()
-    whole = _save(found, out, name_of(source))
-    forget(source, out, market=market)
     for text in found.warnings:
         terminal.warn(text)
     counts = whole.table["label"].value_counts()
@@ -54,6 +52,21 @@ def spotify(
     left_out = [failure for failure in whole.failures if failure.path == name_of(source)]
     say_failures(left_out, out)
     return len(left_out)
+
+
+def _added(
+    client: Client, source: str, out: Path, label: str, market: str | None
+) -> tuple[Scan, Scan]:
+    """The playlist, and the catalogue on disk with it."""
+    # Whatever is wrong with a catalogue that is there is found before hundreds of requests.
+    before = _catalogue(out)
+    if before is None or NOTICE not in before.notices:
+        terminal.say(f"note: {NOTICE}")
+    client.sign_in(_show)
+    found = _read(client, source, out, label, market)
+    whole = _save(found, out, name_of(source))
+    forget(source, out, market=market)
+    return found, whole
 
 
 def _show(url: str) -> None:
@@ -83,7 +96,7 @@ def _catalogue(out: Path) -> Catalogue | None:
 
 def _save(found: Scan, out: Path, name: str) -> Scan:
     """The catalogue on disk, with what other stages left out as it was."""
-    # Read again: another playlist may have come into it in the minutes that this one took.
+    # Read again: another command may have changed it in the minutes that the playlist took.
     before = _catalogue(out)
     earlier = read_failures(out)
     ours = [failure for failure in earlier if failure.stage == STAGE]

@@ -1,10 +1,24 @@
 import hashlib
 import json
+import shutil
+import signal
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
-from kit.catalogue import from_csv, from_folder, load, read_failures, read_table, save
+from kit.catalogue import (
+    from_csv,
+    from_folder,
+    load,
+    read_failures,
+    read_table,
+    save,
+    write_table,
+)
+from kit.catalogue.io import move_root
+from kit.catalogue.scan import duplicates
 from kit.errors import KitError, UsageError
 
 ORIGINAL = (
@@ -181,7 +195,7 @@ def test_ids_from_the_content(csv, track):
     track("3.wav", 2)
     scan = from_csv(csv("path,label\n1.wav,x\n2.wav,x\n3.wav,y\n,y\n4.wav,y\n"))
     assert list(scan.table["track_id"][:2]) == [digest[:16], f"{digest[:16]}-2"]
-    assert scan.duplicates == ((digest[:16], f"{digest[:16]}-2"),)
+    assert duplicates(scan.table) == ((digest[:16], f"{digest[:16]}-2"),)
     assert [f.reason for f in scan.failures] == ["missing_file", "missing_file"]
 
 
@@ -218,6 +232,95 @@ def test_audio_inside_the_folder_moves_with_it(track, tmp_path):
     (tmp_path / "demo").rename(tmp_path / "moved")
     catalogue = load(tmp_path / "moved")
     assert catalogue.path_of(catalogue.table.iloc[0]).is_file()
+
+
+# --- another folder that paths start from
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kit.catalogue import Scan, load, save
+from kit.catalogue.io import move_root
+from kit.catalogue.scan import duplicates
+
+folder, root, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+
+def before_a_rename(event, _):
+    global left
+    if event == "os.rename":
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+sys.addaudithook(before_a_rename)
+if load(folder).audio_root == root:
+    save(Scan(load(folder).table.assign(mine="x"), [], root), folder)
+else:
+    move_root(folder, root)
+"""
+
+
+def audio_of(folder):
+    """Where the rows of a catalogue lead to, and whether it is there."""
+    catalogue = load(folder)
+    paths = [catalogue.path_of(row) for _, row in catalogue.table.iterrows()]
+    return paths, all(path.is_file() for path in paths)
+
+
+@pytest.fixture
+def catalogued(track, tmp_path):
+    for n in (1, 2):
+        track(f"music/a/{n}.wav", n)
+    save(from_folder(tmp_path / "music"), tmp_path / "data/c")
+    return tmp_path / "data/c"
+
+
+def test_paths_from_a_folder_further_up(catalogued, tmp_path):
+    paths, there = audio_of(catalogued)
+    assert there
+    table = load(catalogued).table
+    # A path that leaves the root is still refused, and does not come to lie inside.
+    write_table(table.assign(path=["a/1.wav", "../x"]), catalogued)
+    moved = move_root(catalogued, tmp_path)
+    assert moved.audio_root == tmp_path
+    assert list(moved.table["path"]) == ["music/a/1.wav", "../x"]
+    assert moved.path_of(moved.table.iloc[0]) == paths[0]
+    with pytest.raises(KitError, match=r"path '\.\./x' leaves"):
+        moved.path_of(moved.table.iloc[1])
+    meta = json.loads((catalogued / "catalogue.json").read_text())
+    assert meta["labels"] == {"a": 2}
+    assert set(meta) == {"format", "audio_root", "tracks", "labels", "duplicates", "notices"}
+
+
+def killed(folder, root, renames):
+    """A process that dies before its rename of this number: `move_root`, or `save` after that."""
+    command = [sys.executable, "-c", KILLED, str(folder), str(root), str(renames)]
+    return subprocess.run(command).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("renames", range(3))
+def test_killed_between_two_files_every_path_leads_to_its_file(catalogued, tmp_path, renames):
+    want = audio_of(catalogued)
+    assert killed(catalogued, tmp_path, renames)
+    assert audio_of(catalogued) == want
+    # Also after another command has written the table that it read.
+    write_table(load(catalogued).table.assign(mine="x"), catalogued)
+    assert audio_of(catalogued) == want
+    moved = move_root(catalogued, tmp_path)
+    assert list(moved.table["path"]) == ["music/a/1.wav", "music/a/2.wav"]
+    assert audio_of(catalogued) == want
+    assert "coming" not in (catalogued / "catalogue.json").read_text()
+
+
+def test_killed_twice(catalogued, tmp_path):
+    want = audio_of(catalogued)
+    assert killed(catalogued, tmp_path, 2)
+    for renames in range(4):
+        again = tmp_path / f"data/{renames}"
+        shutil.copytree(catalogued, again)
+        assert killed(again, tmp_path, renames)
+        assert audio_of(again) == want
 
 
 def test_text_survives(csv, tmp_path):

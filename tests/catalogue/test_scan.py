@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from kit.catalogue import from_folder
+from kit.catalogue.scan import duplicates
 from kit.errors import UsageError
 
 
@@ -22,7 +23,7 @@ def test_a_folder_of_labels(track, tmp_path):
     scan = from_folder(tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert scan.failures == []
     assert scan.ignored == 1
-    assert scan.duplicates == ()
+    assert duplicates(scan.table) == ()
     assert scan.warnings == ()
     assert seen == [(1, 3), (2, 3), (3, 3)]
     rows = scan.table.set_index("path")
@@ -97,7 +98,7 @@ def test_the_same_bytes_twice(track, tmp_path):
     assert ids["a/2.wav"] == f"{first}-2"
     assert ids["b/3.wav"] == f"{first}-3"
     assert scan.table["source_hash"].nunique() == 2
-    assert scan.duplicates == ((first, f"{first}-2", f"{first}-3"),)
+    assert duplicates(scan.table) == ((first, f"{first}-2", f"{first}-3"),)
     assert any("more than one label" in warning for warning in scan.warnings)
 
 

@@ -16,6 +16,7 @@ from kit.audio.errors import shown
 from kit.catalogue import (
     Catalogue,
     Failure,
+    load,
     read_failures,
     validate,
     write_failures,
@@ -114,9 +115,11 @@ def describe(
             pool = kind(count, read, timeout_s, run.answers.put)
             run.to_end(pool, 2 * count, flush_every_s, stop)
         described = _by_track(plan, known, extent)
-        result = fill(catalogue.table, described, replace=replace)
+        # As it is by now: another command may have added to it in the minutes that this one took.
+        now = load(catalogue.folder).table
+        result = fill(now, described, replace=replace)
         table = validate(result.table, source="the table")
-        if not table.equals(catalogue.table):
+        if not table.equals(now):
             write_table(table, catalogue.folder)
         failures = [*plan.without_audio, *_failures(plan, known, extent)]
         if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:

@@ -104,9 +104,10 @@ def download(
 ) -> Downloaded:
     """Download what rows with a `preview_url` and no `path` name, to CATALOGUE/audio/LABEL/ID.mp3.
 
-    `tracks.csv` gets path, audio_source, source_hash, duration_s, sample_rate and channels.
-    Stopped at any instant and called again, it ends in the same table; a file that is there and
-    whole is not asked for again.
+    Audio that rows have already, here or in a folder of the user's own, is left alone. `tracks.csv`
+    gets path, audio_source, source_hash, duration_s, sample_rate and channels. Stopped at any
+    instant and called again, it ends in the same table; a file that is there and whole is not asked
+    for again.
 
     Args:
         catalogue: as `load` gives it.
@@ -115,7 +116,7 @@ def download(
         progress: called after each preview, and now and then.
         stop: asked now and then; once true, what is in flight is finished and no more.
     Raises:
-        UsageError: the catalogue has audio elsewhere already.
+        UsageError: its folder has a name that no path can have.
         KitError: the catalogue cannot be written, or another run downloads into it.
     """
     began = time.monotonic()

@@ -65,7 +65,7 @@ def fetch(url: str, write: Callable[[bytes], None], hosts: Hosts, config: Previe
         host = hosts[host_of(url)]
         with host.turn() as session:
             began = time.monotonic()
-            with session.within(max(left_s, 0.0)), _told(session):
+            with session.deadline.within(max(left_s, 0.0)), _told(session):
                 target = _request(session, url, write, host, config)
             left_s -= time.monotonic() - began
         if target is None:
@@ -185,10 +185,10 @@ def _told(session: Session) -> Iterator[None]:
         yield
     except PreviewError as error:
         # Half a header, cut off in time, may look like a whole one that lacks something.
-        raise (_timeout() if session.expired else error) from error.__cause__
+        raise (_timeout() if session.deadline.expired else error) from error.__cause__
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise _named(error, session.expired) from error
-    if session.expired:
+        raise _named(error, session.deadline.expired) from error
+    if session.deadline.expired:
         # And half a redirect leads somewhere.
         raise _timeout()
 

@@ -6,40 +6,51 @@ from pathlib import Path
 
 import pandas as pd
 
+from kit.audio.errors import shown
 from kit.catalogue import Catalogue, load
 from kit.catalogue.inspect import Facts
-from kit.catalogue.io import add_facts, write_table
+from kit.catalogue.io import add_facts, move_root, write_table
+from kit.catalogue.meta import read_meta, write_meta
 from kit.catalogue.rights import NOTICE, from_spotify
+from kit.catalogue.scan import duplicates
 from kit.errors import UsageError
-from kit.files import read_json, write_json
 from kit.ingest.previews.plan import AUDIO, Wanted
-
-_META = "catalogue.json"
 
 
 def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
     """See to it that the column `path` can name downloads.
 
+    Where the paths start from a folder that does not hold them, such as one of the user's own, they
+    start from the deepest one that holds both from now on. No file moves.
+
     Returns:
         The catalogue, and the folder of downloads as the column `path` has it.
     Raises:
-        UsageError: the table has audio elsewhere already, and one root cannot serve both.
+        UsageError: a folder that the column would have to name cannot be written in it.
         KitError: the catalogue cannot be written.
     """
     root, base = catalogue.audio_root.resolve(), catalogue.folder.resolve()
-    inside = (base / AUDIO).is_relative_to(root)
-    table = catalogue.table
+    table, downloads = catalogue.table, base / AUDIO
     has_audio = "path" in table and bool((table["path"] != "").any())
-    if inside and (has_audio or root.is_relative_to(base)):
-        return catalogue, (base / AUDIO).relative_to(root).as_posix()
-    if has_audio:
-        raise UsageError(
-            f"{catalogue.folder} has tracks with audio below {root}, and previews would come into "
-            f"{base / AUDIO}; make a catalogue of the rows without audio, and download into that"
-        )
-    meta = read_json(catalogue.folder / _META)
-    write_json(catalogue.folder / _META, meta | {"audio_root": "."})
-    return load(catalogue.folder), AUDIO
+    if downloads.is_relative_to(root) and (has_audio or root.is_relative_to(base)):
+        top = root
+    elif not has_audio:
+        top = base
+    elif _lacks_audio(table):
+        top = Path(os.path.commonpath([root, downloads]))
+    else:
+        # No download will stand in it.
+        return catalogue, AUDIO
+    prefix = downloads.relative_to(top).as_posix()
+    if not prefix.isprintable():
+        raise UsageError(f"{shown(base)} has a name that is not printable UTF-8; rename it")
+    return catalogue if top == root else move_root(catalogue.folder, top), prefix
+
+
+def _lacks_audio(table: pd.DataFrame) -> bool:
+    """Whether there is a row without audio that has a preview."""
+    empty = table["path"] == ""
+    return "preview_url" in table and bool((empty & (table["preview_url"] != "")).any())
 
 
 def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
@@ -66,17 +77,12 @@ def record_whole(folder: Path) -> None:
     """Bring `catalogue.json` up to date with the table: its sets of equal files, its notices."""
     catalogue = load(folder)
     table = catalogue.table
-    meta = read_json(folder / _META)
-    new = dict(meta)
-    if "source_hash" in table:
-        by_hash: dict[str, list[str]] = {}
-        for digest, track_id in zip(table["source_hash"], table["track_id"], strict=True):
-            by_hash.setdefault(digest, []).append(track_id)
-        new["duplicates"] = [ids for digest, ids in by_hash.items() if digest and len(ids) > 1]
+    meta = read_meta(folder)
+    new = meta | {"duplicates": [list(ids) for ids in duplicates(table)]}
     if from_spotify(table) and not any("III.14" in notice for notice in catalogue.notices):
         new["notices"] = [*catalogue.notices, NOTICE]
     if new != meta:
-        write_json(folder / _META, new)
+        write_meta(folder, new)
 
 
 def file_mode() -> int:

@@ -2,7 +2,7 @@
 
 from kit.ingest.spotify.client import Client, connect
 from kit.ingest.spotify.merge import STAGE, merged
-from kit.ingest.spotify.playlist import forget, name_of, playlist
+from kit.ingest.spotify.playlist import check, forget, name_of, playlist
 from kit.ingest.spotify.playlist_id import playlist_id
 from kit.ingest.spotify.refusals import RefusedError
 from kit.ingest.spotify.terms import NOTICE
@@ -12,6 +12,7 @@ __all__ = [
     "STAGE",
     "Client",
     "RefusedError",
+    "check",
     "connect",
     "forget",
     "merged",

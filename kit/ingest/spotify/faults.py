@@ -8,8 +8,11 @@ import requests
 from spotipy.exceptions import SpotifyBaseException, SpotifyOauthError, SpotifyStateError
 
 from kit.errors import KitError
+from kit.ingest.spotify.session import SlowError
 
 T = TypeVar("T")
+
+_PASSING = ("connection", "slow", "answer")
 
 
 class FaultError(Exception):
@@ -19,8 +22,8 @@ class FaultError(Exception):
         status: of HTTP; 0 if there was no answer.
         code: OAuth's word for it, such as "invalid_grant"; "" if it has none.
         retry_after: the header, as it came.
-        cause: one of "" (the server said so), "connection", "certificate" and "answer" (nothing
-            that can be made sense of).
+        cause: one of "" (the server said so), "connection", "slow", "certificate" and "answer"
+            (nothing that can be made sense of).
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class FaultError(Exception):
     @property
     def passes(self) -> bool:
         """Whether the same request may be answered a moment later."""
-        return self.status >= 500 or (not self.status and self.cause in ("connection", "answer"))
+        return self.status >= 500 or (not self.status and self.cause in _PASSING)
 
 
 def asking(call: Callable[[], T]) -> T:
@@ -50,6 +53,8 @@ def asking(call: Callable[[], T]) -> T:
         return call()
     except KitError:
         raise
+    except SlowError:
+        raise FaultError(cause="slow") from None
     except requests.exceptions.SSLError:
         raise FaultError(cause="certificate") from None
     except SpotifyBaseException as error:

@@ -29,9 +29,11 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
     """
     if before is None:
         return found
-    rows: dict[str, dict[str, Any]] = {str(r["track_id"]): r for r in _records(before.table)}
+    rows: dict[str, dict[str, Any]] = {
+        str(row["track_id"]): row for row in before.table.to_dict("records")
+    }
     refused: list[Failure] = []
-    for new in _records(found.table):
+    for new in found.table.to_dict("records"):
         id_ = str(new["track_id"])
         old = rows.get(id_)
         if old is None:
@@ -59,8 +61,3 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
         audio_root=before.audio_root,
         notices=tuple(dict.fromkeys((*before.notices, *found.notices))),
     )
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = [table[name] for name in table]
-    return [dict(zip(map(str, table), cells, strict=True)) for cells in zip(*columns, strict=True)]

@@ -61,8 +61,7 @@ def playlist(
         RefusedError: Spotify does not give the playlist; the message says why.
         KitError: what it gives is not as documented, or no row of it is a track.
     """
-    id_ = playlist_id(source)
-    _check(label, market)
+    id_ = check(source, label, market)
     own = client is None
     client = connect() if client is None else client
     if waiting is not None:
@@ -88,7 +87,13 @@ def _kept(id_: str, folder: Path, market: str | None) -> Kept:
     return Kept(folder, f"spotify-{id_}" + (f"-{market}" if market else ""))
 
 
-def _check(label: str, market: str | None) -> None:
+def check(source: str, label: str, market: str | None) -> str:
+    """The playlist's id; nothing is asked for.
+
+    Raises:
+        UsageError: the playlist's name, the label or the market is wrong.
+    """
+    id_ = playlist_id(source)
     # It names a folder of audio.
     bad = not label.strip() or not label.isprintable() or label.startswith(".")
     if bad or "/" in label or "\\" in label or len(label) > 64:
@@ -98,6 +103,7 @@ def _check(label: str, market: str | None) -> None:
         )
     if market is not None and not re.fullmatch("[A-Z]{2}", market):
         raise UsageError(f"--market is {market!r}; it must be a country in two letters, such as DE")
+    return id_
 
 
 def _scan(

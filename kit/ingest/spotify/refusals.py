@@ -181,4 +181,9 @@ def _no_answer(cause: str, asked: Asked) -> str:
         return (
             f"{asked.host} cannot be reached, or cuts the connection; check the network; {_AGAIN}"
         )
+    if cause == "slow":
+        return (
+            f"{asked.host} takes too long for an answer, again and again ({asked.endpoint}); check "
+            f"the network; {_AGAIN}"
+        )
     return f"{asked.host} answers {asked.endpoint} with what is not as documented; {_AGAIN}"

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.catalogue.schema import SEPARATOR
-from kit.catalogue.tags import one_line
+from kit.catalogue.tags import isrc, one_line
 from kit.ingest.spotify.playlist_id import is_id
 
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
 _LONGEST = 500
 
 
@@ -63,7 +62,7 @@ def row(item: Any) -> dict[str, Any] | LeftOut:
         "release_date": _matching(_DATE, album.get("release_date")),
         "preview_url": _url(track.get("preview_url")),
         "artist_ids": SEPARATOR.join(ids),
-        "isrc": _matching(_ISRC, _isrc(track)),
+        "isrc": _isrc(track),
         "explicit": _flag(track.get("explicit")),
         "added_at": _matching(_TIME, item.get("added_at")),
         "popularity": _whole(track.get("popularity"), 100),
@@ -127,9 +126,9 @@ def _local(title: str) -> LeftOut:
     )
 
 
-def _isrc(track: dict[str, Any]) -> Any:
+def _isrc(track: dict[str, Any]) -> str:
     value = _dict(track.get("external_ids")).get("isrc")
-    return value.upper().replace("-", "") if isinstance(value, str) else None
+    return isrc(value) if isinstance(value, str) else ""
 
 
 def _url(value: Any) -> str:

@@ -1,15 +1,14 @@
 """The requests session that spotipy asks through: no redirects, and no answer without bounds."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from kit.errors import KitError
+from kit.ingest.deadline import Adapter, Deadline
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Limits:
 
     Attributes:
         size: bytes, unpacked. A page of 50 tracks with all their markets has about 0.3 MB.
-        seconds: from its first byte to its last.
+        seconds: in all, from the request to its last byte.
         connect_s: until there is a connection.
         silence_s: without a byte.
     """
@@ -36,28 +35,49 @@ class AnswerError(KitError):
     """An answer that is not what the Web API gives."""
 
 
-def guarded_session(
-    limits: Limits, *, clock: Callable[[], float] = time.monotonic
-) -> requests.Session:
+class SlowError(requests.Timeout):
+    """An answer that had not come to its end in time, however busy the server was with it."""
+
+
+class _Session(requests.Session):
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self._seconds, self._deadline = limits.seconds, Deadline()
+        for scheme in ("https://", "http://"):
+            # Tries are kit's.
+            self.mount(scheme, Adapter(self._deadline, max_retries=0))
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        response = None
+        try:
+            with self._deadline.within(self._seconds):
+                # The body as well: the hook that checks it reads it.
+                response = super().send(request, **kwargs)
+        except Exception:
+            if not self._deadline.expired:
+                raise
+        # What was cut off may be any error, or look like a whole answer.
+        if response is None or self._deadline.expired:
+            raise SlowError(request=request)
+        return response
+
+
+def guarded_session(limits: Limits) -> requests.Session:
     """A session that follows no redirect, and refuses what is too big, too slow or not JSON.
 
     Args:
         limits: of each answer.
-        clock: seconds, for the time that an answer takes.
     """
-    session = requests.Session()
-    # The headers carry a token: they go where they are sent, and nowhere else. Tries are kit's.
+    session = _Session(limits)
+    # The headers carry a token: they go where they are sent, and nowhere else.
     session.max_redirects = 0
-    adapter = HTTPAdapter(max_retries=0)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
     # Else an entry of ~/.netrc takes the place of the token.
     session.auth = _as_it_is
     session.headers["Accept"] = "application/json"
     session.headers["Accept-Encoding"] = "gzip"
 
     def check(response: requests.Response, *_: Any, **__: Any) -> None:
-        response.raw = _Bounded(response.raw, _host(response), limits, clock)
+        response.raw = _Bounded(response.raw, _host(response), limits)
         try:
             _check(response)
         except BaseException:
@@ -107,33 +127,25 @@ def _check(response: requests.Response) -> None:
 
 
 class _Bounded:
-    """The body of an answer, read in pieces as they come, up to its limits.
+    """The body of an answer, read in pieces as they come, up to its size.
 
     requests reads it through `stream`, and turns the errors of urllib3 into its own.
     """
 
     _PIECE = 1 << 16
 
-    def __init__(self, raw: Any, host: str, limits: Limits, clock: Callable[[], float]) -> None:
-        self._raw, self._host, self._limits, self._clock = raw, host, limits, clock
+    def __init__(self, raw: Any, host: str, limits: Limits) -> None:
+        self._raw, self._host, self._limits = raw, host, limits
 
     def stream(self, _size: int, decode_content: bool) -> Iterator[bytes]:
-        # `read` would wait for a full piece, however slowly its bytes come.
-        read = getattr(self._raw, "read1", self._raw.read)
-        size, until = 0, self._clock() + self._limits.seconds
-        while piece := read(self._PIECE, decode_content=decode_content):
+        size = 0
+        while piece := self._raw.read(self._PIECE, decode_content=decode_content):
             size += len(piece)
             if size > self._limits.size:
                 self._raw.close()
                 raise AnswerError(
                     f"{self._host} answers with more than {self._limits.size} bytes, "
                     "which Spotify does not; check the network for a proxy"
-                )
-            if self._clock() > until:
-                self._raw.close()
-                raise AnswerError(
-                    f"{self._host} has not come to the end of an answer in "
-                    f"{self._limits.seconds:g} s; run the same command later, it goes on from here"
                 )
             yield piece
         self._raw.release_conn()

@@ -188,6 +188,19 @@ def test_stopped_and_started_again(three):
     assert tables(three) == want
 
 
+def test_what_another_command_changes_meanwhile_stays(three):
+    """Such as a download, which fills in a path while other tracks are described."""
+
+    def download(progress):
+        if progress.done == 1:
+            write_table(load(three.folder).table.assign(preview_url=["x", "", ""]), three.folder)
+
+    describe(three, progress=download)
+    table = load(three.folder).table
+    assert list(table["preview_url"]) == ["x", "", ""]
+    assert list(table["feature_source"]) == [SOURCE] * 3
+
+
 def test_one_at_a_time(three):
     with (
         only_one(three.folder / NAME),

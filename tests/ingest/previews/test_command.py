@@ -10,6 +10,7 @@ from kit.catalogue import load, read_failures
 from kit.cli import main
 from kit.config import PreviewConfig, to_json
 from kit.errors import ConfigError
+from kit.pipeline.ingest_match import match
 from kit.pipeline.ingest_previews import previews
 
 CHILD = """
@@ -89,6 +90,30 @@ def test_all_is_well(server, catalogue, quick, capfd):
     assert "section III.14" in err
     assert "--i-have-the-rights-to-this-audio" in err
     assert previews(made.folder, quick, reach=server.reach) == 0
+
+
+def test_previews_of_what_one_does_not_own(server, catalogue, quick, tmp_path, capfd):
+    """A table is matched to one's own music, the rest is downloaded, and both commands go on."""
+    music = tmp_path / "music"
+    music.mkdir()
+    (music / "A - One.mp3").write_bytes(server.audio)
+    urls = {name: f"{server.url}/ok/{name}" for name in "abc"}
+    made = catalogue(urls, artists=["A", "B", "C"], title=["One", "Two", "Three"])
+    assert match(made.folder, music, made.folder) == 0
+    assert load(made.folder).audio_root == music
+    assert previews(made.folder, quick, reach=server.reach) == 0
+    assert set(server.asked) == {"/ok/b", "/ok/c"}
+    assert [p.name for p in music.iterdir()] == ["A - One.mp3"]
+
+    before = (made.folder / "tracks.csv").read_bytes()
+    # The file is its row's, under its new path as well.
+    assert match(made.folder, music, made.folder) == 0
+    assert "0 of 0 tracks without audio" in capfd.readouterr().err
+    assert previews(made.folder, quick, reach=server.reach) == 0
+    assert (made.folder / "tracks.csv").read_bytes() == before
+    got = load(made.folder)
+    assert [got.path_of(row).is_file() for _, row in got.table.iterrows()] == [True] * 3
+    assert list(got.table["audio_source"]) == ["own", "127.0.0.1", "127.0.0.1"]
 
 
 def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):

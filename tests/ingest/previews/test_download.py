@@ -302,14 +302,61 @@ def test_audio_inside_already_stays(server, catalogue, quick):
     assert not pd.isna(load(made.folder).table["duration_s"][0])
 
 
-def test_audio_elsewhere_is_a_refusal(server, catalogue, quick):
-    made = catalogue(many(server, 2), path=["", "own/a.mp3"])
-    meta = made.folder / "catalogue.json"
-    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"audio_root": "/music"}))
+@pytest.fixture
+def elsewhere(server, catalogue, tmp_path):
+    """A function: a catalogue of a file below `music` and of previews, and what that folder is."""
+    (tmp_path / "music/own").mkdir(parents=True)
+    (tmp_path / "music/own/a.mp3").write_bytes(server.audio)
+
+    def snapshot():
+        of = tmp_path / "music"
+        return {p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in of.rglob("*")}
+
+    def make(name="data", **columns):
+        made = catalogue(many(server, 3), name, path=["own/a.mp3", "", ""], **columns)
+        meta = made.folder / "catalogue.json"
+        root = {"audio_root": str(tmp_path / "music")}
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | root))
+        return load(made.folder), snapshot
+
+    return make
+
+
+def test_audio_elsewhere_stays_where_it_is(server, elsewhere, tmp_path, quick):
+    made, snapshot = elsewhere(audio_source=["own", "", ""])
+    before = snapshot()
+    result = download(made, quick, server.reach)
+    assert (result.downloaded, result.failures) == (2, [])
+    got = load(made.folder)
+    own = tmp_path / "music/own/a.mp3"
+    downloads = [made.folder / f"audio/techno/t{n:03}.mp3" for n in (1, 2)]
+    assert [got.path_of(row) for _, row in got.table.iterrows()] == [own, *downloads]
+    assert all(path.is_file() for path in (own, *downloads))
+    assert list(got.table["audio_source"]) == ["own", "127.0.0.1", "127.0.0.1"]
+    assert snapshot() == before
+    assert set(server.asked) == {"/ok/1", "/ok/2"}
+    # Once more, and nothing is asked for; lost, and got again.
+    told = state(made)
+    assert download(got, quick, server.reach).downloaded == 0
+    downloads[0].unlink()
+    assert download(got, quick, server.reach).downloaded == 1
+    assert state(made) == told
+
+
+def test_nothing_to_download_changes_no_path(server, elsewhere, quick):
+    made, _ = elsewhere(preview_url="")
+    tracks, meta = state(made)["tracks.csv"], state(made)["catalogue.json"]
+    assert [f.reason for f in download(made, quick, server.reach).failures] == ["no_preview"] * 2
+    assert (state(made)["tracks.csv"], state(made)["catalogue.json"]) == (tracks, meta)
+
+
+def test_a_folder_that_no_path_can_name(server, elsewhere, quick):
+    made, _ = elsewhere("da\nta")
     before = state(made)
-    with pytest.raises(UsageError, match="tracks with audio below /music"):
-        download(load(made.folder), quick, server.reach)
+    with pytest.raises(UsageError, match="not printable UTF-8; rename it"):
+        download(made, quick, server.reach)
     assert state(made) == before
+    assert not server.asked
 
 
 def test_spotifys_audio_is_named_and_its_terms_are_kept(server, catalogue, quick):

@@ -415,21 +415,28 @@ def test_a_server_without_tls(one):
         assert one(url, read_s=0.3, connect_s=0.3, tries=1) == "timeout"
 
 
-@pytest.mark.parametrize("where", ["header", "body", "status", "continue"])
+@pytest.mark.parametrize("where", ["header", "body", "last body", "status", "continue"])
 def test_a_drip_ends_in_time(one, server, where):
     """A byte now and then, each within the time from one to the next."""
+    outlasted = []
 
     def answer(handler):
-        if where == "body":
-            server.respond(handler, server.audio[:10], Content_Length=str(len(server.audio)))
+        if where in ("body", "last body"):
+            size = str(len(server.audio))
+            last = "close" if where == "last body" else None
+            server.respond(handler, server.audio[:10], Content_Length=size, Connection=last)
         if where == "header":
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
         drop = b"HTTP/1.1 100 Continue\r\n\r\n" if where == "continue" else b"a"
-        while not server.closing.wait(0.05):
+        # A client that waits for ever is not waited for for ever.
+        for _ in range(100):
             handler.wfile.write(drop)
             handler.wfile.flush()
+            server.closing.wait(0.05)
+        outlasted.append(where)
 
     assert one(answer=answer, read_s=2.0, total_s=0.5, tries=1) == "timeout"
+    assert not outlasted
 
 
 def test_hosts():

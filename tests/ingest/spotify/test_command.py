@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from kit.catalogue import Failure, load, read_failures, write_failures
+from kit.catalogue.io import write_table
 from kit.cli import main
 from kit.ingest.spotify import NOTICE
 from tests.ingest.spotify.server import entry, episode, error, features, id_of, local
@@ -52,7 +55,8 @@ def test_two_playlists_make_one_catalogue(kit, serve, tmp_path):
         "one label only: add a playlist of another with the same --out",
         f"warning: 2 left out (1 local, 1 duplicate); see {out / 'failures.csv'}",
     ]
-    assert sorted(p.name for p in out.iterdir()) == ["catalogue.json", "failures.csv", "tracks.csv"]
+    files = [".ingest.lock", "catalogue.json", "failures.csv", "tracks.csv"]
+    assert sorted(p.name for p in out.iterdir()) == files
 
     code, lines = kit(server, f"spotify:playlist:{EDM}", "--label", "edm", "--out", out)
     assert code == 1
@@ -86,6 +90,7 @@ def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_m
 
     music = write_music(tmp_path / "music", per_label=2)
     (music / "high/no.mp3").write_text("no audio")
+    shutil.copy(music / "low/00.flac", music / "low/copy.flac")
     out = tmp_path / "d"
     save(from_folder(music), out)
     write_failures(out, "features", [Failure("a", "features", "too_short", "m")])
@@ -93,10 +98,12 @@ def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_m
     server = serve({TECHNO: [entry(1)]}, features=None)
     assert kit(server, TECHNO, "--label", "techno", "--out", out)[0] == 0
     after = load(out)
-    assert after.table["label"].tolist() == ["high", "high", "low", "low", "techno"]
-    assert after.table["path"][:4].tolist() == before.table["path"].tolist()
+    assert after.table["label"].tolist() == ["high", "high", "low", "low", "low", "techno"]
+    assert after.table["path"][:5].tolist() == before.table["path"].tolist()
     assert after.path_of(after.table.iloc[0]).exists()
     assert [f.stage for f in read_failures(out)] == ["features", "scan"]
+    twins = [after.table["track_id"][at] for at in (2, 4)]
+    assert json.loads((out / "catalogue.json").read_text())["duplicates"] == [twins]
 
 
 def test_a_new_app(kit, serve, tmp_path):
@@ -106,12 +113,12 @@ def test_a_new_app(kit, serve, tmp_path):
     assert load(tmp_path / "d").table["feature_source"].tolist() == [""] * 42
 
 
-def test_a_refusal_is_one_line_and_leaves_nothing(kit, serve, tmp_path):
+def test_a_refusal_is_one_line_and_leaves_no_catalogue(kit, serve, tmp_path):
     code, lines = kit(serve({}), EDM, "--label", "edm", "--out", tmp_path / "d")
     assert code == 1
     assert len(lines) == 2
     assert lines[1].startswith("kit: Spotify knows no playlist")
-    assert not (tmp_path / "d").exists()
+    assert [p.name for p in (tmp_path / "d").iterdir()] == [".ingest.lock"]
 
 
 @pytest.mark.parametrize(
@@ -139,22 +146,73 @@ def test_a_folder_that_is_broken_is_said_before_anything_is_asked(kit, serve, tm
     assert server.requests == []
 
 
-def test_two_at_once_do_not_undo_each_other(kit, serve, tmp_path):
-    """The catalogue is read when it is written, not when the pages begin to come."""
+def command_line(server, tmp_path, *arguments):
+    """The same in a process of its own: its command and its environment."""
+    environment = os.environ | server.environment | {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    return [sys.executable, "-m", "kit", "ingest", "spotify", *map(str, arguments)], environment
+
+
+def test_a_second_at_once_is_refused(kit, serve, tmp_path):
     out = tmp_path / "d"
-    first = serve(ROWS, features=FEATURES)
-    second = serve(ROWS, features=FEATURES)
+    edm = (EDM, "--label", "edm", "--out", out)
+    first, second = serve(ROWS, features=FEATURES), serve(ROWS, features=FEATURES)
+    told = []
 
     def fault(request, number):
         if number == 2:
-            code = "import sys; from kit.cli import main; sys.argv[0] = 'kit'; main()"
-            command = [sys.executable, "-c", code, "ingest", "spotify", EDM, "--label", "edm"]
-            environment = os.environ | first.environment | {"XDG_CONFIG_HOME": str(tmp_path / "c")}
-            subprocess.run([*command, "--out", str(out)], env=environment, timeout=60)
+            command, environment = command_line(second, tmp_path, *edm)
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=60
+            )
+            told.append((done.returncode, done.stderr))
 
-    second.fault = fault
-    kit(second, TECHNO, "--label", "techno", "--out", out)
-    assert load(out).table["label"].value_counts().to_dict() == {"techno": 58, "edm": 42}
+    first.fault = fault
+    kit(first, TECHNO, "--label", "techno", "--out", out)
+    sentence = f"kit: another run reads a playlist into {out / '.ingest'}; wait until it has ended"
+    assert told == [(1, f"{sentence}, or stop it\n")]
+    assert second.requests == []
+    assert load(out).table["label"].value_counts().to_dict() == {"techno": 60}
+    kit(second, *edm)
+    assert load(out).table["label"].value_counts().to_dict() == {"techno": 60, "edm": 40}
+
+
+def test_one_that_was_killed_keeps_nobody_out(kit, serve, tmp_path):
+    server, heard, killed = serve(ROWS, features=FEATURES), threading.Event(), threading.Event()
+
+    def fault(request, number):
+        if number == 3:
+            heard.set()
+            killed.wait(60)
+
+    server.fault = fault
+    arguments = (TECHNO, "--label", "techno", "--out", tmp_path / "d")
+    command, environment = command_line(server, tmp_path, *arguments)
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            assert heard.wait(60)
+            code, lines = kit(server, *arguments)
+            assert (code, "another run" in lines[-1]) == (1, True)
+        finally:
+            process.kill()
+            process.wait()
+            killed.set()
+    assert kit(server, *arguments)[1][1].startswith("60 tracks")
+
+
+def test_what_another_command_changes_meanwhile_stays(kit, serve, tmp_path):
+    """The catalogue is read when it is written, not when the pages begin to come."""
+    out, server = tmp_path / "d", serve(ROWS, features=FEATURES)
+    kit(server, TECHNO, "--label", "techno", "--out", out)
+
+    def fault(request, number):
+        if "/v1/" in request.path:
+            write_table(load(out).table.assign(mine="x"), out)
+
+    server.fault = fault
+    kit(server, EDM, "--label", "edm", "--out", out)
+    table = load(out).table
+    assert table["mine"].tolist()[:60] == ["x"] * 60
+    assert len(table) == 100
 
 
 def test_the_stage_imports_nothing_that_it_does_not_need():

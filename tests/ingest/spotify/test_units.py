@@ -149,6 +149,23 @@ def test_a_preview_that_is_not_https_is_none(url):
     assert row(entry(1, preview_url=url))["preview_url"] == ""
 
 
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("DEA120000001", "DEA120000001"),
+        ("de-a12-00-00001", "DEA120000001"),
+        (" ISRC: DE A12 00 00001\n", "DEA120000001"),
+        ("DEA12000000١", ""),
+        ("DEA1200000012", ""),
+        ("", ""),
+        (5, ""),
+        (None, ""),
+    ],
+)
+def test_an_isrc_is_read_as_that_of_a_file(given, code):
+    assert row(entry(1, external_ids={"isrc": given}))["isrc"] == code
+
+
 # --- waits
 
 
