@@ -16,6 +16,7 @@ from pathlib import Path
 import tyro
 
 from kit.explore.baseline import BaselineConfig
+from kit.in_words import in_words
 from kit.pipeline.baseline import baseline
 
 CONFIG = BaselineConfig(
@@ -46,4 +47,5 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with in_words():
+        tyro.cli(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 import tyro
 
 from kit.config import DemoConfig, Experiment, SplitConfig, TrainConfig
+from kit.in_words import in_words
 from kit.pipeline.demo import demo
 
 EXPERIMENT = Experiment(
@@ -25,4 +26,5 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    demo(DemoConfig(), tyro.cli(Experiment, default=EXPERIMENT), runs=Path("runs"))
+    with in_words():
+        demo(DemoConfig(), tyro.cli(Experiment, default=EXPERIMENT), runs=Path("runs"))

@@ -3,12 +3,9 @@
 Nothing heavy is imported before a command runs, so that `--help` is instant.
 """
 
-import contextlib
 import dataclasses
 import math
-import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,8 +23,8 @@ from kit.config import (
     TrainConfig,
 )
 from kit.defaults import DEMO
-from kit.errors import KitError, UsageError
-from kit.quiet import quiet_libraries
+from kit.errors import UsageError
+from kit.in_words import in_words
 
 app = SubcommandApp()
 ingest = SubcommandApp()
@@ -424,38 +421,12 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    # A full disk is told of by what matters; without its cache JAX compiles again.
-    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
-    try:
-        with contextlib.nullcontext() if debug else quiet_libraries():
-            code = app.cli(
-                prog="kit",
-                description="Tell dance-music genres apart by ear. Start with: kit demo",
-                args=[a for a in arguments if a != "--debug"],
-            )
-    except KitError as error:
-        if debug:
-            raise
-        sys.stderr.write(f"kit: {error}\n")
-        code = error.exit_code
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        sys.stderr.write("kit: stopped; the same command goes on from here\n")
-        code = 130
-    except BrokenPipeError:
-        # Whoever read has gone; Python's own flush at the end must not fail for it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except OSError as error:
-        if debug:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(
-            f"kit: {where}{error.strerror or error}; check that it is there, that you may read and "
-            "write it, and that the disk is not full\n"
+    with in_words(debug=debug):
+        code = app.cli(
+            prog="kit",
+            description="Tell dance-music genres apart by ear. Start with: kit demo",
+            args=[a for a in arguments if a != "--debug"],
         )
-        code = 1
     sys.exit(code)
 
 

@@ -142,11 +142,14 @@ def test_the_command_line(theirs, tmp_path, monkeypatch, capfd):
     assert len(json.loads((run_folder / "config.json").read_text())["statements"]) == 1
 
 
-def test_a_script_of_an_experiment(theirs, tmp_path, monkeypatch):
+def test_a_script_of_an_experiment(theirs, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["script.py", "--name", "mine"])
-    with pytest.raises(UsageError, match=REFUSAL):
+    with pytest.raises(SystemExit) as caught:
         run_script(theirs)
+    assert caught.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(f"^kit: 2 of the 16 tracks in .* {REFUSAL}", line)
     monkeypatch.setattr(sys, "argv", ["script.py", "--name", "mine", FLAG, "--train.seed", "3"])
     done = run_script(theirs)
     assert done.folder.parent == Path("runs/mine")
@@ -184,14 +187,24 @@ def table(tmp_path):
 def test_features_from_spotify_stop_the_experiment_on_tables(table, tmp_path):
     file, out = table(feature_source=["spotify"] * 40 + [""] * 20), tmp_path / "out"
     done = score(file, "--out", out)
-    assert done.returncode != 0
-    said = rf"40 of the 40 tracks in {file} have audio features from Spotify.*III\.14.*{FLAG}"
+    assert done.returncode == 2
+    said = rf"^kit: 40 of the 40 tracks in {file} have audio features from Spotify.*III\.14.*{FLAG}"
     assert re.search(said, done.stderr)
     assert not out.exists()
     done = score(file, "--out", out, FLAG)
     assert done.returncode == 0, done.stderr
     (statement,) = json.loads((out / "baseline.json").read_text())["statements"]
     assert statement.startswith("40 of the 40 tracks have audio features from Spotify")
+
+
+def test_features_measured_on_audio_from_spotify_stop_it_too(table, tmp_path):
+    file = table(feature_source="kit-proxy-1", audio_source=["spotify"] * 5 + [""] * 55)
+    config, out = BaselineConfig(folds=3), tmp_path / "out"
+    with pytest.raises(UsageError, match=f"^5 of the 60 tracks in .* {REFUSAL}"):
+        baseline(file, config, out=out)
+    baseline(file, config, out=out, rights=True)
+    (statement,) = json.loads((out / "baseline.json").read_text())["statements"]
+    assert statement.startswith("5 of the 60 tracks have audio from Spotify")
 
 
 def test_what_is_not_trained_on_needs_no_word(table, tmp_path):

@@ -38,15 +38,15 @@ def baseline(
         source: as of `kit.explore.baseline.baseline`.
         rights: the user states a right to train on the table's features.
     Raises:
-        UsageError: features from Spotify, and no right to them stated.
+        UsageError: features from Spotify, or of audio from there, and no right to them stated.
     """
     rows, repeats = read_table(table, label=label)
-    statement = _stated(rows, table, source, rights)
+    statements = _stated(rows, table, source, rights)
     with terminal.bar("baseline") as progress:
         result = score(rows, config, source=source, progress=progress)
     repeated = _repeated(rows, repeats)
     facts = dataclasses.asdict(result) | {"repeated": repeated, "config": vars(config)}
-    facts["statements"] = [statement] if statement else []
+    facts["statements"] = statements
     write_json(out / "baseline.json", facts)
     with atomic_write(out / "doubtful.csv") as stream:
         writer = csv.DictWriter(stream, _DOUBT, lineterminator="\n")
@@ -56,8 +56,9 @@ def baseline(
     return result
 
 
-def _stated(rows: pd.DataFrame, table: Path, source: str | None, rights: bool) -> str:
-    """What is stated of the features that are trained on; of those that may need it, a note."""
+def _stated(rows: pd.DataFrame, table: Path, source: str | None, rights: bool) -> list[str]:
+    """What is stated of the features that are trained on, and of the audio that they were measured
+    on; of those that may need it, a note."""
     selection = select(rows, source)
     used = selection.table.loc[has_features(selection.table)]
     if selection.source == UNNAMED and any(map(is_id, used["track_id"])):
@@ -66,7 +67,11 @@ def _stated(rows: pd.DataFrame, table: Path, source: str | None, rights: bool) -
             "are Spotify's too, its Developer Policy, section III.14, forbids to train a "
             "machine-learning model on them"
         )
-    return require_rights(used, table, stated=rights, column="feature_source")
+    said = [
+        require_rights(used, table, stated=rights, column=column)
+        for column in ("feature_source", "audio_source")
+    ]
+    return [statement for statement in said if statement]
 
 
 def _repeated(rows: pd.DataFrame, repeats: pd.DataFrame) -> list[dict[str, str | list[str]]]:

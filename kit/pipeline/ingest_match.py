@@ -1,11 +1,15 @@
 """Rows of a table matched to one's own files."""
 
+import contextlib
 from pathlib import Path
 
 from kit import terminal
 from kit.catalogue import load, save, write_failures
+from kit.catalogue.meta import META
 from kit.ingest.own import STAGE, join
+from kit.ingest.previews.plan import AUDIO
 from kit.ingest.review import NAME, read_review, write_review
+from kit.lock import only_one
 from kit.pipeline.left_out import say_failures
 
 _BY = {
@@ -24,14 +28,17 @@ def match(catalogue: Path, folder: Path, out: Path) -> int:
         folder: audio files.
         out: where the catalogue with audio goes, and what is asked; may be the same folder.
     """
-    before = load(catalogue)
-    asked = read_review(out)
-    with terminal.bar(f"match {folder}") as progress:
-        joined = join(before, folder, asked, progress=progress)
-    # The answers last: whatever stops the run before, they are still to be followed.
-    save(joined.scan, out)
-    write_failures(out, STAGE, joined.failures)
-    write_review(out, joined.questions)
+    # Downloads of previews write into the same table, whose paths may start elsewhere afterwards.
+    alone = only_one(out / AUDIO, "matches files, or downloads, into")
+    with alone if (out / META).is_file() else contextlib.nullcontext():
+        before = load(catalogue)
+        asked = read_review(out)
+        with terminal.bar(f"match {folder}") as progress:
+            joined = join(before, folder, asked, progress=progress)
+        # The answers last: whatever stops the run before, they are still to be followed.
+        save(joined.scan, out)
+        write_failures(out, STAGE, joined.failures)
+        write_review(out, joined.questions)
     taken = sum(joined.by.values())
     how = ", ".join(f"{joined.by[by]} {text}" for by, text in _BY.items() if joined.by.get(by))
     terminal.say(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kit.config import Experiment
+from kit.in_words import in_words
 from kit.pipeline.evaluate import evaluate
 from kit.pipeline.train import train
 from kit.training import Run
@@ -23,7 +24,11 @@ def run(
 
 def run_script(experiment: Experiment) -> Run:
     """`run` for a file of experiments/: each field of the configuration is a flag of the script,
-    and so is --i-have-the-rights-to-this-audio."""
+    and so is --i-have-the-rights-to-this-audio.
+
+    Raises:
+        SystemExit: an error, which has been told in words.
+    """
     import tyro
 
     def script(
@@ -39,4 +44,5 @@ def run_script(experiment: Experiment) -> Run:
         """
         return run(experiment, rights=i_have_the_rights_to_this_audio)
 
-    return tyro.cli(script)
+    with in_words():
+        return tyro.cli(script)

@@ -120,7 +120,7 @@ def download(
         KitError: the catalogue cannot be written, or another run downloads into it.
     """
     began = time.monotonic()
-    with only_one(catalogue.folder / AUDIO, "downloads into"):
+    with only_one(catalogue.folder / AUDIO, "matches files, or downloads, into"):
         remove_parts(catalogue.folder / AUDIO)
         catalogue, prefix = settle(catalogue)
         rows = catalogue.table.to_dict("records")

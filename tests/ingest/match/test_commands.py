@@ -10,6 +10,7 @@ import soundfile
 
 from kit.catalogue import load
 from kit.cli import main
+from kit.lock import only_one
 
 
 @pytest.fixture
@@ -136,6 +137,20 @@ def test_match(kit, music, tmp_path):
     assert (code, "is not a folder" in err) == (2, True)
     code, _, err = kit("ingest", "match", tmp_path / "none", music)
     assert (code, "is not a catalogue" in err) == (2, True)
+
+
+def test_a_match_waits_for_no_download_and_no_other_match(kit, music, tmp_path):
+    (tmp_path / "t.csv").write_text("track_id,label,artist_name,track_name\n1,x,Ann Artist,Title")
+    kit("scan", tmp_path / "t.csv", "--out", tmp_path / "c")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()}
+    with only_one(tmp_path / "c/audio"):
+        code, _, err = kit("ingest", "match", tmp_path / "c", music)
+        assert code == 1
+        assert "another run matches files, or downloads, into" in err
+        # One catalogue to another is nobody else's business.
+        assert kit("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")[0] == 0
+    assert {name: (tmp_path / "c" / name).read_bytes() for name in before} == before
+    assert kit("ingest", "match", tmp_path / "c", music)[0] == 0
 
 
 def test_help(kit):
