@@ -251,7 +251,7 @@ def describe(
         catalogue: Folder that `kit scan` made.
         whole: Look at the whole of each file, not at the 30 s in its middle.
         replace: Put kit's descriptors in the place of another source's too.
-        workers: Threads (or processes) that decode and compute; one a core if not given.
+        workers: Threads (or processes) that decode and compute; one more than cores if not given.
         timeout_s: A file that is not done after so many seconds is given up.
         retry_failed: Try again the tracks that failed, though their files have not changed.
         isolate: Decode in processes: a file that crashes its decoder then costs itself alone.

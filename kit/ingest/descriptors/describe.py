@@ -86,7 +86,7 @@ def describe(
 
     Args:
         catalogue: the tracks.
-        workers: threads that decode and compute; one a core if None.
+        workers: threads that decode and compute; one more than there are cores if None.
         whole: look at the whole of each file, not at the 30 s in its middle.
         replace: also the rows whose descriptors come from elsewhere.
         retry_failed: try those again that failed on a file that has not changed.
@@ -110,7 +110,8 @@ def describe(
         if plan.tracks:
             read = partial(_hear if isolate else _describe, whole=whole)
             kind = Processes if isolate else Threads
-            count = workers or os.cpu_count() or 1
+            # One more than cores: each waits now and then for Python's lock.
+            count = workers or (os.cpu_count() or 1) + 1
             warm_up()
             pool = kind(count, read, timeout_s, run.answers.put)
             run.to_end(pool, 2 * count, flush_every_s, stop)
