@@ -1,11 +1,12 @@
-"""Which tracks are learned from and which are held out. Pure: a table and a seed in, a table out.
+"""Split tracks into train, validation and test; a pure function of a table and a seed.
 
-What must not be torn apart (an artist's tracks, two files with the same bytes) makes a group, and
-a group lies on one side. Among the ways to deal the groups, a seeded search takes the one whose
-shares, label by label, are nearest to those asked for.
+Tracks that must stay together (those of one artist, files with the same bytes) form a group, and
+each group lies in one part. Among many ways to assign the groups, a seeded search takes the one
+whose shares, label by label, are nearest to those asked for.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,87 @@ PARTS = ("train", "validation", "test")
 _TRIALS = 64
 
 
-def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
-    """Deal tracks to train, validation and test.
+@dataclass(frozen=True)
+class KeptApart:
+    """Counts of what a split keeps in one part; `dataclasses.asdict` gives JSON's own types.
+
+    Attributes:
+        by: `SplitConfig.by`.
+        tracks: number of tracks.
+        groups: number of groups, each in one part.
+        values: number of different artists (or speakers, …) that are known.
+        alone: number of tracks without a value; each stands for itself.
+    """
+
+    by: str
+    tracks: int
+    groups: int
+    values: int
+    alone: int
+
+    def in_words(self) -> str:
+        """Return one sentence on what lies in one part, and on what may lie in several."""
+        if self.by == "random":
+            return (
+                f"Split at random: {_count(self.tracks, 'track')}, each by itself; tracks of one "
+                "artist may lie on both sides"
+            )
+        if self.by == "track" and self.values == self.tracks:
+            return (
+                f"Split by track: {_count(self.tracks, 'track')}; tracks of one artist may lie on "
+                "both sides"
+            )
+        kinds = "artist" if self.by == "artist" else "group"
+        apart = f"{_count(self.values, kinds)}, none on both sides"
+        if not self.alone:
+            return f"Split by {self.by}: {apart}"
+        others = self.tracks - self.alone
+        known = f"; the other {others} {_verb(others)} {apart}" if self.values else ""
+        remedy = (
+            "give artists with --artist-from filename, in the tags, or in the column artists"
+            if self.by == "artist"
+            else f"fill in the column {self.by}"
+        )
+        return (
+            f"{self.alone:,} of {_count(self.tracks, 'track')} {_verb(self.alone)} no {self.by}: "
+            f"each stands for itself, so tracks of one {self.by} may lie on both sides{known}; "
+            f"{remedy}"
+        )
+
+
+def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
+    """Count what the split of a table by `config.by` keeps in one part.
 
     Args:
-        table: one row a track: `track_id`, `label`, and what `config.by` needs.
-        config: shares, seed, what stays whole, and whether labels are shuffled.
+        table: one row a track: `track_id`, and the columns that `config.by` needs.
+        config: only `by` counts.
+    Raises:
+        UsageError: the table has no such column.
+    """
+    keys = [list(names) for names in _keys(table, config.by)]
+    return KeptApart(
+        by=config.by,
+        tracks=len(table),
+        groups=len(set(_groups(table, config.by))),
+        values=len({name for names in keys for name in names}),
+        alone=sum(not names for names in keys),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _verb(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+    """Assign tracks to train, validation and test.
+
+    Args:
+        table: one row a track: `track_id`, `label`, and the columns that `config.by` needs.
+        config: shares, seed, the column that stays together, and whether labels are shuffled.
     Returns:
         `track_id`, `label` (the one to train on), `group` and `part`, in the order of the table.
         The order of the rows changes nothing, except with `by="random"`.
@@ -57,7 +133,7 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame, by: str) -> np.ndarray:
-    """For each track the name of its group: the least of what its members are known by."""
+    """Return the name of each track's group: the least name that a member of it has."""
     keys = _keys(table, by)
     hashes = table["source_hash"] if "source_hash" in table else [""] * len(table)
     parent: dict[Hashable, Hashable] = {}
@@ -86,7 +162,7 @@ def _groups(table: pd.DataFrame, by: str) -> np.ndarray:
 
 
 def _keys(table: pd.DataFrame, by: str) -> Iterable[Sequence[str]]:
-    """For each track the names that tie it to others; none if nothing does."""
+    """Return for each track the names that tie it to others; none if nothing does."""
     if by == "random":
         return [()] * len(table)
     column = {"artist": "artists"}.get(by, by)

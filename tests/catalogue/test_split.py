@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from kit.catalogue import from_csv
-from kit.catalogue.split import split
+from kit.catalogue.split import KeptApart, kept_apart, split
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
@@ -207,6 +210,55 @@ def test_shuffled_labels_of_a_group_with_several_labels():
     assert sorted(result.drop_duplicates("group")["label"]) == list("xxxyy")
 
 
+@pytest.mark.parametrize(
+    ("by", "artists", "counts", "said"),
+    [
+        ("artist", ["A", "B", "a", "C"], (4, 3, 3, 0), "Split by artist: 3 artists, none on both"),
+        ("artist", ["A", "A; B", "B", "C"], (4, 2, 3, 0), "Split by artist: 3 artists, none on"),
+        ("artist", ["A"] * 4, (4, 1, 1, 0), "Split by artist: 1 artist, none on both sides"),
+        (
+            "artist",
+            ["", " ", "", ""],
+            (4, 4, 0, 4),
+            "4 of 4 tracks have no artist: each stands for itself, so tracks of one artist may lie "
+            "on both sides; give artists with --artist-from filename, in the tags, or in the "
+            "column artists",
+        ),
+        (
+            "artist",
+            ["", "A", "B", "B"],
+            (4, 3, 2, 1),
+            "1 of 4 tracks has no artist: each stands for itself, so tracks of one artist may lie "
+            "on both sides; the other 3 have 2 artists, none on both sides; give artists",
+        ),
+        ("track", ["A"] * 4, (4, 4, 4, 0), "Split by track: 4 tracks; tracks of one artist may"),
+        ("random", ["A"] * 4, (4, 4, 0, 4), "Split at random: 4 tracks, each by itself; tracks"),
+        ("room", ["A"] * 4, (4, 2, 2, 0), "Split by room: 2 groups, none on both sides"),
+        (
+            "speaker",
+            ["A"] * 4,
+            (4, 4, 1, 3),
+            "3 of 4 tracks have no speaker: each stands for itself, so tracks of one speaker may "
+            "lie on both sides; the other 1 has 1 group, none on both sides; fill in the column",
+        ),
+    ],
+)
+def test_what_a_split_keeps_apart(by, artists, counts, said):
+    table = tracks(artists, list("xxyy"), room=list("1122"), speaker=["s", "", "", ""])
+    kept = kept_apart(table, SplitConfig(by=by))
+    assert dataclasses.astuple(kept) == (by, *counts)
+    assert kept.in_words().startswith(said)
+    assert KeptApart(**json.loads(json.dumps(dataclasses.asdict(kept)))) == kept
+
+
+def test_copies_are_one_group_of_what_is_kept_apart():
+    table = tracks([""] * 3, list("xyy"), source_hash=["a" * 64, "a" * 64, ""])
+    kept = kept_apart(table, SplitConfig())
+    assert (kept.groups, kept.alone) == (2, 3)
+    with pytest.raises(UsageError, match="no column 'studio'"):
+        kept_apart(table, SplitConfig(by="studio"))
+
+
 @st.composite
 def tables(draw):
     count = draw(st.integers(4, 60))
@@ -246,6 +298,7 @@ def test_every_split_keeps_its_promises(table, by, seed, test, validation, shuff
     assert ("validation" in set(result["part"])) == (validation > 0)
     part = dict(zip(result["track_id"], result["part"], strict=True))
     assert (result.groupby("group")["part"].nunique() == 1).all()
+    assert kept_apart(table, config).groups == result["group"].nunique()
     for digest, rows in table.groupby("source_hash"):
         assert not digest or len({part[t] for t in rows["track_id"]}) == 1
     if by == "artist":
