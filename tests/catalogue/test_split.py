@@ -82,7 +82,7 @@ def test_by_any_column():
     result = split(table, SplitConfig(by="speaker"))
     assert (result.groupby("group")["part"].nunique() == 1).all()
     assert result["group"].nunique() == 10
-    with pytest.raises(UsageError, match="no column 'studio'; it has track_id, label, artists"):
+    with pytest.raises(UsageError, match=r"--split\.by is .studio.* columns: track_id, label, ar"):
         split(table, SplitConfig(by="studio"))
     with pytest.raises(UsageError, match=r"no column 'artists'.*--split\.by track"):
         split(table.drop(columns="artists"), SplitConfig())
@@ -143,29 +143,51 @@ def test_no_validation():
         (
             tracks(["a", "a", "b", "c"], ["x", "x", "y", "y"]),
             {},
-            r"label 'x' has one artist only \(2 tracks\).*--split\.by track, or add audio of",
+            r"label 'x' has 1 artist only \(2 tracks\), and train and test need one each; "
+            r"use --split\.by track, or add audio of another artist with this label",
         ),
         (
             tracks(["a", "b", "c"], ["x", "y", "y"]),
             {"by": "track"},
-            "'x' has one track only.*add audio",
+            "'x' has 1 track only, and train and test need one each; add audio of another track",
         ),
         (
             tracks(["a", "a", "b", "b"], ["x", "y", "x", "y"]),
             {},
-            "too few groups by artist to hold some out for validation",
+            r"label 'x' has 2 artists only \(2 tracks\), and train, validation and test need one "
+            r"each; use --split\.validation-fraction 0, or add audio of another artist",
+        ),
+        (
+            tracks(["a", "a", "b", "c", "c", "d"], list("xxxyyy")),
+            {},
+            r"label 'x' has 2 artists only \(3 tracks\).*use --split\.validation-fraction 0 or "
+            r"--split\.by track, or add",
+        ),
+        (
+            tracks(list("abcd"), list("xxyy")),
+            {"by": "track"},
+            "label 'x' has 2 tracks only, and train, val.* use --split.validation-fraction 0, or",
+        ),
+        (
+            tracks(list("aabbcc"), list("xyxyxy"), room=list("112233")),
+            {"by": "room", "test_fraction": 0.6},
+            "no split by room leaves tracks for validation",
         ),
         (
             tracks(["a", "a", "b", "b", "c"], ["x", "y", "y", "z", "z"]),
             {"validation_fraction": 0.0},
-            "'x' has one artist",
+            "'x' has 1 artist only",
         ),
         (
             tracks(list("aabbcc"), ["x", "y", "y", "z", "z", "x"]),
             {"validation_fraction": 0.0},
             "no split by artist has every label in both train and test.*--split.by track",
         ),
-        (tracks(list("abcde"), list("xxxxy")), {"by": "random"}, "cannot be dealt at random"),
+        (
+            tracks(list("abcde"), list("xxxxy")),
+            {"by": "random"},
+            "5 tracks cannot be split at random .*change --split.test-fraction",
+        ),
     ],
 )
 def test_what_cannot_be_split(table, config, said):
@@ -179,6 +201,16 @@ def test_two_artists_a_label_are_enough_without_validation():
     parts = dict(zip(result["group"], result["part"], strict=True))
     # The smaller artist of each is nearer to a fifth.
     assert parts == {"a": "train", "b": "test", "c": "train", "d": "test"}
+
+
+@pytest.mark.parametrize("by", ["artist", "track"])
+@pytest.mark.parametrize("each", [3, 4, 5])
+def test_a_few_tracks_are_in_all_three_parts(by, each):
+    table = tracks([f"a{i}" for i in range(2 * each)], ["x"] * each + ["y"] * each)
+    for seed in range(5):
+        result = split(table, SplitConfig(by=by, seed=seed))
+        counts = pd.crosstab(result["label"], result["part"])
+        assert counts.values.tolist() == [[1, each - 2, 1]] * 2
 
 
 @pytest.mark.parametrize("by", ["artist", "track", "random"])
