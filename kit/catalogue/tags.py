@@ -38,6 +38,7 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
+_BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
 
 
 @dataclass(frozen=True)
@@ -148,5 +149,16 @@ def bpm(text: str) -> float:
 
 
 def first_genre(genre: str) -> str:
-    """The first of the genres in a tag: ";", "/" and NUL are between them."""
-    return one_line(re.split(r"[;/\0]", genre.lstrip(" ;/\0"), maxsplit=1)[0])
+    """Return the first of the genres in a tag, which ";", "/" or NUL divide.
+
+    A "/" in brackets or between blanks is part of the name, as in Beatport's
+    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech".
+    """
+    genre = genre.lstrip(" ;/\0")
+    depth = 0
+    for at, sign in enumerate(genre):
+        depth = max(depth + (sign in "([") - (sign in ")]"), 0)
+        divides = sign == "/" and not depth and not _BETWEEN_BLANKS.match(genre, at - 1)
+        if sign in ";\0" or divides:
+            return one_line(genre[:at])
+    return one_line(genre)

@@ -224,12 +224,27 @@ def test_what_is_no_bpm(text):
         ("Techno\0House", "Techno"),
         ("; / House", "House"),
         ("Drum & Bass", "Drum & Bass"),
+        ("Techno (Peak Time / Driving)", "Techno (Peak Time / Driving)"),
+        ("Techno (Raw/Deep/Hypnotic); House", "Techno (Raw/Deep/Hypnotic)"),
+        ("140 / Deep Dubstep / Grime", "140 / Deep Dubstep / Grime"),
+        ("Minimal / Deep Tech/House", "Minimal / Deep Tech"),
+        ("Trance [Main/Floor]/House", "Trance [Main/Floor]"),
+        ("Techno (Raw; House", "Techno (Raw"),
+        (":) Techno/House", ":) Techno"),
+        ("Techno/ House", "Techno"),
+        ("Techno /House", "Techno"),
+        ("Techno / ", "Techno"),
         ("", ""),
         (" / ", ""),
     ],
 )
 def test_first_genre(genre, first):
     assert first_genre(genre) == first
+
+
+@given(first=st.text("ab (/)").filter(lambda text: text.strip(" /")), others=st.text("ab (/);"))
+def test_the_first_of_several_genres(first, others):
+    assert first_genre(f"; {first}; {others}") == first_genre(first)
 
 
 @given(st.text())
