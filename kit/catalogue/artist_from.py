@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from kit.catalogue.schema import is_absent
-from kit.catalogue.tags import one_line
+from kit.catalogue.schema import is_absent, one_line
 
 ArtistFrom = Literal["filename", "folder"]
 

@@ -9,7 +9,8 @@ from kit.audio.errors import shown
 from kit.catalogue.io import read_csv
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
-from kit.catalogue.tags import first_genre, isrc, one_line
+from kit.catalogue.schema import one_line
+from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 
 _ALIASES = {"artist": "artists", "name": "title"}

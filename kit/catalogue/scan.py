@@ -15,7 +15,7 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
-from kit.catalogue.schema import validate
+from kit.catalogue.schema import is_plain, validate
 from kit.errors import UsageError
 
 STAGE = "scan"
@@ -265,14 +265,21 @@ def _sort_in(
     is_folder = _is_folder(entry)
     if not is_folder and path.suffix[1:].lower() not in AUDIO_EXTENSIONS:
         found.ignored += 1
-    elif not entry.name.isprintable():
-        # A lone byte that is no UTF-8 comes as a surrogate, which is not printable either.
-        message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
-        found.refuse(path, "bad_name", message)
     elif is_folder:
         (links if entry.is_symlink() else folders).append(path)
+    elif not is_plain(str(path)):
+        found.refuse(path, "bad_name", bad_name(path))
     else:
         found.files.append(path)
+
+
+def bad_name(path: Path) -> str:
+    """Return what to do about a path that cannot be written into a table."""
+    bad = next(part for part in path.parts if not is_plain(part))
+    return (
+        f"{shown(path)}: the name {shown(bad)} has control characters, or bytes that are not "
+        "UTF-8; rename it"
+    )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -38,11 +38,24 @@ class Column:
     least: float = -math.inf
 
 
-def _one_line(text: str) -> bool:
-    return all(c.isprintable() for c in text)
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-_PLAIN = {"rule": "one line of printable text", "ok": _one_line}
+def is_plain(text: str) -> bool:
+    """Return whether a text is one line, without control characters and lone surrogates.
+
+    Python reads bytes of a file's name that are not UTF-8 as surrogates. Any other sign may be in
+    a name: ideographic and no-break spaces, joiners, direction marks.
+    """
+    return _CONTROL.search(text) is None
+
+
+def one_line(text: str) -> str:
+    """Return text from outside as one line: white space and control characters become a blank."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+_PLAIN = {"rule": "one line without control characters", "ok": is_plain}
 
 COLUMNS: dict[str, Column] = {
     "track_id": Column(

@@ -15,7 +15,7 @@ import mutagen
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR
+from kit.catalogue.schema import SEPARATOR, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
@@ -128,11 +128,6 @@ def _texts(raw: Any) -> Iterator[str]:
 def joined(values: list[str]) -> str:
     """Values as one cell, each once."""
     return SEPARATOR.join(dict.fromkeys(filter(None, map(one_line, values))))
-
-
-def one_line(text: str) -> str:
-    """Text from outside as one line: runs of white space and control characters become a space."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def isrc(text: str) -> str:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kit.catalogue import from_folder
+from kit.catalogue import from_folder, load, save
 from kit.catalogue.scan import duplicates
 from kit.errors import UsageError
 
@@ -155,7 +155,38 @@ def test_names_of_all_kinds(track, tmp_path):
     assert len(scan.table) == 3
     assert set(scan.table["label"]) == {"Ünï ∂"}
     assert sorted(reasons(scan).values()) == ["bad_name"] * 3
-    assert "b\\xe4d" in reasons(scan)
+    assert "b\\xe4d/1.wav" in reasons(scan)
+    assert all("rename it" in failure.message for failure in scan.failures)
+
+
+def test_names_with_any_sign_are_taken(track, tmp_path):
+    # Japanese, no-break and zero-width signs, a soft hyphen, a right-to-left mark, private use.
+    names = [
+        "h\u3000k/1.wav",
+        "h\u3000k/2.wav",
+        "edm/a\xa0b.wav",
+        "edm/\U0001f468\u200d\U0001f469.wav",
+    ]
+    names += ["edm/می\u200cخواهم.wav", "edm/a\xadb.wav", "edm/\u200fا.wav", "edm/a\uf022b.wav"]
+    for seed, name in enumerate(names):
+        track(name, seed)
+    scan = from_folder(tmp_path)
+    assert scan.failures == []
+    assert set(scan.table["path"]) == set(names)
+    assert len(set(scan.table["label"])) == 2
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+
+
+def test_every_track_of_a_folder_with_a_bad_name_is_a_failure(track, tmp_path):
+    track("edm/1.wav", 1)
+    for name in ("bad/1.wav", "bad/deep/2.wav", "bad/cover.jpg.wav"):
+        track(name, 2)
+    (tmp_path / "bad").rename(tmp_path / os.fsdecode(b"b\xe4d"))
+    scan = from_folder(tmp_path)
+    assert sorted(reasons(scan).values()) == ["bad_name"] * 3
+    assert "the name b\\xe4d has" in scan.failures[0].message
 
 
 def test_one_label_is_warned_of(track, tmp_path):

@@ -15,7 +15,7 @@ from mutagen.asf import ASF, ASFDWordAttribute
 from mutagen.mp4 import MP4, MP4FreeForm
 
 from kit.catalogue import from_folder
-from kit.catalogue.tags import Tags, bpm, first_genre, isrc, one_line, read_tags
+from kit.catalogue.tags import Tags, bpm, first_genre, isrc, read_tags
 
 EVERYTHING = Tags("Ä; B", "Tïtle", "Al", "2001", "Techno; House", "GBAYE6900001", 127.5, "8A")
 
@@ -245,12 +245,6 @@ def test_first_genre(genre, first):
 @given(first=st.text("ab (/)").filter(lambda text: text.strip(" /")), others=st.text("ab (/);"))
 def test_the_first_of_several_genres(first, others):
     assert first_genre(f"; {first}; {others}") == first_genre(first)
-
-
-@given(st.text())
-def test_one_line_is_one(text):
-    assert one_line(text).isprintable()
-    assert one_line(one_line(text)) == one_line(text)
 
 
 def test_a_scan_has_them_as_columns(track, tmp_path):

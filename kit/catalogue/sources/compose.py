@@ -13,12 +13,11 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
-from kit.catalogue.scan import STAGE, Labeller, Scan, finish, refusal
-from kit.catalogue.schema import is_absent
+from kit.catalogue.scan import STAGE, Labeller, Scan, bad_name, finish, refusal
+from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.sources import m3u, pls, rekordbox, xspf
 from kit.catalogue.sources.choose import Taken, all_of, by_playlist, lost
 from kit.catalogue.sources.entry import Entry, Source, SourceError
-from kit.catalogue.tags import one_line
 from kit.errors import UsageError
 
 _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
@@ -187,9 +186,8 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
     if path is None:
         message = f"{shown(name)} is not there; get it, or correct the playlist"
         failures.append(_failure(name, "missing_file", message))
-    elif not path.isprintable():
-        message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
-        failures.append(_failure(path, "bad_name", message))
+    elif not is_plain(path):
+        failures.append(_failure(path, "bad_name", bad_name(Path(path))))
     elif not Path(path).is_file():
         # A pipe or a device could be read for ever.
         message = f"{shown(path)} is no regular file; name a file of audio"
