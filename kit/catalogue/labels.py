@@ -9,7 +9,7 @@ from kit.audio.errors import shown
 from kit.catalogue.io import read_csv
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
-from kit.catalogue.schema import one_line
+from kit.catalogue.schema import label_form
 from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 
@@ -50,7 +50,7 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         )
     labels: dict[tuple[Any, ...], dict[str, None]] = {}
     for row in table.to_dict("records"):
-        label = one_line(str(row["label"]))
+        label = label_form(str(row["label"]))
         for key in _keys(row, Path(folder) / str(row.get("path", "")) if row.get("path") else None):
             if label:
                 labels.setdefault(key, {}).setdefault(label)

@@ -15,7 +15,7 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
-from kit.catalogue.schema import is_plain, validate
+from kit.catalogue.schema import is_plain, label_form, validate
 from kit.errors import UsageError
 
 STAGE = "scan"
@@ -76,7 +76,8 @@ def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
     """
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
-    if len(labels) > 1:
+    # Labels that differ in case only become one label.
+    if len({label_form(label).casefold() for label in labels}) > 1:
         message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
         return Failure(name, STAGE, "two_labels", message)
     return None
@@ -127,7 +128,7 @@ def from_folder(
     by_folder = label is None and labels is None
     taken = []
     for file in files:
-        if by_folder and file.parent == Path():
+        if by_folder and (file.parent == Path() or not label_form(file.parts[0])):
             found.refuse(
                 file,
                 "no_label",
@@ -183,7 +184,11 @@ def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
 def finish(
     rows: list[dict[str, Any]], failures: list[Failure], audio_root: Path, *, ignored: int = 0
 ) -> Scan:
-    """Rows to a `Scan`: ids from the content where there are none, warnings."""
+    """Return rows as a `Scan`, with ids from the content where they have none, and warnings.
+
+    Labels that differ in case only become one, in the spelling that most rows have.
+    """
+    one_case = tuple(_one_case(rows))
     seen: Counter[str] = Counter()
     for row in rows:
         digest = str(row.get("source_hash", ""))
@@ -195,9 +200,24 @@ def finish(
         table=table,
         failures=failures,
         audio_root=audio_root,
-        warnings=tuple(_warnings(table)),
+        warnings=(*one_case, *_warnings(table)),
         ignored=ignored,
     )
+
+
+def _one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Give labels that differ in case only one spelling, with a warning for each."""
+    counts = Counter(label_form(str(row["label"])) for row in rows)
+    spellings: dict[str, list[str]] = {}
+    # The spelling of the most tracks first; of as many, capitals before small letters.
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        spellings.setdefault(label.casefold(), []).append(label)
+    for row in rows:
+        row["label"] = spellings[label_form(str(row["label"])).casefold()][0]
+    for same in spellings.values():
+        if len(same) > 1:
+            names = " and ".join(f"{label!r} ({counts[label]})" for label in same)
+            yield f"the labels {names} differ in case only; all these tracks have {same[0]!r} now"
 
 
 def duplicates(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:

@@ -90,6 +90,22 @@ def test_bad_tables(tmp_path, text, said):
         by_table(tmp_path / "none.csv", tmp_path)
 
 
+def test_labels_of_a_table_that_look_the_same_are_one(track, tmp_path):
+    for seed in range(4):
+        track(f"{seed}.flac", seed, artist="X", genre=["Techno", "techno", "TECHNO", "House"][seed])
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\n0.flac,techno\n1.flac,techno \n2.flac,Techno\n3.flac,edm\n")
+    want = {"0.flac": "techno", "1.flac": "techno", "2.flac": "techno", "3.flac": "edm"}
+    assert labels(from_csv(table)) == want
+    assert labels(from_folder(tmp_path, labels=by_table(table, tmp_path))) == want
+    scan = from_folder(tmp_path, labels=by_genre())
+    assert list(scan.table["label"]) == ["TECHNO"] * 3 + ["House"]
+    assert "differ in case only" in scan.warnings[0]
+    # A track with both spellings has one label.
+    table.write_text("path,artist,title,label\n0.flac,,,techno\n0.flac,,,Techno\n")
+    assert labels(from_folder(tmp_path, labels=by_table(table, tmp_path))) == {"0.flac": "techno"}
+
+
 def test_a_csv_counts_before_the_tags(track, tmp_path):
     track("1.flac", 1, genre="Tag", bpm="128", title="Tag")
     (tmp_path / "t.csv").write_text("path,label,genre,tag_bpm,title\n1.flac,x,Mine,,\n")

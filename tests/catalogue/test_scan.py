@@ -1,6 +1,7 @@
 import hashlib
 import os
 import threading
+from collections import Counter
 
 import pytest
 
@@ -173,7 +174,7 @@ def test_names_with_any_sign_are_taken(track, tmp_path):
     scan = from_folder(tmp_path)
     assert scan.failures == []
     assert set(scan.table["path"]) == set(names)
-    assert len(set(scan.table["label"])) == 2
+    assert set(scan.table["label"]) == {"edm", "h k"}
     save(scan, tmp_path / "c")
     catalogue = load(tmp_path / "c")
     assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
@@ -187,6 +188,32 @@ def test_every_track_of_a_folder_with_a_bad_name_is_a_failure(track, tmp_path):
     scan = from_folder(tmp_path)
     assert sorted(reasons(scan).values()) == ["bad_name"] * 3
     assert "the name b\\xe4d has" in scan.failures[0].message
+
+
+def test_labels_that_look_the_same_are_one(track, tmp_path):
+    folders = (
+        "Techno",
+        "techno",
+        "techno ",
+        " techno",
+        "TECHNO",
+        "Cafe\u0301",
+        "Caf\xe9",
+        "d  &\xa0b",
+    )
+    for seed, folder in enumerate(folders):
+        track(f"{folder}/1.flac", seed, artist=folder)
+    track(" /1.flac", 20, artist="X")
+    scan = from_folder(tmp_path)
+    assert dict(Counter(scan.table["label"])) == {"techno": 5, "Caf\xe9": 2, "d & b": 1}
+    assert scan.warnings == (
+        "the labels 'techno' (3) and 'TECHNO' (1) and 'Techno' (1) differ in "
+        "case only; all these tracks have 'techno' now",
+    )
+    assert reasons(scan) == {" /1.flac": "no_label"}
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
 
 
 def test_one_label_is_warned_of(track, tmp_path):

@@ -37,6 +37,11 @@ def test_types():
     assert list(got["other"]) == ["1", "02"]
 
 
+def test_labels_have_one_form():
+    got = validate(table(label=[" Drum  &\xa0Bass ", "Cafe\u0301"]), source="t.csv")
+    assert list(got["label"]) == ["Drum & Bass", "Caf\xe9"]
+
+
 def test_it_takes_its_own_result():
     once = validate(table(duration_s=[1.5, 2], channels=[2, None]), source="t")
     pd.testing.assert_frame_equal(validate(once, source="t"), once)
