@@ -30,6 +30,17 @@ _AUDIOREAD = ("m4a", "m4b", "mp4", "aac", "wma", "wv", "ape", "mka", "webm")
 AUDIO_EXTENSIONS = frozenset((*_SNDFILE, *_AUDIOREAD))
 """Names of audio files, without the dot and in lower case; other files are not looked at."""
 
+# Folders of systems and of network storage, with deleted files, previews and old versions in them:
+# Windows, Synology, QNAP, macOS and archives made on it.
+_SYSTEM = frozenset(
+    (
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),
+        *("#recycle", "#snapshot", "@eadir", "@tmp", "@recycle", "@recently-snapshot"),
+        *("@__thumb", "__macosx", "network trash folder", "temporary items"),
+    )
+)
+_SYSTEM_AT_THE_TOP = frozenset(("lost+found",))
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -105,8 +116,8 @@ def from_folder(
 ) -> Scan:
     """Scan a folder; by default its sub-folders are the labels.
 
-    Links are followed, and no real folder is entered twice. Hidden files are left alone. The order
-    of the tracks is that of their paths.
+    Links are followed, and no real folder is entered twice. Hidden files are left alone, and so are
+    folders of the system, such as `$RECYCLE.BIN`. The order of the tracks is that of their paths.
 
     Args:
         folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
@@ -249,7 +260,10 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
 
 
 def walk(root: Path) -> Found:
-    """Every audio file below a folder, in no order; links are followed, hidden files left alone."""
+    """Find every audio file below a folder, in no order.
+
+    Links are followed; hidden files and folders of the system are left alone.
+    """
     found = Found()
     visited: set[tuple[int, int]] = set()
     # Folders before links to folders: a link never takes the place of what it points to.
@@ -283,6 +297,8 @@ def _sort_in(
     if entry.name.startswith("."):
         return
     is_folder = _is_folder(entry)
+    if is_folder and _is_system(path):
+        return
     if not is_folder and path.suffix[1:].lower() not in AUDIO_EXTENSIONS:
         found.ignored += 1
     elif is_folder:
@@ -291,6 +307,11 @@ def _sort_in(
         found.refuse(path, "bad_name", bad_name(path))
     else:
         found.files.append(path)
+
+
+def _is_system(folder: Path) -> bool:
+    name = folder.name.casefold()
+    return name in _SYSTEM or (name in _SYSTEM_AT_THE_TOP and folder.parent == Path())
 
 
 def bad_name(path: Path) -> str:

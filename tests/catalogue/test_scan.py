@@ -132,6 +132,26 @@ def test_hidden_files_are_left_alone(track, tmp_path):
     assert scan.ignored == 0
 
 
+def test_folders_of_the_system_are_left_alone(track, tmp_path):
+    folders = (
+        "$RECYCLE.BIN/S-1-5-21",
+        "#recycle",
+        "a/@eaDir",
+        "System Volume Information",
+        "a/__MACOSX",
+    )
+    for seed, folder in enumerate((*folders, "lost+found", "#snapshot", "a/deep/$Recycle.Bin")):
+        track(f"{folder}/x.wav", seed)
+    kept = {"a/1.wav", "b/lost+found/1.wav", "recycle/1.wav", "a/#recycle.wav"}
+    for seed, name in enumerate(kept):
+        track(name, seed + 20)
+    scan = from_folder(tmp_path)
+    assert set(scan.table["path"]) == kept
+    assert (scan.failures, scan.ignored) == ([], 0)
+    # One that is named is scanned.
+    assert list(from_folder(tmp_path / "#recycle", label="x").table["path"]) == ["x.wav"]
+
+
 def test_a_folder_without_permission_is_a_row(track, tmp_path, unprivileged):
     track("open/1.wav", 1)
     track("shut/2.wav", 2)
