@@ -6,7 +6,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
 from kit.catalogue.scan import STAGE, Scan, duplicates, finish
 from kit.catalogue.schema import is_absent, validate
+from kit.catalogue.sources.locate import below, from_text, on_disk
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write
 
@@ -176,7 +177,7 @@ def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFra
 def _with_facts(
     rows: list[dict[str, Any]], root: Path, failures: list[Failure], progress: Progress | None
 ) -> list[dict[str, Any]]:
-    """The rows without a file, and those whose file is good, with what it tells."""
+    """Return the rows without a file, and those with a good one, filled in from it."""
     files: dict[int, Path] = {}
     bad: set[int] = set()
     for at, row in enumerate(rows):
@@ -186,14 +187,9 @@ def _with_facts(
                 failures.append(_failure(row, "missing_file", "a row has neither id nor path"))
                 bad.add(at)
             continue
-        inside = _inside(given)
-        if inside is None:
-            message = f"path {given!r} leaves {shown(root)}; correct it, or give another audio root"
-            failures.append(_failure(row, "path_outside", message))
-            bad.add(at)
-        elif not os.path.lexists(root / inside):
-            message = f"{shown(root / inside)} does not exist; get it, or remove its row"
-            failures.append(_failure(row, "missing_file", message))
+        inside = _found(given, root)
+        if isinstance(inside, Failure):
+            failures.append(replace(inside, track_id=str(row.get("track_id", ""))))
             bad.add(at)
         else:
             row["path"] = inside
@@ -206,6 +202,31 @@ def _with_facts(
         else:
             add_facts(rows[at], result)
     return [row for at, row in enumerate(rows) if at not in bad]
+
+
+def _found(given: str, root: Path) -> str | Failure:
+    """Return the path of a file below a folder, or why there is none.
+
+    Args:
+        given: as a table has it: relative, absolute, or `file://`.
+        root: the folder.
+    """
+    text, is_file = from_text(given)
+    if not is_file:
+        message = f"{shown(given)} is not a file on this machine, and kit downloads none; get it"
+        return Failure(given, STAGE, "not_a_file", message)
+    there = on_disk(root, text)
+    inside = below(there or root / text.replace("\\", "/"), root)
+    if inside is None:
+        message = (
+            f"path {given!r} lies outside {shown(root)}; correct it, or name a folder that holds "
+            "it with --audio-root"
+        )
+        return Failure(given, STAGE, "path_outside", message)
+    if there is None:
+        message = f"{shown(root / inside)} does not exist; get it, or remove its row"
+        return Failure(given, STAGE, "missing_file", message)
+    return inside
 
 
 def add_facts(row: dict[str, Any], facts: Facts) -> None:

@@ -1,6 +1,5 @@
 """Labels that are not the names of folders: from the genre tag, or from a table of labels."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from kit.catalogue.io import read_csv
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
 from kit.catalogue.schema import label_form
+from kit.catalogue.sources.locate import absolute, from_text, on_disk
 from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 
@@ -51,7 +51,11 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
     labels: dict[tuple[Any, ...], dict[str, None]] = {}
     for row in table.to_dict("records"):
         label = label_form(str(row["label"]))
-        for key in _keys(row, Path(folder) / str(row.get("path", "")) if row.get("path") else None):
+        given = str(row.get("path", ""))
+        path = Path(folder) / from_text(given)[0] if given else None
+        if path is not None and (there := on_disk(Path(folder), str(path))):
+            path = Path(there)
+        for key in _keys(row, path):
             if label:
                 labels.setdefault(key, {}).setdefault(label)
 
@@ -66,7 +70,7 @@ def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:
     """What a track is known by, the surest first."""
     keys: list[tuple[Any, ...]] = []
     if path is not None:
-        keys.append(("path", os.path.normpath(path.absolute())))
+        keys.append(("path", absolute(path)))
     if code := isrc(str(row.get("isrc", ""))):
         keys.append(("isrc", code))
     name = parse(str(row.get("artists", "")), str(row.get("title", "")))

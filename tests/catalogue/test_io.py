@@ -181,6 +181,34 @@ def test_paths(csv, track, tmp_path):
     assert {f.track_id for f in scan.failures} == set("cdefhi")
 
 
+def test_paths_as_other_programs_write_them(csv, track, tmp_path):
+    composed, decomposed = "Beyonc\xe9.wav", "Beyonce\u0301.wav"
+    track(f"m/{decomposed}", 1)
+    track("m/\xe9.wav", 2)
+    track("m/sub/a b.wav", 3)
+    track("m/c.wav", 4)
+    track("out.wav", 5)
+    table = (
+        f"path,label\n{composed},x\ne\u0301.wav,x\nsub\\a b.wav,x\n.\\c.wav,x\n"
+        f"../out.wav,x\n{tmp_path}/out.wav,x\nhttps://example.org/a.wav,x\nC:\\c.wav,x\n"
+    )
+    scan = from_csv(csv(table, "m/t.csv"))
+    assert list(scan.table["path"]) == [decomposed, "\xe9.wav", "sub/a b.wav", "c.wav"]
+    assert [reason for _, reason in reasons(scan)] == [
+        *("path_outside", "path_outside", "not_a_file", "missing_file")
+    ]
+    assert "--audio-root" in scan.failures[0].message
+    path = csv(f"path,label\nfile://{tmp_path}/m/sub/a%20b.wav,x\n{tmp_path}/m/c.wav,x\n", "t.csv")
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    for root, top in (("m", ""), (".", "m/"), ("/", f"{tmp_path}/m/"[1:]), ("link", "")):
+        scan = from_csv(path, audio_root=tmp_path / root)
+        assert list(scan.table["path"]) == [f"{top}sub/a b.wav", f"{top}c.wav"]
+        assert scan.failures == []
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+
+
 def test_another_root(csv, track, tmp_path):
     track("elsewhere/1.wav")
     path = csv("track_id,label,path\na,x,1.wav\n")

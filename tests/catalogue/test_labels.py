@@ -90,6 +90,19 @@ def test_bad_tables(tmp_path, text, said):
         by_table(tmp_path / "none.csv", tmp_path)
 
 
+def test_paths_of_a_table_of_labels_as_other_programs_write_them(track, tmp_path):
+    names = ("Beyonce\u0301.flac", "sub/a b.flac", "sub/c.flac", "d.flac")
+    for seed, name in enumerate(names):
+        track(name, seed)
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        f"path,label\nBeyonc\xe9.flac,1\nsub\\a b.flac,2\nfile://{tmp_path}/sub/c.flac,3\n"
+        ".\\d.flac,4\n"
+    )
+    scan = from_folder(tmp_path, labels=by_table(table, tmp_path))
+    assert labels(scan) == dict(zip(names, "1234", strict=True))
+
+
 def test_labels_of_a_table_that_look_the_same_are_one(track, tmp_path):
     for seed in range(4):
         track(f"{seed}.flac", seed, artist="X", genre=["Techno", "techno", "TECHNO", "House"][seed])
