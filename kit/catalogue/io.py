@@ -26,8 +26,10 @@ from kit.files import atomic_write
 
 FORMAT = 1
 
-# The original project's names; a table that has the second one as well keeps both as they are.
+# Other names, most of them the original project's. A table that has the second one as well keeps
+# both as they are.
 _ALIASES = {
+    "artist": "artists",
     "mp3": "preview_url",
     "artist_name": "artists",
     "artist_id": "artist_ids",
@@ -37,6 +39,8 @@ _ALIASES = {
     "track_pop": "popularity",
     "track_length": "duration_ms",
 }
+# Taken with capitals too. Not the numbers: a column Key may hold "8A", which `key` must not be.
+_ANY_CASE = frozenset(("path", "label", "artist", "artists", "title", "album", "genre", "isrc"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,10 +317,12 @@ def _columns(
                 f"{shown(path)}, line {rows[differs][0]}: the two columns track_id are "
                 f"{columns[name][differs]!r} and {cells[differs]!r}; they must agree"
             )
-    return {
-        _ALIASES[name] if _ALIASES.get(name, name) not in columns and name in _ALIASES else name: v
-        for name, v in columns.items()
-    }
+    renamed: dict[str, list[str]] = {}
+    for name, cells in columns.items():
+        lower = name.casefold() if name.casefold() in _ANY_CASE else name
+        known = _ALIASES.get(lower, lower)
+        renamed[name if known in columns or known in renamed else known] = cells
+    return renamed
 
 
 def save(scan: Scan, folder: Path | str) -> None:

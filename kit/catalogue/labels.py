@@ -13,8 +13,6 @@ from kit.catalogue.sources.locate import absolute, from_text, on_disk
 from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 
-_ALIASES = {"artist": "artists", "name": "title"}
-
 
 def by_genre() -> Labeller:
     """The first genre that a track has."""
@@ -39,7 +37,8 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         UsageError: it cannot be read, or the columns are not there.
     """
     table, _ = read_csv(Path(file))
-    table = table.rename(columns={k: v for k, v in _ALIASES.items() if v not in table})
+    if "title" not in table:
+        table = table.rename(columns={"name": "title"})
     known = [
         names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}
     ]

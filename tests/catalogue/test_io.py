@@ -101,6 +101,21 @@ def test_length_in_milliseconds_where_there_is_no_other(csv):
     assert (scan.table["duration_ms"][0], scan.table["album"][0]) == (1000, "Al")
 
 
+@pytest.mark.parametrize("name", ["artist", "Artist", "artist_name", "artists", "Artists"])
+def test_other_names_of_the_column_artists(csv, name):
+    scan = from_csv(csv(f"track_id,Label,{name}\na,x,A\nb,y,B\n"))
+    assert list(scan.table["artists"]) == ["A", "B"]
+    assert list(scan.table["label"]) == ["x", "y"]
+    assert scan.warnings == ()
+
+
+def test_two_columns_that_could_be_the_artists(csv):
+    table = from_csv(csv("track_id,artist,artists\na,A,B\n")).table
+    assert (table["artists"][0], table["artist"][0]) == ("B", "A")
+    table = from_csv(csv("track_id,artist_name,artist\na,A,B\n")).table
+    assert (table["artists"][0], table["artist"][0]) == ("A", "B")
+
+
 def test_an_id_twice_is_kept_once(csv):
     scan = from_csv(csv("track_id,label,title\na,x,1\nb,x,2\na,x,3\na,y,4\n"))
     assert list(scan.table["title"]) == ["1", "2"]
