@@ -5,7 +5,7 @@ import hashlib
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,7 @@ from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
-from kit.catalogue.scan import STAGE, Scan, duplicates, finish
+from kit.catalogue.scan import STAGE, Scan, duplicates, finish, refusal
 from kit.catalogue.schema import is_absent, validate
 from kit.catalogue.sources.locate import below, from_text, on_disk
 from kit.errors import KitError, UsageError
@@ -198,6 +198,10 @@ def _with_facts(
         else:
             row["path"] = inside
             files[at] = root / inside
+    for at, failure in _again(rows, files):
+        failures.append(failure)
+        bad.add(at)
+    files = {at: file for at, file in files.items() if at not in bad}
     results = inspect_all(list(files.values()), progress=progress)
     for at, result in zip(files, results, strict=True):
         if isinstance(result, AudioError):
@@ -231,6 +235,33 @@ def _found(given: str, root: Path) -> str | Failure:
         message = f"{shown(root / inside)} does not exist; get it, or remove its row"
         return Failure(given, STAGE, "missing_file", message)
     return inside
+
+
+def _again(
+    rows: Sequence[Mapping[str, Any]], files: Iterable[int]
+) -> Iterator[tuple[int, Failure]]:
+    """Return rows that name the file of another row, by number, and why they are left out.
+
+    The first of them stays, unless they have several labels.
+
+    Args:
+        rows: the table.
+        files: numbers of the rows that have a file.
+    """
+    of_path: dict[str, list[int]] = {}
+    for at in files:
+        of_path.setdefault(rows[at]["path"], []).append(at)
+    for path, same in of_path.items():
+        labels = tuple(dict.fromkeys(str(rows[at]["label"]) for at in same))
+        two = refusal(shown(path), labels, "")
+        for at in same if two else same[1:]:
+            message = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
+            yield (
+                at,
+                _failure(
+                    rows[at], *((two.reason, two.message) if two else ("duplicate_path", message))
+                ),
+            )
 
 
 def add_facts(row: dict[str, Any], facts: Facts) -> None:

@@ -224,6 +224,25 @@ def test_paths_as_other_programs_write_them(csv, track, tmp_path):
     assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
 
 
+def test_a_file_twice_in_a_table(csv, track):
+    for seed, name in enumerate("abcd"):
+        track(f"{name}.wav", seed)
+    table = (
+        "path,label,title\na.wav,x,1\n./a.wav,x,2\nb.wav,x,3\nc.wav,x,4\nc.wav,y,5\nd.wav,y,6\n"
+        "d.wav,Y,7\n"
+    )
+    scan = from_csv(csv(table))
+    assert list(scan.table["title"]) == ["1", "3", "6"]
+    assert reasons(scan) == [
+        ("a.wav", "duplicate_path"),
+        ("c.wav", "two_labels"),
+        ("c.wav", "two_labels"),
+        ("d.wav", "duplicate_path"),
+    ]
+    assert scan.failures[0].message == "a.wav is in the table 2 times; the first row is kept"
+    assert "labels 'x' and 'y'; keep one" in scan.failures[1].message
+
+
 def test_another_root(csv, track, tmp_path):
     track("elsewhere/1.wav")
     path = csv("track_id,label,path\na,x,1.wav\n")
