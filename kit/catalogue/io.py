@@ -79,8 +79,9 @@ class Catalogue:
     def missing_audio(self) -> str:
         """Return a sentence on what to do if all of the audio has gone, such as after a move; else
         "". It costs a look at one file or folder, unless all of them are missing."""
-        paths = self.table["path"] if "path" in self.table else ()
-        tops = {path.split("/")[0] for path in paths if path}
+        if "path" not in self.table:
+            return ""
+        tops = {path.split("/")[0] for path in self.table["path"] if path}
         if not tops or any(os.path.lexists(self.audio_root / top) for top in tops):
             return ""
         return (
