@@ -55,6 +55,9 @@ def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentCon
         return ""
     low, high = f"{min(lengths):.3g}", f"{max(lengths):.3g}"
     text = f": {low} s" if low == high else f": {low} to {high} s"
+    if config.offset_s:
+        text += f" with the {config.offset_s:g} s of --features.offset-s"
+        lengths = [max(0.0, length - config.offset_s) for length in lengths]
     segment_s = math.ceil(100 * seconds_of(segments.frames, config.frontend)) / 100
     if max(lengths) >= segment_s:
         fit = [length for length in lengths if length >= segment_s]

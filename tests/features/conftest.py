@@ -64,9 +64,9 @@ sys.stdout.buffer.write(data[2400:])
 
 @pytest.fixture(scope="session")
 def small() -> FeatureConfig:
-    """Features of a fifth of a second: 10 frames of 8 bands."""
+    """Features of the first fifth of a second: 10 frames of 8 bands."""
     frontend = FrontendConfig(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=8)
-    return FeatureConfig(frontend=frontend, n_frames=10, clip_s=0.2)
+    return FeatureConfig(frontend=frontend, position="start", n_frames=10, clip_s=0.2)
 
 
 def _noise(seed: int, seconds: float) -> bytes:
