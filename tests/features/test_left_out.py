@@ -53,7 +53,8 @@ def test_nothing_to_say():
         (
             short(12.0, 9.0),
             dataclasses.replace(CONFIG, offset_s=10.0),
-            "9 to 12 s with the 10 s of --features.offset-s; a segment of 128 frames needs 2.95 s",
+            "9 to 12 s with the 10 s of --features.offset-s; "
+            "--features.least-s 2 --segments.frames 64 takes 1 of them",
         ),
         (short(0.0), CONFIG, "1 too short: 0 s; a segment of 128 frames needs 2.95 s"),
         (
