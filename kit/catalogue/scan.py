@@ -1,6 +1,7 @@
 """A folder of audio to a table of tracks: the first level of folders gives the labels."""
 
 import os
+import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
 from kit.catalogue.schema import validate
@@ -97,6 +99,7 @@ def from_folder(
     *,
     label: str | None = None,
     labels: Labeller | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
     """Scan a folder; by default its sub-folders are the labels.
@@ -108,6 +111,8 @@ def from_folder(
         folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
         label: the label of all tracks.
         labels: where the label of each track comes from, if not from its folder.
+        artist_from: where artist and title come from if the tags have none; see
+            `kit.catalogue.artist_from`.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, and a failure for each of the rest.
@@ -131,24 +136,24 @@ def from_folder(
         else:
             taken.append(file)
     if not taken:
-        where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
-        raise UsageError(
-            f"no audio in {where}{shown(root)} ({found.ignored} other files, "
-            f"{len(found.failures)} that cannot be used); put it into {remedy}"
-        )
+        raise UsageError(_nothing(root, found, len(files), by_folder=by_folder))
     rows: list[dict[str, Any]] = []
     facts = inspect_all([root / file for file in taken], progress=progress)
     for file, result in zip(taken, facts, strict=True):
         if isinstance(result, AudioError):
             found.refuse(file, result.reason, str(result))
             continue
-        row = result.row()
-        names = _labels(file, row, root, label, labels)
-        why = refusal(shown(file), names, labels.remedy) if labels else None
-        if why:
-            found.failures.append(why)
-        else:
-            rows.append({"label": names[0], "path": file.as_posix(), **row})
+        row = {"path": file.as_posix(), **result.row()}
+        if labels is None:
+            row["label"] = file.parts[0] if label is None else label
+        fill_artist(row, artist_from)
+        if labels is not None:
+            names = labels.of(root / file, row)
+            if why := refusal(shown(file), names, labels.remedy):
+                found.failures.append(why)
+                continue
+            row["label"] = names[0]
+        rows.append(row)
     if not rows:
         counts = Counter(f.reason for f in found.failures).most_common()
         raise UsageError(
@@ -159,12 +164,20 @@ def from_folder(
     return finish(rows, found.failures, root, ignored=found.ignored)
 
 
-def _labels(
-    file: Path, row: Mapping[str, Any], root: Path, label: str | None, labels: Labeller | None
-) -> tuple[str, ...]:
-    if label is not None:
-        return (label,)
-    return (file.parts[0],) if labels is None else labels.of(root / file, row)
+def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
+    """Return what to do about a folder without a file that can be looked at."""
+    if loose:
+        lie = "file lies" if loose == 1 else "files lie"
+        name = shlex.quote(shown(root.resolve().name))
+        return (
+            f"{shown(root)} has no folder of a label: its {loose} audio {lie} in the folder "
+            f"itself; add --label {name}, or scan its parent"
+        )
+    where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
+    return (
+        f"no audio in {where}{shown(root)} ({found.ignored} other files, "
+        f"{len(found.failures)} that cannot be used); put it into {remedy}"
+    )
 
 
 def finish(
@@ -211,6 +224,8 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
             f"{len(both)} recordings come under more than one label, {', '.join(both[0])} first; "
             "remove all but one of each"
         )
+    if unknown := unknown_artists(table):
+        yield unknown
 
 
 def walk(root: Path) -> Found:

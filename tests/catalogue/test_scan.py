@@ -24,7 +24,8 @@ def test_a_folder_of_labels(track, tmp_path):
     assert scan.failures == []
     assert scan.ignored == 1
     assert duplicates(scan.table) == ()
-    assert scan.warnings == ()
+    (warning,) = scan.warnings
+    assert warning.startswith("1 of 3 tracks has no artist")
     assert seen == [(1, 3), (2, 3), (3, 3)]
     rows = scan.table.set_index("path")
     assert list(rows.index) == ["a-techno/3.wav", "a-techno/deep/er/2.flac", "b-edm/1.mp3"]
@@ -158,7 +159,7 @@ def test_names_of_all_kinds(track, tmp_path):
 
 
 def test_one_label_is_warned_of(track, tmp_path):
-    track("a/1.wav")
+    track("a/1.flac", artist="X")
     assert from_folder(tmp_path).warnings == ("there is one label only, 'a'; training needs two",)
 
 
@@ -179,13 +180,29 @@ def test_nothing_to_scan(track, tmp_path):
     (tmp_path / "a/x.txt").touch()
     with pytest.raises(UsageError, match=r"\(1 other files, 0 that cannot"):
         from_folder(tmp_path)
-    track("direct.wav")
     with pytest.raises(UsageError, match="put it into FOLDER/LABEL/"):
         from_folder(tmp_path)
     (tmp_path / "a/x.mp3").write_text("text")
     (tmp_path / "a/y.mp3").touch()
     with pytest.raises(UsageError, match=r"none of the 2 audio files .*1 not_audio, 1 empty"):
         from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "said"),
+    [
+        ("electronic", 2, "its 2 audio files lie in the folder itself; add --label electronic, or"),
+        ("drum & bass", 1, "its 1 audio file lies in the folder itself; add --label 'drum & bass'"),
+    ],
+)
+def test_the_folder_of_one_label(track, tmp_path, name, count, said):
+    for seed in range(count):
+        track(f"{name}/{seed}.wav", seed)
+    with pytest.raises(UsageError, match=said) as caught:
+        from_folder(tmp_path / name)
+    assert str(caught.value).endswith("or scan its parent")
+    assert len(from_folder(tmp_path / name, label=name).table) == count
+    assert len(from_folder(tmp_path).table) == count
 
 
 def test_an_interrupted_scan_leaves_no_threads(track, tmp_path):
