@@ -1,5 +1,7 @@
 """The original project's network: convolutions over time, mel bands as channels."""
 
+import itertools
+
 import jax
 import numpy as np
 from flax import nnx
@@ -39,7 +41,7 @@ class Conv1D(nnx.Module):
                 kernel_init=glorot,
                 rngs=rngs,
             )
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in itertools.pairwise(widths)
         )
         self.norms = nnx.List(
             nnx.BatchNorm(

@@ -215,12 +215,11 @@ def _names(state: nnx.State) -> list[str]:
 def _parts(path: Sequence[Any]) -> list[str]:
     # A variable is a node with one child, "value", which tells nothing.
     keys = [getattr(part, "key", getattr(part, "name", getattr(part, "idx", ""))) for part in path]
-    named = [
+    return [
         str(key)
         for part, key in zip(path, keys, strict=True)
         if not (isinstance(part, jax.tree_util.GetAttrKey) and key == "value")
     ]
-    return named
 
 
 def _named(state: nnx.State) -> dict[str, Any]:
