@@ -388,6 +388,23 @@ def test_audio_that_is_too_short_for_the_configuration(kit, write_music, tmp_pat
     assert names(tmp_path) == ["data", "music"]
 
 
+def test_artists_from_the_names_of_files(kit, tmp_path):
+    for at, name in enumerate(("techno/Ann - Bell.wav", "techno/x.wav", "edm/01 - Bo - Cat.wav")):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(0.2, seed=at), 8000)
+    scan = ("scan", tmp_path / "music", "--out", tmp_path / "data")
+    result = kit(*scan)
+    assert result.code == 0
+    assert "warning: 3 of 3 tracks have no artist" in result.err
+    assert '2 of their names look like "Artist - Title": add --artist-from filename' in result.err
+    result = kit(*scan, "--artist-from", "filename")
+    assert result.code == 0
+    assert "warning: 1 of 3 tracks has no artist" in result.err
+    assert list(load(tmp_path / "data").table["artists"]) == ["Bo", "Ann", ""]
+    assert kit(*scan, "--artist-from", "tags").code == 2
+
+
 # --- bad input: tables
 
 

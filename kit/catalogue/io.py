@@ -14,6 +14,7 @@ import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
@@ -76,6 +77,7 @@ def from_csv(
     *,
     label: str | None = None,
     audio_root: Path | str | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
     """Read a table of tracks: kit's own columns, or those of the original project.
@@ -87,6 +89,7 @@ def from_csv(
         path: UTF-8 CSV with a header.
         label: the label of all rows; by default the column `label`, else the name of the file.
         audio_root: the folder that the column `path` starts from; that of the CSV by default.
+        artist_from: where artist and title come from if neither the table nor the tags have them.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, and a failure for each of the rest.
@@ -119,6 +122,8 @@ def from_csv(
             f"none of the {len(rows)} tracks of {shown(path)} can be used; "
             f"the first: {failures[0].message}"
         )
+    for row in good:
+        fill_artist(row, artist_from)
     return finish(good, failures, root)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
 from kit.catalogue.schema import validate
@@ -97,6 +98,7 @@ def from_folder(
     *,
     label: str | None = None,
     labels: Labeller | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
     """Scan a folder; by default its sub-folders are the labels.
@@ -108,6 +110,8 @@ def from_folder(
         folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
         label: the label of all tracks.
         labels: where the label of each track comes from, if not from its folder.
+        artist_from: where artist and title come from if the tags have none; see
+            `kit.catalogue.artist_from`.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, and a failure for each of the rest.
@@ -142,13 +146,17 @@ def from_folder(
         if isinstance(result, AudioError):
             found.refuse(file, result.reason, str(result))
             continue
-        row = result.row()
-        names = _labels(file, row, root, label, labels)
-        why = refusal(shown(file), names, labels.remedy) if labels else None
-        if why:
-            found.failures.append(why)
-        else:
-            rows.append({"label": names[0], "path": file.as_posix(), **row})
+        row = {"path": file.as_posix(), **result.row()}
+        if labels is None:
+            row["label"] = file.parts[0] if label is None else label
+        fill_artist(row, artist_from)
+        if labels is not None:
+            names = labels.of(root / file, row)
+            if why := refusal(shown(file), names, labels.remedy):
+                found.failures.append(why)
+                continue
+            row["label"] = names[0]
+        rows.append(row)
     if not rows:
         counts = Counter(f.reason for f in found.failures).most_common()
         raise UsageError(
@@ -157,14 +165,6 @@ def from_folder(
             f"the last: {found.failures[-1].message}"
         )
     return finish(rows, found.failures, root, ignored=found.ignored)
-
-
-def _labels(
-    file: Path, row: Mapping[str, Any], root: Path, label: str | None, labels: Labeller | None
-) -> tuple[str, ...]:
-    if label is not None:
-        return (label,)
-    return (file.parts[0],) if labels is None else labels.of(root / file, row)
 
 
 def finish(
@@ -211,6 +211,8 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
             f"{len(both)} recordings come under more than one label, {', '.join(both[0])} first; "
             "remove all but one of each"
         )
+    if unknown := unknown_artists(table):
+        yield unknown
 
 
 def walk(root: Path) -> Found:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.scan import STAGE, Labeller, Scan, finish, refusal
@@ -50,6 +51,7 @@ def from_playlists(
     labels: Labeller | None = None,
     chosen: Mapping[str, str] | None = None,
     audio_root: Path | str | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
     """Take the tracks of playlists, each playlist's name the label of its tracks.
@@ -66,6 +68,8 @@ def from_playlists(
             each; by default all, or with `label` or `labels` all tracks, in a playlist or not.
         audio_root: the folder that the column `path` starts from; by default the deepest folder
             that holds all the files.
+        artist_from: where artist and title come from if neither the playlist nor the tags have
+            them.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, in the order of the playlists, and a failure for each other.
@@ -102,12 +106,17 @@ def from_playlists(
             failures.append(_failure(path, result.reason, str(result)))
             continue
         row = _row(track.entry, result)
-        found = labels.of(Path(path), row) if labels else tuple(track.labels)
-        if labels and (why := refusal(shown(path), found, labels.remedy)):
-            failures.append(why)
-        else:
-            inside = Path(path).relative_to(root).as_posix()
-            rows.append({"label": found[0], "path": inside, **row})
+        row["path"] = Path(path).relative_to(root).as_posix()
+        if labels is None:
+            row["label"] = next(iter(track.labels))
+        fill_artist(row, artist_from)
+        if labels is not None:
+            found = labels.of(Path(path), row)
+            if why := refusal(shown(path), found, labels.remedy):
+                failures.append(why)
+                continue
+            row["label"] = found[0]
+        rows.append(row)
     if not rows:
         raise UsageError(_nothing(files, failures))
     scan = finish(rows, failures, Path(root))
