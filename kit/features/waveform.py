@@ -1,0 +1,76 @@
+"""The excerpts of a waveform in memory, placed and resampled as those of a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from kit.audio import CancelledError, SilentError
+from kit.audio.mono import resampled
+from kit.audio.sound import Sound
+from kit.audio.source import Source
+from kit.config import FeatureConfig
+from kit.errors import UsageError
+from kit.features.excerpts import Excerpt, excerpt_samples, require_length, starts
+
+_NAME = Path("the waveform")  # in error messages, where a file's path stands
+_BLOCK = 1 << 16  # samples resampled at once
+
+
+def waveform_excerpts(
+    y: Float[np.ndarray, " samples"] | Float[np.ndarray, "channels samples"],
+    sample_rate: int,
+    config: FeatureConfig,
+) -> list[Excerpt]:
+    """Return the excerpts that `kit.features.excerpts` takes from a file of these samples.
+
+    Args:
+        y: full scale 1.0; the mean of several channels is taken.
+        sample_rate: of `y`, Hz.
+        config: position, number and length of the excerpts.
+    Raises:
+        UsageError: an array of another shape or type, or no sample rate above 0.
+        AudioError: too short, silent, cancelled when mixed, or not finite.
+    """
+    source = _source(y, sample_rate)
+    found: list[Excerpt] = []
+    dropped: SilentError | CancelledError | None = None
+    for start in starts(source.length(), sample_rate, config):
+        sound = Sound(source, start)
+        count = excerpt_samples(sample_rate, config)
+        parts = resampled(source, config.frontend.sample_rate, start, count, sound)
+        mono = np.concatenate([part.copy() for part in parts])[: config.clip_samples]
+        try:
+            sound.check()
+        except (SilentError, CancelledError) as error:
+            dropped = dropped or error
+        else:
+            found.append(Excerpt(start / sample_rate, mono))
+    if not found:
+        assert dropped is not None
+        raise dropped
+    require_length(found[0].y, _NAME, config)
+    return found
+
+
+def _source(y: np.ndarray, sample_rate: int) -> Source:
+    if not np.issubdtype(y.dtype, np.floating):
+        raise UsageError(
+            f"the waveform is of {y.dtype}; give floats with full scale 1.0 (int16: y / 32768)"
+        )
+    if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[0] > y.shape[1]):
+        raise UsageError(
+            f"the waveform has shape {y.shape}; give (samples,) or (channels, samples), such as "
+            "y.T of an array that soundfile read"
+        )
+    if sample_rate < 1:
+        raise UsageError(f"sample_rate is {sample_rate}; it must be at least 1 Hz")
+    channels = np.atleast_2d(y)
+
+    def read(start: int, count: int | None) -> Iterator[np.ndarray]:
+        end = channels.shape[1] if count is None else min(start + count, channels.shape[1])
+        for at in range(start, end, _BLOCK):
+            yield np.ascontiguousarray(channels[:, at : min(at + _BLOCK, end)].T, np.float32)
+
+    return Source(_NAME, sample_rate, len(channels), "array", channels.shape[1], True, read)
