@@ -248,8 +248,11 @@ def _caption(evaluation: Row) -> str:
 
 
 def _lede(evaluation: Row) -> str:
-    unseen = evaluation.get("unseen")
-    return words.unseen_in_words(unseen["track"]) if unseen else words.accuracy(evaluation["track"])
+    if unseen := evaluation.get("unseen"):
+        return words.unseen_in_words(unseen["track"])
+    track, learned = evaluation["track"], (evaluation.get("seen") or {}).get("train")
+    right = f"{track['correct']} of {track['n']} right, " if learned else "That is "
+    return right + words.accuracy(track)
 
 
 def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:

@@ -21,10 +21,13 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     They give the accuracy by track with its interval and its baseline, whether it differs from
     guessing, what was not scored, and what the split kept apart.
     """
-    sentences = [headline(evaluation), accuracy(evaluation["track"])]
-    if unseen := evaluation.get("unseen"):
-        sentences.append(unseen_in_words(unseen["track"]))
-    sentences += [caveat(evaluation), verdict(evaluation), left_out(evaluation), apart(evaluation)]
+    track, unseen = evaluation["track"], evaluation.get("unseen")
+    if not _seen(evaluation, "train"):
+        sentences = [f"{headline(evaluation)}: {accuracy(track)}"]
+    else:
+        sentences = [f"{headline(evaluation)}."]
+        sentences += [unseen_in_words(unseen["track"])] if unseen else []
+    sentences += [verdict(evaluation), caveat(evaluation), left_out(evaluation), apart(evaluation)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -44,18 +47,17 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def accuracy(track: dict[str, Any]) -> str:
-    """Return the accuracy by track, its interval, its number of tracks and its baseline."""
-    of = f" of {track['n']} tracks"
+    """Return the accuracy by track with its interval, and the baseline."""
     between = f" (95% interval {interval(track['interval'])})" if track["interval"] else ""
     return (
-        f"{percent(track['accuracy'])}{of} right{between}; always guessing the most frequent "
-        f"training label, “{track['majority_label']}”, gives {percent(track['majority_accuracy'])}."
+        f"{percent(track['accuracy'])}{between}; always guessing the most frequent training label, "
+        f"“{track['majority_label']}”, gives {percent(track['majority_accuracy'])}."
     )
 
 
 def unseen_in_words(track: dict[str, Any]) -> str:
-    """Return the same of the tracks that neither training nor validation has seen."""
-    return f"Of the {track['n']} unseen tracks, {track['correct']} right: {accuracy(track)}"
+    """Return the result of the tracks that neither training nor validation has seen."""
+    return f"Unseen tracks alone: {track['correct']} of {track['n']} right, {accuracy(track)}"
 
 
 def held_out(evaluation: Evaluation) -> bool:
