@@ -271,7 +271,9 @@ def _independence(evaluation: Row) -> str:
     """Return what the intervals take for granted."""
     track, segment = evaluation["track"], evaluation["segment"]
     groups = evaluation.get("groups")
-    few = f" These {track['n']} tracks come from {groups} groups." if groups else ""
+    few = ""
+    if groups and groups < track["n"]:
+        few = f" These {track['n']} tracks come from {groups} groups of the split."
     return (
         f"Intervals: by track {track['interval_method']}, by segment {segment['interval_method']}. "
         "Both take tracks as independent of one another, and tracks of one artist or album are "

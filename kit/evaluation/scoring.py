@@ -37,8 +37,8 @@ class Scores:
 
     Attributes:
         part: of the run's split.
-        tracks: one row a track: `track_id`, `label`, and `part` of the run's split ("" if it has
-            no part in it), `artists`, `title`, `path` ("" if not known).
+        tracks: one row a track: `track_id`, `label`, `part` and `group` of the run's split ("" if
+            it has no part in it), `artists`, `title`, `path` ("" if not known).
         segments: for each track the log-probabilities of its segments.
         not_scored: number of tracks of the part that could not be scored, by reason.
         notes: more entries for evaluation.json.
@@ -91,7 +91,7 @@ def evaluate(
         _write_report(
             run,
             evaluation,
-            audio_of=lambda row: tracks.path_of(row) if row["path"] else None,
+            audio_of=lambda row: _audio(tracks, row),
             spectrogram_of=lambda track_id: _valid(store, track_id),
         )
     return evaluation
@@ -249,6 +249,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
             "validation": part_of.count("validation"),
             "unseen": len(unseen),
         },
+        "groups": len(set(scores.tracks["group"]) - {""}),
         "split": _counts(run.split()),
         **scores.notes,
         **summarise(scores.segments, targets, restored.labels, counts),
@@ -299,6 +300,13 @@ def _valid(store: FeatureStore, track_id: str) -> np.ndarray:
     return store.read([track_id])[0][: int(store.frames([track_id])[0])]
 
 
+def _audio(catalogue: Catalogue, row: dict[str, Any]) -> Path | None:
+    try:
+        return catalogue.path_of(row)
+    except KitError:
+        return None  # The page says that there is no file.
+
+
 def _of_item(x: np.ndarray, frames: np.ndarray | None, at: int) -> np.ndarray:
     return np.asarray(x[at] if frames is None else x[at][: int(frames[at])])
 
@@ -323,7 +331,9 @@ def _chosen(parts: pd.DataFrame, catalogue: Catalogue, part: Part) -> pd.DataFra
     table = catalogue.table
     part_of = _parts_of(parts, catalogue)
     about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
+    group_of = dict(zip(parts["track_id"], parts["group"], strict=True))
     about["part"] = [part_of.get(track_id, "") for track_id in table["track_id"]]
+    about["group"] = [group_of.get(track_id, "") for track_id in table["track_id"]]
     for name in ("artists", "title", "path"):
         about[name] = table[name].fillna("").astype(str) if name in table else ""
     if part == "all":
