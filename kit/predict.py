@@ -11,9 +11,8 @@ from jaxtyping import Float, Int
 from kit.audio import AudioError, blocks
 from kit.config import Experiment, FeatureConfig
 from kit.errors import KitError, UsageError
-from kit.features.device import compute
+from kit.features.device import compute, row_of
 from kit.features.excerpts import Excerpt, excerpts, require_length, valid_frames
-from kit.features.row import row_of
 from kit.features.waveform import waveform_excerpts
 from kit.training import Restored, restore
 from kit.training.checkpoint import Which
