@@ -1,5 +1,6 @@
 """Score a run on tracks, and write what was found. Features are read, never computed."""
 
+import contextlib
 import dataclasses
 import shlex
 from collections import Counter
@@ -160,7 +161,7 @@ def score_part(
         KitError: no track of that part, no features of it, or a label that the run does not know.
     """
     parts = run.split()
-    chosen = _chosen(parts, catalogue, part)
+    chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
     _require_known(chosen["label"], restored.labels)
     gone = 0 if part == "all" else int((parts["part"] == part).sum()) - len(chosen)
     config = restored.experiment.features
@@ -322,20 +323,30 @@ def _catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Cata
     return load(where)
 
 
-def _chosen(parts: pd.DataFrame, catalogue: Catalogue, part: Part) -> pd.DataFrame:
+def _chosen(
+    parts: pd.DataFrame, catalogue: Catalogue, part: Part, copies: dict[str, str]
+) -> pd.DataFrame:
     """Return the rows of `Scores.tracks` that are to be scored.
 
-    The labels of the run's own tracks are those of its split, which may be shuffled, except for
-    "all".
+    The labels of a part are those of the split, which may be shuffled; for "all" they are those of
+    the catalogue.
+
+    Args:
+        parts: the run's split.
+        catalogue: the tracks.
+        part: of the split, or "all".
+        copies: the part of each file that the run knows under another id, by its hash.
     """
     table = catalogue.table
-    part_of = _parts_of(parts, catalogue)
+    known = parts.set_index("track_id")
     about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
-    group_of = dict(zip(parts["track_id"], parts["group"], strict=True))
-    about["part"] = [part_of.get(track_id, "") for track_id in table["track_id"]]
-    about["group"] = [group_of.get(track_id, "") for track_id in table["track_id"]]
-    for name in ("artists", "title", "path"):
+    for name in ("artists", "title", "path", "source_hash"):
         about[name] = table[name].fillna("").astype(str) if name in table else ""
+    for name in ("part", "group"):
+        about[name] = about["track_id"].map(known[name]).fillna("")
+    about["part"] = about["part"].where(
+        about["part"] != "", about.pop("source_hash").map(copies).fillna("")
+    )
     if part == "all":
         return about
     wanted = parts.loc[parts["part"] == part, ["track_id", "label"]]
@@ -348,16 +359,21 @@ def _chosen(parts: pd.DataFrame, catalogue: Catalogue, part: Part) -> pd.DataFra
     return chosen
 
 
-def _parts_of(parts: pd.DataFrame, catalogue: Catalogue) -> dict[str, str]:
-    """Return the part of each track that the run knows, by its id or by the bytes of its file."""
-    by_id = dict(zip(parts["track_id"], parts["part"], strict=True))
-    table = catalogue.table
-    if "source_hash" not in table:
-        return by_id
-    pairs = list(zip(table["track_id"], table["source_hash"].fillna(""), strict=True))
-    by_hash = {digest: by_id[track] for track, digest in pairs if digest and track in by_id}
-    copies = {track: by_hash[digest] for track, digest in pairs if digest in by_hash}
-    return copies | by_id
+def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:
+    """Return the part of each file of the run by its hash, from the tables that know it."""
+    tables = [catalogue.table]
+    if not catalogue.table["track_id"].isin(parts["track_id"]).all():
+        # Another collection may hold copies of training files under other ids.
+        with contextlib.suppress(KitError):
+            tables.append(load(restored.experiment.catalogue).table)
+    part_of = dict(zip(parts["track_id"], parts["part"], strict=True))
+    return {
+        digest: part_of[track_id]
+        for table in tables
+        if "source_hash" in table
+        for track_id, digest in zip(table["track_id"], table["source_hash"], strict=True)
+        if isinstance(digest, str) and digest and track_id in part_of
+    }
 
 
 def _require_known(found: pd.Series, labels: tuple[str, ...]) -> None:
