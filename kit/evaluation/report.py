@@ -20,7 +20,7 @@ from kit.files import read_json, write_text
 MISTAKES = 10
 HITS_PER_LABEL = 2
 PARTS = ("train", "validation", "test")
-# Bars beside a track; of more labels only the most probable ones and the true one are shown.
+# Bars beside a track: with more labels, only the most probable ones and the true one are shown.
 _BARS = 5
 Row = dict[str, Any]
 
@@ -169,7 +169,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         ),
         "learned": _learned(rows, best),
         **_sizes(evaluation.get("split") or {}, labels),
-        "how_split": words.apart(evaluation) or _how_split(config),
+        "how_split": words.apart(evaluation),
         "settings": _settings(config),
     }
 
@@ -307,22 +307,11 @@ def _read_config(path: Path) -> Row:
     """Return each field of the experiment by its dotted name; empty without a config.json."""
     config = read_json(path) if path.is_file() else {}
     # A run keeps more beside the experiment, such as the hashes of its files.
-    return _flat(config.get("experiment", config))
-
-
-def _how_split(config: Row) -> str:
-    by = config.get("split.by")
-    if by is None:
-        return ""
-    if by == "random":
-        return "Drawn at random: tracks of one artist may be on both sides."
-    if by == "track":
-        return "Split by track: tracks of one artist may be on both sides."
-    return f"Split by {by}: tracks that share one are on the same side."
+    return words.flat(config.get("experiment", config))
 
 
 def _settings(config: Row) -> list[Row]:
-    defaults = _flat(to_dict(Experiment()))
+    defaults = words.flat(to_dict(Experiment()))
     stages: dict[str, list[Row]] = {}
     for key, value in config.items():
         stage, _, name = key.rpartition(".")
@@ -334,22 +323,15 @@ def _settings(config: Row) -> list[Row]:
     return [{"name": stage, "rows": rows} for stage, rows in stages.items()]
 
 
-def _flat(value: Row, prefix: str = "") -> Row:
-    flat: Row = {}
-    for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
-    return flat
-
-
 def _sound(players: Sequence[Player], limit_mib: float | int) -> str:
     kinds = [player.kind for player in players]
     embedded, linked, missing = map(kinds.count, ("embedded", "linked", "missing"))
-    words = f"{embedded} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
+    said = f"{embedded} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
     if linked:
-        words += f"; {linked} are played from their files, which must stay in place"
+        said += f"; {linked} are played from their files, which must stay in place"
     if missing:
-        words += f"; {missing} are missing"
-    return words + "."
+        said += f"; {missing} are missing"
+    return said + "."
 
 
 def _list(names: Sequence[str]) -> str:

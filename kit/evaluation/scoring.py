@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from jaxtyping import Float, Int
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.catalogue.split import kept_apart
-from kit.config import FeatureConfig, to_dict
 from kit.errors import KitError, UsageError
 from kit.evaluation.metrics import EvaluationError, summarise
 from kit.evaluation.parts import Part, file_name
+from kit.evaluation.words import features_command
 from kit.features import FeatureStore, store_path
 from kit.files import write_json
 from kit.training import Restored, Run, restore
@@ -165,7 +164,7 @@ def score_part(
     _require_known(chosen["label"], restored.labels)
     gone = 0 if part == "all" else int((parts["part"] == part).sum()) - len(chosen)
     config = restored.experiment.features
-    command = features_command(catalogue, config)
+    command = features_command(catalogue.folder, config)
     path = store_path(catalogue, config)
     if not FeatureStore.exists(path):
         raise KitError(f"{catalogue.folder} has no features for this run; compute them: {command}")
@@ -262,23 +261,6 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
             [scores.segments[at] for at in unseen], targets[unseen], restored.labels, counts
         )
     return evaluation
-
-
-def features_command(catalogue: Catalogue, config: FeatureConfig) -> str:
-    """Return the command that computes the features of a catalogue under a configuration."""
-    defaults = _flat(to_dict(FeatureConfig()))
-    words = ["kit", "features", str(catalogue.folder)]
-    for name, value in _flat(to_dict(config)).items():
-        if value != defaults[name]:
-            words += [f"--features.{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
-    return flat
 
 
 def _write_report(

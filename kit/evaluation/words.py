@@ -3,7 +3,11 @@
 An evaluation is the content of evaluation.json, as `kit.evaluation.evaluate` returns it.
 """
 
+import shlex
+from pathlib import Path
 from typing import Any
+
+from kit.config import FeatureConfig, to_dict
 
 Evaluation = dict[str, Any]
 
@@ -41,8 +45,8 @@ def headline(evaluation: Evaluation) -> str:
     track, learned = evaluation["track"], _seen(evaluation, "train")
     if not learned:
         return f"{track['correct']} of {track['n']} {noun(evaluation)} right"
-    which = f"All {learned} tracks" if learned == track["n"] else None
-    which = which or f"{learned} of these {track['n']} tracks"
+    which = f"{learned} of these {track['n']} tracks"
+    which = f"All {learned} tracks" if learned == track["n"] else which
     return f"{which} were learned from: this is no measure of accuracy"
 
 
@@ -118,6 +122,25 @@ def percent(value: float) -> str:
 def interval(value: list[float] | None) -> str:
     """Return an interval of shares, such as "9.7–70.0%"."""
     return "–" if value is None else f"{100 * value[0]:.1f}–{100 * value[1]:.1f}%"
+
+
+def features_command(folder: Path, config: FeatureConfig) -> str:
+    """Return the command that computes the features of a catalogue under a configuration."""
+    defaults = flat(to_dict(FeatureConfig()))
+    arguments = ["kit", "features", str(folder)]
+    for name, value in flat(to_dict(config)).items():
+        if value != defaults[name]:
+            arguments += [f"--features.{name.replace('_', '-')}", str(value)]
+    return shlex.join(arguments)
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return each value of nested dictionaries by its names joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, dict)
+        found |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return found
 
 
 def _seen(evaluation: Evaluation, part: str) -> int:
