@@ -4,6 +4,14 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
+
+ONE_CORE: dict[str, Any] = {"xla_cpu_multi_thread_eigen": False}
+"""Compiler options of a program that several Python threads run at once.
+
+Pass them to `jax.jit` or to `.compile`. The program then computes on one CPU core, with the same
+bits, and never waits for XLA's thread pool. Without them, JAX 0.11.1 and 0.11.2 never return when
+as many programs as the pool has threads each wait in an FFT for a thread of that pool."""
 
 
 def use_cache() -> Path | None:

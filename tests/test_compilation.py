@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -45,3 +46,65 @@ def test_the_users_own_choice_and_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").touch()
     assert run(tmp_path / "file")[0] == "None"
     assert run(tmp_path, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "other"))[0] == "None"
+
+
+BATCH = """
+import numpy as np
+from kit.config import FrontendConfig
+from kit.dsp import log_mel
+clips = np.random.default_rng(1).standard_normal((16, 30 * 22050)).astype(np.float32)
+lengths = np.full(16, clips.shape[1], np.int32)
+for method in ("auto", "double"):
+    print(np.asarray(log_mel(clips, lengths, FrontendConfig(), method=method)).shape)
+"""
+
+EXTRACT = """
+import sys
+from kit.catalogue import from_folder, load, save
+from kit.config import FeatureConfig
+from kit.features import extract
+save(from_folder(sys.argv[1]), sys.argv[2])
+extract(load(sys.argv[2]), FeatureConfig())
+print("extracted")
+"""
+
+DESCRIBE = """
+import numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from kit.ingest.descriptors.hear import Heard
+from kit.ingest.descriptors.measure import measure
+from kit.ingest.descriptors.spectra import SAMPLES
+noise = np.random.default_rng(1).standard_normal((4, 1, SAMPLES)).astype(np.float32) / 9
+with ThreadPoolExecutor(4) as pool:
+    found = pool.map(lambda y: measure(Heard(y, np.full(300, 0.1), 30.0)), noise)
+    print(len({track.danceability for track in found}))
+"""
+
+
+def in_a_new_process(code, *arguments):
+    # The time limit ends a process that hangs; what is tested takes a few seconds.
+    environment = {k: v for k, v in os.environ.items() if k != "NPROC"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("\n")[:-1]
+
+
+def test_a_batch_of_long_clips_returns_from_every_core():
+    assert in_a_new_process(BATCH) == ["(16, 1292, 128)"] * 2
+
+
+def test_descriptors_return_from_many_threads():
+    assert in_a_new_process(DESCRIBE) == ["4"]
+
+
+def test_features_of_real_files_return(shared, tmp_path):
+    for path in sorted((shared / "music").glob("*/*.mp3"))[::15]:
+        (tmp_path / "music" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "music" / path.parent.name)
+    assert in_a_new_process(EXTRACT, tmp_path / "music", tmp_path / "data") == ["extracted"]

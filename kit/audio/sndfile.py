@@ -64,7 +64,7 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
     if file.format == "RAW":
         # By its name alone; libsndfile would read any text of that name as samples.
         return None
-    frames, exact = _length(path, file, size)
+    frames, exact, counted = _length(path, file, size)
 
     def read(start: int, count: int | None) -> Blocks:
         end = None if count is None else start + count
@@ -91,6 +91,7 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
         frames=frames,
         exact=exact,
         read=read,
+        counted=counted,
     )
     end_s, whole_s = _ends(path, file, size)
     if whole_s - end_s > TOLERANCE_S:
@@ -98,18 +99,19 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
     return source
 
 
-def _length(path: Path, file: soundfile.SoundFile, size: int) -> tuple[int | None, bool]:
-    """Frames, None if unknown, and whether the file states them rather than lets one guess."""
+def _length(path: Path, file: soundfile.SoundFile, size: int) -> tuple[int | None, bool, bool]:
+    """Return the frames, None if unknown, and whether they are stated, and whether counted."""
     if not 0 <= file.frames <= size * _SAMPLES_PER_BYTE:
-        return None, False
+        return None, False, False
     if file.format != "MP3":
-        return file.frames, True
+        return file.frames, True, False
     with _reading(path) as stream:
         tag = mp3.tag(stream)
         if tag is not None and tag.frames is not None:
-            return file.frames, True
+            return file.frames, True, False
         # libsndfile guesses by the first frames, wrong by a factor where the bit rate varies.
-        return mp3.count_samples(stream, size) or file.frames, False
+        counted = mp3.count_samples(stream, size)
+        return counted or file.frames, False, bool(counted)
 
 
 def _ends(path: Path, file: soundfile.SoundFile, size: int) -> tuple[float, float]:

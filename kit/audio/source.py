@@ -37,8 +37,9 @@ class Source:
         channels: number of channels.
         format: name of the container or codec, such as "MP3".
         frames: length that the header states, or None if it states none that can be believed.
-        exact: the length is stated, not guessed from the size of the file.
+        exact: the header states the length; otherwise it was counted, or guessed from the size.
         read: the decoder's part of `blocks`.
+        counted: the length was counted over all frames of the file.
     """
 
     path: Path
@@ -48,6 +49,17 @@ class Source:
     frames: int | None
     exact: bool
     read: Callable[[int, int | None], Blocks]
+    counted: bool = False
+
+    def length(self) -> int:
+        """Return the number of frames: as stated or counted, else found by decoding the file.
+
+        Raises:
+            AudioError: the file has to be decoded, and cannot be.
+        """
+        if self.frames is not None and (self.exact or self.counted):
+            return self.frames
+        return sum(len(block) for block in self.blocks())
 
     def blocks(self, start: int = 0, count: int | None = None) -> Blocks:
         """Frames from `start` on, at most `count`, as blocks of shape (frames, channels).

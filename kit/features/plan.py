@@ -1,7 +1,7 @@
-"""Which row of a store each track has, and which rows are still to be made.
+"""Plan a run: which row of the store each track has, and which rows are still to be made.
 
-Rows are dealt out before anything is computed, by what the store has and the catalogue's order
-alone. So neither the number of workers nor an interruption changes where a track stands.
+Rows are assigned before anything is computed, from the store's table and the catalogue's order
+alone. So neither the number of workers nor an interruption changes the row of a track.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ from kit.features.index import Entry
 
 NO_AUDIO = "no_audio"
 PASSING = frozenset({NO_AUDIO, "unreadable", "changed_file"})
-"""What is tried again each time: it lies in what surrounds the file, and costs nothing to find
-out."""
+"""Reasons that are tried again in each run: the cause lies outside the file, and looking again
+costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Track:
 
 @dataclass(frozen=True)
 class Plan:
-    """What there is to do.
+    """The work of a run.
 
     Attributes:
-        rows: of the array, in all.
-        tracks: to be computed, by row.
-        without_audio: rows of tracks that have no file, where the table does not say so yet.
-        kept_failures: tracks that failed before and are not tried again.
-        done: tracks of the catalogue for which nothing is left to do.
+        rows: rows of the array, in all.
+        tracks: tracks to be computed, by row.
+        without_audio: new entries of tracks that have neither a file nor features.
+        kept_failures: entries of tracks that failed before and are not tried again.
+        done: tracks of the catalogue that need no work.
         total: tracks of the catalogue.
     """
 
@@ -52,17 +52,20 @@ class Plan:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Is the store what it should be?"""
+        """Whether the store is complete."""
         return not self.tracks and not self.without_audio
 
 
 def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: bool) -> Plan:
     """Compare a store's table with a catalogue.
 
+    Features stay as long as their file has not changed; a track without a file keeps the features
+    that it has.
+
     Args:
         entries: the table.
         catalogue: the tracks that are wanted.
-        retry_failed: try those again that failed on a file that has not changed.
+        retry_failed: try again the tracks that failed, though their files have not changed.
     """
     known = {entry.track_id: entry for entry in entries}
     free = _free({entry.offset for entry in known.values()})
@@ -70,13 +73,19 @@ def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: b
     plan = Plan(0, [], [], [], 0, len(catalogue.table))
     done = 0
     for row in catalogue.table.to_dict("records"):
-        track_id, source = str(row["track_id"]), str(row.get("source_hash", ""))
+        track_id, source = str(row["track_id"]), str(row.get("source_hash") or "")
         old = known.get(track_id)
         offset = next(free) if old is None else old.offset
         rows = max(rows, offset + 1)
+        if old is not None and old.frames and old.source_hash == source:
+            done += 1
+            continue
         try:
             path = catalogue.path_of(row)
         except KitError as error:
+            if old is not None and old.frames and not source:
+                done += 1
+                continue
             entry = Entry(offset, track_id, "", 0, NO_AUDIO, "", shown(str(error)))
             if entry == old:
                 plan.kept_failures.append(entry)
@@ -84,14 +93,11 @@ def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: b
             else:
                 plan.without_audio.append(entry)
             continue
-        if old is not None and old.source_hash == source:
-            if old.frames:
-                done += 1
-                continue
-            if old.reason not in PASSING and not retry_failed:
-                plan.kept_failures.append(old)
-                done += 1
-                continue
+        same = old is not None and old.source_hash == source
+        if same and old.reason not in PASSING and not retry_failed:
+            plan.kept_failures.append(old)
+            done += 1
+            continue
         plan.tracks.append(Track(offset, track_id, source, path))
     tracks = sorted(plan.tracks, key=lambda track: track.offset)
     return Plan(rows, tracks, plan.without_audio, plan.kept_failures, done, plan.total)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.compilation import ONE_CORE
 from kit.dsp.checks import AnyArray
 from kit.ingest.descriptors import rhythm, room, timbre, tonal, voice
 from kit.ingest.descriptors.energy import energy
@@ -60,8 +61,10 @@ def describe_clips(
 
 @lru_cache
 def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], Described]:
-    """`describe_clips` of `batch` clips of 30 s, compiled ahead: another shape is an error, not
-    another compilation."""
+    """Compile `describe_clips` ahead of time for `batch` clips of 30 s.
+
+    Another shape is an error, not another compilation. Threads may run the program side by side.
+    """
     y = jax.ShapeDtypeStruct((batch, SAMPLES), jnp.float32)
     loudness = jax.ShapeDtypeStruct((batch,), jnp.float32)
-    return jax.jit(describe_clips).lower(y, loudness).compile()
+    return jax.jit(describe_clips).lower(y, loudness).compile(compiler_options=ONE_CORE)

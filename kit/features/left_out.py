@@ -1,0 +1,82 @@
+"""Say in one sentence which tracks have no features, and which flag would take them."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from kit.catalogue import Failure
+from kit.config import FeatureConfig, SegmentConfig, frames_of, seconds_of
+
+_WORDS = {
+    "too_short": "too short",
+    "no_audio": "without audio",
+    "not_audio": "not audio",
+    "non_finite": "with NaN or infinity",
+    "changed_file": "changed since the scan",
+    "changed_rate": "with a sample rate that changes",
+    "timeout": "not decoded in time",
+    "crashed": "that crash their decoder",
+    "unexpected": "with an unexpected error",
+}
+
+
+def left_out_in_words(
+    failures: Iterable[Failure],
+    config: FeatureConfig,
+    segments: SegmentConfig = SegmentConfig(),
+) -> str | None:
+    """Return a sentence about the tracks that have no features; None if all have.
+
+    Args:
+        failures: of the stage "features", such as `Extraction.failures`.
+        config: the features that were asked for.
+        segments: the segments that they are for; a track must hold one.
+    """
+    listed = list(failures)
+    if not listed:
+        return None
+    counts = Counter(failure.reason for failure in listed)
+    parts = []
+    for reason, count in counts.most_common():
+        part = f"{count} {_WORDS.get(reason, reason)}"
+        if reason == "too_short":
+            lengths = [f.length_s for f in listed if f.reason == reason and f.length_s is not None]
+            part += _too_short(lengths, config, segments)
+        elif reason == "silent":
+            part += " where they were looked at" + _elsewhere(config)
+        elif reason == "cancelled":
+            part += " when their channels are mixed" + _elsewhere(config)
+        parts.append(part)
+    return f"features: {len(listed)} left out ({', '.join(parts)})"
+
+
+def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentConfig) -> str:
+    if not lengths:
+        return ""
+    low, high = f"{min(lengths):.3g}", f"{max(lengths):.3g}"
+    text = f": {low} s" if low == high else f": {low} to {high} s"
+    segment_s = math.ceil(100 * seconds_of(segments.frames, config.frontend)) / 100
+    if max(lengths) >= segment_s:
+        fit = [length for length in lengths if length >= segment_s]
+        least_s = max(segment_s, _rounded_down(min(fit)))
+        them = "them" if len(fit) == len(lengths) else f"{len(fit)} of them"
+        return f"{text}; --features.least-s {least_s:g} takes {them}"
+    least_s = _rounded_down(min(lengths))
+    frames = frames_of(math.ceil(least_s * config.frontend.sample_rate), config.frontend)
+    if frames < 1:
+        return f"{text}; a segment of {segments.frames} frames needs {segment_s:g} s"
+    frames = 2 ** int(math.log2(frames))
+    return f"{text}; --features.least-s {least_s:g} --segments.frames {frames} takes them"
+
+
+def _rounded_down(seconds: float) -> float:
+    step = 1.0 if seconds >= 2 else 0.1 if seconds >= 0.2 else 0.01
+    return round(math.floor(seconds / step + 1e-9) * step, 2)
+
+
+def _elsewhere(config: FeatureConfig) -> str:
+    if config.position == "start":
+        return "; --features.position middle looks elsewhere"
+    if config.position == "middle":
+        return "; --features.position spread --features.excerpts 3 looks elsewhere"
+    return f"; --features.excerpts {min(64, config.excerpts + 2)} looks elsewhere"
