@@ -45,9 +45,9 @@ def headline(evaluation: Evaluation) -> str:
     track, learned = evaluation["track"], _seen(evaluation, "train")
     if not learned:
         return f"{track['correct']} of {track['n']} {noun(evaluation)} right"
-    which = f"{learned} of these {track['n']} tracks"
-    which = f"All {learned} tracks" if learned == track["n"] else which
-    return f"{which} were learned from: this is no measure of accuracy"
+    everything = learned == track["n"]
+    which = f"All {learned}" if everything else f"{learned} of these {track['n']}"
+    return f"{which} tracks were learned from: this is no measure of accuracy"
 
 
 def accuracy(track: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from kit.audio import CancelledError, SilentError
 from kit.audio.mono import resampled
@@ -18,15 +17,12 @@ _NAME = Path("the waveform")  # in error messages, where a file's path stands
 _BLOCK = 1 << 16  # samples resampled at once
 
 
-def waveform_excerpts(
-    y: Float[np.ndarray, " samples"] | Float[np.ndarray, "channels samples"],
-    sample_rate: int,
-    config: FeatureConfig,
-) -> list[Excerpt]:
+def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) -> list[Excerpt]:
     """Return the excerpts that `kit.features.excerpts` takes from a file of these samples.
 
     Args:
-        y: full scale 1.0; the mean of several channels is taken.
+        y: (samples,) or (channels, samples), floats with full scale 1.0. The mean of the channels
+            is heard.
         sample_rate: of `y`, Hz.
         config: position, number and length of the excerpts.
     Raises:
