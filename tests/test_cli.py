@@ -405,6 +405,27 @@ def test_artists_from_the_names_of_files(kit, tmp_path):
     assert kit(*scan, "--artist-from", "tags").code == 2
 
 
+def test_music_that_has_moved(kit, write_music, tmp_path):
+    music, data = write_music(tmp_path / "music", 2), tmp_path / "data"
+    kit("scan", music, "--out", data)
+    kit("features", data, *FEATURES)
+    music.rename(tmp_path / "moved")
+    said = f"none of the audio of {data} is in {music} any more"
+    # What is stored already needs no audio.
+    assert kit("features", data, *FEATURES).code == 0
+    for command in ("features", "describe"):
+        result = kit(command, data)
+        assert result.code == 1
+        assert said in result.line
+    result = kit("explore", data, *FEATURES, "--features.n-frames", "30", "--count", "1")
+    assert [line for line in result.err.splitlines() if line.startswith("warning")] == [
+        line for line in result.err.splitlines() if said in line
+    ]
+    assert result.err.count(said) == 1
+    kit("scan", tmp_path / "moved", "--out", data)
+    assert "0 computed now" in kit("features", data, *FEATURES).err
+
+
 # --- bad input: tables
 
 

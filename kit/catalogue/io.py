@@ -71,6 +71,18 @@ class Catalogue:
             )
         return self.audio_root / inside
 
+    def missing_audio(self) -> str:
+        """Return a sentence on what to do if all of the audio has gone, such as after a move; else
+        "". It costs a look at one file or folder, unless all of them are missing."""
+        tops = {path.split("/")[0] for path in self.table.get("path", ()) if path}
+        if not tops or any(os.path.lexists(self.audio_root / top) for top in tops):
+            return ""
+        return (
+            f"none of the audio of {shown(self.folder)} is in {shown(self.audio_root)} any more; "
+            f"if it has moved, scan it in its new place, which keeps its features: "
+            f"kit scan NEW_FOLDER --out {shown(self.folder)}"
+        )
+
 
 def from_csv(
     path: Path | str,

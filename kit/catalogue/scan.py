@@ -1,6 +1,7 @@
 """A folder of audio to a table of tracks: the first level of folders gives the labels."""
 
 import os
+import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,11 +136,7 @@ def from_folder(
         else:
             taken.append(file)
     if not taken:
-        where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
-        raise UsageError(
-            f"no audio in {where}{shown(root)} ({found.ignored} other files, "
-            f"{len(found.failures)} that cannot be used); put it into {remedy}"
-        )
+        raise UsageError(_nothing(root, found, len(files), by_folder=by_folder))
     rows: list[dict[str, Any]] = []
     facts = inspect_all([root / file for file in taken], progress=progress)
     for file, result in zip(taken, facts, strict=True):
@@ -165,6 +162,22 @@ def from_folder(
             f"the last: {found.failures[-1].message}"
         )
     return finish(rows, found.failures, root, ignored=found.ignored)
+
+
+def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
+    """Return what to do about a folder without a file that can be looked at."""
+    if loose:
+        lie = "file lies" if loose == 1 else "files lie"
+        name = shlex.quote(shown(root.resolve().name))
+        return (
+            f"{shown(root)} has no folder of a label: its {loose} audio {lie} in the folder "
+            f"itself; add --label {name}, or scan its parent"
+        )
+    where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
+    return (
+        f"no audio in {where}{shown(root)} ({found.ignored} other files, "
+        f"{len(found.failures)} that cannot be used); put it into {remedy}"
+    )
 
 
 def finish(

@@ -32,9 +32,8 @@ def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) ->
     source = _source(y, sample_rate)
     found: list[Excerpt] = []
     dropped: SilentError | CancelledError | None = None
-    for start in starts(source.length(), sample_rate, config):
+    for start_s, start, count in _places(source, config):
         sound = Sound(source, start)
-        count = excerpt_samples(sample_rate, config)
         parts = resampled(source, config.frontend.sample_rate, start, count, sound)
         mono = np.concatenate([part.copy() for part in parts])[: config.clip_samples]
         try:
@@ -42,12 +41,22 @@ def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) ->
         except (SilentError, CancelledError) as error:
             dropped = dropped or error
         else:
-            found.append(Excerpt(start / sample_rate, mono))
+            found.append(Excerpt(start_s, mono))
     if not found:
         assert dropped is not None
         raise dropped
     require_length(found[0].y, _NAME, config)
     return found
+
+
+def _places(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]]:
+    """Return the start in seconds, and first sample and number of samples, of each excerpt."""
+    rate = source.sample_rate
+    if config.position == "start" and config.excerpts == 1:
+        # Rounded down, as a file is decoded when its length need not be known.
+        return [(config.offset_s, int(config.offset_s * rate), int(config.clip_s * rate))]
+    count = excerpt_samples(rate, config)
+    return [(start / rate, start, count) for start in starts(source.length(), rate, config)]
 
 
 def _source(y: np.ndarray, sample_rate: int) -> Source:

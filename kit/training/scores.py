@@ -1,36 +1,39 @@
-"""The probabilities of a track from those of its segments."""
+"""Scores of segments to scores of tracks."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from scipy.special import logsumexp
 
 from kit.errors import KitError
 
 
 def track_log_probabilities(
-    segments: Sequence[Float[np.ndarray, "_ n_classes"]],
-) -> Float[np.ndarray, "tracks n_classes"]:
+    segments: Sequence[Float[np.ndarray, "_ classes"]],
+) -> Float64[np.ndarray, "tracks classes"]:
     """Return each track's log-probabilities: the mean over its segments, normalised again.
 
-    This is the geometric mean of the probabilities, so one segment that excludes a label weighs
-    heavily against it.
+    That is the geometric mean of the probabilities: one segment that is sure of a "no" counts.
 
     Args:
-        segments: for each track the natural logarithms of its segments' probabilities.
-    Returns:
-        Natural logarithms, float64.
+        segments: for each track the natural logarithms of its segments, (segments, classes); the
+            tracks may have different numbers of segments.
     Raises:
-        KitError: a track has no segment, or a value is NaN or infinite.
+        KitError: a track without segments, or a value that is not finite.
     """
     for number, scores in enumerate(segments):
-        if scores.shape[0] == 0:
-            raise KitError(f"track number {number} has no segment; leave it out")
+        if 0 in scores.shape:
+            raise KitError(
+                f"the predictions of track number {number} have shape {scores.shape}; every track "
+                "needs a segment and a label"
+            )
         if not np.isfinite(scores).all():
             raise KitError(
                 f"the predictions of track number {number} are not finite; the training diverged, "
-                "so lower --train.learning-rate and train again"
+                "so lower TrainConfig.learning_rate and train again"
             )
-    mean = np.stack([scores.mean(axis=0, dtype=np.float64) for scores in segments])
-    return mean - logsumexp(mean, axis=1, keepdims=True)
+    if not len(segments):
+        return np.zeros((0, 0))
+    means = np.stack([scores.mean(axis=0, dtype=np.float64) for scores in segments])
+    return means - logsumexp(means, axis=1, keepdims=True)

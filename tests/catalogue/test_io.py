@@ -234,6 +234,28 @@ def test_audio_inside_the_folder_moves_with_it(track, tmp_path):
     assert catalogue.path_of(catalogue.table.iloc[0]).is_file()
 
 
+def test_audio_that_has_moved_is_said_once(track, tmp_path):
+    paths = [track(f"music/{label}/1.wav", seed) for seed, label in enumerate("ab")]
+    save(from_folder(tmp_path / "music"), tmp_path / "c")
+    assert load(tmp_path / "c").missing_audio() == ""
+    shutil.rmtree(paths[0].parent)
+    assert load(tmp_path / "c").missing_audio() == ""
+    (tmp_path / "music").rename(tmp_path / "moved")
+    said = load(tmp_path / "c").missing_audio()
+    assert f"none of the audio of {tmp_path / 'c'} is in {tmp_path / 'music'} any more" in said
+    assert said.endswith(f"kit scan NEW_FOLDER --out {tmp_path / 'c'}")
+    # A mount point that is empty now.
+    (tmp_path / "music").mkdir()
+    assert load(tmp_path / "c").missing_audio() == said
+    save(from_folder(tmp_path / "moved"), tmp_path / "c")
+    assert load(tmp_path / "c").missing_audio() == ""
+
+
+def test_a_table_without_audio_misses_none(csv, tmp_path):
+    save(from_csv(csv(ORIGINAL)), tmp_path / "c")
+    assert load(tmp_path / "c").missing_audio() == ""
+
+
 # --- another folder that paths start from
 
 

@@ -180,13 +180,29 @@ def test_nothing_to_scan(track, tmp_path):
     (tmp_path / "a/x.txt").touch()
     with pytest.raises(UsageError, match=r"\(1 other files, 0 that cannot"):
         from_folder(tmp_path)
-    track("direct.wav")
     with pytest.raises(UsageError, match="put it into FOLDER/LABEL/"):
         from_folder(tmp_path)
     (tmp_path / "a/x.mp3").write_text("text")
     (tmp_path / "a/y.mp3").touch()
     with pytest.raises(UsageError, match=r"none of the 2 audio files .*1 not_audio, 1 empty"):
         from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "said"),
+    [
+        ("electronic", 2, "its 2 audio files lie in the folder itself; add --label electronic, or"),
+        ("drum & bass", 1, "its 1 audio file lies in the folder itself; add --label 'drum & bass'"),
+    ],
+)
+def test_the_folder_of_one_label(track, tmp_path, name, count, said):
+    for seed in range(count):
+        track(f"{name}/{seed}.wav", seed)
+    with pytest.raises(UsageError, match=said) as caught:
+        from_folder(tmp_path / name)
+    assert str(caught.value).endswith("or scan its parent")
+    assert len(from_folder(tmp_path / name, label=name).table) == count
+    assert len(from_folder(tmp_path).table) == count
 
 
 def test_an_interrupted_scan_leaves_no_threads(track, tmp_path):
