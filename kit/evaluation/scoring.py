@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
-from kit.catalogue.split import kept_apart
 from kit.errors import KitError, UsageError
 from kit.evaluation.metrics import EvaluationError, summarise
 from kit.evaluation.parts import Part, file_name
@@ -124,6 +123,7 @@ def score_arrays(
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     restored = restore(run.folder, which)
+    x = x if isinstance(x, np.ndarray) else np.asarray(x)
     row_of = {str(track_id): i for i, track_id in enumerate(run.split()["track_id"])}
     evaluations = []
     for part in parts:
@@ -184,7 +184,7 @@ def score_part(
         present,
         _segments(present["track_id"].tolist(), store, restored, progress),
         {"not_in_catalogue": gone, "no_features": len(chosen) - len(present)},
-        notes | _kept_apart(run, restored, catalogue, parts),
+        notes,
     )
 
 
@@ -251,6 +251,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
         },
         "groups": len(set(scores.tracks["group"]) - {""}),
         "split": _counts(run.split()),
+        "kept_apart": run.facts().get("kept_apart"),
         **scores.notes,
         **summarise(scores.segments, targets, restored.labels, counts),
         "unseen": None,
@@ -297,8 +298,11 @@ def _of_item(x: np.ndarray, frames: np.ndarray | None, at: int) -> np.ndarray:
 def _catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Catalogue:
     if isinstance(given, Catalogue):
         return given
-    if given is None and restored.from_arrays:
-        raise KitError("this run was trained from arrays; score it with kit.fit_arrays")
+    if given is None and not restored.experiment.catalogue:
+        raise UsageError(
+            "this run was trained from arrays, which it does not keep; use "
+            "kit.evaluation.score_arrays(run, x, y), or give a catalogue with --catalogue"
+        )
     where = Path(given or restored.experiment.catalogue)
     if not where.is_dir():
         raise UsageError(f"{where} is not a folder; say where the tracks are with --catalogue")
@@ -377,17 +381,6 @@ def _segments(
         if progress:
             progress(len(scores), len(track_ids))
     return scores
-
-
-def _kept_apart(
-    run: Run, restored: Restored, catalogue: Catalogue, parts: pd.DataFrame
-) -> dict[str, Any]:
-    """Return what the split kept apart, by the run's own record or by the catalogue's table."""
-    table = catalogue.table.loc[catalogue.table["track_id"].isin(parts["track_id"])]
-    if len(table) < len(parts):
-        return {}
-    kept = kept_apart(table, restored.experiment.split)
-    return {"kept_apart": dataclasses.asdict(kept) | {"sentence": kept.in_words()}}
 
 
 def _counts(parts: pd.DataFrame) -> dict[str, dict[str, int]]:

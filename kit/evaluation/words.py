@@ -109,8 +109,7 @@ def left_out(evaluation: Evaluation) -> str:
 
 def apart(evaluation: Evaluation) -> str:
     """Return what the split kept apart; empty if the run does not know."""
-    kept = evaluation.get("kept_apart") or {}
-    sentence = kept.get("sentence", "")
+    sentence = (evaluation.get("kept_apart") or {}).get("in_words", "")
     return f"{sentence.rstrip('.')}." if sentence else ""
 
 

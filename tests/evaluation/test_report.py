@@ -192,10 +192,10 @@ def test_another_collection_is_named(tmp_path):
 def test_the_page_says_what_the_split_kept_apart(tmp_path):
     unknown = "36 of 36 tracks have no artist: each stands for itself"
     result = evaluation(("edm", "techno"), 10)
-    page = Page(write(tmp_path, result | {"kept_apart": {"alone": 36, "sentence": unknown}}))
+    page = Page(write(tmp_path, result | {"kept_apart": {"alone": 36, "in_words": unknown}}))
     assert page.text.count(unknown) == 2  # as a warning in front, and with the split
     known = "Split by artist: 9 artists, none on both sides"
-    page = Page(write(tmp_path, result | {"kept_apart": {"alone": 0, "sentence": known}}))
+    page = Page(write(tmp_path, result | {"kept_apart": {"alone": 0, "in_words": known}}))
     assert page.text.count(known) == 1
 
 
