@@ -74,7 +74,8 @@ def test_a_track_has_the_answer_of_its_stored_features(job, restored):
     for row, p in zip(catalogue.table.to_dict("records"), want, strict=True):
         path = catalogue.path_of(row)
         got = track(restored, path)
-        assert (got.path, got.start_s, got.end_s) == (str(path), 0.1, 1.2)
+        assert (got.path, got.start_s) == (str(path), 0.1)
+        assert got.end_s == pytest.approx(1.2)
         assert tuple(got.probabilities) == restored.labels == ("high", "low")
         np.testing.assert_allclose(probabilities(got), p, rtol=1e-5)
         assert sum(got.probabilities.values()) == pytest.approx(1, abs=1e-5)
@@ -287,7 +288,8 @@ def test_a_timeline_takes_files_from_the_shortest_track_on(spread, tmp_path):
     # The last window holds the rest of a long file.
     soundfile.write(path, sound(2.8, 200), RATE)
     windows = list(spread.model.timeline(path, 1.1))
-    assert [(w.start_s, w.end_s) for w in windows] == [(0.0, 1.1), (1.1, 2.2), (2.2, 2.8)]
+    assert [w.start_s for w in windows] == [0.0, 1.1, 2.2]
+    assert windows[-1].end_s == pytest.approx(2.8)
     # An end that has been heard already is not heard again.
     soundfile.write(path, sound(2.2, 200), RATE)
     assert len(list(spread.model.timeline(path, 0.55))) == 3
@@ -297,12 +299,13 @@ def test_a_run_from_arrays_predicts_features_and_says_why_it_cannot_hear(job, tm
     rng = np.random.default_rng(0)
     y = np.array(["high", "low"] * 12)
     x = rng.normal(size=(24, 16, 4)).astype(np.float32)
-    x[y == "high", :, :2] += 3
-    config = dataclasses.replace(job.experiment.model)
-    run = fit_arrays(x, y, model=config, train=job.experiment.train, runs=tmp_path / "runs")
+    x[y == "high", :, :2] += 9
+    train = dataclasses.replace(job.experiment.train, epochs=15)
+    options = {"model": job.experiment.model, "train": train}
+    run = fit_arrays(x, y, **options, runs=tmp_path / "runs")
     model = load_run(run.folder)
     answers = model.predict_features(x)
-    assert np.mean([max(p, key=p.get) == label for p, label in zip(answers, y, strict=True)]) > 0.9
+    assert [max(p, key=p.get) for p in answers] == y.tolist()
     assert model.predict_features(x[3]) == pytest.approx(answers[3], abs=1e-5)
     with pytest.raises(UsageError, match=r"shape \(24, 16\); give \(frames, 4\)"):
         model.predict_features(x[:, :, 0])

@@ -324,15 +324,15 @@ def _chosen(
         copies: the part of each file that the run knows under another id, by its hash.
     """
     table = catalogue.table
-    known = parts.set_index("track_id")
     about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
-    for name in ("artists", "title", "path", "source_hash"):
+    for name in ("artists", "title", "path"):
         about[name] = table[name].fillna("").astype(str) if name in table else ""
     for name in ("part", "group"):
-        about[name] = about["track_id"].map(known[name]).fillna("")
-    about["part"] = about["part"].where(
-        about["part"] != "", about.pop("source_hash").map(copies).fillna("")
-    )
+        known = dict(zip(parts["track_id"], parts[name], strict=True))
+        about[name] = [known.get(track_id, "") for track_id in table["track_id"]]
+    if "source_hash" in table:
+        pairs = zip(about["part"], table["source_hash"], strict=True)
+        about["part"] = [known or copies.get(digest, "") for known, digest in pairs]
     if part == "all":
         return about
     wanted = parts.loc[parts["part"] == part, ["track_id", "label"]]

@@ -145,7 +145,11 @@ def test_tracks_that_were_learned_from_are_counted_and_the_others_scored_apart(c
         "unseen": parts["test"],
     }
     # The unseen tracks of the training catalogue are those of the test part.
-    assert result["unseen"] == {level: evaluated.result[level] for level in ("track", "segment")}
+    for level in ("track", "segment"):
+        apart, alone = result["unseen"][level], evaluated.result[level]
+        # Another order of the tracks, other batches.
+        assert apart.pop("log_loss") == pytest.approx(alone["log_loss"], abs=1e-6)
+        assert apart == {k: v for k, v in alone.items() if k != "log_loss"}
     said = " ".join(evaluation_in_words(result))
     assert f"{parts['train']} of these 16 tracks were learned from: this is no measure of" in said
     assert f"Unseen tracks alone: 4 of {parts['test']} right, 100.0%" in said
@@ -267,10 +271,10 @@ def test_what_could_not_be_scored_is_told(job, copy, tmp_path):
     whole = load(copy.catalogue).table
     # One test track has left the catalogue, and one has come without features.
     table = whole.loc[~whole["track_id"].isin(test[:2])]
-    save(Scan(table, [], job.music), tmp_path / "data")
-    extract(load(tmp_path / "data"), job.experiment.features)
-    save(Scan(whole.loc[whole["track_id"] != test[1]], [], job.music), tmp_path / "data")
-    result = evaluate(copy.run, catalogue=tmp_path / "data")
+    save(Scan(table, [], job.music), tmp_path / "other")
+    extract(load(tmp_path / "other"), job.experiment.features)
+    save(Scan(whole.loc[whole["track_id"] != test[1]], [], job.music), tmp_path / "other")
+    result = evaluate(copy.run, catalogue=tmp_path / "other")
     assert result["not_scored"] == {"not_in_catalogue": 1, "no_features": 1}
     assert result["track"]["n"] == 2
     start = "2 of the 4 test tracks could not be scored: 1 without features (run `kit features "
