@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -42,9 +41,9 @@ class Network:
     """The class of the module."""
     _train: nnx.GraphDef
     _eval: nnx.GraphDef
-    _params: nnx.State
-    _streams: nnx.State
-    _buffers: nnx.State
+    _params: Any
+    _streams: Any
+    _buffers: Any
     _create: Callable[[nnx.Rngs], nnx.Module]
 
     @classmethod
@@ -53,7 +52,7 @@ class Network:
 
         seen: list[Any] = []
 
-        def states() -> list[nnx.State]:
+        def states() -> list[Any]:
             module = create(nnx.Rngs(0))
             nnx.pop(module, nnx.Intermediate)
             module.eval()
@@ -108,6 +107,12 @@ class Network:
             train: training mode: dropout drops, batch norm takes the batch's statistics.
             key: PRNG key of all random numbers of this call; a fixed one if not given.
         """
+        return self._call(params, buffers, x, train, key)
+
+    def _call(
+        self, params: Tree, buffers: Tree, x: Any, train: bool, key: Array | None
+    ) -> tuple[Any, Tree]:
+        """Do what `apply` does, whatever the module returns."""
         module = nnx.merge(
             self._train if train else self._eval,
             _filled(self._params, params),
@@ -121,7 +126,7 @@ class Network:
         after = _named(nnx.split(module, *_KINDS)[4])
         return logits, {name: jnp.asarray(after[name], old.dtype) for name, old in buffers.items()}
 
-    def _seeded(self, key: Array) -> nnx.State:
+    def _seeded(self, key: Array) -> Any:
         """Return every stream with a key of its own and a count of 0."""
 
         def seeded(number: int, leaf: Any) -> Array:
@@ -186,7 +191,10 @@ def check(options: Any, frames: int, n_mels: int, n_classes: int = 2) -> Network
     x = jax.ShapeDtypeStruct((batch, frames, n_mels), jnp.float32)
     for train in (True, False):
         try:
-            out, _ = jax.eval_shape(partial(network.apply, train=train), *network.shapes(), x)
+            params, buffers = network.shapes()
+            out, _ = jax.eval_shape(
+                lambda p, b, x, train=train: network._call(p, b, x, train, None), params, buffers, x
+            )
         except Exception as error:
             raise ConfigError(
                 f"{kind} fails on segments of {frames} frames (SegmentConfig.frames) and {n_mels} "
@@ -207,7 +215,7 @@ def size(tree: Tree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def _names(state: nnx.State) -> list[str]:
+def _names(state: Any) -> list[str]:
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(state)]
     return ["/".join(_parts(path)) for path in paths]
 
@@ -222,11 +230,11 @@ def _parts(path: Sequence[Any]) -> list[str]:
     ]
 
 
-def _named(state: nnx.State) -> dict[str, Any]:
+def _named(state: Any) -> dict[str, Any]:
     return dict(zip(_names(state), jax.tree.leaves(state), strict=True))
 
 
-def _arrays(state: nnx.State) -> Tree:
+def _arrays(state: Any) -> Tree:
     # By way of NumPy: a Python number would keep its weak type, and be another program later.
     return {
         name: leaf if isinstance(leaf, jax.Array) else jnp.asarray(np.asarray(leaf))
@@ -234,7 +242,7 @@ def _arrays(state: nnx.State) -> Tree:
     }
 
 
-def _filled(state: nnx.State, tree: Tree) -> nnx.State:
+def _filled(state: Any, tree: Tree) -> Any:
     leaves = [tree[name] for name in _names(state)]
     return jax.tree.unflatten(jax.tree.structure(state), leaves)
 

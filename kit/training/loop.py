@@ -254,7 +254,7 @@ def _train(
             host = checkpoints.restore(step, template(network))
             known = checkpoints.meta(step)["scaling"]
         else:
-            host, known = init_state(network, config.seed), None
+            host, known = init_state(network, config), None
         training, validation = _parts(experiment, collection, memory_gib)
         count = segments_an_epoch(training.frames, training.n_frames, segments)
         # Full batches only: a repeated segment would count twice in batch normalisation.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from kit.config import TrainConfig
 from kit.models import Network, Tree
 
 ADAM = optax.scale_by_adam()
@@ -22,9 +23,9 @@ class TrainState(NamedTuple):
     opt_state: Any
 
 
-def init_state(network: Network, seed: int) -> TrainState:
-    """Return the state before the first step; a function of the seed alone."""
-    params, buffers = network.init(jax.random.key(seed))
+def init_state(network: Network, config: TrainConfig) -> TrainState:
+    """Return the state before the first step; a function of the configuration's seed alone."""
+    params, buffers = network.init(jax.random.key(config.seed))
     return TrainState(jnp.zeros((), jnp.int32), params, buffers, ADAM.init(params))
 
 
