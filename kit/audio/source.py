@@ -40,6 +40,8 @@ class Source:
         exact: the header states the length; otherwise it was counted, or guessed from the size.
         read: the decoder's part of `blocks`.
         counted: the length was counted over all frames of the file.
+        check_end: raises `TruncatedError` if the end is missing, for files that state their length
+            in front and nothing about their bytes; None where opening the file has shown it.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Source:
     exact: bool
     read: Callable[[int, int | None], Blocks]
     counted: bool = False
+    check_end: Callable[[], None] | None = None
 
     def length(self) -> int:
         """Return the number of frames: as stated or counted, else found by decoding the file.

@@ -94,6 +94,7 @@ def decode_into(
         AudioError: see `excerpts`.
     """
     path = Path(path)
+    needed_s = config.offset_s + seconds_of(config.least_frames, config.frontend)
     found: list[Excerpt] = []
     dropped: SilentError | CancelledError | None = None
     for start_s, offset_s, duration_s in _parts(path, config):
@@ -109,13 +110,18 @@ def decode_into(
         except (SilentError, CancelledError) as error:
             dropped = dropped or error
             continue
+        except TooShortError as error:
+            # The file ends before `offset_s`.
+            raise TooShortError(path, error.length_s, needed_s) from error
         found.append(Excerpt(start_s, y))
         if valid_frames(len(y), config) < config.n_frames:
             break  # The file ends here, whatever its header states; a row holds no gaps.
     if not found:
         assert dropped is not None
         raise dropped
-    require_length(found[0].y, path, config)
+    if valid_frames(len(found[0].y), config) < config.least_frames:
+        length_s = found[0].start_s + len(found[0].y) / config.frontend.sample_rate
+        raise TooShortError(path, length_s, needed_s)
     return found
 
 
@@ -130,15 +136,6 @@ def _parts(path: Path, config: FeatureConfig) -> list[tuple[float, float, float]
     return [
         (start / rate, (start + 0.5) / rate, duration_s) for start in starts(frames, rate, config)
     ]
-
-
-def require_length(
-    y: Float32[np.ndarray, " samples"], path: Path | str, config: FeatureConfig
-) -> None:
-    """Raise TooShortError if samples give fewer than `config.least_frames` frames."""
-    if valid_frames(len(y), config) < config.least_frames:
-        needed_s = seconds_of(config.least_frames, config.frontend)
-        raise TooShortError(path, len(y) / config.frontend.sample_rate, needed_s)
 
 
 def valid_frames(samples: int, config: FeatureConfig) -> int:

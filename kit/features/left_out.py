@@ -19,6 +19,8 @@ _WORDS = {
     "unexpected": "with an unexpected error",
 }
 
+_SHORTEST_S = 0.1  # of a track that a flag is named for
+
 
 def left_out_in_words(
     failures: Iterable[Failure],
@@ -55,18 +57,22 @@ def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentCon
         return ""
     low, high = f"{min(lengths):.3g}", f"{max(lengths):.3g}"
     text = f": {low} s" if low == high else f": {low} to {high} s"
+    if config.offset_s:
+        text += f" with the {config.offset_s:g} s of --features.offset-s"
+        lengths = [max(0.0, length - config.offset_s) for length in lengths]
     segment_s = math.ceil(100 * seconds_of(segments.frames, config.frontend)) / 100
-    if max(lengths) >= segment_s:
-        fit = [length for length in lengths if length >= segment_s]
-        least_s = max(segment_s, _rounded_down(min(fit)))
-        them = "them" if len(fit) == len(lengths) else f"{len(fit)} of them"
-        return f"{text}; --features.least-s {least_s:g} takes {them}"
-    least_s = _rounded_down(min(lengths))
-    frames = frames_of(math.ceil(least_s * config.frontend.sample_rate), config.frontend)
-    if frames < 1:
-        return f"{text}; a segment of {segments.frames} frames needs {segment_s:g} s"
-    frames = 2 ** int(math.log2(frames))
-    return f"{text}; --features.least-s {least_s:g} --segments.frames {frames} takes them"
+    fit = [length for length in lengths if length >= segment_s]
+    least_s, flag = segment_s, ""
+    if not fit:
+        fit = [length for length in lengths if length >= _SHORTEST_S]
+        frames = frames_of(int(min(fit, default=0) * config.frontend.sample_rate), config.frontend)
+        if frames < 1:
+            return f"{text}; a segment of {segments.frames} frames needs {segment_s:g} s"
+        least_s = _SHORTEST_S
+        flag = f" --segments.frames {2 ** int(math.log2(frames))}"
+    least_s = max(least_s, _rounded_down(min(fit)))
+    them = "them" if len(fit) == len(lengths) else f"{len(fit)} of them"
+    return f"{text}; --features.least-s {least_s:g}{flag} takes {them}"
 
 
 def _rounded_down(seconds: float) -> float:

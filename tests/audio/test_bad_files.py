@@ -40,11 +40,11 @@ EVERY = [probe, decode, drain]
 
 @pytest.mark.parametrize("use", EVERY)
 @pytest.mark.parametrize(
-    "name", ["a.mp3", "a.wav", "a.raw", "a.vox", "a.gsm", "a.au", "a.sds", "a"]
+    "name", ["a.mp3", "a.wav", "a.raw", "a.vox", "a.gsm", "a.au", "a.sds", "a.m4a", "a.wv", "a"]
 )
 def test_text_is_not_audio(tmp_path, use, name):
     (tmp_path / name).write_text("So it goes.\n" * 400)
-    with pytest.raises(NotAudioError, match=r"not audio.*leave it out, or convert it"):
+    with pytest.raises(NotAudioError, match=r"not audio but text.*leave it out"):
         use(tmp_path / name)
 
 

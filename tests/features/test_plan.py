@@ -195,10 +195,19 @@ def test_a_track_without_audio_is_a_row_that_is_written_once():
     assert found.tracks == [Track(1, "b", digest("b"), ROOT / "b.wav")]
 
 
-def test_a_track_that_lost_its_file_loses_its_features():
+def test_a_track_that_lost_its_file_keeps_its_features():
     plan = planned([done(0, "a"), done(1, "b")], catalogue(["a", "b"], without=["b"]))
-    assert [(e.offset, e.track_id, e.frames) for e in plan.without_audio] == [(1, "b", 0)]
-    assert not plan.nothing_to_do
+    assert plan.nothing_to_do
+    assert (plan.done, plan.without_audio, plan.kept_failures) == (2, [], [])
+
+
+def test_features_without_a_file_go_only_if_the_table_names_another_file():
+    of = catalogue(["a"], without=["a"])
+    for source_hash, kept in ((digest("a"), True), ("", True), (digest("a", 1), False)):
+        table = of.table.assign(source_hash=source_hash)
+        plan = planned([done(0, "a")], dataclasses.replace(of, table=table))
+        assert plan.nothing_to_do == kept
+        assert [e.reason for e in plan.without_audio] == ([] if kept else ["no_audio"])
 
 
 def test_a_path_that_leaves_the_audio_s_folder_is_no_audio():

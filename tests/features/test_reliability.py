@@ -27,7 +27,7 @@ from kit.features.store import SHARD_TRACKS
 FEATURES = (
     *("--features.frontend.sample-rate", "8000", "--features.frontend.n-fft", "256"),
     *("--features.frontend.hop-length", "128", "--features.frontend.n-mels", "8"),
-    *("--features.n-frames", "10", "--features.clip-s", "0.2"),
+    *("--features.n-frames", "10", "--features.clip-s", "0.2", "--features.position", "start"),
 )
 
 

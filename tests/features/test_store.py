@@ -160,7 +160,7 @@ def test_zarr_reads_it(tmp_path, dtype):
     store = FeatureStore.create(tmp_path / "x.zarr", config, ("b", "a"))
     store.write(ids(), hashes(), values())
     group = zarr.open_group(store.path, mode="r")
-    assert group.attrs["format"] == 2
+    assert group.attrs["format"] == 3
     assert group.attrs["config_hash"] == config.hash
     assert group.attrs["sample_rate"] == 8000
     assert group.attrs["labels"] == ["b", "a"]
@@ -461,9 +461,9 @@ def test_room_that_another_one_made_is_not_taken_away(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda group: group["attributes"].update(format=1), "format 1, this kit reads 2; delete"),
-        (lambda group: group["attributes"].update(format=3), "format 3, this kit reads 2; delete"),
-        (lambda group: group.pop("attributes"), "store format None, this kit reads 2"),
+        (lambda group: group["attributes"].update(format=2), r"format 2, this one reads 3\); dele"),
+        (lambda group: group["attributes"].update(format=4), r"format 4, this one reads 3\); dele"),
+        (lambda group: group.pop("attributes"), "store format None, this one reads 3"),
         (lambda group: group["attributes"].pop("config"), "FeatureConfig is None"),
         (lambda group: group["attributes"]["config"].update(n_frames="x"), "n_frames"),
         (lambda group: group["attributes"]["config"].update(later=1), "later"),
