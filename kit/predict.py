@@ -1,7 +1,7 @@
 """A restored run applied to audio: the label of a track, or a timeline of a whole mix."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,8 +12,8 @@ from kit.audio import AudioError, blocks
 from kit.config import Experiment, FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.features.device import compute, row_of
-from kit.features.excerpts import Excerpt, excerpts, require_length, valid_frames
-from kit.features.waveform import waveform_excerpts
+from kit.features.excerpts import Excerpt, excerpts, valid_frames
+from kit.features.waveform import require_length, waveform_excerpts
 from kit.training import Restored, restore
 from kit.training.checkpoint import Which
 from kit.training.scores import track_log_probabilities
@@ -228,7 +228,7 @@ def _windows(path: Path, config: FeatureConfig, hop_s: float) -> Iterator[Excerp
         buffer, skip = buffer[skip:], max(0, skip - len(buffer))
     rest = buffer[skip:]
     if start == 0:
-        require_length(rest, path, config)
+        require_length(Excerpt(0.0, rest), path, replace(config, offset_s=0.0))
     if start + len(rest) > heard and valid_frames(len(rest), config) >= config.least_frames:
         yield Excerpt(start / rate, rest)
 
