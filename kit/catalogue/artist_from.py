@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from kit.catalogue.schema import is_absent
-from kit.catalogue.tags import one_line
+from kit.catalogue.schema import is_absent, one_line
 
 ArtistFrom = Literal["filename", "folder"]
 
@@ -106,8 +105,8 @@ def unknown_artists(table: pd.DataFrame) -> str:
         remedy = "write artists into the tags, or scan a CSV file with a column artists"
     have = "has" if len(rows) == 1 else "have"
     return (
-        f"{len(rows)} of {len(table)} tracks {have} no artist, and a split by artist cannot keep "
-        f"the tracks of one artist together without it; {remedy}"
+        f"{len(rows)} of {len(table)} tracks {have} no artist, so that a split by artist cannot "
+        f"keep the tracks of one artist on one side; {remedy}"
     )
 
 

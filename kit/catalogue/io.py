@@ -5,8 +5,8 @@ import hashlib
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,15 +18,18 @@ from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
-from kit.catalogue.scan import STAGE, Scan, duplicates, finish
+from kit.catalogue.scan import STAGE, Scan, duplicates, finish, refusal
 from kit.catalogue.schema import is_absent, validate
+from kit.catalogue.sources.locate import below, from_text, on_disk
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write
 
 FORMAT = 1
 
-# The original project's names; a table that has the second one as well keeps both as they are.
+# Other names, most of them the original project's. A table that has the second one as well keeps
+# both as they are.
 _ALIASES = {
+    "artist": "artists",
     "mp3": "preview_url",
     "artist_name": "artists",
     "artist_id": "artist_ids",
@@ -36,6 +39,8 @@ _ALIASES = {
     "track_pop": "popularity",
     "track_length": "duration_ms",
 }
+# Taken with capitals too. Not the numbers: a column Key may hold "8A", which `key` must not be.
+_ANY_CASE = frozenset(("path", "label", "artist", "artists", "title", "album", "genre", "isrc"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +79,8 @@ class Catalogue:
     def missing_audio(self) -> str:
         """Return a sentence on what to do if all of the audio has gone, such as after a move; else
         "". It costs a look at one file or folder, unless all of them are missing."""
-        tops = {path.split("/")[0] for path in self.table.get("path", ()) if path}
+        paths = self.table["path"] if "path" in self.table else ()
+        tops = {path.split("/")[0] for path in paths if path}
         if not tops or any(os.path.lexists(self.audio_root / top) for top in tops):
             return ""
         return (
@@ -176,7 +182,7 @@ def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFra
 def _with_facts(
     rows: list[dict[str, Any]], root: Path, failures: list[Failure], progress: Progress | None
 ) -> list[dict[str, Any]]:
-    """The rows without a file, and those whose file is good, with what it tells."""
+    """Return the rows without a file, and those with a good one, filled in from it."""
     files: dict[int, Path] = {}
     bad: set[int] = set()
     for at, row in enumerate(rows):
@@ -186,18 +192,17 @@ def _with_facts(
                 failures.append(_failure(row, "missing_file", "a row has neither id nor path"))
                 bad.add(at)
             continue
-        inside = _inside(given)
-        if inside is None:
-            message = f"path {given!r} leaves {shown(root)}; correct it, or give another audio root"
-            failures.append(_failure(row, "path_outside", message))
-            bad.add(at)
-        elif not os.path.lexists(root / inside):
-            message = f"{shown(root / inside)} does not exist; get it, or remove its row"
-            failures.append(_failure(row, "missing_file", message))
+        inside = _found(given, root)
+        if isinstance(inside, Failure):
+            failures.append(replace(inside, track_id=str(row.get("track_id", ""))))
             bad.add(at)
         else:
             row["path"] = inside
             files[at] = root / inside
+    for at, failure in _again(rows, files):
+        failures.append(failure)
+        bad.add(at)
+    files = {at: file for at, file in files.items() if at not in bad}
     results = inspect_all(list(files.values()), progress=progress)
     for at, result in zip(files, results, strict=True):
         if isinstance(result, AudioError):
@@ -206,6 +211,58 @@ def _with_facts(
         else:
             add_facts(rows[at], result)
     return [row for at, row in enumerate(rows) if at not in bad]
+
+
+def _found(given: str, root: Path) -> str | Failure:
+    """Return the path of a file below a folder, or why there is none.
+
+    Args:
+        given: as a table has it: relative, absolute, or `file://`.
+        root: the folder.
+    """
+    text, is_file = from_text(given)
+    if not is_file:
+        message = f"{shown(given)} is not a file on this machine, and kit downloads none; get it"
+        return Failure(given, STAGE, "not_a_file", message)
+    there = on_disk(root, text)
+    inside = below(there or root / text.replace("\\", "/"), root)
+    if inside is None:
+        message = (
+            f"path {given!r} lies outside {shown(root)}; correct it, or name a folder that holds "
+            "it with --audio-root"
+        )
+        return Failure(given, STAGE, "path_outside", message)
+    if there is None:
+        message = f"{shown(root / inside)} does not exist; get it, or remove its row"
+        return Failure(given, STAGE, "missing_file", message)
+    return inside
+
+
+def _again(
+    rows: Sequence[Mapping[str, Any]], files: Iterable[int]
+) -> Iterator[tuple[int, Failure]]:
+    """Return rows that name the file of another row, by number, and why they are left out.
+
+    The first of them stays, unless they have several labels.
+
+    Args:
+        rows: the table.
+        files: numbers of the rows that have a file.
+    """
+    of_path: dict[str, list[int]] = {}
+    for at in files:
+        of_path.setdefault(rows[at]["path"], []).append(at)
+    for path, same in of_path.items():
+        labels = tuple(dict.fromkeys(str(rows[at]["label"]) for at in same))
+        two = refusal(shown(path), labels, "")
+        for at in same if two else same[1:]:
+            message = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
+            yield (
+                at,
+                _failure(
+                    rows[at], *((two.reason, two.message) if two else ("duplicate_path", message))
+                ),
+            )
 
 
 def add_facts(row: dict[str, Any], facts: Facts) -> None:
@@ -292,10 +349,12 @@ def _columns(
                 f"{shown(path)}, line {rows[differs][0]}: the two columns track_id are "
                 f"{columns[name][differs]!r} and {cells[differs]!r}; they must agree"
             )
-    return {
-        _ALIASES[name] if _ALIASES.get(name, name) not in columns and name in _ALIASES else name: v
-        for name, v in columns.items()
-    }
+    renamed: dict[str, list[str]] = {}
+    for name, cells in columns.items():
+        lower = name.casefold() if name.casefold() in _ANY_CASE else name
+        known = _ALIASES.get(lower, lower)
+        renamed[name if known in columns or known in renamed else known] = cells
+    return renamed
 
 
 def save(scan: Scan, folder: Path | str) -> None:

@@ -1,6 +1,5 @@
 """Labels that are not the names of folders: from the genre tag, or from a table of labels."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,10 @@ from kit.audio.errors import shown
 from kit.catalogue.io import read_csv
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
-from kit.catalogue.tags import first_genre, isrc, one_line
+from kit.catalogue.schema import label_form
+from kit.catalogue.sources.locate import absolute, from_text, on_disk
+from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
-
-_ALIASES = {"artist": "artists", "name": "title"}
 
 
 def by_genre() -> Labeller:
@@ -38,7 +37,8 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         UsageError: it cannot be read, or the columns are not there.
     """
     table, _ = read_csv(Path(file))
-    table = table.rename(columns={k: v for k, v in _ALIASES.items() if v not in table})
+    if "title" not in table:
+        table = table.rename(columns={"name": "title"})
     known = [
         names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}
     ]
@@ -49,8 +49,12 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         )
     labels: dict[tuple[Any, ...], dict[str, None]] = {}
     for row in table.to_dict("records"):
-        label = one_line(str(row["label"]))
-        for key in _keys(row, Path(folder) / str(row.get("path", "")) if row.get("path") else None):
+        label = label_form(str(row["label"]))
+        given = str(row.get("path", ""))
+        path = Path(folder) / from_text(given)[0] if given else None
+        if path is not None and (there := on_disk(Path(folder), str(path))):
+            path = Path(there)
+        for key in _keys(row, path):
             if label:
                 labels.setdefault(key, {}).setdefault(label)
 
@@ -65,7 +69,7 @@ def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:
     """What a track is known by, the surest first."""
     keys: list[tuple[Any, ...]] = []
     if path is not None:
-        keys.append(("path", os.path.normpath(path.absolute())))
+        keys.append(("path", absolute(path)))
     if code := isrc(str(row.get("isrc", ""))):
         keys.append(("isrc", code))
     name = parse(str(row.get("artists", "")), str(row.get("title", "")))

@@ -15,7 +15,7 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
-from kit.catalogue.schema import validate
+from kit.catalogue.schema import is_plain, label_form, validate
 from kit.errors import UsageError
 
 STAGE = "scan"
@@ -29,6 +29,17 @@ _AUDIOREAD = ("m4a", "m4b", "mp4", "aac", "wma", "wv", "ape", "mka", "webm")
 
 AUDIO_EXTENSIONS = frozenset((*_SNDFILE, *_AUDIOREAD))
 """Names of audio files, without the dot and in lower case; other files are not looked at."""
+
+# Folders of systems and of network storage, with deleted files, previews and old versions in them:
+# Windows, Synology, QNAP, macOS and archives made on it.
+_SYSTEM = frozenset(
+    (
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),
+        *("#recycle", "#snapshot", "@eadir", "@tmp", "@recycle", "@recently-snapshot"),
+        *("@__thumb", "__macosx", "network trash folder", "temporary items"),
+    )
+)
+_SYSTEM_AT_THE_TOP = frozenset(("lost+found",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +87,8 @@ def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
     """
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
-    if len(labels) > 1:
+    # Labels that differ in case only become one label.
+    if len({label_form(label).casefold() for label in labels}) > 1:
         message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
         return Failure(name, STAGE, "two_labels", message)
     return None
@@ -104,8 +116,8 @@ def from_folder(
 ) -> Scan:
     """Scan a folder; by default its sub-folders are the labels.
 
-    Links are followed, and no real folder is entered twice. Hidden files are left alone. The order
-    of the tracks is that of their paths.
+    Links are followed, and no real folder is entered twice. Hidden files are left alone, and so are
+    folders of the system, such as `$RECYCLE.BIN`. The order of the tracks is that of their paths.
 
     Args:
         folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
@@ -127,7 +139,7 @@ def from_folder(
     by_folder = label is None and labels is None
     taken = []
     for file in files:
-        if by_folder and file.parent == Path():
+        if by_folder and (file.parent == Path() or not label_form(file.parts[0])):
             found.refuse(
                 file,
                 "no_label",
@@ -183,7 +195,11 @@ def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
 def finish(
     rows: list[dict[str, Any]], failures: list[Failure], audio_root: Path, *, ignored: int = 0
 ) -> Scan:
-    """Rows to a `Scan`: ids from the content where there are none, warnings."""
+    """Return rows as a `Scan`, with ids from the content where they have none, and warnings.
+
+    Labels that differ in case only become one, in the spelling that most rows have.
+    """
+    one_case = tuple(_one_case(rows))
     seen: Counter[str] = Counter()
     for row in rows:
         digest = str(row.get("source_hash", ""))
@@ -195,9 +211,24 @@ def finish(
         table=table,
         failures=failures,
         audio_root=audio_root,
-        warnings=tuple(_warnings(table)),
+        warnings=(*one_case, *_warnings(table)),
         ignored=ignored,
     )
+
+
+def _one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Give labels that differ in case only one spelling, with a warning for each."""
+    counts = Counter(label_form(str(row["label"])) for row in rows)
+    spellings: dict[str, list[str]] = {}
+    # The spelling of the most tracks first; of as many, capitals before small letters.
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        spellings.setdefault(label.casefold(), []).append(label)
+    for row in rows:
+        row["label"] = spellings[label_form(str(row["label"])).casefold()][0]
+    for same in spellings.values():
+        if len(same) > 1:
+            names = " and ".join(f"{label!r} ({counts[label]})" for label in same)
+            yield f"the labels {names} differ in case only; all these tracks have {same[0]!r} now"
 
 
 def duplicates(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
@@ -229,7 +260,10 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
 
 
 def walk(root: Path) -> Found:
-    """Every audio file below a folder, in no order; links are followed, hidden files left alone."""
+    """Find every audio file below a folder, in no order.
+
+    Links are followed; hidden files and folders of the system are left alone.
+    """
     found = Found()
     visited: set[tuple[int, int]] = set()
     # Folders before links to folders: a link never takes the place of what it points to.
@@ -263,16 +297,30 @@ def _sort_in(
     if entry.name.startswith("."):
         return
     is_folder = _is_folder(entry)
+    if is_folder and _is_system(path):
+        return
     if not is_folder and path.suffix[1:].lower() not in AUDIO_EXTENSIONS:
         found.ignored += 1
-    elif not entry.name.isprintable():
-        # A lone byte that is no UTF-8 comes as a surrogate, which is not printable either.
-        message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
-        found.refuse(path, "bad_name", message)
     elif is_folder:
         (links if entry.is_symlink() else folders).append(path)
+    elif not is_plain(str(path)):
+        found.refuse(path, "bad_name", bad_name(path))
     else:
         found.files.append(path)
+
+
+def _is_system(folder: Path) -> bool:
+    name = folder.name.casefold()
+    return name in _SYSTEM or (name in _SYSTEM_AT_THE_TOP and folder.parent == Path())
+
+
+def bad_name(path: Path) -> str:
+    """Return what to do about a path that cannot be written into a table."""
+    bad = next(part for part in path.parts if not is_plain(part))
+    return (
+        f"{shown(path)}: the name {shown(bad)} has control characters, or bytes that are not "
+        "UTF-8; rename it"
+    )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,6 +29,7 @@ class Column:
         required: the column has to be there, and filled in every row.
         rule: what a value must be, in words that follow "it must be".
         ok: the rule for text.
+        form: brings text that keeps the rule to one form.
         least: the smallest number allowed.
     """
 
@@ -35,14 +37,33 @@ class Column:
     required: bool = False
     rule: str = ""
     ok: Callable[[str], bool] | None = None
+    form: Callable[[str], str] = str
     least: float = -math.inf
 
 
-def _one_line(text: str) -> bool:
-    return all(c.isprintable() for c in text)
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-_PLAIN = {"rule": "one line of printable text", "ok": _one_line}
+def is_plain(text: str) -> bool:
+    """Return whether a text is one line, without control characters and lone surrogates.
+
+    Python reads bytes of a file's name that are not UTF-8 as surrogates. Any other sign may be in
+    a name: ideographic and no-break spaces, joiners, direction marks.
+    """
+    return _CONTROL.search(text) is None
+
+
+def one_line(text: str) -> str:
+    """Return text from outside as one line: white space and control characters become a blank."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def label_form(text: str) -> str:
+    """Return a label in composed Unicode, with one blank between words and none around them."""
+    return one_line(unicodedata.normalize("NFC", text))
+
+
+_PLAIN = {"rule": "one line without control characters", "ok": is_plain}
 
 COLUMNS: dict[str, Column] = {
     "track_id": Column(
@@ -50,7 +71,7 @@ COLUMNS: dict[str, Column] = {
         rule="1 to 64 letters, digits, _ or -",
         ok=lambda text: _ID.fullmatch(text) is not None,
     ),
-    "label": Column(required=True, **_PLAIN),
+    "label": Column(required=True, **_PLAIN, form=label_form),
     "path": Column(**_PLAIN),
     "artists": Column(),
     "title": Column(),
@@ -141,6 +162,7 @@ def _typed(
     if column.kind == "text":
         cells = ["" if gone else str(value) for value, gone in zip(values, absent, strict=True)]
         good = [column.ok is None or column.ok(cell) for cell in cells]
+        cells = [column.form(cell) for cell in cells]
     else:
         cells = [
             None if gone else _number(value) for value, gone in zip(values, absent, strict=True)

@@ -15,7 +15,7 @@ import mutagen
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR
+from kit.catalogue.schema import SEPARATOR, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
@@ -38,6 +38,7 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
+_BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,6 @@ def joined(values: list[str]) -> str:
     return SEPARATOR.join(dict.fromkeys(filter(None, map(one_line, values))))
 
 
-def one_line(text: str) -> str:
-    """Text from outside as one line: runs of white space and control characters become a space."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def isrc(text: str) -> str:
     """An ISRC (ISO 3901) in its short form, 12 capitals and digits; "" for anything else."""
     short = re.sub(r"[\s-]", "", text).upper().removeprefix("ISRC").lstrip(":")
@@ -148,5 +144,16 @@ def bpm(text: str) -> float:
 
 
 def first_genre(genre: str) -> str:
-    """The first of the genres in a tag: ";", "/" and NUL are between them."""
-    return one_line(re.split(r"[;/\0]", genre.lstrip(" ;/\0"), maxsplit=1)[0])
+    """Return the first of the genres in a tag, which ";", "/" or NUL divide.
+
+    A "/" in brackets or between blanks is part of the name, as in Beatport's
+    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech".
+    """
+    genre = genre.lstrip(" ;/\0")
+    depth = 0
+    for at, sign in enumerate(genre):
+        depth = max(depth + (sign in "([") - (sign in ")]"), 0)
+        divides = sign == "/" and not depth and not _BETWEEN_BLANKS.match(genre, at - 1)
+        if sign in ";\0" or divides:
+            return one_line(genre[:at])
+    return one_line(genre)

@@ -61,18 +61,18 @@ def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentCon
         text += f" with the {config.offset_s:g} s of --features.offset-s"
         lengths = [max(0.0, length - config.offset_s) for length in lengths]
     segment_s = math.ceil(100 * seconds_of(segments.frames, config.frontend)) / 100
-    fit = [length for length in lengths if length >= segment_s]
-    least_s, flag = segment_s, ""
-    if not fit:
+    if fit := [length for length in lengths if length >= segment_s]:
+        flags = f"--features.least-s {max(segment_s, _rounded_down(min(fit))):g}"
+    else:
         fit = [length for length in lengths if length >= _SHORTEST_S]
-        frames = frames_of(int(min(fit, default=0) * config.frontend.sample_rate), config.frontend)
-        if frames < 1:
+        least_s = max(_SHORTEST_S, _rounded_down(min(fit, default=0.0)))
+        frames = frames_of(math.ceil(least_s * config.frontend.sample_rate), config.frontend)
+        if not fit or frames < 1:
             return f"{text}; a segment of {segments.frames} frames needs {segment_s:g} s"
-        least_s = _SHORTEST_S
-        flag = f" --segments.frames {2 ** int(math.log2(frames))}"
-    least_s = max(least_s, _rounded_down(min(fit)))
+        shorter = 2 ** int(math.log2(min(frames, config.n_frames)))
+        flags = f"--features.least-s {least_s:g} --segments.frames {shorter}"
     them = "them" if len(fit) == len(lengths) else f"{len(fit)} of them"
-    return f"{text}; --features.least-s {least_s:g}{flag} takes {them}"
+    return f"{text}; {flags} takes {them}"
 
 
 def _rounded_down(seconds: float) -> float:

@@ -184,16 +184,6 @@ class FeatureStore:
         """
         return np.array([entry.frames for entry in self._entries_of(track_ids)], np.int32)
 
-    def read_stored(self, track_ids: Sequence[str]) -> np.ndarray:
-        """Return rows as stored."""
-        rows = {e.track_id: e.offset for e in self._rows() if e.frames}
-        return self._kept([rows[t] for t in track_ids])
-
-    def frames(self, track_ids: Sequence[str]) -> np.ndarray:
-        """Return valid frames."""
-        rows = {e.track_id: e.frames for e in self._rows()}
-        return np.array([rows[t] for t in track_ids], np.int32)
-
     def load_shard(
         self, number: int, into: np.ndarray | None = None
     ) -> tuple[list[Entry], np.ndarray]:

@@ -1,4 +1,4 @@
-"""Audio to a catalogue."""
+"""Make a catalogue of audio."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +51,8 @@ def scan(
     for text in found.warnings:
         terminal.warn(text)
     counts = ", ".join(f"{n} {label}" for label, n in found.table["label"].value_counts().items())
-    terminal.say(f"{len(found.table)} tracks ({counts}) in {out / 'tracks.csv'}")
+    tracks = "track" if len(found.table) == 1 else "tracks"
+    terminal.say(f"{len(found.table)} {tracks} ({counts}) in {out / 'tracks.csv'}")
     say_failures(found.failures, out)
     return len(found.failures)
 

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int32
@@ -21,23 +20,9 @@ CHUNK = 64  # tracks read at once
 AHEAD = 4  # batches made before they are asked for
 
 
-class Source(Protocol):
-    """Rows of features by number."""
-
-    row_bytes: int
-
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Return whole rows as stored, (rows, row_frames, n_mels)."""
-        ...
-
-    def cut(self, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """Return one segment of each of these rows as stored, (rows, frames, n_mels)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Held:
-    """Rows in an array, in memory or mapped into it."""
+    """Rows of features in an array, in memory or mapped into it."""
 
     array: np.ndarray
 
@@ -47,11 +32,11 @@ class Held:
         return self.array[:1].nbytes
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Return whole rows."""
+        """Return whole rows, (rows, row_frames, n_mels)."""
         return _single(self.array[numbers])
 
     def cut(self, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """Return one segment of each of these rows."""
+        """Return one segment of each of these rows, (rows, frames, n_mels)."""
         return _single(_cut(self.array, numbers, starts, frames))
 
 
@@ -70,6 +55,10 @@ class Read:
         """Read these rows, each once, and return one segment of each."""
         each, place = np.unique(numbers, return_inverse=True)
         return _cut(self.read(each), place, starts, frames)
+
+
+Source = Held | Read
+"""Rows of features by number, as they are stored."""
 
 
 def _cut(array: np.ndarray, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:

@@ -1,10 +1,11 @@
 import hashlib
 import os
 import threading
+from collections import Counter
 
 import pytest
 
-from kit.catalogue import from_folder
+from kit.catalogue import from_folder, load, save
 from kit.catalogue.scan import duplicates
 from kit.errors import UsageError
 
@@ -131,6 +132,26 @@ def test_hidden_files_are_left_alone(track, tmp_path):
     assert scan.ignored == 0
 
 
+def test_folders_of_the_system_are_left_alone(track, tmp_path):
+    folders = (
+        "$RECYCLE.BIN/S-1-5-21",
+        "#recycle",
+        "a/@eaDir",
+        "System Volume Information",
+        "a/__MACOSX",
+    )
+    for seed, folder in enumerate((*folders, "lost+found", "#snapshot", "a/deep/$Recycle.Bin")):
+        track(f"{folder}/x.wav", seed)
+    kept = {"a/1.wav", "b/lost+found/1.wav", "recycle/1.wav", "a/#recycle.wav"}
+    for seed, name in enumerate(kept):
+        track(name, seed + 20)
+    scan = from_folder(tmp_path)
+    assert set(scan.table["path"]) == kept
+    assert (scan.failures, scan.ignored) == ([], 0)
+    # One that is named is scanned.
+    assert list(from_folder(tmp_path / "#recycle", label="x").table["path"]) == ["x.wav"]
+
+
 def test_a_folder_without_permission_is_a_row(track, tmp_path, unprivileged):
     track("open/1.wav", 1)
     track("shut/2.wav", 2)
@@ -155,7 +176,64 @@ def test_names_of_all_kinds(track, tmp_path):
     assert len(scan.table) == 3
     assert set(scan.table["label"]) == {"Ünï ∂"}
     assert sorted(reasons(scan).values()) == ["bad_name"] * 3
-    assert "b\\xe4d" in reasons(scan)
+    assert "b\\xe4d/1.wav" in reasons(scan)
+    assert all("rename it" in failure.message for failure in scan.failures)
+
+
+def test_names_with_any_sign_are_taken(track, tmp_path):
+    # Japanese, no-break and zero-width signs, a soft hyphen, a right-to-left mark, private use.
+    names = [
+        "h\u3000k/1.wav",
+        "h\u3000k/2.wav",
+        "edm/a\xa0b.wav",
+        "edm/\U0001f468\u200d\U0001f469.wav",
+    ]
+    names += ["edm/می\u200cخواهم.wav", "edm/a\xadb.wav", "edm/\u200fا.wav", "edm/a\uf022b.wav"]
+    for seed, name in enumerate(names):
+        track(name, seed)
+    scan = from_folder(tmp_path)
+    assert scan.failures == []
+    assert set(scan.table["path"]) == set(names)
+    assert set(scan.table["label"]) == {"edm", "h k"}
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+
+
+def test_every_track_of_a_folder_with_a_bad_name_is_a_failure(track, tmp_path):
+    track("edm/1.wav", 1)
+    for name in ("bad/1.wav", "bad/deep/2.wav", "bad/cover.jpg.wav"):
+        track(name, 2)
+    (tmp_path / "bad").rename(tmp_path / os.fsdecode(b"b\xe4d"))
+    scan = from_folder(tmp_path)
+    assert sorted(reasons(scan).values()) == ["bad_name"] * 3
+    assert "the name b\\xe4d has" in scan.failures[0].message
+
+
+def test_labels_that_look_the_same_are_one(track, tmp_path):
+    folders = (
+        "Techno",
+        "techno",
+        "techno ",
+        " techno",
+        "TECHNO",
+        "Cafe\u0301",
+        "Caf\xe9",
+        "d  &\xa0b",
+    )
+    for seed, folder in enumerate(folders):
+        track(f"{folder}/1.flac", seed, artist=folder)
+    track(" /1.flac", 20, artist="X")
+    scan = from_folder(tmp_path)
+    assert dict(Counter(scan.table["label"])) == {"techno": 5, "Caf\xe9": 2, "d & b": 1}
+    assert scan.warnings == (
+        "the labels 'techno' (3) and 'TECHNO' (1) and 'Techno' (1) differ in "
+        "case only; all these tracks have 'techno' now",
+    )
+    assert reasons(scan) == {" /1.flac": "no_label"}
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
 
 
 def test_one_label_is_warned_of(track, tmp_path):

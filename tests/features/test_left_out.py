@@ -1,13 +1,16 @@
 """Tracks without features are counted by reason, with the flags that would take them."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kit.catalogue import Failure, from_folder, load, read_failures, save
-from kit.config import FeatureConfig, SegmentConfig
+from kit.config import Experiment, FeatureConfig, SegmentConfig, frames_of
 from kit.defaults import ORIGINAL_FEATURES
 from kit.features import extract, left_out_in_words
 
@@ -103,3 +106,24 @@ def test_the_flags_do_what_the_sentence_says(tmp_path):
     result = extract(catalogue, config)
     assert result.failures == []
     assert result.store.frames(list(result.store.sources)).min() >= SegmentConfig(frames=32).frames
+
+
+@given(lengths=st.lists(st.floats(0.1, 29.9), min_size=1, max_size=5), frames=st.integers(1, 1280))
+def test_the_flags_give_an_experiment_that_takes_tracks(lengths, frames):
+    segments = SegmentConfig(frames=frames)
+    says = left_out_in_words(short(*lengths), ORIGINAL_FEATURES, segments)
+    flags = dict(re.findall(r"--(\S+) (\S+)", says))
+    least_s = float(flags["features.least-s"])
+    features = dataclasses.replace(ORIGINAL_FEATURES, least_s=least_s)
+    frames = int(flags.get("segments.frames", frames))
+    experiment = Experiment(features=features, segments=SegmentConfig(frames=frames))
+    taken = [
+        s
+        for s in lengths
+        if frames_of(int(s * 22050), features.frontend) >= experiment.features.least_frames
+    ]
+    assert taken
+    if "takes them" in says:
+        assert taken == lengths
+    else:
+        assert f"takes {len(taken)} of them" in says

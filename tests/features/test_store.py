@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+import tensorstore as ts
 import zarr
 
 from kit.config import FeatureConfig, FrontendConfig
@@ -112,6 +113,60 @@ def test_every_dtype_gives_decibels_back(tmp_path, dtype):
     np.testing.assert_array_equal(
         got, codec.decode(codec.encode(values(), opened.config), opened.config)
     )
+
+
+def test_valid_frames_are_kept(tmp_path):
+    config = dataclasses.replace(CONFIG, excerpts=3)
+    store = FeatureStore.create(tmp_path / "x.zarr", config)
+    x = np.random.default_rng(0).normal(size=(40, 18, 4)).astype(np.float32)
+    store.write(ids(30), hashes(30), x[:30])
+    store.write(ids(40)[30:], hashes(40)[30:], x[30:], frames=range(1, 11))
+    opened = FeatureStore.open(store.path)
+    for known in (store, opened):
+        assert known.frames(["track-39", "track-0", "track-30"]).tolist() == [10, 18, 1]
+        np.testing.assert_array_equal(known.read(ids(40)), x)
+        assert known.frames([]).shape == (0,)
+    # 21 tracks of three excerpts take no more memory than 64 of one.
+    assert len(shards(store)) == 2
+    store.write(["track-0"], hashes(1), x[:1], frames=[7])
+    assert store.frames(["track-0"]).tolist() == [7]
+    for frames in (0, 19):
+        with pytest.raises(KitError, match="give 1 to 18 for each track"):
+            store.write(["track-0"], hashes(1), x[:1], frames=[frames])
+
+
+@pytest.mark.parametrize("dtype", ERROR_DB)
+def test_stored_values_and_their_scale_give_decibels(tmp_path, dtype):
+    store = FeatureStore.create(tmp_path / "x.zarr", config_of(dtype))
+    store.write(ids(), hashes(), values())
+    stored, scale = store.read_stored(ids()), codec.scale(store.config)
+    assert stored.dtype == dtype
+    levels = stored.astype(np.float32) * np.float32(scale.get("scale_factor", 1))
+    levels += np.float32(scale.get("add_offset", 0))
+    np.testing.assert_array_equal(levels, store.read(ids()))
+
+
+def test_no_more_is_read_than_the_chunks_of_the_tracks(tmp_path):
+    count, frames = 200, 256
+    config = dataclasses.replace(CONFIG, n_frames=frames, clip_s=5.0)
+    x = np.random.default_rng(0).normal(size=(count, frames, 4)).astype(np.float32)
+    FeatureStore.create(tmp_path / "x.zarr", config).write(ids(count), hashes(count), x)
+    store = FeatureStore.open(tmp_path / "x.zarr")
+    whole = sum(path.stat().st_size for path in shards(store))
+    order = np.random.default_rng(1).permutation(count)
+    for tracks in (1, 64):
+        some = order[:tracks]
+        before = bytes_read()
+        got = store.read_stored([f"track-{i}" for i in some])
+        np.testing.assert_array_equal(got, x[some])
+        # The index of a shard takes 16 bytes a track.
+        assert 0 < bytes_read() - before <= 1.1 * whole * tracks / count + 4 * (16 * 64 + 4)
+
+
+def bytes_read():
+    """Bytes that TensorStore has read from files so far."""
+    metrics = ts.experimental_collect_matching_metrics("/tensorstore/kvstore/file/bytes_read")
+    return sum(value["value"] for metric in metrics for value in metric["values"])
 
 
 def test_labels_are_kept_in_their_order(tmp_path):

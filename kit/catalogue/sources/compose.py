@@ -1,8 +1,6 @@
 """Playlists and collections to a table of tracks."""
 
-import contextlib
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +11,12 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
-from kit.catalogue.scan import STAGE, Labeller, Scan, finish, refusal
-from kit.catalogue.schema import is_absent
+from kit.catalogue.scan import STAGE, Labeller, Scan, bad_name, finish, refusal
+from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.sources import m3u, pls, rekordbox, xspf
 from kit.catalogue.sources.choose import Taken, all_of, by_playlist, lost
 from kit.catalogue.sources.entry import Entry, Source, SourceError
-from kit.catalogue.tags import one_line
+from kit.catalogue.sources.locate import absolute, on_disk
 from kit.errors import UsageError
 
 _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
@@ -98,7 +96,7 @@ def from_playlists(
     _refuse(tracks, failures, audio_root, labelled=labels is None)
     if not tracks:
         raise UsageError(_nothing(files, failures))
-    root = _common(tracks) if audio_root is None else _absolute(audio_root)
+    root = _common(tracks) if audio_root is None else absolute(audio_root)
     rows: list[dict[str, Any]] = []
     results = inspect_all([Path(path) for path in tracks], progress=progress)
     for (path, track), result in zip(tracks.items(), results, strict=True):
@@ -183,13 +181,12 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
         )
         failures.append(_failure(name, "not_a_file", message))
         return
-    path = _on_disk(taken.base, entry.location)
+    path = on_disk(taken.base, entry.location)
     if path is None:
         message = f"{shown(name)} is not there; get it, or correct the playlist"
         failures.append(_failure(name, "missing_file", message))
-    elif not path.isprintable():
-        message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
-        failures.append(_failure(path, "bad_name", message))
+    elif not is_plain(path):
+        failures.append(_failure(path, "bad_name", bad_name(Path(path))))
     elif not Path(path).is_file():
         # A pipe or a device could be read for ever.
         message = f"{shown(path)} is no regular file; name a file of audio"
@@ -198,19 +195,6 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
         track = tracks.setdefault(path, _Track(entry))
         if taken.label:
             track.labels.setdefault(taken.label)
-
-
-def _on_disk(base: Path, location: str) -> str | None:
-    """The absolute path of a file that is there, however the playlist's program wrote it."""
-    for text in dict.fromkeys((location, location.replace("\\", "/"))):
-        # A path that comes from another system may have its accents composed or not.
-        for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
-            path = _absolute(base / form)
-            # Neither a name that no file can have nor a folder that may not be entered is a crash.
-            with contextlib.suppress(OSError, ValueError):
-                Path(path).stat()
-                return path
-    return None
 
 
 def _refuse(
@@ -232,12 +216,7 @@ def _refuse(
 
 
 def _is_below(path: str, folder: Path | str) -> bool:
-    return Path(path).is_relative_to(_absolute(folder))
-
-
-def _absolute(path: Path | str) -> str:
-    """Without `..`, and with its links as they are."""
-    return os.path.normpath(Path(path).absolute())
+    return Path(path).is_relative_to(absolute(folder))
 
 
 def _common(paths: Iterable[str]) -> str:

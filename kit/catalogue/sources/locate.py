@@ -1,7 +1,10 @@
-"""Where a playlist's words say that a file is: URLs and paths to paths."""
+"""Where a playlist or a table says that a file is: URLs and paths to paths."""
 
+import contextlib
 import os
 import re
+import unicodedata
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -47,6 +50,43 @@ def from_text(text: str) -> tuple[str, bool]:
         return from_url(text)
     # A file may be called "Artist: Title.mp3".
     return text, not text[match.end() :].startswith("//")
+
+
+def on_disk(base: Path, location: str) -> str | None:
+    """Return the absolute path of a file that exists, however another program wrote it.
+
+    Args:
+        base: the folder that a relative path starts from.
+        location: a path with "/" or a backslash, its accents composed or not.
+    Returns:
+        The path without `..` and with its links as they are; None if no such file exists.
+    """
+    for text in dict.fromkeys((location, location.replace("\\", "/"))):
+        # A path that comes from another system may have its accents composed or not.
+        for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
+            path = absolute(base / form)
+            # Neither a name that no file can have nor a folder that may not be entered is a crash.
+            with contextlib.suppress(OSError, ValueError):
+                Path(path).stat()
+                return path
+    return None
+
+
+def absolute(path: Path | str) -> str:
+    """Return an absolute path without `..`, and with its links as they are."""
+    return os.path.normpath(Path(path).absolute())
+
+
+def below(path: Path | str, folder: Path | str) -> str | None:
+    """Return a path relative to a folder, with "/"; None if it does not lie below it.
+
+    A folder that is reached through a link counts under both of its names.
+    """
+    there = Path(absolute(path))
+    for top in (absolute(folder), os.path.realpath(folder)):
+        if there.is_relative_to(top) and there != Path(top):
+            return there.relative_to(top).as_posix()
+    return None
 
 
 def _decoded(url: str) -> str:
