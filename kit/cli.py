@@ -13,12 +13,13 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from kit.config import (
+    Conv1DConfig,
     DemoConfig,
     Experiment,
     ExtractConfig,
     FeatureConfig,
-    ModelConfig,
     PreviewConfig,
+    SegmentConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -278,7 +279,8 @@ def train(
     name: str = "train",
     features: FeatureConfig = FeatureConfig(),
     split: SplitConfig = SplitConfig(),
-    model: ModelConfig = ModelConfig(),
+    segments: SegmentConfig = SegmentConfig(),
+    model: Conv1DConfig = Conv1DConfig(),
     train: TrainConfig = TrainConfig(),
     runs: Runs = Path("runs"),
     fresh: Flag = False,
@@ -295,6 +297,7 @@ def train(
         name: Names the folder under RUNS.
         features: Clip and front end.
         split: What is held out.
+        segments: What the network takes at a time.
         model: The network.
         train: How it is trained.
         fresh: Start a new run even if there is one of the same configuration.
@@ -303,7 +306,7 @@ def train(
     """
     from kit.pipeline import train as stage
 
-    experiment = Experiment(name, str(catalogue), features, split, model, train)
+    experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
     run = stage.train(experiment, runs=runs, fresh=fresh, rights=i_have_the_rights_to_this_audio)
     sys.stdout.write(f"{run.folder}\n")
     return 0

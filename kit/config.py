@@ -1,11 +1,12 @@
 """The configuration of every stage: frozen dataclasses that check themselves.
 
 The same classes are the command line (tyro), the JSON in a run's folder, and the source of the
-hash that names a feature store. They import nothing, so that `kit --help` is instant.
+hash that names a feature store. They import nothing heavy, so that `kit --help` is instant.
 """
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import math
 import types
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from kit.errors import ConfigError
+from kit.references import name_of, resolve
 
 T = TypeVar("T")
 
@@ -25,12 +27,17 @@ def _require(ok: bool, owner: object, name: str, rule: str) -> None:
 
 
 class _Checked:
-    """Checks the type of every field, then the rules of the class, whenever one is made."""
+    """Bring every field to its declared type, then check the rules of the class.
+
+    `FeatureConfig(clip_s=30)` holds 30.0: equal configurations give the same JSON and hash.
+    """
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
-        for name in hints:
-            _coerce(hints[name], getattr(self, name), f"{type(self).__name__}.{name}")
+        for field_ in dataclasses.fields(typing.cast(Any, self)):
+            where = f"{type(self).__name__}.{field_.name}"
+            value = _coerce(hints[field_.name], getattr(self, field_.name), where)
+            object.__setattr__(self, field_.name, value)
         self._check()
 
     def _check(self) -> None:
@@ -101,18 +108,27 @@ class FrontendConfig(_Checked):
 
 @dataclass(frozen=True)
 class FeatureConfig(_Checked):
-    """A track's file to one array of log-mel frames, time first: (n_frames, n_mels)."""
+    """A track's file to log-mel frames of one or more excerpts: (excerpts * n_frames, n_mels)."""
 
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
-    n_frames: int = 1280
-    """Frames kept of each track, from its start; a shorter track is left out."""
-    offset_s: float = 0.0
-    """Where in the file the clip begins, seconds."""
+    position: Literal["start", "middle", "spread"] = "middle"
+    """Where a track's excerpts lie: side by side from its start, side by side around its middle,
+    or spread evenly over it. A dance track begins and ends with beats for the mix; its middle
+    tells more."""
+    excerpts: int = 1
+    """Excerpts of each track; a track that is too short for all of them gives fewer."""
     clip_s: float = 30.0
-    """Length of the clip that is decoded, seconds; its peak is 0 dB where frontend.ref is "max"."""
+    """Length of an excerpt, seconds; its peak is 0 dB where frontend.ref is "max"."""
+    n_frames: int = 1280
+    """Frames kept of each excerpt, from its start."""
+    least_s: float | None = 3.0
+    """Shorter tracks are left out, seconds; longer ones than this but shorter than an excerpt are
+    kept, and their missing frames masked. None leaves out tracks without `n_frames` frames."""
+    offset_s: float = 0.0
+    """Seconds at the start of the file that no excerpt touches."""
     dtype: Literal["float32", "float16", "int8"] = "float32"
-    """How features are kept: as computed; within 0.032 dB of it (down to -128 dB) in half the
-    room; or within top_db / 508 (0.158 dB for 80 dB) in a quarter, for ref "max" with a top_db."""
+    """Stored values: exact; within 0.032 dB (down to -128 dB) in half the space; or within
+    top_db / 508 (0.158 dB for 80 dB) in a quarter, for ref "max" with a top_db."""
 
     def _check(self) -> None:
         relative = self.frontend.ref == "max" and self.frontend.top_db is not None
@@ -122,26 +138,55 @@ class FeatureConfig(_Checked):
             "dtype",
             'it needs frontend.ref "max" and a frontend.top_db: levels between 0 and -top_db dB',
         )
+        _require(1 <= self.excerpts <= 64, self, "excerpts", "it must lie between 1 and 64")
         _require(self.n_frames >= 1, self, "n_frames", "it must be at least 1")
-        _require(self.offset_s >= 0, self, "offset_s", "it must not be negative")
-        possible = self.clip_frames
+        _require(0 <= self.offset_s < math.inf, self, "offset_s", "it must not be negative")
+        _require(0 < self.clip_s < math.inf, self, "clip_s", "it must be above 0")
         _require(
-            possible >= self.n_frames,
+            self.least_s is None or 0 < self.least_s < math.inf,
+            self,
+            "least_s",
+            "it must be above 0",
+        )
+        _require(
+            self.clip_frames >= self.n_frames,
             self,
             "clip_s",
-            f"it gives {possible} frames, fewer than n_frames (={self.n_frames}); "
+            f"it gives {self.clip_frames} frames, fewer than n_frames (={self.n_frames}); "
             "raise clip_s or lower n_frames",
         )
+        _require(
+            self.least_frames >= 1,
+            self,
+            "least_s",
+            f"it is shorter than one frame; raise it to {self._least_for(1):g}",
+        )
+
+    def _least_for(self, frames: int) -> float:
+        return math.ceil(100 * seconds_of(frames, self.frontend)) / 100
 
     @property
     def clip_samples(self) -> int:
-        """Samples of a whole clip at the front end's rate."""
+        """Samples of a whole excerpt at the front end's rate."""
         return math.ceil(self.clip_s * self.frontend.sample_rate)
 
     @property
     def clip_frames(self) -> int:
-        """Frames that a whole clip gives."""
+        """Frames of a whole excerpt before the cut to `n_frames`."""
         return frames_of(self.clip_samples, self.frontend)
+
+    @property
+    def least_frames(self) -> int:
+        """Frames that a track must give to be kept."""
+        if self.least_s is None:
+            return self.n_frames
+        samples = math.ceil(self.least_s * self.frontend.sample_rate)
+        return min(self.n_frames, frames_of(samples, self.frontend))
+
+    @property
+    def row_frames(self) -> int:
+        """Frames of a track's row in the store: those of all its excerpts."""
+        return self.excerpts * self.n_frames
 
     @property
     def hash(self) -> str:
@@ -220,10 +265,16 @@ class PreviewConfig(_Checked):
 
 
 def frames_of(samples: int, frontend: FrontendConfig) -> int:
-    """Frames that the front end makes of so many samples (0 if too few for one)."""
+    """Return the number of frames that the front end makes of `samples` samples, 0 if too few."""
     if frontend.center:
         return 1 + samples // frontend.hop_length if samples > 0 else 0
     return max(0, 1 + (samples - frontend.n_fft) // frontend.hop_length)
+
+
+def seconds_of(frames: int, frontend: FrontendConfig) -> float:
+    """Return the least duration that gives `frames` frames, seconds."""
+    lead = 0 if frontend.center else frontend.n_fft
+    return max((frames - 1) * frontend.hop_length + lead, 1) / frontend.sample_rate
 
 
 @dataclass(frozen=True)
@@ -255,13 +306,32 @@ class SplitConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Checked):
-    """The network. The defaults are those of the original project, but for `norm_momentum`."""
+class SegmentConfig(_Checked):
+    """Segments: the stretches of an excerpt that the network takes one at a time."""
 
-    name: str = "conv1d"
-    """Which network of the registry, `kit.models.names()`."""
-    segment_frames: int = 128
-    """Frames of one segment; a track of 1280 frames is ten of them."""
+    frames: int = 128
+    """Frames of a segment; 1280 frames hold ten side by side."""
+    hop: int | None = None
+    """Frames from one segment to the next in evaluation and prediction; half a segment if not
+    given, so that neighbours overlap."""
+    draw: Literal["random", "grid"] = "random"
+    """Segments in training: at random offsets, drawn anew in each epoch, or side by side as in
+    the original."""
+
+    def _check(self) -> None:
+        _require(self.frames >= 1, self, "frames", "it must be at least 1")
+        _require(self.hop is None or self.hop >= 1, self, "hop", "it must be at least 1")
+
+    @property
+    def hop_frames(self) -> int:
+        """`hop`, or half a segment if it is not given."""
+        return max(1, self.frames // 2) if self.hop is None else self.hop
+
+
+@dataclass(frozen=True)
+class Conv1DConfig(_Checked):
+    """The original project's network; its defaults are the original's, but for `norm_momentum`."""
+
     channels: tuple[int, ...] = (64, 128, 256)
     """Filters of each convolution."""
     kernel_size: int = 4
@@ -272,10 +342,9 @@ class ModelConfig(_Checked):
     """Share of units dropped before each dense layer in training."""
     norm_momentum: float = 0.9
     """Of the moving averages of batch normalisation. The original had 0.99, Keras's default, with
-    which a small collection's first epochs are scored by averages that have not arrived yet."""
+    which a small collection's first epochs are scored by averages that have not settled yet."""
 
     def _check(self) -> None:
-        _require(self.segment_frames >= 1, self, "segment_frames", "it must be at least 1")
         _require(
             len(self.channels) >= 1 and min(self.channels) >= 1,
             self,
@@ -286,6 +355,24 @@ class ModelConfig(_Checked):
         _require(self.dense >= 1, self, "dense", "it must be at least 1")
         _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
         _require(0 <= self.norm_momentum < 1, self, "norm_momentum", "it must lie in [0, 1)")
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames that one output of the last pooling sees."""
+        seen, stride = 1, 1
+        for _ in self.channels:
+            seen += (self.kernel_size - 1) * stride + stride
+            stride *= 2
+        return seen
+
+    def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
+        """Return the module; Flax is imported only here, so that `kit --help` stays instant."""
+        conv1d = importlib.import_module("kit.models.conv1d")
+        return conv1d.Conv1D(self, n_mels, n_classes, rngs=rngs)
+
+
+MODELS: dict[str, type] = {"conv1d": Conv1DConfig}
+"""kit's own networks by the name that `--model.name` takes: their dataclasses of options."""
 
 
 @dataclass(frozen=True)
@@ -343,7 +430,10 @@ class Experiment(_Checked):
     """The folder that `kit scan --out` made."""
     features: FeatureConfig = field(default_factory=FeatureConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    segments: SegmentConfig = field(default_factory=SegmentConfig)
+    model: Any = field(default_factory=Conv1DConfig)
+    """A frozen dataclass of options with a method `build(n_mels, n_classes, *, rngs)` that returns
+    a `flax.nnx.Module`: one of `MODELS`, or your own."""
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def _check(self) -> None:
@@ -353,21 +443,120 @@ class Experiment(_Checked):
             "name",
             "it names a folder: no slash, and no dot in front",
         )
+        require_model(self.model)
+        least, frames = self.features.least_frames, self.segments.frames
         _require(
-            self.model.segment_frames <= self.features.n_frames,
-            self.model,
-            "segment_frames",
+            frames <= self.features.n_frames,
+            self.segments,
+            "frames",
             f"it must not exceed FeatureConfig.n_frames (={self.features.n_frames})",
+        )
+        _require(
+            frames <= least,
+            self.segments,
+            "frames",
+            f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
+            f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
         )
 
 
+def require_model(model: Any) -> None:
+    """Check that an object can stand in `Experiment.model`.
+
+    Raises:
+        ConfigError: it is not an instance of a frozen dataclass with a method `build`, or a field
+            has a name that `--model.name` and its file need.
+    """
+    kind = type(model).__name__
+    if not dataclasses.is_dataclass(model) or isinstance(model, type):
+        raise ConfigError(
+            f"Experiment.model is {model!r}; give an instance of a frozen dataclass of options "
+            "with a method build(n_mels, n_classes, *, rngs)"
+        )
+    if not typing.cast(Any, model).__dataclass_params__.frozen:
+        raise ConfigError(f"{kind} can change; declare it with @dataclass(frozen=True)")
+    if not callable(getattr(model, "build", None)):
+        raise ConfigError(
+            f"{kind} has no method build(n_mels, n_classes, *, rngs) that returns the network"
+        )
+    if taken := {"name", "file"} & {f.name for f in dataclasses.fields(model)}:
+        raise ConfigError(f"{kind} has a field {min(taken)!r}, which kit needs; rename it")
+
+
+def replaced(config: T, path: str, value: Any) -> T:
+    """Return a configuration with one value changed.
+
+    Args:
+        config: any configuration, such as an `Experiment`.
+        path: names of fields joined by dots, such as "train.learning_rate".
+        value: the new value.
+    Raises:
+        ConfigError: no such field, or a value of the wrong type or out of range.
+    """
+    name, _, rest = path.partition(".")
+    names = [f.name for f in dataclasses.fields(typing.cast(Any, config))]
+    if name not in names:
+        raise ConfigError(
+            f"{type(config).__name__} has no field {name!r}; it has {', '.join(names)}"
+        )
+    new = replaced(getattr(config, name), rest, value) if rest else value
+    return typing.cast(T, dataclasses.replace(typing.cast(Any, config), **{name: new}))
+
+
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as JSON's types; tuples become lists."""
-    return json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
+    """Return a configuration in JSON's types; tuples become lists.
+
+    An experiment's model comes with its `name`, and with its `file` if it is not kit's own.
+    """
+    value = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
+    if isinstance(config, Experiment):
+        value["model"] = _named(config.model) | value["model"]
+    return value
+
+
+def _named(model: Any) -> dict[str, Any]:
+    for name, cls in MODELS.items():
+        if type(model) is cls:
+            return {"name": name}
+    name, file = name_of(type(model))
+    return {"name": name, "file": file}
+
+
+def _model(value: Any, where: str) -> Any:
+    """Return the model that `to_dict` described.
+
+    Raises:
+        ConfigError: there is no such class, or its options do not fit.
+    """
+    if not isinstance(value, dict):
+        require_model(value)
+        return value
+    options = {k: v for k, v in value.items() if k not in ("name", "file")}
+    cls = model_class(str(value.get("name", "conv1d")), value.get("file"))
+    return _build(cls, options, where)
+
+
+def model_class(name: str, file: str | None = None) -> type:
+    """Return the dataclass of options that a name stands for.
+
+    Args:
+        name: one of `MODELS`, or `package.module:Class`, or `path/to/file.py:Class`.
+        file: the file that the class was defined in, where its module is not installed.
+    Raises:
+        ConfigError: there is no such class.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if ":" not in name:
+        raise ConfigError(
+            f"Experiment.model.name is {name!r}; take {', '.join(MODELS)}, or name a class of your "
+            "own as package.module:Class or path/to/file.py:Class"
+        )
+    return resolve(name, file)
 
 
 def to_json(config: Any) -> str:
-    """A configuration as JSON with sorted keys: equal configurations give equal text."""
+    """Return a configuration as JSON with sorted keys: equal configurations give equal text."""
     return json.dumps(to_dict(config), sort_keys=True, allow_nan=False)
 
 
@@ -397,6 +586,8 @@ def _build(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ConfigError(f"{where} is {value!r}; it must be an object")
     hints = typing.get_type_hints(cls)
+    if cls is Experiment and "model" in value:
+        value = value | {"model": _model(value["model"], f"{where}.model")}
     fields = {f.name for f in dataclasses.fields(cls)}
     if unknown := sorted(set(value) - fields):
         raise ConfigError(
@@ -407,7 +598,9 @@ def _build(cls: Any, value: Any, where: str) -> Any:
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint`: what JSON cannot tell apart is made right, the rest refused."""
+    """Return `value` as the type `hint`, converting JSON's types; refuse other types."""
+    if hint is Any:
+        return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         if isinstance(value, typing.cast(type, hint)):

@@ -1,9 +1,15 @@
-"""The demo's own configuration; light, since the command line shows it in its help."""
+"""Presets: the demo's and the original project's; light, since the command line shows them."""
 
 import dataclasses
 
-from kit.config import Experiment, SplitConfig, TrainConfig
+from kit.config import Experiment, FeatureConfig, SegmentConfig, SplitConfig, TrainConfig
 from kit.errors import ConfigError
+
+ORIGINAL_FEATURES = FeatureConfig(position="start", least_s=None)
+"""The original project's: the first 1280 frames of a track; shorter tracks are left out."""
+
+ORIGINAL_SEGMENTS = SegmentConfig(hop=128, draw="grid")
+"""The original project's: ten segments side by side, in training and in evaluation."""
 
 DEMO = Experiment(
     name="demo",
@@ -24,7 +30,7 @@ def for_length(experiment: Experiment, duration_s: float) -> Experiment:
     Raises:
         ConfigError: not one segment fits.
     """
-    features, segment = experiment.features, experiment.model.segment_frames
+    features, segment = experiment.features, experiment.segments.frames
     clip_s = min(features.clip_s, duration_s)
     frames = dataclasses.replace(features, clip_s=clip_s, n_frames=1).clip_frames
     if frames < segment:

@@ -108,7 +108,7 @@ def _predict(
     restored: Restored, clips: list[np.ndarray], path: Path, starts: list[float]
 ) -> list[Prediction]:
     config = restored.experiment
-    segments = cut(compute(clips, config.features), config.model.segment_frames)
+    segments = cut(compute(clips, config.features), config.segments.frames)
     scores = restored.log_probabilities(segments.reshape(-1, *segments.shape[2:]))
     by_track = scores.reshape(*segments.shape[:2], -1)
     rate = config.features.frontend.sample_rate

@@ -14,10 +14,11 @@ import soundfile
 from hypothesis import settings
 
 from kit.config import (
+    Conv1DConfig,
     Experiment,
     FeatureConfig,
     FrontendConfig,
-    ModelConfig,
+    SegmentConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -93,7 +94,8 @@ def job(write_music, tmp_path_factory) -> Job:
         catalogue=str(root / "data"),
         features=FEATURES,
         split=SplitConfig(test_fraction=0.25, validation_fraction=0.2),
-        model=ModelConfig(segment_frames=8, channels=(8,), kernel_size=3, dense=8),
+        segments=SegmentConfig(frames=8),
+        model=Conv1DConfig(channels=(8,), kernel_size=3, dense=8),
         train=TrainConfig(epochs=4, batch_size=8, learning_rate=1e-2),
     )
     run = fit(experiment, runs=root / "runs")

@@ -16,7 +16,7 @@ def test_long_tracks_change_nothing(duration_s):
 @pytest.mark.parametrize(("duration_s", "segments"), [(29.0, 9), (10.0, 3), (3.1, 1), (2.96, 1)])
 def test_short_tracks_give_whole_segments(duration_s, segments):
     features = for_length(DEMO, duration_s).features
-    assert features.n_frames == segments * DEMO.model.segment_frames
+    assert features.n_frames == segments * DEMO.segments.frames
     # A rendered track has all the frames that are asked for.
     assert frames_of(round(duration_s * 22050), features.frontend) >= features.n_frames
 

@@ -42,7 +42,7 @@ def written(path, y):
 def answer(restored, y):
     """Probabilities of one window by the parts that `predict` is made of."""
     features = compute([y], restored.experiment.features)
-    segments = cut(features, restored.experiment.model.segment_frames)
+    segments = cut(features, restored.experiment.segments.frames)
     scores = restored.log_probabilities(segments.reshape(-1, *segments.shape[2:]))
     return np.exp(track_log_probabilities(scores[None]))[0]
 

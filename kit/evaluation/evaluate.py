@@ -131,7 +131,7 @@ def _score(
     scores = []
     for start in range(0, len(track_ids), CHUNK):
         features = store.read(track_ids[start : start + CHUNK])
-        segments = cut(features, restored.experiment.model.segment_frames)
+        segments = cut(features, restored.experiment.segments.frames)
         flat = restored.log_probabilities(segments.reshape(-1, *segments.shape[2:]))
         scores.append(flat.reshape(*segments.shape[:2], -1))
         if progress:

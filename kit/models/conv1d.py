@@ -5,7 +5,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from kit.config import ModelConfig
+from kit.config import Conv1DConfig
 
 # Keras's batch normalisation, which the original used, differs from Flax's default of 1e-5.
 BATCH_NORM_EPSILON = 1e-3
@@ -24,7 +24,9 @@ class Conv1D(nnx.Module):
         rngs: draws the first weights (Glorot uniform; biases zero).
     """
 
-    def __init__(self, config: ModelConfig, n_mels: int, n_classes: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, config: Conv1DConfig, n_mels: int, n_classes: int, *, rngs: nnx.Rngs
+    ) -> None:
         glorot = jax.nn.initializers.glorot_uniform()
         self.depth = len(config.channels)
         self.rate = config.dropout
@@ -72,11 +74,3 @@ class Conv1D(nnx.Module):
         x = nnx.relu(self.dense(x))
         x = dropout(x, deterministic=not train, rngs=second)
         return self.head(x)
-
-
-def least_frames(config: ModelConfig) -> int:
-    """Frames that a segment must have for anything to be left after the last pooling."""
-    frames = 1
-    for _ in config.channels:
-        frames = 2 * frames + config.kernel_size - 1
-    return frames

@@ -7,8 +7,7 @@ import pandas as pd
 from kit import terminal
 from kit.catalogue import load
 from kit.catalogue.rights import require_rights
-from kit.config import Experiment
-from kit.models import check
+from kit.config import Experiment, require_model
 from kit.pipeline.features import features
 from kit.training import Progress, Run, fit
 
@@ -25,7 +24,7 @@ def train(experiment: Experiment, *, runs: Path, fresh: bool = False, rights: bo
         UsageError: audio from Spotify, and no right to it stated.
     """
     # Both before the work of hours; `fit` asks for the right once more, of what it trains on.
-    check(experiment.model)
+    require_model(experiment.model)
     catalogue = load(Path(experiment.catalogue))
     require_rights(_with_audio(catalogue.table), catalogue.folder, stated=rights)
     features(catalogue.folder, experiment.features)

@@ -116,7 +116,7 @@ def _load(parts: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> _
             return None
         features = store.read(rows["track_id"].tolist())
         classes = np.array([labels.index(label) for label in rows["label"]], np.int32)
-        return Segments(cut(features, experiment.model.segment_frames), classes)
+        return Segments(cut(features, experiment.segments.frames), classes)
 
     train = of("train")
     if train is None:

@@ -11,11 +11,12 @@ from moto.server import ThreadedMotoServer
 
 from kit.catalogue import from_folder, load, read_failures, save
 from kit.config import (
+    Conv1DConfig,
     Experiment,
     ExtractConfig,
     FeatureConfig,
     FrontendConfig,
-    ModelConfig,
+    SegmentConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -319,7 +320,8 @@ def test_a_network_is_trained_on_what_lies_there(bucket, write_music, tiny_featu
         catalogue=str(tmp_path / "data"),
         features=tiny_features,
         split=SplitConfig(test_fraction=0.25, validation_fraction=0.2),
-        model=ModelConfig(segment_frames=8, channels=(4,), kernel_size=3, dense=4),
+        segments=SegmentConfig(frames=8),
+        model=Conv1DConfig(channels=(4,), kernel_size=3, dense=4),
         train=TrainConfig(epochs=1, batch_size=8),
     )
     catalogue = scanned(music, tmp_path / "data")

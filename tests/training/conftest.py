@@ -6,10 +6,11 @@ import pytest
 
 from kit.catalogue import from_csv, load, save
 from kit.config import (
+    Conv1DConfig,
     Experiment,
     FeatureConfig,
     FrontendConfig,
-    ModelConfig,
+    SegmentConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -47,7 +48,8 @@ def _experiment(folder, **train):
         catalogue=str(folder),
         features=FEATURES,
         split=SplitConfig(test_fraction=0.25, validation_fraction=0.2),
-        model=ModelConfig(channels=(8,), kernel_size=3, dense=8, segment_frames=16, dropout=0.2),
+        segments=SegmentConfig(frames=16),
+        model=Conv1DConfig(channels=(8,), kernel_size=3, dense=8, dropout=0.2),
         train=dataclasses.replace(TrainConfig(epochs=4, batch_size=8, learning_rate=1e-2), **train),
     )
 

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from kit.config import ModelConfig, TrainConfig
+from kit.config import Conv1DConfig, TrainConfig
 from kit.errors import KitError
 from kit.models import build
 from kit.training.checkpoint import Checkpoints
 from kit.training.state import init_state
 
-MODEL = ModelConfig(channels=(4,), dense=4, kernel_size=3, segment_frames=16)
+MODEL = Conv1DConfig(channels=(4,), dense=4, kernel_size=3)
 
 
 def state_of(seed=0, n_classes=2):

@@ -3,12 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kit.config import ModelConfig, TrainConfig
+from kit.config import Conv1DConfig, TrainConfig
 from kit.models import build
 from kit.training.state import init_state, optimiser
 from kit.training.step import Batch, make_eval_step, make_train_step
 
-MODEL = ModelConfig(channels=(8, 8), dense=8, kernel_size=3, segment_frames=16, dropout=0.1)
+MODEL = Conv1DConfig(channels=(8, 8), dense=8, kernel_size=3, dropout=0.1)
 TRAIN = TrainConfig(learning_rate=1e-2)
 
 
