@@ -46,6 +46,7 @@ def killed(folder, config, path, stop_at, *, more_than=None, after_s=0.0):
     """Kill a run that has done so many tracks, when more rows are on disk or some time after."""
     with child(folder, config, stop_at) as process:
         try:
+            assert process.stdout is not None
             assert int(process.stdout.readline()) >= stop_at
             until = time.monotonic() + 60
             while more_than is not None and rows(path) <= more_than:
