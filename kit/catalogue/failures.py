@@ -57,12 +57,13 @@ def read_failures(folder: Path | str) -> list[Failure]:
             f"{path} should have the columns {', '.join(_FIELDS)}; delete it, and it is made anew"
         )
     try:
-        return [
-            Failure(*row[:5], *(float(text) if text else None for text in row[5:]))
-            for row in rows[1:]
-        ]
+        return [_failure(*row) for row in rows[1:]]
     except ValueError as error:
         raise KitError(f"{path}: {error}; delete it, and it is made anew") from error
+
+
+def _failure(path: str, stage: str, reason: str, message: str, id_: str, s: str = "") -> Failure:
+    return Failure(path, stage, reason, message, id_, float(s) if s else None)
 
 
 def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) -> None:
