@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from kit.config import MODELS, require_model
@@ -62,7 +63,7 @@ class Network:
             graph_train, *found = nnx.split(module, *_KINDS)
             seen[:] = [type(module), graph_train, graph_eval]
             traced = any(
-                isinstance(value, jax.core.Tracer)
+                isinstance(value, Tracer)
                 for _, node in nnx.iter_graph(module)
                 for value in getattr(node, "__dict__", {}).values()
             )
@@ -77,7 +78,8 @@ class Network:
             # Under a trace, Flax takes a plain array in a module for a static value.
             eager = True
             shapes = jax.tree.map(jax.typeof, states())
-        return cls(*seen, *shapes[:2], shapes[3], create)
+        params, streams, _, buffers = shapes
+        return cls(*seen, params, streams, buffers, create)  # pyright: ignore[reportCallIssue]
 
     def shapes(self) -> tuple[Any, Any]:
         """Return parameters and buffers as `init` gives them, without their values."""
