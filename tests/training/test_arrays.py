@@ -8,8 +8,8 @@ from kit.errors import ConfigError, KitError, UsageError
 from kit.training import fit_arrays, restore, track_log_probabilities
 from kit.training.arrays import label_names
 
-MODEL = Conv1DConfig(channels=(8,), kernel_size=3, dense=8, dropout=0.2)
-TRAIN = TrainConfig(epochs=5, batch_size=8, learning_rate=1e-2)
+MODEL = Conv1DConfig(channels=(8,), kernel_size=3, dense=8, dropout=0.1, norm_momentum=0.5)
+TRAIN = TrainConfig(epochs=8, batch_size=8, learning_rate=3e-2)
 N = 40
 
 
@@ -141,7 +141,7 @@ def test_the_front_end_that_made_them(tmp_path):
         ({"labels": ["a"]}, "y has 1, which is not an index of the 1 labels"),
         ({"labels": ["a", "b", "c"]}, "no item has the label 'c'"),
         ({"groups": ["a"]}, "groups has 1 entries for 40 items"),
-        ({"groups": ["a", "b"] * 20}, "label '0' has one group only"),
+        ({"groups": ["a", "b"] * 20}, "label '0' has 1 group only"),
         ({"frames": [3] * N + [4]}, "frames has 41 entries"),
         ({"frames": [25] * N}, r"frames\[0\] is 25; it must lie between 1 and 24"),
         ({"frames": [2.0] * N}, "give one integer an item"),
