@@ -93,11 +93,12 @@ def with_kit(folder: str, workers: int | None) -> tuple[list[str], list[str], ob
     """Track ids and files of a catalogue whose store is made anew, and the store."""
     from kit.catalogue import load
     from kit.compilation import leave_cores_to_decoders
-    from kit.config import ExtractConfig, FeatureConfig
+    from kit.config import ExtractConfig
+    from kit.defaults import ORIGINAL_FEATURES
     from kit.features import extract, store_path
 
     leave_cores_to_decoders()  # as the command does
-    catalogue, config = load(Path(folder)), FeatureConfig()
+    catalogue, config = load(Path(folder)), ORIGINAL_FEATURES
     path = store_path(catalogue, config)
     if path.exists():
         raise SystemExit(f"{path} exists; it has to be deleted before each round")

@@ -1,4 +1,4 @@
-"""Tables of tracks from CSV, ours and the original project's, and the catalogue's folder."""
+"""Read tables of tracks from CSV; read and write the folder of a catalogue."""
 
 import csv
 import hashlib
@@ -60,7 +60,7 @@ class Catalogue:
     notices: tuple[str, ...] = ()
 
     def path_of(self, row: Mapping[Any, Any] | pd.Series) -> Path:
-        """The audio file of a row of the table.
+        """Return the audio file of a row of the table.
 
         Raises:
             KitError: the row has no path, or one that leaves `audio_root`.
@@ -77,10 +77,13 @@ class Catalogue:
         return self.audio_root / inside
 
     def missing_audio(self) -> str:
-        """Return a sentence on what to do if all of the audio has gone, such as after a move; else
-        "". It costs a look at one file or folder, unless all of them are missing."""
-        paths = self.table["path"] if "path" in self.table else ()
-        tops = {path.split("/")[0] for path in paths if path}
+        """Return a sentence on what to do if all of the audio is gone, such as after a move.
+
+        Otherwise return "". Unless all files are missing, this looks at one file or folder only.
+        """
+        if "path" not in self.table:
+            return ""
+        tops = {path.split("/")[0] for path in self.table["path"] if path}
         if not tops or any(os.path.lexists(self.audio_root / top) for top in tops):
             return ""
         return (
@@ -112,8 +115,9 @@ def from_csv(
     Returns:
         The tracks that can be used, and a failure for each of the rest.
     Raises:
-        UsageError: no such file, not CSV or UTF-8, no tracks, neither `track_id` nor `path`, or a
-            value against its rule (line, column, value and rule are in the message).
+        UsageError: the file cannot be read, is not CSV or UTF-8, has no tracks, has neither
+            `track_id` nor `path`, or a value breaks its column's rule (the message has line,
+            column, value and rule).
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
@@ -146,11 +150,11 @@ def from_csv(
 
 
 def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of a table of tracks, whatever has become of the files that it names.
+    """Return the rows of a table of tracks without a look at the files that it names.
 
     Args:
-        path: as of `from_csv`; a row needs neither id nor path.
-        label: as of `from_csv`.
+        path: see `from_csv`; a row needs neither id nor path.
+        label: see `from_csv`.
     Returns:
         The table as `kit.catalogue.schema` has it, each id once (`row-LINE` in a table that has
         none); and, as text, the rows left out because an earlier one has their id.
@@ -169,7 +173,7 @@ def _labelled(path: Path, label: str | None) -> tuple[pd.DataFrame, list[int]]:
 
 
 def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The first row of each id, checked and typed, and the others as they are."""
+    """Return the first row of each id, checked and typed, and the other rows as they are."""
     if "track_id" not in table:
         # Stand-ins for the check of the other columns.
         table["track_id"] = [f"row-{line}" for line in lines]
@@ -266,7 +270,7 @@ def _again(
 
 
 def add_facts(row: dict[str, Any], facts: Facts) -> None:
-    """What the file measures counts; what it says of itself only where the row is silent."""
+    """Fill in a row from its file: measured values replace the row's, tags only fill its gaps."""
     row.update(facts.measured())
     for name, value in asdict(facts.tags).items():
         if is_absent(row.get(name)):
@@ -284,7 +288,7 @@ def _failure(row: Mapping[Any, Any], reason: str, message: str) -> Failure:
 
 
 def _inside(path: str) -> str | None:
-    """The path in its shortest form, or None if it does not stay below where it starts."""
+    """Return a relative path in its shortest form; None if it leaves the folder it starts from."""
     if path.startswith("/") or Path(path).is_absolute():
         return None
     short = posixpath.normpath(path)
@@ -292,7 +296,7 @@ def _inside(path: str) -> str | None:
 
 
 def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """A CSV file as text, its columns under kit's names, and the line of each row.
+    """Return a CSV file as text, its columns under kit's names, and the line of each row.
 
     Raises:
         UsageError: no such file, not CSV or UTF-8, or no rows.
@@ -361,7 +365,7 @@ def save(scan: Scan, folder: Path | str) -> None:
     """Write a catalogue's folder: `tracks.csv`, `failures.csv`, `catalogue.json`; each atomic.
 
     Args:
-        scan: what `from_folder` or `from_csv` gave.
+        scan: the result of `from_folder`, `from_csv` or `from_playlists`.
         folder: made if missing; features that lie there are kept.
     Raises:
         UsageError: a value is against its rule.
@@ -399,13 +403,13 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
 
 
 def move_root(folder: Path | str, root: Path) -> Catalogue:
-    """Have the paths of a catalogue start from another folder; the files stay where they are.
+    """Make the paths of a catalogue start from another folder; the files stay where they are.
 
-    Stopped at any instant, every path leads to its file.
+    If this is stopped at any instant, every path still leads to its file.
 
     Args:
         folder: the catalogue's.
-        root: what holds the folder that they start from now; any other if there are no paths.
+        root: a folder above the present one; any folder if the catalogue has no paths.
     Raises:
         UsageError: a path would be against its rule.
         KitError: the catalogue cannot be read or written.
@@ -423,13 +427,13 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
 
 
 def rebased(path: str, old: Path, new: Path) -> str:
-    """The path of a row from a folder further up; none, or one that leaves `old`, as it is."""
+    """Return a row's path relative to a folder further up; unchanged if empty or outside `old`."""
     inside = _inside(path)
     return path if inside is None else (old.relative_to(new) / inside).as_posix()
 
 
 def _named(root: Path, folder: Path) -> str:
-    """The folder that paths start from, so that what lies in the catalogue moves with it."""
+    """Return the folder that paths start from; relative inside the catalogue, to move with it."""
     root, base = root.resolve(), folder.resolve()
     return root.relative_to(base).as_posix() if root.is_relative_to(base) else str(root)
 
@@ -445,7 +449,7 @@ def _write(table: pd.DataFrame, folder: Path) -> None:
 
 
 def _csv(table: pd.DataFrame, stream: IO[str] | None = None) -> str:
-    """The table as CSV; into a stream it goes piece by piece, and nothing is returned."""
+    """Return the table as CSV; with a stream, write it there piece by piece and return ""."""
     # A lone carriage return ends a row unless it is quoted, and not every version of the csv module
     # quotes it.
     returns = any(

@@ -1,4 +1,4 @@
-"""Labels that are not the names of folders: from the genre tag, or from a table of labels."""
+"""Take labels from the genre tag or from a table of labels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from kit.errors import UsageError
 
 
 def by_genre() -> Labeller:
-    """The first genre that a track has."""
+    """Return the rule that a track's label is its first genre."""
 
     def of(_path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
         genre = first_genre(str(row.get("genre", "")))
@@ -25,7 +25,9 @@ def by_genre() -> Labeller:
 
 
 def by_table(file: Path | str, folder: Path | str) -> Labeller:
-    """What a CSV says: `label`, and `path`, `isrc`, or `artists` and `title` to know tracks by.
+    """Return the rule that a track's label stands in a CSV.
+
+    The CSV has a column `label`, and `path`, `isrc`, or `artist` and `title` to find tracks by.
 
     A track is looked up by its path; if no row has that, by its ISRC; and else by its names,
     where case, accents, signs, guests and "Original Mix" do not matter.
@@ -34,7 +36,7 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         file: UTF-8 CSV with a header; cells may be empty.
         folder: where relative paths start from.
     Raises:
-        UsageError: it cannot be read, or the columns are not there.
+        UsageError: the file cannot be read, or lacks the columns.
     """
     table, _ = read_csv(Path(file))
     if "title" not in table:
@@ -66,7 +68,7 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
 
 
 def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:
-    """What a track is known by, the surest first."""
+    """Return the keys that a track is found by, the surest first."""
     keys: list[tuple[Any, ...]] = []
     if path is not None:
         keys.append(("path", absolute(path)))

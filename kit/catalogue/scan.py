@@ -1,4 +1,4 @@
-"""A folder of audio to a table of tracks: the first level of folders gives the labels."""
+"""Make a table of tracks of a folder of audio, whose first level of folders gives the labels."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ _SNDFILE = (
 _AUDIOREAD = ("m4a", "m4b", "mp4", "aac", "wma", "wv", "ape", "mka", "webm")
 
 AUDIO_EXTENSIONS = frozenset((*_SNDFILE, *_AUDIOREAD))
-"""Names of audio files, without the dot and in lower case; other files are not looked at."""
+"""Extensions of audio files, without the dot, in lower case; other files are ignored."""
 
 # Folders of systems and of network storage, with deleted files, previews and old versions in them:
 # Windows, Synology, QNAP, macOS and archives made on it.
@@ -44,11 +44,11 @@ _SYSTEM_AT_THE_TOP = frozenset(("lost+found",))
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A table of tracks and what was found on the way to it.
+    """A table of tracks, and the failures and warnings of the scan that made it.
 
     Attributes:
         table: one row a track, as `kit.catalogue.schema` has it.
-        failures: what was left out.
+        failures: files and rows that were left out.
         audio_root: the folder that the column `path` starts from.
         warnings: sentences for the user.
         ignored: number of files that are no audio by their names.
@@ -68,9 +68,9 @@ class Labeller:
     """A rule that gives a track its label once its file has been read.
 
     Attributes:
-        of: the file, and what the row has so far (columns of `Facts.row`) -> every label that the
-            rule finds; a track needs exactly one.
-        remedy: what to do about a track with none, in words that follow a semicolon.
+        of: maps the file and its row so far (columns of `Facts.row`) to every label that the rule
+            finds; a track needs exactly one.
+        remedy: advice for a track without a label, in words that follow a semicolon.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
@@ -78,12 +78,12 @@ class Labeller:
 
 
 def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
-    """Why a track cannot be taken under these labels, if so.
+    """Return why a track cannot be taken under these labels; None if it can.
 
     Args:
-        name: what the track is called.
-        labels: all that were found for it.
-        remedy: what to do if there is none, in words that follow a semicolon.
+        name: the track's path, for the message.
+        labels: all labels that were found for it.
+        remedy: advice if there is none, in words that follow a semicolon.
     """
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
@@ -96,7 +96,7 @@ def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
 
 @dataclass
 class Found:
-    """The audio files below a folder, relative to it, and what was met on the way to them."""
+    """The audio files below a folder, relative to it, with failures and a count of other files."""
 
     files: list[Path] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -114,7 +114,7 @@ def from_folder(
     artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Scan a folder; by default its sub-folders are the labels.
+    """Scan a folder, whose sub-folders are the labels by default.
 
     Links are followed, and no real folder is entered twice. Hidden files are left alone, and so are
     folders of the system, such as `$RECYCLE.BIN`. The order of the tracks is that of their paths.
@@ -129,7 +129,7 @@ def from_folder(
     Returns:
         The tracks that can be used, and a failure for each of the rest.
     Raises:
-        UsageError: no such folder, no audio in it, or none that can be used.
+        UsageError: the folder does not exist, or holds no audio that can be used.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -177,7 +177,7 @@ def from_folder(
 
 
 def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
-    """Return what to do about a folder without a file that can be looked at."""
+    """Return why a folder gives no track, and what to do."""
     if loose:
         lie = "file lies" if loose == 1 else "files lie"
         name = shlex.quote(shown(root.resolve().name))
@@ -232,7 +232,7 @@ def _one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
 
 
 def duplicates(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """The ids of tracks whose files have the same bytes, a tuple for each such set.
+    """Return the ids of tracks whose files have the same bytes, one tuple for each set of copies.
 
     Args:
         table: one row a track, as `kit.catalogue.schema` has it.
@@ -266,7 +266,7 @@ def walk(root: Path) -> Found:
     """
     found = Found()
     visited: set[tuple[int, int]] = set()
-    # Folders before links to folders: a link never takes the place of what it points to.
+    # Folders before links to folders, so that a file is found under its folder's own name.
     folders, links = deque([Path()]), deque[Path]()
     while folders or links:
         folder = folders.popleft() if folders else links.popleft()

@@ -13,7 +13,7 @@ import pandas as pd
 from kit.errors import UsageError
 
 SEPARATOR = "; "
-"""Between two names in `artists`, and two ids in `artist_ids`."""
+"""Separates names in `artists`, and ids in `artist_ids`."""
 
 _DTYPES: dict[str, Any] = {"text": "str", "number": "float64", "whole": "Int64"}
 
@@ -27,7 +27,7 @@ class Column:
     Attributes:
         kind: text (missing is ""), number (float64, missing is NaN) or whole (Int64).
         required: the column has to be there, and filled in every row.
-        rule: what a value must be, in words that follow "it must be".
+        rule: the rule for a value, in words that follow "it must be".
         ok: the rule for text.
         form: brings text that keeps the rule to one form.
         least: the smallest number allowed.
@@ -113,7 +113,7 @@ COLUMNS: dict[str, Column] = {
     **{name: Column("whole", rule="a whole number") for name in ("key", "mode")},
     "duration_ms": Column("whole", rule="a whole number of at least 0", least=0.0),
 }
-"""Every column that has a meaning; any other column is kept as it is."""
+"""The columns that kit uses; any other column is kept as it is."""
 
 
 def validate(
@@ -123,7 +123,7 @@ def validate(
 
     Args:
         table: one row a track; text or typed.
-        source: what the table is called in errors, such as the name of the file.
+        source: name of the table in errors, such as the name of its file.
         lines: the line of each row in the file; by default the header is line 1, the first row 2.
     Returns:
         A copy with the types of `COLUMNS`, the known columns first.
@@ -182,7 +182,7 @@ def _typed(
 
 
 def is_absent(value: Any) -> bool:
-    """Whether a cell is empty: None, NaN, "" or white space."""
+    """Return whether a cell is empty: None, NaN, "" or white space."""
     return bool(pd.isna(value)) or (isinstance(value, str) and not value.strip())
 
 

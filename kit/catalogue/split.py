@@ -5,8 +5,10 @@ each group lies in one part. Among many ways to assign the groups, a seeded sear
 whose shares, label by label, are nearest to those asked for.
 """
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,12 @@ PARTS = ("train", "validation", "test")
 # Orders in which the groups are tried; the best of them is taken.
 _TRIALS = 64
 
+# What stands behind the first artist in a name, in lower case. Ties through every guest would be
+# too many: of 655 EDM tracks of a real table they make one group of 521.
+_OTHER_ARTISTS = re.compile(
+    r"\s*(?:[,/]|\s[&+]\s|[\s(\[](?:feat|ft|featuring)\b|\s(?:vs|versus|x|and)[\s.]).*"
+)
+
 
 @dataclass(frozen=True)
 class KeptApart:
@@ -31,6 +39,7 @@ class KeptApart:
         groups: number of groups, each in one part.
         values: number of different artists (or speakers, …) that are known.
         alone: number of tracks without a value; each stands for itself.
+        guests: number of tracks by artists of whom only the first is kept apart, as in "A feat. B".
     """
 
     by: str
@@ -38,6 +47,7 @@ class KeptApart:
     groups: int
     values: int
     alone: int
+    guests: int = 0
 
     def in_words(self) -> str:
         """Return one sentence on what lies in one part, and on what may lie in several."""
@@ -52,6 +62,7 @@ class KeptApart:
                 "both sides"
             )
         kinds = "artist" if self.by == "artist" else "group"
+        kinds = f"main {kinds}" if self.guests else kinds
         apart = f"{_count(self.values, kinds)}, none on both sides"
         if not self.alone:
             return f"Split by {self.by}: {apart}"
@@ -85,7 +96,13 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
         groups=len(set(_groups(table, config.by))),
         values=len({name for names in keys for name in names}),
         alone=sum(not names for names in keys),
+        guests=_with_guests(table["artists"]) if config.by == "artist" else 0,
     )
+
+
+def _with_guests(artists: Iterable[Any]) -> int:
+    names = [_artists("" if pd.isna(cell) else str(cell)) for cell in artists]
+    return sum(any(_main_artist(name) != name for name in names_of) for names_of in names)
 
 
 def _count(number: int, noun: str) -> str:
@@ -176,8 +193,17 @@ def _keys(table: pd.DataFrame, by: str) -> Iterable[Sequence[str]]:
     cells = ["" if pd.isna(cell) else str(cell).strip() for cell in table[column]]
     if by != "artist":
         return [[cell] if cell else [] for cell in cells]
-    split = [cell.casefold().split(SEPARATOR.strip()) for cell in cells]
-    return [[name.strip() for name in names if name.strip()] for names in split]
+    return [list(dict.fromkeys(map(_main_artist, _artists(cell)))) for cell in cells]
+
+
+def _artists(cell: str) -> list[str]:
+    names = (name.strip() for name in cell.casefold().split(SEPARATOR.strip()))
+    return [name for name in names if name]
+
+
+def _main_artist(name: str) -> str:
+    """Return the first artist of a name such as "a, b", "a & b" or "a feat. b", in lower case."""
+    return _OTHER_ARTISTS.sub("", name) or name
 
 
 def _shuffled(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,14 +16,16 @@ R = TypeVar("R")
 def compiled(
     *arrays: str, check: Callable[[dict[str, Any]], None] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorates a function so that each call runs as one compiled program.
+    """Return a decorator that runs each call of a function as one compiled program.
 
-    The arguments named in `arrays` are traced, all others are constants of the program. A call with
-    a constant that cannot be hashed (a window given as an array) runs operation by operation.
+    The arguments named in `arrays` are traced. All others are constants of the program, and a
+    default that is passed explicitly shares the program of a call without it. A constant may be an
+    array, such as a window: equal values share a program. A call with any other constant that
+    cannot be hashed runs operation by operation.
 
     Args:
-        arrays: names of array arguments; None is a constant.
-        check: called with all arguments first, whose values are known then if they ever are.
+        arrays: names of array arguments; None in place of an array is a constant.
+        check: called first with all arguments, before any of them is traced.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -31,14 +34,16 @@ def compiled(
         @functools.partial(jax.jit, static_argnums=0)
         def program(constants: tuple[Any, ...], traced: dict[str, Any]) -> Any:
             untyped: Any = function
-            return untyped(**{name: value for name, _, value in constants}, **traced)
+            return untyped(**{name: _thawed(value) for name, _, value in constants}, **traced)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = dict(signature.bind(*args, **kwargs).arguments)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = dict(bound.arguments)
             for name, parameter in signature.parameters.items():
                 if parameter.kind is parameter.VAR_KEYWORD:
-                    given |= given.pop(name, {})
+                    given |= given.pop(name)
             if check is not None:
                 check(given)
             traced = {
@@ -46,9 +51,11 @@ def compiled(
                 for name, value in given.items()
                 if name in arrays and value is not None
             }
-            # With its type, lest the program for 1 serve 1.0, which is no hop.
+            # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
             constants = tuple(
-                (name, type(value), value) for name, value in given.items() if name not in traced
+                (name, type(value), _frozen(value))
+                for name, value in sorted(given.items())
+                if name not in traced
             )
             if not _hashable(constants):
                 return function(*args, **kwargs)
@@ -57,6 +64,31 @@ def compiled(
         return call
 
     return decorate
+
+
+class _ArrayConstant:
+    """An array as a key of the compilation cache: equal if shape, dtype and bytes are."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values.copy()
+        self._key = (values.shape, values.dtype.str, values.tobytes())
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ArrayConstant) and self._key == other._key
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, Tracer):
+        values = np.asarray(value)
+        return value if values.dtype.hasobject else _ArrayConstant(values)
+    return value
+
+
+def _thawed(value: Any) -> Any:
+    return value.values if isinstance(value, _ArrayConstant) else value
 
 
 def _hashable(value: Hashable) -> bool:

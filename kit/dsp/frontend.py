@@ -1,4 +1,4 @@
-"""The one front end: waveforms to log-mel frames, for training, evaluation and prediction alike."""
+"""Waveforms to log-mel frames: the one front end of training, evaluation and prediction."""
 
 import math
 import os
@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Complex, Float, Int
+from jaxtyping import Array, Bool, Complex, Float, Int, Shaped
 
 from kit.compilation import ONE_CORE
 from kit.config import FrontendConfig, frames_of
-from kit.dsp.checks import AnyArray, require
+from kit.dsp.checks import AnyArray, as_waveform, require
 from kit.dsp.dft import Method, rfft
 from kit.dsp.extremes import at_least, peak_of
 from kit.dsp.framing import fit, windowed_frames
@@ -23,62 +23,93 @@ from kit.dsp.mel import banded_product, mel
 from kit.dsp.stft import magnitude
 from kit.dsp.windows import padded_window
 
-# Rows of one transform: they stay in the cache, where one array of all frames would be paged in
-# anew on every call, and are enough to be worth a round of the loop.
+# Rows of one transform. They stay in the CPU's cache, where all frames in one array would be paged
+# in on every call, and are enough to be worth one step of a loop.
 _MOST_ROWS = 176
 _MOST_ROW_SAMPLES = 2048 * _MOST_ROWS
-# Samples of all frames that other devices make at once: half a GiB in single precision.
+# Samples in the frames of one step on other devices: 0.5 GiB in single precision.
 _MOST_AT_ONCE = 2**27
 
 Precise: TypeAlias = Method | Literal["double"]
-"""How the front end makes its DFT: as `kit.dsp.dft` has it, or in double precision, result single,
-as librosa does: half as long again on a CPU, and decibels within 2e-5 of librosa's in place of
-2e-3, where a level is 80 dB below the peak. A TPU, which has no such FFT, does "fft"."""
+"""How the front end computes its DFT: a method of `kit.dsp.dft`, or "double".
+
+"double" transforms in double precision, as librosa does, and returns single precision. It takes
+half as long again on a CPU and is within 2e-5 dB of librosa, where the others are within 2e-3 dB at
+80 dB below the peak. A TPU has no such FFT and uses "fft"."""
 
 
 def log_mel(
+    y: Shaped[AnyArray, "*batch samples"],
+    lengths: Int[AnyArray, "*batch"] | int | None = None,
+    config: FrontendConfig = FrontendConfig(),
+    *,
+    method: Precise = "auto",
+) -> Float[Array, "*batch frames n_mels"]:
+    """Return log-mel spectrograms in decibels, each equal to librosa's for that clip alone.
+
+    Args:
+        y: one clip (samples,) or a batch of them (…, samples) at `config.sample_rate`, full scale
+            1; also int16, full scale 32768.
+        lengths: valid samples of each clip, at most `samples` (more counts as `samples`). All count
+            if None. Samples past a clip's length are ignored.
+        config: static; another configuration is another compilation.
+        method: of the DFT; see `Precise`.
+    Returns:
+        (frames, n_mels) for one clip, (…, frames, n_mels) for a batch, in dB and in y's dtype;
+        frames = `frames_of(samples, config)`. `ref="max"` and `top_db` refer to the peak of the
+        clip's own valid frames, of which there are `frames_of(length, config)`. Frames past those
+        hold the level of silence: the higher of `amin` and `top_db` below the peak. No bit of a
+        clip's result depends on the other clips or on the size of the batch; a longer buffer
+        changes it by a rounding at most. NaN or infinity in a clip spoils that clip alone.
+    Raises:
+        ParameterError: `lengths` has another shape than the batch, or y is not audio.
+    """
+    if not jnp.issubdtype(y.dtype, jnp.floating):
+        y = as_waveform(y, least=0)
+    require(y.ndim >= 1, "y.shape", y.shape, "its last axis must be samples")
+    batch, samples = y.shape[:-1], y.shape[-1]
+    if lengths is None:
+        lengths = np.full(batch, samples, np.int32)
+    elif not isinstance(lengths, jax.Array):
+        lengths = np.asarray(lengths)
+    require(
+        lengths.shape == batch,
+        "lengths",
+        f"an array of shape {lengths.shape}",
+        f"y has {' x '.join(map(str, batch)) or 'one'} clip{'s' if batch else ''}",
+    )
+    frames = frames_of(samples, config)
+    if math.prod(batch) == 0 or frames == 0:
+        dtype = jax.dtypes.canonicalize_dtype(y.dtype)
+        return jnp.zeros((*batch, frames, config.n_mels), dtype)
+    if len(batch) == 1:
+        return _of_batch(y, lengths, config, method)
+    levels = _of_batch(y.reshape(-1, samples), lengths.reshape(-1), config, method)
+    return levels.reshape(*batch, frames, config.n_mels)
+
+
+def _of_batch(
     y: Float[AnyArray, "batch samples"],
     lengths: Int[AnyArray, "batch"],
     config: FrontendConfig,
-    *,
-    method: Precise = "auto",
+    method: Precise,
 ) -> Float[Array, "batch frames n_mels"]:
-    """Log-mel spectrograms in decibels, each as librosa gives it for that clip alone.
-
-    Args:
-        y: waveforms at `config.sample_rate`, float32, full scale 1; what lies past a clip's length
-            is ignored.
-        lengths: valid samples of each clip, at most `samples` (more counts as `samples`).
-        config: static; another configuration is another compilation.
-        method: how the DFT is made; see `Precise`.
-    Returns:
-        dB, in y's dtype; frames = `frames_of(samples, config)`. The peak that `ref="max"` and
-        `top_db` go by is that of the clip's own valid frames, `frames_of(length, config)` of them.
-        Frames past those hold what silence would be there: the higher of `amin` and `top_db` below
-        the peak. No clip's result depends, in any bit, on the rest of the batch and its size
-        (on the buffer's length by a rounding at most); a clip with NaN or infinity in it spoils
-        itself alone.
-    Raises:
-        ParameterError: not as many lengths as clips.
-    """
-    require(
-        lengths.shape == y.shape[:1],
-        "lengths",
-        f"an array of shape {lengths.shape}",
-        f"y has {y.shape[0]} clips",
-    )
-    frames = frames_of(y.shape[1], config)
-    if y.shape[0] == 0 or frames == 0:
-        return jnp.zeros((y.shape[0], frames, config.n_mels), y.dtype)
     if isinstance(y, Tracer) or isinstance(lengths, Tracer):
         return _log_mel(y, lengths, config, method)
-    devices = jnp.zeros(()).devices() if isinstance(y, np.ndarray) else y.devices()
-    if any(device.platform != "cpu" for device in devices):
-        return _log_mel(y, lengths, config, method)
-    if len(devices) == 1 and y.shape[0] > 1:
-        return _clip_by_clip(np.asarray(y), np.asarray(lengths), config, method)
+    # Compute known clips now even while the caller is traced: a program inside another one may not
+    # have compiler options.
     with jax.ensure_compile_time_eval():
-        return _log_mel_on_one_core(y, lengths, config, method)
+        devices = y.devices() if isinstance(y, jax.Array) else jnp.zeros(()).devices()
+        if any(device.platform != "cpu" for device in devices):
+            return _log_mel(y, lengths, config, method)
+        if len(devices) > 1 or y.shape[0] == 1:
+            return _log_mel_on_one_core(y, lengths, config, method)
+        (device,) = devices
+        levels = _clip_by_clip(np.asarray(y), np.asarray(lengths), config, method, device)
+        if isinstance(y, jax.Array) and y.committed:
+            return jax.device_put(levels, device)
+        with jax.default_device(device):
+            return jax.device_put(levels)
 
 
 def _clip_by_clip(
@@ -86,22 +117,26 @@ def _clip_by_clip(
     lengths: Int[np.ndarray, "batch"],
     config: FrontendConfig,
     method: Precise,
-) -> Float[Array, "batch frames n_mels"]:
+    device: Any,
+) -> Float[np.ndarray, "batch frames n_mels"]:
     """Compute one clip per thread: twice as fast as XLA's own threads inside each operation."""
     shape = (len(clips), frames_of(clips.shape[1], config), config.n_mels)
     levels = _aligned(shape, jax.dtypes.canonicalize_dtype(clips.dtype))
+    # A new thread knows neither of the caller's contexts.
+    wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
     def one(i: int) -> None:
         clip, length = clips[i : i + 1], lengths[i : i + 1]
-        levels[i : i + 1] = _log_mel_on_one_core(clip, length, config, method)
+        with jax.default_device(device), jax.enable_x64(wide):
+            levels[i : i + 1] = _log_mel_on_one_core(clip, length, config, method)
 
     with ThreadPoolExecutor(min(len(clips), os.cpu_count() or 1)) as pool:
         list(pool.map(one, range(len(clips))))
-    return jax.device_put(levels)
+    return levels
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An empty array that begins where JAX on CPU can take it over without a copy."""
+    """Return an empty array at an address that JAX on CPU can use without a copy."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
@@ -131,7 +166,7 @@ _log_mel_on_one_core = jax.jit(_whole, static_argnums=(2, 3), compiler_options=O
 
 
 def valid_frames(lengths: Int[Array, "batch"], config: FrontendConfig) -> Int[Array, "batch"]:
-    """`kit.config.frames_of` for lengths that are not known while tracing."""
+    """Return `kit.config.frames_of` of lengths that are not known while tracing."""
     hop = config.hop_length
     if config.center:
         return jnp.where(lengths > 0, 1 + lengths // hop, 0)
@@ -139,15 +174,19 @@ def valid_frames(lengths: Int[Array, "batch"], config: FrontendConfig) -> Int[Ar
 
 
 def _overlap(config: FrontendConfig) -> int:
-    """Frames that begin within one, if hops divide it: so far apart, frames are rows side by side
-    of the signal, and no sample need be moved to make them."""
+    """Return the number of frames that begin within one frame, or 1 if hops do not divide it.
+
+    Frames that many hops apart lie side by side in the signal, so no sample is copied to make them.
+    """
     whole = config.n_fft % config.hop_length == 0
     return config.n_fft // config.hop_length if whole else 1
 
 
 def _blocks(frames: int, config: FrontendConfig) -> tuple[int, int]:
-    """How many blocks so many frames are made in, and the rows of each: frames of a transform, of
-    which a block has `_overlap`."""
+    """Return the number of blocks, and the rows in each.
+
+    A row is a frame of one transform; a block holds `_overlap` transforms.
+    """
     rows = math.ceil(frames / _overlap(config))
     most = min(_MOST_ROWS, max(1, _MOST_ROW_SAMPLES // max(config.n_fft, config.hop_length)))
     blocks = math.ceil(rows / most)
@@ -155,7 +194,7 @@ def _blocks(frames: int, config: FrontendConfig) -> tuple[int, int]:
 
 
 def _span(frames: int, config: FrontendConfig) -> int:
-    """Samples that so many frames reach over."""
+    """Return the number of samples that a number of frames cover."""
     return (frames - 1) * config.hop_length + config.n_fft
 
 
@@ -165,7 +204,7 @@ def signal_of(
     frames: int,
     config: FrontendConfig,
 ) -> Float[Array, "batch extended"]:
-    """Clips continued at their ends, in a buffer of whole blocks."""
+    """Pad clips at both ends, into a buffer of whole blocks."""
     signal = jax.vmap(partial(extend, config=config))(y, lengths)
     blocks, rows = _blocks(frames, config)
     return fit(signal, _span(blocks * rows * _overlap(config), config))
@@ -174,8 +213,7 @@ def signal_of(
 def in_blocks(
     signal: Float[Array, "batch extended"], frames: int, config: FrontendConfig, method: Precise
 ) -> Float[Array, "batch {frames} n_mels"]:
-    """10 log10 of the mel spectrogram, not below `amin`, of a signal of whole blocks, one block
-    after another."""
+    """Return 10 log10 of the mel spectrogram, at least `amin`, computed block after block."""
     batch, overlap = signal.shape[0], _overlap(config)
     blocks, rows = _blocks(frames, config)
     hop = overlap * config.hop_length
@@ -195,7 +233,7 @@ def in_blocks(
 def at_once(
     signal: Float[Array, "batch extended"], frames: int, config: FrontendConfig, method: Precise
 ) -> Float[Array, "batch {frames} n_mels"]:
-    """The same of as many clips at once as memory has room for."""
+    """Return the same, computed for as many clips at once as fit into memory."""
     clips = max(1, _MOST_AT_ONCE // (frames * config.n_fft))
 
     def one_clip(clip: Float[Array, "extended"]) -> Float[Array, "frames n_mels"]:
@@ -211,13 +249,13 @@ def block_levels(
     config: FrontendConfig,
     method: Precise = "auto",
 ) -> Float[Array, "*batch {frames} n_mels"]:
-    """10 log10 of the mel spectrogram, not below `amin`, of frames that begin with the samples.
+    """Return 10 log10 of the mel spectrogram, at least `amin`; the first frame starts at sample 0.
 
     Args:
-        samples: at least as many as the frames reach over.
-        frames: how many.
-        hop_length: from frame to frame, in place of the configuration's.
-        config: the rest of it.
+        samples: at least the samples that the frames cover.
+        frames: number of frames.
+        hop_length: samples between frames; replaces the configuration's.
+        config: all other settings.
         method: of the DFT.
     """
     n_fft = config.n_fft
@@ -247,8 +285,8 @@ def _spectrum(
     def plain(y: Float[Array, "*batch samples"], by: Method = "auto") -> Complex[Array, "..."]:
         return rfft(windowed_frames(y, window, hop_length, frames), method=by)
 
-    # Where JAX's 64-bit types are off they exist within these lines alone, neither where JAX
-    # batches an operation nor where it transposes one.
+    # If 64-bit types are off, they exist only inside this function: not where JAX batches an
+    # operation, nor where it transposes one.
     @jax.custom_batching.custom_vmap
     def exact(y: Float[Array, "*batch samples"]) -> Complex[Array, "..."]:
         with jax.enable_x64(True):
@@ -265,7 +303,7 @@ def _spectrum(
 def extend(
     y: Float[Array, "samples"], length: Int[Array, ""], config: FrontendConfig
 ) -> Float[Array, "extended"]:
-    """One clip continued at its own two ends, wherever in the buffer it ends."""
+    """Pad one clip at both of its own ends, wherever in the buffer it ends."""
     samples = y.shape[0]
     y = jnp.where(jnp.arange(samples) < length, y, 0)
     if not config.center:
@@ -282,7 +320,7 @@ def extend(
 def _continued(
     index: Int[AnyArray, "amount"], length: Int[Array, ""], pad_mode: str
 ) -> Int[Array, "amount"]:
-    """Where in a clip of `length` samples the sample comes from that continues it at `index`."""
+    """Map positions outside a clip of `length` samples to the positions that they repeat."""
     last = jnp.maximum(length - 1, 0)
     if pad_mode == "edge":
         return jnp.clip(index, 0, last)
@@ -296,7 +334,7 @@ def relative_levels(
     valid: Bool[Array, "batch frames 1"],
     config: FrontendConfig,
 ) -> Float[Array, "batch frames n_mels"]:
-    """Levels against the reference, cut off `top_db` below each clip's peak."""
+    """Subtract the reference, and floor each clip at `top_db` below its peak."""
     lowest = jnp.asarray(10.0 * math.log10(config.amin), levels.dtype)
     peak = peak_of(jnp.where(valid, levels, lowest), (1, 2))
     if config.ref == "max":

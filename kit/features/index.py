@@ -52,6 +52,13 @@ def to_bytes(entries: Iterable[Entry]) -> bytes:
     return stream.getvalue().encode()
 
 
+def _entry(
+    offset: str, track: str, source: str, frames: str, reason: str, path: str, message: str, s: str
+) -> Entry:
+    length_s = float(s) if s else None
+    return Entry(int(offset), track, source, int(frames), reason, path, message, length_s)
+
+
 def from_bytes(data: bytes, first: int, count: int) -> list[Entry]:
     """Return the entries of a part that holds rows from `first` on, at most `count`.
 
@@ -65,10 +72,7 @@ def from_bytes(data: bytes, first: int, count: int) -> list[Entry]:
             raise KitError("its columns are not those of a store's table")
         if not data.endswith(b"\n"):
             raise KitError("its end is missing")
-        entries = [
-            Entry(int(r[0]), r[1], r[2], int(r[3]), *r[4:7], float(r[7]) if r[7] else None)
-            for r in rows
-        ]
+        entries = [_entry(*row) for row in rows]
     except (ValueError, IndexError, TypeError, csv.Error) as error:
         raise KitError(f"it is not a table ({error})") from error
     offsets = [entry.offset for entry in entries]

@@ -93,8 +93,8 @@ def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: b
             else:
                 plan.without_audio.append(entry)
             continue
-        same = old is not None and old.source_hash == source
-        if same and old.reason not in PASSING and not retry_failed:
+        failed = old is not None and old.source_hash == source and old.reason not in PASSING
+        if old is not None and failed and not retry_failed:
             plan.kept_failures.append(old)
             done += 1
             continue

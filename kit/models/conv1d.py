@@ -3,7 +3,6 @@
 import itertools
 
 import jax
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -53,9 +52,7 @@ class Conv1D(nnx.Module):
         self.dense = nnx.Linear(widths[-1], config.dense, kernel_init=glorot, rngs=rngs)
         self.head = nnx.Linear(config.dense, n_classes, kernel_init=glorot, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array | np.ndarray, "batch frames n_mels"]
-    ) -> Float[Array, "batch n_classes"]:
+    def __call__(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch n_classes"]:
         """Return the logits of a batch of segments, time first.
 
         Raises:

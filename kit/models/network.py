@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from kit.config import require_model
+from kit.config import MODELS, require_model
 from kit.errors import ConfigError
 
 Tree = dict[str, Array]
@@ -24,7 +26,7 @@ class _PlainArrayError(Exception):
     pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """A network without its arrays, which are arguments of its functions.
 
@@ -61,7 +63,7 @@ class Network:
             graph_train, *found = nnx.split(module, *_KINDS)
             seen[:] = [type(module), graph_train, graph_eval]
             traced = any(
-                isinstance(value, jax.core.Tracer)
+                isinstance(value, Tracer)
                 for _, node in nnx.iter_graph(module)
                 for value in getattr(node, "__dict__", {}).values()
             )
@@ -76,7 +78,8 @@ class Network:
             # Under a trace, Flax takes a plain array in a module for a static value.
             eager = True
             shapes = jax.tree.map(jax.typeof, states())
-        return cls(*seen, *shapes[:2], shapes[3], create)
+        params, streams, _, buffers = shapes
+        return cls(*seen, params, streams, buffers, create)  # pyright: ignore[reportCallIssue]
 
     def shapes(self) -> tuple[Any, Any]:
         """Return parameters and buffers as `init` gives them, without their values."""
@@ -150,6 +153,24 @@ def build(options: Any, *, n_mels: int, n_classes: int) -> Network:
         ConfigError: the options are no such dataclass, or `build` fails or returns no module.
     """
     require_model(options)
+    return _of_kit(_build, options, n_mels, n_classes)
+
+
+def _of_kit(make: Callable[..., Network], options: Any, *sizes: int) -> Network:
+    """Return `make(options, *sizes)`, made once where the options are of kit's own networks.
+
+    Not so for a user's: a notebook may redefine the module behind the same options.
+    """
+    cached = type(options) in MODELS.values()
+    return _cached(make, options, *sizes) if cached else make(options, *sizes)
+
+
+@lru_cache(maxsize=16)
+def _cached(make: Callable[..., Network], options: Any, *sizes: int) -> Network:
+    return make(options, *sizes)
+
+
+def _build(options: Any, n_mels: int, n_classes: int) -> Network:
     kind = type(options).__name__
 
     def create(rngs: nnx.Rngs) -> nnx.Module:
@@ -185,6 +206,11 @@ def check(options: Any, frames: int, n_mels: int, n_classes: int = 2) -> Network
         ConfigError: the network fails on such segments, or its output is not
             `(batch, n_classes)`.
     """
+    require_model(options)
+    return _of_kit(_check, options, frames, n_mels, n_classes)
+
+
+def _check(options: Any, frames: int, n_mels: int, n_classes: int) -> Network:
     network = build(options, n_mels=n_mels, n_classes=n_classes)
     kind = network.module.__name__
     batch = 2

@@ -80,7 +80,7 @@ def _found(
     if len(sources) > 1:
         raise UsageError("several sources can only be playlists; scan folders and CSVs one by one")
     if playlists:
-        raise UsageError(f"{first} is no collection of playlists; leave --playlist out")
+        raise UsageError(f"{first} is not a collection of playlists; leave out --playlist")
     if first.is_dir():
         rule = _labeller(labels, first)
         return from_folder(

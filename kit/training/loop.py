@@ -20,7 +20,7 @@ from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.catalogue.rights import require_rights
 from kit.catalogue.split import kept_apart, split
-from kit.config import MODELS, Experiment, replaced, to_dict
+from kit.config import MODELS, Experiment, SegmentConfig, replaced, to_dict
 from kit.errors import KitError, UsageError
 from kit.features import FeatureStore, codec, store_path
 from kit.lock import only_one
@@ -32,7 +32,7 @@ from kit.training.placement import shardings
 from kit.training.run import Run
 from kit.training.segments import draw, segments_an_epoch
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Rate, Scaling, make_eval_step, make_train_step
+from kit.training.step import Batch, Metrics, Rate, Scaling, make_eval_step, make_train_step
 
 GIB = 2**30
 
@@ -296,8 +296,12 @@ def _train(
                 if progress:
                     progress(Progress(step, total, epoch, rows[-1] if rows else {}))
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
-            evaluate = partial(eval_step, state.params, state.buffers, scaling=scaling)
-            row |= _validate(evaluate, validation, experiment, batch_size, over_batch)
+
+            def evaluate(batch: Batch, state: TrainState = state) -> Metrics:
+                placed = jax.device_put(batch, over_batch)
+                return eval_step(state.params, state.buffers, placed, scaling)
+
+            row |= _validate(evaluate, validation, segments, batch_size)
             row["grad_norm"] = sums.mean("grad_norm", "steps")
             _require_finite(row, run)
             row["seconds"] = round(time.monotonic() - started, 3)
@@ -326,7 +330,7 @@ def _scaling(
 
 def _batch(
     part: Part, tracks: np.ndarray, starts: np.ndarray, frames: int, size: int, number: int
-) -> Any:
+) -> Batch:
     chosen = slice(number * size, (number + 1) * size)
     return part.batch(tracks[chosen], starts[chosen], frames, size)
 
@@ -352,19 +356,18 @@ class _Sums:
 
 
 def _validate(
-    evaluate: Callable[[Any], Any],
+    evaluate: Callable[[Batch], Metrics],
     part: Part | None,
-    experiment: Experiment,
+    segments: SegmentConfig,
     batch_size: int,
-    sharding: jax.sharding.Sharding,
 ) -> dict[str, float | None]:
     if part is None:
         return {"validation_loss": None, "validation_accuracy": None}
-    tracks, starts = part.evaluation_segments(experiment.segments)
-    make = partial(_batch, part, tracks, starts, experiment.segments.frames, batch_size)
+    tracks, starts = part.evaluation_segments(segments)
+    make = partial(_batch, part, tracks, starts, segments.frames, batch_size)
     sums = _Sums()
     for batch in ahead(make, -(-len(tracks) // batch_size)):
-        sums.add(evaluate(jax.device_put(batch, sharding)))
+        sums.add(evaluate(batch))
     return {**sums.means("validation")}
 
 

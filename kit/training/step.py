@@ -5,7 +5,7 @@ is an argument, so that the runs of a sweep share one compiled program.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple, cast
 
 import jax
@@ -17,7 +17,11 @@ from jaxtyping import Array, Float, Int, Num
 from kit.models import Network, Tree
 from kit.training.state import ADAM, TrainState
 
-Number = Float[Array | np.ndarray, ""]
+PROGRAMS = 16
+"""Networks whose compiled steps a process keeps, so that a sweep compiles once."""
+
+Number = Array | np.ndarray | np.floating
+"""A float32 scalar."""
 
 
 class Batch(NamedTuple):
@@ -61,6 +65,7 @@ EvalStep = Callable[[Tree, Tree, Batch, Scaling], Metrics]
 PredictStep = Callable[[Tree, Tree, Array, Scaling], Array]
 
 
+@lru_cache(maxsize=PROGRAMS)
 def make_train_step(
     network: Network, schedule: Literal["cosine", "constant"] = "cosine"
 ) -> TrainStep:
@@ -99,6 +104,7 @@ def step_size(step: Array, rate: Rate, schedule: Literal["cosine", "constant"]) 
     return start * 0.5 * (1 + jnp.cos(jnp.pi * done))
 
 
+@lru_cache(maxsize=PROGRAMS)
 def make_eval_step(network: Network) -> EvalStep:
     """Return `eval_step(params, buffers, batch, scaling) -> metrics`, jitted."""
 
@@ -110,6 +116,7 @@ def make_eval_step(network: Network) -> EvalStep:
     return eval_step
 
 
+@lru_cache(maxsize=PROGRAMS)
 def make_predict_step(network: Network) -> PredictStep:
     """Return `predict_step(params, buffers, x, scaling) -> log-probabilities`, jitted.
 

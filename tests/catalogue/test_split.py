@@ -55,6 +55,41 @@ def test_a_track_with_two_artists_joins_both():
     assert len(set(group.values())) == 9
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Adam, Guest", "adam & Guest", "Adam + Guest", "Adam / Guest", "Adam/Guest"),
+        *("Adam feat. Guest", "Adam ft Guest", "Adam (feat. Guest)", "Adam [Featuring Guest]"),
+        *("Adam vs. Guest", "Adam vs Guest", "Adam x Guest", "Adam and Guest", "Adam, A & B"),
+        *("Guest; Adam & B", "Adam", " ADAM "),
+    ],
+)
+def test_the_main_artist_ties_tracks(name):
+    table = tracks(["Adam", name, "Eve", "Abel"], list("xyxy"))
+    groups = list(split(table, SplitConfig(validation_fraction=0.0, test_fraction=0.5))["group"])
+    assert groups[0] == groups[1] == "adam"
+    assert groups[2:] == ["eve", "abel"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Adamski", "Madam", "W&W", "Adamx", "Adam Feather", "Xavier", ", Adam", "Guest, Adam"]
+)
+def test_other_names_tie_nothing(name):
+    table = tracks(["Adam", name, "Eve", "Abel"], list("xxyy"))
+    assert kept_apart(table, SplitConfig()).groups == 4
+
+
+def test_no_main_artist_lies_on_both_sides():
+    names = [f"{who} & Guest {i}" if i else who for who in "ABCDEF" for i in range(4)]
+    table = tracks(names, ["x" if who in "ABC" else "y" for who in "ABCDEF" for _ in range(4)])
+    for seed in range(3):
+        result = split(table, SplitConfig(seed=seed))
+        assert (result["part"].groupby(table["artists"].str[0]).nunique() == 1).all()
+    kept = kept_apart(table, SplitConfig())
+    assert (kept.groups, kept.values, kept.guests) == (6, 6, 18)
+    assert kept.in_words() == "Split by artist: 6 main artists, none on both sides"
+
+
 def test_the_same_bytes_stay_together():
     table = even()
     hashes = [f"{i:064x}" for i in range(len(table))]
@@ -278,7 +313,7 @@ def test_shuffled_labels_of_a_group_with_several_labels():
 def test_what_a_split_keeps_apart(by, artists, counts, said):
     table = tracks(artists, list("xxyy"), room=list("1122"), speaker=["s", "", "", ""])
     kept = kept_apart(table, SplitConfig(by=by))
-    assert dataclasses.astuple(kept) == (by, *counts)
+    assert dataclasses.astuple(kept) == (by, *counts, 0)
     assert kept.in_words().startswith(said)
     assert KeptApart(**json.loads(json.dumps(dataclasses.asdict(kept)))) == kept
 

@@ -57,6 +57,57 @@ def test_defaults_equal_librosa(signal):
     np.testing.assert_allclose(ours[0], reference(signal, config), atol=TOLERANCE_DB)
 
 
+def test_one_clip_and_a_batch_with_nothing_but_samples():
+    y = np.stack([noise(20000, seed) for seed in range(3)])
+    expected = np.asarray(log_mel(y, np.full(3, 20000), FrontendConfig(), method="double"))
+    np.testing.assert_array_equal(log_mel(y, method="double"), expected)
+    for kind in (np.asarray, jnp.asarray):
+        one = log_mel(kind(y[1]), method="double")
+        assert one.shape == (frames_of(20000, FrontendConfig()), 128)
+        np.testing.assert_array_equal(one, expected[1])
+    nested = log_mel(np.stack([y, y[::-1]]), config=SMALL)
+    np.testing.assert_array_equal(nested[1], log_mel(y, config=SMALL)[::-1])
+
+
+@pytest.mark.parametrize("length", [9000, np.array(9000)])
+def test_one_clip_of_a_length(length):
+    y = noise(20000)
+    expected = log_mel(y[None], np.array([9000]), SMALL)[0]
+    np.testing.assert_array_equal(log_mel(y, length, SMALL), expected)
+
+
+def test_one_clip_in_the_callers_own_program():
+    y = noise(20000)
+    traced = jax.jit(log_mel)(y)
+    np.testing.assert_allclose(traced, log_mel(y), atol=TOLERANCE_DB)
+    many = jax.vmap(log_mel)(jnp.stack([y, 2 * y]))
+    np.testing.assert_allclose(many[0], many[1], atol=TOLERANCE_DB)
+
+
+def test_known_clips_inside_another_program():
+    y = np.stack([noise(9000, seed) for seed in range(2)])
+    for known in (y, y[:1]):
+        out = jax.jit(lambda gain, known=known: gain * log_mel(known, config=SMALL))(1.0)
+        np.testing.assert_array_equal(out, log_mel(known, config=SMALL))
+
+
+def test_int16_is_full_scale_32768():
+    y = (20000 * noise(9000)).astype(np.int16)
+    np.testing.assert_array_equal(
+        log_mel(y, config=SMALL), log_mel(y.astype(np.float32) / 32768, config=SMALL)
+    )
+    with pytest.raises(ParameterError, match="y has dtype int64; it must be floating point"):
+        log_mel(y.astype(np.int64))
+
+
+def test_a_batch_of_doubles_is_as_precise_as_each_clip():
+    with jax.enable_x64(True):
+        y = np.random.default_rng(4).standard_normal((2, 9000))
+        together = log_mel(y, config=SMALL)
+        assert together.dtype == jnp.float64
+        np.testing.assert_array_equal(together[0], log_mel(y[0], config=SMALL))
+
+
 def test_music(music):
     config = FrontendConfig()
     ours = log_mel(music, np.full(len(music), music.shape[1]), config)

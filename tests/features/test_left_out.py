@@ -83,7 +83,9 @@ def test_nothing_to_say():
     ],
 )
 def test_reasons_lengths_and_flags(failures, config, says):
-    assert says in left_out_in_words(failures, config)
+    sentence = left_out_in_words(failures, config)
+    assert sentence is not None
+    assert says in sentence
 
 
 def test_the_flags_do_what_the_sentence_says(tmp_path):
@@ -112,6 +114,7 @@ def test_the_flags_do_what_the_sentence_says(tmp_path):
 def test_the_flags_give_an_experiment_that_takes_tracks(lengths, frames):
     segments = SegmentConfig(frames=frames)
     says = left_out_in_words(short(*lengths), ORIGINAL_FEATURES, segments)
+    assert says is not None
     flags = dict(re.findall(r"--(\S+) (\S+)", says))
     least_s = float(flags["features.least-s"])
     features = dataclasses.replace(ORIGINAL_FEATURES, least_s=least_s)

@@ -288,7 +288,7 @@ def test_what_is_damaged_there_is_mended(bucket, music, tiny_features, tmp_path)
 
 def test_a_place_that_is_none_is_not_noted(music, tmp_path):
     catalogue = scanned(music, tmp_path / "data")
-    with pytest.raises(UsageError, match=r"ftp://x is no place for features"):
+    with pytest.raises(UsageError, match=r"ftp://x cannot hold features"):
         set_place(catalogue, "ftp://x")
     assert not (tmp_path / "data/features/place.json").exists()
 

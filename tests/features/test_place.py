@@ -102,7 +102,7 @@ def test_folders_of_any_name(tmp_path, name):
      "S3://bucket/x", "memory://x", "://x"],
 )  # fmt: skip
 def test_an_address_of_another_kind(url):
-    with pytest.raises(UsageError, match=r"is no place for features; give a folder, s3://BUCKET"):
+    with pytest.raises(UsageError, match=r"cannot hold features; give a folder, s3://BUCKET"):
         Place(url)
 
 

@@ -344,7 +344,7 @@ def test_what_lies_behind_the_valid_frames_changes_nothing(experiment, catalogue
         x[::3, 40:] = filler
         frames = np.full(len(ids), 64, np.int32)
         frames[::3] = 40
-        store.write(ids, [store.sources[t] for t in ids], x, frames)
+        store.write(ids, [store.sources[t] for t in ids], x, frames.tolist())
         runs.append(fit(config, runs=tmp_path / f"runs {filler}"))
     assert_same(*runs)
 

@@ -73,7 +73,7 @@ def test_it_donates_its_state(network, train_step):
 
 def test_another_scaling_or_step_size_is_the_same_program(network):
     """Splits, seeds and learning rates share one compilation, in this process and in the cache."""
-    step = make_train_step(network)
+    step = make_train_step.__wrapped__(network)  # one that no other test has used
     state = init_state(network, TRAIN)
     programs = set()
     for mean, learning_rate, steps in ((-40.0, 1e-3, 10), (-40.1, 3e-4, 12)):

@@ -1,4 +1,4 @@
-"""Playlists and collections to a table of tracks."""
+"""Make a table of tracks of playlists and collections."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
 }
 
 EXTENSIONS = frozenset(_PARSERS)
-"""Names of playlists and collections, without the dot and in lower case."""
+"""Extensions of playlists and collections, without the dot, in lower case."""
 
 # MiB. A Rekordbox collection of a hundred thousand tracks, with beat grids and cues, has about 200.
 _LARGEST = 64
@@ -38,7 +38,7 @@ _REMEDY = "give its playlist a name, or add --label NAME"
 
 
 def is_playlist(path: Path) -> bool:
-    """Whether a file is one of these, by its name."""
+    """Return whether a file is a playlist or a collection, by its name."""
     return path.suffix[1:].lower() in EXTENSIONS
 
 
@@ -52,11 +52,11 @@ def from_playlists(
     artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Take the tracks of playlists, each playlist's name the label of its tracks.
+    """Take the tracks of playlists; a playlist's name is the label of its tracks.
 
-    Relative paths start from the folder of the playlist. Nothing is fetched: what is no regular
-    file on this machine is a failure. A file that is named twice is one track; under two labels
-    it is a failure.
+    Relative paths start from the folder of the playlist. Nothing is downloaded: an entry that is
+    not a regular file on this machine is a failure. A file that is named twice is one track; with
+    two labels it is a failure.
 
     Args:
         files: M3U, M3U8, PLS, XSPF, or Rekordbox's XML.
@@ -81,8 +81,8 @@ def from_playlists(
         _failure(
             f"{playlist.path}: {key}",
             "unknown_track",
-            f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which the "
-            "collection has not; export it again",
+            f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is "
+            "not in the collection; export it again",
         )
         for playlist, key in lost(sources, chosen)
     ]
@@ -122,7 +122,7 @@ def from_playlists(
 
 
 def read(path: Path) -> Source:
-    """What one playlist or collection says.
+    """Read one playlist or collection.
 
     Raises:
         UsageError: it cannot be read, is too large, or is not of the kind that its name says.
@@ -176,8 +176,8 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
     name = entry.location or str(entry.columns.get("title", "")) or "a track without a place"
     if not entry.is_file or not entry.location:
         message = (
-            f"{shown(name)} is no file on this machine, and nothing is fetched; get the "
-            "file and name it"
+            f"{shown(name)} is not a file on this machine, and kit downloads none; get it and "
+            "name its path"
         )
         failures.append(_failure(name, "not_a_file", message))
         return
@@ -188,8 +188,8 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
     elif not is_plain(path):
         failures.append(_failure(path, "bad_name", bad_name(Path(path))))
     elif not Path(path).is_file():
-        # A pipe or a device could be read for ever.
-        message = f"{shown(path)} is no regular file; name a file of audio"
+        # Reading a pipe or a device might never end.
+        message = f"{shown(path)} is not a regular file; name a file of audio"
         failures.append(_failure(path, "not_a_file", message))
     else:
         track = tracks.setdefault(path, _Track(entry))
@@ -204,7 +204,7 @@ def _refuse(
     *,
     labelled: bool,
 ) -> None:
-    """Move what cannot be taken from the tracks to the failures, before any file is read."""
+    """Move tracks that cannot be taken to the failures, before any file is read."""
     for path, track in list(tracks.items()):
         why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
         if why is None and audio_root is not None and not _is_below(path, audio_root):

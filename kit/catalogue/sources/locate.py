@@ -1,4 +1,4 @@
-"""Where a playlist or a table says that a file is: URLs and paths to paths."""
+"""Turn the URLs and paths of playlists and tables into paths of files."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 
 
 def from_url(url: str) -> tuple[str, bool]:
-    """A URL, or a relative one, to a path.
+    """Turn a URL, absolute or relative, into a path.
 
     Args:
         url: percent-encoded. A `#` or `?` is taken as part of the file's name: some programs do
             not encode them, and a file has neither fragment nor query.
     Returns:
-        The path, and True; or the URL itself and False if it is of no file on this machine.
+        The path, and True; or the URL itself and False if it names no file on this machine.
     """
     match = _SCHEME.match(url)
     if match is None:
@@ -38,10 +38,10 @@ def from_url(url: str) -> tuple[str, bool]:
 
 
 def from_text(text: str) -> tuple[str, bool]:
-    """An entry of a plain playlist, which is a path as it is, or a URL.
+    """Turn an entry of a plain playlist, a path or a URL, into a path.
 
     Returns:
-        As `from_url`.
+        See `from_url`.
     """
     match = _SCHEME.match(text)
     if match is None:
