@@ -289,10 +289,11 @@ def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
 
 
 def _independence(evaluation: Row) -> str:
-    """Return what the intervals take for granted."""
+    """Return what the intervals assume; empty if there are none to show."""
+    if _learned_from(evaluation) and not evaluation.get("unseen"):
+        return ""
     track, segment = evaluation["track"], evaluation["segment"]
-    groups = evaluation.get("groups")
-    few = ""
+    groups, few = evaluation.get("groups"), ""
     if groups and groups < track["n"]:
         few = f" These {track['n']} tracks come from {groups} groups of the split."
     return (
