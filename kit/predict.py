@@ -1,12 +1,11 @@
 """A restored run applied to audio: the label of a track, or a timeline of a whole mix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from kit.audio import AudioError, blocks
 from kit.config import Experiment, FeatureConfig
@@ -96,25 +95,18 @@ class Model:
             return [self._probabilities(self._excerpts(item, sample_rate)) for item in x]
         return self._probabilities(self._excerpts(x, sample_rate))
 
-    @overload
-    def predict_features(self, x: Float[np.ndarray, "frames n_mels"]) -> Probabilities: ...
-
-    @overload
-    def predict_features(
-        self,
-        x: Float[np.ndarray, "items frames n_mels"],
-        frames: Int[np.ndarray, " items"] | Sequence[int] | None = None,
-    ) -> list[Probabilities]: ...
-
-    def predict_features(self, x: Any, frames: Any = None) -> Probabilities | list[Probabilities]:
+    def predict_features(self, x: Any, frames: Any = None) -> Any:
         """Return the probability of each label for features that are computed already.
 
         Args:
             x: one item, (frames, n_mels), or several, (items, frames, n_mels), as the run was
                 trained with.
             frames: number of valid frames of each item; all if None.
+        Returns:
+            `Probabilities` of one item, or a list of them.
         Raises:
-            UsageError: an array of another shape.
+            UsageError: an array of another shape, an item shorter than a segment, or values that
+                are not finite.
         """
         array = np.asarray(x, np.float32)
         if array.ndim not in (2, 3) or array.shape[-1] != self.restored.n_mels:
@@ -123,8 +115,17 @@ class Model:
                 f"(items, frames, {self.restored.n_mels})"
             )
         batch = array if array.ndim == 3 else array[None]
-        valid = np.full(len(batch), batch.shape[1]) if frames is None else np.asarray(frames)
-        found = self._of_rows(batch, np.atleast_1d(valid).astype(np.int32))
+        every = np.full(len(batch), batch.shape[1], np.int32)
+        valid = every if frames is None else np.atleast_1d(frames).astype(np.int32)
+        least = self.experiment.segments.frames
+        if valid.shape != every.shape or ((valid < least) | (valid > every)).any():
+            raise UsageError(
+                f"frames is {frames}; give one number for each item, from {least} (a segment) to "
+                f"{batch.shape[1]}"
+            )
+        if not all(np.isfinite(row[:n]).all() for row, n in zip(batch, valid, strict=True)):
+            raise UsageError("the features have values that are not finite")
+        found = self._of_rows(batch, valid)
         return found if array.ndim == 3 else found[0]
 
     def timeline(self, path: Path | str, hop_s: float = 15.0) -> Iterator[Prediction]:

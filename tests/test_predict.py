@@ -309,6 +309,12 @@ def test_a_run_from_arrays_predicts_features_and_says_why_it_cannot_hear(job, tm
     assert model.predict_features(x[3]) == pytest.approx(answers[3], abs=1e-5)
     with pytest.raises(UsageError, match=r"shape \(24, 16\); give \(frames, 4\)"):
         model.predict_features(x[:, :, 0])
+    assert model.predict_features(x[:0]) == []
+    for frames in (15, [16] * 23, [17] * 24):
+        with pytest.raises(UsageError, match=r"one number for each item, from 16 \(a segment\) to"):
+            model.predict_features(x, frames)
+    with pytest.raises(UsageError, match="not finite"):
+        model.predict_features(np.full_like(x, np.nan))
     for use in (model.predict, model.timeline):
         with pytest.raises(KitError, match=r"trained from arrays.* use predict_features"):
             use(tmp_path / "a.wav")

@@ -52,7 +52,8 @@ def write_report(
         KitError: config.json is not JSON, or the page cannot be written.
     """
     wrong = mistakes(evaluation["tracks"], limit=MISTAKES)
-    right = hits(evaluation["tracks"], per_label=HITS_PER_LABEL)
+    unlearned = [t for t in evaluation["tracks"] if t.get("part") != "train"]
+    right = hits(unlearned, per_label=HITS_PER_LABEL)
     chosen = [*wrong, *right]
     silent = audio_of is None
     paths = [None if audio_of is None else audio_of(track) for track in chosen]
@@ -66,6 +67,7 @@ def write_report(
             | {
                 "mistakes": full[: len(wrong)],
                 "hits": full[len(wrong) :],
+                "unlearned": len(unlearned),
                 "policy": _policy(players),
                 "sound": "" if silent else _sound(players, limit_mib),
             }
@@ -84,6 +86,8 @@ def write_report(
 def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> list[Path]:
     """Write the confusion matrix by track and the learning curves into a run's folder.
 
+    Where some tracks were seen in training and others not, the matrix is that of the unseen ones.
+
     Args:
         run_dir: the run's folder.
         evaluation: as in `write_report`.
@@ -94,7 +98,7 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     Raises:
         KitError: they cannot be written.
     """
-    matrix = np.asarray(evaluation["track"]["confusion"])
+    matrix = np.asarray(_shown(evaluation)["track"]["confusion"])
     name = file_name("confusion", _part(evaluation), ".png")
     return [
         save(figures.confusion(matrix, evaluation["labels"]), run_dir / name),
@@ -124,31 +128,37 @@ def _policy(players: Sequence[Player]) -> str:
 
 def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     """Return the values of the template that do not depend on the clips."""
-    labels, track = list(evaluation["labels"]), evaluation["track"]
-    matrix = np.asarray(track["confusion"])
+    labels, track, shown = list(evaluation["labels"]), evaluation["track"], _shown(evaluation)
+    matrix = np.asarray(shown["track"]["confusion"])
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
     best = figures.best_epoch(rows)
     config = _read_config(run_dir / "config.json")
     unseen = evaluation.get("unseen")
-    scored = words.noun(evaluation)
-    learned = not words.held_out(evaluation)
-    tables = [{"caption": _caption(evaluation), "track": track, "segment": evaluation["segment"]}]
+    tables = [
+        {
+            "caption": _caption(evaluation),
+            "track": track,
+            "segment": evaluation["segment"],
+            "measured": not _learned_from(evaluation),
+        }
+    ]
     if unseen:
-        tables.insert(0, {"caption": "On the unseen tracks alone", **unseen})
+        tables.insert(0, {"caption": "On the unseen tracks alone", "measured": True, **unseen})
     return {
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
         "origin": f"{_list(labels)}; {which} checkpoint, step {step}",
-        "scored": scored,
+        "scored": "unseen tracks" if unseen else words.noun(evaluation),
         "headline": words.headline(evaluation),
         "lede": _lede(evaluation),
         "verdict": words.verdict(evaluation),
         "warnings": _warnings(evaluation, shuffled=bool(config.get("split.shuffle_labels"))),
         "tables": tables,
-        "track": track,
+        "wrong": track["n"] - track["correct"],
+        "per_class": shown["track"]["per_class"],
         # Training tracks have no place on the scale of accuracy.
-        "scale": unseen["track"] if unseen else None if learned else track,
+        "scale": None if _learned_from(evaluation) and not unseen else shown["track"],
         "independence": _independence(evaluation),
         "confusion": picture(
             figures.confusion(matrix, labels, theme=LIGHT),
@@ -194,6 +204,7 @@ def _card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row
         "label": track["label"],
         "predicted": track["predicted"],
         "right": right,
+        "learned": track.get("part") == "train",
         "bars": [{"label": name, "p": p, "kind": kinds.get(name, "")} for name, p in bars],
         "picture": picture,
     }
@@ -232,13 +243,22 @@ def _curves_in_words(rows: list[Row], best: int | None) -> str:
     return f"Loss and accuracy by epoch; at the end, epoch {last['epoch']}: {ends}{marked}"
 
 
+def _learned_from(evaluation: Row) -> int:
+    return (evaluation.get("seen") or {}).get("train", 0)
+
+
+def _shown(evaluation: Row) -> Row:
+    """Return the numbers of the unseen tracks if they are apart, else those of all tracks."""
+    return evaluation.get("unseen") or evaluation
+
+
 def _caption(evaluation: Row) -> str:
     """Return which tracks a table of numbers is about."""
-    track, seen = evaluation["track"], evaluation.get("seen") or {}
-    if learned := seen.get("train", 0):
-        if learned == track["n"]:
-            return "On tracks that were learned from"
-        return f"On all {track['n']} tracks, {learned} of them learned from"
+    n, learned = evaluation["track"]["n"], _learned_from(evaluation)
+    if learned == n:
+        return "On tracks that were learned from"
+    if learned:
+        return f"On all {n} tracks, {learned} of them learned from"
     return {
         "test": "On the test part, never learned from",
         "validation": "On the validation part, which chose the best checkpoint",
@@ -250,9 +270,10 @@ def _caption(evaluation: Row) -> str:
 def _lede(evaluation: Row) -> str:
     if unseen := evaluation.get("unseen"):
         return words.unseen_in_words(unseen["track"])
-    track, learned = evaluation["track"], (evaluation.get("seen") or {}).get("train")
-    right = f"{track['correct']} of {track['n']} right, " if learned else "That is "
-    return right + words.accuracy(track)
+    track = evaluation["track"]
+    if _learned_from(evaluation):
+        return f"{track['correct']} of {track['n']} right. A test needs tracks that are new to it."
+    return f"That is {words.accuracy(track)}"
 
 
 def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
@@ -268,10 +289,11 @@ def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
 
 
 def _independence(evaluation: Row) -> str:
-    """Return what the intervals take for granted."""
+    """Return what the intervals assume; empty if there are none to show."""
+    if _learned_from(evaluation) and not evaluation.get("unseen"):
+        return ""
     track, segment = evaluation["track"], evaluation["segment"]
-    groups = evaluation.get("groups")
-    few = ""
+    groups, few = evaluation.get("groups"), ""
     if groups and groups < track["n"]:
         few = f" These {track['n']} tracks come from {groups} groups of the split."
     return (

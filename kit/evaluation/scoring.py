@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,8 +161,8 @@ def score_part(
     """
     parts = run.split()
     chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
-    _require_known(chosen["label"], restored.labels)
-    gone = 0 if part == "all" else int((parts["part"] == part).sum()) - len(chosen)
+    _require_known(list(chosen["label"]), restored.labels)
+    gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
     config = restored.experiment.features
     command = features_command(catalogue.folder, config)
     path = store_path(catalogue, config)
@@ -177,7 +177,7 @@ def score_part(
             f"compute them: {command}; failures.csv there names the tracks that cannot be used"
         )
     notes: dict[str, Any] = {"features_command": command}
-    if part == "all" and not present["part"].any():
+    if part == "all" and set(present["part"]) == {""}:
         notes["another_collection"] = True
     return store, Scores(
         part,
@@ -210,7 +210,7 @@ def score_items(
         raise EvaluationError(f"the run's split has no item in its {part} part")
     valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
     tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
-    _require_known(tracks["label"], restored.labels)
+    _require_known(list(tracks["label"]), restored.labels)
     scores: list[np.ndarray] = []
     for start in range(0, len(at), CHUNK):
         rows = at[start : start + CHUNK]
@@ -348,7 +348,7 @@ def _chosen(
 def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:
     """Return the part of each file of the run by its hash, from the tables that know it."""
     tables = [catalogue.table]
-    if not catalogue.table["track_id"].isin(parts["track_id"]).all():
+    if not set(catalogue.table["track_id"]) <= set(parts["track_id"]):
         # Another collection may hold copies of training files under other ids.
         with contextlib.suppress(KitError):
             tables.append(load(restored.experiment.catalogue).table)
@@ -362,12 +362,12 @@ def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> di
     }
 
 
-def _require_known(found: pd.Series, labels: tuple[str, ...]) -> None:
-    unknown = found.loc[~found.isin(labels)]
-    if not unknown.empty:
+def _require_known(found: Iterable[str], labels: tuple[str, ...]) -> None:
+    unknown = [label for label in found if label not in labels]
+    if unknown:
         raise KitError(
             f"{len(unknown)} tracks have a label that this run does not know, such as "
-            f"{unknown.iloc[0]!r} (it knows {', '.join(labels)}); relabel them or leave them out"
+            f"{unknown[0]!r} (it knows {', '.join(labels)}); relabel them or leave them out"
         )
 
 

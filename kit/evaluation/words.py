@@ -26,11 +26,10 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     guessing, what was not scored, and what the split kept apart.
     """
     track, unseen = evaluation["track"], evaluation.get("unseen")
-    if not _seen(evaluation, "train"):
-        sentences = [f"{headline(evaluation)}: {accuracy(track)}"]
-    else:
-        sentences = [f"{headline(evaluation)}."]
-        sentences += [unseen_in_words(unseen["track"])] if unseen else []
+    first = headline(evaluation)
+    learned = _seen(evaluation, "train")
+    sentences = [f"{first}." if learned else f"{first}: {accuracy(track)}"]
+    sentences += [unseen_in_words(unseen["track"])] if unseen else []
     sentences += [verdict(evaluation), caveat(evaluation), left_out(evaluation), apart(evaluation)]
     return [sentence for sentence in sentences if sentence]
 

@@ -151,6 +151,8 @@ def test_training_tracks_are_not_praised_and_unseen_ones_are_counted_apart(tmp_p
     result = learned(36, 27, 3)
     alone = evaluation(("edm", "techno"), 6, seed=3)
     result["unseen"] = {level: alone[level] for level in ("track", "segment")}
+    for i, track in enumerate(result["tracks"]):
+        track["part"] = "train" if i < 27 else "test" if i < 33 else "validation"
     path = write(tmp_path, result)
     assert path.name == "report-all.html"
     assert not (tmp_path / "report.html").exists()
@@ -162,16 +164,25 @@ def test_training_tracks_are_not_praised_and_unseen_ones_are_counted_apart(tmp_p
     assert "On the unseen tracks alone" in page.text
     assert "On all 36 tracks, 27 of them learned from" in page.text
     assert f"accuracy {few['accuracy']:.1%}" in page.all("svg")[0]["aria-label"]
+    # The matrix and the right answers are of unseen tracks, and learned ones have no interval.
+    support = [sum(row) for row in few["confusion"]]
+    assert f"of {support[0]} tracks of edm" in page.all("img")[0]["alt"]
+    assert page.text.count("95% interval – –") == 1
+    right = [t["part"] for t in hits(result["tracks"][27:])]
+    assert page.source.count('</span> <b class="yes">') == len(right) <= 4
     assert SUCCESS not in page.text
 
 
 def test_a_part_that_was_learned_from_has_no_scale_and_no_verdict(tmp_path):
     result = learned(20, 20, 0) | {"part": "train", "unseen": None}
+    for track in result["tracks"]:
+        track["part"] = "train"
     page = Page(write(tmp_path, result))
     assert "All 20 tracks were learned from: this is no measure of accuracy" in page.text
     assert SUCCESS not in page.text
     assert "95% interval" not in [a.get("aria-label", "")[:12] for a in page.all("svg")]
     assert not [a for a in page.all("figure") if a.get("class") == "scale"]
+    assert "Right answers for tracks that were learned from say nothing." in page.text
 
 
 def test_validation_tracks_chose_the_checkpoint(tmp_path):
