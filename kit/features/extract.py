@@ -9,10 +9,10 @@ from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.features.left_out import STAGE, failures_of
 from kit.features.lock import only_one
-from kit.features.meter import Progress
-from kit.features.place import Place, is_url
 from kit.features.plan import make_plan
+from kit.features.storage import Storage, is_url
 from kit.features.store import FeatureStore
+from kit.features.throughput import Progress
 from kit.files import read_json, write_json
 
 _PLACE = Path("features/place.json")
@@ -68,7 +68,7 @@ def set_place(catalogue: Catalogue, url: str) -> None:
     """
     if not is_url(url):
         raise UsageError(f"{url} is not a bucket; give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
-    Place(url)  # raises for a bucket of another kind
+    Storage(url)  # raises for a bucket of another kind
     write_json(catalogue.folder / _PLACE, {"place": url})
 
 
@@ -142,9 +142,9 @@ def extract(
 def _engine(options: ExtractConfig) -> Callable:
     # They import JAX or Ray, and a store that is finished needs neither.
     if options.engine == "ray":
-        from kit.features.cluster import run
+        from kit.features.engine_ray import run
     else:
-        from kit.features.local import run
+        from kit.features.engine_local import run
     return run
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from kit.audio.errors import shown
 from kit.catalogue import Catalogue
 from kit.errors import KitError
-from kit.features.index import Entry
+from kit.features.manifest import Entry
 
 NO_AUDIO = "no_audio"
 PASSING = frozenset({NO_AUDIO, "unreadable", "changed_file"})

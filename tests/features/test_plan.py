@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.catalogue import Catalogue
-from kit.features.index import Entry, from_bytes, to_bytes
+from kit.features.manifest import Entry, from_bytes, to_bytes
 from kit.features.plan import Track, make_plan
 
 ROOT = Path("/music")

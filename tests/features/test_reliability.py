@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 # Python itself may lie where the unprivileged cannot read: what they run is imported before.
-import kit.features.local
+import kit.features.engine_local
 import kit.pipeline.features  # noqa: F401
 from kit.catalogue import load, read_failures
 from kit.cli import main
