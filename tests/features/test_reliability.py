@@ -107,7 +107,7 @@ def test_an_older_layout_is_refused(again, small):
     group = json.loads(path.read_text())
     group["attributes"]["format"] = 1
     path.write_text(json.dumps(group))
-    sentence = r"has store format 1, this kit reads 2; delete it and run `kit features` again"
+    sentence = r"format 1, this one reads 3\); delete it and run `kit features` again"
     for options in (ExtractConfig(), ExtractConfig(verify=True)):
         with pytest.raises(KitError, match=sentence):
             extract(again, small, options)
