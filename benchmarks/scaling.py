@@ -47,12 +47,12 @@ from kit.catalogue import Scan, load, save
 from kit.config import ExtractConfig
 from kit.defaults import ORIGINAL_FEATURES
 from kit.features import FeatureStore, codec, excerpts, extract
-from kit.features.cluster import GROUP, TOGETHER, shards_a_block
 from kit.features.decoders import reader
 from kit.features.device import PER_DEVICE, compute, local_device
+from kit.features.engine_local import FLUSH_EVERY_S
+from kit.features.engine_ray import GROUP, TOGETHER, shards_a_block
 from kit.features.excerpts import room
-from kit.features.index import Entry, to_bytes
-from kit.features.local import FLUSH_EVERY_S
+from kit.features.manifest import Entry, to_bytes
 from kit.features.plan import Track, make_plan
 from kit.features.store import SHARD_TRACKS, empty_shard
 from kit.features.writer import MOST_OPEN, ShardWriter
@@ -257,7 +257,7 @@ import json, sys, time
 began = time.perf_counter()
 import numpy as np
 from kit.defaults import ORIGINAL_FEATURES as config
-from kit.features import local
+from kit.features import engine_local
 from kit.features.device import compute
 imported = time.perf_counter()
 compute([np.full(config.clip_samples, 0.1, np.float32)], config)

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from kit import lock
-from kit.features.place import is_url
+from kit.features.storage import is_url
 
 
 def only_one(path: Path | str) -> contextlib.AbstractContextManager[None]:

@@ -25,9 +25,9 @@ from jaxtyping import Float32, Int32
 from kit import __version__
 from kit.config import FeatureConfig, from_dict, to_dict
 from kit.errors import ConfigError, KitError
-from kit.features import codec, index
-from kit.features.index import Entry
-from kit.features.place import Place, first_line, is_url, told
+from kit.features import codec, manifest
+from kit.features.manifest import Entry
+from kit.features.storage import Storage, first_line, is_url, storage_errors
 
 FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of tracks that are too short
 SHARD_TRACKS = 64  # of one excerpt each: 40 MiB of float32 at 1280 x 128, about 32 on disk
@@ -54,7 +54,7 @@ class FeatureStore:
     path: Path | str
     config: FeatureConfig
     labels: tuple[str, ...]
-    _place: Place
+    _place: Storage
     _array: Any
     _parts: dict[int, list[Entry]] = field(default_factory=dict)
     broken: list[int] = field(default_factory=list)
@@ -67,7 +67,7 @@ class FeatureStore:
         Raises:
             KitError: the place cannot be reached.
         """
-        return Place(path).read(_GROUP) is not None
+        return Storage(path).read(_GROUP) is not None
 
     @classmethod
     def create(
@@ -82,7 +82,7 @@ class FeatureStore:
         Raises:
             KitError: the store cannot be written.
         """
-        place = Place(path)
+        place = Storage(path)
         for name in place.names("index/"):
             place.delete(name)
         store = cls(path, config, tuple(labels), place, _tensorstore(place, config, create=True))
@@ -100,7 +100,7 @@ class FeatureStore:
         Raises:
             KitError: there is no store, or one of another format, or a damaged one.
         """
-        place = Place(path)
+        place = Storage(path)
         data = place.read(_GROUP)
         if data is None:
             raise KitError(f"{path} is not a feature store; run `kit features` on its catalogue")
@@ -131,7 +131,7 @@ class FeatureStore:
         if not is_url(path):
             shutil.rmtree(path, ignore_errors=True)
             return
-        place = Place(path)
+        place = Storage(path)
         for name in [_GROUP, *place.names("index/"), *place.names("log_mel/")]:
             place.delete(name)
 
@@ -215,7 +215,7 @@ class FeatureStore:
             # Another run may have made more room since, which must stay.
             self._array = _tensorstore(self._place, self.config, create=False)
         if rows > self._array.shape[0]:
-            with told("write", self.path):
+            with storage_errors("write", self.path):
                 self._array = self._array.resize(
                     exclusive_max=[rows, None, None], expand_only=True
                 ).result()
@@ -253,7 +253,7 @@ class FeatureStore:
         first = number * len(kept)
         last = min(first + len(kept), self._array.shape[0])
         if any(entry.frames for entry in entries):
-            with told("write", self.path):
+            with storage_errors("write", self.path):
                 self._array[first:last].write(
                     kept[: last - first], can_reference_source_data_indefinitely=True
                 ).result()
@@ -362,7 +362,7 @@ class FeatureStore:
             first = number * size
             try:
                 room = min(size, max(0, self._array.shape[0] - first))
-                entries = index.from_bytes(data, first, room)
+                entries = manifest.from_bytes(data, first, room)
             except KitError:
                 self.broken.append(number)
                 continue
@@ -374,7 +374,7 @@ class FeatureStore:
             self._parts[number] = entries
 
     def _write_part(self, number: int, entries: Sequence[Entry]) -> None:
-        self._place.write(_part(number), index.to_bytes(entries))
+        self._place.write(_part(number), manifest.to_bytes(entries))
         self._parts[number] = sorted(entries, key=lambda entry: entry.offset)
         self._found = None
 
@@ -416,7 +416,7 @@ def _attributes(data: bytes, path: Path | str) -> dict[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _tensorstore(place: Place, config: FeatureConfig, *, create: bool) -> Any:
+def _tensorstore(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
     track = [config.row_frames, config.frontend.n_mels]
     spec: dict[str, Any] = {
         "driver": "zarr3",
@@ -450,5 +450,5 @@ def _tensorstore(place: Place, config: FeatureConfig, *, create: bool) -> Any:
             "dimension_names": ["track", "frame", "mel"],
             "attributes": {"units": "dB", **codec.scale(config)},
         }
-    with told("make", place) if create else told("open", place, _ANEW):
+    with storage_errors("make", place) if create else storage_errors("open", place, _ANEW):
         return ts.open(spec, open=not create, create=create, delete_existing=create).result()

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from kit.features import codec
-from kit.features.index import Entry
+from kit.features.manifest import Entry
 from kit.features.store import FeatureStore, empty_shard, shard_tracks
 
 # Shards in memory: one to fill, one being written, and one that waits for a slow file.

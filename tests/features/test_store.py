@@ -14,8 +14,8 @@ import zarr
 from kit.config import FeatureConfig, FrontendConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, codec
-from kit.features.index import Entry
-from kit.features.place import Place
+from kit.features.manifest import Entry
+from kit.features.storage import Storage
 from kit.features.store import SHARD_TRACKS, empty_shard
 from kit.features.writer import ShardWriter
 
@@ -420,14 +420,14 @@ def test_a_row_that_fails_now_leaves_nothing_of_what_it_was(small, tmp_path):
 
 def test_stopped_at_any_instant_the_table_says_what_the_shards_hold(store, tmp_path, monkeypatch):
     """The files as they lie between any two writes: rows that are being replaced do not count."""
-    real, states = Place.write, itertools.count()
+    real, states = Storage.write, itertools.count()
 
     def write(self, name, data):
         shutil.copytree(store.path, tmp_path / f"state-{next(states)}")
         real(self, name, data)
         shutil.copytree(store.path, tmp_path / f"state-{next(states)}")
 
-    monkeypatch.setattr(Place, "write", write)
+    monkeypatch.setattr(Storage, "write", write)
     new = values(2, seed=1)
     store.write(["track-5", "new"], ["a" * 64, "b" * 64], new)
     monkeypatch.undo()
@@ -450,8 +450,8 @@ def test_stopped_at_any_instant_the_table_says_what_the_shards_hold(store, tmp_p
 
 def test_a_row_that_is_not_replaced_always_counts(store, monkeypatch):
     written = []
-    real = Place.write
-    monkeypatch.setattr(Place, "write", lambda s, n, d: (written.append(n), real(s, n, d))[1])
+    real = Storage.write
+    monkeypatch.setattr(Storage, "write", lambda s, n, d: (written.append(n), real(s, n, d))[1])
     store.write(["new"], ["b" * 64], values(1, seed=1))
     assert written == ["index/00000001.csv"]
 

@@ -25,10 +25,10 @@ from kit.errors import KitError
 from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError, reader
 from kit.features.device import Device, local_device
 from kit.features.excerpts import lay_out, room
-from kit.features.index import Entry
-from kit.features.meter import Meter, Progress
+from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
 from kit.features.store import FeatureStore
+from kit.features.throughput import Meter, Progress
 from kit.features.writer import ShardWriter
 
 FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow

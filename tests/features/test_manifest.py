@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import KitError
-from kit.features.index import Entry, from_bytes, to_bytes
+from kit.features.manifest import Entry, from_bytes, to_bytes
 
 FIRST, COUNT = 512, 256
 ODD = st.sampled_from(['"', "\n", "\r", "\r\n", "\0", ",", ";", "'", "\ufeff", "\u2028", "1e5", ""])

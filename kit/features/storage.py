@@ -23,7 +23,7 @@ def is_url(place: Path | str) -> bool:
 
 
 @dataclass(frozen=True)
-class Place:
+class Storage:
     """A folder, or `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Credentials and region are those of the cloud's own tools (environment, profile).
@@ -75,13 +75,13 @@ class Place:
         Raises:
             KitError: the bytes cannot be read.
         """
-        with self._told("read", name):
+        with self._errors("read", name):
             result = self._keys.read(name).result()
         return bytes(result.value) if result.state == "value" else None
 
     def read_all(self, names: list[str]) -> list[bytes | None]:
         """Read several names at once; see `read`."""
-        with self._told("read", names[0] if names else ""):
+        with self._errors("read", names[0] if names else ""):
             results = [future.result() for future in [self._keys.read(name) for name in names]]
         return [bytes(r.value) if r.state == "value" else None for r in results]
 
@@ -91,7 +91,7 @@ class Place:
         Raises:
             KitError: the bytes cannot be written.
         """
-        with self._told("write", name):
+        with self._errors("write", name):
             self._keys.write(name, data).result()
 
     def delete(self, name: str) -> None:
@@ -100,7 +100,7 @@ class Place:
         Raises:
             KitError: it cannot be deleted.
         """
-        with self._told("write", name):
+        with self._errors("write", name):
             self._keys.write(name, None).result()
 
     def names(self, inside: str) -> list[str]:
@@ -109,17 +109,17 @@ class Place:
         Raises:
             KitError: the folder cannot be listed.
         """
-        with self._told("read", inside):
+        with self._errors("read", inside):
             found = self._keys.list(ts.KvStore.KeyRange(inside, inside + "\xff")).result()
         return sorted(k.decode() for k in found)
 
     @cached_property
     def _keys(self) -> Any:
-        with self._told("open", ""):
+        with self._errors("open", ""):
             return ts.KvStore.open(self.spec()).result()
 
-    def _told(self, what: str, name: str) -> contextlib.AbstractContextManager[None]:
-        return told(what, f"{self.path}/{name}" if name else self.path)
+    def _errors(self, what: str, name: str) -> contextlib.AbstractContextManager[None]:
+        return storage_errors(what, f"{self.path}/{name}" if name else self.path)
 
 
 _WRITABLE = "choose a place that you may write to"
@@ -130,7 +130,7 @@ _REMEDIES = {
 
 
 @contextlib.contextmanager
-def told(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
+def storage_errors(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
     """Convert TensorStore exceptions to `KitError`.
 
     Args:

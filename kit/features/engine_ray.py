@@ -26,12 +26,12 @@ from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
 from kit.features.decoders import CrashedError, Decoded, Threads, reader
 from kit.features.device import in_batches, local_device
+from kit.features.engine_local import failure, rows_of
 from kit.features.excerpts import room
-from kit.features.index import Entry
-from kit.features.local import failure, rows_of
-from kit.features.meter import Meter, Progress
+from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
 from kit.features.store import FeatureStore, shard_tracks
+from kit.features.throughput import Meter, Progress
 from kit.features.writer import ShardWriter
 
 try:
@@ -58,7 +58,7 @@ def run(
     """Compute the tracks of a plan on a Ray cluster: that of `RAY_ADDRESS`, or one started here.
 
     All machines must see the audio and the store under the same names. Arguments and errors are
-    those of `kit.features.local.run`.
+    those of `kit.features.engine_local.run`.
     """
     started = not ray.is_initialized()
     if started:
