@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kit.features.excerpts import Excerpt, excerpts, valid_frames
 from kit.features.export import export_npy
 from kit.features.extract import Extraction, extract, set_place, store_path
-from kit.features.left_out import left_out_in_words
+from kit.features.left_out import failures_of, left_out_in_words
 from kit.features.meter import Progress
 from kit.features.store import FeatureStore
 
@@ -22,6 +22,7 @@ __all__ = [
     "excerpts",
     "export_npy",
     "extract",
+    "failures_of",
     "left_out_in_words",
     "row_of",
     "set_place",

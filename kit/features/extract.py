@@ -1,21 +1,20 @@
 """Compute the features of a catalogue that its store does not have yet."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError, UsageError
-from kit.features.index import Entry
+from kit.features.left_out import STAGE, failures_of
 from kit.features.lock import only_one
 from kit.features.meter import Progress
 from kit.features.place import Place, is_url
-from kit.features.plan import Plan, make_plan
+from kit.features.plan import make_plan
 from kit.features.store import FeatureStore
 from kit.files import read_json, write_json
 
-STAGE = "features"  # in failures.csv
 _PLACE = Path("features/place.json")
 
 
@@ -105,7 +104,7 @@ def extract(
         store = _open(path, config)
         plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
         if plan.nothing_to_do and store.labels == tuple(labels):
-            return _finished(catalogue, store, plan)
+            return _finished(catalogue, store)
     with only_one(path):
         mended = 0
         if FeatureStore.exists(path):
@@ -117,7 +116,7 @@ def extract(
         store.set_labels(labels)
         plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
         if plan.nothing_to_do:
-            return _finished(catalogue, store, plan, mended=mended)
+            return _finished(catalogue, store, mended=mended)
         # With Ray, the machines that decode may see folders that this one does not.
         if plan.tracks and options.engine != "ray" and (gone := catalogue.missing_audio()):
             raise KitError(gone)
@@ -128,7 +127,7 @@ def extract(
         finally:
             # Report the failures that were found, whatever ended the run.
             store = FeatureStore.open(path)
-            failures = _write_failures(catalogue, store.entries)
+            failures = _write_failures(catalogue, store)
     return Extraction(
         store,
         failures,
@@ -166,20 +165,13 @@ def _forget_damaged(store: FeatureStore) -> int:
     return len(damaged)
 
 
-def _finished(
-    catalogue: Catalogue, store: FeatureStore, plan: Plan, *, mended: int = 0
-) -> Extraction:
-    return Extraction(store, _write_failures(catalogue, plan.kept_failures), 0, mended=mended)
+def _finished(catalogue: Catalogue, store: FeatureStore, *, mended: int = 0) -> Extraction:
+    return Extraction(store, _write_failures(catalogue, store), 0, mended=mended)
 
 
-def _write_failures(catalogue: Catalogue, entries: Iterable[Entry]) -> list[Failure]:
+def _write_failures(catalogue: Catalogue, store: FeatureStore) -> list[Failure]:
     """Write the tracks without features to the catalogue's failures.csv, and return them."""
-    wanted = set(catalogue.table["track_id"])
-    found = [
-        Failure(e.path, STAGE, e.reason, e.message, e.track_id, e.length_s)
-        for e in entries
-        if not e.frames and e.track_id in wanted
-    ]
+    found = failures_of(store, catalogue)
     if found != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
         write_failures(catalogue.folder, STAGE, found)
     return found

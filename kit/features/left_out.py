@@ -4,9 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from kit.catalogue import Failure
+from kit.catalogue import Catalogue, Failure
 from kit.config import FeatureConfig, SegmentConfig, frames_of, seconds_of
+from kit.features.store import FeatureStore
 
+STAGE = "features"  # in failures.csv
 _WORDS = {
     "too_short": "too short",
     "no_audio": "without audio",
@@ -20,6 +22,16 @@ _WORDS = {
 }
 
 _SHORTEST_S = 0.1  # of a track that a flag is named for
+
+
+def failures_of(store: FeatureStore, catalogue: Catalogue) -> list[Failure]:
+    """Return the tracks of a catalogue that a store lists without features."""
+    wanted = set(catalogue.table["track_id"])
+    return [
+        Failure(e.path, STAGE, e.reason, e.message, e.track_id, e.length_s)
+        for e in store.entries
+        if not e.frames and e.track_id in wanted
+    ]
 
 
 def left_out_in_words(

@@ -38,7 +38,6 @@ class Plan:
         rows: rows of the array, in all.
         tracks: tracks to be computed, by row.
         without_audio: new entries of tracks that have neither a file nor features.
-        kept_failures: entries of tracks that failed before and are not tried again.
         done: tracks of the catalogue that need no work.
         total: tracks of the catalogue.
     """
@@ -46,7 +45,6 @@ class Plan:
     rows: int
     tracks: list[Track]
     without_audio: list[Entry]
-    kept_failures: list[Entry]
     done: int
     total: int
 
@@ -70,37 +68,32 @@ def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: b
     known = {entry.track_id: entry for entry in entries}
     free = _free({entry.offset for entry in known.values()})
     rows = max((entry.offset for entry in known.values()), default=-1) + 1
-    plan = Plan(0, [], [], [], 0, len(catalogue.table))
+    tracks: list[Track] = []
+    without_audio: list[Entry] = []
     done = 0
     for row in catalogue.table.to_dict("records"):
         track_id, source = str(row["track_id"]), str(row.get("source_hash") or "")
         old = known.get(track_id)
         offset = next(free) if old is None else old.offset
         rows = max(rows, offset + 1)
-        if old is not None and old.frames and old.source_hash == source:
-            done += 1
-            continue
         try:
             path = catalogue.path_of(row)
         except KitError as error:
-            if old is not None and old.frames and not source:
-                done += 1
-                continue
-            entry = Entry(offset, track_id, "", 0, NO_AUDIO, "", shown(str(error)))
-            if entry == old:
-                plan.kept_failures.append(entry)
+            none = Entry(offset, track_id, "", 0, NO_AUDIO, "", shown(str(error)))
+            kept = old is not None and old.frames and source in ("", old.source_hash)
+            if kept or none == old:
                 done += 1
             else:
-                plan.without_audio.append(entry)
+                without_audio.append(none)
             continue
-        failed = old is not None and old.source_hash == source and old.reason not in PASSING
-        if old is not None and failed and not retry_failed:
-            plan.kept_failures.append(old)
-            done += 1
-            continue
-        plan.tracks.append(Track(offset, track_id, source, path))
-    tracks = sorted(plan.tracks, key=lambda track: track.offset)
-    return Plan(rows, tracks, plan.without_audio, plan.kept_failures, done, plan.total)
+        if old is not None and old.source_hash == source:
+            failed_before = old.reason not in PASSING and not retry_failed
+            if old.frames or failed_before:
+                done += 1
+                continue
+        tracks.append(Track(offset, track_id, source, path))
+    tracks.sort(key=lambda track: track.offset)
+    return Plan(rows, tracks, without_audio, done, len(catalogue.table))
 
 
 def _free(taken: set[int]) -> Iterator[int]:

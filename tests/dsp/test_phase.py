@@ -12,13 +12,27 @@ TONE = np.sin(2 * np.pi * 440 * np.arange(11025) / 22050).astype(np.float32)
 @pytest.mark.parametrize("rate", [0.7, 1.3])
 def test_vocoder_equals_librosa_in_double_precision(rate, relative):
     D = stft(NOISE, n_fft=512)
+    ours = phase_vocoder(D, rate=rate)
     theirs = librosa.phase_vocoder(np.asarray(D, np.complex128), rate=rate)
-    assert relative(phase_vocoder(D, rate=rate), theirs) < 1e-5  # measured: 3.4e-6
+    times, last = np.arange(0, D.shape[-1], rate), D.shape[-1] - 1
+    inside, past = times <= last, times > last
+    assert relative(ours[:, inside], theirs[:, inside]) < 1e-5  # measured: 3.4e-6
+    # Past the last frame librosa 0.11 and kit fade out, librosa 1.0 extrapolates.
+    assert past.any()
+    faded = np.abs(D[:, -1:]) * (1 - times[past] % 1)
+    np.testing.assert_allclose(np.abs(ours[:, past]), faded, rtol=1e-5, atol=1e-5)
 
 
+# librosa 1.0 passes its own vocoder an argument that is deprecated there.
+@pytest.mark.filterwarnings("ignore:The `hop_length` parameter is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The `n_fft` parameter is deprecated:FutureWarning")
 def test_stretch_keeps_the_pitch(relative):
     theirs = librosa.effects.time_stretch(NOISE.astype(float), rate=0.8)
-    assert relative(time_stretch(NOISE, rate=0.8), theirs) < 2.5e-6  # measured: 7.7e-7
+    # Without the end, which holds frames past the last one.
+    inside = slice(-2048)
+    ours = time_stretch(NOISE, rate=0.8)
+    assert ours.shape == theirs.shape
+    assert relative(ours[inside], theirs[inside]) < 2.5e-6  # measured: 7.7e-7
     ours = time_stretch(TONE, rate=0.8)
     assert ours.shape == (round(11025 / 0.8),)
     assert loudest_hz(np.asarray(ours)) == pytest.approx(440, abs=2)

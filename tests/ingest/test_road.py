@@ -181,6 +181,7 @@ def test_killed_at_five_points_it_ends_in_the_same_table(whole, server, authorit
     resumed = tmp_path / "killed"
     for point in points:
         with ingest(resumed, server, ca, tmp_path) as process:
+            assert process.stderr is not None
             while len(server.requests) - began < point:
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.002)
