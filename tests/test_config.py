@@ -84,6 +84,7 @@ def test_missing_fields_take_defaults():
         ({"name": "../x"}, ["Experiment.name", "'../x'"]),
         ({"segments": {"frames": 1281}}, ["SegmentConfig.frames", "1280"]),
         ({"segments": {"frames": 200}}, ["SegmentConfig.frames", "least_s", "130", "4.63"]),
+        ({"segments": {"hop": 129}}, ["SegmentConfig.hop", "129", "between 1 and frames (=128)"]),
         ({"features": {"least_s": 0.0}}, ["FeatureConfig.least_s", "0.0", "above 0"]),
         ({"features": {"excerpts": 0}}, ["FeatureConfig.excerpts", "0", "between 1 and 64"]),
         ({"model": {"name": "resnet"}}, ["'resnet'", "conv1d", "package.module:Class"]),
