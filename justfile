@@ -23,6 +23,10 @@ demo-accuracy *ARGS:
 test *ARGS:
     {{python}} -m pytest {{ARGS}}
 
+# The tests on each supported Python that the machine has; `just matrix core` runs the core alone.
+matrix SESSION="tests" *ARGS:
+    {{python}} -m nox --session {{SESSION}} {{ARGS}}
+
 # Style and formatting.
 lint:
     {{python}} -m ruff check .

@@ -92,12 +92,10 @@ def clip(path: str, mean: bool = False) -> np.ndarray:
 def with_kit(folder: str, workers: int | None) -> tuple[list[str], list[str], object]:
     """Track ids and files of a catalogue whose store is made anew, and the store."""
     from kit.catalogue import load
-    from kit.compilation import leave_cores_to_decoders
     from kit.config import ExtractConfig
     from kit.defaults import ORIGINAL_FEATURES
     from kit.features import extract, store_path
 
-    leave_cores_to_decoders()  # as the command does
     catalogue, config = load(Path(folder)), ORIGINAL_FEATURES
     path = store_path(catalogue, config)
     if path.exists():

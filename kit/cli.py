@@ -227,11 +227,9 @@ def features(
         export: Also write song_specs.npy and genres.npy into the catalogue's folder.
         quiet: Say nothing but warnings and errors.
     """
-    from kit.compilation import leave_cores_to_decoders
     from kit.pipeline import features as stage
     from kit.pipeline.export import export as write
 
-    leave_cores_to_decoders()
     result = stage.features(catalogue, features, options, place=store, quiet=quiet)
     if export == "npy":
         write(catalogue, result.store)
@@ -271,10 +269,8 @@ def describe(
         raise UsageError(f"--workers is {workers}; it must be above 0")
     if not 0 < timeout_s < math.inf:
         raise UsageError(f"--timeout-s is {timeout_s:g}; it must be a number of seconds above 0")
-    from kit.compilation import leave_cores_to_decoders
     from kit.pipeline import describe as stage
 
-    leave_cores_to_decoders()
     result = stage.describe(
         catalogue,
         workers=workers,

@@ -1,4 +1,4 @@
-"""How XLA compiles and runs, where it matters to a whole process."""
+"""How XLA compiles: options and cache that the whole process shares."""
 
 import os
 import stat
@@ -15,13 +15,13 @@ as many programs as the pool has threads each wait in an FFT for a thread of tha
 
 
 def use_cache() -> Path | None:
-    """Keep compiled functions in the user's own cache folder, and no other's.
+    """Keep compiled programs in a cache folder that only the user can write to.
 
-    What lies in the cache is executed, so a folder that others may write to is not used.
-    `JAX_COMPILATION_CACHE_DIR` in the environment is left as it is.
+    Programs are executed from the cache, so a folder that others may write to is not used. If
+    `JAX_COMPILATION_CACHE_DIR` is set in the environment, nothing is changed.
 
     Returns:
-        The folder, or None if there is none to use.
+        The folder, or None if it cannot be used or the environment names another.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
@@ -41,17 +41,6 @@ def use_cache() -> Path | None:
         if "jax" in sys.modules:
             sys.modules["jax"].config.update(f"jax_{name}", value)
         else:
-            # It takes a second to import, and not every stage that may compile comes to do so.
+            # JAX takes a second to import, and some stages that may compile never do.
             os.environ[f"JAX_{name.upper()}"] = str(value)
     return folder
-
-
-def leave_cores_to_decoders() -> None:
-    """Let XLA on a CPU compute in a quarter of the cores, which is a decoder's share beside it.
-
-    It splits each operation over all cores else, and the parts spin while they wait for one
-    another, on cores that decoders could use: 2 of 50 ms of CPU a track. To be called before JAX
-    is first used, in a process that computes features and nothing else. `NPROC` in the
-    environment, which is what XLA goes by, is left as it is.
-    """
-    os.environ.setdefault("NPROC", str(max(1, (os.cpu_count() or 1) // 4)))

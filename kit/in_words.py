@@ -2,12 +2,16 @@
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
 from kit.errors import KitError
 from kit.quiet import quiet_libraries
+
+_LATER_S = 0.05
 
 
 @contextlib.contextmanager
@@ -24,10 +28,11 @@ def in_words(*, debug: bool = False) -> Iterator[None]:
     # A full disk stops the writes that matter too; without its cache JAX only compiles again.
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     if debug:
-        yield
+        with _ctrl_c_heard():
+            yield
         return
     try:
-        with quiet_libraries():
+        with quiet_libraries(), _ctrl_c_heard():
             yield
     except KitError as error:
         _end(str(error), error.exit_code)
@@ -44,6 +49,31 @@ def in_words(*, debug: bool = False) -> Iterator[None]:
             "permission to read and write it, and that the disk is not full",
             1,
         )
+
+
+@contextlib.contextmanager
+def _ctrl_c_heard() -> Iterator[None]:
+    """Raise KeyboardInterrupt again where Python has to drop it.
+
+    Python prints and drops exceptions in a `__del__` and in callbacks of the garbage collector.
+    JAX has such a callback: of 40 times Ctrl-C while a command started, 5 were lost there.
+    """
+    before = sys.unraisablehook
+
+    def hook(dropped: "sys.UnraisableHookArgs", /) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            # Here it would be dropped once more.
+            later = threading.Timer(_LATER_S, os.kill, (os.getpid(), signal.SIGINT))
+            later.daemon = True
+            later.start()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _end(words: str, code: int) -> None:

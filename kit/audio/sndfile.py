@@ -229,9 +229,10 @@ class _Reader:
         if start < stated:
             if start > 0:
                 self._seek(start)
-            # No more than is stated: behind the last frame of a FLAC file, libsndfile takes an ID3v1
-            # or APE tag for a damaged frame, and gives up what it has read before.
-            last = min(stated, end or stated) if self.source.format == "FLAC" else end
+            # Read no more than is stated: libsndfile takes an ID3v1 or APE tag behind the last
+            # frame of a FLAC file for a damaged frame, and gives up what it has read before.
+            flac_end = stated if end is None else min(stated, end)
+            last = flac_end if self.source.format == "FLAC" else end
             for block in self._until(position, last):
                 position += len(block)
                 yield block

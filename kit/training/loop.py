@@ -61,7 +61,8 @@ class Collection:
         n_mels: mel bands.
         gain: turns stored values into dB, with `offset`.
         offset: dB of a stored 0.
-        facts: what `Run.facts` tells of it.
+        facts: what `Run.facts` returns of it.
+        from_arrays: kit does not know the front end that made the features.
     """
 
     parts: pd.DataFrame

@@ -15,7 +15,7 @@ from kit.config import DemoConfig, FeatureConfig, FrontendConfig
 from kit.defaults import ORIGINAL_FEATURES
 from kit.demo import plan, synthesise
 from kit.errors import KitError
-from kit.features import FeatureStore, extract, store_path
+from kit.features import FeatureStore, excerpts, extract, row_of, store_path
 from kit.features.device import compute
 from kit.features.store import SHARD_TRACKS
 
@@ -331,3 +331,16 @@ def test_a_store_of_another_configuration_is_not_mixed_with(few):
     extract(few, SMALL).store.path.rename(store_path(few, other))
     with pytest.raises(KitError, match="configuration"):
         extract(few, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_row_of_excerpts_has_the_bits_of_the_store(some, tmp_path, dtype):
+    config = dataclasses.replace(some.config, dtype=dtype)
+    catalogue = some.copy(tmp_path / "data")
+    store = some.result.store if dtype == "float32" else extract(catalogue, config).store
+    paths = dict(zip(catalogue.table["track_id"], catalogue.table.index, strict=True))
+    for track_id in ("000", "005", "058"):
+        path = catalogue.path_of(catalogue.table.loc[paths[track_id]])
+        row, frames = row_of([e.y for e in excerpts(path, config)], config)
+        assert [frames] == store.frames([track_id]).tolist()
+        np.testing.assert_array_equal(row, store.read([track_id])[0])

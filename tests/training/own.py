@@ -16,7 +16,7 @@ class Mine(nnx.Module):
         self.layers = nnx.List([nnx.Linear(n_mels, width, rngs=rngs)])
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
         self.steps = Steps(jnp.zeros((), jnp.int32))
-        self.head = nnx.Einsum("bf,fc->bc", (width, n_classes), rngs=rngs)
+        self.head = nnx.Einsum("bf,fc->bc", (width, n_classes), param_dtype=jnp.bfloat16, rngs=rngs)
 
     def __call__(self, x):
         x = self.norm(x)
