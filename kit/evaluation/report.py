@@ -178,6 +178,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             _curves_in_words(rows, best),
         ),
         "learned": _learned(rows, best),
+        "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
         "how_split": words.apart(evaluation),
         "settings": _settings(config),
@@ -278,7 +279,8 @@ def _lede(evaluation: Row) -> str:
 
 def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
     found = [words.caveat(evaluation), words.left_out(evaluation)]
-    if (evaluation.get("kept_apart") or {}).get("alone"):
+    another = evaluation.get("another_collection")
+    if (evaluation.get("kept_apart") or {}).get("alone") and not another:
         found.append(words.apart(evaluation))
     if shuffled:
         found.append(

@@ -30,7 +30,9 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     learned = _seen(evaluation, "train")
     sentences = [f"{first}." if learned else f"{first}: {accuracy(track)}"]
     sentences += [unseen_in_words(unseen["track"])] if unseen else []
-    sentences += [verdict(evaluation), caveat(evaluation), left_out(evaluation), apart(evaluation)]
+    sentences += [verdict(evaluation), caveat(evaluation), left_out(evaluation)]
+    if not evaluation.get("another_collection"):
+        sentences.append(apart(evaluation))
     return [sentence for sentence in sentences if sentence]
 
 

@@ -193,7 +193,7 @@ def test_tracks_with_equal_shares_right_have_no_interval_whatever_their_length()
     ("change", "message"),
     [
         ({"scores": [np.log([[0.5, 0.5]]), np.full((1, 2), np.nan)]}, "number 1 are not finite"),
-        ({"scores": [np.zeros((0, 2)), np.log([[0.5, 0.5]])]}, "number 0 has no segment"),
+        ({"scores": [np.zeros((0, 2)), np.log([[0.5, 0.5]])]}, "every track needs a segment"),
         ({"scores": [], "targets": np.zeros(0, int)}, "no track to score"),
         ({"targets": np.array([0, 2])}, "target 2 is not an index of the 2 labels"),
         ({"targets": np.array([-1, 0])}, "target -1"),

@@ -194,10 +194,13 @@ def test_validation_tracks_chose_the_checkpoint(tmp_path):
 
 
 def test_another_collection_is_named(tmp_path):
-    result = learned(20, 0, 0) | {"another_collection": True}
+    apart = {"alone": 36, "in_words": "36 of 36 tracks have no artist"}
+    result = learned(20, 0, 0) | {"another_collection": True, "kept_apart": apart}
     text = Page(write(tmp_path, result)).text
     assert "This is another collection: none of its tracks was learned from." in text
     assert SUCCESS in text
+    assert text.count("36 of 36 tracks have no artist") == 1
+    assert "The split of the training catalogue 36 of 36" in text
 
 
 def test_the_page_says_what_the_split_kept_apart(tmp_path):

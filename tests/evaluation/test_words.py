@@ -56,6 +56,19 @@ def test_what_is_not_scored_and_what_was_kept_apart_is_said():
     ]
 
 
+def test_another_collection_is_told_nothing_of_the_split():
+    result = {
+        "part": "all",
+        "track": level(6, 10, [0.51, 0.9]),
+        "another_collection": True,
+        "kept_apart": {"alone": 36, "in_words": "36 of 36 tracks have no artist"},
+    }
+    assert evaluation_in_words(result)[1:] == [
+        "The network hears a difference.",
+        "This is another collection: none of its tracks was learned from.",
+    ]
+
+
 def test_tracks_that_were_learned_from_are_no_success():
     seen = {"train": 27, "validation": 3, "unseen": 6}
     result = {"part": "all", "track": level(30, 36, [0.7, 0.9]), "seen": seen}
