@@ -71,14 +71,15 @@ def scan(
     label: str | None = None,
     labels: str | None = None,
     playlist: Repeated = (),
+    artist_from: Literal["filename", "folder"] | None = None,
     audio_root: Path | None = None,
 ) -> int:
     """Make a catalogue of a folder of audio, of playlists, or of a CSV.
 
     A folder holds one folder for each label: music/techno/*.mp3, music/edm/*.mp3. Artist and
-    title come from the files' tags. A playlist (M3U, PLS, XSPF) stands for one label; give several
-    at once. A collection that Rekordbox exported as XML has a label in each playlist. A CSV has a
-    column `path` and a column `label` or --label.
+    title come from the files' tags; --artist-from fills in what the tags lack. A playlist (M3U,
+    PLS, XSPF) stands for one label; give several at once. A collection that Rekordbox exported as
+    XML has a label in each playlist. A CSV has a column `path` and a column `label` or --label.
     Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
 
     Example: kit scan ~/Music/sets --out data/mine
@@ -91,6 +92,9 @@ def scan(
         labels: Where labels come from instead: "genre" for the tag, or a CSV file with a column
             `label` and `path`, `isrc`, or `artist` and `title`.
         playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
+        artist_from: Where artist and title come from if the tags have none. "filename": a file's
+            name, such as "Artist - Title" or "01 - Artist - Title". "folder": the folder below the
+            label's, as in LABEL/Artist/Album/x.mp3; with --label, the first one.
         audio_root: Folder that paths in the catalogue start from: else a CSV's own, or the
             deepest one that holds all files of a playlist.
     """
@@ -102,7 +106,13 @@ def scan(
     from kit.pipeline import scan as stage
 
     left_out = stage.scan(
-        sources, out, label=label, labels=labels, playlists=playlist, audio_root=audio_root
+        sources,
+        out,
+        label=label,
+        labels=labels,
+        playlists=playlist,
+        artist_from=artist_from,
+        audio_root=audio_root,
     )
     return int(left_out > 0)
 

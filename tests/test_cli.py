@@ -388,6 +388,44 @@ def test_audio_that_is_too_short_for_the_configuration(kit, write_music, tmp_pat
     assert names(tmp_path) == ["data", "music"]
 
 
+def test_artists_from_the_names_of_files(kit, tmp_path):
+    for at, name in enumerate(("techno/Ann - Bell.wav", "techno/x.wav", "edm/01 - Bo - Cat.wav")):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(0.2, seed=at), 8000)
+    scan = ("scan", tmp_path / "music", "--out", tmp_path / "data")
+    result = kit(*scan)
+    assert result.code == 0
+    assert "warning: 3 of 3 tracks have no artist" in result.err
+    assert '2 of their names look like "Artist - Title": add --artist-from filename' in result.err
+    result = kit(*scan, "--artist-from", "filename")
+    assert result.code == 0
+    assert "warning: 1 of 3 tracks has no artist" in result.err
+    assert list(load(tmp_path / "data").table["artists"]) == ["Bo", "Ann", ""]
+    assert kit(*scan, "--artist-from", "tags").code == 2
+
+
+def test_music_that_has_moved(kit, write_music, tmp_path):
+    music, data = write_music(tmp_path / "music", 2), tmp_path / "data"
+    kit("scan", music, "--out", data)
+    kit("features", data, *FEATURES)
+    music.rename(tmp_path / "moved")
+    said = f"none of the audio of {data} is in {music} any more"
+    # What is stored already needs no audio.
+    assert kit("features", data, *FEATURES).code == 0
+    for command in ("features", "describe"):
+        result = kit(command, data)
+        assert result.code == 1
+        assert said in result.line
+    result = kit("explore", data, *FEATURES, "--features.n-frames", "30", "--count", "1")
+    assert [line for line in result.err.splitlines() if line.startswith("warning")] == [
+        line for line in result.err.splitlines() if said in line
+    ]
+    assert result.err.count(said) == 1
+    kit("scan", tmp_path / "moved", "--out", data)
+    assert "0 computed now" in kit("features", data, *FEATURES).err
+
+
 # --- bad input: tables
 
 
@@ -401,8 +439,8 @@ def test_audio_that_is_too_short_for_the_configuration(kit, write_music, tmp_pat
         ("track_id,label\na,\n", "line 2, column label is empty"),
         ("track_id,label\nx/y,b\n", "line 2, column track_id is 'x/y'"),
         ("track_id,label\na,b,c\n", "line 2 has 3 cells"),
-        ("track_id,label,path\na,b,../outside.wav\n", "'../outside.wav' leaves"),
-        ("track_id,label,path\na,b,/etc/passwd\n", "'/etc/passwd' leaves"),
+        ("track_id,label,path\na,b,../outside.wav\n", "'../outside.wav' lies outside"),
+        ("track_id,label,path\na,b,/etc/passwd\n", "'/etc/passwd' lies outside"),
         ("track_id,label,path\na,b,none.wav\n", "none.wav does not exist"),
         ("track_id,label,path\na,b,table.csv\n", "not audio"),
         ("track_id,label\na,\xff\n", "not UTF-8"),

@@ -1,4 +1,4 @@
-"""The table of tracks: from a folder or a CSV, on disk, and dealt to train and test."""
+"""The table of tracks: made from a folder or a CSV, kept on disk, split into parts."""
 
 from kit.catalogue.failures import Failure, read_failures, write_failures
 from kit.catalogue.io import Catalogue, from_csv, load, read_table, save, write_table

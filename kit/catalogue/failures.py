@@ -1,4 +1,4 @@
-"""`failures.csv`: what was left out of a catalogue, at which stage and why."""
+"""`failures.csv`: the tracks left out of a catalogue, at which stage and why."""
 
 import csv
 import dataclasses
@@ -18,9 +18,9 @@ class Failure:
 
     Attributes:
         path: the file or folder, as one line of UTF-8 (`kit.audio.errors.shown`).
-        stage: who found out, such as "scan" or "features".
+        stage: the stage that found it, such as "scan" or "features".
         reason: one word for counting, such as "truncated"; an `AudioError` has it.
-        message: one line for a person, with what to do.
+        message: one line for a person, with a remedy.
         track_id: the track, if it has one already.
     """
 
@@ -35,7 +35,7 @@ _FIELDS = [field.name for field in dataclasses.fields(Failure)]
 
 
 def read_failures(folder: Path | str) -> list[Failure]:
-    """The rows of a catalogue's `failures.csv`; none if there is no such file.
+    """Return the rows of a catalogue's `failures.csv`; none if there is no such file.
 
     Raises:
         KitError: the file cannot be read, or it is not of this kind.
@@ -60,8 +60,8 @@ def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) 
 
     Args:
         folder: the catalogue's folder.
-        stage: whose rows these are.
-        failures: what the stage found this time; with none, its old rows go.
+        stage: the stage whose rows these are.
+        failures: the new rows; with none, the old ones are removed.
     Raises:
         KitError: the file cannot be read or written.
     """

@@ -1,12 +1,12 @@
-"""Tables of tracks from CSV, ours and the original project's, and the catalogue's folder."""
+"""Read tables of tracks from CSV; read and write the folder of a catalogue."""
 
 import csv
 import hashlib
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,18 +14,22 @@ import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure, write_failures
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
-from kit.catalogue.scan import STAGE, Scan, duplicates, finish
+from kit.catalogue.scan import STAGE, Scan, duplicates, finish, refusal
 from kit.catalogue.schema import is_absent, validate
+from kit.catalogue.sources.locate import below, from_text, on_disk
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write
 
 FORMAT = 1
 
-# The original project's names; a table that has the second one as well keeps both as they are.
+# Other names, most of them the original project's. A table that has the second one as well keeps
+# both as they are.
 _ALIASES = {
+    "artist": "artists",
     "mp3": "preview_url",
     "artist_name": "artists",
     "artist_id": "artist_ids",
@@ -35,6 +39,8 @@ _ALIASES = {
     "track_pop": "popularity",
     "track_length": "duration_ms",
 }
+# Taken with capitals too. Not the numbers: a column Key may hold "8A", which `key` must not be.
+_ANY_CASE = frozenset(("path", "label", "artist", "artists", "title", "album", "genre", "isrc"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ class Catalogue:
     notices: tuple[str, ...] = ()
 
     def path_of(self, row: Mapping[Any, Any] | pd.Series) -> Path:
-        """The audio file of a row of the table.
+        """Return the audio file of a row of the table.
 
         Raises:
             KitError: the row has no path, or one that leaves `audio_root`.
@@ -70,12 +76,29 @@ class Catalogue:
             )
         return self.audio_root / inside
 
+    def missing_audio(self) -> str:
+        """Return a sentence on what to do if all of the audio is gone, such as after a move.
+
+        Otherwise return "". Unless all files are missing, this looks at one file or folder only.
+        """
+        if "path" not in self.table:
+            return ""
+        tops = {path.split("/")[0] for path in self.table["path"] if path}
+        if not tops or any(os.path.lexists(self.audio_root / top) for top in tops):
+            return ""
+        return (
+            f"none of the audio of {shown(self.folder)} is in {shown(self.audio_root)} any more; "
+            f"if it has moved, scan it in its new place, which keeps its features: "
+            f"kit scan NEW_FOLDER --out {shown(self.folder)}"
+        )
+
 
 def from_csv(
     path: Path | str,
     *,
     label: str | None = None,
     audio_root: Path | str | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
     """Read a table of tracks: kit's own columns, or those of the original project.
@@ -87,12 +110,14 @@ def from_csv(
         path: UTF-8 CSV with a header.
         label: the label of all rows; by default the column `label`, else the name of the file.
         audio_root: the folder that the column `path` starts from; that of the CSV by default.
+        artist_from: where artist and title come from if neither the table nor the tags have them.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, and a failure for each of the rest.
     Raises:
-        UsageError: no such file, not CSV or UTF-8, no tracks, neither `track_id` nor `path`, or a
-            value against its rule (line, column, value and rule are in the message).
+        UsageError: the file cannot be read, is not CSV or UTF-8, has no tracks, has neither
+            `track_id` nor `path`, or a value breaks its column's rule (the message has line,
+            column, value and rule).
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
@@ -119,15 +144,17 @@ def from_csv(
             f"none of the {len(rows)} tracks of {shown(path)} can be used; "
             f"the first: {failures[0].message}"
         )
+    for row in good:
+        fill_artist(row, artist_from)
     return finish(good, failures, root)
 
 
 def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of a table of tracks, whatever has become of the files that it names.
+    """Return the rows of a table of tracks without a look at the files that it names.
 
     Args:
-        path: as of `from_csv`; a row needs neither id nor path.
-        label: as of `from_csv`.
+        path: see `from_csv`; a row needs neither id nor path.
+        label: see `from_csv`.
     Returns:
         The table as `kit.catalogue.schema` has it, each id once (`row-LINE` in a table that has
         none); and, as text, the rows left out because an earlier one has their id.
@@ -146,7 +173,7 @@ def _labelled(path: Path, label: str | None) -> tuple[pd.DataFrame, list[int]]:
 
 
 def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The first row of each id, checked and typed, and the others as they are."""
+    """Return the first row of each id, checked and typed, and the other rows as they are."""
     if "track_id" not in table:
         # Stand-ins for the check of the other columns.
         table["track_id"] = [f"row-{line}" for line in lines]
@@ -159,7 +186,7 @@ def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFra
 def _with_facts(
     rows: list[dict[str, Any]], root: Path, failures: list[Failure], progress: Progress | None
 ) -> list[dict[str, Any]]:
-    """The rows without a file, and those whose file is good, with what it tells."""
+    """Return the rows without a file, and those with a good one, filled in from it."""
     files: dict[int, Path] = {}
     bad: set[int] = set()
     for at, row in enumerate(rows):
@@ -169,18 +196,17 @@ def _with_facts(
                 failures.append(_failure(row, "missing_file", "a row has neither id nor path"))
                 bad.add(at)
             continue
-        inside = _inside(given)
-        if inside is None:
-            message = f"path {given!r} leaves {shown(root)}; correct it, or give another audio root"
-            failures.append(_failure(row, "path_outside", message))
-            bad.add(at)
-        elif not os.path.lexists(root / inside):
-            message = f"{shown(root / inside)} does not exist; get it, or remove its row"
-            failures.append(_failure(row, "missing_file", message))
+        inside = _found(given, root)
+        if isinstance(inside, Failure):
+            failures.append(replace(inside, track_id=str(row.get("track_id", ""))))
             bad.add(at)
         else:
             row["path"] = inside
             files[at] = root / inside
+    for at, failure in _again(rows, files):
+        failures.append(failure)
+        bad.add(at)
+    files = {at: file for at, file in files.items() if at not in bad}
     results = inspect_all(list(files.values()), progress=progress)
     for at, result in zip(files, results, strict=True):
         if isinstance(result, AudioError):
@@ -191,8 +217,60 @@ def _with_facts(
     return [row for at, row in enumerate(rows) if at not in bad]
 
 
+def _found(given: str, root: Path) -> str | Failure:
+    """Return the path of a file below a folder, or why there is none.
+
+    Args:
+        given: as a table has it: relative, absolute, or `file://`.
+        root: the folder.
+    """
+    text, is_file = from_text(given)
+    if not is_file:
+        message = f"{shown(given)} is not a file on this machine, and kit downloads none; get it"
+        return Failure(given, STAGE, "not_a_file", message)
+    there = on_disk(root, text)
+    inside = below(there or root / text.replace("\\", "/"), root)
+    if inside is None:
+        message = (
+            f"path {given!r} lies outside {shown(root)}; correct it, or name a folder that holds "
+            "it with --audio-root"
+        )
+        return Failure(given, STAGE, "path_outside", message)
+    if there is None:
+        message = f"{shown(root / inside)} does not exist; get it, or remove its row"
+        return Failure(given, STAGE, "missing_file", message)
+    return inside
+
+
+def _again(
+    rows: Sequence[Mapping[str, Any]], files: Iterable[int]
+) -> Iterator[tuple[int, Failure]]:
+    """Return rows that name the file of another row, by number, and why they are left out.
+
+    The first of them stays, unless they have several labels.
+
+    Args:
+        rows: the table.
+        files: numbers of the rows that have a file.
+    """
+    of_path: dict[str, list[int]] = {}
+    for at in files:
+        of_path.setdefault(rows[at]["path"], []).append(at)
+    for path, same in of_path.items():
+        labels = tuple(dict.fromkeys(str(rows[at]["label"]) for at in same))
+        two = refusal(shown(path), labels, "")
+        for at in same if two else same[1:]:
+            message = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
+            yield (
+                at,
+                _failure(
+                    rows[at], *((two.reason, two.message) if two else ("duplicate_path", message))
+                ),
+            )
+
+
 def add_facts(row: dict[str, Any], facts: Facts) -> None:
-    """What the file measures counts; what it says of itself only where the row is silent."""
+    """Fill in a row from its file: measured values replace the row's, tags only fill its gaps."""
     row.update(facts.measured())
     for name, value in asdict(facts.tags).items():
         if is_absent(row.get(name)):
@@ -210,7 +288,7 @@ def _failure(row: Mapping[Any, Any], reason: str, message: str) -> Failure:
 
 
 def _inside(path: str) -> str | None:
-    """The path in its shortest form, or None if it does not stay below where it starts."""
+    """Return a relative path in its shortest form; None if it leaves the folder it starts from."""
     if path.startswith("/") or Path(path).is_absolute():
         return None
     short = posixpath.normpath(path)
@@ -218,7 +296,7 @@ def _inside(path: str) -> str | None:
 
 
 def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """A CSV file as text, its columns under kit's names, and the line of each row.
+    """Return a CSV file as text, its columns under kit's names, and the line of each row.
 
     Raises:
         UsageError: no such file, not CSV or UTF-8, or no rows.
@@ -275,17 +353,19 @@ def _columns(
                 f"{shown(path)}, line {rows[differs][0]}: the two columns track_id are "
                 f"{columns[name][differs]!r} and {cells[differs]!r}; they must agree"
             )
-    return {
-        _ALIASES[name] if _ALIASES.get(name, name) not in columns and name in _ALIASES else name: v
-        for name, v in columns.items()
-    }
+    renamed: dict[str, list[str]] = {}
+    for name, cells in columns.items():
+        lower = name.casefold() if name.casefold() in _ANY_CASE else name
+        known = _ALIASES.get(lower, lower)
+        renamed[name if known in columns or known in renamed else known] = cells
+    return renamed
 
 
 def save(scan: Scan, folder: Path | str) -> None:
     """Write a catalogue's folder: `tracks.csv`, `failures.csv`, `catalogue.json`; each atomic.
 
     Args:
-        scan: what `from_folder` or `from_csv` gave.
+        scan: the result of `from_folder`, `from_csv` or `from_playlists`.
         folder: made if missing; features that lie there are kept.
     Raises:
         UsageError: a value is against its rule.
@@ -323,13 +403,13 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
 
 
 def move_root(folder: Path | str, root: Path) -> Catalogue:
-    """Have the paths of a catalogue start from another folder; the files stay where they are.
+    """Make the paths of a catalogue start from another folder; the files stay where they are.
 
-    Stopped at any instant, every path leads to its file.
+    If this is stopped at any instant, every path still leads to its file.
 
     Args:
         folder: the catalogue's.
-        root: what holds the folder that they start from now; any other if there are no paths.
+        root: a folder above the present one; any folder if the catalogue has no paths.
     Raises:
         UsageError: a path would be against its rule.
         KitError: the catalogue cannot be read or written.
@@ -347,13 +427,13 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
 
 
 def rebased(path: str, old: Path, new: Path) -> str:
-    """The path of a row from a folder further up; none, or one that leaves `old`, as it is."""
+    """Return a row's path relative to a folder further up; unchanged if empty or outside `old`."""
     inside = _inside(path)
     return path if inside is None else (old.relative_to(new) / inside).as_posix()
 
 
 def _named(root: Path, folder: Path) -> str:
-    """The folder that paths start from, so that what lies in the catalogue moves with it."""
+    """Return the folder that paths start from; relative inside the catalogue, to move with it."""
     root, base = root.resolve(), folder.resolve()
     return root.relative_to(base).as_posix() if root.is_relative_to(base) else str(root)
 
@@ -369,7 +449,7 @@ def _write(table: pd.DataFrame, folder: Path) -> None:
 
 
 def _csv(table: pd.DataFrame, stream: IO[str] | None = None) -> str:
-    """The table as CSV; into a stream it goes piece by piece, and nothing is returned."""
+    """Return the table as CSV; with a stream, write it there piece by piece and return ""."""
     # A lone carriage return ends a row unless it is quoted, and not every version of the csv module
     # quotes it.
     returns = any(

@@ -1,6 +1,5 @@
-"""Labels that are not the names of folders: from the genre tag, or from a table of labels."""
+"""Take labels from the genre tag or from a table of labels."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,14 @@ from kit.audio.errors import shown
 from kit.catalogue.io import read_csv
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
-from kit.catalogue.tags import first_genre, isrc, one_line
+from kit.catalogue.schema import label_form
+from kit.catalogue.sources.locate import absolute, from_text, on_disk
+from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
-
-_ALIASES = {"artist": "artists", "name": "title"}
 
 
 def by_genre() -> Labeller:
-    """The first genre that a track has."""
+    """Return the rule that a track's label is its first genre."""
 
     def of(_path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
         genre = first_genre(str(row.get("genre", "")))
@@ -26,7 +25,9 @@ def by_genre() -> Labeller:
 
 
 def by_table(file: Path | str, folder: Path | str) -> Labeller:
-    """What a CSV says: `label`, and `path`, `isrc`, or `artists` and `title` to know tracks by.
+    """Return the rule that a track's label stands in a CSV.
+
+    The CSV has a column `label`, and `path`, `isrc`, or `artist` and `title` to find tracks by.
 
     A track is looked up by its path; if no row has that, by its ISRC; and else by its names,
     where case, accents, signs, guests and "Original Mix" do not matter.
@@ -35,10 +36,11 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         file: UTF-8 CSV with a header; cells may be empty.
         folder: where relative paths start from.
     Raises:
-        UsageError: it cannot be read, or the columns are not there.
+        UsageError: the file cannot be read, or lacks the columns.
     """
     table, _ = read_csv(Path(file))
-    table = table.rename(columns={k: v for k, v in _ALIASES.items() if v not in table})
+    if "title" not in table:
+        table = table.rename(columns={"name": "title"})
     known = [
         names for names in (("path",), ("isrc",), ("artists", "title")) if {*names} <= {*table}
     ]
@@ -49,8 +51,12 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         )
     labels: dict[tuple[Any, ...], dict[str, None]] = {}
     for row in table.to_dict("records"):
-        label = one_line(str(row["label"]))
-        for key in _keys(row, Path(folder) / str(row.get("path", "")) if row.get("path") else None):
+        label = label_form(str(row["label"]))
+        given = str(row.get("path", ""))
+        path = Path(folder) / from_text(given)[0] if given else None
+        if path is not None and (there := on_disk(Path(folder), str(path))):
+            path = Path(there)
+        for key in _keys(row, path):
             if label:
                 labels.setdefault(key, {}).setdefault(label)
 
@@ -62,10 +68,10 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
 
 
 def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:
-    """What a track is known by, the surest first."""
+    """Return the keys that a track is found by, the surest first."""
     keys: list[tuple[Any, ...]] = []
     if path is not None:
-        keys.append(("path", os.path.normpath(path.absolute())))
+        keys.append(("path", absolute(path)))
     if code := isrc(str(row.get("isrc", ""))):
         keys.append(("isrc", code))
     name = parse(str(row.get("artists", "")), str(row.get("title", "")))

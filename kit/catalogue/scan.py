@@ -1,6 +1,7 @@
-"""A folder of audio to a table of tracks: the first level of folders gives the labels."""
+"""Make a table of tracks of a folder of audio, whose first level of folders gives the labels."""
 
 import os
+import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
-from kit.catalogue.schema import validate
+from kit.catalogue.schema import is_plain, label_form, validate
 from kit.errors import UsageError
 
 STAGE = "scan"
@@ -26,16 +28,27 @@ _SNDFILE = (
 _AUDIOREAD = ("m4a", "m4b", "mp4", "aac", "wma", "wv", "ape", "mka", "webm")
 
 AUDIO_EXTENSIONS = frozenset((*_SNDFILE, *_AUDIOREAD))
-"""Names of audio files, without the dot and in lower case; other files are not looked at."""
+"""Extensions of audio files, without the dot, in lower case; other files are ignored."""
+
+# Folders of systems and of network storage, with deleted files, previews and old versions in them:
+# Windows, Synology, QNAP, macOS and archives made on it.
+_SYSTEM = frozenset(
+    (
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),
+        *("#recycle", "#snapshot", "@eadir", "@tmp", "@recycle", "@recently-snapshot"),
+        *("@__thumb", "__macosx", "network trash folder", "temporary items"),
+    )
+)
+_SYSTEM_AT_THE_TOP = frozenset(("lost+found",))
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A table of tracks and what was found on the way to it.
+    """A table of tracks, and the failures and warnings of the scan that made it.
 
     Attributes:
         table: one row a track, as `kit.catalogue.schema` has it.
-        failures: what was left out.
+        failures: files and rows that were left out.
         audio_root: the folder that the column `path` starts from.
         warnings: sentences for the user.
         ignored: number of files that are no audio by their names.
@@ -55,9 +68,9 @@ class Labeller:
     """A rule that gives a track its label once its file has been read.
 
     Attributes:
-        of: the file, and what the row has so far (columns of `Facts.row`) -> every label that the
-            rule finds; a track needs exactly one.
-        remedy: what to do about a track with none, in words that follow a semicolon.
+        of: maps the file and its row so far (columns of `Facts.row`) to every label that the rule
+            finds; a track needs exactly one.
+        remedy: advice for a track without a label, in words that follow a semicolon.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
@@ -65,16 +78,17 @@ class Labeller:
 
 
 def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
-    """Why a track cannot be taken under these labels, if so.
+    """Return why a track cannot be taken under these labels; None if it can.
 
     Args:
-        name: what the track is called.
-        labels: all that were found for it.
-        remedy: what to do if there is none, in words that follow a semicolon.
+        name: the track's path, for the message.
+        labels: all labels that were found for it.
+        remedy: advice if there is none, in words that follow a semicolon.
     """
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
-    if len(labels) > 1:
+    # Labels that differ in case only become one label.
+    if len({label_form(label).casefold() for label in labels}) > 1:
         message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
         return Failure(name, STAGE, "two_labels", message)
     return None
@@ -82,7 +96,7 @@ def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
 
 @dataclass
 class Found:
-    """The audio files below a folder, relative to it, and what was met on the way to them."""
+    """The audio files below a folder, relative to it, with failures and a count of other files."""
 
     files: list[Path] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -97,22 +111,25 @@ def from_folder(
     *,
     label: str | None = None,
     labels: Labeller | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Scan a folder; by default its sub-folders are the labels.
+    """Scan a folder, whose sub-folders are the labels by default.
 
-    Links are followed, and no real folder is entered twice. Hidden files are left alone. The order
-    of the tracks is that of their paths.
+    Links are followed, and no real folder is entered twice. Hidden files are left alone, and so are
+    folders of the system, such as `$RECYCLE.BIN`. The order of the tracks is that of their paths.
 
     Args:
         folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
         label: the label of all tracks.
         labels: where the label of each track comes from, if not from its folder.
+        artist_from: where artist and title come from if the tags have none; see
+            `kit.catalogue.artist_from`.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, and a failure for each of the rest.
     Raises:
-        UsageError: no such folder, no audio in it, or none that can be used.
+        UsageError: the folder does not exist, or holds no audio that can be used.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -122,7 +139,7 @@ def from_folder(
     by_folder = label is None and labels is None
     taken = []
     for file in files:
-        if by_folder and file.parent == Path():
+        if by_folder and (file.parent == Path() or not label_form(file.parts[0])):
             found.refuse(
                 file,
                 "no_label",
@@ -131,24 +148,24 @@ def from_folder(
         else:
             taken.append(file)
     if not taken:
-        where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
-        raise UsageError(
-            f"no audio in {where}{shown(root)} ({found.ignored} other files, "
-            f"{len(found.failures)} that cannot be used); put it into {remedy}"
-        )
+        raise UsageError(_nothing(root, found, len(files), by_folder=by_folder))
     rows: list[dict[str, Any]] = []
     facts = inspect_all([root / file for file in taken], progress=progress)
     for file, result in zip(taken, facts, strict=True):
         if isinstance(result, AudioError):
             found.refuse(file, result.reason, str(result))
             continue
-        row = result.row()
-        names = _labels(file, row, root, label, labels)
-        why = refusal(shown(file), names, labels.remedy) if labels else None
-        if why:
-            found.failures.append(why)
-        else:
-            rows.append({"label": names[0], "path": file.as_posix(), **row})
+        row = {"path": file.as_posix(), **result.row()}
+        if labels is None:
+            row["label"] = file.parts[0] if label is None else label
+        fill_artist(row, artist_from)
+        if labels is not None:
+            names = labels.of(root / file, row)
+            if why := refusal(shown(file), names, labels.remedy):
+                found.failures.append(why)
+                continue
+            row["label"] = names[0]
+        rows.append(row)
     if not rows:
         counts = Counter(f.reason for f in found.failures).most_common()
         raise UsageError(
@@ -159,18 +176,30 @@ def from_folder(
     return finish(rows, found.failures, root, ignored=found.ignored)
 
 
-def _labels(
-    file: Path, row: Mapping[str, Any], root: Path, label: str | None, labels: Labeller | None
-) -> tuple[str, ...]:
-    if label is not None:
-        return (label,)
-    return (file.parts[0],) if labels is None else labels.of(root / file, row)
+def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
+    """Return why a folder gives no track, and what to do."""
+    if loose:
+        lie = "file lies" if loose == 1 else "files lie"
+        name = shlex.quote(shown(root.resolve().name))
+        return (
+            f"{shown(root)} has no folder of a label: its {loose} audio {lie} in the folder "
+            f"itself; add --label {name}, or scan its parent"
+        )
+    where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
+    return (
+        f"no audio in {where}{shown(root)} ({found.ignored} other files, "
+        f"{len(found.failures)} that cannot be used); put it into {remedy}"
+    )
 
 
 def finish(
     rows: list[dict[str, Any]], failures: list[Failure], audio_root: Path, *, ignored: int = 0
 ) -> Scan:
-    """Rows to a `Scan`: ids from the content where there are none, warnings."""
+    """Return rows as a `Scan`, with ids from the content where they have none, and warnings.
+
+    Labels that differ in case only become one, in the spelling that most rows have.
+    """
+    one_case = tuple(_one_case(rows))
     seen: Counter[str] = Counter()
     for row in rows:
         digest = str(row.get("source_hash", ""))
@@ -182,13 +211,28 @@ def finish(
         table=table,
         failures=failures,
         audio_root=audio_root,
-        warnings=tuple(_warnings(table)),
+        warnings=(*one_case, *_warnings(table)),
         ignored=ignored,
     )
 
 
+def _one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Give labels that differ in case only one spelling, with a warning for each."""
+    counts = Counter(label_form(str(row["label"])) for row in rows)
+    spellings: dict[str, list[str]] = {}
+    # The spelling of the most tracks first; of as many, capitals before small letters.
+    for label in sorted(counts, key=lambda label: (-counts[label], label)):
+        spellings.setdefault(label.casefold(), []).append(label)
+    for row in rows:
+        row["label"] = spellings[label_form(str(row["label"])).casefold()][0]
+    for same in spellings.values():
+        if len(same) > 1:
+            names = " and ".join(f"{label!r} ({counts[label]})" for label in same)
+            yield f"the labels {names} differ in case only; all these tracks have {same[0]!r} now"
+
+
 def duplicates(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """The ids of tracks whose files have the same bytes, a tuple for each such set.
+    """Return the ids of tracks whose files have the same bytes, one tuple for each set of copies.
 
     Args:
         table: one row a track, as `kit.catalogue.schema` has it.
@@ -211,13 +255,18 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
             f"{len(both)} recordings come under more than one label, {', '.join(both[0])} first; "
             "remove all but one of each"
         )
+    if unknown := unknown_artists(table):
+        yield unknown
 
 
 def walk(root: Path) -> Found:
-    """Every audio file below a folder, in no order; links are followed, hidden files left alone."""
+    """Find every audio file below a folder, in no order.
+
+    Links are followed; hidden files and folders of the system are left alone.
+    """
     found = Found()
     visited: set[tuple[int, int]] = set()
-    # Folders before links to folders: a link never takes the place of what it points to.
+    # Folders before links to folders, so that a file is found under its folder's own name.
     folders, links = deque([Path()]), deque[Path]()
     while folders or links:
         folder = folders.popleft() if folders else links.popleft()
@@ -248,16 +297,30 @@ def _sort_in(
     if entry.name.startswith("."):
         return
     is_folder = _is_folder(entry)
+    if is_folder and _is_system(path):
+        return
     if not is_folder and path.suffix[1:].lower() not in AUDIO_EXTENSIONS:
         found.ignored += 1
-    elif not entry.name.isprintable():
-        # A lone byte that is no UTF-8 comes as a surrogate, which is not printable either.
-        message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
-        found.refuse(path, "bad_name", message)
     elif is_folder:
         (links if entry.is_symlink() else folders).append(path)
+    elif not is_plain(str(path)):
+        found.refuse(path, "bad_name", bad_name(path))
     else:
         found.files.append(path)
+
+
+def _is_system(folder: Path) -> bool:
+    name = folder.name.casefold()
+    return name in _SYSTEM or (name in _SYSTEM_AT_THE_TOP and folder.parent == Path())
+
+
+def bad_name(path: Path) -> str:
+    """Return what to do about a path that cannot be written into a table."""
+    bad = next(part for part in path.parts if not is_plain(part))
+    return (
+        f"{shown(path)}: the name {shown(bad)} has control characters, or bytes that are not "
+        "UTF-8; rename it"
+    )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import pandas as pd
 from kit.errors import UsageError
 
 SEPARATOR = "; "
-"""Between two names in `artists`, and two ids in `artist_ids`."""
+"""Separates names in `artists`, and ids in `artist_ids`."""
 
 _DTYPES: dict[str, Any] = {"text": "str", "number": "float64", "whole": "Int64"}
 
@@ -26,8 +27,9 @@ class Column:
     Attributes:
         kind: text (missing is ""), number (float64, missing is NaN) or whole (Int64).
         required: the column has to be there, and filled in every row.
-        rule: what a value must be, in words that follow "it must be".
+        rule: the rule for a value, in words that follow "it must be".
         ok: the rule for text.
+        form: brings text that keeps the rule to one form.
         least: the smallest number allowed.
     """
 
@@ -35,14 +37,33 @@ class Column:
     required: bool = False
     rule: str = ""
     ok: Callable[[str], bool] | None = None
+    form: Callable[[str], str] = str
     least: float = -math.inf
 
 
-def _one_line(text: str) -> bool:
-    return all(c.isprintable() for c in text)
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-_PLAIN = {"rule": "one line of printable text", "ok": _one_line}
+def is_plain(text: str) -> bool:
+    """Return whether a text is one line, without control characters and lone surrogates.
+
+    Python reads bytes of a file's name that are not UTF-8 as surrogates. Any other sign may be in
+    a name: ideographic and no-break spaces, joiners, direction marks.
+    """
+    return _CONTROL.search(text) is None
+
+
+def one_line(text: str) -> str:
+    """Return text from outside as one line: white space and control characters become a blank."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def label_form(text: str) -> str:
+    """Return a label in composed Unicode, with one blank between words and none around them."""
+    return one_line(unicodedata.normalize("NFC", text))
+
+
+_PLAIN = {"rule": "one line without control characters", "ok": is_plain}
 
 COLUMNS: dict[str, Column] = {
     "track_id": Column(
@@ -50,7 +71,7 @@ COLUMNS: dict[str, Column] = {
         rule="1 to 64 letters, digits, _ or -",
         ok=lambda text: _ID.fullmatch(text) is not None,
     ),
-    "label": Column(required=True, **_PLAIN),
+    "label": Column(required=True, **_PLAIN, form=label_form),
     "path": Column(**_PLAIN),
     "artists": Column(),
     "title": Column(),
@@ -92,7 +113,7 @@ COLUMNS: dict[str, Column] = {
     **{name: Column("whole", rule="a whole number") for name in ("key", "mode")},
     "duration_ms": Column("whole", rule="a whole number of at least 0", least=0.0),
 }
-"""Every column that has a meaning; any other column is kept as it is."""
+"""The columns that kit uses; any other column is kept as it is."""
 
 
 def validate(
@@ -102,7 +123,7 @@ def validate(
 
     Args:
         table: one row a track; text or typed.
-        source: what the table is called in errors, such as the name of the file.
+        source: name of the table in errors, such as the name of its file.
         lines: the line of each row in the file; by default the header is line 1, the first row 2.
     Returns:
         A copy with the types of `COLUMNS`, the known columns first.
@@ -141,6 +162,7 @@ def _typed(
     if column.kind == "text":
         cells = ["" if gone else str(value) for value, gone in zip(values, absent, strict=True)]
         good = [column.ok is None or column.ok(cell) for cell in cells]
+        cells = [column.form(cell) for cell in cells]
     else:
         cells = [
             None if gone else _number(value) for value, gone in zip(values, absent, strict=True)
@@ -160,7 +182,7 @@ def _typed(
 
 
 def is_absent(value: Any) -> bool:
-    """Whether a cell is empty: None, NaN, "" or white space."""
+    """Return whether a cell is empty: None, NaN, "" or white space."""
     return bool(pd.isna(value)) or (isinstance(value, str) and not value.strip())
 
 

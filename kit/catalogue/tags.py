@@ -1,7 +1,7 @@
-"""What an audio file's tags say of its track: ID3, Vorbis comments, MP4, ASF and APEv2, one view.
+"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF and APEv2, in one view.
 
-Names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key and tempo what
-DJ software writes.
+Source of the names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key
+and tempo the names that DJ software writes.
 """
 
 import math
@@ -15,12 +15,12 @@ import mutagen
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR
+from kit.catalogue.schema import SEPARATOR, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
-# For each column what it is called in ID3, Vorbis and APEv2 (neither minds the case), MP4 and ASF.
-# No name means something else in another of these formats, so all are asked of all.
+# The names of each column in ID3, Vorbis and APEv2 (neither minds the case), MP4 and ASF. No name
+# means something else in another of these formats, so every name is looked up in every file.
 _NAMES = {
     "artists": ("TPE1", "artist", "\xa9ART", "Author"),
     "title": ("TIT2", "title", "\xa9nam", "Title"),
@@ -38,11 +38,12 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
+_BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What the tags of one file say; the names are those of the columns, "" and NaN are unknown.
+    """The tags of one file, named like the columns; "" and NaN are unknown.
 
     Attributes:
         artists: names, with "; " between them.
@@ -66,7 +67,7 @@ class Tags:
 
 
 def read_tags(path: Path) -> Tags:
-    """The tags of a file; broken or missing ones are unknown, and never an error."""
+    """Return the tags of a file; broken or missing ones are unknown, and never an error."""
     for read in _READERS:
         try:
             tags = read(path)
@@ -100,7 +101,7 @@ def _view(tags: Any) -> Tags:
 
 
 def _values(tags: Any, names: tuple[str, ...]) -> Iterator[str]:
-    """The values of the first of these names that has any."""
+    """Yield the values of the first of these names that has any."""
     for name in names:
         try:
             texts = list(_texts(tags[name]))
@@ -125,28 +126,34 @@ def _texts(raw: Any) -> Iterator[str]:
 
 
 def joined(values: list[str]) -> str:
-    """Values as one cell, each once."""
+    """Return values as one cell, each once."""
     return SEPARATOR.join(dict.fromkeys(filter(None, map(one_line, values))))
 
 
-def one_line(text: str) -> str:
-    """Text from outside as one line: runs of white space and control characters become a space."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def isrc(text: str) -> str:
-    """An ISRC (ISO 3901) in its short form, 12 capitals and digits; "" for anything else."""
+    """Return an ISRC (ISO 3901) in its short form, 12 capitals and digits; "" for anything else."""
     short = re.sub(r"[\s-]", "", text).upper().removeprefix("ISRC").lstrip(":")
     return short if _ISRC.fullmatch(short) else ""
 
 
 def bpm(text: str) -> float:
-    """Beats a minute, or NaN for what is no tempo, such as the 0 that some programs write."""
+    """Return beats a minute; NaN for anything else, such as the 0 that some programs write."""
     match = _BPM.fullmatch(text)
     value = float(match[1].replace(",", ".")) if match else math.nan
     return value if 1 <= value <= _FASTEST_BPM else math.nan
 
 
 def first_genre(genre: str) -> str:
-    """The first of the genres in a tag: ";", "/" and NUL are between them."""
-    return one_line(re.split(r"[;/\0]", genre.lstrip(" ;/\0"), maxsplit=1)[0])
+    """Return the first of the genres in a tag, which ";", "/" or NUL divide.
+
+    A "/" in brackets or between blanks is part of the name, as in Beatport's
+    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech".
+    """
+    genre = genre.lstrip(" ;/\0")
+    depth = 0
+    for at, sign in enumerate(genre):
+        depth = max(depth + (sign in "([") - (sign in ")]"), 0)
+        divides = sign == "/" and not depth and not _BETWEEN_BLANKS.match(genre, at - 1)
+        if sign in ";\0" or divides:
+            return one_line(genre[:at])
+    return one_line(genre)

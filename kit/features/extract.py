@@ -111,6 +111,9 @@ def extract(
         plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
         if plan.nothing_to_do:
             return _finished(catalogue, store, plan, mended=mended)
+        # With Ray, the machines that decode may see folders that this one does not.
+        if plan.tracks and options.engine != "ray" and (gone := catalogue.missing_audio()):
+            raise KitError(gone)
         store.reserve(plan.rows)
         engine = _engine(options)
         try:

@@ -15,9 +15,9 @@ from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
 from kit.catalogue.io import add_facts, rebased
 from kit.catalogue.rights import OWN
 from kit.catalogue.scan import STAGE as SCAN
-from kit.catalogue.scan import finish, walk
-from kit.catalogue.schema import is_absent
-from kit.catalogue.tags import isrc, one_line
+from kit.catalogue.scan import bad_name, finish, walk
+from kit.catalogue.schema import is_absent, is_plain, one_line
+from kit.catalogue.tags import isrc
 from kit.errors import UsageError
 from kit.ingest.match import Decision, Item, match
 from kit.ingest.review import Question
@@ -115,8 +115,8 @@ def _files(
     folder: Path, used: set[str], failures: list[Failure], progress: Progress | None
 ) -> dict[Path, Facts]:
     """The files that can be used and belong to no row yet, without their hashes; copies once."""
-    if not str(folder).isprintable():
-        raise UsageError(f"{shown(folder)} has a name that is not printable UTF-8; rename it")
+    if not is_plain(str(folder)):
+        raise UsageError(bad_name(folder))
     below = walk(folder)
     failures += [replace(failure, stage=STAGE) for failure in below.failures]
     paths = [folder / file for file in sorted(below.files, key=os.fsencode)]
@@ -181,7 +181,7 @@ def _answers(
             reason, why = "two_files", f"track {track} has several accepted files; leave one"
         elif of_file[file] > 1:
             reason, why = "two_rows", f"{file} is accepted for several tracks; leave one"
-        elif not Path(file).is_absolute() or not file.isprintable():
+        elif not Path(file).is_absolute() or not is_plain(file):
             reason, why = "missing_file", f"{shown(file)} is no path of a file; restore the cell"
         elif file in used:
             reason, why = "two_rows", f"{file} is the audio of another track already; write no"

@@ -61,9 +61,10 @@ def explore(
         terminal.say(f"wrote {figure}")
     for text in (*result.notes, *result.said):
         terminal.say(text)
-    for failure in result.failures[:_WARNINGS]:
-        terminal.warn(failure.message)
-    if more := result.failures[_WARNINGS:]:
+    gone = [text for text in (c.missing_audio() for c in catalogues) if text]
+    for text in gone or [failure.message for failure in result.failures[:_WARNINGS]]:
+        terminal.warn(text)
+    if (more := result.failures[_WARNINGS:]) and not gone:
         reasons = ", ".join(f"{n} {why}" for why, n in Counter(f.reason for f in more).items())
         terminal.warn(f"{len(more)} more tracks could not be drawn ({reasons})")
     terminal.say(f"page: {result.page}")

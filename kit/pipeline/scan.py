@@ -1,10 +1,11 @@
-"""Audio to a catalogue."""
+"""Make a catalogue of audio."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from kit import terminal
 from kit.catalogue import Scan, from_csv, from_folder, save
+from kit.catalogue.artist_from import ArtistFrom
 from kit.catalogue.inspect import Progress
 from kit.catalogue.labels import by_genre, by_table
 from kit.catalogue.scan import Labeller
@@ -24,8 +25,9 @@ def scan(
     audio_root: Path | None,
     labels: str | None = None,
     playlists: Sequence[str] = (),
+    artist_from: ArtistFrom | None = None,
 ) -> int:
-    """A folder of audio, a CSV or playlists to a catalogue; the number of entries left out.
+    """Make a catalogue of a folder of audio, a CSV or playlists.
 
     Args:
         source: a folder, a CSV, or one or more playlists.
@@ -34,6 +36,9 @@ def scan(
         audio_root: the folder that paths start from.
         labels: "genre", or a CSV of labels.
         playlists: `NAME=label` of those to take.
+        artist_from: where artist and title come from if nothing else names them.
+    Returns:
+        Number of entries left out.
     Raises:
         UsageError: arguments that do not go together, or nothing that can be used.
     """
@@ -41,12 +46,13 @@ def scan(
     if label is not None and labels is not None:
         raise UsageError("--label gives all tracks one label and --labels each its own; take one")
     with terminal.bar(f"scan {', '.join(map(str, sources))}") as progress:
-        found = _found(sources, label, labels, playlists, audio_root, progress)
+        found = _found(sources, label, labels, playlists, audio_root, artist_from, progress)
     save(found, out)
     for text in found.warnings:
         terminal.warn(text)
     counts = ", ".join(f"{n} {label}" for label, n in found.table["label"].value_counts().items())
-    terminal.say(f"{len(found.table)} tracks ({counts}) in {out / 'tracks.csv'}")
+    tracks = "track" if len(found.table) == 1 else "tracks"
+    terminal.say(f"{len(found.table)} {tracks} ({counts}) in {out / 'tracks.csv'}")
     say_failures(found.failures, out)
     return len(found.failures)
 
@@ -57,6 +63,7 @@ def _found(
     labels: str | None,
     playlists: Sequence[str],
     audio_root: Path | None,
+    artist_from: ArtistFrom | None,
     progress: Progress,
 ) -> Scan:
     first = sources[0]
@@ -67,18 +74,23 @@ def _found(
             labels=_labeller(labels, first.parent),
             chosen=dict(map(parse_choice, playlists)),
             audio_root=audio_root,
+            artist_from=artist_from,
             progress=progress,
         )
     if len(sources) > 1:
         raise UsageError("several sources can only be playlists; scan folders and CSVs one by one")
     if playlists:
-        raise UsageError(f"{first} is no collection of playlists; leave --playlist out")
+        raise UsageError(f"{first} is not a collection of playlists; leave out --playlist")
     if first.is_dir():
         rule = _labeller(labels, first)
-        return from_folder(first, label=label, labels=rule, progress=progress)
+        return from_folder(
+            first, label=label, labels=rule, artist_from=artist_from, progress=progress
+        )
     if labels is not None:
         raise UsageError(f"{first} is a table, which has its own labels; leave --labels out")
-    return from_csv(first, label=label, audio_root=audio_root, progress=progress)
+    return from_csv(
+        first, label=label, audio_root=audio_root, artist_from=artist_from, progress=progress
+    )
 
 
 def _labeller(labels: str | None, folder: Path) -> Labeller | None:

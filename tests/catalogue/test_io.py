@@ -101,6 +101,21 @@ def test_length_in_milliseconds_where_there_is_no_other(csv):
     assert (scan.table["duration_ms"][0], scan.table["album"][0]) == (1000, "Al")
 
 
+@pytest.mark.parametrize("name", ["artist", "Artist", "artist_name", "artists", "Artists"])
+def test_other_names_of_the_column_artists(csv, name):
+    scan = from_csv(csv(f"track_id,Label,{name}\na,x,A\nb,y,B\n"))
+    assert list(scan.table["artists"]) == ["A", "B"]
+    assert list(scan.table["label"]) == ["x", "y"]
+    assert scan.warnings == ()
+
+
+def test_two_columns_that_could_be_the_artists(csv):
+    table = from_csv(csv("track_id,artist,artists\na,A,B\n")).table
+    assert (table["artists"][0], table["artist"][0]) == ("B", "A")
+    table = from_csv(csv("track_id,artist_name,artist\na,A,B\n")).table
+    assert (table["artists"][0], table["artist"][0]) == ("A", "B")
+
+
 def test_an_id_twice_is_kept_once(csv):
     scan = from_csv(csv("track_id,label,title\na,x,1\nb,x,2\na,x,3\na,y,4\n"))
     assert list(scan.table["title"]) == ["1", "2"]
@@ -181,6 +196,53 @@ def test_paths(csv, track, tmp_path):
     assert {f.track_id for f in scan.failures} == set("cdefhi")
 
 
+def test_paths_as_other_programs_write_them(csv, track, tmp_path):
+    composed, decomposed = "Beyonc\xe9.wav", "Beyonce\u0301.wav"
+    track(f"m/{decomposed}", 1)
+    track("m/\xe9.wav", 2)
+    track("m/sub/a b.wav", 3)
+    track("m/c.wav", 4)
+    track("out.wav", 5)
+    table = (
+        f"path,label\n{composed},x\ne\u0301.wav,x\nsub\\a b.wav,x\n.\\c.wav,x\n"
+        f"../out.wav,x\n{tmp_path}/out.wav,x\nhttps://example.org/a.wav,x\nC:\\c.wav,x\n"
+    )
+    scan = from_csv(csv(table, "m/t.csv"))
+    assert list(scan.table["path"]) == [decomposed, "\xe9.wav", "sub/a b.wav", "c.wav"]
+    assert [reason for _, reason in reasons(scan)] == [
+        *("path_outside", "path_outside", "not_a_file", "missing_file")
+    ]
+    assert "--audio-root" in scan.failures[0].message
+    path = csv(f"path,label\nfile://{tmp_path}/m/sub/a%20b.wav,x\n{tmp_path}/m/c.wav,x\n", "t.csv")
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    for root, top in (("m", ""), (".", "m/"), ("/", f"{tmp_path}/m/"[1:]), ("link", "")):
+        scan = from_csv(path, audio_root=tmp_path / root)
+        assert list(scan.table["path"]) == [f"{top}sub/a b.wav", f"{top}c.wav"]
+        assert scan.failures == []
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+
+
+def test_a_file_twice_in_a_table(csv, track):
+    for seed, name in enumerate("abcd"):
+        track(f"{name}.wav", seed)
+    table = (
+        "path,label,title\na.wav,x,1\n./a.wav,x,2\nb.wav,x,3\nc.wav,x,4\nc.wav,y,5\nd.wav,y,6\n"
+        "d.wav,Y,7\n"
+    )
+    scan = from_csv(csv(table))
+    assert list(scan.table["title"]) == ["1", "3", "6"]
+    assert reasons(scan) == [
+        ("a.wav", "duplicate_path"),
+        ("c.wav", "two_labels"),
+        ("c.wav", "two_labels"),
+        ("d.wav", "duplicate_path"),
+    ]
+    assert scan.failures[0].message == "a.wav is in the table 2 times; the first row is kept"
+    assert "labels 'x' and 'y'; keep one" in scan.failures[1].message
+
+
 def test_another_root(csv, track, tmp_path):
     track("elsewhere/1.wav")
     path = csv("track_id,label,path\na,x,1.wav\n")
@@ -232,6 +294,28 @@ def test_audio_inside_the_folder_moves_with_it(track, tmp_path):
     (tmp_path / "demo").rename(tmp_path / "moved")
     catalogue = load(tmp_path / "moved")
     assert catalogue.path_of(catalogue.table.iloc[0]).is_file()
+
+
+def test_audio_that_has_moved_is_said_once(track, tmp_path):
+    paths = [track(f"music/{label}/1.wav", seed) for seed, label in enumerate("ab")]
+    save(from_folder(tmp_path / "music"), tmp_path / "c")
+    assert load(tmp_path / "c").missing_audio() == ""
+    shutil.rmtree(paths[0].parent)
+    assert load(tmp_path / "c").missing_audio() == ""
+    (tmp_path / "music").rename(tmp_path / "moved")
+    said = load(tmp_path / "c").missing_audio()
+    assert f"none of the audio of {tmp_path / 'c'} is in {tmp_path / 'music'} any more" in said
+    assert said.endswith(f"kit scan NEW_FOLDER --out {tmp_path / 'c'}")
+    # A mount point that is empty now.
+    (tmp_path / "music").mkdir()
+    assert load(tmp_path / "c").missing_audio() == said
+    save(from_folder(tmp_path / "moved"), tmp_path / "c")
+    assert load(tmp_path / "c").missing_audio() == ""
+
+
+def test_a_table_without_audio_misses_none(csv, tmp_path):
+    save(from_csv(csv(ORIGINAL)), tmp_path / "c")
+    assert load(tmp_path / "c").missing_audio() == ""
 
 
 # --- another folder that paths start from

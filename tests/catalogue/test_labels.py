@@ -90,6 +90,35 @@ def test_bad_tables(tmp_path, text, said):
         by_table(tmp_path / "none.csv", tmp_path)
 
 
+def test_paths_of_a_table_of_labels_as_other_programs_write_them(track, tmp_path):
+    names = ("Beyonce\u0301.flac", "sub/a b.flac", "sub/c.flac", "d.flac")
+    for seed, name in enumerate(names):
+        track(name, seed)
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        f"path,label\nBeyonc\xe9.flac,1\nsub\\a b.flac,2\nfile://{tmp_path}/sub/c.flac,3\n"
+        ".\\d.flac,4\n"
+    )
+    scan = from_folder(tmp_path, labels=by_table(table, tmp_path))
+    assert labels(scan) == dict(zip(names, "1234", strict=True))
+
+
+def test_labels_of_a_table_that_look_the_same_are_one(track, tmp_path):
+    for seed in range(4):
+        track(f"{seed}.flac", seed, artist="X", genre=["Techno", "techno", "TECHNO", "House"][seed])
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\n0.flac,techno\n1.flac,techno \n2.flac,Techno\n3.flac,edm\n")
+    want = {"0.flac": "techno", "1.flac": "techno", "2.flac": "techno", "3.flac": "edm"}
+    assert labels(from_csv(table)) == want
+    assert labels(from_folder(tmp_path, labels=by_table(table, tmp_path))) == want
+    scan = from_folder(tmp_path, labels=by_genre())
+    assert list(scan.table["label"]) == ["TECHNO"] * 3 + ["House"]
+    assert "differ in case only" in scan.warnings[0]
+    # A track with both spellings has one label.
+    table.write_text("path,artist,title,label\n0.flac,,,techno\n0.flac,,,Techno\n")
+    assert labels(from_folder(tmp_path, labels=by_table(table, tmp_path))) == {"0.flac": "techno"}
+
+
 def test_a_csv_counts_before_the_tags(track, tmp_path):
     track("1.flac", 1, genre="Tag", bpm="128", title="Tag")
     (tmp_path / "t.csv").write_text("path,label,genre,tag_bpm,title\n1.flac,x,Mine,,\n")

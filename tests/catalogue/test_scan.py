@@ -1,10 +1,11 @@
 import hashlib
 import os
 import threading
+from collections import Counter
 
 import pytest
 
-from kit.catalogue import from_folder
+from kit.catalogue import from_folder, load, save
 from kit.catalogue.scan import duplicates
 from kit.errors import UsageError
 
@@ -24,7 +25,8 @@ def test_a_folder_of_labels(track, tmp_path):
     assert scan.failures == []
     assert scan.ignored == 1
     assert duplicates(scan.table) == ()
-    assert scan.warnings == ()
+    (warning,) = scan.warnings
+    assert warning.startswith("1 of 3 tracks has no artist")
     assert seen == [(1, 3), (2, 3), (3, 3)]
     rows = scan.table.set_index("path")
     assert list(rows.index) == ["a-techno/3.wav", "a-techno/deep/er/2.flac", "b-edm/1.mp3"]
@@ -130,6 +132,26 @@ def test_hidden_files_are_left_alone(track, tmp_path):
     assert scan.ignored == 0
 
 
+def test_folders_of_the_system_are_left_alone(track, tmp_path):
+    folders = (
+        "$RECYCLE.BIN/S-1-5-21",
+        "#recycle",
+        "a/@eaDir",
+        "System Volume Information",
+        "a/__MACOSX",
+    )
+    for seed, folder in enumerate((*folders, "lost+found", "#snapshot", "a/deep/$Recycle.Bin")):
+        track(f"{folder}/x.wav", seed)
+    kept = {"a/1.wav", "b/lost+found/1.wav", "recycle/1.wav", "a/#recycle.wav"}
+    for seed, name in enumerate(kept):
+        track(name, seed + 20)
+    scan = from_folder(tmp_path)
+    assert set(scan.table["path"]) == kept
+    assert (scan.failures, scan.ignored) == ([], 0)
+    # One that is named is scanned.
+    assert list(from_folder(tmp_path / "#recycle", label="x").table["path"]) == ["x.wav"]
+
+
 def test_a_folder_without_permission_is_a_row(track, tmp_path, unprivileged):
     track("open/1.wav", 1)
     track("shut/2.wav", 2)
@@ -154,11 +176,68 @@ def test_names_of_all_kinds(track, tmp_path):
     assert len(scan.table) == 3
     assert set(scan.table["label"]) == {"Ünï ∂"}
     assert sorted(reasons(scan).values()) == ["bad_name"] * 3
-    assert "b\\xe4d" in reasons(scan)
+    assert "b\\xe4d/1.wav" in reasons(scan)
+    assert all("rename it" in failure.message for failure in scan.failures)
+
+
+def test_names_with_any_sign_are_taken(track, tmp_path):
+    # Japanese, no-break and zero-width signs, a soft hyphen, a right-to-left mark, private use.
+    names = [
+        "h\u3000k/1.wav",
+        "h\u3000k/2.wav",
+        "edm/a\xa0b.wav",
+        "edm/\U0001f468\u200d\U0001f469.wav",
+    ]
+    names += ["edm/می\u200cخواهم.wav", "edm/a\xadb.wav", "edm/\u200fا.wav", "edm/a\uf022b.wav"]
+    for seed, name in enumerate(names):
+        track(name, seed)
+    scan = from_folder(tmp_path)
+    assert scan.failures == []
+    assert set(scan.table["path"]) == set(names)
+    assert set(scan.table["label"]) == {"edm", "h k"}
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+
+
+def test_every_track_of_a_folder_with_a_bad_name_is_a_failure(track, tmp_path):
+    track("edm/1.wav", 1)
+    for name in ("bad/1.wav", "bad/deep/2.wav", "bad/cover.jpg.wav"):
+        track(name, 2)
+    (tmp_path / "bad").rename(tmp_path / os.fsdecode(b"b\xe4d"))
+    scan = from_folder(tmp_path)
+    assert sorted(reasons(scan).values()) == ["bad_name"] * 3
+    assert "the name b\\xe4d has" in scan.failures[0].message
+
+
+def test_labels_that_look_the_same_are_one(track, tmp_path):
+    folders = (
+        "Techno",
+        "techno",
+        "techno ",
+        " techno",
+        "TECHNO",
+        "Cafe\u0301",
+        "Caf\xe9",
+        "d  &\xa0b",
+    )
+    for seed, folder in enumerate(folders):
+        track(f"{folder}/1.flac", seed, artist=folder)
+    track(" /1.flac", 20, artist="X")
+    scan = from_folder(tmp_path)
+    assert dict(Counter(scan.table["label"])) == {"techno": 5, "Caf\xe9": 2, "d & b": 1}
+    assert scan.warnings == (
+        "the labels 'techno' (3) and 'TECHNO' (1) and 'Techno' (1) differ in "
+        "case only; all these tracks have 'techno' now",
+    )
+    assert reasons(scan) == {" /1.flac": "no_label"}
+    save(scan, tmp_path / "c")
+    catalogue = load(tmp_path / "c")
+    assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
 
 
 def test_one_label_is_warned_of(track, tmp_path):
-    track("a/1.wav")
+    track("a/1.flac", artist="X")
     assert from_folder(tmp_path).warnings == ("there is one label only, 'a'; training needs two",)
 
 
@@ -179,13 +258,29 @@ def test_nothing_to_scan(track, tmp_path):
     (tmp_path / "a/x.txt").touch()
     with pytest.raises(UsageError, match=r"\(1 other files, 0 that cannot"):
         from_folder(tmp_path)
-    track("direct.wav")
     with pytest.raises(UsageError, match="put it into FOLDER/LABEL/"):
         from_folder(tmp_path)
     (tmp_path / "a/x.mp3").write_text("text")
     (tmp_path / "a/y.mp3").touch()
     with pytest.raises(UsageError, match=r"none of the 2 audio files .*1 not_audio, 1 empty"):
         from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "said"),
+    [
+        ("electronic", 2, "its 2 audio files lie in the folder itself; add --label electronic, or"),
+        ("drum & bass", 1, "its 1 audio file lies in the folder itself; add --label 'drum & bass'"),
+    ],
+)
+def test_the_folder_of_one_label(track, tmp_path, name, count, said):
+    for seed in range(count):
+        track(f"{name}/{seed}.wav", seed)
+    with pytest.raises(UsageError, match=said) as caught:
+        from_folder(tmp_path / name)
+    assert str(caught.value).endswith("or scan its parent")
+    assert len(from_folder(tmp_path / name, label=name).table) == count
+    assert len(from_folder(tmp_path).table) == count
 
 
 def test_an_interrupted_scan_leaves_no_threads(track, tmp_path):

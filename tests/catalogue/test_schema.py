@@ -1,8 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kit.catalogue import validate
+from kit.catalogue.schema import is_plain, one_line
 from kit.errors import UsageError
 
 
@@ -32,6 +35,11 @@ def test_types():
     assert pd.isna(got["sample_rate"][1])
     assert got["tempo"].dtype == "float64"
     assert list(got["other"]) == ["1", "02"]
+
+
+def test_labels_have_one_form():
+    got = validate(table(label=[" Drum  &\xa0Bass ", "Cafe\u0301"]), source="t.csv")
+    assert list(got["label"]) == ["Drum & Bass", "Caf\xe9"]
 
 
 def test_it_takes_its_own_result():
@@ -88,3 +96,20 @@ def test_long_values_are_cut_in_the_message():
     with pytest.raises(UsageError) as caught:
         validate(table(tempo=["x" * 5000, "1"]), source="t.csv")
     assert len(str(caught.value)) < 200
+
+
+@given(st.text())
+def test_one_line_is_one(text):
+    assert is_plain(one_line(text))
+    assert one_line(one_line(text)) == one_line(text)
+    assert text.isprintable() <= is_plain(text)
+
+
+@pytest.mark.parametrize("sign", ["\u3000", "\xa0", "\u200d", "\u200c", "\xad", "\u200f", "\ue000"])
+def test_signs_that_names_may_have(sign):
+    assert is_plain(f"a{sign}b")
+
+
+@pytest.mark.parametrize("sign", ["\0", "\n", "\r", "\t", "\x7f", "\x85", "\u2028", "\udcff"])
+def test_signs_that_names_may_not_have(sign):
+    assert not is_plain(f"a{sign}b")

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from kit.catalogue import from_csv
-from kit.catalogue.split import split
+from kit.catalogue.split import KeptApart, kept_apart, split
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
@@ -52,6 +55,41 @@ def test_a_track_with_two_artists_joins_both():
     assert len(set(group.values())) == 9
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Adam, Guest", "adam & Guest", "Adam + Guest", "Adam / Guest", "Adam/Guest"),
+        *("Adam feat. Guest", "Adam ft Guest", "Adam (feat. Guest)", "Adam [Featuring Guest]"),
+        *("Adam vs. Guest", "Adam vs Guest", "Adam x Guest", "Adam and Guest", "Adam, A & B"),
+        *("Guest; Adam & B", "Adam", " ADAM "),
+    ],
+)
+def test_the_main_artist_ties_tracks(name):
+    table = tracks(["Adam", name, "Eve", "Abel"], list("xyxy"))
+    groups = list(split(table, SplitConfig(validation_fraction=0.0, test_fraction=0.5))["group"])
+    assert groups[0] == groups[1] == "adam"
+    assert groups[2:] == ["eve", "abel"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Adamski", "Madam", "W&W", "Adamx", "Adam Feather", "Xavier", ", Adam", "Guest, Adam"]
+)
+def test_other_names_tie_nothing(name):
+    table = tracks(["Adam", name, "Eve", "Abel"], list("xxyy"))
+    assert kept_apart(table, SplitConfig()).groups == 4
+
+
+def test_no_main_artist_lies_on_both_sides():
+    names = [f"{who} & Guest {i}" if i else who for who in "ABCDEF" for i in range(4)]
+    table = tracks(names, ["x" if who in "ABC" else "y" for who in "ABCDEF" for _ in range(4)])
+    for seed in range(3):
+        result = split(table, SplitConfig(seed=seed))
+        assert (result["part"].groupby(table["artists"].str[0]).nunique() == 1).all()
+    kept = kept_apart(table, SplitConfig())
+    assert (kept.groups, kept.values, kept.guests) == (6, 6, 18)
+    assert kept.in_words() == "Split by artist: 6 main artists, none on both sides"
+
+
 def test_the_same_bytes_stay_together():
     table = even()
     hashes = [f"{i:064x}" for i in range(len(table))]
@@ -79,7 +117,7 @@ def test_by_any_column():
     result = split(table, SplitConfig(by="speaker"))
     assert (result.groupby("group")["part"].nunique() == 1).all()
     assert result["group"].nunique() == 10
-    with pytest.raises(UsageError, match="no column 'studio'; it has track_id, label, artists"):
+    with pytest.raises(UsageError, match=r"--split\.by is .studio.* columns: track_id, label, ar"):
         split(table, SplitConfig(by="studio"))
     with pytest.raises(UsageError, match=r"no column 'artists'.*--split\.by track"):
         split(table.drop(columns="artists"), SplitConfig())
@@ -140,29 +178,51 @@ def test_no_validation():
         (
             tracks(["a", "a", "b", "c"], ["x", "x", "y", "y"]),
             {},
-            r"label 'x' has one artist only \(2 tracks\).*--split\.by track, or add audio of",
+            r"label 'x' has 1 artist only \(2 tracks\), and train and test need one each; "
+            r"use --split\.by track, or add audio of another artist with this label",
         ),
         (
             tracks(["a", "b", "c"], ["x", "y", "y"]),
             {"by": "track"},
-            "'x' has one track only.*add audio",
+            "'x' has 1 track only, and train and test need one each; add audio of another track",
         ),
         (
             tracks(["a", "a", "b", "b"], ["x", "y", "x", "y"]),
             {},
-            "too few groups by artist to hold some out for validation",
+            r"label 'x' has 2 artists only \(2 tracks\), and train, validation and test need one "
+            r"each; use --split\.validation-fraction 0, or add audio of another artist",
+        ),
+        (
+            tracks(["a", "a", "b", "c", "c", "d"], list("xxxyyy")),
+            {},
+            r"label 'x' has 2 artists only \(3 tracks\).*use --split\.validation-fraction 0 or "
+            r"--split\.by track, or add",
+        ),
+        (
+            tracks(list("abcd"), list("xxyy")),
+            {"by": "track"},
+            "label 'x' has 2 tracks only, and train, val.* use --split.validation-fraction 0, or",
+        ),
+        (
+            tracks(list("aabbcc"), list("xyxyxy"), room=list("112233")),
+            {"by": "room", "test_fraction": 0.6},
+            "no split by room leaves tracks for validation",
         ),
         (
             tracks(["a", "a", "b", "b", "c"], ["x", "y", "y", "z", "z"]),
             {"validation_fraction": 0.0},
-            "'x' has one artist",
+            "'x' has 1 artist only",
         ),
         (
             tracks(list("aabbcc"), ["x", "y", "y", "z", "z", "x"]),
             {"validation_fraction": 0.0},
             "no split by artist has every label in both train and test.*--split.by track",
         ),
-        (tracks(list("abcde"), list("xxxxy")), {"by": "random"}, "cannot be dealt at random"),
+        (
+            tracks(list("abcde"), list("xxxxy")),
+            {"by": "random"},
+            "5 tracks cannot be split at random .*change --split.test-fraction",
+        ),
     ],
 )
 def test_what_cannot_be_split(table, config, said):
@@ -176,6 +236,16 @@ def test_two_artists_a_label_are_enough_without_validation():
     parts = dict(zip(result["group"], result["part"], strict=True))
     # The smaller artist of each is nearer to a fifth.
     assert parts == {"a": "train", "b": "test", "c": "train", "d": "test"}
+
+
+@pytest.mark.parametrize("by", ["artist", "track"])
+@pytest.mark.parametrize("each", [3, 4, 5])
+def test_a_few_tracks_are_in_all_three_parts(by, each):
+    table = tracks([f"a{i}" for i in range(2 * each)], ["x"] * each + ["y"] * each)
+    for seed in range(5):
+        result = split(table, SplitConfig(by=by, seed=seed))
+        counts = pd.crosstab(result["label"], result["part"])
+        assert counts.values.tolist() == [[1, each - 2, 1]] * 2
 
 
 @pytest.mark.parametrize("by", ["artist", "track", "random"])
@@ -205,6 +275,55 @@ def test_shuffled_labels_of_a_group_with_several_labels():
     assert (result.groupby("group")["label"].nunique() == 1).all()
     # a (by its majority), b and d were x, c and e were y.
     assert sorted(result.drop_duplicates("group")["label"]) == list("xxxyy")
+
+
+@pytest.mark.parametrize(
+    ("by", "artists", "counts", "said"),
+    [
+        ("artist", ["A", "B", "a", "C"], (4, 3, 3, 0), "Split by artist: 3 artists, none on both"),
+        ("artist", ["A", "A; B", "B", "C"], (4, 2, 3, 0), "Split by artist: 3 artists, none on"),
+        ("artist", ["A"] * 4, (4, 1, 1, 0), "Split by artist: 1 artist, none on both sides"),
+        (
+            "artist",
+            ["", " ", "", ""],
+            (4, 4, 0, 4),
+            "4 of 4 tracks have no artist: each stands for itself, so tracks of one artist may lie "
+            "on both sides; give artists with --artist-from filename, in the tags, or in the "
+            "column artists",
+        ),
+        (
+            "artist",
+            ["", "A", "B", "B"],
+            (4, 3, 2, 1),
+            "1 of 4 tracks has no artist: each stands for itself, so tracks of one artist may lie "
+            "on both sides; the other 3 have 2 artists, none on both sides; give artists",
+        ),
+        ("track", ["A"] * 4, (4, 4, 4, 0), "Split by track: 4 tracks; tracks of one artist may"),
+        ("random", ["A"] * 4, (4, 4, 0, 4), "Split at random: 4 tracks, each by itself; tracks"),
+        ("room", ["A"] * 4, (4, 2, 2, 0), "Split by room: 2 groups, none on both sides"),
+        (
+            "speaker",
+            ["A"] * 4,
+            (4, 4, 1, 3),
+            "3 of 4 tracks have no speaker: each stands for itself, so tracks of one speaker may "
+            "lie on both sides; the other 1 has 1 group, none on both sides; fill in the column",
+        ),
+    ],
+)
+def test_what_a_split_keeps_apart(by, artists, counts, said):
+    table = tracks(artists, list("xxyy"), room=list("1122"), speaker=["s", "", "", ""])
+    kept = kept_apart(table, SplitConfig(by=by))
+    assert dataclasses.astuple(kept) == (by, *counts, 0)
+    assert kept.in_words().startswith(said)
+    assert KeptApart(**json.loads(json.dumps(dataclasses.asdict(kept)))) == kept
+
+
+def test_copies_are_one_group_of_what_is_kept_apart():
+    table = tracks([""] * 3, list("xyy"), source_hash=["a" * 64, "a" * 64, ""])
+    kept = kept_apart(table, SplitConfig())
+    assert (kept.groups, kept.alone) == (2, 3)
+    with pytest.raises(UsageError, match="no column 'studio'"):
+        kept_apart(table, SplitConfig(by="studio"))
 
 
 @st.composite
@@ -246,6 +365,7 @@ def test_every_split_keeps_its_promises(table, by, seed, test, validation, shuff
     assert ("validation" in set(result["part"])) == (validation > 0)
     part = dict(zip(result["track_id"], result["part"], strict=True))
     assert (result.groupby("group")["part"].nunique() == 1).all()
+    assert kept_apart(table, config).groups == result["group"].nunique()
     for digest, rows in table.groupby("source_hash"):
         assert not digest or len({part[t] for t in rows["track_id"]}) == 1
     if by == "artist":

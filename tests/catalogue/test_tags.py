@@ -15,7 +15,7 @@ from mutagen.asf import ASF, ASFDWordAttribute
 from mutagen.mp4 import MP4, MP4FreeForm
 
 from kit.catalogue import from_folder
-from kit.catalogue.tags import Tags, bpm, first_genre, isrc, one_line, read_tags
+from kit.catalogue.tags import Tags, bpm, first_genre, isrc, read_tags
 
 EVERYTHING = Tags("Ä; B", "Tïtle", "Al", "2001", "Techno; House", "GBAYE6900001", 127.5, "8A")
 
@@ -224,6 +224,16 @@ def test_what_is_no_bpm(text):
         ("Techno\0House", "Techno"),
         ("; / House", "House"),
         ("Drum & Bass", "Drum & Bass"),
+        ("Techno (Peak Time / Driving)", "Techno (Peak Time / Driving)"),
+        ("Techno (Raw/Deep/Hypnotic); House", "Techno (Raw/Deep/Hypnotic)"),
+        ("140 / Deep Dubstep / Grime", "140 / Deep Dubstep / Grime"),
+        ("Minimal / Deep Tech/House", "Minimal / Deep Tech"),
+        ("Trance [Main/Floor]/House", "Trance [Main/Floor]"),
+        ("Techno (Raw; House", "Techno (Raw"),
+        (":) Techno/House", ":) Techno"),
+        ("Techno/ House", "Techno"),
+        ("Techno /House", "Techno"),
+        ("Techno / ", "Techno"),
         ("", ""),
         (" / ", ""),
     ],
@@ -232,10 +242,9 @@ def test_first_genre(genre, first):
     assert first_genre(genre) == first
 
 
-@given(st.text())
-def test_one_line_is_one(text):
-    assert one_line(text).isprintable()
-    assert one_line(one_line(text)) == one_line(text)
+@given(first=st.text("ab (/)").filter(lambda text: text.strip(" /")), others=st.text("ab (/);"))
+def test_the_first_of_several_genres(first, others):
+    assert first_genre(f"; {first}; {others}") == first_genre(first)
 
 
 def test_a_scan_has_them_as_columns(track, tmp_path):

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.catalogue.schema import one_line
 from kit.catalogue.sources.entry import Entry, Playlist, Source
-from kit.catalogue.tags import one_line
 from kit.errors import UsageError
 
 _SHOWN = 20

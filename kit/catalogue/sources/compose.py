@@ -1,8 +1,6 @@
-"""Playlists and collections to a table of tracks."""
+"""Make a table of tracks of playlists and collections."""
 
-import contextlib
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +8,15 @@ from typing import Any
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
-from kit.catalogue.scan import STAGE, Labeller, Scan, finish, refusal
-from kit.catalogue.schema import is_absent
+from kit.catalogue.scan import STAGE, Labeller, Scan, bad_name, finish, refusal
+from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.sources import m3u, pls, rekordbox, xspf
 from kit.catalogue.sources.choose import Taken, all_of, by_playlist, lost
 from kit.catalogue.sources.entry import Entry, Source, SourceError
-from kit.catalogue.tags import one_line
+from kit.catalogue.sources.locate import absolute, on_disk
 from kit.errors import UsageError
 
 _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
@@ -29,7 +28,7 @@ _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
 }
 
 EXTENSIONS = frozenset(_PARSERS)
-"""Names of playlists and collections, without the dot and in lower case."""
+"""Extensions of playlists and collections, without the dot, in lower case."""
 
 # MiB. A Rekordbox collection of a hundred thousand tracks, with beat grids and cues, has about 200.
 _LARGEST = 64
@@ -39,7 +38,7 @@ _REMEDY = "give its playlist a name, or add --label NAME"
 
 
 def is_playlist(path: Path) -> bool:
-    """Whether a file is one of these, by its name."""
+    """Return whether a file is a playlist or a collection, by its name."""
     return path.suffix[1:].lower() in EXTENSIONS
 
 
@@ -50,13 +49,14 @@ def from_playlists(
     labels: Labeller | None = None,
     chosen: Mapping[str, str] | None = None,
     audio_root: Path | str | None = None,
+    artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Take the tracks of playlists, each playlist's name the label of its tracks.
+    """Take the tracks of playlists; a playlist's name is the label of its tracks.
 
-    Relative paths start from the folder of the playlist. Nothing is fetched: what is no regular
-    file on this machine is a failure. A file that is named twice is one track; under two labels
-    it is a failure.
+    Relative paths start from the folder of the playlist. Nothing is downloaded: an entry that is
+    not a regular file on this machine is a failure. A file that is named twice is one track; with
+    two labels it is a failure.
 
     Args:
         files: M3U, M3U8, PLS, XSPF, or Rekordbox's XML.
@@ -66,6 +66,8 @@ def from_playlists(
             each; by default all, or with `label` or `labels` all tracks, in a playlist or not.
         audio_root: the folder that the column `path` starts from; by default the deepest folder
             that holds all the files.
+        artist_from: where artist and title come from if neither the playlist nor the tags have
+            them.
         progress: called with (files looked at, files in all).
     Returns:
         The tracks that can be used, in the order of the playlists, and a failure for each other.
@@ -79,8 +81,8 @@ def from_playlists(
         _failure(
             f"{playlist.path}: {key}",
             "unknown_track",
-            f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which the "
-            "collection has not; export it again",
+            f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is "
+            "not in the collection; export it again",
         )
         for playlist, key in lost(sources, chosen)
     ]
@@ -94,7 +96,7 @@ def from_playlists(
     _refuse(tracks, failures, audio_root, labelled=labels is None)
     if not tracks:
         raise UsageError(_nothing(files, failures))
-    root = _common(tracks) if audio_root is None else _absolute(audio_root)
+    root = _common(tracks) if audio_root is None else absolute(audio_root)
     rows: list[dict[str, Any]] = []
     results = inspect_all([Path(path) for path in tracks], progress=progress)
     for (path, track), result in zip(tracks.items(), results, strict=True):
@@ -102,12 +104,17 @@ def from_playlists(
             failures.append(_failure(path, result.reason, str(result)))
             continue
         row = _row(track.entry, result)
-        found = labels.of(Path(path), row) if labels else tuple(track.labels)
-        if labels and (why := refusal(shown(path), found, labels.remedy)):
-            failures.append(why)
-        else:
-            inside = Path(path).relative_to(root).as_posix()
-            rows.append({"label": found[0], "path": inside, **row})
+        row["path"] = Path(path).relative_to(root).as_posix()
+        if labels is None:
+            row["label"] = next(iter(track.labels))
+        fill_artist(row, artist_from)
+        if labels is not None:
+            found = labels.of(Path(path), row)
+            if why := refusal(shown(path), found, labels.remedy):
+                failures.append(why)
+                continue
+            row["label"] = found[0]
+        rows.append(row)
     if not rows:
         raise UsageError(_nothing(files, failures))
     scan = finish(rows, failures, Path(root))
@@ -115,7 +122,7 @@ def from_playlists(
 
 
 def read(path: Path) -> Source:
-    """What one playlist or collection says.
+    """Read one playlist or collection.
 
     Raises:
         UsageError: it cannot be read, is too large, or is not of the kind that its name says.
@@ -169,39 +176,25 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
     name = entry.location or str(entry.columns.get("title", "")) or "a track without a place"
     if not entry.is_file or not entry.location:
         message = (
-            f"{shown(name)} is no file on this machine, and nothing is fetched; get the "
-            "file and name it"
+            f"{shown(name)} is not a file on this machine, and kit downloads none; get it and "
+            "name its path"
         )
         failures.append(_failure(name, "not_a_file", message))
         return
-    path = _on_disk(taken.base, entry.location)
+    path = on_disk(taken.base, entry.location)
     if path is None:
         message = f"{shown(name)} is not there; get it, or correct the playlist"
         failures.append(_failure(name, "missing_file", message))
-    elif not path.isprintable():
-        message = f"{shown(path)} has a name that is not printable UTF-8; rename it"
-        failures.append(_failure(path, "bad_name", message))
+    elif not is_plain(path):
+        failures.append(_failure(path, "bad_name", bad_name(Path(path))))
     elif not Path(path).is_file():
-        # A pipe or a device could be read for ever.
-        message = f"{shown(path)} is no regular file; name a file of audio"
+        # Reading a pipe or a device might never end.
+        message = f"{shown(path)} is not a regular file; name a file of audio"
         failures.append(_failure(path, "not_a_file", message))
     else:
         track = tracks.setdefault(path, _Track(entry))
         if taken.label:
             track.labels.setdefault(taken.label)
-
-
-def _on_disk(base: Path, location: str) -> str | None:
-    """The absolute path of a file that is there, however the playlist's program wrote it."""
-    for text in dict.fromkeys((location, location.replace("\\", "/"))):
-        # A path that comes from another system may have its accents composed or not.
-        for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
-            path = _absolute(base / form)
-            # Neither a name that no file can have nor a folder that may not be entered is a crash.
-            with contextlib.suppress(OSError, ValueError):
-                Path(path).stat()
-                return path
-    return None
 
 
 def _refuse(
@@ -211,7 +204,7 @@ def _refuse(
     *,
     labelled: bool,
 ) -> None:
-    """Move what cannot be taken from the tracks to the failures, before any file is read."""
+    """Move tracks that cannot be taken to the failures, before any file is read."""
     for path, track in list(tracks.items()):
         why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
         if why is None and audio_root is not None and not _is_below(path, audio_root):
@@ -223,12 +216,7 @@ def _refuse(
 
 
 def _is_below(path: str, folder: Path | str) -> bool:
-    return Path(path).is_relative_to(_absolute(folder))
-
-
-def _absolute(path: Path | str) -> str:
-    """Without `..`, and with its links as they are."""
-    return os.path.normpath(Path(path).absolute())
+    return Path(path).is_relative_to(absolute(folder))
 
 
 def _common(paths: Iterable[str]) -> str:

@@ -1,7 +1,10 @@
-"""Where a playlist's words say that a file is: URLs and paths to paths."""
+"""Turn the URLs and paths of playlists and tables into paths of files."""
 
+import contextlib
 import os
 import re
+import unicodedata
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -9,13 +12,13 @@ _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 
 
 def from_url(url: str) -> tuple[str, bool]:
-    """A URL, or a relative one, to a path.
+    """Turn a URL, absolute or relative, into a path.
 
     Args:
         url: percent-encoded. A `#` or `?` is taken as part of the file's name: some programs do
             not encode them, and a file has neither fragment nor query.
     Returns:
-        The path, and True; or the URL itself and False if it is of no file on this machine.
+        The path, and True; or the URL itself and False if it names no file on this machine.
     """
     match = _SCHEME.match(url)
     if match is None:
@@ -35,10 +38,10 @@ def from_url(url: str) -> tuple[str, bool]:
 
 
 def from_text(text: str) -> tuple[str, bool]:
-    """An entry of a plain playlist, which is a path as it is, or a URL.
+    """Turn an entry of a plain playlist, a path or a URL, into a path.
 
     Returns:
-        As `from_url`.
+        See `from_url`.
     """
     match = _SCHEME.match(text)
     if match is None:
@@ -47,6 +50,43 @@ def from_text(text: str) -> tuple[str, bool]:
         return from_url(text)
     # A file may be called "Artist: Title.mp3".
     return text, not text[match.end() :].startswith("//")
+
+
+def on_disk(base: Path, location: str) -> str | None:
+    """Return the absolute path of a file that exists, however another program wrote it.
+
+    Args:
+        base: the folder that a relative path starts from.
+        location: a path with "/" or a backslash, its accents composed or not.
+    Returns:
+        The path without `..` and with its links as they are; None if no such file exists.
+    """
+    for text in dict.fromkeys((location, location.replace("\\", "/"))):
+        # A path that comes from another system may have its accents composed or not.
+        for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
+            path = absolute(base / form)
+            # Neither a name that no file can have nor a folder that may not be entered is a crash.
+            with contextlib.suppress(OSError, ValueError):
+                Path(path).stat()
+                return path
+    return None
+
+
+def absolute(path: Path | str) -> str:
+    """Return an absolute path without `..`, and with its links as they are."""
+    return os.path.normpath(Path(path).absolute())
+
+
+def below(path: Path | str, folder: Path | str) -> str | None:
+    """Return a path relative to a folder, with "/"; None if it does not lie below it.
+
+    A folder that is reached through a link counts under both of its names.
+    """
+    there = Path(absolute(path))
+    for top in (absolute(folder), os.path.realpath(folder)):
+        if there.is_relative_to(top) and there != Path(top):
+            return there.relative_to(top).as_posix()
+    return None
 
 
 def _decoded(url: str) -> str:

@@ -22,6 +22,7 @@ from kit.catalogue import (
     write_failures,
     write_table,
 )
+from kit.errors import KitError
 from kit.features.clip import of_scanned
 from kit.features.decoders import Decoded, Decoders, Processes, Threads
 from kit.features.plan import Track
@@ -108,6 +109,8 @@ def describe(
         plan = make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
         run = _Run(catalogue, plan, known, whole, progress)
         if plan.tracks:
+            if gone := catalogue.missing_audio():
+                raise KitError(gone)
             read = partial(_hear if isolate else _describe, whole=whole)
             kind = Processes if isolate else Threads
             # One more than cores: each waits now and then for Python's lock.

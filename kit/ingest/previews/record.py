@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from kit.audio.errors import shown
 from kit.catalogue import Catalogue, load
 from kit.catalogue.inspect import Facts
 from kit.catalogue.io import add_facts, move_root, write_table
 from kit.catalogue.meta import read_meta, write_meta
 from kit.catalogue.rights import NOTICE, from_spotify
-from kit.catalogue.scan import duplicates
+from kit.catalogue.scan import bad_name, duplicates
+from kit.catalogue.schema import is_plain
 from kit.errors import UsageError
 from kit.ingest.previews.plan import AUDIO, Wanted
 
@@ -42,8 +42,8 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
         # No download will stand in it.
         return catalogue, AUDIO
     prefix = downloads.relative_to(top).as_posix()
-    if not prefix.isprintable():
-        raise UsageError(f"{shown(base)} has a name that is not printable UTF-8; rename it")
+    if not is_plain(prefix):
+        raise UsageError(bad_name(base))
     return catalogue if top == root else move_root(catalogue.folder, top), prefix
 
 

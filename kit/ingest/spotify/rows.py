@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kit.catalogue.schema import SEPARATOR
-from kit.catalogue.tags import isrc, one_line
+from kit.catalogue.schema import SEPARATOR, one_line
+from kit.catalogue.tags import isrc
 from kit.ingest.spotify.playlist_id import is_id
 
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")

@@ -165,6 +165,17 @@ def test_a_track_under_two_labels(track, playlist):
     assert "'one' and 'two'" in scan.failures[0].message
 
 
+def test_playlists_whose_names_differ_in_case(track, playlist):
+    for number in range(3):
+        track(f"{number}.flac", number)
+    one = playlist("techno.m3u", "0.flac", "1.flac")
+    two = playlist("Techno.m3u", "1.flac", "2.flac")
+    scan = from_playlists([one, two])
+    assert labels(scan) == {f"{number}.flac": "techno" for number in range(3)}
+    assert scan.failures == []
+    assert "'techno' (2) and 'Techno' (1) differ in case only" in scan.warnings[0]
+
+
 def test_a_root_of_ones_own(track, playlist, tmp_path):
     track("in/a.flac", 1)
     track("out/b.flac", 2)

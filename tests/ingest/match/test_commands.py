@@ -104,7 +104,7 @@ def test_a_collection(kit, music, tmp_path):
         (("my music", "my music"), "several sources can only be playlists"),
         (("my music", "x.m3u"), "several sources can only be playlists"),
         (("my music", "--label", "x", "--labels", "genre"), "take one"),
-        (("my music", "--playlist", "x"), "no collection of playlists"),
+        (("my music", "--playlist", "x"), "is not a collection of playlists"),
         (("my music", "--labels", "none.csv"), "none.csv cannot be read"),
         (("t.csv", "--labels", "genre"), "leave --labels out"),
         (("x.m3u", "--playlist", "="), "must be NAME=label"),

@@ -229,7 +229,7 @@ def test_nothing_there(table, tmp_path):
         match(folder, tmp_path / "music", folder)
     bad = tmp_path / os.fsdecode(b"\xff")
     bad.mkdir()
-    with pytest.raises(UsageError, match="not printable UTF-8"):
+    with pytest.raises(UsageError, match="control characters, or bytes that are not UTF-8"):
         match(folder, bad, folder)
 
 

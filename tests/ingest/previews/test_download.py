@@ -354,7 +354,7 @@ def test_nothing_to_download_changes_no_path(server, elsewhere, quick):
 def test_a_folder_that_no_path_can_name(server, elsewhere, quick):
     made, _ = elsewhere("da\nta")
     before = state(made)
-    with pytest.raises(UsageError, match="not printable UTF-8; rename it"):
+    with pytest.raises(UsageError, match="bytes that are not UTF-8; rename it"):
         download(made, quick, server.reach)
     assert state(made) == before
     assert not server.asked

@@ -1,0 +1,148 @@
+"""Artist and title of a track from the name of its file, or from the folder that it lies in."""
+
+import re
+import unicodedata
+from collections.abc import MutableMapping
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import pandas as pd
+
+from kit.catalogue.schema import is_absent, one_line
+
+ArtistFrom = Literal["filename", "folder"]
+
+_DASH = re.compile(r"\s+[-\u2010-\u2015\u2212]\s+")
+_NUMBER = re.compile(r"[(\[]?\d{1,3}[)\].]?")
+_SIDE = re.compile(r"[A-H]\d{1,2}", re.IGNORECASE)
+# A track number in front of a name without a dash between them. A number with only a blank behind
+# it must begin with 0: "808 State" and "50 Cent" are artists.
+_BEFORE_NAME = re.compile(
+    r"^(?:"
+    r"[(\[]\d{1,3}[)\]]\s*"  # (01) Name
+    r"|\d{1,3}[.)]\s*(?=\D)"  # 01. Name
+    r"|[A-H]\d{1,2}\.\s+"  # A1. Name
+    r"|\d{1,2}-\d{2}[\s.)]+"  # 1-03 Name
+    r"|\d{2}-(?=\D)"  # 01-Name
+    r"|0\d{1,2}\s+"  # 01 Name
+    r")(?=\S)",
+    re.IGNORECASE,
+)
+# Bandcamp: "Artist - Album - 01 Title".
+_BEFORE_TITLE = re.compile(r"^\d\d\s+(?!inch\b)(?=\S)", re.IGNORECASE)
+_DISC = re.compile(r"(?:cd|dis[ck])[\s_-]*\d{1,2}", re.IGNORECASE)
+_NOBODY = frozenset(
+    ("various artists", "various", "va", "v.a.", "v/a", "unknown artist", "unknown", "compilations")
+)
+
+
+def artist_from(path: str, source: ArtistFrom, label: str = "") -> tuple[str, str]:
+    """Return the artist and the title that a path names, "" for each that it does not name.
+
+    Args:
+        path: of the file, with "/" between folders, relative to the scanned folder.
+        source: "filename" reads "Artist - Title", with or without a track number in front;
+            "folder" takes the first folder of the path, up to a dash ("Artist - Album").
+        label: the track's label. A first folder of this name is the label's, and the next one is
+            the artist's.
+    """
+    file = PurePosixPath(path)
+    parts = _parts(file.stem)
+    if source == "filename":
+        artist = parts[0] if len(parts) > 1 else ""
+        title = _title(parts[1:]) if len(parts) > 1 else ""
+        return _somebody(artist), title
+    folders = file.parts[:-1]
+    if folders and _same(folders[0], label):
+        folders = folders[1:]
+    if not folders or _DISC.fullmatch(folders[0].strip()):
+        return "", ""
+    artist = _somebody(_DASH.split(_blanks(folders[0]))[0])
+    rest = parts[1:] if len(parts) > 1 and _same(parts[0], artist) else parts
+    return artist, _title(rest) if artist else ""
+
+
+def fill_artist(row: MutableMapping[Any, Any], source: ArtistFrom | None) -> None:
+    """Fill in `artists` and `title` of a row from its path, where the row has none.
+
+    Args:
+        row: one track: `path`, and `label` if it is known.
+        source: where the artist stands; with None nothing is filled in.
+    """
+    if source is None or is_absent(row.get("path")):
+        return
+    found = artist_from(str(row["path"]), source, str(row.get("label", "")))
+    for column, value in zip(("artists", "title"), found, strict=True):
+        if value and is_absent(row.get(column)):
+            row[column] = value
+
+
+def unknown_artists(table: pd.DataFrame) -> str:
+    """Return a warning about tracks without an artist, with the flag that would help; "" if none.
+
+    Args:
+        table: one row a track, with the columns of `kit.catalogue.schema`.
+    """
+    rows = [row for row in table.to_dict("records") if is_absent(row.get("artists"))]
+    if not rows:
+        return ""
+
+    def named(source: ArtistFrom) -> int:
+        return sum(
+            bool(artist_from(str(row.get("path", "")), source, str(row["label"]))[0])
+            for row in rows
+        )
+
+    if names := named("filename"):
+        look = "looks" if names == 1 else "look"
+        remedy = f'{names} of their names {look} like "Artist - Title": add --artist-from filename'
+    elif folders := named("folder"):
+        remedy = (
+            f"{folders} of them {'lies' if folders == 1 else 'lie'} in a folder that may be named "
+            "after the artist: if so, add --artist-from folder"
+        )
+    else:
+        remedy = "write artists into the tags, or scan a CSV file with a column artists"
+    have = "has" if len(rows) == 1 else "have"
+    return (
+        f"{len(rows)} of {len(table)} tracks {have} no artist, so that a split by artist cannot "
+        f"keep the tracks of one artist on one side; {remedy}"
+    )
+
+
+def _parts(stem: str) -> list[str]:
+    """Split a file's name at its dashes, without the track number in front."""
+    parts = [one_line(part) for part in _DASH.split(_blanks(stem))]
+    numbered = _NUMBER.fullmatch(parts[0]) or (len(parts) > 2 and _SIDE.fullmatch(parts[0]))
+    if len(parts) > 1 and numbered:
+        return parts[1:]
+    return [_BEFORE_NAME.sub("", parts[0], count=1), *parts[1:]]
+
+
+def _blanks(name: str) -> str:
+    """Replace underscores by blanks in a name that has no dash between blanks otherwise."""
+    name = name.strip()
+    return name if _DASH.search(name) else name.replace("_", " ").strip()
+
+
+def _title(parts: list[str]) -> str:
+    """Join what stands behind the artist, from the title on."""
+    for at, part in enumerate(parts[:-1]):
+        if _NUMBER.fullmatch(part):
+            return " - ".join(parts[at + 1 :])
+    if len(parts) > 1 and (bare := _BEFORE_TITLE.sub("", parts[-1], count=1)) != parts[-1]:
+        return bare
+    return " - ".join(parts)
+
+
+def _somebody(name: str) -> str:
+    name = one_line(name)
+    return "" if name.casefold() in _NOBODY else name
+
+
+def _same(one: str, other: str) -> bool:
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
