@@ -1,49 +1,79 @@
-"""What a person is told in place of a traceback."""
+"""Errors of a command as one line in place of a traceback."""
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
 from kit.errors import KitError
 from kit.quiet import quiet_libraries
 
+_LATER_S = 0.05
+
 
 @contextlib.contextmanager
 def in_words(*, debug: bool = False) -> Iterator[None]:
-    """The outermost lines of a command or script: an error ends the process with a line of its own.
+    """Wrap a whole command or script: an error ends the process with one line on stderr.
 
-    Exit codes: those of `KitError`, 1 for what the system refuses, 130 for Ctrl-C.
+    Exit codes: that of a `KitError`, 1 for an error of the operating system, 130 for Ctrl-C.
 
     Args:
-        debug: let the traceback through, and what C libraries have to say.
+        debug: show tracebacks, and the messages of C libraries.
     Raises:
-        SystemExit: in place of such an error.
+        SystemExit: in place of the error.
     """
-    # A full disk is told of by what matters; without its cache JAX compiles again.
+    # A full disk stops the writes that matter too; without its cache JAX only compiles again.
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     if debug:
-        yield
+        with _ctrl_c_heard():
+            yield
         return
     try:
-        with quiet_libraries():
+        with quiet_libraries(), _ctrl_c_heard():
             yield
     except KitError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
         _end("stopped; the same command goes on from here", 130)
     except BrokenPipeError:
-        # Whoever read has gone; Python's own flush at the end must not fail for it once more.
+        # The reader of stdout has gone; Python's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _end(
-            f"{where}{error.strerror or error}; check that it is there, that you may read and "
-            "write it, and that the disk is not full",
+            f"{where}{error.strerror or error}; check that it exists, that you have "
+            "permission to read and write it, and that the disk is not full",
             1,
         )
+
+
+@contextlib.contextmanager
+def _ctrl_c_heard() -> Iterator[None]:
+    """Raise KeyboardInterrupt again where Python has to drop it.
+
+    Python prints and drops exceptions in a `__del__` and in callbacks of the garbage collector.
+    JAX has such a callback: of 40 times Ctrl-C while a command started, 5 were lost there.
+    """
+    before = sys.unraisablehook
+
+    def hook(dropped: "sys.UnraisableHookArgs", /) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            # Here it would be dropped once more.
+            later = threading.Timer(_LATER_S, os.kill, (os.getpid(), signal.SIGINT))
+            later.daemon = True
+            later.start()
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _end(words: str, code: int) -> None:

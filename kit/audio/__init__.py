@@ -3,31 +3,37 @@
 from kit.audio.decode import blocks, decode
 from kit.audio.errors import (
     AudioError,
+    CancelledError,
     ChangedFileError,
     ChangedRateError,
     CorruptError,
     EmptyError,
     NonFiniteError,
     NotAudioError,
+    SilentError,
     TooShortError,
     TruncatedError,
     UnreadableError,
 )
+from kit.audio.length import duration_samples
 from kit.audio.probe import AudioInfo, probe
 
 __all__ = [
     "AudioError",
     "AudioInfo",
+    "CancelledError",
     "ChangedFileError",
     "ChangedRateError",
     "CorruptError",
     "EmptyError",
     "NonFiniteError",
     "NotAudioError",
+    "SilentError",
     "TooShortError",
     "TruncatedError",
     "UnreadableError",
     "blocks",
     "decode",
+    "duration_samples",
     "probe",
 ]

@@ -9,6 +9,7 @@ from jaxtyping import Float32
 from kit.audio.gather import Gathered
 from kit.audio.mono import Mono, resampled, resampled_length
 from kit.audio.open import open_source
+from kit.audio.sound import Sound
 from kit.audio.source import Source
 from kit.errors import UsageError
 
@@ -20,6 +21,7 @@ def decode(
     offset_s: float = 0.0,
     duration_s: float | None = None,
     out: Float32[np.ndarray, "room"] | None = None,
+    check_sound: bool = False,
 ) -> tuple[Float32[np.ndarray, "samples"], int]:
     """Decode a file, or a part of it, to the mean of its channels. Safe to call from threads.
 
@@ -30,15 +32,19 @@ def decode(
         sample_rate: Hz to resample to; the file's own rate if None.
         offset_s: where to begin, seconds.
         duration_s: how much to decode, seconds; to the end if None.
-        out: an array to write the samples into, from its beginning, for those who decode many
-            files into the same memory: float32, contiguous, writable. Samples beyond its length
-            are dropped; what is behind the last sample stays as it was. After an error its
-            content is undefined. A new array if None.
+        out: an array to write the samples into, from its beginning, for decoding many files into
+            the same memory: float32, contiguous, writable. Samples beyond its length are dropped;
+            the array keeps its values behind the last sample. After an error its content is
+            undefined. A new array if None.
+        check_sound: raise an error if there is no sound in this part of the file, or none after
+            its channels were mixed. No sample depends on it.
     Returns:
         The samples, full scale 1.0 (a lossy codec or resampling may exceed it a little), and their
         rate in Hz. Resampled, there are `ceil(n * sample_rate / rate_of_the_file)`. With
         `out`, a view of it.
     Raises:
+        SilentError: with `check_sound`, the peak of all channels is below -70 dBFS.
+        CancelledError: with `check_sound`, the mix is 40 dB or more below its channels.
         AudioError: the class and its `reason` say what is wrong with the file.
         UsageError: an argument is out of range.
     Source: librosa 0.11 `load` with its default `soxr_hq`.
@@ -50,8 +56,11 @@ def decode(
         target = source.sample_rate if sample_rate is None else sample_rate
         expected = resampled_length(_expected(source, start, count), source.sample_rate, target)
         gathered = Gathered(out, expected)
-        for part in resampled(source, target, start, count):
+        sound = Sound(source, start) if check_sound else None
+        for part in resampled(source, target, start, count, sound):
             gathered.add(part)
+        if sound is not None:
+            sound.check()
         return gathered.result(), target
 
 
@@ -67,14 +76,14 @@ def blocks(
         sample_rate: Hz to resample to; the file's own rate if None.
         block_s: length of a block, seconds; the last one may be shorter.
     Yields:
-        Mono blocks, as of `decode`.
+        Mono blocks, scaled as in `decode`.
     Raises:
         AudioError: the class and its `reason` say what is wrong with the file; a file that is cut
             short gives its blocks first.
         UsageError: an argument is out of range.
     """
     _check_arguments(sample_rate, 0.0, block_s)
-    # The checks come before the first block is asked for, the file is opened only then.
+    # A generator would check its arguments at the first block only.
     return _blocks(path, sample_rate, block_s)
 
 
@@ -108,7 +117,7 @@ def _window(source: Source, offset_s: float, duration_s: float | None) -> tuple[
 
 
 def _expected(source: Source, start: int, count: int | None) -> int:
-    """Frames that the header lets one expect; 0 if it says nothing."""
+    """Return the frames to expect by the header; 0 if it does not tell."""
     left = None if source.frames is None else max(0, source.frames - start)
     return min([n for n in (left, count) if n is not None], default=0)
 

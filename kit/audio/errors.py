@@ -54,6 +54,18 @@ class NonFiniteError(AudioError):
     reason = "non_finite"
 
 
+class SilentError(AudioError):
+    """No channel of the file, or of the part that was decoded, holds any sound."""
+
+    reason = "silent"
+
+
+class CancelledError(AudioError):
+    """The channels cancel each other when they are mixed to mono."""
+
+    reason = "cancelled"
+
+
 class ChangedRateError(AudioError):
     """The sample rate or the number of channels changes in mid-file."""
 

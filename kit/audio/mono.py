@@ -8,22 +8,30 @@ import soxr
 from jaxtyping import Float32
 
 from kit.audio.errors import NonFiniteError, shown
+from kit.audio.sound import Sound
 from kit.audio.source import Source
 
 Mono = Float32[np.ndarray, "samples"]
 
-# numpy sums fewer than so many numbers one after the other, more of them in pairs.
+# NumPy adds fewer numbers than this one after the other, and more of them in pairs.
 _IN_ORDER = 8
 
 
-def mono(source: Source, start: int, count: int | None) -> Iterator[Mono]:
-    """The mean of the channels, from frame `start` on, at most `count` frames.
+def mono(
+    source: Source, start: int, count: int | None, sound: Sound | None = None
+) -> Iterator[Mono]:
+    """Yield the mean of the channels, from frame `start` on, at most `count` frames.
 
     A block is valid only until the next one is asked for.
 
+    Args:
+        source: the file.
+        start: the first frame.
+        count: frames; to the end if None.
+        sound: measures every block, if given.
     Raises:
         NonFiniteError: NaN or infinity, or channels that add up to it.
-        AudioError: as of `Source.blocks`.
+        AudioError: see `Source.blocks`.
     """
     position = start
     room = np.empty(0, np.float32)
@@ -33,15 +41,17 @@ def mono(source: Source, start: int, count: int | None) -> Iterator[Mono]:
         y = mixed(block, room[: len(block)])
         check_finite(source.path, y, position / source.sample_rate)
         position += len(block)
+        if sound is not None:
+            sound.add(block, y)
         yield y
 
 
 def mixed(
     block: Float32[np.ndarray, "frames channels"], out: Float32[np.ndarray, "frames"]
 ) -> Float32[np.ndarray, "frames"]:
-    """The bits of `block.mean(axis=1)`, written to `out` if there is something to compute.
+    """Return `block.mean(axis=1)`, bit for bit, in `out` unless there is one channel only.
 
-    numpy's mean along so short an axis takes 28 ms for 30 s of stereo, the sum of columns 1 ms.
+    NumPy's mean along a short axis takes 28 ms for 30 s of stereo, the sum of columns 1 ms.
     """
     channels = block.shape[1]
     if channels == 1:
@@ -52,26 +62,28 @@ def mixed(
         np.add(block[:, 0], block[:, 1], out=out)
         for i in range(2, channels):
             np.add(out, block[:, i], out=out)
-        # The same bits by a product, where that is exact: a division takes five times as long.
+        # A product has the same bits where it is exact; a division takes five times as long.
         if channels & (channels - 1):
             np.divide(out, np.float32(channels), out=out)
         else:
             np.multiply(out, np.float32(1 / channels), out=out)
-        # numpy begins its sums with 0.0, which makes 0.0 of -0.0.
+        # NumPy begins its sums with 0.0, which makes 0.0 of -0.0.
         return np.add(out, np.float32(0), out=out)
 
 
-def resampled(source: Source, target: int, start: int, count: int | None) -> Iterator[Mono]:
-    """`mono` at `target` Hz; the bits do not depend on where the blocks end.
+def resampled(
+    source: Source, target: int, start: int, count: int | None, sound: Sound | None = None
+) -> Iterator[Mono]:
+    """Yield the blocks of `mono` at `target` Hz; the bits do not depend on where blocks end.
 
     Joined, there are `resampled_length` samples. A block is valid only until the next one.
     """
     if target == source.sample_rate:
-        yield from mono(source, start, count)
+        yield from mono(source, start, count, sound)
         return
     stream = soxr.ResampleStream(source.sample_rate, target, 1, dtype="float32", quality="HQ")
     taken = given = 0
-    for part in mono(source, start, count):
+    for part in mono(source, start, count, sound):
         taken += len(part)
         y = stream.resample_chunk(part)
         check_finite(source.path, y, given / target)
@@ -83,14 +95,14 @@ def resampled(source: Source, target: int, start: int, count: int | None) -> Ite
 
 
 def resampled_length(samples: int, rate: int, target: int) -> int:
-    """How many samples `samples` at `rate` Hz become at `target` Hz."""
+    """Return the number of samples that `samples` at `rate` Hz become at `target` Hz."""
     # The order of the operations is librosa's, so that rounding agrees with it.
     return int(np.ceil(samples * (float(target) / rate)))
 
 
 def check_finite(path: Path, y: Mono, at_s: float) -> None:
     """Raise NonFiniteError if `y`, which begins at `at_s` seconds, holds NaN or infinity."""
-    # Nearly always the sum, which takes a third of the time, says that all is well.
+    # The sum takes a third of the time, and is finite for nearly every block.
     with np.errstate(over="ignore", invalid="ignore"):
         total = y.sum()
     if not np.isfinite(total) and not np.isfinite(y).all():

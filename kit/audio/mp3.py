@@ -165,15 +165,17 @@ def tag(stream: io.BufferedIOBase) -> Tag | None:
 
 
 def count_samples(stream: io.BufferedIOBase, size: int) -> int | None:
-    """Samples of all the frames, by stepping through a file of `size` bytes.
+    """Count the samples that a decoder gives, by stepping through a file of `size` bytes.
 
-    None if the frames do not fill the file: there is something that only a decoder gets over.
+    None if the frames do not fill the file: only a decoder can tell then.
     """
     every = list(runs(stream))
     filled = sum(run.length for run in every)
     if not every or filled < _FILLED * (size - every[0].first.offset):
         return None
-    return sum(run.samples for run in every)
+    # The file may end within its last frame, which no decoder can play.
+    torn = every[-1].first.offset + every[-1].length > size
+    return sum(run.samples for run in every) - torn * every[-1].first.samples
 
 
 class Tagged(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""What a file says about itself, checked by decoding its first block."""
+"""What a file's header says, checked by decoding its first block."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ def probe(path: Path | str) -> AudioInfo:
     Args:
         path: the file.
     Returns:
-        What the header says; the length is counted by decoding where the header does not tell.
+        Facts of the header; the length is counted by decoding where the header does not tell.
     Raises:
         AudioError: the class and its `reason` say what is wrong with the file.
     """
@@ -37,10 +37,8 @@ def probe(path: Path | str) -> AudioInfo:
             frames = source.frames
             for _ in source.blocks(0, min(max(frames, 1), _FIRST)):
                 pass
-            if source.format == "FLAC" and source.exact and frames > _FIRST:
-                # It states its length in front and nothing about its bytes: a cut shows at the end.
-                for _ in source.blocks(frames - 1, 1):
-                    pass
+            if source.check_end is not None and frames > _FIRST:
+                source.check_end()
         return AudioInfo(
             duration_s=frames / source.sample_rate,
             sample_rate=source.sample_rate,

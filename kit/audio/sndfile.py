@@ -64,7 +64,7 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
     if file.format == "RAW":
         # By its name alone; libsndfile would read any text of that name as samples.
         return None
-    frames, exact = _length(path, file, size)
+    frames, exact, counted = _length(path, file, size)
 
     def read(start: int, count: int | None) -> Blocks:
         end = None if count is None else start + count
@@ -83,6 +83,10 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
         if end is None or got < end - start or (not seeks and end >= file.frames):
             _check_joined(source, start + got)
 
+    def check_end() -> None:
+        for _ in source.blocks(max(0, (frames or 0) - 1), 1):
+            pass
+
     source = Source(
         path=path,
         sample_rate=file.samplerate,
@@ -91,6 +95,8 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
         frames=frames,
         exact=exact,
         read=read,
+        counted=counted,
+        check_end=check_end if exact and file.format == "FLAC" else None,
     )
     end_s, whole_s = _ends(path, file, size)
     if whole_s - end_s > TOLERANCE_S:
@@ -98,35 +104,41 @@ def open_sndfile(path: Path, size: int, stack: contextlib.ExitStack) -> Source |
     return source
 
 
-def _length(path: Path, file: soundfile.SoundFile, size: int) -> tuple[int | None, bool]:
-    """Frames, None if unknown, and whether the file states them rather than lets one guess."""
+def _length(path: Path, file: soundfile.SoundFile, size: int) -> tuple[int | None, bool, bool]:
+    """Return the frames, None if unknown, and whether they are stated, and whether counted."""
     if not 0 <= file.frames <= size * _SAMPLES_PER_BYTE:
-        return None, False
+        return None, False, False
     if file.format != "MP3":
-        return file.frames, True
-    with _reading(path) as stream:
+        return file.frames, True, False
+    with reading(path) as stream:
         tag = mp3.tag(stream)
         if tag is not None and tag.frames is not None:
-            return file.frames, True
+            return file.frames, True, False
         # libsndfile guesses by the first frames, wrong by a factor where the bit rate varies.
-        return mp3.count_samples(stream, size) or file.frames, False
+        counted = mp3.count_samples(stream, size)
+        return counted or file.frames, False, bool(counted)
 
 
 def _ends(path: Path, file: soundfile.SoundFile, size: int) -> tuple[float, float]:
     """Where the file ends, and where its container says that it ends, seconds."""
     length_s = file.frames / file.samplerate
     if file.format == "OGG":
-        with _reading(path) as stream:
+        with reading(path) as stream:
             # What is missing of the last page is known to be something, not how much.
             return length_s, math.inf if ogg_is_cut(stream) else length_s
     if file.format == "MP3":
-        with _reading(path) as stream:
+        with reading(path) as stream:
             return length_s * mp3_share(mp3.tag(stream), size), length_s
     return length_s, length_s / sndfile_share(file.extra_info)
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[io.BufferedIOBase]:
+def reading(path: Path) -> Iterator[io.BufferedIOBase]:
+    """Open a file for reading bytes.
+
+    Raises:
+        UnreadableError: it cannot be opened or read.
+    """
     try:
         with path.open("rb") as stream:
             yield stream
@@ -148,10 +160,10 @@ def _check_format(source: Source, start: int, end: int | None) -> bool:
         CorruptError: header and frames do not agree from the beginning.
     """
     if source.format == "MP3":
-        with _reading(source.path) as stream:
+        with reading(source.path) as stream:
             _check_mp3(source, stream, end)
     elif source.format == "FLAC":
-        with _reading(source.path) as stream:
+        with reading(source.path) as stream:
             return _check_flac(source, stream, start, end)
     return True
 
@@ -187,7 +199,7 @@ def _check_flac(source: Source, stream: io.BufferedIOBase, start: int, end: int 
 
 def _check_joined(source: Source, position: int) -> None:
     """libsndfile ends with the first of several streams in a row, often without a word."""
-    with _reading(source.path) as stream:
+    with reading(source.path) as stream:
         if is_joined(stream, source.format):
             end = position if source.frames is None else source.frames
             raise _changed(source.path, "stream", end / source.sample_rate)
@@ -217,7 +229,11 @@ class _Reader:
         if start < stated:
             if start > 0:
                 self._seek(start)
-            for block in self._until(position, end):
+            # Read no more than is stated: libsndfile takes an ID3v1 or APE tag behind the last
+            # frame of a FLAC file for a damaged frame, and gives up what it has read before.
+            flac_end = stated if end is None else min(stated, end)
+            last = flac_end if self.source.format == "FLAC" else end
+            for block in self._until(position, last):
                 position += len(block)
                 yield block
         total = self.source.frames

@@ -37,8 +37,11 @@ class Source:
         channels: number of channels.
         format: name of the container or codec, such as "MP3".
         frames: length that the header states, or None if it states none that can be believed.
-        exact: the length is stated, not guessed from the size of the file.
+        exact: the header states the length; otherwise it was counted, or guessed from the size.
         read: the decoder's part of `blocks`.
+        counted: the length was counted over all frames of the file.
+        check_end: raises `TruncatedError` if the end is missing, for files that state their length
+            in front and nothing about their bytes; None where opening the file has shown it.
     """
 
     path: Path
@@ -48,6 +51,18 @@ class Source:
     frames: int | None
     exact: bool
     read: Callable[[int, int | None], Blocks]
+    counted: bool = False
+    check_end: Callable[[], None] | None = None
+
+    def length(self) -> int:
+        """Return the number of frames: as stated or counted, else found by decoding the file.
+
+        Raises:
+            AudioError: the file has to be decoded, and cannot be.
+        """
+        if self.frames is not None and (self.exact or self.counted):
+            return self.frames
+        return sum(len(block) for block in self.blocks())
 
     def blocks(self, start: int = 0, count: int | None = None) -> Blocks:
         """Frames from `start` on, at most `count`, as blocks of shape (frames, channels).

@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import wave
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import librosa
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 import soundfile
 from jaxtyping import TypeCheckError
 
-from kit.audio import TooShortError, blocks, decode
+from kit.audio import blocks, decode
 from kit.errors import UsageError
 
 FORMATS = [
@@ -175,31 +173,6 @@ def test_a_long_file_of_unknown_length_is_whole(make):
     data[22:26] = bytes(4)
     path.write_bytes(data)
     np.testing.assert_array_equal(decode(path)[0], want)
-
-
-def test_audioread_takes_what_libsndfile_cannot(tmp_path):
-    channels = 1100
-    with pytest.raises(soundfile.LibsndfileError):
-        _wave(tmp_path / "wide.wav", channels)
-        soundfile.SoundFile(tmp_path / "wide.wav")
-    want = _wave(tmp_path / "wide.wav", channels).mean(axis=1) / 32768
-    got, rate = decode(tmp_path / "wide.wav")
-    assert rate == 16000
-    np.testing.assert_allclose(got, want, atol=1e-6)
-    part, _ = decode(tmp_path / "wide.wav", offset_s=0.01, duration_s=0.1)
-    np.testing.assert_allclose(part, want[160:1760], atol=1e-6)
-    with pytest.raises(TooShortError):
-        decode(tmp_path / "wide.wav", offset_s=5.0)
-
-
-def _wave(path: Path, channels: int) -> np.ndarray:
-    x = np.random.default_rng(0).integers(-9000, 9000, (3000, channels), dtype=np.int16)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(x.tobytes())
-    return x
 
 
 def test_threads_agree_with_one_after_the_other(make):

@@ -3,12 +3,13 @@
 import csv
 import dataclasses
 import io
+import struct
 
 import numpy as np
 import pytest
 import soundfile
 
-from kit.audio import ChangedRateError, CorruptError, decode, flac, probe
+from kit.audio import ChangedRateError, CorruptError, TruncatedError, decode, flac, probe
 
 RATES = [8000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000]
 
@@ -133,3 +134,27 @@ def test_no_good_file_changes_its_rate(shared):
             assert flac.ends_as_stated(stream, info) == (info.samples > 0)
             if info.samples:
                 assert flac.change(stream, info, info.samples // 2, None) is None
+
+
+ID3V1 = b"TAG" + b"Title".ljust(124, b"\0") + b"\x12"
+APE_ITEM = b"\x05\0\0\0\0\0\0\0Title\0Night"
+APE = APE_ITEM + b"APETAGEX" + struct.pack("<IIII8x", 2000, len(APE_ITEM) + 32, 1, 0x80000000)
+
+
+@pytest.mark.parametrize("tag", [ID3V1, APE, APE + ID3V1], ids=["ID3v1", "APE", "both"])
+@pytest.mark.parametrize("samples", [44100, 4096 * 8, 4096 * 40 + 1, 262144 + 5])
+def test_a_tag_behind_the_last_frame_does_not_count(tmp_path, tag, samples):
+    """Exact Audio Copy writes them."""
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (samples, 2))
+    path = tmp_path / "a.flac"
+    soundfile.write(path, x, 44100)
+    want, _ = decode(path)
+    with path.open("ab") as stream:
+        stream.write(tag)
+    np.testing.assert_array_equal(decode(path)[0], want)
+    np.testing.assert_array_equal(decode(path, offset_s=0.5)[0], want[22050:])
+    np.testing.assert_array_equal(decode(path, offset_s=0.5, duration_s=9.0)[0], want[22050:])
+    assert probe(path).duration_s == samples / 44100
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] + tag)
+    with pytest.raises(TruncatedError):
+        decode(path)

@@ -12,9 +12,13 @@ from kit.audio.mono import mixed
 RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000]
 
 
-@pytest.mark.parametrize("channels", range(1, 9))
+# The channels are mixed before anything is resampled: each rate with two channels and each number
+# of channels at one rate are enough.
+CASES = [(rate, 2) for rate in RATES] + [(44100, channels) for channels in (1, *range(3, 9))]
+
+
 @pytest.mark.parametrize("extension", ["wav", "flac"])
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize(("rate", "channels"), CASES)
 def test_equals_soxr(make, extension, rate, channels):
     path = make(f"a.{extension}", rate, channels, 0.7, subtype="PCM_24")
     whole = soundfile.read(path, dtype="float32", always_2d=True)[0].mean(axis=1)
@@ -37,7 +41,7 @@ def test_agrees_with_scipy(tmp_path, rate):
     """Another resampler altogether: tones below both of the half rates stay what they are."""
     t = np.arange(rate) / rate
     x = sum(0.2 * np.sin(2 * np.pi * f * t) for f in (300.0, 1100.0, 2500.0))
-    soundfile.write(tmp_path / "a.wav", x, rate, subtype="FLOAT")
+    soundfile.write(tmp_path / "a.wav", np.asarray(x), rate, subtype="FLOAT")
     got, _ = decode(tmp_path / "a.wav", sample_rate=22050)
     divisor = np.gcd(rate, 22050)
     window = ("kaiser", 14.0)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import audioread
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,37 +27,37 @@ SHORT = (5, 300, 599)
 BROKEN = (17, 256, 511)
 GOOD = MANY - len(SHORT) - len(BROKEN)
 
-# Stands for ffmpeg, which audioread runs for what libsndfile does not know. What it does with a
-# file is in the file's name; each call leaves a line, "name pid", in the file `calls`.
+# Stands for ffmpeg, which decodes the formats that libsndfile does not know. The file's name says
+# how it behaves; each call adds a line, "name pid", to the file `calls`.
 _FFMPEG = """#!/bin/sh
 PYTHON=@PYTHON@
 LONG='@LONG@'
-[ "$1" = -version ] && exit 0
-name=${2##*/}
+while [ "$1" != -i ]; do shift; done
+file=${2#file:}
+name=${file##*/}
 echo "$name $$" >> "${0%/*}/calls"
-begin() {
-    echo "  Duration: 00:00:00.20, start: 0.000000, bitrate: 128 kb/s" >&2
-    echo "  Stream #0:0: Audio: pcm_s16le, 8000 Hz, mono, s16, 128 kb/s" >&2
-}
-[ -e "$2.pcm" ] || { echo "$2: Invalid data found when processing input" >&2; exit 1; }
 case $name in
     hangs*) exec sleep 1000 ;;
     kills*) kill -KILL $PPID ;;
-    slow*) begin; head -c 2400 "$2.pcm"; sleep 0.2; exec tail -c 800 "$2.pcm" ;;
-    long*) begin; exec "$PYTHON" -c "$LONG" "$2.pcm" ;;
-    *) begin; exec cat "$2.pcm" ;;
+    slow*) head -c 4800 "$file.pcm"; sleep 0.2; exec tail -c 1600 "$file.pcm" ;;
+    long*) exec "$PYTHON" -c "$LONG" "$file.pcm" ;;
+    *) exec cat "$file.pcm" ;;
 esac
+"""
+_FFPROBE = """#!/bin/sh
+echo '{"streams": [{"codec_type": "audio", "sample_rate": "8000", "channels": 1}],'
+echo ' "format": {"duration": "0.2"}}'
 """
 # As ffmpeg does, it comes to an early end where Ctrl-C reaches it.
 _LONG = """
 import signal, sys, time
 signal.signal(signal.SIGINT, lambda *_: sys.exit(255))
 data = open(sys.argv[1], "rb").read()
-sys.stdout.buffer.write(data[:2400])
+sys.stdout.buffer.write(data[:4800])
 sys.stdout.flush()
 open(sys.argv[1] + ".begun", "w").close()
 time.sleep(1.5)
-sys.stdout.buffer.write(data[2400:])
+sys.stdout.buffer.write(data[4800:])
 """
 
 
@@ -183,13 +182,16 @@ class Ffmpeg:
         (folder / "ffmpeg").write_text(
             _FFMPEG.replace("@PYTHON@", sys.executable).replace("@LONG@", _LONG)
         )
-        (folder / "ffmpeg").chmod(0o755)
+        (folder / "ffprobe").write_text(_FFPROBE)
+        for program in folder.iterdir():
+            program.chmod(0o755)
 
     def file(self, path: Path, seed: int = 0) -> Path:
-        """A file that only ffmpeg knows; `path` tells by its name what comes of it."""
+        """Write a file that only ffmpeg knows; its name says how the stand-in treats it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".wv").write_text(f"{path.name}, for ffmpeg")
-        path.with_suffix(".wv.pcm").write_bytes(_noise(seed, 0.2))
+        path.with_suffix(".wv").write_bytes(f"wvpk\0{path.name}".encode())
+        samples = np.frombuffer(_noise(seed, 0.2), "<i2") / np.float32(32768)
+        path.with_suffix(".wv.pcm").write_bytes(samples.astype("<f4").tobytes())
         return path.with_suffix(".wv")
 
     @property
@@ -233,9 +235,5 @@ def ffmpeg(tmp_path, monkeypatch) -> Iterator[Ffmpeg]:
     """A stand-in for ffmpeg, first on PATH."""
     stand_in = Ffmpeg(tmp_path / "bin")
     monkeypatch.setenv("PATH", str(stand_in.folder), prepend=os.pathsep)
-    # audioread looks once for what is installed.
-    audioread.available_backends(flush_cache=True)
     yield stand_in
     stand_in.end()
-    monkeypatch.undo()
-    audioread.available_backends(flush_cache=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from kit.config import to_json
 from kit.features import FeatureStore, store_path
 from kit.features.store import SHARD_TRACKS
 
-KILLS = 10
-# Says where it stands; then stays, if it is to be killed, where nothing is left but to write.
+# Tracks that are done when a run is killed. One shard more than before is whole at each of these
+# points, and is written or being written; at the last, only writing is left.
+KILLS = [n * SHARD_TRACKS + 40 for n in (1, 2, 4, 5)] + [9 * SHARD_TRACKS + 24]
+# Does no more once that many tracks are done; its writer goes on.
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -20,57 +23,58 @@ from kit.config import ExtractConfig, FeatureConfig, from_json
 from kit.features import extract
 
 def say(progress):
-    print(progress.done, progress.total, flush=True)
-    if sys.argv[3] == "to be killed":
-        time.sleep(0.0005)
-    if progress.done == progress.total and sys.argv[3] == "to be killed":
-        time.sleep(60)
+    if 0 < int(sys.argv[3]) <= progress.done:
+        print(progress.done, flush=True)
+        time.sleep(1000)
 
 config = from_json(FeatureConfig, sys.argv[2])
 extract(load(Path(sys.argv[1])), config, ExtractConfig(workers=2), progress=say)
 """
+NEVER = 0
 
 
-def child(folder, config, how):
-    command = [sys.executable, "-c", CHILD, str(folder), to_json(config), how]
+def child(folder, config, stop_at):
+    command = [sys.executable, "-c", CHILD, str(folder), to_json(config), str(stop_at)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def killed(folder, config, rng, last):
-    """Kill a run some while after it has said that so and so many tracks are done."""
-    with child(folder, config, "to be killed") as process:
+def rows(path):
+    return len(FeatureStore.open(path).entries)
+
+
+def killed(folder, config, path, stop_at, *, more_than=None, after_s=0.0):
+    """Kill a run that has done so many tracks, when more rows are on disk or some time after."""
+    with child(folder, config, stop_at) as process:
         try:
-            done, total = map(int, process.stdout.readline().split())
-            at, most_s = rng.integers(done, min(total - 8, done + SHARD_TRACKS)), 0.02
-            whole = min(total, (done // SHARD_TRACKS + 1) * SHARD_TRACKS)
-            if last or (rng.random() < 0.7 and whole < total):
-                # Where a shard is whole, and is written.
-                at, most_s = whole, 0.05
-            while done < at:
-                done = int(process.stdout.readline().split()[0])
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) >= stop_at
+            until = time.monotonic() + 60
+            while more_than is not None and rows(path) <= more_than:
+                assert time.monotonic() < until, "no shard was written"
+                time.sleep(0.01)
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(rng.uniform(0, most_s))
+                process.wait(after_s)
         finally:
             process.kill()
     assert process.returncode == -9
 
 
-def test_ten_kills_do_not_change_a_byte(many, small, contents, tmp_path):
+def test_kills_do_not_change_a_byte(many, small, contents, tmp_path):
     catalogue = many.copy(tmp_path / "data")
     path = store_path(catalogue, small)
     rng = np.random.default_rng(20)
-    found = []
-    for kill in range(KILLS):
-        killed(catalogue.folder, small, rng, kill == KILLS - 1)
+    found = [0]
+    for kill, stop_at in enumerate(KILLS):
+        # Every second kill comes while a shard is being written, the others when it is there.
+        how = {"more_than": found[-1]} if kill % 2 == 0 else {"after_s": rng.uniform(0, 0.05)}
+        killed(catalogue.folder, small, path, stop_at, **how)
         store = FeatureStore.open(path)
         ids = list(store.sources)
-        want = many.result.store.read(ids)
-        np.testing.assert_array_equal(store.read(ids), want)
+        np.testing.assert_array_equal(store.read(ids), many.result.store.read(ids))
         found.append(len(store.entries))
         assert found == sorted(found)
-    # They came while there was something to do.
-    assert len(set(found)) > 1
-    with child(catalogue.folder, small, "to the end") as process:
+        assert found[-1] <= stop_at + SHARD_TRACKS
+    with child(catalogue.folder, small, NEVER) as process:
         process.communicate()
     assert process.returncode == 0
     assert contents(catalogue.folder) == many.whole

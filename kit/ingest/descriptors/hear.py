@@ -10,7 +10,7 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Float32, Float64
 
-from kit.audio import AudioError, TooShortError
+from kit.audio import AudioError, SilentError, TooShortError
 from kit.audio.errors import shown
 from kit.audio.mono import Mono, resampled
 from kit.audio.open import open_source
@@ -26,12 +26,6 @@ _LEAST_RATE = 8000  # below it, the K-weighting is not defined
 _STEP_S = 0.1
 # Frames that are weighted at once: more would leave the cache.
 _AT_ONCE = 32768
-
-
-class SilentError(AudioError):
-    """There is no sound in the file."""
-
-    reason = "silent"
 
 
 class LowRateError(AudioError):
@@ -79,12 +73,9 @@ def hear(path: Path, *, whole: bool = False) -> Heard:
         steps = _Steps(rate, source.channels)
         parts = resampled(_tapped(source, steps), RATE, start, count)
         clips, samples = _clips(parts, source.frames, rate)
-        frames = source.frames
-        if count is None or steps.frames < count:
-            # It was read to its end: what was counted is surer than what was stated.
-            frames = start + steps.frames
-        elif frames is None or not source.exact:
-            frames = sum(len(block) for block in source.read(0, None))
+        # Of a file that was read to its end, the frames were counted.
+        ended = count is None or steps.frames < count
+        frames = start + steps.frames if ended else source.length()
     length_s = samples / RATE
     if length_s < SHORTEST_S:
         raise TooShortError(path, length_s, SHORTEST_S)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from kit.audio import AudioError
+from kit.audio.content import HEAD, is_text
 from kit.audio.errors import UnreadableError
 from kit.catalogue.inspect import Facts, inspect
 from kit.errors import KitError
@@ -58,9 +59,9 @@ def remove_parts(folder: Path) -> None:
 
 def _audio(part: Path) -> Facts:
     with part.open("rb") as stream:
-        start = stream.read(512)
-    if _is_text(start):
-        # Playlists are text, and a decoder may follow what they name: none is to see one.
+        start = stream.read(HEAD)
+    if is_text(start):
+        # Playlists are text, and a decoder may open the addresses in them.
         raise PreviewError(
             "not_audio", "what came is text, not audio, whatever it says; remove its preview_url"
         )
@@ -73,11 +74,6 @@ def _audio(part: Path) -> Facts:
         raise PreviewError(
             "not_audio", message, passing=error.reason in ("truncated", "empty")
         ) from error
-
-
-def _is_text(start: bytes) -> bool:
-    """Every format of audio has bytes of control in front; a page or a playlist has none."""
-    return bool(start) and not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
 def _write(stream: IO[bytes], block: bytes, target: Path) -> None:

@@ -5,11 +5,10 @@ import scipy.signal
 import soundfile
 
 from kit import dsp
-from kit.audio import NotAudioError, TooShortError, decode
+from kit.audio import NotAudioError, SilentError, TooShortError, decode
 from kit.ingest.descriptors.hear import (
     MOST_CLIPS,
     LowRateError,
-    SilentError,
     _Steps,
     hear,
 )

@@ -1,0 +1,66 @@
+"""Ctrl-C ends a command wherever it arrives."""
+
+import subprocess
+import sys
+
+import pytest
+
+# As JAX has one, which takes long enough to be hit.
+CALLBACK = """
+import gc, os, signal, time
+from kit.in_words import in_words
+
+def collected(*_):
+    gc.callbacks.clear()
+    os.kill(os.getpid(), signal.SIGINT)
+
+with in_words(debug={debug}):
+    gc.callbacks.append(collected)
+    gc.collect()
+    time.sleep(60)
+    print("went on")
+"""
+DELETED = """
+import os, signal, time
+from kit.in_words import in_words
+
+class Deleted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+with in_words(debug={debug}):
+    Deleted()
+    time.sleep(60)
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize("program", [CALLBACK, DELETED], ids=["callback", "__del__"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_ctrl_c_is_not_lost_where_python_drops_exceptions(program, debug):
+    command = [sys.executable, "-c", program.format(debug=debug)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    if debug:
+        assert done.returncode != 0
+        assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    else:
+        assert done.returncode == 130
+        assert done.stderr == "kit: stopped; the same command goes on from here\n"
+
+
+def test_other_dropped_exceptions_are_still_told():
+    program = """
+from kit.in_words import in_words
+
+class Deleted:
+    def __del__(self):
+        raise ValueError("of mine")
+
+with in_words():
+    Deleted()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "ValueError: of mine" in done.stderr
