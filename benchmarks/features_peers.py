@@ -92,10 +92,11 @@ def clip(path: str, mean: bool = False) -> np.ndarray:
 def with_kit(folder: str, workers: int | None) -> tuple[list[str], list[str], object]:
     """Track ids and files of a catalogue whose store is made anew, and the store."""
     from kit.catalogue import load
-    from kit.config import ExtractConfig, FeatureConfig
+    from kit.config import ExtractConfig
+    from kit.defaults import ORIGINAL_FEATURES
     from kit.features import extract, store_path
 
-    catalogue, config = load(Path(folder)), FeatureConfig()
+    catalogue, config = load(Path(folder)), ORIGINAL_FEATURES
     path = store_path(catalogue, config)
     if path.exists():
         raise SystemExit(f"{path} exists; it has to be deleted before each round")

@@ -16,7 +16,7 @@ import librosa
 import numpy as np
 
 from kit.catalogue import load
-from kit.config import FeatureConfig
+from kit.defaults import ORIGINAL_FEATURES
 from kit.features import extract
 
 
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("catalogue", type=Path, help="folder that `kit scan` made")
     parser.add_argument("--limit", type=int, help="tracks at most")
     options = parser.parse_args()
-    config = FeatureConfig()
+    config = ORIGINAL_FEATURES
     catalogue = load(options.catalogue)
     store = extract(catalogue, config).store
     worst, tracks = 0.0, 0

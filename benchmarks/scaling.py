@@ -44,20 +44,22 @@ from scaling_model import (
 )
 
 from kit.catalogue import Scan, load, save
-from kit.config import ExtractConfig, FeatureConfig
-from kit.features import FeatureStore, codec, extract
-from kit.features.clip import scanned_clip
-from kit.features.cluster import GROUP, TOGETHER, shards_a_block
-from kit.features.decoders import reader, timed
+from kit.config import ExtractConfig
+from kit.defaults import ORIGINAL_FEATURES
+from kit.features import FeatureStore, codec, excerpts, extract
+from kit.features.decoders import reader
 from kit.features.device import PER_DEVICE, compute, local_device
-from kit.features.index import Entry, to_bytes
-from kit.features.local import FLUSH_EVERY_S
+from kit.features.engine_local import FLUSH_EVERY_S
+from kit.features.engine_ray import GROUP, TOGETHER, shards_a_block
+from kit.features.excerpts import room
+from kit.features.manifest import Entry, to_bytes
 from kit.features.plan import Track, make_plan
 from kit.features.store import SHARD_TRACKS, empty_shard
 from kit.features.writer import MOST_OPEN, ShardWriter
 
 WITHIN = 0.15
-CONFIG = FeatureConfig()
+CONFIG = ORIGINAL_FEATURES
+READ = reader(CONFIG)
 CLIP_BYTES = 4 * CONFIG.clip_samples
 FEATURE_BYTES = 4 * CONFIG.n_frames * CONFIG.frontend.n_mels
 ASSUMED = {
@@ -134,13 +136,13 @@ def mean_size(tracks: list[Track]) -> float:
 
 def decode_cpu_s(track: Track, into: np.ndarray) -> float:
     began = time.thread_time()
-    scanned_clip(track, CONFIG, into)
+    READ(track, into)
     return time.thread_time() - began
 
 
 def measure_decode(tracks: list[Track]) -> list[float]:
     """CPU seconds of each file, in one thread alone."""
-    buffer = np.zeros(CONFIG.clip_samples, np.float32)
+    buffer = room(CONFIG)
     decode_cpu_s(tracks[0], buffer)
     return [decode_cpu_s(track, buffer) for track in tracks]
 
@@ -152,10 +154,10 @@ def measure_speed(tracks: list[Track]) -> float:
     device = local_device()
 
     def lane(at: int) -> None:
-        buffer = np.zeros(CONFIG.clip_samples, np.float32)
+        buffer = room(CONFIG)
         for track in some[at::cores]:
-            y = scanned_clip(track, CONFIG, buffer)
-            device.submit([(buffer, len(y))], CONFIG).result()
+            (samples,) = READ(track, buffer)
+            device.submit([(buffer[0], samples)], CONFIG).result()
 
     def cpu_s(threads: int) -> float:
         began = time.process_time()
@@ -254,11 +256,10 @@ START = """
 import json, sys, time
 began = time.perf_counter()
 import numpy as np
-from kit.config import FeatureConfig
-from kit.features import local
+from kit.defaults import ORIGINAL_FEATURES as config
+from kit.features import engine_local
 from kit.features.device import compute
 imported = time.perf_counter()
-config = FeatureConfig()
 compute([np.full(config.clip_samples, 0.1, np.float32)], config)
 print(json.dumps({"import_s": imported - began, "first_clip_s": time.perf_counter() - imported}))
 """
@@ -401,10 +402,8 @@ def told(outcome: Outcome) -> dict:
 
 def features_of(tracks: list[Track], work: int = 4) -> np.ndarray:
     with ThreadPoolExecutor(work) as pool:
-        clips = list(
-            pool.map(lambda track: timed(track, reader(CONFIG), CONFIG.clip_samples)[0], tracks)
-        )
-    return compute([y for y in clips if isinstance(y, np.ndarray)], CONFIG)
+        found = list(pool.map(lambda track: excerpts(track.path, CONFIG), tracks))
+    return compute([excerpt.y for (excerpt,) in found], CONFIG)
 
 
 def measure_size(features: np.ndarray, work: Path) -> dict[str, float]:
@@ -426,12 +425,10 @@ def measure_size(features: np.ndarray, work: Path) -> dict[str, float]:
 
 def measure_wire(paths: list[Path]) -> dict:
     """What the features lose if the resampled waveform is rounded to 16 bits on its way."""
-    from kit.features import clip
-
     apart: list[np.ndarray] = []
     levels: list[np.ndarray] = []
     for path in paths:
-        y = np.array(clip(path, CONFIG))
+        y = excerpts(path, CONFIG)[0].y
         rounded = np.clip(np.rint(y * 32768), -32768, 32767).astype(np.float32) / 32768
         exact, other = compute([y], CONFIG)[0], compute([rounded], CONFIG)[0]
         apart.append(np.abs(other - exact).ravel())

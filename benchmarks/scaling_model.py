@@ -1,8 +1,8 @@
 """kit's pipeline as events in time: one machine exactly, a cluster shard by shard.
 
-`run` follows `kit.features.local`: decoders, buffers, device lanes, one loop that keeps the books,
-shards, one writer. `shard_seconds` follows an actor of `kit.features.cluster` through one shard,
-and `cluster` deals shards out to many of them. Cores are shared evenly among the threads that want
+`run` follows `kit.features.engine_local`: decoders, buffers, device lanes, one loop, shards, one
+writer. `shard_seconds` follows an actor of `kit.features.engine_ray` through one shard, and
+`cluster` deals shards out to many of them. Cores are shared evenly among the threads that want
 one. No time is read from a clock: the same numbers in give the same numbers out.
 """
 
@@ -183,7 +183,7 @@ class _Stage:
 
 
 def run(machine: Machine, decode_s: Sequence[float], wait_s: Sequence[float] = ()) -> Outcome:
-    """A whole run of `kit.features.local`.
+    """A whole run of `kit.features.engine_local`.
 
     Args:
         machine: everything but the tracks.
@@ -450,7 +450,7 @@ def shard_seconds(
     task_s: float = 0.0,
     wait_s: float = 0.0,
 ) -> Outcome:
-    """One shard by an actor of `kit.features.cluster` that has all cores of its machine to itself.
+    """One shard by an actor of `kit.features.engine_ray` that has all cores of its machine.
 
     Decode tasks of a group of files run on every core, twice as many begun as there are cores; the
     actor takes their answers in order, computes what fills its lanes, and writes at the end.

@@ -20,24 +20,29 @@ DEMO = Experiment(
 
 
 def for_length(experiment: Experiment, duration_s: float) -> Experiment:
-    """The experiment with features of no more than there is in tracks of this length.
+    """Return an experiment whose rows hold no more frames than tracks of this length give.
 
     Args:
         experiment: one for tracks of any length.
         duration_s: length of the tracks, seconds.
     Returns:
-        The same, but for the length of the clip and for `n_frames`: whole segments.
+        The same experiment, but for the length of its excerpts and the shortest track it takes.
     Raises:
-        ConfigError: not one segment fits.
+        ConfigError: a track does not hold one segment.
     """
     features, segment = experiment.features, experiment.segments.frames
     clip_s = min(features.clip_s, duration_s)
     frames = dataclasses.replace(features, clip_s=clip_s, n_frames=1).clip_frames
     if frames < segment:
+        needed_s = segment * features.frontend.hop_length / features.frontend.sample_rate
         raise ConfigError(
             f"DemoConfig.duration_s is {duration_s:g}; one segment of {segment} frames needs "
-            f"{segment * features.frontend.hop_length / features.frontend.sample_rate:.2f} s"
+            f"{needed_s:.2f} s"
         )
-    n_frames = min(features.n_frames, frames // segment * segment)
-    features = dataclasses.replace(features, clip_s=clip_s, n_frames=n_frames)
+    features = dataclasses.replace(
+        features,
+        clip_s=clip_s,
+        n_frames=min(features.n_frames, frames),
+        least_s=None if features.least_s is None else min(features.least_s, clip_s),
+    )
     return dataclasses.replace(experiment, features=features)

@@ -13,12 +13,15 @@ def test_long_tracks_change_nothing(duration_s):
     assert for_length(DEMO, duration_s).features.hash == DEMO.features.hash
 
 
-@pytest.mark.parametrize(("duration_s", "segments"), [(29.0, 9), (10.0, 3), (3.1, 1), (2.96, 1)])
-def test_short_tracks_give_whole_segments(duration_s, segments):
+@pytest.mark.parametrize(
+    ("duration_s", "frames"), [(29.0, 1249), (10.0, 431), (3.1, 134), (2.98, 129)]
+)
+def test_short_tracks_fill_their_rows(duration_s, frames):
     features = for_length(DEMO, duration_s).features
-    assert features.n_frames == segments * DEMO.segments.frames
+    assert features.row_frames == frames
     # A rendered track has all the frames that are asked for.
-    assert frames_of(round(duration_s * 22050), features.frontend) >= features.n_frames
+    assert frames_of(round(duration_s * 22050), features.frontend) == frames
+    assert features.least_frames >= DEMO.segments.frames
 
 
 def test_less_than_a_segment_is_refused():

@@ -22,6 +22,7 @@ class Failure:
         reason: one word for counting, such as "truncated"; an `AudioError` has it.
         message: one line for a person, with a remedy.
         track_id: the track, if it has one already.
+        length_s: length of a track that is too short, seconds; None for all others.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Failure:
     reason: str
     message: str
     track_id: str = ""
+    length_s: float | None = None
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Failure)]
@@ -48,11 +50,20 @@ def read_failures(folder: Path | str) -> list[Failure]:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise KitError(f"cannot read {path} ({error}); delete it, and it is made anew") from error
-    if not rows or rows[0] != _FIELDS or any(len(row) != len(_FIELDS) for row in rows):
+    # Files that an earlier kit wrote end with the track's id.
+    whole = bool(rows) and rows[0] in (_FIELDS, _FIELDS[:-1])
+    if not whole or any(len(row) != len(rows[0]) for row in rows):
         raise KitError(
             f"{path} should have the columns {', '.join(_FIELDS)}; delete it, and it is made anew"
         )
-    return [Failure(*row) for row in rows[1:]]
+    try:
+        return [_failure(*row) for row in rows[1:]]
+    except ValueError as error:
+        raise KitError(f"{path}: {error}; delete it, and it is made anew") from error
+
+
+def _failure(path: str, stage: str, reason: str, message: str, id_: str, s: str = "") -> Failure:
+    return Failure(path, stage, reason, message, id_, float(s) if s else None)
 
 
 def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) -> None:
@@ -73,6 +84,6 @@ def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) 
         writer.writerows([_line(v) for v in dataclasses.astuple(row)] for row in rows)
 
 
-def _line(value: str) -> str:
-    # One line a row, whatever is in a message: the file is read with grep as well.
-    return " ".join(value.split())
+def _line(value: str | float | None) -> str:
+    # One line for each row, so that the file can be searched with grep.
+    return "" if value is None else " ".join(str(value).split())

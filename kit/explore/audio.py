@@ -17,8 +17,7 @@ from kit.explore.canvas import save_both
 from kit.explore.figures import track as draw_track
 from kit.explore.page import Plate
 from kit.explore.wall import wall
-from kit.features import clip
-from kit.features.device import compute
+from kit.features import compute, excerpts
 
 STAGE = "explore"
 
@@ -27,31 +26,31 @@ Row = Mapping[str, Any]
 
 @runtime_checkable
 class Features(Protocol):
-    """What is asked of a feature store; `kit.features.FeatureStore` is one."""
+    """The part of a feature store that is used here; `kit.features.FeatureStore` has it."""
 
     @property
     def config(self) -> FeatureConfig:
-        """What its features were made with."""
+        """Excerpts and front end."""
         ...
 
     @property
     def sources(self) -> dict[str, str]:
-        """Track ids that it has, with the hash of each one's file."""
+        """The tracks that have features, and the hash of the file of each."""
         ...
 
-    def read(self, track_ids: Sequence[str], /) -> Float32[np.ndarray, "tracks n_frames n_mels"]:
-        """The features of these tracks."""
+    def read(self, track_ids: Sequence[str], /) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
+        """Return the rows of these tracks in dB."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A row of a catalogue, and where its audio and its features are.
+    """A row of a catalogue, with the sources of its audio and its features.
 
     Attributes:
         row: the row of the table.
         catalogue: finds the file.
-        stored: a store that has the track; None for one that is to be decoded.
+        stored: a store that has the track; None if the file is to be decoded.
     """
 
     row: Row
@@ -70,7 +69,7 @@ class Track:
 
     @property
     def title(self) -> str:
-        """What the track is called: its title, its file's name or its id."""
+        """The track's title, or else the name of its file, or its id."""
         return self._text("title") or PurePosixPath(self._text("path")).stem or self.track_id
 
     @property
@@ -80,7 +79,7 @@ class Track:
 
     @property
     def has_audio(self) -> bool:
-        """Does the row name a file?"""
+        """Whether the row names a file."""
         return bool(self._text("path"))
 
     def _text(self, column: str) -> str:
@@ -98,15 +97,17 @@ def draw_label(
     count: int,
     step: Callable[[], None],
 ) -> list[Plate]:
-    """The wall of a label, and its first track in detail; nothing if no track can be read.
+    """Draw the wall of a label, and its first track in detail; nothing if no track can be read.
+
+    Of each track, the first excerpt is drawn.
 
     Args:
-        tracks: the label's, in the order of the table.
-        label: written above.
-        config: clip and front end.
+        tracks: the tracks of the label, in the order of the table.
+        label: the heading.
+        config: excerpts and front end.
         stems: the paths of the two figures without a suffix.
-        failures: gets those of tracks that cannot be read, by id.
-        count: spectrograms on the wall; further tracks are not looked at.
+        failures: tracks that cannot be read are added, by id.
+        count: spectrograms on the wall; further tracks are not read.
         step: called once for each of the first `count` tracks.
     Raises:
         KitError: a figure cannot be written.
@@ -137,17 +138,17 @@ def draw_label(
 def draw_one(
     track: Track, config: FeatureConfig, stem: Path, failures: dict[str, Failure]
 ) -> list[Plate]:
-    """Waveform, mel and decibels of a track; nothing, and a failure, if it cannot be read.
+    """Draw waveform, mel and decibels of a track's first excerpt; nothing if it cannot be read.
 
     Args:
         track: the track.
-        config: clip and front end.
+        config: excerpts and front end.
         stem: the path of the figure without a suffix.
-        failures: as of `draw_label`.
+        failures: a track that cannot be read is added, by id.
     Raises:
         KitError: the figure cannot be written.
     """
-    y = _clip(track, config, failures)
+    y = _first_excerpt(track, config, failures)
     if y is None:
         return []
     figure = draw_track(y, config.frontend.sample_rate, config.frontend, track.heading)
@@ -158,27 +159,27 @@ def draw_one(
 def _readable(
     tracks: Sequence[Track], config: FeatureConfig, failures: dict[str, Failure]
 ) -> Iterator[tuple[Track, Float32[np.ndarray, "n_frames n_mels"]]]:
-    """The tracks that can be read, with their features; the others are added to `failures`."""
+    """Yield the tracks that can be read and their features; add the others to `failures`."""
     for track in tracks:
         if track.stored is not None:
-            yield track, track.stored.read([track.track_id])[0]
+            yield track, track.stored.read([track.track_id])[0, : config.n_frames]
             continue
-        y = _clip(track, config, failures)
+        y = _first_excerpt(track, config, failures)
         if y is not None:
             yield track, compute([y], config)[0]
 
 
-def _clip(
+def _first_excerpt(
     track: Track, config: FeatureConfig, failures: dict[str, Failure]
 ) -> Float32[np.ndarray, " samples"] | None:
-    """The decoded clip of a track; None, and an entry in `failures`, if it cannot be used."""
+    """Return the samples of a track's first excerpt; None if it cannot be used."""
     try:
         path = track.catalogue.path_of(track.row)
     except KitError as error:
         failures[track.track_id] = Failure("", STAGE, "no_audio", str(error), track.track_id)
         return None
     try:
-        return clip(path, config)
+        return excerpts(path, config)[0].y
     except AudioError as error:
         failure = Failure(shown(path), STAGE, error.reason, str(error), track.track_id)
         failures[track.track_id] = failure

@@ -8,23 +8,36 @@ from jaxtyping import Float32
 
 from kit.config import FeatureConfig
 
-# -127 to 127 hold the levels; -128 is what a store has where there is no track.
+# -127 to 127 hold the levels; -128 stands where a store has no track.
 _STEPS = 254
 _MISSING = -128
 
 
 def missing(config: FeatureConfig) -> int | float:
-    """What a store holds where there is no track."""
+    """Return the value that a store holds where there is no track."""
     return _MISSING if config.dtype == "int8" else math.nan
 
 
 def fill_value(config: FeatureConfig) -> Any:
-    """`missing` as Zarr's metadata writes it."""
+    """Return `missing` as Zarr's metadata writes it."""
     return _MISSING if config.dtype == "int8" else "NaN"
 
 
+def padding(config: FeatureConfig) -> float:
+    """Return the level of the frames of a row that are behind a track's last frame, dB.
+
+    It is the front end's floor: `top_db` below the peak, or that of `amin` where there is no peak
+    to go by. A function of the configuration alone, so that a row's bytes are.
+    """
+    frontend = config.frontend
+    if frontend.ref == "max" and frontend.top_db is not None:
+        return -frontend.top_db
+    reference = 1.0 if frontend.ref == "max" else max(frontend.amin, frontend.ref)
+    return 10 * math.log10(frontend.amin / reference)
+
+
 def scale(config: FeatureConfig) -> dict[str, float]:
-    """The attributes by which readers turn bytes into decibels; none for floating point.
+    """Return the attributes by which readers turn bytes into decibels; none for floating point.
 
     Source: the CF conventions, section 8.1: level = byte * scale_factor + add_offset.
     """
@@ -35,15 +48,16 @@ def scale(config: FeatureConfig) -> dict[str, float]:
 
 
 def encode(features: Float32[np.ndarray, "*shape"], config: FeatureConfig) -> np.ndarray:
-    """Decibels to what is kept, in the store's dtype."""
+    """Convert decibels to stored values, in the store's dtype."""
     if not (by := scale(config)):
         return features.astype(config.dtype, copy=False)
     steps = np.rint((features - by["add_offset"]) / by["scale_factor"])
     return np.clip(steps, -_STEPS // 2, _STEPS // 2).astype(np.int8)
 
 
-def decode(kept: np.ndarray, config: FeatureConfig) -> Float32[np.ndarray, "*shape"]:
-    """What is kept to decibels."""
+def decode(stored: np.ndarray, config: FeatureConfig) -> Float32[np.ndarray, "*shape"]:
+    """Convert stored values to decibels, float32."""
     if not (by := scale(config)):
-        return kept.astype(np.float32, copy=False)
-    return (kept * np.float32(by["scale_factor"]) + np.float32(by["add_offset"])).astype(np.float32)
+        return stored.astype(np.float32, copy=False)
+    levels = stored * np.float32(by["scale_factor"]) + np.float32(by["add_offset"])
+    return levels.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Decoders side by side: threads, which are fast, or processes, which a bad file may kill."""
+"""Pools of decoders: threads, which are fast, or processes, which survive a file's crash."""
 
 import multiprocessing
 import os
@@ -19,24 +19,27 @@ from pebble import ProcessExpired, ProcessPool
 from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.config import FeatureConfig
-from kit.features.clip import scanned_clip
+from kit.features.excerpts import decode_into
 from kit.features.plan import Track
+from kit.features.scanned import read_if_unchanged
+
+Buffer: TypeAlias = Float32[np.ndarray, "excerpts clip_samples"]
 
 
 class TimedOutError(AudioError):
-    """The decoder did not come to an end."""
+    """The decoder did not finish within the time limit."""
 
     reason = "timeout"
 
 
 class CrashedError(AudioError):
-    """The decoder's process died of the file."""
+    """The decoder's process died while it decoded the file."""
 
     reason = "crashed"
 
 
 class UnexpectedError(AudioError):
-    """The decoder raised what it should not."""
+    """The decoder raised an exception that is not an `AudioError`."""
 
     reason = "unexpected"
 
@@ -46,48 +49,56 @@ class Decoded:
     """The answer of a decoder.
 
     Attributes:
-        track: which track.
-        buffer: that it was given. One that timed out in a thread may still be written to.
-        result: samples in the buffer, or whatever else the pool reads of a track; an
-            `AudioError` where that could not be done.
-        seconds: that it took.
+        track: the track.
+        buffer: the memory that the decoder was given. A thread that was given up may still write
+            to it.
+        result: the return value of the pool's `read`, or an `AudioError`. For `reader`, the samples
+            of each excerpt in the buffer's rows.
+        seconds: time that decoding took.
     """
 
     track: Track
-    buffer: Float32[np.ndarray, " clip_samples"]
+    buffer: Buffer
     result: Any
     seconds: float
 
     @property
-    def clip(self) -> tuple[Float32[np.ndarray, " clip_samples"], int]:
-        """The buffer and how many of its samples count, of a track that could be decoded."""
-        assert isinstance(self.result, int)
-        return self.buffer, self.result
+    def lengths(self) -> tuple[int, ...]:
+        """Samples of each excerpt; only of a track that `reader` could decode."""
+        assert isinstance(self.result, tuple)
+        return self.result
+
+    @property
+    def clips(self) -> list[tuple[Float32[np.ndarray, " clip_samples"], int]]:
+        """A row of the buffer, and the number of its valid samples, for each excerpt."""
+        return list(zip(self.buffer, self.lengths, strict=False))
 
 
 Answer = Callable[[Decoded], None]
-Read: TypeAlias = Callable[[Track, Float32[np.ndarray, " clip_samples"]], Any]
-"""What a decoder does with a track: samples into the buffer, whose number it gives, or whatever
-else it gives. It raises an `AudioError` for what it cannot take."""
+Read: TypeAlias = Callable[[Track, Buffer], Any]
+"""The function that a decoder applies to each track. It may write samples into the buffer's rows
+and return their numbers, a tuple, or return anything else. It raises an `AudioError` for a file
+that it cannot use."""
 
 
 def reader(config: FeatureConfig) -> Read:
-    """Decodes a track's clip into the buffer."""
-    return partial(_clip_samples, config=config)
+    """Return a function that decodes a track's excerpts into the rows of a buffer."""
+    return partial(_decode_excerpts, config=config)
 
 
-def _clip_samples(track: Track, buffer: np.ndarray, *, config: FeatureConfig) -> int:
-    return len(scanned_clip(track, config, buffer))
+def _decode_excerpts(track: Track, buffer: Buffer, *, config: FeatureConfig) -> tuple[int, ...]:
+    found = read_if_unchanged(track, lambda path: decode_into(buffer, path, config))
+    return tuple(len(excerpt.y) for excerpt in found)
 
 
 class Threads:
     """Decoders in threads of this process.
 
     Args:
-        count: how many.
-        read: what is done with a track.
-        timeout_s: after so many seconds with a file, a thread is left to itself, and another one
-            takes its place: it cannot be stopped.
+        count: number of threads.
+        read: applied to each track.
+        timeout_s: time limit for a file. A thread cannot be stopped: one that exceeds the limit is
+            abandoned, and a new one takes its place.
         answer: called with each result.
     """
 
@@ -96,25 +107,25 @@ class Threads:
         self._timeout_s = timeout_s
         self._answer = answer
         self._waiting: SimpleQueue[tuple[Track, np.ndarray] | None] = SimpleQueue()
-        # By row, which comes once in a run: a thread may have gone on to another one meanwhile.
+        # By row, which occurs once in a run: the thread may be at another track by now.
         self._busy: dict[int, tuple[threading.Thread, Track, np.ndarray, float]] = {}
         self._threads = [self._thread() for _ in range(count)]
 
-    def start(self, track: Track, buffer: Float32[np.ndarray, " clip_samples"]) -> None:
-        """Decode a track into a buffer; there will be one answer, from a thread of the pool's."""
+    def start(self, track: Track, buffer: Buffer) -> None:
+        """Queue a track for decoding; `answer` is called once for it, in one of the threads."""
         self._waiting.put((track, buffer))
 
     def give_up_late(self) -> None:
-        """Answer for the decoders that are over the time limit; to be called now and then."""
+        """Answer for the decoders that exceed the time limit. Call it regularly."""
         for row, (thread, track, buffer, since) in list(self._busy.items()):
-            # Whoever takes the entry out of the table answers: here, or the thread itself.
+            # The entry is removed once: here, or in the thread, which then answers itself.
             if time.monotonic() - since > self._timeout_s and self._busy.pop(row, None):
                 error = _timed_out(track, self._timeout_s)
                 self._threads = [t for t in self._threads if t is not thread] + [self._thread()]
                 self._answer(Decoded(track, buffer, error, self._timeout_s))
 
     def close(self) -> None:
-        """Stop; what has not begun is dropped."""
+        """Stop the threads; tracks that wait in the queue are dropped."""
         while not self._waiting.empty():
             self._waiting.get()
         for _ in self._threads:
@@ -124,7 +135,7 @@ class Threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _thread(self) -> threading.Thread:
-        # A daemon, so that one that hangs does not hold up the end of the process.
+        # A daemon, so that a thread that hangs does not keep the process from ending.
         thread = threading.Thread(target=self._work, name="decode", daemon=True)
         thread.start()
         return thread
@@ -143,12 +154,12 @@ class Threads:
 
 
 class Processes:
-    """Decoders in processes of their own: spawned, since a fork would take JAX's threads along.
+    """Decoders in processes of their own. Spawned, since JAX's threads do not survive a fork.
 
     Args:
-        count: how many.
-        read: what is done with a track; it and what it gives are pickled.
-        timeout_s: after so many seconds with a file, a process is killed and made anew.
+        count: number of processes.
+        read: applied to each track; it and its result are pickled.
+        timeout_s: time limit for a file. A process that exceeds it is killed and replaced.
         answer: called with each result.
     """
 
@@ -162,18 +173,18 @@ class Processes:
             context=multiprocessing.get_context("spawn"),
         )
 
-    def start(self, track: Track, buffer: Float32[np.ndarray, " clip_samples"]) -> None:
-        """As of `Threads`."""
+    def start(self, track: Track, buffer: Buffer) -> None:
+        """Queue a track for decoding; `answer` is called once for it."""
         future = self._pool.schedule(
-            timed, args=(track, self._read, len(buffer)), timeout=self._timeout_s
+            timed, args=(track, self._read, buffer.shape), timeout=self._timeout_s
         )
         future.add_done_callback(partial(self._done, track, buffer))
 
     def give_up_late(self) -> None:
-        """Nothing to do: the pool does it by itself."""
+        """Do nothing: the pool enforces the time limit by itself."""
 
     def close(self) -> None:
-        """As of `Threads`."""
+        """Stop the processes; tracks that wait in the queue are dropped."""
         self._pool.stop()
         self._pool.join()
 
@@ -183,9 +194,10 @@ class Processes:
         seconds = 0.0
         try:
             result, seconds = future.result()
-            if isinstance(result, np.ndarray):
-                buffer[: len(result)] = result
-                result = len(result)
+            if isinstance(result, _Samples):
+                for row, samples in zip(buffer, result.excerpts, strict=False):
+                    row[: len(samples)] = samples
+                result = tuple(map(len, result.excerpts))
         except TimeoutError:
             result, seconds = _timed_out(track, self._timeout_s), self._timeout_s
         except ProcessExpired as error:
@@ -201,20 +213,35 @@ class Processes:
 Decoders: TypeAlias = Threads | Processes
 
 
-def timed(track: Track, read: Read, samples: int) -> tuple[Any, float]:
-    """What `read` gives of a track, samples in place of their number, or what is wrong with it;
-    and the seconds that it took."""
+@dataclass(frozen=True)
+class _Samples:
+    excerpts: list[np.ndarray]
+
+
+def timed(track: Track, read: Read, shape: tuple[int, ...]) -> tuple[Any, float]:
+    """Apply `read` to a track in a process of `Processes`.
+
+    Args:
+        track: the track.
+        read: the function.
+        shape: shape of the buffer that it is given.
+    Returns:
+        The result of `read`, with the samples in place of their numbers, or the `AudioError` that
+        it raised; and the seconds that it took.
+    """
     began = time.monotonic()
-    buffer = np.empty(samples, np.float32)
+    buffer = np.empty(shape, np.float32)
     result = _attempt(track, buffer, read)
-    return buffer[:result] if isinstance(result, int) else result, time.monotonic() - began
+    if isinstance(result, tuple):
+        result = _Samples([row[:n] for row, n in zip(buffer, result, strict=False)])
+    return result, time.monotonic() - began
 
 
 def _begin_process() -> None:
-    """The beginning of a process of `Processes`."""
+    """Set up a process of `Processes`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_from_ctrl_c()
-    # A decoder that hangs would outlive whoever waits for it.
+    # A decoder that hangs would outlive its parent.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -226,19 +253,21 @@ def _end_with_parent() -> None:
 
 
 def _keep_from_ctrl_c() -> None:
-    """Block it in this thread and in what it starts, such as ffmpeg, which would end early and
-    look as if it had come to the file's end: it reaches the whole group of processes."""
+    """Block SIGINT in this thread and in the processes that it starts, such as ffmpeg.
+
+    Ctrl-C reaches the whole process group. An ffmpeg that it ends looks like the end of the file.
+    """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _attempt(track: Track, buffer: Float32[np.ndarray, " clip_samples"], read: Read) -> Any:
+def _attempt(track: Track, buffer: Buffer, read: Read) -> Any:
     try:
         return read(track, buffer)
     except AudioError as error:
         return error
     except Exception as error:
-        # A file is never worth the run, whatever a decoder makes of it.
+        # One file must not end the run.
         return _unexpected(track, error)
 
 

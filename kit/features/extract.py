@@ -1,36 +1,35 @@
-"""A catalogue's audio to a store of features: what is there is kept, what is missing is made."""
+"""Compute the features of a catalogue that its store does not have yet."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError, UsageError
-from kit.features.index import Entry
+from kit.features.left_out import STAGE, failures_of
 from kit.features.lock import only_one
-from kit.features.meter import Progress
-from kit.features.place import Place, is_url
-from kit.features.plan import Plan, make_plan
+from kit.features.plan import make_plan
+from kit.features.storage import Storage, is_url
 from kit.features.store import FeatureStore
+from kit.features.throughput import Progress
 from kit.files import read_json, write_json
 
-STAGE = "features"  # in failures.csv
 _PLACE = Path("features/place.json")
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What `extract` did.
+    """The result of `extract`.
 
     Attributes:
-        store: with all features that could be made.
-        failures: tracks of the catalogue that it could not take, now or before.
-        computed: tracks computed now; the others were there already.
-        audio_s: seconds of audio computed now.
-        seconds: that it took.
-        stopped: it was asked to stop before it was done.
-        mended: shards that were damaged, and that were made anew.
+        store: the store with all features.
+        failures: tracks of the catalogue without features, from this run and earlier ones.
+        computed: tracks computed in this run.
+        audio_s: seconds of audio computed in this run.
+        seconds: time that the run took.
+        stopped: whether it was stopped before it was done.
+        mended: damaged shards that were made anew.
     """
 
     store: FeatureStore
@@ -43,8 +42,13 @@ class Extraction:
 
 
 def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path | str:
-    """Where the features of a catalogue under a configuration lie: a folder, or a URL where
-    `set_place` named one."""
+    """Return where the features of a catalogue under a configuration are stored.
+
+    Returns:
+        A folder in the catalogue's, or a URL if `set_place` named a bucket.
+    Raises:
+        KitError: the file that names the bucket is damaged.
+    """
     name = f"{config.hash}.zarr"
     file = catalogue.folder / _PLACE
     if not file.is_file():
@@ -56,15 +60,15 @@ def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path | str:
 
 
 def set_place(catalogue: Catalogue, url: str) -> None:
-    """Keep the features of a catalogue in a bucket from now on, `s3://…` or `gs://…`.
+    """Store the features of a catalogue in a bucket from now on, `s3://…` or `gs://…`.
 
     Raises:
-        UsageError: it is no such address.
+        UsageError: `url` is not such an address.
         KitError: the catalogue's folder cannot be written.
     """
     if not is_url(url):
-        raise UsageError(f"{url} is no bucket; give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
-    Place(url)  # raises for a bucket of another kind
+        raise UsageError(f"{url} is not a bucket; give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+    Storage(url)  # raises for a bucket of another kind
     write_json(catalogue.folder / _PLACE, {"place": url})
 
 
@@ -76,21 +80,23 @@ def extract(
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Extraction:
-    """Compute what the store does not have yet, and keep what it has.
+    """Compute the features that the store does not have yet.
 
-    Tracks that cannot be taken are rows of the store's table and of the catalogue's failures.csv;
-    they are tried again when their file has changed, or when `options` says so. Stopped in any
-    way and called again, it ends in the same bytes, with any number of workers and either engine.
+    Features that exist stay as they are, unless their file has changed. Tracks that cannot be used
+    are listed in the store's table and in the catalogue's failures.csv. They are tried again when
+    their file has changed, or with `options.retry_failed`. A run that is stopped in any way and
+    called again gives the same bytes, with any number of workers and either engine.
 
     Args:
         catalogue: the tracks.
-        config: clip and front end; it names the store.
-        options: how the work is done; none of it changes the result.
+        config: excerpts and front end; its hash names the store.
+        options: how the work is done; none of them changes the result.
         progress: called after each track.
-        stop: asked now and then; once true, what is in flight is finished and no more.
+        stop: called regularly; once it returns True, the tracks in flight are finished and no
+            other is begun.
     Raises:
-        KitError: the store cannot be read or written, another run is at work on it, or a track
-            failed and `options.strict` is set.
+        KitError: the store cannot be read or written, another run is writing it, or a track failed
+            and `options.strict` is set.
     """
     path = store_path(catalogue, config)
     labels = sorted(set(catalogue.table["label"]))
@@ -98,7 +104,7 @@ def extract(
         store = _open(path, config)
         plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
         if plan.nothing_to_do and store.labels == tuple(labels):
-            return _finished(catalogue, store, plan)
+            return _finished(catalogue, store)
     with only_one(path):
         mended = 0
         if FeatureStore.exists(path):
@@ -110,7 +116,7 @@ def extract(
         store.set_labels(labels)
         plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
         if plan.nothing_to_do:
-            return _finished(catalogue, store, plan, mended=mended)
+            return _finished(catalogue, store, mended=mended)
         # With Ray, the machines that decode may see folders that this one does not.
         if plan.tracks and options.engine != "ray" and (gone := catalogue.missing_audio()):
             raise KitError(gone)
@@ -119,9 +125,9 @@ def extract(
         try:
             meter = engine(store, plan, options, progress=progress, stop=stop)
         finally:
-            # Whatever ended the run: what it found out about files is worth telling.
+            # Report the failures that were found, whatever ended the run.
             store = FeatureStore.open(path)
-            failures = _write_failures(catalogue, store.entries)
+            failures = _write_failures(catalogue, store)
     return Extraction(
         store,
         failures,
@@ -134,11 +140,11 @@ def extract(
 
 
 def _engine(options: ExtractConfig) -> Callable:
-    # Either brings JAX or Ray along, and a store that is finished needs neither.
+    # They import JAX or Ray, and a store that is finished needs neither.
     if options.engine == "ray":
-        from kit.features.cluster import run
+        from kit.features.engine_ray import run
     else:
-        from kit.features.local import run
+        from kit.features.engine_local import run
     return run
 
 
@@ -147,7 +153,7 @@ def _open(path: Path | str, config: FeatureConfig, *, broken_too: bool = False) 
     if store.config != config:
         raise KitError(
             f"{path} holds features of configuration {store.config.hash}, not of {config.hash}; "
-            "give the folder its own name back, or delete it"
+            f"rename it to {store.config.hash}.zarr, or delete it"
         )
     return store
 
@@ -159,20 +165,13 @@ def _forget_damaged(store: FeatureStore) -> int:
     return len(damaged)
 
 
-def _finished(
-    catalogue: Catalogue, store: FeatureStore, plan: Plan, *, mended: int = 0
-) -> Extraction:
-    return Extraction(store, _write_failures(catalogue, plan.kept_failures), 0, mended=mended)
+def _finished(catalogue: Catalogue, store: FeatureStore, *, mended: int = 0) -> Extraction:
+    return Extraction(store, _write_failures(catalogue, store), 0, mended=mended)
 
 
-def _write_failures(catalogue: Catalogue, entries: Iterable[Entry]) -> list[Failure]:
-    """What could not be taken of the catalogue, in its failures.csv and returned."""
-    wanted = set(catalogue.table["track_id"])
-    found = [
-        Failure(e.path, STAGE, e.reason, e.message, e.track_id)
-        for e in entries
-        if not e.frames and e.track_id in wanted
-    ]
+def _write_failures(catalogue: Catalogue, store: FeatureStore) -> list[Failure]:
+    """Write the tracks without features to the catalogue's failures.csv, and return them."""
+    found = failures_of(store, catalogue)
     if found != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
         write_failures(catalogue.folder, STAGE, found)
     return found

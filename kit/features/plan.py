@@ -1,7 +1,7 @@
-"""Which row of a store each track has, and which rows are still to be made.
+"""Plan a run: which row of the store each track has, and which rows are still to be made.
 
-Rows are dealt out before anything is computed, by what the store has and the catalogue's order
-alone. So neither the number of workers nor an interruption changes where a track stands.
+Rows are assigned before anything is computed, from the store's table and the catalogue's order
+alone. So neither the number of workers nor an interruption changes the row of a track.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,12 @@ from pathlib import Path
 from kit.audio.errors import shown
 from kit.catalogue import Catalogue
 from kit.errors import KitError
-from kit.features.index import Entry
+from kit.features.manifest import Entry
 
 NO_AUDIO = "no_audio"
 PASSING = frozenset({NO_AUDIO, "unreadable", "changed_file"})
-"""What is tried again each time: it lies in what surrounds the file, and costs nothing to find
-out."""
+"""Reasons that are tried again in each run: the cause lies outside the file, and looking again
+costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,69 +32,68 @@ class Track:
 
 @dataclass(frozen=True)
 class Plan:
-    """What there is to do.
+    """The work of a run.
 
     Attributes:
-        rows: of the array, in all.
-        tracks: to be computed, by row.
-        without_audio: rows of tracks that have no file, where the table does not say so yet.
-        kept_failures: tracks that failed before and are not tried again.
-        done: tracks of the catalogue for which nothing is left to do.
+        rows: rows of the array, in all.
+        tracks: tracks to be computed, by row.
+        without_audio: new entries of tracks that have neither a file nor features.
+        done: tracks of the catalogue that need no work.
         total: tracks of the catalogue.
     """
 
     rows: int
     tracks: list[Track]
     without_audio: list[Entry]
-    kept_failures: list[Entry]
     done: int
     total: int
 
     @property
     def nothing_to_do(self) -> bool:
-        """Is the store what it should be?"""
+        """Whether the store is complete."""
         return not self.tracks and not self.without_audio
 
 
 def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: bool) -> Plan:
     """Compare a store's table with a catalogue.
 
+    Features stay as long as their file has not changed; a track without a file keeps the features
+    that it has.
+
     Args:
         entries: the table.
         catalogue: the tracks that are wanted.
-        retry_failed: try those again that failed on a file that has not changed.
+        retry_failed: try again the tracks that failed, though their files have not changed.
     """
     known = {entry.track_id: entry for entry in entries}
     free = _free({entry.offset for entry in known.values()})
     rows = max((entry.offset for entry in known.values()), default=-1) + 1
-    plan = Plan(0, [], [], [], 0, len(catalogue.table))
+    tracks: list[Track] = []
+    without_audio: list[Entry] = []
     done = 0
     for row in catalogue.table.to_dict("records"):
-        track_id, source = str(row["track_id"]), str(row.get("source_hash", ""))
+        track_id, source = str(row["track_id"]), str(row.get("source_hash") or "")
         old = known.get(track_id)
         offset = next(free) if old is None else old.offset
         rows = max(rows, offset + 1)
         try:
             path = catalogue.path_of(row)
         except KitError as error:
-            entry = Entry(offset, track_id, "", 0, NO_AUDIO, "", shown(str(error)))
-            if entry == old:
-                plan.kept_failures.append(entry)
+            none = Entry(offset, track_id, "", 0, NO_AUDIO, "", shown(str(error)))
+            kept = old is not None and old.frames and source in ("", old.source_hash)
+            if kept or none == old:
                 done += 1
             else:
-                plan.without_audio.append(entry)
+                without_audio.append(none)
             continue
         if old is not None and old.source_hash == source:
-            if old.frames:
+            failed_before = old.reason not in PASSING and not retry_failed
+            if old.frames or failed_before:
                 done += 1
                 continue
-            if old.reason not in PASSING and not retry_failed:
-                plan.kept_failures.append(old)
-                done += 1
-                continue
-        plan.tracks.append(Track(offset, track_id, source, path))
-    tracks = sorted(plan.tracks, key=lambda track: track.offset)
-    return Plan(rows, tracks, plan.without_audio, plan.kept_failures, done, plan.total)
+        tracks.append(Track(offset, track_id, source, path))
+    tracks.sort(key=lambda track: track.offset)
+    return Plan(rows, tracks, without_audio, done, len(catalogue.table))
 
 
 def _free(taken: set[int]) -> Iterator[int]:

@@ -1,12 +1,13 @@
 """Features on disk or in a bucket: one Zarr v3 array, tracks first, and the table of its rows.
 
     <hash>.zarr/zarr.json       group: attributes (configuration, its hash, kit's version, labels)
-    <hash>.zarr/log_mel/        (tracks, n_frames, n_mels), one track a chunk, in shards of many
-    <hash>.zarr/index/          one CSV a shard: offset, track_id, source_hash, frames, or why not
+    <hash>.zarr/log_mel/        (tracks, row_frames, n_mels), one track a chunk, in shards of many
+    <hash>.zarr/index/          one CSV for each shard: offset, track_id, source_hash, frames, or
+                                the reason for having none
 
-A row counts only once it stands in the table, and a shard's part of the table is written after
-the shard: stopped at any instant, a store is whole. Each shard is written by one writer, who
-needs nothing of the others.
+A row counts only once it is in the table, and a shard's part of the table is written after the
+shard: a store that is stopped at any instant is whole. Each shard is written by one writer, without
+any other shard.
 """
 
 import json
@@ -19,46 +20,54 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorstore as ts
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from kit import __version__
 from kit.config import FeatureConfig, from_dict, to_dict
 from kit.errors import ConfigError, KitError
-from kit.features import codec, index
-from kit.features.index import Entry
-from kit.features.place import Place, first_line, is_url, told
+from kit.features import codec, manifest
+from kit.features.manifest import Entry
+from kit.features.storage import Storage, first_line, is_url, storage_errors
 
-FORMAT = 2
-SHARD_TRACKS = 64  # 40 MiB of float32 at 1280 x 128, about 32 on disk
-# Levels share their signs and exponents: bit by bit, LZ4 makes them smaller than zstd does byte by
-# byte, in half the time, and reads them in a third of it.
+FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of tracks that are too short
+SHARD_TRACKS = 64  # of one excerpt each: 40 MiB of float32 at 1280 x 128, about 32 on disk
+# Levels share their signs and exponents. LZ4 of shuffled bits is smaller than zstd of shuffled
+# bytes, is written in half the time and read in a third.
 _SHUFFLED = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "blocksize": 0}
 _GROUP = "zarr.json"
 _ANEW = "delete it and run `kit features` again"
-_VERIFY = "run `kit features CATALOGUE --verify`, which finds and mends what is damaged"
+_VERIFY = "run `kit features CATALOGUE --verify`, which finds and repairs the damage"
 
 
 @dataclass
 class FeatureStore:
-    """The features of a catalogue under one configuration. Make one with `open` or `create`."""
+    """The features of a catalogue under one configuration. Make one with `open` or `create`.
+
+    Attributes:
+        path: folder or URL.
+        config: excerpts and front end.
+        labels: the labels in the order that models number them.
+        broken: shards whose part of the table cannot be read; only `open(..., broken_too=True)`
+            has any.
+    """
 
     path: Path | str
     config: FeatureConfig
     labels: tuple[str, ...]
-    _place: Place
+    _place: Storage
     _array: Any
     _parts: dict[int, list[Entry]] = field(default_factory=dict)
     broken: list[int] = field(default_factory=list)
-    """Shards whose part of the table cannot be read; only `open(..., broken_too=True)` has any."""
+    _found: dict[str, Entry] | None = None
 
     @classmethod
     def exists(cls, path: Path | str) -> bool:
-        """Is there a store, of whatever format?
+        """Whether there is a store, of any format.
 
         Raises:
             KitError: the place cannot be reached.
         """
-        return Place(path).read(_GROUP) is not None
+        return Storage(path).read(_GROUP) is not None
 
     @classmethod
     def create(
@@ -67,17 +76,17 @@ class FeatureStore:
         """Make an empty store at `path`, a folder or a URL.
 
         Args:
-            path: where; what an attempt that came to nothing left there goes.
-            config: clip and front end.
+            path: where; the remains of an attempt that failed are deleted.
+            config: excerpts and front end.
             labels: the labels in the order that models number them.
         Raises:
-            KitError: it cannot be written.
+            KitError: the store cannot be written.
         """
-        place = Place(path)
+        place = Storage(path)
         for name in place.names("index/"):
             place.delete(name)
         store = cls(path, config, tuple(labels), place, _tensorstore(place, config, create=True))
-        # Written last: without it, all else is an attempt that came to nothing.
+        # Written last: without this file there is no store.
         store._write_group()
         return store
 
@@ -87,19 +96,19 @@ class FeatureStore:
 
         Args:
             path: where.
-            broken_too: tell in `broken` which parts of the table are damaged, rather than raise.
+            broken_too: list the damaged parts of the table in `broken` instead of raising an error.
         Raises:
-            KitError: no store there, one of another format, or a damaged one.
+            KitError: there is no store, or one of another format, or a damaged one.
         """
-        place = Place(path)
+        place = Storage(path)
         data = place.read(_GROUP)
         if data is None:
             raise KitError(f"{path} is not a feature store; run `kit features` on its catalogue")
         attributes = _attributes(data, path)
         if attributes.get("format") != FORMAT:
             raise KitError(
-                f"{path} has store format {attributes.get('format')}, this kit reads {FORMAT}; "
-                f"{_ANEW}"
+                f"{path} was written by another version of kit (store format "
+                f"{attributes.get('format')}, this one reads {FORMAT}); {_ANEW}"
             )
         try:
             config = from_dict(FeatureConfig, attributes.get("config"))
@@ -114,21 +123,21 @@ class FeatureStore:
 
     @classmethod
     def delete(cls, path: Path | str) -> None:
-        """Remove a store and all that is in it, if it is there.
+        """Remove a store if it exists.
 
         Raises:
-            KitError: it cannot be removed.
+            KitError: the store cannot be removed.
         """
         if not is_url(path):
             shutil.rmtree(path, ignore_errors=True)
             return
-        place = Place(path)
+        place = Storage(path)
         for name in [_GROUP, *place.names("index/"), *place.names("log_mel/")]:
             place.delete(name)
 
     @property
     def entries(self) -> list[Entry]:
-        """All rows of the table, those that could not be made among them, by offset."""
+        """All rows of the table by offset, with and without features."""
         return sorted(self._rows(), key=lambda entry: entry.offset)
 
     @property
@@ -139,67 +148,83 @@ class FeatureStore:
 
     @property
     def sources(self) -> dict[str, str]:
-        """The hash of the file that each track's features were made of, by track id."""
+        """The tracks that have features, and the SHA-256 of the file that they were made of."""
         return {e.track_id: e.source_hash for e in self.entries if e.frames}
 
     def __len__(self) -> int:
         return sum(entry.frames > 0 for entry in self._rows())
 
-    def read(self, track_ids: Sequence[str]) -> Float32[np.ndarray, "tracks n_frames n_mels"]:
-        """The features of these tracks in dB, in this order.
+    def read(self, track_ids: Sequence[str]) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
+        """Return the rows of these tracks in dB, in this order.
+
+        Frames past a track's valid ones (see `frames`) hold `codec.padding`.
 
         Raises:
-            KitError: a track that the store does not have, or a damaged shard.
+            KitError: the store does not have a track, or a shard is damaged.
         """
-        rows = {e.track_id: e.offset for e in self._rows() if e.frames}
-        if missing := [t for t in track_ids if t not in rows]:
-            raise KitError(
-                f"{self.path} has no features of track {missing[0]!r} ({len(missing)} missing); "
-                "run `kit features` on the catalogue"
-            )
-        return codec.decode(self._kept([rows[t] for t in track_ids]), self.config)
+        return codec.decode(self.read_stored(track_ids), self.config)
+
+    def read_stored(self, track_ids: Sequence[str]) -> np.ndarray:
+        """Return the rows of these tracks as they are stored; `codec.scale` converts them to dB.
+
+        Only the chunks of these tracks are read.
+
+        Returns:
+            (tracks, row_frames, n_mels) in `config.dtype`.
+        Raises:
+            KitError: the store does not have a track, or a shard is damaged.
+        """
+        return self._kept([entry.offset for entry in self._entries_of(track_ids)])
+
+    def frames(self, track_ids: Sequence[str]) -> Int32[np.ndarray, " tracks"]:
+        """Return the number of valid frames of these tracks, each from the beginning of its row.
+
+        Raises:
+            KitError: the store does not have a track.
+        """
+        return np.array([entry.frames for entry in self._entries_of(track_ids)], np.int32)
 
     def load_shard(
         self, number: int, into: np.ndarray | None = None
     ) -> tuple[list[Entry], np.ndarray]:
-        """What a shard holds: its part of the table, and its rows as they are kept.
+        """Read a shard: its part of the table, and its rows as they are stored.
 
         Args:
-            number: which.
-            into: an array for the rows, (SHARD_TRACKS, n_frames, n_mels) in the store's dtype.
+            number: the shard.
+            into: memory for the rows, as `empty_shard` gives it; new memory if None.
         Returns:
-            The entries, and the rows, with `codec.fill_value` where there is no track.
+            The entries, and the rows, with `codec.missing` where there is no track.
         Raises:
-            KitError: it is damaged.
+            KitError: the shard is damaged.
         """
         entries = self._parts.get(number, [])
         kept = empty_shard(self.config) if into is None else into
         kept[:] = codec.missing(self.config)
         rows = [entry.offset for entry in entries if entry.frames]
         if rows:
-            kept[np.array(rows) - number * SHARD_TRACKS] = self._kept(rows)
+            kept[np.array(rows) - number * len(kept)] = self._kept(rows)
         return list(entries), kept
 
     def reserve(self, rows: int) -> None:
-        """Make room for so many rows in all; done before any shard of them is written.
+        """Make room for `rows` rows in all. Call it before their shards are written.
 
         Raises:
-            KitError: the place cannot be written.
+            KitError: the store cannot be written.
         """
         if rows > self._array.shape[0]:
-            # Another run may have made more room since, which is not to be taken away.
+            # Another run may have made more room since, which must stay.
             self._array = _tensorstore(self._place, self.config, create=False)
         if rows > self._array.shape[0]:
-            with told("write", self.path):
+            with storage_errors("write", self.path):
                 self._array = self._array.resize(
                     exclusive_max=[rows, None, None], expand_only=True
                 ).result()
 
     def set_labels(self, labels: Iterable[str]) -> None:
-        """Note the labels' order, if it is another one than is noted.
+        """Store the labels' order, if it has changed.
 
         Raises:
-            KitError: the place cannot be written.
+            KitError: the store cannot be written.
         """
         if tuple(labels) != self.labels:
             self.labels = tuple(labels)
@@ -209,26 +234,26 @@ class FeatureStore:
         """Replace a shard and its part of the table. Shards may be written side by side.
 
         Args:
-            number: which.
-            entries: its part, those of rows that it holds already too.
-            kept: (SHARD_TRACKS, n_frames, n_mels) in the store's dtype, `codec.fill_value` where
-                there is no track; not to be changed before this returns.
+            number: the shard.
+            entries: its part of the table, with the entries of rows that it has already.
+            kept: rows like those of `empty_shard`, `codec.missing` where there is no track; not to
+                be changed before this returns.
         Raises:
-            KitError: it cannot be written; the table still says what the store holds.
+            KitError: the shard cannot be written; the table is still right.
         """
         before, now = self._parts.get(number, []), set(entries)
         same = [entry for entry in before if entry in now]
         if len(same) < len(before):
-            # Rows that will hold something else must not count while they do.
+            # Rows that are about to change must not count meanwhile.
             self._write_part(number, same)
         if not any(entry.frames for entry in same):
-            # TensorStore merges a last shard that is not full with what lies there, and cannot
-            # where that is damaged.
+            # TensorStore merges a last shard that is not full with the old one, which fails where
+            # that is damaged.
             self._place.delete(f"log_mel/c/{number}/0/0")
-        first = number * SHARD_TRACKS
-        last = min(first + SHARD_TRACKS, self._array.shape[0])
+        first = number * len(kept)
+        last = min(first + len(kept), self._array.shape[0])
         if any(entry.frames for entry in entries):
-            with told("write", self.path):
+            with storage_errors("write", self.path):
                 self._array[first:last].write(
                     kept[: last - first], can_reference_source_data_indefinitely=True
                 ).result()
@@ -238,13 +263,25 @@ class FeatureStore:
         self,
         track_ids: Sequence[str],
         source_hashes: Sequence[str],
-        features: Float32[np.ndarray, "tracks n_frames n_mels"],
+        features: Float32[np.ndarray, "tracks row_frames n_mels"],
+        frames: Sequence[int] | None = None,
     ) -> None:
         """Write these tracks: known ids in their old rows, new ones in new rows at the end.
 
+        Args:
+            track_ids: the tracks.
+            source_hashes: SHA-256 of the file of each track, or any text that names its source.
+            features: their rows in dB.
+            frames: valid frames of each row, from its beginning; all of them if None.
         Raises:
-            KitError: the store cannot be written; its table still says what it holds.
+            KitError: frames out of range, or the store cannot be written; its table is still right.
         """
+        valid = [self.config.row_frames] * len(track_ids) if frames is None else list(frames)
+        if not all(0 < n <= self.config.row_frames for n in valid):
+            raise KitError(
+                f"valid frames of {min(valid)} to {max(valid)}; give 1 to {self.config.row_frames} "
+                "for each track"
+            )
         rows = {entry.track_id: entry.offset for entry in self._rows()}
         end = max(rows.values(), default=-1) + 1
         for track_id in track_ids:
@@ -253,18 +290,19 @@ class FeatureStore:
         self.reserve(end)
         offsets = [rows[t] for t in track_ids]
         kept = codec.encode(features, self.config)
-        for number in sorted({offset // SHARD_TRACKS for offset in offsets}):
+        size = shard_tracks(self.config)
+        for number in sorted({offset // size for offset in offsets}):
             entries, shard = self.load_shard(number)
             part = {entry.offset: entry for entry in entries}
             for at, offset in enumerate(offsets):
-                if offset // SHARD_TRACKS != number:
+                if offset // size != number:
                     continue
-                shard[offset % SHARD_TRACKS] = kept[at]
-                part[offset] = Entry(offset, track_ids[at], source_hashes[at], self.config.n_frames)
+                shard[offset % size] = kept[at]
+                part[offset] = Entry(offset, track_ids[at], source_hashes[at], int(valid[at]))
             self.write_shard(number, list(part.values()), shard)
 
     def damaged(self, progress: Callable[[int, int], None] | None = None) -> list[int]:
-        """The shards whose bytes do not fit their checksums, or whose part of the table is broken.
+        """Return the shards with a wrong checksum, or with a part of the table that is damaged.
 
         Args:
             progress: called with (shards read, shards in all).
@@ -280,17 +318,29 @@ class FeatureStore:
         return sorted(found)
 
     def forget(self, number: int) -> None:
-        """Take a shard's rows out of the table, so that they are made anew.
+        """Remove a shard's rows from the table, so that they are made anew.
 
         Raises:
-            KitError: the place cannot be written.
+            KitError: the store cannot be written.
         """
         self._place.delete(_part(number))
         self._parts.pop(number, None)
+        self._found = None
         self.broken = [n for n in self.broken if n != number]
 
     def _rows(self) -> Iterator[Entry]:
         return (entry for part in self._parts.values() for entry in part)
+
+    def _entries_of(self, track_ids: Sequence[str]) -> list[Entry]:
+        if self._found is None:
+            self._found = {entry.track_id: entry for entry in self._rows() if entry.frames}
+        found = self._found
+        if missing := [t for t in track_ids if t not in found]:
+            raise KitError(
+                f"{self.path} has no features of track {missing[0]!r} ({len(missing)} missing); "
+                "run `kit features` on the catalogue"
+            )
+        return [found[t] for t in track_ids]
 
     def _kept(self, rows: Sequence[int]) -> np.ndarray:
         if not rows:
@@ -308,10 +358,11 @@ class FeatureStore:
             if not stem.isdecimal() or data is None:
                 continue
             number = int(stem)
-            first = number * SHARD_TRACKS
+            size = shard_tracks(self.config)
+            first = number * size
             try:
-                room = min(SHARD_TRACKS, max(0, self._array.shape[0] - first))
-                entries = index.from_bytes(data, first, room)
+                room = min(size, max(0, self._array.shape[0] - first))
+                entries = manifest.from_bytes(data, first, room)
             except KitError:
                 self.broken.append(number)
                 continue
@@ -323,8 +374,9 @@ class FeatureStore:
             self._parts[number] = entries
 
     def _write_part(self, number: int, entries: Sequence[Entry]) -> None:
-        self._place.write(_part(number), index.to_bytes(entries))
+        self._place.write(_part(number), manifest.to_bytes(entries))
         self._parts[number] = sorted(entries, key=lambda entry: entry.offset)
+        self._found = None
 
     def _write_group(self) -> None:
         attributes = {
@@ -340,9 +392,14 @@ class FeatureStore:
         self._place.write(_GROUP, text.encode())
 
 
+def shard_tracks(config: FeatureConfig) -> int:
+    """Return the tracks of a shard: fewer of several excerpts, so that it takes no more memory."""
+    return max(1, SHARD_TRACKS // config.excerpts)
+
+
 def empty_shard(config: FeatureConfig) -> np.ndarray:
-    """A shard without a track, (SHARD_TRACKS, n_frames, n_mels) in the store's dtype."""
-    shape = (SHARD_TRACKS, config.n_frames, config.frontend.n_mels)
+    """Return a shard without a track, (shard_tracks, row_frames, n_mels) in the store's dtype."""
+    shape = (shard_tracks(config), config.row_frames, config.frontend.n_mels)
     return np.full(shape, codec.missing(config), config.dtype)
 
 
@@ -359,11 +416,11 @@ def _attributes(data: bytes, path: Path | str) -> dict[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _tensorstore(place: Place, config: FeatureConfig, *, create: bool) -> Any:
-    track = [config.n_frames, config.frontend.n_mels]
+def _tensorstore(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
+    track = [config.row_frames, config.frontend.n_mels]
     spec: dict[str, Any] = {
         "driver": "zarr3",
-        # A row of the table was written: a shard that is gone is damage, not a track of NaN.
+        # Rows of the table were written, so a shard that is gone is damage, not a track of NaN.
         "fill_missing_data_reads": False,
         "kvstore": place.spec("log_mel/"),
     }
@@ -386,12 +443,12 @@ def _tensorstore(place: Place, config: FeatureConfig, *, create: bool) -> Any:
             "data_type": config.dtype,
             "chunk_grid": {
                 "name": "regular",
-                "configuration": {"chunk_shape": [SHARD_TRACKS, *track]},
+                "configuration": {"chunk_shape": [shard_tracks(config), *track]},
             },
             "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
             "fill_value": codec.fill_value(config),
             "dimension_names": ["track", "frame", "mel"],
             "attributes": {"units": "dB", **codec.scale(config)},
         }
-    with told("make", place) if create else told("open", place, _ANEW):
+    with storage_errors("make", place) if create else storage_errors("open", place, _ANEW):
         return ts.open(spec, open=not create, create=create, delete_existing=create).result()

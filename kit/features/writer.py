@@ -1,4 +1,4 @@
-"""Rows, in whatever order they come, to whole shards, written behind the computation's back."""
+"""Collect rows into shards, in any order, and write the shards in a background thread."""
 
 import time
 from collections import defaultdict
@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from kit.features import codec
-from kit.features.index import Entry
-from kit.features.store import SHARD_TRACKS, FeatureStore, empty_shard
+from kit.features.manifest import Entry
+from kit.features.store import FeatureStore, empty_shard, shard_tracks
 
-# Shards in memory: one that is filled, one that is written, and one that waits for a slow file.
+# Shards in memory: one to fill, one being written, and one that waits for a slow file.
 MOST_OPEN = 3
 
 
@@ -26,12 +26,12 @@ class _Open:
 
 
 class ShardWriter:
-    """Collects the rows of each shard and writes it once none is missing.
+    """Collect the rows of each shard and write it once none is missing.
 
     Args:
         store: with room for all rows.
-        offsets: the rows that will come.
-        written: called, from the writing thread, with the seconds that a shard took or its error.
+        offsets: the rows that will be put.
+        written: called in the writing thread with the seconds that a shard took, or its error.
     """
 
     def __init__(
@@ -42,32 +42,33 @@ class ShardWriter:
     ) -> None:
         self._store = store
         self._written = written
+        self._size = shard_tracks(store.config)
         self._missing: dict[int, set[int]] = defaultdict(set)
         for offset in offsets:
-            self._missing[offset // SHARD_TRACKS].add(offset)
+            self._missing[offset // self._size].add(offset)
         self._open: dict[int, _Open] = {}
         self._writing: set[Future[None]] = set()
         self._spare: list[np.ndarray] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     def has_room(self, offset: int) -> bool:
-        """May a row be put without more than `MOST_OPEN` shards in memory?"""
-        return offset // SHARD_TRACKS in self._open or len(self._open) + self.writing < MOST_OPEN
+        """Whether a row can be put with no more than `MOST_OPEN` shards in memory."""
+        return offset // self._size in self._open or len(self._open) + self.writing < MOST_OPEN
 
     @property
     def writing(self) -> int:
-        """Shards on their way to the disk."""
+        """Number of shards that are being written, or wait for it."""
         return sum(not future.done() for future in self._writing)
 
     def put(
-        self, entry: Entry, features: Float32[np.ndarray, "n_frames n_mels"] | None = None
+        self, entry: Entry, features: Float32[np.ndarray, "row_frames n_mels"] | None = None
     ) -> None:
-        """Take a row; its shard's last one sets the shard on its way to the disk."""
-        number = entry.offset // SHARD_TRACKS
+        """Add a row. The last missing row of a shard starts the writing of the shard."""
+        number = entry.offset // self._size
         shard = self._open.get(number) or self._opened(number)
         config = self._store.config
         row = codec.missing(config) if features is None else codec.encode(features, config)
-        shard.kept[entry.offset % SHARD_TRACKS] = row
+        shard.kept[entry.offset % self._size] = row
         shard.entries[entry.offset] = entry
         shard.unsaved = True
         self._missing[number].discard(entry.offset)
@@ -75,14 +76,14 @@ class ShardWriter:
             self._write(number, self._open.pop(number), last=True)
 
     def flush(self) -> None:
-        """Set what has come so far on its way to the disk."""
+        """Start to write the rows that were put so far."""
         for number, shard in self._open.items():
             if shard.unsaved:
                 shard.unsaved = False
                 self._write(number, shard, last=False)
 
     def close(self, *, drop: bool = False) -> None:
-        """Wait until all is on disk; or, to drop it, only for the shard that is being written."""
+        """Wait until all shards are written, or with `drop` only the one being written."""
         self._pool.shutdown(cancel_futures=drop)
 
     def _opened(self, number: int) -> _Open:
@@ -92,7 +93,7 @@ class ShardWriter:
         return shard
 
     def _buffer(self) -> np.ndarray:
-        # Memory that is fresh from the system costs more than what is done with it here.
+        # Fresh memory from the system costs more time than filling a shard.
         return self._spare.pop() if self._spare else empty_shard(self._store.config)
 
     def _write(self, number: int, shard: _Open, *, last: bool) -> None:

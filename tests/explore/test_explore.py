@@ -93,7 +93,7 @@ def test_unreadable_tracks_are_skipped_and_reported(catalogue, tmp_path):
     first, second, third, _ = sorted((catalogue.audio_root / "edm").iterdir())
     first.write_text("this is text")
     second.unlink()
-    soundfile.write(third, np.zeros(100), 8000)
+    soundfile.write(third, np.full(100, 0.1), 8000)
     result = explore([catalogue], CONFIG, tmp_path / "out", count=3)
     assert names(result) == WALLS
     found = {Path(f.path).name: f.reason for f in result.failures}

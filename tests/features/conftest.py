@@ -1,6 +1,7 @@
 """Catalogues of many tiny tracks, and decoders that hang or die: real files and real processes."""
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -63,9 +64,17 @@ sys.stdout.buffer.write(data[4800:])
 
 @pytest.fixture(scope="session")
 def small() -> FeatureConfig:
-    """Features of a fifth of a second: 10 frames of 8 bands."""
+    """Features of the first fifth of a second: 10 frames of 8 bands."""
     frontend = FrontendConfig(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=8)
-    return FeatureConfig(frontend=frontend, n_frames=10, clip_s=0.2)
+    return FeatureConfig(frontend=frontend, position="start", n_frames=10, clip_s=0.2)
+
+
+@pytest.fixture(scope="session")
+def thirds(small) -> FeatureConfig:
+    """Features of three excerpts of 0.064 s, 5 frames each; what is shorter gives fewer."""
+    return dataclasses.replace(
+        small, position="spread", excerpts=3, n_frames=5, clip_s=0.064, least_s=0.03
+    )
 
 
 def _noise(seed: int, seconds: float) -> bytes:
@@ -137,16 +146,18 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
 
 @dataclass(frozen=True)
 class Many:
-    """A catalogue of three shards, with tracks in each that cannot be taken.
+    """A catalogue of several shards, with tracks that cannot be used.
 
     Attributes:
-        folder: of a catalogue without features; copy it.
+        folder: a catalogue without features; copy it.
+        config: the features that were computed.
         whole: every byte of the folder after a run of one thread that nothing disturbed.
-        result: of that run.
-        good: how many tracks there are features of.
+        result: the result of that run.
+        good: number of tracks with features.
     """
 
     folder: Path
+    config: FeatureConfig
     whole: dict[str, bytes]
     result: Extraction
     good: int
@@ -159,14 +170,31 @@ class Many:
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory, small, contents) -> Many:
-    """The catalogue of three shards."""
-    root = tmp_path_factory.mktemp("many")
-    music = _write(root / "music", MANY, SHORT, BROKEN)
+    """A catalogue of 600 tracks, 64 in a shard, of one excerpt each."""
+    music = _write(tmp_path_factory.mktemp("many") / "music", MANY, SHORT, BROKEN)
+    made = _extracted(music, small, contents)
+    assert made.good == GOOD
+    return made
+
+
+@pytest.fixture(scope="session")
+def some(tmp_path_factory, thirds, contents) -> Many:
+    """A catalogue of 60 tracks, 21 in a shard, of three excerpts each; short ones are kept."""
+    music = _write(tmp_path_factory.mktemp("some") / "music", 60, (5, 30, 59), (17, 25))
+    made = _extracted(music, thirds, contents)
+    assert made.good == 58
+    store = made.result.store
+    # 0.05 s are 4 frames, and 0.2 s three excerpts.
+    assert store.frames(["005", "000", "059"]).tolist() == [4, 15, 4]
+    return made
+
+
+def _extracted(music: Path, config: FeatureConfig, contents: Callable) -> Many:
+    root = music.parent
     _list(music, root / "data")
     shutil.copytree(root / "data", root / "whole")
-    result = extract(load(root / "whole"), small, ExtractConfig(workers=1))
-    assert result.computed == GOOD
-    return Many(root / "data", contents(root / "whole"), result, GOOD)
+    result = extract(load(root / "whole"), config, ExtractConfig(workers=1))
+    return Many(root / "data", config, contents(root / "whole"), result, result.computed)
 
 
 class Ffmpeg:

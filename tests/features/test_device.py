@@ -106,7 +106,7 @@ def test_threads_give_what_one_thread_gives():
 def test_a_failure_reaches_whoever_asked():
     device = Threads(1)
     future = device.submit([], CONFIG)
-    with pytest.raises(IndexError):
+    with pytest.raises(ValueError, match="at least one array"):
         future.result(60)
     device.close()
 

@@ -12,9 +12,10 @@ import soundfile
 
 from kit.catalogue import from_csv, from_folder, load, read_failures, save
 from kit.config import DemoConfig, FeatureConfig, FrontendConfig
+from kit.defaults import ORIGINAL_FEATURES
 from kit.demo import plan, synthesise
 from kit.errors import KitError
-from kit.features import FeatureStore, extract, store_path
+from kit.features import FeatureStore, excerpts, extract, row_of, store_path
 from kit.features.device import compute
 from kit.features.store import SHARD_TRACKS
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 SMALL = FeatureConfig(
     frontend=FrontendConfig(sample_rate=8000, n_fft=256, hop_length=128, n_mels=8),
+    position="start",
     n_frames=10,
     clip_s=0.2,
 )
@@ -42,12 +44,10 @@ def scanned(music, folder):
     return load(folder)
 
 
-def expected(path, config):
+def expected(path, config, offset_s):
     """librosa's answer, (n_frames, n_mels) in dB."""
     frontend = config.frontend
-    y, sr = librosa.load(
-        path, sr=frontend.sample_rate, offset=config.offset_s, duration=config.clip_s
-    )
+    y, sr = librosa.load(path, sr=frontend.sample_rate, offset=offset_s, duration=config.clip_s)
     mel = librosa.feature.melspectrogram(
         y=y,
         sr=sr,
@@ -58,14 +58,18 @@ def expected(path, config):
     return librosa.power_to_db(mel, ref=np.max)[:, : config.n_frames].T
 
 
-def assert_equals_librosa(catalogue, config):
+def assert_equals_librosa(catalogue, config, starts_s=None):
+    """Compare a catalogue's features; `starts_s`: seconds of a path to its excerpts' starts."""
     store = extract(catalogue, config).store
     rows = catalogue.table.to_dict("records")
     assert set(store.sources) == {row["track_id"] for row in rows}
     for row in rows:
         got = store.read([row["track_id"]])[0]
-        want = expected(catalogue.path_of(row), config)
-        assert got.shape == want.shape == (config.n_frames, config.frontend.n_mels)
+        path = catalogue.path_of(row)
+        at = [config.offset_s] if starts_s is None else starts_s(soundfile.info(path))
+        want = np.concatenate([expected(path, config, offset_s) for offset_s in at])
+        assert got.shape == want.shape == (config.row_frames, config.frontend.n_mels)
+        assert store.frames([row["track_id"]]).tolist() == [config.row_frames]
         assert got.max() <= 0
         assert got.min() >= -80
         above = want > -80 + 1e-3
@@ -93,13 +97,29 @@ def rendered(tmp_path_factory):
 
 
 def test_rendered_files_equal_librosa(rendered, tmp_path):
-    assert_equals_librosa(scanned(rendered, tmp_path), FeatureConfig())
+    assert_equals_librosa(scanned(rendered, tmp_path), ORIGINAL_FEATURES)
 
 
 def test_an_offset_and_another_front_end_equal_librosa(rendered, tmp_path):
     frontend = FrontendConfig(sample_rate=16000, n_fft=1024, hop_length=400, n_mels=40)
-    config = FeatureConfig(frontend=frontend, n_frames=200, offset_s=3.7, clip_s=6.3)
+    config = FeatureConfig(
+        frontend=frontend, position="start", n_frames=200, offset_s=3.7, clip_s=6.3
+    )
     assert_equals_librosa(scanned(rendered, tmp_path), config)
+
+
+def test_spread_excerpts_equal_librosa(rendered, tmp_path):
+    frontend = FrontendConfig(sample_rate=16000, n_fft=1024, hop_length=400, n_mels=40)
+    config = FeatureConfig(
+        frontend=frontend, position="spread", excerpts=3, n_frames=200, clip_s=6.3
+    )
+
+    def starts_s(info):
+        """In the middle of each third."""
+        length, rate = round(6.3 * info.samplerate), info.samplerate
+        return [((2 * i + 1) * info.frames // 6 - length // 2) / rate for i in range(3)]
+
+    assert_equals_librosa(scanned(rendered, tmp_path), config, starts_s)
 
 
 def test_real_music_equals_librosa(shared, tmp_path):
@@ -110,7 +130,7 @@ def test_real_music_equals_librosa(shared, tmp_path):
             shutil.copy(path, tmp_path / "music" / label)
     catalogue = scanned(tmp_path / "music", tmp_path / "data")
     assert len(catalogue.table) == 12
-    assert_equals_librosa(catalogue, FeatureConfig())
+    assert_equals_librosa(catalogue, ORIGINAL_FEATURES)
 
 
 def test_a_clip_alone_has_the_bits_it_has_in_a_batch(job):
@@ -119,7 +139,8 @@ def test_a_clip_alone_has_the_bits_it_has_in_a_batch(job):
     row = catalogue.table.iloc[5]
     y, _ = soundfile.read(catalogue.path_of(row), dtype="float32")
     config = job.experiment.features
-    alone = compute([y[: config.clip_samples]], config)
+    start = (len(y) - config.clip_samples) // 2
+    alone = compute([y[start : start + config.clip_samples]], config)
     np.testing.assert_array_equal(alone, store.read([row["track_id"]]))
 
 
@@ -281,11 +302,28 @@ def test_a_changed_file_is_refused_until_it_is_scanned_again(write_music, tmp_pa
     np.testing.assert_array_equal(np.delete(new, at, 0), np.delete(old, at, 0))
 
 
-def test_silence_has_features_and_no_warning(tmp_path):
+def test_sound_that_is_not_there_is_left_out_with_the_reason(tmp_path):
     (tmp_path / "music/a").mkdir(parents=True)
-    soundfile.write(tmp_path / "music/a/1.wav", np.zeros(8000), 8000)
-    store = extract(scanned(tmp_path / "music", tmp_path / "data"), SMALL).store
-    np.testing.assert_array_equal(store.read(list(store.sources)), np.zeros((1, 10, 8)))
+    tone = np.sin(np.arange(1600) / 3) / 2
+    late = np.concatenate([np.zeros(1600), tone])
+    soundfile.write(tmp_path / "music/a/late.wav", late, 8000, subtype="FLOAT")
+    soundfile.write(tmp_path / "music/a/crossed.wav", np.stack([tone, -tone], 1), 8000)
+    catalogue = scanned(tmp_path / "music", tmp_path / "data")
+    result = extract(catalogue, SMALL)
+    reasons = {f.track_id: f.reason for f in result.failures}
+    assert len(result.store) == 0
+    assert sorted(reasons.values()) == ["cancelled", "silent"]
+    # Elsewhere in the file, there is sound.
+    result = extract(catalogue, dataclasses.replace(SMALL, position="middle"))
+    assert [f.reason for f in result.failures] == ["cancelled"]
+    # Of two excerpts, the silent one is dropped, and the other one moves up.
+    config = dataclasses.replace(SMALL, excerpts=2)
+    store = extract(catalogue, config).store
+    (track_id,) = store.sources
+    assert store.frames([track_id]).tolist() == [10]
+    (row,) = store.read([track_id])
+    np.testing.assert_array_equal(row[:10], compute([tone.astype(np.float32)], config)[0])
+    assert (row[10:] == -80).all()
 
 
 def test_a_store_of_another_configuration_is_not_mixed_with(few):
@@ -293,3 +331,16 @@ def test_a_store_of_another_configuration_is_not_mixed_with(few):
     extract(few, SMALL).store.path.rename(store_path(few, other))
     with pytest.raises(KitError, match="configuration"):
         extract(few, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_row_of_excerpts_has_the_bits_of_the_store(some, tmp_path, dtype):
+    config = dataclasses.replace(some.config, dtype=dtype)
+    catalogue = some.copy(tmp_path / "data")
+    store = some.result.store if dtype == "float32" else extract(catalogue, config).store
+    paths = dict(zip(catalogue.table["track_id"], catalogue.table.index, strict=True))
+    for track_id in ("000", "005", "058"):
+        path = catalogue.path_of(catalogue.table.loc[paths[track_id]])
+        row, frames = row_of([e.y for e in excerpts(path, config)], config)
+        assert [frames] == store.frames([track_id]).tolist()
+        np.testing.assert_array_equal(row, store.read([track_id])[0])

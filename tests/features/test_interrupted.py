@@ -18,7 +18,7 @@ from kit.features import FeatureStore, extract, store_path
 FEATURES = (
     *("--features.frontend.sample-rate", "8000", "--features.frontend.n-fft", "256"),
     *("--features.frontend.hop-length", "128", "--features.frontend.n-mels", "8"),
-    *("--features.n-frames", "10", "--features.clip-s", "0.2"),
+    *("--features.n-frames", "10", "--features.clip-s", "0.2", "--features.position", "start"),
 )
 HOW = pytest.mark.parametrize("how", [(), ("--isolate",)], ids=["threads", "processes"])
 GOES_ON = "kit: stopped; the same command goes on from here"

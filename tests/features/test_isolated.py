@@ -28,6 +28,15 @@ def test_workers_do_not_change_a_byte(many, small, contents, tmp_path, workers, 
     assert contents(catalogue.folder) == many.whole
 
 
+@pytest.mark.parametrize(("workers", "isolate"), [(3, False), (2, True)])
+def test_workers_do_not_change_a_byte_of_several_excerpts(
+    some, contents, tmp_path, workers, isolate
+):
+    catalogue = some.copy(tmp_path / "data")
+    extract(catalogue, some.config, ExtractConfig(workers=workers, isolate=isolate))
+    assert contents(catalogue.folder) == some.whole
+
+
 @HOW
 def test_a_decoder_that_hangs_costs_its_file(
     ffmpeg, write_table, list_tracks, small, tmp_path, isolate

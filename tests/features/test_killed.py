@@ -13,7 +13,10 @@ from kit.features.store import SHARD_TRACKS
 
 # Tracks that are done when a run is killed. One shard more than before is whole at each of these
 # points, and is written or being written; at the last, only writing is left.
-KILLS = [n * SHARD_TRACKS + 40 for n in (1, 2, 4, 5)] + [9 * SHARD_TRACKS + 24]
+KILLS = {
+    "many": [n * SHARD_TRACKS + 40 for n in (1, 4)] + [9 * SHARD_TRACKS + 24],
+    "some": [36, 60],  # 21 in a shard
+}
 # Does no more once that many tracks are done; its writer goes on.
 CHILD = """
 import sys, time
@@ -59,22 +62,24 @@ def killed(folder, config, path, stop_at, *, more_than=None, after_s=0.0):
     assert process.returncode == -9
 
 
-def test_kills_do_not_change_a_byte(many, small, contents, tmp_path):
-    catalogue = many.copy(tmp_path / "data")
-    path = store_path(catalogue, small)
+@pytest.mark.parametrize("which", KILLS)
+def test_kills_do_not_change_a_byte(which, request, contents, tmp_path):
+    made = request.getfixturevalue(which)
+    catalogue = made.copy(tmp_path / "data")
+    path = store_path(catalogue, made.config)
     rng = np.random.default_rng(20)
     found = [0]
-    for kill, stop_at in enumerate(KILLS):
+    for kill, stop_at in enumerate(KILLS[which]):
         # Every second kill comes while a shard is being written, the others when it is there.
         how = {"more_than": found[-1]} if kill % 2 == 0 else {"after_s": rng.uniform(0, 0.05)}
-        killed(catalogue.folder, small, path, stop_at, **how)
+        killed(catalogue.folder, made.config, path, stop_at, **how)
         store = FeatureStore.open(path)
         ids = list(store.sources)
-        np.testing.assert_array_equal(store.read(ids), many.result.store.read(ids))
+        np.testing.assert_array_equal(store.read(ids), made.result.store.read(ids))
         found.append(len(store.entries))
         assert found == sorted(found)
         assert found[-1] <= stop_at + SHARD_TRACKS
-    with child(catalogue.folder, small, NEVER) as process:
+    with child(catalogue.folder, made.config, NEVER) as process:
         process.communicate()
     assert process.returncode == 0
-    assert contents(catalogue.folder) == many.whole
+    assert contents(catalogue.folder) == made.whole

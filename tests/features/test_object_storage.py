@@ -22,7 +22,7 @@ from kit.config import (
 )
 from kit.errors import KitError, UsageError
 from kit.features import FeatureStore, extract, set_place, store_path
-from kit.features.place import Place
+from kit.features.storage import Storage
 from kit.features.store import SHARD_TRACKS
 from kit.training import fit
 
@@ -119,7 +119,7 @@ def store(bucket):
 
 
 def test_bytes_under_names(bucket):
-    place = Place(f"s3://{bucket.name}/deep/down")
+    place = Storage(f"s3://{bucket.name}/deep/down")
     assert place.read("a") is None
     assert place.names("index/") == []
     data = bytes(range(256)) * 1000
@@ -141,13 +141,13 @@ def test_more_names_than_a_page_holds(bucket, monkeypatch):
         bucket.put(f"x/index/{i:08d}.csv", b"")
     page = bucket.client.list_objects_v2(Bucket=bucket.name)
     assert (page["KeyCount"], page["IsTruncated"]) == (5, True)
-    place = Place(f"s3://{bucket.name}/x")
+    place = Storage(f"s3://{bucket.name}/x")
     assert place.names("index/") == [f"index/{i:08d}.csv" for i in range(12)]
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "/a", "/a/b/"])
 def test_any_prefix(bucket, prefix):
-    place = Place(f"s3://{bucket.name}{prefix}")
+    place = Storage(f"s3://{bucket.name}{prefix}")
     place.write("index/x", b"1")
     inside = f"{prefix.strip('/')}/index/x".lstrip("/")
     assert bucket.names() == [inside]
@@ -225,7 +225,7 @@ def test_a_bucket_that_is_not_there(bucket):
     with pytest.raises(KitError, match=r"cannot .* s3://no-such-bucket/x\.zarr.*NoSuchBucket"):
         FeatureStore.create("s3://no-such-bucket/x.zarr", CONFIG)
     with pytest.raises(KitError, match=r"cannot write s3://no-such-bucket/a: .*NoSuchBucket"):
-        Place("s3://no-such-bucket").write("a", b"1")
+        Storage("s3://no-such-bucket").write("a", b"1")
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_what_is_damaged_there_is_mended(bucket, music, tiny_features, tmp_path)
 
 def test_a_place_that_is_none_is_not_noted(music, tmp_path):
     catalogue = scanned(music, tmp_path / "data")
-    with pytest.raises(UsageError, match=r"ftp://x is no place for features"):
+    with pytest.raises(UsageError, match=r"ftp://x cannot hold features"):
         set_place(catalogue, "ftp://x")
     assert not (tmp_path / "data/features/place.json").exists()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.catalogue import Catalogue
-from kit.features.index import Entry, from_bytes, to_bytes
+from kit.features.manifest import Entry, from_bytes, to_bytes
 from kit.features.plan import Track, make_plan
 
 ROOT = Path("/music")
@@ -58,7 +58,7 @@ def test_a_new_store_has_the_catalogue_s_order():
         Track(row, name, digest(name), ROOT / f"{name}.wav") for row, name in enumerate("cab")
     ]
     assert (plan.rows, plan.done, plan.total) == (3, 0, 3)
-    assert (plan.without_audio, plan.kept_failures) == ([], [])
+    assert plan.without_audio == []
     assert not plan.nothing_to_do
 
 
@@ -82,7 +82,6 @@ def test_nothing_to_do():
     plan = planned(entries, catalogue(["b", "a"]))
     assert plan.nothing_to_do
     assert (plan.rows, plan.done, plan.total) == (3, 2, 2)
-    assert plan.kept_failures == entries[1:2]
     assert planned([], catalogue([])).nothing_to_do
 
 
@@ -110,7 +109,6 @@ def test_a_resumed_run_gives_every_track_its_row(names, kept, without, bad):
     assert again.rows == (12 if kept != set() else first.rows)
     assert again.done == len(kept)
     assert again.nothing_to_do == (len(kept) == 12)
-    assert {e.track_id for e in again.kept_failures} == kept & (without | bad)
 
 
 @given(
@@ -168,13 +166,11 @@ def test_which_failures_are_tried_again(reason, always):
         plan = planned([old], catalogue(["a"]), retry_failed=retry_failed)
         again = always or retry_failed
         assert [track.offset for track in plan.tracks] == ([4] if again else [])
-        assert plan.kept_failures == ([] if again else [old])
         assert plan.done == (not again)
         assert plan.nothing_to_do == (not again)
     # The file is another one now.
     plan = planned([old], catalogue(["a"], version={"a": 1}))
     assert [(t.offset, t.source_hash) for t in plan.tracks] == [(4, digest("a", 1))]
-    assert plan.kept_failures == []
 
 
 def test_a_track_without_audio_is_a_row_that_is_written_once():
@@ -187,7 +183,7 @@ def test_a_track_without_audio_is_a_row_that_is_written_once():
     assert not planned([done(0, "a"), done(2, "c")], of).nothing_to_do
     settled = planned([done(0, "a"), entry, done(2, "c")], of)
     assert settled.nothing_to_do
-    assert settled.kept_failures == [entry]
+    assert settled.done == 3
     # Even if asked to retry: there is no file to try.
     assert planned([done(0, "a"), entry, done(2, "c")], of, retry_failed=True).nothing_to_do
     # It has got its file.
@@ -195,10 +191,19 @@ def test_a_track_without_audio_is_a_row_that_is_written_once():
     assert found.tracks == [Track(1, "b", digest("b"), ROOT / "b.wav")]
 
 
-def test_a_track_that_lost_its_file_loses_its_features():
+def test_a_track_that_lost_its_file_keeps_its_features():
     plan = planned([done(0, "a"), done(1, "b")], catalogue(["a", "b"], without=["b"]))
-    assert [(e.offset, e.track_id, e.frames) for e in plan.without_audio] == [(1, "b", 0)]
-    assert not plan.nothing_to_do
+    assert plan.nothing_to_do
+    assert (plan.done, plan.without_audio) == (2, [])
+
+
+def test_features_without_a_file_go_only_if_the_table_names_another_file():
+    of = catalogue(["a"], without=["a"])
+    for source_hash, kept in ((digest("a"), True), ("", True), (digest("a", 1), False)):
+        table = of.table.assign(source_hash=source_hash)
+        plan = planned([done(0, "a")], dataclasses.replace(of, table=table))
+        assert plan.nothing_to_do == kept
+        assert [e.reason for e in plan.without_audio] == ([] if kept else ["no_audio"])
 
 
 def test_a_path_that_leaves_the_audio_s_folder_is_no_audio():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 # Python itself may lie where the unprivileged cannot read: what they run is imported before.
-import kit.features.local
+import kit.features.engine_local
 import kit.pipeline.features  # noqa: F401
 from kit.catalogue import load, read_failures
 from kit.cli import main
@@ -27,7 +27,7 @@ from kit.features.store import SHARD_TRACKS
 FEATURES = (
     *("--features.frontend.sample-rate", "8000", "--features.frontend.n-fft", "256"),
     *("--features.frontend.hop-length", "128", "--features.frontend.n-mels", "8"),
-    *("--features.n-frames", "10", "--features.clip-s", "0.2"),
+    *("--features.n-frames", "10", "--features.clip-s", "0.2", "--features.position", "start"),
 )
 
 
@@ -107,7 +107,7 @@ def test_an_older_layout_is_refused(again, small):
     group = json.loads(path.read_text())
     group["attributes"]["format"] = 1
     path.write_text(json.dumps(group))
-    sentence = r"has store format 1, this kit reads 2; delete it and run `kit features` again"
+    sentence = r"format 1, this one reads 3\); delete it and run `kit features` again"
     for options in (ExtractConfig(), ExtractConfig(verify=True)):
         with pytest.raises(KitError, match=sentence):
             extract(again, small, options)

@@ -8,13 +8,14 @@ import threading
 
 import numpy as np
 import pytest
+import tensorstore as ts
 import zarr
 
 from kit.config import FeatureConfig, FrontendConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, codec
-from kit.features.index import Entry
-from kit.features.place import Place
+from kit.features.manifest import Entry
+from kit.features.storage import Storage
 from kit.features.store import SHARD_TRACKS, empty_shard
 from kit.features.writer import ShardWriter
 
@@ -114,6 +115,60 @@ def test_every_dtype_gives_decibels_back(tmp_path, dtype):
     )
 
 
+def test_valid_frames_are_kept(tmp_path):
+    config = dataclasses.replace(CONFIG, excerpts=3)
+    store = FeatureStore.create(tmp_path / "x.zarr", config)
+    x = np.random.default_rng(0).normal(size=(40, 18, 4)).astype(np.float32)
+    store.write(ids(30), hashes(30), x[:30])
+    store.write(ids(40)[30:], hashes(40)[30:], x[30:], frames=range(1, 11))
+    opened = FeatureStore.open(store.path)
+    for known in (store, opened):
+        assert known.frames(["track-39", "track-0", "track-30"]).tolist() == [10, 18, 1]
+        np.testing.assert_array_equal(known.read(ids(40)), x)
+        assert known.frames([]).shape == (0,)
+    # 21 tracks of three excerpts take no more memory than 64 of one.
+    assert len(shards(store)) == 2
+    store.write(["track-0"], hashes(1), x[:1], frames=[7])
+    assert store.frames(["track-0"]).tolist() == [7]
+    for frames in (0, 19):
+        with pytest.raises(KitError, match="give 1 to 18 for each track"):
+            store.write(["track-0"], hashes(1), x[:1], frames=[frames])
+
+
+@pytest.mark.parametrize("dtype", ERROR_DB)
+def test_stored_values_and_their_scale_give_decibels(tmp_path, dtype):
+    store = FeatureStore.create(tmp_path / "x.zarr", config_of(dtype))
+    store.write(ids(), hashes(), values())
+    stored, scale = store.read_stored(ids()), codec.scale(store.config)
+    assert stored.dtype == dtype
+    levels = stored.astype(np.float32) * np.float32(scale.get("scale_factor", 1))
+    levels += np.float32(scale.get("add_offset", 0))
+    np.testing.assert_array_equal(levels, store.read(ids()))
+
+
+def test_no_more_is_read_than_the_chunks_of_the_tracks(tmp_path):
+    count, frames = 200, 256
+    config = dataclasses.replace(CONFIG, n_frames=frames, clip_s=5.0)
+    x = np.random.default_rng(0).normal(size=(count, frames, 4)).astype(np.float32)
+    FeatureStore.create(tmp_path / "x.zarr", config).write(ids(count), hashes(count), x)
+    store = FeatureStore.open(tmp_path / "x.zarr")
+    whole = sum(path.stat().st_size for path in shards(store))
+    order = np.random.default_rng(1).permutation(count)
+    for tracks in (1, 64):
+        some = order[:tracks]
+        before = bytes_read()
+        got = store.read_stored([f"track-{i}" for i in some])
+        np.testing.assert_array_equal(got, x[some])
+        # The index of a shard takes 16 bytes a track.
+        assert 0 < bytes_read() - before <= 1.1 * whole * tracks / count + 4 * (16 * 64 + 4)
+
+
+def bytes_read():
+    """Bytes that TensorStore has read from files so far."""
+    metrics = ts.experimental_collect_matching_metrics("/tensorstore/kvstore/file/bytes_read")
+    return sum(value["value"] for metric in metrics for value in metric["values"])
+
+
 def test_labels_are_kept_in_their_order(tmp_path):
     path = tmp_path / "x.zarr"
     store = FeatureStore.create(path, CONFIG, ("techno", "edm", "Ä,\n"))
@@ -160,7 +215,7 @@ def test_zarr_reads_it(tmp_path, dtype):
     store = FeatureStore.create(tmp_path / "x.zarr", config, ("b", "a"))
     store.write(ids(), hashes(), values())
     group = zarr.open_group(store.path, mode="r")
-    assert group.attrs["format"] == 2
+    assert group.attrs["format"] == 3
     assert group.attrs["config_hash"] == config.hash
     assert group.attrs["sample_rate"] == 8000
     assert group.attrs["labels"] == ["b", "a"]
@@ -365,14 +420,14 @@ def test_a_row_that_fails_now_leaves_nothing_of_what_it_was(small, tmp_path):
 
 def test_stopped_at_any_instant_the_table_says_what_the_shards_hold(store, tmp_path, monkeypatch):
     """The files as they lie between any two writes: rows that are being replaced do not count."""
-    real, states = Place.write, itertools.count()
+    real, states = Storage.write, itertools.count()
 
     def write(self, name, data):
         shutil.copytree(store.path, tmp_path / f"state-{next(states)}")
         real(self, name, data)
         shutil.copytree(store.path, tmp_path / f"state-{next(states)}")
 
-    monkeypatch.setattr(Place, "write", write)
+    monkeypatch.setattr(Storage, "write", write)
     new = values(2, seed=1)
     store.write(["track-5", "new"], ["a" * 64, "b" * 64], new)
     monkeypatch.undo()
@@ -395,8 +450,8 @@ def test_stopped_at_any_instant_the_table_says_what_the_shards_hold(store, tmp_p
 
 def test_a_row_that_is_not_replaced_always_counts(store, monkeypatch):
     written = []
-    real = Place.write
-    monkeypatch.setattr(Place, "write", lambda s, n, d: (written.append(n), real(s, n, d))[1])
+    real = Storage.write
+    monkeypatch.setattr(Storage, "write", lambda s, n, d: (written.append(n), real(s, n, d))[1])
     store.write(["new"], ["b" * 64], values(1, seed=1))
     assert written == ["index/00000001.csv"]
 
@@ -461,9 +516,9 @@ def test_room_that_another_one_made_is_not_taken_away(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda group: group["attributes"].update(format=1), "format 1, this kit reads 2; delete"),
-        (lambda group: group["attributes"].update(format=3), "format 3, this kit reads 2; delete"),
-        (lambda group: group.pop("attributes"), "store format None, this kit reads 2"),
+        (lambda group: group["attributes"].update(format=2), r"format 2, this one reads 3\); dele"),
+        (lambda group: group["attributes"].update(format=4), r"format 4, this one reads 3\); dele"),
+        (lambda group: group.pop("attributes"), "store format None, this one reads 3"),
         (lambda group: group["attributes"].pop("config"), "FeatureConfig is None"),
         (lambda group: group["attributes"]["config"].update(n_frames="x"), "n_frames"),
         (lambda group: group["attributes"]["config"].update(later=1), "later"),

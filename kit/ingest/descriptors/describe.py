@@ -23,9 +23,9 @@ from kit.catalogue import (
     write_table,
 )
 from kit.errors import KitError
-from kit.features.clip import of_scanned
 from kit.features.decoders import Decoded, Decoders, Processes, Threads
 from kit.features.plan import Track
+from kit.features.scanned import read_if_unchanged
 from kit.ingest.descriptors.fill import fill, others
 from kit.ingest.descriptors.hear import Heard, hear
 from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
@@ -135,7 +135,7 @@ def describe(
 
 
 def _hear(track: Track, _room: np.ndarray, *, whole: bool) -> Heard:
-    return of_scanned(track, lambda path: hear(path, whole=whole))
+    return read_if_unchanged(track, lambda path: hear(path, whole=whole))
 
 
 def _describe(track: Track, room: np.ndarray, *, whole: bool) -> Descriptors:
@@ -172,7 +172,7 @@ class _Run:
         try:
             while True:
                 while running < most and not stop() and (track := next(todo, None)):
-                    pool.start(track, np.zeros(0, np.float32))
+                    pool.start(track, np.zeros((0, 0), np.float32))
                     running += 1
                 if not running:
                     break

@@ -1,17 +1,15 @@
-"""The engine of one machine: decoders, the device and the writer, each kept busy by one loop.
+"""The engine of one machine: one loop keeps decoders, the device and the writer busy.
 
-    decoders -> clips (a bounded number of buffers) -> device -> rows -> shards -> writer
+    decoders -> excerpts (a bounded number of buffers) -> device -> rows -> shards -> writer
 
-Whoever has something to say puts a message into one queue; the loop alone keeps the books, so
-that there is nothing to lock. Buffers are what limits how far a stage can run ahead.
+Workers post messages to one queue; only the loop changes state, so no locks are needed. The number
+of buffers limits how far a stage can run ahead of the next one.
 """
 
-import contextlib
-import gc
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -20,20 +18,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio import AudioError
+from kit.audio import AudioError, TooShortError
 from kit.audio.errors import shown
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
 from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError, reader
 from kit.features.device import Device, local_device
-from kit.features.index import Entry
-from kit.features.meter import Meter, Progress
+from kit.features.excerpts import lay_out, room
+from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
 from kit.features.store import FeatureStore
+from kit.features.throughput import Meter, Progress
 from kit.features.writer import ShardWriter
 
-FLUSH_EVERY_S = 60.0  # what a run that is killed may lose, where decoding is slow
-_LOOK_EVERY_S = 0.5  # for decoders that hang
+FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
+_LOOK_EVERY_S = 0.5  # between two looks for decoders that hang
 
 
 @dataclass(frozen=True)
@@ -55,35 +54,20 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Meter:
-    """Compute what a plan asks for.
+    """Compute the tracks of a plan and write them.
 
     Args:
         store: with room for all rows.
-        plan: what there is to do.
+        plan: the work.
         options: workers, isolation, time limit, strictness.
         progress: called after each track.
-        stop: asked now and then; once it is true, nothing is begun any more, what is in flight is
-            finished and written.
+        stop: called regularly; once it returns True, nothing new is begun, and the tracks in flight
+            are finished and written.
     Raises:
-        KitError: the store cannot be written, or a track failed and `options.strict` is set; what
-            has been computed by then is written.
+        KitError: the store cannot be written, or a track failed and `options.strict` is set; the
+            tracks that were computed by then are written.
     """
-    with _garbage_left_alone():
-        return _Run(store, plan, options, progress).to_end(stop)
-
-
-@contextlib.contextmanager
-def _garbage_left_alone() -> Iterator[None]:
-    """What is there now is not looked through for garbage meanwhile: JAX alone brings half a
-    million objects, and each full collection takes a tenth of a second from the decoders."""
-    freeze = not gc.get_freeze_count()
-    if freeze:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if freeze:
-            gc.unfreeze()
+    return _Run(store, plan, options, progress).to_end(stop)
 
 
 class _Run:
@@ -99,7 +83,7 @@ class _Run:
         self._strict = options.strict
         self._progress = progress
         self._messages: SimpleQueue[Any] = SimpleQueue()
-        # By row, so that at any time what is not begun lies behind what is.
+        # By row, so that at any time the rows that are not begun follow those that are.
         todo = [*plan.tracks, *plan.without_audio]
         self._todo: deque[Track | Entry] = deque(sorted(todo, key=lambda row: row.offset))
         self._ready: list[Decoded] = []
@@ -112,8 +96,10 @@ class _Run:
         self._decoders: Decoders = kind(
             workers, reader(self._config), options.timeout_s, self._messages.put
         )
-        ahead = workers + 2 + self._device.batch * (self._device.in_flight + 1)
-        self._buffers = [buffer(self._config) for _ in range(min(ahead, len(plan.tracks)))]
+        # Tracks of one call of the device: their excerpts fill a batch.
+        self._together = max(1, self._device.batch // self._config.excerpts)
+        ahead = workers + 2 + self._together * (self._device.in_flight + 1)
+        self._buffers = [room(self._config) for _ in range(min(ahead, len(plan.tracks)))]
         self._writer = ShardWriter(
             store,
             [row.offset for row in todo],
@@ -132,7 +118,7 @@ class _Run:
                 if stop() or (self._strict and self._first_failure):
                     self._todo.clear()
                     if not (self._decoding or self._computing or self._writer.writing):
-                        # The shards in memory will not be whole: no room for others will come.
+                        # The shards in memory stay incomplete, so no room for others will come.
                         self._drop_without_room()
                 self._feed()
                 if self._unfinished():
@@ -156,7 +142,7 @@ class _Run:
         return self._meter
 
     def _feed(self) -> None:
-        """Give every stage what it can take."""
+        """Give every stage as much work as it can take."""
         held, self._held = self._held, []
         for entry, features in held:
             self._put(entry, features)
@@ -176,21 +162,24 @@ class _Run:
             self._compute()
 
     def _compute(self) -> None:
-        """Give the device what is ready and whose shard has room: what other shards wait for
-        passes by what waits for them."""
-        size = self._device.batch
+        """Give the device tracks that are ready and whose shard has room.
+
+        They overtake tracks that wait for other shards to be written.
+        """
+        size = self._together
         if len(self._ready) < size and self._decoding:
             return
         fit, waiting = [], []
-        for clip in self._ready:
-            (fit if self._writer.has_room(clip.track.offset) else waiting).append(clip)
+        for decoded in self._ready:
+            (fit if self._writer.has_room(decoded.track.offset) else waiting).append(decoded)
         while (
             fit
             and self._computing < self._device.in_flight
             and (len(fit) >= size or not self._decoding)
         ):
             group, fit = fit[:size], fit[size:]
-            future = self._device.submit([clip.clip for clip in group], self._config)
+            clips = [clip for decoded in group for clip in decoded.clips]
+            future = self._device.submit(clips, self._config)
             self._computing += 1
             future.add_done_callback(lambda f, group=group: self._messages.put(_Computed(group, f)))
         self._ready = [*waiting, *fit]
@@ -200,10 +189,10 @@ class _Run:
 
     def _drop_without_room(self) -> None:
         self._held = [row for row in self._held if self._writer.has_room(row[0].offset)]
-        self._ready = [c for c in self._ready if self._writer.has_room(c.track.offset)]
+        self._ready = [d for d in self._ready if self._writer.has_room(d.track.offset)]
 
     def _take(self) -> None:
-        """Wait for a message, and enter it into the books."""
+        """Wait for a message and act on it."""
         try:
             message = self._messages.get(timeout=_LOOK_EVERY_S)
         except Empty:
@@ -223,19 +212,19 @@ class _Run:
         if not isinstance(answer.result, AudioError):
             self._ready.append(answer)
             return
-        # A thread that was given up may write into its buffer yet.
+        # A thread that was given up may still write into its buffer.
         late = isinstance(answer.result, TimedOutError)
-        self._buffers.append(buffer(self._config) if late else answer.buffer)
+        self._buffers.append(room(self._config) if late else answer.buffer)
         self._failed(failure(answer.track, answer.result))
 
     def _computed(self, message: _Computed) -> None:
         self._computing -= 1
         features, seconds = message.future.result()
         self._meter.busy("device", seconds)
-        for clip, rows in zip(message.group, features, strict=True):
-            self._buffers.append(clip.buffer)
-            self._put(success(clip.track, self._config), rows)
-            self._meter.track(clip.clip[1] / self._config.frontend.sample_rate)
+        for decoded, entry, row in rows_of(message.group, features, self._config):
+            self._buffers.append(decoded.buffer)
+            self._put(entry, row)
+            self._meter.track(sum(decoded.lengths) / self._config.frontend.sample_rate)
             self._say()
 
     def _failed(self, entry: Entry) -> None:
@@ -255,19 +244,38 @@ class _Run:
             self._progress(self._meter.progress())
 
 
-def success(track: Track, config: FeatureConfig) -> Entry:
-    """The row of a track whose features are there."""
-    return Entry(track.offset, track.track_id, track.source_hash, config.n_frames)
+def rows_of(
+    group: Sequence[Decoded],
+    features: Float32[np.ndarray, "clips n_frames n_mels"],
+    config: FeatureConfig,
+) -> Iterator[tuple[Decoded, Entry, Float32[np.ndarray, "row_frames n_mels"]]]:
+    """Yield the entry and the row of each decoded track.
+
+    Args:
+        group: the tracks.
+        features: those of all their excerpts, one after the other.
+        config: the layout of a row.
+    """
+    at = 0
+    for decoded in group:
+        lengths, track = decoded.lengths, decoded.track
+        row, frames = lay_out(features[at : at + len(lengths)], lengths, config)
+        at += len(lengths)
+        yield decoded, Entry(track.offset, track.track_id, track.source_hash, frames), row
 
 
 def failure(track: Track, error: AudioError) -> Entry:
-    """The row of a track that could not be taken."""
-    # One line, whatever is in the message: the table is read with grep as well.
+    """Return the entry of a track that cannot be used."""
+    # One line, so that the table can be searched with grep.
     message = " ".join(str(error).split())
-    path = shown(track.path)
-    return Entry(track.offset, track.track_id, track.source_hash, 0, error.reason, path, message)
-
-
-def buffer(config: FeatureConfig) -> Float32[np.ndarray, " clip_samples"]:
-    """Room for a clip."""
-    return np.zeros(config.clip_samples, np.float32)
+    length_s = round(error.length_s, 3) if isinstance(error, TooShortError) else None
+    return Entry(
+        track.offset,
+        track.track_id,
+        track.source_hash,
+        0,
+        error.reason,
+        shown(track.path),
+        message,
+        length_s,
+    )

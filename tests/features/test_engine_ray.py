@@ -27,8 +27,7 @@ from kit.catalogue import load
 from kit.config import ExtractConfig, FeatureConfig, from_json
 from kit.features import extract
 
-CONFIG = from_json(FeatureConfig, sys.argv[1])
-KILL, *FOLDERS = sys.argv[2:]
+KILL, *JOBS = sys.argv[1:]
 
 def kill(names, seen):
     "Kill a process of each name, one after the other, so that the first is seen at work before."
@@ -47,12 +46,13 @@ def kill(names, seen):
 
 ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="warning")
 try:
-    for folder in FOLDERS:
-        killed, named = [], KILL.split(",") if folder == FOLDERS[0] and KILL else []
+    for job in JOBS:
+        folder, config = json.loads(job)
+        killed, named = [], KILL.split(",") if job == JOBS[0] and KILL else []
         if named:
             threading.Thread(target=kill, args=(named, killed), daemon=True).start()
         options = ExtractConfig(engine="ray", workers=4)
-        result = extract(load(Path(folder)), CONFIG, options)
+        result = extract(load(Path(folder)), from_json(FeatureConfig, config), options)
         row = {"computed": result.computed, "failed": len(result.failures), "killed": killed}
         print(json.dumps(row), flush=True)
 finally:
@@ -61,15 +61,16 @@ finally:
 
 
 @pytest.fixture
-def on_ray(small, tmp_path):
-    """A function: folders of catalogues, which processes to kill -> what the script says."""
+def on_ray(tmp_path):
+    """A function: catalogues with configurations, processes to kill -> the script's output."""
     started = []
     # Sockets lie in there, whose names must be short.
     home = Path(tempfile.mkdtemp(prefix="kit-ray-", dir="/tmp"))
 
-    def run(*folders, kill=()):
+    def run(*jobs, kill=()):
+        jobs = [json.dumps([str(catalogue.folder), to_json(config)]) for catalogue, config in jobs]
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, to_json(small), ",".join(kill), *map(str, folders)],
+            [sys.executable, "-c", SCRIPT, ",".join(kill), *jobs],
             env=os.environ | {"RAY_TMPDIR": str(home), "RAY_USAGE_STATS_ENABLED": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -90,20 +91,20 @@ def on_ray(small, tmp_path):
 
 
 def test_ray_gives_the_same_bytes_and_loses_nothing_with_a_worker(
-    many, ffmpeg, write_table, list_tracks, small, contents, on_ray, tmp_path
+    many, some, ffmpeg, write_table, list_tracks, small, contents, on_ray, tmp_path
 ):
-    killed, quiet = many.copy(tmp_path / "killed"), many.copy(tmp_path / "quiet")
+    killed, quiet = many.copy(tmp_path / "killed"), some.copy(tmp_path / "quiet")
     music = write_table(tmp_path / "music", 6)
     for name in ("kills", "plays"):
         ffmpeg.file(music / "a" / name)
     deadly = list_tracks(music, tmp_path / "deadly")
     names = ("ray::_decode", "ray::MapWorker")
-    answers = on_ray(killed.folder, quiet.folder, deadly.folder, kill=names)
+    answers = on_ray((killed, small), (quiet, some.config), (deadly, small), kill=names)
 
     assert answers[0]["killed"] == list(names)
     assert contents(killed.folder) == many.whole
-    assert answers[1]["computed"] == many.good
-    assert contents(quiet.folder) == many.whole
+    assert answers[1]["computed"] == some.good
+    assert contents(quiet.folder) == some.whole
     # A decoder that dies, each time that it is tried, costs its file.
     assert (answers[2]["computed"], answers[2]["failed"]) == (7, 1)
     result = extract(load(deadly.folder), small)

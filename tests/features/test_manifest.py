@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import KitError
-from kit.features.index import Entry, from_bytes, to_bytes
+from kit.features.manifest import Entry, from_bytes, to_bytes
 
 FIRST, COUNT = 512, 256
 ODD = st.sampled_from(['"', "\n", "\r", "\r\n", "\0", ",", ";", "'", "\ufeff", "\u2028", "1e5", ""])
@@ -22,7 +22,10 @@ def parts(draw):
     return [
         Entry(offset, draw(TEXT), draw(TEXT), 6)
         if draw(st.booleans())
-        else Entry(offset, draw(TEXT), draw(TEXT), 0, "r" + draw(TEXT), draw(TEXT), draw(TEXT))
+        else Entry(
+            *(offset, draw(TEXT), draw(TEXT), 0, "r" + draw(TEXT), draw(TEXT), draw(TEXT)),
+            length_s=draw(st.none() | st.floats(0, 1e6)),
+        )
         for offset in offsets
     ]
 
@@ -45,13 +48,13 @@ def test_others_read_it_as_csv(entries):
 
 def test_the_bytes_of_the_format():
     entries = [
-        Entry(513, "b", "0f", 0, "too_short", 'a "b".wav', "is too, short"),
+        Entry(513, "b", "0f", 0, "too_short", 'a "b".wav', "is too, short", 9.7),
         Entry(512, "é", "ab", 6),
     ]
     assert to_bytes(entries).decode() == (
-        '"offset","track_id","source_hash","frames","reason","path","message"\n'
-        '512,"é","ab",6,"","",""\n'
-        '513,"b","0f",0,"too_short","a ""b"".wav","is too, short"\n'
+        '"offset","track_id","source_hash","frames","reason","path","message","length_s"\n'
+        '512,"é","ab",6,"","","",""\n'
+        '513,"b","0f",0,"too_short","a ""b"".wav","is too, short",9.7\n'
     )
 
 

@@ -1,5 +1,4 @@
-"""Where a feature store lies: a folder, or a prefix of a bucket; bytes under names, each write
-atomic."""
+"""Storage of a feature store: a folder, or a prefix of a bucket; bytes by name, atomic writes."""
 
 import contextlib
 import os
@@ -19,16 +18,16 @@ _FAILED = (ValueError, OSError, NotImplementedError)
 
 
 def is_url(place: Path | str) -> bool:
-    """Is it in object storage?"""
+    """Whether a place is in object storage."""
     return isinstance(place, str) and "://" in place
 
 
 @dataclass(frozen=True)
-class Place:
-    """A folder of the disk, or `s3://bucket/prefix` or `gs://bucket/prefix`.
+class Storage:
+    """A folder, or `s3://bucket/prefix` or `gs://bucket/prefix`.
 
-    Credentials and region are those of the cloud's own tools (environment, profile);
-    `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names another server that speaks S3.
+    Credentials and region are those of the cloud's own tools (environment, profile).
+    `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names another server with S3's protocol.
 
     Attributes:
         path: the folder or the URL.
@@ -43,7 +42,7 @@ class Place:
             scheme, _, rest = str(self.path).partition("://")
             if scheme not in _DRIVERS or not rest.split("/")[0]:
                 raise UsageError(
-                    f"{self.path} is no place for features; give a folder, s3://BUCKET/PREFIX or "
+                    f"{self.path} cannot hold features; give a folder, s3://BUCKET/PREFIX or "
                     "gs://BUCKET/PREFIX"
                 )
 
@@ -51,7 +50,7 @@ class Place:
         return str(self.path)
 
     def spec(self, inside: str = "") -> dict[str, Any]:
-        """TensorStore's description of this place, or of a folder inside it (ends with "/")."""
+        """Return TensorStore's spec of this place, or of a folder inside it (ends with "/")."""
         if not is_url(self.path):
             return {"driver": "file", "path": f"{Path(self.path).resolve()}/{inside}"}
         scheme, _, rest = str(self.path).partition("://")
@@ -61,7 +60,7 @@ class Place:
             "driver": _DRIVERS[scheme],
             "bucket": bucket,
             "path": key,
-            # TensorStore's own choice goes on for a quarter of an hour without a word.
+            # TensorStore's default retries for a quarter of an hour without a message.
             f"{_DRIVERS[scheme]}_request_retries": _RETRIES,
         }
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -71,56 +70,56 @@ class Place:
         return spec
 
     def read(self, name: str) -> bytes | None:
-        """The bytes under a name; None if there are none.
+        """Return the bytes of a name; None if it does not exist.
 
         Raises:
-            KitError: they cannot be read.
+            KitError: the bytes cannot be read.
         """
-        with self._told("read", name):
+        with self._errors("read", name):
             result = self._keys.read(name).result()
         return bytes(result.value) if result.state == "value" else None
 
     def read_all(self, names: list[str]) -> list[bytes | None]:
-        """`read` of many, at once."""
-        with self._told("read", names[0] if names else ""):
+        """Read several names at once; see `read`."""
+        with self._errors("read", names[0] if names else ""):
             results = [future.result() for future in [self._keys.read(name) for name in names]]
         return [bytes(r.value) if r.state == "value" else None for r in results]
 
     def write(self, name: str, data: bytes) -> None:
-        """Put bytes under a name: all of them, on disk, or none.
+        """Write the bytes of a name atomically, and flush them to the disk.
 
         Raises:
-            KitError: they cannot be written.
+            KitError: the bytes cannot be written.
         """
-        with self._told("write", name):
+        with self._errors("write", name):
             self._keys.write(name, data).result()
 
     def delete(self, name: str) -> None:
-        """Take away what is under a name.
+        """Delete a name, if it exists.
 
         Raises:
-            KitError: it cannot be taken away.
+            KitError: it cannot be deleted.
         """
-        with self._told("write", name):
+        with self._errors("write", name):
             self._keys.write(name, None).result()
 
     def names(self, inside: str) -> list[str]:
-        """The sorted names below a folder of this place, each with that folder in front.
+        """Return the sorted names in a folder of this place, each with the folder in front.
 
         Raises:
-            KitError: they cannot be listed.
+            KitError: the folder cannot be listed.
         """
-        with self._told("read", inside):
+        with self._errors("read", inside):
             found = self._keys.list(ts.KvStore.KeyRange(inside, inside + "\xff")).result()
         return sorted(k.decode() for k in found)
 
     @cached_property
     def _keys(self) -> Any:
-        with self._told("open", ""):
+        with self._errors("open", ""):
             return ts.KvStore.open(self.spec()).result()
 
-    def _told(self, what: str, name: str) -> contextlib.AbstractContextManager[None]:
-        return told(what, f"{self.path}/{name}" if name else self.path)
+    def _errors(self, what: str, name: str) -> contextlib.AbstractContextManager[None]:
+        return storage_errors(what, f"{self.path}/{name}" if name else self.path)
 
 
 _WRITABLE = "choose a place that you may write to"
@@ -131,15 +130,15 @@ _REMEDIES = {
 
 
 @contextlib.contextmanager
-def told(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
-    """A context that makes one sentence of what TensorStore raises.
+def storage_errors(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
+    """Convert TensorStore exceptions to `KitError`.
 
     Args:
-        what: is tried: "open", "read", "write" or "make".
-        where: it is tried.
-        remedy: what to do; one that goes with `what` if not given.
+        what: the operation: "open", "read", "write" or "make".
+        where: the file or place.
+        remedy: what to do; by default one that suits the operation.
     Raises:
-        KitError: it could not be done.
+        KitError: TensorStore raised an exception.
     """
     try:
         yield
@@ -149,5 +148,5 @@ def told(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text: TensorStore adds where in its source it arose."""
+    """Return the first line of an error's text; TensorStore adds the place in its source."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,4 +1,4 @@
-"""How fast a run is, and what holds it up."""
+"""Throughput of a run, and its bottleneck."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ Stage = Literal["decode", "device", "write"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
-        done: tracks for which nothing is left to do.
+        done: tracks that need no more work.
         total: tracks of the catalogue.
         computed: tracks computed in this run.
-        tracks_per_s: tried a second, in this run.
-        realtime: seconds of audio a second.
-        eta_s: seconds to go, if it goes on like this; None before the first track.
-        bottleneck: the stage that is busy most.
+        tracks_per_s: tracks per second in this run, with and without success.
+        realtime: seconds of audio per second.
+        eta_s: seconds to go at this rate; None before the first track.
+        bottleneck: the stage with the highest load.
     """
 
     done: int
@@ -38,12 +38,12 @@ class Progress:
 
 @dataclass
 class Meter:
-    """Counts what the stages of a run do.
+    """Count the work of a run's stages.
 
     Attributes:
-        done: tracks done, at the beginning those of earlier runs.
+        done: tracks done, with those of earlier runs.
         total: tracks of the catalogue.
-        lanes: how many of each stage work side by side.
+        lanes: parallel workers of each stage.
         audio_s: seconds of audio computed in this run.
         computed: tracks computed in this run.
     """
@@ -61,15 +61,15 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self.began
 
     def busy(self, stage: Stage, seconds: float) -> None:
-        """A stage has worked for so long."""
+        """Add working time to a stage."""
         self._busy[stage] += seconds
 
     def track(self, audio_s: float | None) -> None:
-        """A track is done: with so much audio, or None if it could not be taken."""
+        """Count a track: its seconds of audio, or None if it could not be used."""
         self.done += 1
         self._tried += 1
         if audio_s is not None:
@@ -77,7 +77,7 @@ class Meter:
             self.audio_s += audio_s
 
     def progress(self) -> Progress:
-        """Where the run stands now."""
+        """Return the progress so far."""
         seconds = max(self.seconds, 1e-9)
         rate = self._tried / seconds
         eta = (self.total - self.done) / rate if self._tried else None

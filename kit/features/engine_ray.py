@@ -1,10 +1,10 @@
-"""The engine of a cluster: Ray deals out shards; decoders anywhere feed whoever has a shard.
+"""The engine of a cluster: Ray distributes shards to actors, and decoding to tasks.
 
-A shard is one row of a Ray dataset, in blocks of a few where there are many. An actor, one a GPU or
-else one a machine, takes a shard, has its files decoded by tasks on any core of the cluster, a
-bounded number ahead, computes and writes the shard by itself: no features travel, and nobody waits
-for another's shard. A worker that dies is replaced, and what it was at is done again, from the
-start of its block or its files: since rows are dealt out beforehand, it comes to the same bytes.
+A shard is one row of a Ray dataset, in blocks of a few where there are many. There is one actor for
+each GPU, or else for each machine. An actor takes a shard, has its files decoded by tasks on any
+core of the cluster, a bounded number ahead, then computes and writes the shard by itself: features
+are never sent between machines, and no actor waits for another. Ray replaces a worker that dies and
+repeats its block or its files. Rows are assigned beforehand, so the bytes are the same.
 """
 
 import dataclasses
@@ -26,11 +26,12 @@ from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
 from kit.features.decoders import CrashedError, Decoded, Threads, reader
 from kit.features.device import in_batches, local_device
-from kit.features.index import Entry
-from kit.features.local import buffer, failure, success
-from kit.features.meter import Meter, Progress
+from kit.features.engine_local import failure, rows_of
+from kit.features.excerpts import room
+from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
-from kit.features.store import SHARD_TRACKS, FeatureStore
+from kit.features.store import FeatureStore, shard_tracks
+from kit.features.throughput import Meter, Progress
 from kit.features.writer import ShardWriter
 
 try:
@@ -42,8 +43,8 @@ except ImportError as error:
         "engine ray needs the extra `cluster`: pip install 'genre-kit[cluster]'"
     ) from error
 
-TOGETHER = 8  # shards a block at most: the one driver takes some ms for each block
-GROUP = 4  # files a task: 10 MiB of clips of 30 s, and enough work to be worth its dispatch
+TOGETHER = 8  # shards of a block at most: the one driver takes some ms for each block
+GROUP = 4  # files of a task: 10 MiB of clips of 30 s, and enough work to be worth its dispatch
 
 
 def run(
@@ -54,10 +55,10 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Meter:
-    """Compute what a plan asks for, on the cluster that `RAY_ADDRESS` names, or on one of this
-    machine's processes; arguments and errors as of `kit.features.local.run`.
+    """Compute the tracks of a plan on a Ray cluster: that of `RAY_ADDRESS`, or one started here.
 
-    All machines must see the audio and the store under the same names.
+    All machines must see the audio and the store under the same names. Arguments and errors are
+    those of `kit.features.engine_local.run`.
     """
     started = not ray.is_initialized()
     if started:
@@ -87,9 +88,9 @@ def _run(
     actors = gpus or len([node for node in ray.nodes() if node["Alive"]])
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # In the plan's order, so that what is done of an interrupted run lies at the beginning.
+    # In the plan's order, so that an interrupted run leaves its gap at the end.
     context.execution_options.preserve_order = True
-    items = list(_shards(plan))
+    items = list(_shards(plan, shard_tracks(store.config)))
     block = shards_a_block(len(items), actors)
     shards = ray.data.from_items(items, override_num_blocks=-(-len(items) // block)).map_batches(
         _ShardWorker,
@@ -119,21 +120,21 @@ def _run(
 
 
 def shards_a_block(shards: int, actors: int) -> int:
-    """How many shards are dealt out at once: few enough that all actors end at the same time."""
+    """Return the number of shards in a block: so few that all actors end at the same time."""
     return max(1, min(TOGETHER, shards // (32 * actors)))
 
 
-def _shards(plan: Plan) -> Iterator[dict[str, Any]]:
+def _shards(plan: Plan, size: int) -> Iterator[dict[str, Any]]:
     tracks: dict[int, list[Track]] = defaultdict(list)
     given: dict[int, list[Entry]] = defaultdict(list)
     for track in plan.tracks:
-        tracks[track.offset // SHARD_TRACKS].append(track)
+        tracks[track.offset // size].append(track)
     for entry in plan.without_audio:
-        given[entry.offset // SHARD_TRACKS].append(entry)
+        given[entry.offset // size].append(entry)
     for number in sorted({*tracks, *given}):
         rows = [(t.offset, t.track_id, t.source_hash, str(t.path)) for t in tracks[number]]
         entries = [dataclasses.astuple(entry) for entry in given[number]]
-        # As text: a dataset's columns hold what Arrow knows.
+        # As text, since a dataset's columns must be of Arrow's types.
         yield {"tracks": json.dumps(rows), "entries": json.dumps(entries)}
 
 
@@ -157,7 +158,8 @@ class _ShardWorker:
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def _shard(self, tracks: list[Track], without_audio: list[Entry]) -> dict[str, Any]:
-        config, together = self._store.config, self._device.batch * self._device.lanes
+        config = self._store.config
+        together = max(1, self._device.batch * self._device.lanes // config.excerpts)
         writes: list[float | Exception] = []
         offsets = [row.offset for row in (*tracks, *without_audio)]
         writer = ShardWriter(self._store, offsets, writes.append)
@@ -167,10 +169,11 @@ class _ShardWorker:
         ready: list[Decoded] = []
 
         def compute() -> None:
-            features, seconds = in_batches(self._device, [clip.clip for clip in ready], config)
+            clips = [clip for decoded in ready for clip in decoded.clips]
+            features, seconds = in_batches(self._device, clips, config)
             busy["device"] += seconds
-            for clip, rows in zip(ready, features, strict=True):
-                writer.put(success(clip.track, config), rows)
+            for _, entry, row in rows_of(ready, features, config):
+                writer.put(entry, row)
             ready.clear()
 
         try:
@@ -185,7 +188,7 @@ class _ShardWorker:
                     audio_s.append(None)
                     writer.put(entry)
                     continue
-                audio_s.append(answer.result / config.frontend.sample_rate)
+                audio_s.append(sum(answer.lengths) / config.frontend.sample_rate)
                 ready.append(answer)
                 if len(ready) == together:
                     compute()
@@ -206,7 +209,7 @@ class _ShardWorker:
 def _decoded(
     groups: list[list[Track]], config: FeatureConfig, timeout_s: float, ahead: int
 ) -> Iterator[Decoded]:
-    """All groups in order, decoded elsewhere, at most `ahead` groups before."""
+    """Yield the tracks of all groups in order, decoded by tasks at most `ahead` groups ahead."""
     under_way: deque[tuple[list[Track], Any]] = deque()
     rest = iter(groups)
     while True:
@@ -219,9 +222,9 @@ def _decoded(
             yield from ray.get(answers)
         except WorkerCrashedError:
             if len(group) == 1:
-                yield Decoded(group[0], np.zeros(0, np.float32), _crashed(group[0]), 0.0)
+                yield Decoded(group[0], room(config)[:0], _crashed(group[0]), 0.0)
             else:
-                # One of them is to blame, and it alone.
+                # Find the one that killed the worker.
                 yield from _decoded([[track] for track in group], config, timeout_s, ahead)
 
 
@@ -231,7 +234,7 @@ def _decode(tracks: list[Track], config: FeatureConfig, timeout_s: float) -> lis
     decoder = Threads(1, reader(config), timeout_s, answers.put)
     results = []
     for track in tracks:
-        decoder.start(track, buffer(config))
+        decoder.start(track, room(config))
         while answers.empty():
             time.sleep(0.001)
             decoder.give_up_late()

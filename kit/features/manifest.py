@@ -1,6 +1,6 @@
-"""The table of a store: whose features stand in which row, and whose could not be made and why.
+"""The table of a store: the track of each row, and why some tracks have no features.
 
-It lies in parts, one a shard, so that whoever writes a shard writes its part and no more.
+The table is in parts, one for each shard, so that the writer of a shard writes only its own part.
 """
 
 import csv
@@ -18,12 +18,13 @@ class Entry:
 
     Attributes:
         offset: the row, along the array's first axis.
-        track_id: whose it is.
-        source_hash: SHA-256 of the file that it was made of.
-        frames: how many the array holds of it; 0 if it could not be made.
-        reason: why not, in a word; empty if it was.
-        path: the file, where it could not be made.
-        message: why not, in a line.
+        track_id: the track.
+        source_hash: SHA-256 of the file that the features were made of.
+        frames: valid frames of the row, from its beginning; 0 if there are no features.
+        reason: why there are no features, in one word; empty if there are.
+        path: the file, if there are no features.
+        message: why there are no features, in one line.
+        length_s: length of a track that is too short, seconds; None for all others.
     """
 
     offset: int
@@ -33,41 +34,50 @@ class Entry:
     reason: str = ""
     path: str = ""
     message: str = ""
+    length_s: float | None = None
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Entry)]
 
 
 def to_bytes(entries: Iterable[Entry]) -> bytes:
-    """A part of the table as CSV, by row."""
+    """Return a part of the table as CSV, by row."""
     stream = io.StringIO()
     # The csv module leaves a lone carriage return as it is, and reads it as the end of a row.
     writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(_FIELDS)
     for entry in sorted(entries, key=lambda e: e.offset):
-        writer.writerow(dataclasses.astuple(entry))
+        values = dataclasses.astuple(entry)
+        writer.writerow("" if value is None else value for value in values)
     return stream.getvalue().encode()
 
 
+def _entry(
+    offset: str, track: str, source: str, frames: str, reason: str, path: str, message: str, s: str
+) -> Entry:
+    length_s = float(s) if s else None
+    return Entry(int(offset), track, source, int(frames), reason, path, message, length_s)
+
+
 def from_bytes(data: bytes, first: int, count: int) -> list[Entry]:
-    """The entries of a part that holds rows from `first` on, at most `count`.
+    """Return the entries of a part that holds rows from `first` on, at most `count`.
 
     Raises:
-        KitError: it is not such a part.
+        KitError: the bytes are not such a part.
     """
     try:
         text = io.StringIO(data.decode(), newline="")
         header, *rows = csv.reader(text, strict=True)
         if header != _FIELDS or any(len(row) != len(_FIELDS) for row in rows):
-            raise KitError("it has other columns")
+            raise KitError("its columns are not those of a store's table")
         if not data.endswith(b"\n"):
             raise KitError("its end is missing")
-        entries = [Entry(int(r[0]), r[1], r[2], int(r[3]), *r[4:]) for r in rows]
+        entries = [_entry(*row) for row in rows]
     except (ValueError, IndexError, TypeError, csv.Error) as error:
-        raise KitError(f"it is no table ({error})") from error
+        raise KitError(f"it is not a table ({error})") from error
     offsets = [entry.offset for entry in entries]
     if len(set(offsets)) < len(offsets) or any(not 0 <= o - first < count for o in offsets):
         raise KitError("its rows are not those of its shard")
     if any(entry.frames < 0 or bool(entry.frames) == bool(entry.reason) for entry in entries):
-        raise KitError("a row has features and a reason why not, or neither")
+        raise KitError("a row has both features and a reason for having none, or neither")
     return entries

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from kit.features.meter import Meter
+from kit.features.throughput import Meter
 
 LANES = {"decode": 4, "device": 2, "write": 1}
 

@@ -1,0 +1,173 @@
+"""Excerpts: the parts of a track that are heard, and the row of features that they make."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from kit.audio import CancelledError, SilentError, TooShortError, decode, duration_samples
+from kit.config import FeatureConfig, frames_of, seconds_of
+from kit.features.codec import padding
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """A stretch of a track.
+
+    Attributes:
+        start_s: where it begins in the file, seconds.
+        y: mono samples at the front end's rate, `config.clip_samples` of them at most.
+    """
+
+    start_s: float
+    y: Float32[np.ndarray, " samples"]
+
+
+def starts(frames: int, rate: int, config: FeatureConfig) -> list[int]:
+    """Return where the excerpts of a track begin, in samples of its own rate.
+
+    Excerpts never overlap. Each is `excerpt_samples(rate, config)` long, but for the single excerpt
+    of a track that is shorter.
+
+    Args:
+        frames: samples of each channel in the whole track.
+        rate: their rate, Hz.
+        config: position, number and length of the excerpts, and the offset.
+    """
+    first = int(config.offset_s * rate)
+    length = excerpt_samples(rate, config)
+    room = frames - first
+    if room <= length:
+        return [first]
+    count = min(config.excerpts, room // length)
+    if config.position == "spread":
+        # Excerpt i is centred in the i-th of `count` equal parts of the track.
+        return [first + ((2 * i + 1) * room - count * length) // (2 * count) for i in range(count)]
+    if config.position == "middle":
+        first += (room - count * length) // 2
+    return [first + i * length for i in range(count)]
+
+
+def excerpt_samples(rate: int, config: FeatureConfig) -> int:
+    """Return the samples of a whole excerpt at `rate` Hz.
+
+    Rounded up, so that resampling gives no fewer than `config.clip_samples`.
+    """
+    return math.ceil(config.clip_s * rate)
+
+
+def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
+    """Decode the excerpts of a track.
+
+    Silent excerpts, and those whose channels cancel when mixed, are dropped.
+
+    Args:
+        path: the file; only its excerpts are decoded.
+        config: position, number and length of the excerpts.
+    Returns:
+        At least one excerpt. A single one may be shorter than `config.clip_s`; it gives at least
+        `config.least_frames` frames.
+    Raises:
+        TooShortError: the track has fewer than `config.least_frames` frames.
+        SilentError: every excerpt was dropped, the first one because it is silent.
+        CancelledError: every excerpt was dropped, the first one because its channels cancel.
+        AudioError: the file cannot be decoded.
+    """
+    return decode_into(room(config), path, config)
+
+
+def decode_into(
+    out: Float32[np.ndarray, "excerpts clip_samples"], path: Path | str, config: FeatureConfig
+) -> list[Excerpt]:
+    """Do what `excerpts` does, in memory that is there already.
+
+    Args:
+        out: one row for each excerpt. What lies behind an excerpt's last sample is undefined.
+        path: the file.
+        config: position, number and length of the excerpts.
+    Returns:
+        Excerpts whose samples are views of `out`: the i-th lies at the beginning of row i.
+    Raises:
+        AudioError: see `excerpts`.
+    """
+    path = Path(path)
+    needed_s = config.offset_s + seconds_of(config.least_frames, config.frontend)
+    found: list[Excerpt] = []
+    dropped: SilentError | CancelledError | None = None
+    for start_s, offset_s, duration_s in _parts(path, config):
+        try:
+            y, _ = decode(
+                path,
+                sample_rate=config.frontend.sample_rate,
+                offset_s=offset_s,
+                duration_s=duration_s,
+                out=out[len(found)],
+                check_sound=True,
+            )
+        except (SilentError, CancelledError) as error:
+            dropped = dropped or error
+            continue
+        except TooShortError as error:
+            # The file ends before `offset_s`.
+            raise TooShortError(path, error.length_s, needed_s) from error
+        found.append(Excerpt(start_s, y))
+        if valid_frames(len(y), config) < config.n_frames:
+            break  # The file ends here, whatever its header states; a row holds no gaps.
+    if not found:
+        assert dropped is not None
+        raise dropped
+    if valid_frames(len(found[0].y), config) < config.least_frames:
+        length_s = found[0].start_s + len(found[0].y) / config.frontend.sample_rate
+        raise TooShortError(path, length_s, needed_s)
+    return found
+
+
+def _parts(path: Path, config: FeatureConfig) -> list[tuple[float, float, float]]:
+    """Return start, and the offset and duration to decode, of each excerpt in seconds."""
+    if config.position == "start" and config.excerpts == 1:
+        # No need to know how long the file is: an MP3 file without a length tag stays unread.
+        return [(config.offset_s, config.offset_s, config.clip_s)]
+    frames, rate = duration_samples(path)
+    # Half a sample more: `decode` rounds down, and is to arrive at the same whole number.
+    duration_s = (excerpt_samples(rate, config) + 0.5) / rate
+    return [
+        (start / rate, (start + 0.5) / rate, duration_s) for start in starts(frames, rate, config)
+    ]
+
+
+def valid_frames(samples: int, config: FeatureConfig) -> int:
+    """Return the frames that a row holds of an excerpt of `samples` samples."""
+    return min(config.n_frames, frames_of(samples, config.frontend))
+
+
+def lay_out(
+    clips: Float32[np.ndarray, "clips n_frames n_mels"],
+    lengths: Sequence[int],
+    config: FeatureConfig,
+) -> tuple[Float32[np.ndarray, "row_frames n_mels"], int]:
+    """Return the row that excerpts make, and the number of its valid frames.
+
+    Args:
+        clips: features of each excerpt in dB; frames past its end are ignored.
+        lengths: samples of each excerpt; all but the last give `n_frames` frames.
+        config: the layout of the row.
+    Returns:
+        dB; excerpt i at frames `i * n_frames`, `codec.padding` behind the valid frames.
+    """
+    valid = [valid_frames(length, config) for length in lengths]
+    assert len(valid) <= config.excerpts
+    assert all(v == config.n_frames for v in valid[:-1])
+    frames = sum(valid)
+    if frames == config.row_frames == config.n_frames:
+        return clips[0], frames
+    row = np.full((config.row_frames, clips.shape[2]), padding(config), np.float32)
+    row[:frames] = clips.reshape(-1, clips.shape[2])[:frames]
+    return row, frames
+
+
+def room(config: FeatureConfig) -> Float32[np.ndarray, "excerpts clip_samples"]:
+    """Return memory for the excerpts of one track."""
+    return np.zeros((config.excerpts, config.clip_samples), np.float32)

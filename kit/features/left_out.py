@@ -1,0 +1,100 @@
+"""Say in one sentence which tracks have no features, and which flag would take them."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from kit.catalogue import Catalogue, Failure
+from kit.config import FeatureConfig, SegmentConfig, frames_of, seconds_of
+from kit.features.store import FeatureStore
+
+STAGE = "features"  # in failures.csv
+_WORDS = {
+    "too_short": "too short",
+    "no_audio": "without audio",
+    "not_audio": "not audio",
+    "non_finite": "with NaN or infinity",
+    "changed_file": "changed since the scan",
+    "changed_rate": "with a sample rate that changes",
+    "timeout": "not decoded in time",
+    "crashed": "that crash their decoder",
+    "unexpected": "with an unexpected error",
+}
+
+_SHORTEST_S = 0.1  # of a track that a flag is named for
+
+
+def failures_of(store: FeatureStore, catalogue: Catalogue) -> list[Failure]:
+    """Return the tracks of a catalogue that a store lists without features."""
+    wanted = set(catalogue.table["track_id"])
+    return [
+        Failure(e.path, STAGE, e.reason, e.message, e.track_id, e.length_s)
+        for e in store.entries
+        if not e.frames and e.track_id in wanted
+    ]
+
+
+def left_out_in_words(
+    failures: Iterable[Failure],
+    config: FeatureConfig,
+    segments: SegmentConfig = SegmentConfig(),
+) -> str | None:
+    """Return a sentence about the tracks that have no features; None if all have.
+
+    Args:
+        failures: of the stage "features", such as `Extraction.failures`.
+        config: the features that were asked for.
+        segments: the segments that they are for; a track must hold one.
+    """
+    listed = list(failures)
+    if not listed:
+        return None
+    counts = Counter(failure.reason for failure in listed)
+    parts = []
+    for reason, count in counts.most_common():
+        part = f"{count} {_WORDS.get(reason, reason)}"
+        if reason == "too_short":
+            lengths = [f.length_s for f in listed if f.reason == reason and f.length_s is not None]
+            part += _too_short(lengths, config, segments)
+        elif reason == "silent":
+            part += " where they were looked at" + _elsewhere(config)
+        elif reason == "cancelled":
+            part += " when their channels are mixed" + _elsewhere(config)
+        parts.append(part)
+    return f"features: {len(listed)} left out ({', '.join(parts)})"
+
+
+def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentConfig) -> str:
+    if not lengths:
+        return ""
+    low, high = f"{min(lengths):.3g}", f"{max(lengths):.3g}"
+    text = f": {low} s" if low == high else f": {low} to {high} s"
+    if config.offset_s:
+        text += f" with the {config.offset_s:g} s of --features.offset-s"
+        lengths = [max(0.0, length - config.offset_s) for length in lengths]
+    segment_s = math.ceil(100 * seconds_of(segments.frames, config.frontend)) / 100
+    if fit := [length for length in lengths if length >= segment_s]:
+        flags = f"--features.least-s {max(segment_s, _rounded_down(min(fit))):g}"
+    else:
+        fit = [length for length in lengths if length >= _SHORTEST_S]
+        least_s = max(_SHORTEST_S, _rounded_down(min(fit, default=0.0)))
+        frames = frames_of(math.ceil(least_s * config.frontend.sample_rate), config.frontend)
+        if not fit or frames < 1:
+            return f"{text}; a segment of {segments.frames} frames needs {segment_s:g} s"
+        shorter = 2 ** int(math.log2(min(frames, config.n_frames)))
+        flags = f"--features.least-s {least_s:g} --segments.frames {shorter}"
+    them = "them" if len(fit) == len(lengths) else f"{len(fit)} of them"
+    return f"{text}; {flags} takes {them}"
+
+
+def _rounded_down(seconds: float) -> float:
+    step = 1.0 if seconds >= 2 else 0.1 if seconds >= 0.2 else 0.01
+    return round(math.floor(seconds / step + 1e-9) * step, 2)
+
+
+def _elsewhere(config: FeatureConfig) -> str:
+    if config.position == "start":
+        return "; --features.position middle looks elsewhere"
+    if config.position == "middle":
+        return "; --features.position spread --features.excerpts 3 looks elsewhere"
+    return f"; --features.excerpts {min(64, config.excerpts + 2)} looks elsewhere"
