@@ -61,7 +61,7 @@ class FrontendConfig(_Checked):
     center: bool = True
     """Frame t is centred on sample t * hop_length; the signal is padded by n_fft / 2."""
     pad_mode: Literal["constant", "reflect", "edge"] = "constant"
-    """How the signal is continued at its ends when centred."""
+    """Padding at the ends of the signal when centred."""
     power: float = 2.0
     """Exponent of the magnitude: 2 for power, 1 for amplitude."""
     n_mels: int = 128
@@ -71,15 +71,15 @@ class FrontendConfig(_Checked):
     fmax: float | None = None
     """Highest frequency of the filter bank, Hz; half the sample rate if not given."""
     htk: bool = False
-    """HTK's mel scale in place of Slaney's."""
+    """HTK's mel scale instead of Slaney's."""
     norm: Literal["slaney"] | None = "slaney"
-    """Each filter has unit area (Slaney), or a peak of 1 (None)."""
+    """Filters of unit area (Slaney), or with a peak of 1 (None)."""
     ref: Literal["max"] | float = "max"
-    """What 0 dB is: the peak of the clip ("max"), or a power."""
+    """Reference of 0 dB: the peak of the clip ("max"), or a power."""
     amin: float = 1e-10
-    """Powers below this count as this."""
+    """Least power; lower ones are raised to it."""
     top_db: float | None = 80.0
-    """Decibels below the clip's own peak at which it is cut off; no cut if not given."""
+    """Levels further below the clip's own peak are raised to this distance, dB; if given."""
 
     def _check(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
@@ -196,24 +196,24 @@ class FeatureConfig(_Checked):
 
 @dataclass(frozen=True)
 class ExtractConfig(_Checked):
-    """How features are computed: nothing here changes them."""
+    """How features are computed. Nothing here changes their values."""
 
     workers: int | None = None
-    """Decoders side by side; one a core if not given."""
+    """Decoders side by side; one for each core if not given."""
     engine: Literal["local", "ray"] = "local"
     """This machine, or a Ray cluster (extra `cluster`; the one that RAY_ADDRESS names, or one
     that is started here)."""
     isolate: bool = False
-    """Decode in processes of their own, so that a file that crashes its decoder costs itself
-    alone. Slower."""
+    """Decode in separate processes, so that a file that crashes its decoder loses only itself.
+    Slower."""
     timeout_s: float = 60.0
-    """A file that is not decoded after so many seconds is given up."""
+    """Give up a file that is not decoded after this time, seconds."""
     retry_failed: bool = False
-    """Try again the tracks that failed, though their files have not changed."""
+    """Retry tracks that failed before, even if their files have not changed."""
     strict: bool = False
     """Stop at the first track that fails."""
     verify: bool = False
-    """First read all that is there, and make anew what does not fit its checksums."""
+    """First read all stored features, and compute again those that do not fit their checksums."""
 
     def _check(self) -> None:
         _require(self.workers is None or self.workers >= 1, self, "workers", "it must be above 0")
@@ -228,26 +228,26 @@ class ExtractConfig(_Checked):
 
 @dataclass(frozen=True)
 class PreviewConfig(_Checked):
-    """How previews are downloaded."""
+    """Configuration of the download of previews."""
 
     connections: int = 2
     """Connections to one host at a time."""
     interval_s: float = 0.05
-    """From the start of one request to a host to that of the next, at least, seconds."""
+    """Least time between the starts of two requests to a host, seconds."""
     max_mb: float = 20.0
-    """A larger file is refused, megabytes (1,000,000 bytes)."""
+    """Refuse larger files, megabytes (1,000,000 bytes)."""
     connect_s: float = 10.0
     """Time to connect, for each address of a host, seconds."""
     read_s: float = 20.0
     """Time from one byte to the next, seconds."""
     total_s: float = 120.0
-    """Time for one try of one preview, seconds."""
+    """Time for one attempt, seconds."""
     tries: int = 4
-    """So often one preview is asked for, if the server fails, is cut off or asks to wait."""
+    """Attempts for each preview, where the server fails, is cut off or asks to wait."""
     backoff_s: float = 1.0
-    """Wait before the second try, about; twice as long before each further one."""
+    """Wait before the second attempt, about, seconds; twice as long before each further one."""
     longest_wait_s: float = 120.0
-    """A server that asks for a longer pause is left for another day."""
+    """Skip a host that asks to wait longer than this, seconds."""
 
     def _check(self) -> None:
         _require(1 <= self.connections <= 8, self, "connections", "it must lie between 1 and 8")
@@ -260,7 +260,7 @@ class PreviewConfig(_Checked):
 
     @property
     def max_bytes(self) -> int:
-        """The same in bytes."""
+        """`max_mb` in bytes."""
         return round(self.max_mb * 1e6)
 
 
@@ -279,19 +279,19 @@ def seconds_of(frames: int, frontend: FrontendConfig) -> float:
 
 @dataclass(frozen=True)
 class SplitConfig(_Checked):
-    """Which tracks are learned from and which are held out."""
+    """Configuration of the split into train, validation and test."""
 
     by: str = "artist"
-    """What stays whole on one side: "artist"; "track"; any column of the table, such as
-    "speaker"; or "random", the original project's stratified draw that keeps nothing whole."""
+    """What is never in two parts: "artist"; "track"; any column of the table, such as "speaker";
+    or "random", the original project's stratified draw of tracks."""
     test_fraction: float = 0.2
     """Share of the tracks held out for the final test."""
     validation_fraction: float = 0.1
-    """Share held out to choose the best checkpoint; with 0 the last one is the best one."""
+    """Share held out to choose the best checkpoint; with 0 the last checkpoint is the best."""
     seed: int = 42
-    """Another seed, another draw."""
+    """Seed of the draw of the held-out groups."""
     shuffle_labels: bool = False
-    """Deal the labels anew over the groups: a control in which no better than chance is right."""
+    """Shuffle the labels over the groups: a control, in which no network should beat chance."""
 
     def _check(self) -> None:
         _require(bool(self.by), self, "by", 'name a column, "artist", "track" or "random"')
@@ -320,7 +320,12 @@ class SegmentConfig(_Checked):
 
     def _check(self) -> None:
         _require(self.frames >= 1, self, "frames", "it must be at least 1")
-        _require(self.hop is None or self.hop >= 1, self, "hop", "it must be at least 1")
+        _require(
+            self.hop is None or 1 <= self.hop <= self.frames,
+            self,
+            "hop",
+            f"it must lie between 1 and frames (={self.frames}), or frames would go unheard",
+        )
 
     @property
     def hop_frames(self) -> int:
@@ -335,14 +340,15 @@ class Conv1DConfig(_Checked):
     channels: tuple[int, ...] = (64, 128, 256)
     """Filters of each convolution."""
     kernel_size: int = 4
-    """Frames that a convolution sees."""
+    """Frames of a convolution's kernel."""
     dense: int = 256
     """Units of the hidden dense layer."""
     dropout: float = 0.3
     """Share of units dropped before each dense layer in training."""
     norm_momentum: float = 0.9
-    """Of the moving averages of batch normalisation. The original had 0.99, Keras's default, with
-    which a small collection's first epochs are scored by averages that have not settled yet."""
+    """Momentum of the moving averages of batch normalisation. The original had 0.99, Keras's
+    default, with which the first epochs on a small collection are scored by averages that have not
+    settled yet."""
 
     def _check(self) -> None:
         _require(
@@ -377,7 +383,7 @@ MODELS: dict[str, type] = {"conv1d": Conv1DConfig}
 
 @dataclass(frozen=True)
 class TrainConfig(_Checked):
-    """How the network is trained."""
+    """Configuration of the training."""
 
     epochs: int = 20
     """Passes over the training segments."""
@@ -391,7 +397,7 @@ class TrainConfig(_Checked):
     """Shift and scale the input by the mean and deviation of the training part (two numbers, kept
     in the checkpoint); the original fed decibels as they were."""
     seed: int = 0
-    """Of the first weights, the order of the batches and dropout."""
+    """Seed of the first weights, of the segments that are drawn, of their order and of dropout."""
 
     def _check(self) -> None:
         _require(self.epochs >= 1, self, "epochs", "it must be at least 1")
@@ -402,7 +408,7 @@ class TrainConfig(_Checked):
 
 @dataclass(frozen=True)
 class DemoConfig(_Checked):
-    """The embedded default: synthetic techno and EDM of invented artists."""
+    """The embedded demo: synthetic techno and EDM of invented artists."""
 
     tracks: int = 144
     """Tracks in all, half of each genre."""
@@ -411,7 +417,7 @@ class DemoConfig(_Checked):
     duration_s: float = 30.0
     """Length of a track, seconds."""
     seed: int = 0
-    """Another seed, other artists and tracks."""
+    """Seed of the artists and tracks."""
 
     def _check(self) -> None:
         _require(self.artists >= 4, self, "artists", "it must be at least 4")
@@ -561,7 +567,7 @@ def to_json(config: Any) -> str:
 
 
 def from_json(cls: type[T], text: str) -> T:
-    """The inverse of `to_json`.
+    """Return the configuration that `to_json` wrote.
 
     Raises:
         ConfigError: not JSON, an unknown field, a value of the wrong type or out of range.
@@ -574,7 +580,7 @@ def from_json(cls: type[T], text: str) -> T:
 
 
 def from_dict(cls: type[T], value: Any) -> T:
-    """A configuration of JSON's types; fields that are missing take their defaults.
+    """Return a configuration from JSON's types; missing fields take their defaults.
 
     Raises:
         ConfigError: an unknown field, a value of the wrong type or out of range.
@@ -631,7 +637,7 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
 
 
 def _name(hint: Any) -> str:
-    """A type as a sentence has it."""
+    """Return a type as an error message names it."""
     args = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         return " or ".join(map(repr, args))

@@ -1,6 +1,7 @@
 """Atomic writes: a temporary name in the same folder, fsync, rename."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -51,10 +52,10 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def require_room(folder: Path | str, size: int) -> None:
-    """Refuse to begin a write of many files that the disk cannot take.
+    """Check that a folder's disk has room, before many files are written to it.
 
     Args:
-        folder: where it would be written; it is made if missing.
+        folder: the place of the files; it is made if missing.
         size: bytes.
     Raises:
         KitError: there is no room, or nothing may be written there.
@@ -63,13 +64,27 @@ def require_room(folder: Path | str, size: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as stream:
-            for start in range(0, size, _ROOM_BLOCK):
-                stream.write(bytes(min(_ROOM_BLOCK, size - start)))
+            _reserve(stream, size)
     except OSError as error:
         raise KitError(
             f"cannot write {size} bytes in {folder}: {error.strerror or error}; "
             "free some space, or choose a folder that you may write to"
         ) from error
+
+
+def _reserve(stream: IO[bytes], size: int) -> None:
+    if size <= 0:
+        return
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+            return
+        except OSError as error:
+            # Some file systems cannot reserve: then only writing tells.
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+    for start in range(0, size, _ROOM_BLOCK):
+        stream.write(bytes(min(_ROOM_BLOCK, size - start)))
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One run at a time on what lies on a disk."""
+"""Locks between processes: one at a time for each file or folder."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,14 +10,17 @@ from kit.errors import KitError
 
 
 @contextlib.contextmanager
-def only_one(path: Path | str, doing: str = "is at work on") -> Iterator[None]:
-    """Hold the lock `PATH.lock`; the system lets go of it when the process ends, however it ends.
+def only_one(
+    path: Path | str, doing: str = "is at work on", *, name: str | None = None
+) -> Iterator[None]:
+    """Hold the lock `PATH.lock`; the system releases it when the process ends, however it ends.
 
     Args:
-        path: a file or a folder; what holds it is made if missing.
-        doing: what another run does with it, for the error.
+        path: a file or a folder; its parent folder is made if missing.
+        doing: what the holder of the lock does with it, for the error.
+        name: what the error calls it; the path if not given.
     Raises:
-        KitError: another run has it, or its file cannot be made.
+        KitError: another process holds the lock, or its file cannot be made.
     """
     lock = FileLock(f"{path}.lock", timeout=0)
     try:
@@ -25,7 +28,7 @@ def only_one(path: Path | str, doing: str = "is at work on") -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise KitError(
-            f"another run {doing} {path}; wait until it has ended, or stop it"
+            f"another run {doing} {name or path}; wait until it has ended, or stop it"
         ) from error
     except (OSError, NotImplementedError) as error:
         raise KitError(

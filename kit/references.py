@@ -21,7 +21,15 @@ def name_of(cls: type) -> tuple[str, str]:
 
     A class of the script that runs, `__main__`, goes by the script's file name, so that the same
     class has the same name when another process imports it.
+
+    Raises:
+        ConfigError: the class is defined inside a function.
     """
+    if "<locals>" in cls.__qualname__:
+        raise ConfigError(
+            f"{cls.__qualname__} is defined inside a function, where no other process finds it; "
+            "define it at the top level of its module"
+        )
     module = sys.modules.get(cls.__module__)
     source = getattr(module, "__file__", None)
     file = Path(source).resolve() if source and Path(source).is_file() else None
@@ -46,15 +54,14 @@ def resolve(name: str, file: str | None = None) -> type:
         module_name, file = Path(module_name).stem, module_name
     module = _loaded(module_name, file) or _imported(module_name, file)
     if module is None:
-        raise ConfigError(
-            f"the model {name} is not on this machine ({_where(file)}); "
-            "install its package, or put its file back"
-        )
+        raise _missing(name, file)
     found: Any = module
     for part in qualname.split("."):
         found = getattr(found, part, None)
     if not inspect.isclass(found):
-        raise ConfigError(f"{_where(file) if file else module_name} has no class {qualname}")
+        if module_name == "__main__":
+            raise _missing(name, file)
+        raise ConfigError(f"{file or module_name} has no class {qualname}")
     return found
 
 
@@ -86,8 +93,8 @@ def _imported(module_name: str, file: str | None) -> ModuleType | None:
         raise
     except Exception as error:
         raise ConfigError(
-            f"{_where(file) if file else module_name} cannot be imported "
-            f"({type(error).__name__}: {error}); mend it and run the same command again"
+            f"{file or module_name} cannot be imported ({type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]}); mend it and run the same command again"
         ) from error
     return None
 
@@ -120,5 +127,15 @@ def _same(origin: str | None, file: str | None) -> bool:
     return bool(origin and file and Path(origin).resolve() == Path(file).resolve())
 
 
-def _where(file: str | None) -> str:
-    return file if file else "it was defined in a notebook or a shell, which leaves no file"
+def _missing(name: str, file: str | None) -> ConfigError:
+    if file:
+        return ConfigError(
+            f"the model {name} is not on this machine ({file}); install its package, or put its "
+            "file back"
+        )
+    if name.startswith("__main__:"):
+        return ConfigError(
+            f"the model {name} is not in this process: it was defined in a notebook or a shell, "
+            "without a file; define it in a file and train again"
+        )
+    return ConfigError(f"the model {name} is not on this machine; install its package")

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -7,16 +9,18 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from kit.config import (
+    Conv1DConfig,
     DemoConfig,
     Experiment,
     FeatureConfig,
     FrontendConfig,
-    ModelConfig,
+    SegmentConfig,
     SplitConfig,
     TrainConfig,
     frames_of,
     from_dict,
     from_json,
+    replaced,
     to_dict,
     to_json,
 )
@@ -40,11 +44,8 @@ experiments = st.builds(
     features=st.builds(
         FeatureConfig, frontend=frontends, n_frames=st.integers(1, 2), clip_s=st.just(9.0)
     ),
-    model=st.builds(
-        ModelConfig,
-        segment_frames=st.just(1),
-        channels=st.lists(st.integers(1, 512), min_size=1).map(tuple),
-    ),
+    segments=st.just(SegmentConfig(frames=1)),
+    model=st.builds(Conv1DConfig, channels=st.lists(st.integers(1, 512), min_size=1).map(tuple)),
     train=st.builds(TrainConfig, epochs=st.integers(1, 99), learning_rate=st.floats(1e-9, 1)),
     split=st.builds(SplitConfig, by=st.sampled_from(["artist", "track", "random", "label x"])),
 )
@@ -71,7 +72,7 @@ def test_missing_fields_take_defaults():
         ({"train": {"epochs": 0}}, ["TrainConfig.epochs", "0", "at least 1"]),
         ({"train": []}, ["Experiment.train", "object"]),
         ({"model": {"channels": 3}}, ["Experiment.model.channels", "list"]),
-        ({"model": {"channels": []}}, ["ModelConfig.channels"]),
+        ({"model": {"channels": []}}, ["Conv1DConfig.channels"]),
         ({"features": {"frontend": {"norm": "l1"}}}, ["norm", "'l1'", "slaney"]),
         ({"features": {"frontend": {"fmax": 16000}}}, ["fmax", "16000", "11025", "lower fmax"]),
         ({"features": {"frontend": {"fmin": 11025}}}, ["fmin", "11025"]),
@@ -81,7 +82,14 @@ def test_missing_fields_take_defaults():
         ({"split": {"test_fraction": 1.0}}, ["test_fraction"]),
         ({"split": {"validation_fraction": 0.9}}, ["validation_fraction", "0.8"]),
         ({"name": "../x"}, ["Experiment.name", "'../x'"]),
-        ({"model": {"segment_frames": 1281}}, ["segment_frames", "1280"]),
+        ({"segments": {"frames": 1281}}, ["SegmentConfig.frames", "1280"]),
+        ({"segments": {"frames": 200}}, ["SegmentConfig.frames", "least_s", "130", "4.63"]),
+        ({"segments": {"hop": 129}}, ["SegmentConfig.hop", "129", "between 1 and frames (=128)"]),
+        ({"features": {"least_s": 0.0}}, ["FeatureConfig.least_s", "0.0", "above 0"]),
+        ({"features": {"excerpts": 0}}, ["FeatureConfig.excerpts", "0", "between 1 and 64"]),
+        ({"model": {"name": "resnet"}}, ["'resnet'", "conv1d", "package.module:Class"]),
+        ({"model": {"name": "nowhere.at_all:Class"}}, ["nowhere.at_all:Class", "not on this"]),
+        ({"model": 3}, ["Experiment.model is 3", "frozen dataclass"]),
     ],
 )
 def test_bad_values_are_refused_with_their_name(value, words):
@@ -133,3 +141,71 @@ def test_to_dict_holds_json_types_only():
 )
 def test_frames_of(samples, center, frames):
     assert frames_of(samples, FrontendConfig(center=center)) == frames
+
+
+REWRITTEN = """
+import dataclasses
+from kit import config
+from kit.config import Experiment, to_json
+
+seen = 0
+for cls in vars(config).values():
+    if not (isinstance(cls, type) and issubclass(cls, config._Checked)) or cls is config._Checked:
+        continue
+    made = cls()
+    for field in dataclasses.fields(cls):
+        value = getattr(made, field.name)
+        if isinstance(value, float) and value.is_integer():
+            written = int(value)
+        elif isinstance(value, tuple):
+            written = list(value)
+        else:
+            continue
+        other = cls(**{field.name: written})
+        assert other == made and hash(other) == hash(made), field.name
+        assert to_json(other) == to_json(made), field.name
+        assert type(getattr(other, field.name)) is type(value), field.name
+        seen += 1
+assert config.FeatureConfig(clip_s=30).hash == config.FeatureConfig().hash
+print(seen)
+"""
+
+
+def test_equal_configurations_have_equal_text_and_hashes_however_they_were_written():
+    """30 and 30.0, [64] and (64,). In a process without this suite's type checks of arguments."""
+    child = subprocess.run([sys.executable, "-c", REWRITTEN], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    assert int(child.stdout) > 10
+
+
+@given(experiments)
+def test_equal_configurations_are_equal_keys(experiment):
+    other = from_json(Experiment, to_json(experiment))
+    assert hash(other) == hash(experiment)
+    assert other.features.hash == experiment.features.hash
+
+
+def test_replaced_reaches_any_field():
+    experiment = replaced(Experiment(), "train.learning_rate", 3e-4)
+    assert experiment == Experiment(train=TrainConfig(learning_rate=3e-4))
+    assert replaced(experiment, "model.channels", (8,)).model == Conv1DConfig(channels=(8,))
+    assert replaced(experiment, "name", "x").name == "x"
+    with pytest.raises(ConfigError, match="TrainConfig has no field 'epoch'; it has epochs"):
+        replaced(experiment, "train.epoch", 3)
+    with pytest.raises(ConfigError, match=r"TrainConfig.epochs is 0; it must be at least 1"):
+        replaced(experiment, "train.epochs", 0)
+
+
+@pytest.mark.parametrize(
+    ("features", "clip_samples", "clip_frames", "least_frames", "row_frames"),
+    [
+        (FeatureConfig(), 661500, 1292, 130, 1280),
+        (FeatureConfig(least_s=None), 661500, 1292, 1280, 1280),
+        (FeatureConfig(excerpts=3, least_s=100.0), 661500, 1292, 1280, 3840),
+    ],
+)
+def test_the_sizes_of_excerpts(features, clip_samples, clip_frames, least_frames, row_frames):
+    assert features.clip_samples == clip_samples
+    assert features.clip_frames == clip_frames
+    assert features.least_frames == least_frames
+    assert features.row_frames == row_frames

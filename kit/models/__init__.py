@@ -1,6 +1,5 @@
 """Networks: definitions in Flax NNX, used as pure functions."""
 
-from kit.models.network import Network, Tree, size
-from kit.models.registry import build
+from kit.models.network import Network, Tree, build, check, size
 
-__all__ = ["Network", "Tree", "build", "size"]
+__all__ = ["Network", "Tree", "build", "check", "size"]

@@ -1,7 +1,8 @@
 """The original project's network: convolutions over time, mel bands as channels."""
 
+import itertools
+
 import jax
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -12,65 +13,56 @@ BATCH_NORM_EPSILON = 1e-3
 
 
 class Conv1D(nnx.Module):
-    """Conv1D, ReLU, batch norm and max-pool by two, thrice; global max-pool; dense; logits.
+    """Convolutions (each with ReLU, batch norm and max-pooling by two), two dense layers, logits.
 
     With the default configuration, 128 mel bands and five classes it has 265,925 numbers, the
-    moving averages of batch normalisation among them, as Keras counts.
+    moving averages of batch normalisation included, as Keras counts.
 
     Args:
         config: widths and the dropout rate.
         n_mels: mel bands of the input.
         n_classes: labels to tell apart.
-        rngs: draws the first weights (Glorot uniform; biases zero).
+        rngs: draws the first weights (Glorot uniform; biases zero) and dropout.
     """
 
     def __init__(
         self, config: Conv1DConfig, n_mels: int, n_classes: int, *, rngs: nnx.Rngs
     ) -> None:
         glorot = jax.nn.initializers.glorot_uniform()
-        self.depth = len(config.channels)
-        self.rate = config.dropout
-        width = n_mels
-        for i, channels in enumerate(config.channels):
-            conv = nnx.Conv(
-                width,
-                channels,
+        self.least_frames = config.receptive_field
+        widths = (n_mels, *config.channels)
+        self.convs = nnx.List(
+            nnx.Conv(
+                before,
+                after,
                 kernel_size=(config.kernel_size,),
                 padding="VALID",
                 kernel_init=glorot,
                 rngs=rngs,
             )
-            norm = nnx.BatchNorm(
-                channels, momentum=config.norm_momentum, epsilon=BATCH_NORM_EPSILON, rngs=rngs
+            for before, after in itertools.pairwise(widths)
+        )
+        self.norms = nnx.List(
+            nnx.BatchNorm(
+                width, momentum=config.norm_momentum, epsilon=BATCH_NORM_EPSILON, rngs=rngs
             )
-            setattr(self, f"conv_{i}", conv)
-            setattr(self, f"norm_{i}", norm)
-            width = channels
-        self.dense = nnx.Linear(width, config.dense, kernel_init=glorot, rngs=rngs)
+            for width in config.channels
+        )
+        self.dropout = nnx.Dropout(config.dropout, rngs=rngs)
+        self.dense = nnx.Linear(widths[-1], config.dense, kernel_init=glorot, rngs=rngs)
         self.head = nnx.Linear(config.dense, n_classes, kernel_init=glorot, rngs=rngs)
 
-    def __call__(
-        self,
-        x: Float[Array | np.ndarray, "batch frames n_mels"],
-        *,
-        train: bool,
-        key: Array | None = None,
-    ) -> Float[Array, "batch n_classes"]:
-        """Logits of a batch of segments.
+    def __call__(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch n_classes"]:
+        """Return the logits of a batch of segments, time first.
 
-        Args:
-            x: log-mel segments in dB, time first.
-            train: use the batch's own statistics and drop units.
-            key: PRNG key of dropout; needed when `train`.
+        Raises:
+            ValueError: the segments are shorter than the receptive field.
         """
-        for i in range(self.depth):
-            x = nnx.relu(getattr(self, f"conv_{i}")(x))
-            x = getattr(self, f"norm_{i}")(x, use_running_average=not train)
+        if x.shape[1] < self.least_frames:
+            raise ValueError(f"it needs at least {self.least_frames} frames")
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = norm(nnx.relu(conv(x)))
             x = nnx.max_pool(x, window_shape=(2,), strides=(2,))
-        x = x.max(axis=1)
-        first, second = jax.random.split(key) if key is not None else (None, None)
-        dropout = nnx.Dropout(self.rate)
-        x = dropout(x, deterministic=not train, rngs=first)
-        x = nnx.relu(self.dense(x))
-        x = dropout(x, deterministic=not train, rngs=second)
+        x = self.dropout(x.max(axis=1))
+        x = self.dropout(nnx.relu(self.dense(x)))
         return self.head(x)

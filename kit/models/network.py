@@ -1,59 +1,278 @@
-"""A module as pure functions over plain dictionaries of arrays."""
+"""A Flax module as pure functions over flat dictionaries of arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
-Tree = dict[str, Any]
-"""Nested dictionaries of arrays, with string keys: what a checkpoint holds."""
+from kit.config import MODELS, require_model
+from kit.errors import ConfigError
+
+Tree = dict[str, Array]
+"""Arrays by path, such as "convs/0/kernel": flat, whatever containers the module has."""
+
+# The kinds of variables, in the order in which a module is split; the last takes all others.
+_KINDS = (nnx.Param, nnx.RngState, nnx.Intermediate, ...)
 
 
-@dataclass(frozen=True)
+class _PlainArrayError(Exception):
+    pass
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
-    """What a network is, without its weights.
+    """A network without its arrays, which are arguments of its functions.
 
-    The Flax module is split once; everything after is a function of plain pytrees, so that jit,
-    optax and checkpoints see no object with state of its own.
+    The module is split once, in training mode and in evaluation mode (`module.train()`,
+    `module.eval()`). Its variables are
+
+    - parameters: every `nnx.Param`;
+    - buffers: every other variable or array, such as batch statistics; training updates them;
+    - random number generators, which are not kept: each call of `apply` sets them from its key;
+    - sown intermediates, which are dropped.
     """
 
-    _graph: nnx.GraphDef
+    module: type
+    """The class of the module."""
+    _train: nnx.GraphDef
+    _eval: nnx.GraphDef
+    _params: Any
+    _streams: Any
+    _buffers: Any
     _create: Callable[[nnx.Rngs], nnx.Module]
 
     @classmethod
     def of(cls, create: Callable[[nnx.Rngs], nnx.Module]) -> "Network":
-        """The network of a module's constructor; no weights are drawn."""
-        abstract = nnx.eval_shape(lambda: create(nnx.Rngs(0)))
-        graph, _, _ = nnx.split(abstract, nnx.Param, nnx.BatchStat)
-        return cls(graph, create)
+        """Return the network of a module's constructor."""
+
+        seen: list[Any] = []
+
+        def states() -> list[Any]:
+            module = create(nnx.Rngs(0))
+            nnx.pop(module, nnx.Intermediate)
+            module.eval()
+            graph_eval = nnx.split(module, *_KINDS)[0]
+            module.train()
+            graph_train, *found = nnx.split(module, *_KINDS)
+            seen[:] = [type(module), graph_train, graph_eval]
+            traced = any(
+                isinstance(value, Tracer)
+                for _, node in nnx.iter_graph(module)
+                for value in getattr(node, "__dict__", {}).values()
+            )
+            if traced and not eager:
+                raise _PlainArrayError
+            return found
+
+        eager = False
+        try:
+            shapes = jax.eval_shape(states)
+        except _PlainArrayError:
+            # Under a trace, Flax takes a plain array in a module for a static value.
+            eager = True
+            shapes = jax.tree.map(jax.typeof, states())
+        params, streams, _, buffers = shapes
+        return cls(*seen, params, streams, buffers, create)  # pyright: ignore[reportCallIssue]
+
+    def shapes(self) -> tuple[Any, Any]:
+        """Return parameters and buffers as `init` gives them, without their values."""
+        return _named(self._params), _named(self._buffers)
 
     def init(self, key: Array) -> tuple[Tree, Tree]:
-        """First weights from a PRNG key: `(params, batch_stats)`, float32."""
-        _, params, batch_stats = nnx.split(self._create(nnx.Rngs(key)), nnx.Param, nnx.BatchStat)
-        return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+        """Return the first parameters and buffers, drawn from a PRNG key."""
+        module = self._create(nnx.Rngs(key))
+        nnx.pop(module, nnx.Intermediate)
+        _, params, _, _, buffers = nnx.split(module, *_KINDS)
+        return _arrays(params), _arrays(buffers)
 
     def apply(
         self,
         params: Tree,
-        batch_stats: Tree,
+        buffers: Tree,
         x: Float[Array | np.ndarray, "batch frames n_mels"],
         *,
         train: bool = False,
         key: Array | None = None,
     ) -> tuple[Float[Array, "batch n_classes"], Tree]:
-        """Logits, and the batch statistics after this batch (the same ones if not `train`)."""
-        module = nnx.merge(self._graph, nnx.State(params), nnx.State(batch_stats))
-        logits = module(x, train=train, key=key)
+        """Return logits, and the buffers after this batch (the same ones if not `train`).
+
+        Args:
+            params: as `init` gives them.
+            buffers: as `init` or an earlier call gives them.
+            x: segments, time first.
+            train: training mode: dropout drops, batch norm takes the batch's statistics.
+            key: PRNG key of all random numbers of this call; a fixed one if not given.
+        """
+        return self._call(params, buffers, x, train, key)
+
+    def _call(
+        self, params: Tree, buffers: Tree, x: Any, train: bool, key: Array | None
+    ) -> tuple[Any, Tree]:
+        """Do what `apply` does, whatever the module returns."""
+        module = nnx.merge(
+            self._train if train else self._eval,
+            _filled(self._params, params),
+            self._seeded(jax.random.key(0) if key is None else key),
+            nnx.State({}),
+            _filled(self._buffers, buffers),
+        )
+        logits = module(jnp.asarray(x))  # pyright: ignore[reportCallIssue]
         if not train:
-            return logits, batch_stats
-        _, _, after = nnx.split(module, nnx.Param, nnx.BatchStat)
-        return logits, nnx.to_pure_dict(after)
+            return logits, buffers
+        after = _named(nnx.split(module, *_KINDS)[4])
+        return logits, {name: jnp.asarray(after[name], old.dtype) for name, old in buffers.items()}
+
+    def _seeded(self, key: Array) -> Any:
+        """Return every stream with a key of its own and a count of 0."""
+
+        def seeded(number: int, leaf: Any) -> Array:
+            if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                return jnp.zeros(leaf.shape, leaf.dtype)
+            stream = jax.random.fold_in(key, number)
+            return jax.random.split(stream, leaf.shape) if leaf.shape else stream
+
+        leaves, structure = jax.tree.flatten(self._streams)
+        return jax.tree.unflatten(structure, [seeded(i, leaf) for i, leaf in enumerate(leaves)])
+
+
+def build(options: Any, *, n_mels: int, n_classes: int) -> Network:
+    """Return the network of its options.
+
+    Args:
+        options: a frozen dataclass with `build(n_mels, n_classes, *, rngs)`.
+        n_mels: mel bands of a segment.
+        n_classes: labels to tell apart, at least 2.
+    Raises:
+        ConfigError: the options are no such dataclass, or `build` fails or returns no module.
+    """
+    require_model(options)
+    return _of_kit(_build, options, n_mels, n_classes)
+
+
+def _of_kit(make: Callable[..., Network], options: Any, *sizes: int) -> Network:
+    """Return `make(options, *sizes)`, made once where the options are of kit's own networks.
+
+    Not so for a user's: a notebook may redefine the module behind the same options.
+    """
+    cached = type(options) in MODELS.values()
+    return _cached(make, options, *sizes) if cached else make(options, *sizes)
+
+
+@lru_cache(maxsize=16)
+def _cached(make: Callable[..., Network], options: Any, *sizes: int) -> Network:
+    return make(options, *sizes)
+
+
+def _build(options: Any, n_mels: int, n_classes: int) -> Network:
+    kind = type(options).__name__
+
+    def create(rngs: nnx.Rngs) -> nnx.Module:
+        module = options.build(n_mels, n_classes, rngs=rngs)
+        if not isinstance(module, nnx.Module) or not callable(module):
+            raise ConfigError(
+                f"{kind}.build returned {type(module).__name__}; it must return a flax.nnx.Module "
+                "with a method __call__(x)"
+            )
+        return module
+
+    try:
+        return Network.of(create)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{kind}.build(n_mels={n_mels}, n_classes={n_classes}) failed: {_line(error)}"
+        ) from error
+
+
+def check(options: Any, frames: int, n_mels: int, n_classes: int = 2) -> Network:
+    """Return the network of its options if it takes segments of `frames` frames.
+
+    Nothing is computed: the shapes are traced, in training mode and in evaluation mode.
+
+    Args:
+        options: as for `build`.
+        frames: frames of a segment.
+        n_mels: mel bands of a segment.
+        n_classes: labels to tell apart.
+    Raises:
+        ConfigError: the network fails on such segments, or its output is not
+            `(batch, n_classes)`.
+    """
+    require_model(options)
+    return _of_kit(_check, options, frames, n_mels, n_classes)
+
+
+def _check(options: Any, frames: int, n_mels: int, n_classes: int) -> Network:
+    network = build(options, n_mels=n_mels, n_classes=n_classes)
+    kind = network.module.__name__
+    batch = 2
+    x = jax.ShapeDtypeStruct((batch, frames, n_mels), jnp.float32)
+    for train in (True, False):
+        try:
+            params, buffers = network.shapes()
+            out, _ = jax.eval_shape(
+                lambda p, b, x, train=train: network._call(p, b, x, train, None), params, buffers, x
+            )
+        except Exception as error:
+            raise ConfigError(
+                f"{kind} fails on segments of {frames} frames (SegmentConfig.frames) and {n_mels} "
+                f"mel bands: {_line(error)}"
+            ) from error
+        shape = getattr(out, "shape", None)
+        if shape != (batch, n_classes) or not jnp.issubdtype(out.dtype, jnp.floating):
+            given = type(out).__name__ if shape is None else f"{out.dtype}{list(shape)}"
+            raise ConfigError(
+                f"{kind} returns {given} for a batch of {batch} and {n_classes} labels; it must "
+                f"return logits of shape (batch, n_classes), here [{batch}, {n_classes}]"
+            )
+    return network
 
 
 def size(tree: Tree) -> int:
-    """How many numbers a tree holds."""
+    """Return how many numbers a tree holds."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _names(state: Any) -> list[str]:
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(state)]
+    return ["/".join(_parts(path)) for path in paths]
+
+
+def _parts(path: Sequence[Any]) -> list[str]:
+    # A variable is a node with one child, "value", which tells nothing.
+    keys = [getattr(part, "key", getattr(part, "name", getattr(part, "idx", ""))) for part in path]
+    return [
+        str(key)
+        for part, key in zip(path, keys, strict=True)
+        if not (isinstance(part, jax.tree_util.GetAttrKey) and key == "value")
+    ]
+
+
+def _named(state: Any) -> dict[str, Any]:
+    return dict(zip(_names(state), jax.tree.leaves(state), strict=True))
+
+
+def _arrays(state: Any) -> Tree:
+    # By way of NumPy: a Python number would keep its weak type, and be another program later.
+    return {
+        name: leaf if isinstance(leaf, jax.Array) else jnp.asarray(np.asarray(leaf))
+        for name, leaf in _named(state).items()
+    }
+
+
+def _filled(state: Any, tree: Tree) -> Any:
+    leaves = [tree[name] for name in _names(state)]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
+
+
+def _line(error: BaseException) -> str:
+    text = (str(error).strip().splitlines() or [""])[0][:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,7 +1,19 @@
 """Training: features to a run with checkpoints, and a run back to a network that answers."""
 
+from kit.training.arrays import fit_arrays
 from kit.training.loop import Progress, fit
 from kit.training.restore import Restored, restore
-from kit.training.run import Run
+from kit.training.run import Run, listing, locate
+from kit.training.scores import track_log_probabilities
 
-__all__ = ["Progress", "Restored", "Run", "fit", "restore"]
+__all__ = [
+    "Progress",
+    "Restored",
+    "Run",
+    "fit",
+    "fit_arrays",
+    "listing",
+    "locate",
+    "restore",
+    "track_log_probabilities",
+]

@@ -1,4 +1,4 @@
-"""Checkpoints by orbax: the last one and the best one, as plain host arrays with their meaning."""
+"""Checkpoints by orbax: the last and the best one, as host arrays with their metadata."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -8,10 +8,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.files import require_room
 
-FORMAT = 1
+FORMAT = 2
 _OVERHEAD = 1 << 16  # bytes of metadata, at most
 Which = Literal["best", "last"]
 
@@ -24,13 +24,13 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open a run's checkpoints; the folder is made if it is to be written.
+        """Open a run's checkpoints; the folder is made unless `read_only`.
 
         Raises:
-            KitError: there is nothing to read.
+            UsageError: there is nothing to read.
         """
         if read_only and not folder.is_dir():
-            raise KitError(f"{folder} holds no checkpoint; give a folder that `kit train` made")
+            raise UsageError(f"{folder} holds no checkpoint; give a folder that `kit train` made")
         self._folder = folder.resolve()
         policies = [
             preservation_policy.LatestN(1),
@@ -55,7 +55,7 @@ class Checkpoints:
         self._manager.close()
 
     def step(self, which: Which) -> int | None:
-        """The step of the best or the last checkpoint; None if there is none yet."""
+        """Return the step of the best or the last checkpoint; None if there is none yet."""
         manager = self._manager
         return manager.best_step() if which == "best" else manager.latest_step()
 
@@ -82,7 +82,7 @@ class Checkpoints:
             raise self._unwritable(error) from error
 
     def wait(self) -> None:
-        """Return when all is on disk.
+        """Wait until everything is on disk.
 
         Raises:
             KitError: a save failed.
@@ -94,10 +94,10 @@ class Checkpoints:
             raise self._unwritable(error) from error
 
     def meta(self, step: int) -> dict[str, Any]:
-        """What the checkpoint says of itself.
+        """Return a checkpoint's metadata.
 
         Raises:
-            KitError: damaged, or of another format.
+            KitError: it is damaged, or of another format.
         """
         try:
             meta = self._manager.restore(
@@ -105,21 +105,22 @@ class Checkpoints:
             )["meta"]
         except Exception as error:
             raise self._unreadable(step, error) from error
-        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        found = meta.get("format") if isinstance(meta, dict) else None
+        if found != FORMAT:
             raise KitError(
-                f"checkpoint {step} in {self._folder} is not one that this kit can read "
-                f"(format {FORMAT}); train again with this version"
+                f"checkpoint {step} in {self._folder} has format {found}, and this version of kit "
+                f"reads format {FORMAT}; run the same `kit train` command again with --fresh"
             )
         return meta
 
     def restore(self, step: int, template: Any) -> Any:
-        """The saved state, as NumPy arrays.
+        """Return the saved state, as NumPy arrays.
 
         Args:
             step: which checkpoint.
-            template: a pytree of the same structure and shapes, such as `jax.eval_shape` gives.
+            template: a pytree of the same structure and shapes, such as `state.template` gives.
         Raises:
-            KitError: damaged, or of another network than the template.
+            KitError: it is damaged, or holds another network than the template.
         """
         host = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
         try:
@@ -128,7 +129,7 @@ class Checkpoints:
             )["state"]
         except Exception as error:
             raise self._unreadable(step, error) from error
-        # Orbax restores an array of another shape than the template's without a word.
+        # Orbax does not compare the shapes with those of the template.
         if _shapes(state) != _shapes(host):
             raise self._unreadable(step, "its arrays have other shapes")
         return state

@@ -1,9 +1,14 @@
-"""The training loop: a catalogue's features in, a run's folder with checkpoints out."""
+"""The training loop: features in, a run's folder with checkpoints out."""
 
+import ast
+import dataclasses
+import inspect
 import math
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +19,27 @@ import pandas as pd
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.catalogue.rights import require_rights
-from kit.catalogue.split import split
-from kit.config import Experiment, to_dict
-from kit.errors import KitError
-from kit.features import FeatureStore, store_path
-from kit.models import build
-from kit.training import run as runs_room
+from kit.catalogue.split import kept_apart, split
+from kit.config import MODELS, Experiment, SegmentConfig, replaced, to_dict
+from kit.errors import KitError, UsageError
+from kit.features import FeatureStore, codec, store_path
+from kit.lock import only_one
+from kit.models import Network, check
+from kit.training import run as run_folder
 from kit.training.checkpoint import Checkpoints
+from kit.training.data import Part, Read, Source, ahead, make_scaling, scaling_of
 from kit.training.placement import shardings
 from kit.training.run import Run
-from kit.training.segments import (
-    Segments,
-    cut,
-    epoch_order,
-    eval_batches,
-    scaling_of,
-    steps_per_epoch,
-    train_batch,
-)
-from kit.training.state import TrainState, init_state, optimiser
-from kit.training.step import Batch, EvalStep, Scaling, make_eval_step, make_train_step
+from kit.training.segments import draw, segments_an_epoch
+from kit.training.state import TrainState, init_state, template
+from kit.training.step import Batch, Metrics, Rate, Scaling, make_eval_step, make_train_step
+
+GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What `fit` tells after each step; `metrics` is the last finished epoch's row."""
+    """What `fit` reports after each step; `metrics` is the last finished epoch's row."""
 
     step: int
     total_steps: int
@@ -47,142 +48,296 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class _Data:
+class Collection:
+    """What a training learns from. Making one reads no features.
+
+    Attributes:
+        parts: the split: track_id, label, group, part.
+        labels: names of the classes, in the order of the network's outputs.
+        sources: the hash of each track's file, or of its array.
+        source: where the rows are.
+        rows: the number of each track's row in `source`, by track_id.
+        frames: valid frames of each track, by track_id.
+        n_mels: mel bands.
+        gain: turns stored values into dB, with `offset`.
+        offset: dB of a stored 0.
+        facts: what `Run.facts` returns of it.
+        from_arrays: kit does not know the front end that made the features.
+    """
+
+    parts: pd.DataFrame
     labels: tuple[str, ...]
-    train: Segments
-    validation: Segments | None
+    sources: Mapping[str, str]
+    source: Source
+    rows: Mapping[str, int]
+    frames: Mapping[str, int]
+    n_mels: int
+    gain: float
+    offset: float
+    facts: Mapping[str, Any]
+    from_arrays: bool = False
+
+    def part(self, name: str, n_frames: int) -> Part | None:
+        """Return one part of the split; None if no track is in it."""
+        chosen = self.parts.loc[self.parts["part"] == name]
+        if chosen.empty:
+            return None
+        ids = chosen["track_id"].tolist()
+        return Part(
+            self.source,
+            np.array([self.rows[t] for t in ids], np.int32),
+            np.array([self.frames[t] for t in ids], np.int32),
+            np.array([self.labels.index(label) for label in chosen["label"]], np.int32),
+            n_frames,
+        )
 
 
 def fit(
     experiment: Experiment,
     *,
+    catalogue: Catalogue | None = None,
     runs: Path | str = "runs",
     fresh: bool = False,
     rights: bool = False,
+    memory_gib: float = 4.0,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
-    """Train, or go on with a training that was interrupted, or find that all is done.
+    """Train a network, resume a training that was interrupted, or find the finished run.
 
-    The same experiment on the same files has one folder under `runs`; stopped at any instant and
+    The same experiment on the same files has one folder under `runs`. Stopped at any instant and
     called again, it ends in the same parameters, bit for bit, as if it had never been stopped.
 
     Args:
-        experiment: the configuration; its catalogue's features must have been extracted.
+        experiment: the configuration; the features must have been extracted.
+        catalogue: the tracks; loaded from `experiment.catalogue` if not given.
         runs: where run folders are made.
         fresh: start a new run even if there is one.
-        rights: whoever calls this states a right to train on all of the catalogue's audio; the
-            run's config.json keeps the statement where there is audio that needs one.
+        rights: state a right to train on all of the catalogue's audio; config.json keeps the
+            statement where there is audio that needs one.
+        memory_gib: features up to this size, GiB, are loaded into memory; larger ones are read
+            batch by batch. The result is the same.
         progress: called after each step.
     Raises:
-        UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`).
-        KitError: no features, a split that cannot be made, a loss that is not finite, or a
-            folder that cannot be written.
+        UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`); or a
+            split that cannot be made.
+        ConfigError: a network that cannot be built, or does not take the segments.
+        KitError: no features, another process at work on this run, a loss that is not finite, or
+            a folder that cannot be written.
     """
-    runs = Path(runs)
-    catalogue = load(Path(experiment.catalogue))
+    if catalogue is None:
+        catalogue = load(Path(experiment.catalogue))
+    experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
     store = FeatureStore.open(store_path(catalogue, experiment.features))
     known = store.sources
-    present = _present(catalogue, store)
-    statement = require_rights(present, catalogue.folder, stated=rights)
-    statements = [statement] if statement else []
-    sources = {t: known[t] for t in present["track_id"]}
-    run = None if fresh else runs_room.find(experiment, sources, runs)
-    if run is None:
-        parts = split(present, experiment.split)
-        run = runs_room.create(experiment, sources, parts, runs, statements=statements)
-    else:
-        run.state(statements)
-    _train(experiment, _load(run.split(), store, experiment), run, progress)
-    return run
-
-
-def _present(catalogue: Catalogue, store: FeatureStore) -> pd.DataFrame:
     table = catalogue.table
-    present = table.loc[table["track_id"].isin(list(store.sources))]
+    present = table.loc[table["track_id"].isin(list(known))]
     if present.empty:
         raise KitError(
             f"{store.path} has features of no track in {catalogue.folder}; see failures.csv there, "
             "and run `kit features` again"
         )
-    return present
+    statement = require_rights(present, catalogue.folder, stated=rights)
+    return train(
+        experiment,
+        _collection(present, store, experiment),
+        runs=Path(runs),
+        fresh=fresh,
+        statements=[statement] if statement else [],
+        memory_gib=memory_gib,
+        progress=progress,
+    )
 
 
-def _load(parts: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> _Data:
-    labels = tuple(sorted(parts["label"].unique()))
+def _collection(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
+    config = experiment.features
+    ids = present["track_id"].tolist()
+    parts = split(present, experiment.split)
+    apart = kept_apart(present, experiment.split)
+    by = codec.scale(config)
+    known = store.sources
 
-    def of(part: str) -> Segments | None:
-        rows = parts.loc[parts["part"] == part]
-        if rows.empty:
-            return None
-        features = store.read(rows["track_id"].tolist())
-        classes = np.array([labels.index(label) for label in rows["label"]], np.int32)
-        return Segments(cut(features, experiment.segments.frames), classes)
+    def read(numbers: np.ndarray) -> np.ndarray:
+        return store.read_stored([ids[number] for number in numbers])
 
-    train = of("train")
-    if train is None:
-        raise KitError("the split leaves no track to learn from; lower split.test_fraction")
-    return _Data(labels, train, of("validation"))
+    row = config.row_frames * config.frontend.n_mels * np.dtype(config.dtype).itemsize
+    return Collection(
+        parts=parts,
+        labels=tuple(sorted(parts["label"].unique())),
+        sources={t: known[t] for t in ids},
+        source=Read(read, row),
+        rows={t: number for number, t in enumerate(ids)},
+        frames=dict(zip(ids, store.frames(ids).tolist(), strict=True)),
+        n_mels=config.frontend.n_mels,
+        gain=by.get("scale_factor", 1.0),
+        offset=by.get("add_offset", 0.0),
+        facts={
+            "kind": "catalogue",
+            "tracks": len(ids),
+            "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
+        },
+    )
+
+
+def train(
+    experiment: Experiment,
+    collection: Collection,
+    *,
+    runs: Path,
+    fresh: bool = False,
+    statements: Sequence[str] = (),
+    memory_gib: float = 4.0,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Train on a collection; `fit` and `fit_arrays` describe the arguments and errors."""
+    network = check(
+        experiment.model, experiment.segments.frames, collection.n_mels, len(collection.labels)
+    )
+    key = run_folder.identity(
+        experiment, collection.sources, collection.parts, _code(experiment.model, network)
+    )
+    run = None if fresh else run_folder.find(experiment, key, runs)
+    if run is not None and run.finished():
+        run.add_statements(statements)
+        return run
+    place = runs / experiment.name
+    with only_one(place / f".{key}", "trains", name=f"this experiment in {place}"):
+        if not fresh:
+            run = run_folder.find(experiment, key, runs)
+        if run is None:
+            facts = {"labels": list(collection.labels), **collection.facts}
+            run = run_folder.create(
+                experiment, key, collection.parts, runs, facts=facts, statements=statements
+            )
+        run.add_statements(statements)
+        _train(experiment, collection, network, run, memory_gib, progress)
+    return run
+
+
+def _code(model: Any, network: Network) -> str:
+    """Return the source of a model that is not kit's own: edited, it is another experiment."""
+    if type(model) in MODELS.values():
+        return ""
+    sources = []
+    for cls in (type(model), network.module):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        except (OSError, TypeError, SyntaxError):
+            continue  # defined in a shell, or in a compiled module
+        sources.append(ast.unparse(tree))
+    return "\n".join(sources)
+
+
+def _parts(
+    experiment: Experiment, collection: Collection, memory_gib: float
+) -> tuple[Part, Part | None]:
+    n_frames = experiment.features.n_frames
+    training, validation = (collection.part(p, n_frames) for p in ("train", "validation"))
+    if training is None:
+        raise UsageError("the split leaves no track to learn from; lower SplitConfig.test_fraction")
+    size = training.nbytes + (validation.nbytes if validation else 0)
+    if size <= memory_gib * GIB:
+        return training.held(), validation.held() if validation else None
+    return training, validation
 
 
 def _train(
-    experiment: Experiment, data: _Data, run: Run, progress: Callable[[Progress], None] | None
+    experiment: Experiment,
+    collection: Collection,
+    network: Network,
+    run: Run,
+    memory_gib: float,
+    progress: Callable[[Progress], None] | None,
 ) -> None:
-    config = experiment.train
-    n_mels = experiment.features.frontend.n_mels
-    network = build(experiment.model, n_mels=n_mels, n_classes=len(data.labels))
-    scaling = scaling_of(data.train) if config.standardise else Scaling()
-    per_epoch = steps_per_epoch(len(data.train), config.batch_size)
-    total = per_epoch * config.epochs
-    train_step = make_train_step(network, optimiser(config, total), scaling)
-    eval_step = make_eval_step(network, scaling)
-    replicated, over_batch = shardings(config.batch_size)
-    meta = {
-        "kit": __version__,
-        "experiment": to_dict(experiment),
-        "labels": list(data.labels),
-        "scaling": scaling._asdict(),
-        "train_counts": np.bincount(data.train.y, minlength=len(data.labels)).tolist(),
-    }
+    config, segments = experiment.train, experiment.segments
     with Checkpoints(run.checkpoints) as checkpoints:
         step = checkpoints.step("last") or 0
-        host = (
-            checkpoints.restore(step, jax.eval_shape(lambda: init_state(network, config)))
-            if step
-            else init_state(network, config)
-        )
+        if step:
+            host = checkpoints.restore(step, template(network))
+            known = checkpoints.meta(step)["scaling"]
+        else:
+            host, known = init_state(network, config), None
+        training, validation = _parts(experiment, collection, memory_gib)
+        count = segments_an_epoch(training.frames, training.n_frames, segments)
+        # Full batches only: a repeated segment would count twice in batch normalisation.
+        batch_size = min(config.batch_size, count)
+        per_epoch = count // batch_size
+        total = per_epoch * config.epochs
+        scaling = _scaling(experiment, collection, training, known)
+        replicated, over_batch = shardings(batch_size)
         state: TrainState = jax.device_put(host, replicated)
+        rate = Rate(np.float32(config.learning_rate), np.float32(total))
+        scaling, rate = jax.device_put((scaling, rate), replicated)
+        meta = {
+            "kit": __version__,
+            "experiment": to_dict(experiment),
+            "labels": list(collection.labels),
+            "n_mels": collection.n_mels,
+            "from_arrays": collection.from_arrays,
+            "scaling": {"mean": float(scaling.mean), "deviation": float(scaling.deviation)},
+            "train_counts": np.bincount(training.y, minlength=len(collection.labels)).tolist(),
+        }
+        train_step = make_train_step(network, config.schedule)
+        eval_step = make_eval_step(network)
         rows = [row for row in run.metrics() if row["step"] <= step]
         key = jax.random.key(config.seed)
         for epoch in range(step // per_epoch, config.epochs):
             started = time.monotonic()
-            order = epoch_order(len(data.train), seed=config.seed, epoch=epoch)
+            tracks, starts = draw(
+                training.frames, training.n_frames, segments, seed=config.seed, epoch=epoch
+            )
+            make = partial(_batch, training, tracks, starts, segments.frames, batch_size)
             sums = _Sums()
-            for position in range(per_epoch):
-                batch = train_batch(
-                    data.train, order, batch_size=config.batch_size, position=position
-                )
+            for batch in ahead(make, per_epoch):
+                placed = jax.device_put(batch, over_batch)
                 state, metrics = train_step(
-                    state, jax.device_put(batch, over_batch), jax.random.fold_in(key, step)
+                    state, placed, jax.random.fold_in(key, step), scaling, rate
                 )
                 step += 1
                 sums.add(metrics)
                 if progress:
                     progress(Progress(step, total, epoch, rows[-1] if rows else {}))
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
-            row |= _validate(state, eval_step, data.validation, config.batch_size, over_batch)
-            row["grad_norm"] = sums.last["grad_norm"]
+
+            def evaluate(batch: Batch, state: TrainState = state) -> Metrics:
+                placed = jax.device_put(batch, over_batch)
+                return eval_step(state.params, state.buffers, placed, scaling)
+
+            row |= _validate(evaluate, validation, segments, batch_size)
+            row["grad_norm"] = sums.mean("grad_norm", "steps")
             _require_finite(row, run)
             row["seconds"] = round(time.monotonic() - started, 3)
             rows.append(row)
             run.write_metrics(rows)
             # Without a validation part the score falls with every epoch: the last is the best.
-            score = -float(step) if data.validation is None else row["validation_loss"]
+            score = -float(step) if validation is None else row["validation_loss"]
             checkpoints.save(step, state, meta, score)
         checkpoints.wait()
 
 
+def _scaling(
+    experiment: Experiment,
+    collection: Collection,
+    training: Part,
+    known: Mapping[str, float] | None,
+) -> Scaling:
+    """Return the scaling of the training part, or the one that a checkpoint knows."""
+    gain, offset = collection.gain, collection.offset
+    if known is not None:
+        return make_scaling(gain, offset, **known)
+    if not experiment.train.standardise:
+        return make_scaling(gain, offset)
+    return scaling_of(training, gain, offset)
+
+
+def _batch(
+    part: Part, tracks: np.ndarray, starts: np.ndarray, frames: int, size: int, number: int
+) -> Batch:
+    chosen = slice(number * size, (number + 1) * size)
+    return part.batch(tracks[chosen], starts[chosen], frames, size)
+
+
 class _Sums:
-    """Adds up the metrics of steps, on the device until they are asked for."""
+    """Adds up the metrics of steps, which stay on the device until they are asked for."""
 
     def __init__(self) -> None:
         self._kept: list[Any] = []
@@ -190,32 +345,30 @@ class _Sums:
     def add(self, metrics: Any) -> None:
         self._kept.append(metrics)
 
-    @property
-    def last(self) -> dict[str, float]:
-        return {k: float(v) for k, v in self._kept[-1].items()}
+    def mean(self, name: str, over: str = "weight") -> float:
+        kept = jax.device_get([(m[name], m[over]) for m in self._kept])
+        return sum(float(value) for value, _ in kept) / sum(float(count) for _, count in kept)
 
     def means(self, prefix: str) -> dict[str, float]:
-        kept = jax.device_get(self._kept)
-        weight = sum(float(m["weight"]) for m in kept)
         return {
-            f"{prefix}_loss": sum(float(m["loss"]) for m in kept) / weight,
-            f"{prefix}_accuracy": sum(float(m["correct"]) for m in kept) / weight,
+            f"{prefix}_loss": self.mean("loss"),
+            f"{prefix}_accuracy": self.mean("correct"),
         }
 
 
 def _validate(
-    state: TrainState,
-    eval_step: EvalStep,
-    data: Segments | None,
+    evaluate: Callable[[Batch], Metrics],
+    part: Part | None,
+    segments: SegmentConfig,
     batch_size: int,
-    sharding: jax.sharding.Sharding,
 ) -> dict[str, float | None]:
-    if data is None:
+    if part is None:
         return {"validation_loss": None, "validation_accuracy": None}
+    tracks, starts = part.evaluation_segments(segments)
+    make = partial(_batch, part, tracks, starts, segments.frames, batch_size)
     sums = _Sums()
-    for batch in eval_batches(data, batch_size=batch_size):
-        placed: Batch = jax.device_put(batch, sharding)
-        sums.add(eval_step(state.params, state.batch_stats, placed))
+    for batch in ahead(make, -(-len(tracks) // batch_size)):
+        sums.add(evaluate(batch))
     return {**sums.means("validation")}
 
 
@@ -223,6 +376,6 @@ def _require_finite(row: dict[str, Any], run: Run) -> None:
     for name, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise KitError(
-                f"{name} is {value} after epoch {row['epoch']}; lower train.learning_rate "
+                f"{name} is {value} after epoch {row['epoch']}; lower TrainConfig.learning_rate "
                 f"(the last good checkpoint is kept in {run.checkpoints})"
             )

@@ -1,4 +1,4 @@
-"""A run's checkpoint made ready to use, on whatever device is there."""
+"""Restore a run's checkpoint on whatever device there is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,29 +6,34 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Integer
 
 from kit.config import Experiment, from_dict
-from kit.errors import KitError
+from kit.errors import UsageError
 from kit.models import build
 from kit.training.checkpoint import Checkpoints, Which
+from kit.training.data import make_scaling
 from kit.training.run import Run
-from kit.training.state import init_state
-from kit.training.step import Scaling, make_predict_step
+from kit.training.segments import grid
+from kit.training.state import template
+from kit.training.step import make_predict_step
 
-BATCH = 128  # segments at once; one compiled shape
+BATCH = 128  # segments in one call, at most
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A trained network with all that its answers mean.
+    """A trained network, with what is needed to use it.
 
     Attributes:
-        experiment: the configuration it was trained under, front end included.
+        experiment: the configuration it was trained with, front end included.
         labels: names of the classes, in the order of the network's outputs.
-        train_counts: tracks of each class that it learned from.
+        train_counts: training tracks of each class.
         step: of the checkpoint.
         which: "best" or "last".
+        n_mels: mel bands that the network takes.
+        from_arrays: trained on arrays whose front end kit does not know, so that it cannot be
+            applied to audio.
     """
 
     experiment: Experiment
@@ -36,50 +41,93 @@ class Restored:
     train_counts: tuple[int, ...]
     step: int
     which: Which
+    n_mels: int
+    from_arrays: bool
     _predict: Callable[[np.ndarray], np.ndarray]
 
     def log_probabilities(
         self, segments: Float32[np.ndarray, "segments frames n_mels"]
     ) -> Float32[np.ndarray, "segments n_classes"]:
-        """Natural logarithms of the probabilities of each class, for each segment."""
+        """Return natural logarithms of the probabilities of each class, for each segment in dB."""
         parts = []
         for start in range(0, len(segments), BATCH):
             part = segments[start : start + BATCH]
-            padded = np.zeros((BATCH, *part.shape[1:]), np.float32)
-            padded[: len(part)] = part
+            # A power of two, so that few shapes are compiled and little is computed in vain.
+            size = 1 << (len(part) - 1).bit_length()
+            padded = part[np.arange(size) % len(part)]
             parts.append(self._predict(padded)[: len(part)])
         return np.concatenate(parts or [np.zeros((0, len(self.labels)), np.float32)])
 
+    def segment_log_probabilities(
+        self,
+        x: Float32[np.ndarray, "tracks row_frames n_mels"],
+        frames: Integer[np.ndarray, " tracks"],
+    ) -> list[Float32[np.ndarray, "_ n_classes"]]:
+        """Return log-probabilities of the segments of each track, on the grid of evaluation.
+
+        Args:
+            x: rows of features in dB, excerpts side by side.
+            frames: valid frames of each row; none of the others counts.
+        Returns:
+            For each track `(segments, n_classes)`; no segments where a track is too short.
+        """
+        config = self.experiment
+        length = config.segments.frames
+        starts = [grid(int(n), config.features.n_frames, config.segments) for n in frames]
+        counts = [len(here) for here in starts]
+        track = np.repeat(np.arange(len(x)), counts)
+        start = np.concatenate([np.zeros(0, np.int64), *starts])
+        scores = [np.zeros((0, len(self.labels)), np.float32)]
+        for first in range(0, len(track), BATCH):
+            chosen = slice(first, first + BATCH)
+            at = start[chosen, None] + np.arange(length)
+            scores.append(self.log_probabilities(x[track[chosen, None], at]))
+        return np.split(np.concatenate(scores), np.cumsum(counts)[:-1]) if counts else []
+
 
 def restore(run_folder: Path | str, which: Which = "best") -> Restored:
-    """Restore a run. The run's folder is enough: it may have been moved from another machine.
+    """Restore a run. Its folder is enough: it may have been moved from another machine.
+
+    A model that is not kit's own is imported from where the run found it: an installed module, or
+    the file that defined it.
 
     Args:
-        run_folder: what `fit` made.
+        run_folder: the folder that `fit` made.
         which: the checkpoint with the lowest validation loss, or the last.
     Raises:
-        KitError: no run there, no checkpoint in it, or one that does not fit.
+        UsageError: there is no run or no checkpoint.
+        ConfigError: the model's class cannot be found.
+        KitError: a checkpoint that is damaged or does not fit.
     """
     run = Run(Path(run_folder))
     if not run.folder.is_dir():
-        raise KitError(f"{run.folder} is not a folder; give one that `kit train` made")
+        raise UsageError(f"{run.folder} is not a folder; give one that `kit train` made")
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
         step = checkpoints.step(which)
         if step is None:
-            raise KitError(
+            raise UsageError(
                 f"{run.folder} has no checkpoint yet; run the same `kit train` command again"
             )
         meta = checkpoints.meta(step)
         experiment = from_dict(Experiment, meta["experiment"])
         labels = tuple(meta["labels"])
-        n_mels = experiment.features.frontend.n_mels
+        n_mels = int(meta["n_mels"])
         network = build(experiment.model, n_mels=n_mels, n_classes=len(labels))
-        template = jax.eval_shape(lambda: init_state(network, experiment.train))
-        state = checkpoints.restore(step, template)
-    params, batch_stats = jax.device_put((state.params, state.batch_stats))
-    predict_step = make_predict_step(network, Scaling(**meta["scaling"]))
+        state = checkpoints.restore(step, template(network))
+    params, buffers = jax.device_put((state.params, state.buffers))
+    predict_step = make_predict_step(network)
+    scaling = make_scaling(**meta["scaling"])
 
     def predict(x: np.ndarray) -> np.ndarray:
-        return np.asarray(predict_step(params, batch_stats, jax.numpy.asarray(x)))
+        return np.asarray(predict_step(params, buffers, jax.numpy.asarray(x), scaling))
 
-    return Restored(experiment, labels, tuple(meta["train_counts"]), step, which, predict)
+    return Restored(
+        experiment,
+        labels,
+        tuple(meta["train_counts"]),
+        step,
+        which,
+        n_mels,
+        bool(meta["from_arrays"]),
+        predict,
+    )

@@ -1,73 +1,82 @@
-"""Tracks cut into segments, and segments dealt into batches. A batch is a function of the seed
-and the step, so that a resumed run sees what an uninterrupted one would."""
+"""Where segments lie in a row of features: a grid for evaluation, a draw for each epoch.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A row holds excerpts side by side, `n_frames` frames each, and its valid frames are a prefix of it.
+A segment lies in the valid frames of one excerpt: never across two, never in padding.
+"""
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Int
 
-from kit.training.step import Batch, Scaling
+from kit.config import SegmentConfig
 
 
-@dataclass(frozen=True)
-class Segments:
-    """The segments of some tracks.
+def grid(frames: int, n_frames: int, segments: SegmentConfig) -> Int[np.ndarray, " segments"]:
+    """Return the first frames of a row's segments in evaluation and prediction.
 
-    Attributes:
-        x: `(tracks, segments, frames, n_mels)`, float32.
-        y: the class of each track.
+    In each excerpt: every `hop_frames` frames while the segment fits, and one segment at the end
+    of the valid frames if they would not be heard otherwise.
+
+    Args:
+        frames: valid frames of the row.
+        n_frames: frames of one excerpt.
+        segments: length and hop.
     """
-
-    x: Float32[np.ndarray, "tracks segments frames n_mels"]
-    y: Int32[np.ndarray, " tracks"]
-
-    def __len__(self) -> int:
-        return self.x.shape[0] * self.x.shape[1]
-
-
-def cut(
-    features: Float32[np.ndarray, "tracks n_frames n_mels"], frames: int
-) -> Float32[np.ndarray, "tracks segments {frames} n_mels"]:
-    """Consecutive segments of so many frames; what is left over at the end is dropped."""
-    count = features.shape[1] // frames
-    kept = features[:, : count * frames]
-    return kept.reshape(features.shape[0], count, frames, features.shape[2])
+    starts = []
+    for first in range(0, frames, n_frames):
+        last = min(frames - first, n_frames) - segments.frames
+        here = list(range(0, last + 1, segments.hop_frames))
+        if here and here[-1] < last:
+            here.append(last)
+        starts += [first + start for start in here]
+    return np.array(starts, np.int64)
 
 
-def scaling_of(data: Segments) -> Scaling:
-    """The mean and the deviation of all values, in float64: two numbers for a whole collection."""
-    mean = float(np.mean([track.mean(dtype=np.float64) for track in data.x]))
-    square = np.mean([np.square(track - mean, dtype=np.float64).mean() for track in data.x])
-    # A collection of silence has no deviation, and nothing to scale.
-    return Scaling(mean, float(np.sqrt(square)) or 1.0)
+def segments_an_epoch(
+    frames: Int[np.ndarray, " tracks"], n_frames: int, segments: SegmentConfig
+) -> int:
+    """Return the number of segments that `draw` gives."""
+    return int(_excerpts(frames, n_frames, segments)[2].sum())
 
 
-def steps_per_epoch(segments: int, batch_size: int) -> int:
-    """Steps in one pass. The remainder of a pass is left out; another pass leaves out others."""
-    return max(1, segments // batch_size)
+def draw(
+    frames: Int[np.ndarray, " tracks"],
+    n_frames: int,
+    segments: SegmentConfig,
+    *,
+    seed: int,
+    epoch: int,
+) -> tuple[Int[np.ndarray, " segments"], Int[np.ndarray, " segments"]]:
+    """Return the training segments of an epoch in their order: `(tracks, starts)`.
+
+    An excerpt with v valid frames gives v // segments.frames segments: side by side ("grid"), or
+    at uniform random offsets ("random"). A function of its arguments alone, so that a resumed run
+    sees the batches of an uninterrupted one.
+
+    Args:
+        frames: valid frames of each track's row.
+        n_frames: frames of one excerpt.
+        segments: length and kind of draw.
+        seed: of the run.
+        epoch: from 0.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    track, first, count, valid = _excerpts(frames, n_frames, segments)
+    track, first, valid = (np.repeat(values, count) for values in (track, first, valid))
+    if segments.draw == "random":
+        offset = rng.integers(0, valid - segments.frames + 1)
+    else:
+        number = np.arange(len(track)) - np.repeat(np.cumsum(count) - count, count)
+        offset = number * segments.frames
+    order = rng.permutation(len(track))
+    return track[order], (first + offset)[order]
 
 
-def epoch_order(segments: int, *, seed: int, epoch: int) -> np.ndarray:
-    """The order of an epoch: a permutation of all segments, of the seed and the epoch alone."""
-    return np.random.default_rng([seed, epoch]).permutation(segments)
-
-
-def train_batch(data: Segments, order: np.ndarray, *, batch_size: int, position: int) -> Batch:
-    """The batch at a position of an epoch's order."""
-    return _batch(data, order[position * batch_size : (position + 1) * batch_size], batch_size)
-
-
-def eval_batches(data: Segments, *, batch_size: int) -> Iterator[Batch]:
-    """All segments once, in order; the last batch is padded with segments of weight 0."""
-    for start in range(0, len(data), batch_size):
-        chosen = np.arange(start, min(start + batch_size, len(data)))
-        yield _batch(data, chosen, batch_size)
-
-
-def _batch(data: Segments, chosen: np.ndarray, batch_size: int) -> Batch:
-    weight = np.zeros(batch_size, np.float32)
-    weight[: len(chosen)] = 1
-    # Padding repeats real segments: zeros would be a spectrum that no track has.
-    track, segment = np.divmod(np.resize(chosen, batch_size), data.x.shape[1])
-    return Batch(data.x[track, segment], data.y[track], weight)
+def _excerpts(
+    frames: np.ndarray, n_frames: int, segments: SegmentConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for each excerpt, its track, first frame, number of segments and valid frames."""
+    each = -(-np.asarray(frames, np.int64) // n_frames)
+    track = np.repeat(np.arange(len(each)), each)
+    first = (np.arange(len(track)) - np.repeat(np.cumsum(each) - each, each)) * n_frames
+    valid = np.minimum(np.asarray(frames, np.int64)[track] - first, n_frames)
+    return track, first, valid // segments.frames, valid

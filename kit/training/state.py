@@ -10,26 +10,27 @@ from jaxtyping import Array, Int
 from kit.config import TrainConfig
 from kit.models import Network, Tree
 
+ADAM = optax.scale_by_adam()
+"""Adam without its step size, which is an argument of the training step."""
+
 
 class TrainState(NamedTuple):
     """Everything that a step reads and writes; no RNG: keys come from the seed and the step."""
 
     step: Int[Array, ""]
     params: Tree
-    batch_stats: Tree
+    buffers: Tree
     opt_state: Any
 
 
-def optimiser(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
-    """Adam, its step size along the configuration's schedule."""
-    if config.schedule == "constant":
-        return optax.adam(config.learning_rate)
-    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, total_steps))
-
-
 def init_state(network: Network, config: TrainConfig) -> TrainState:
-    """The state before the first step; a function of the configuration's seed alone."""
-    params, batch_stats = network.init(jax.random.key(config.seed))
-    # The schedule's length leaves no trace in the state.
-    opt_state = optimiser(config, 1).init(params)
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state)
+    """Return the state before the first step; a function of the configuration's seed alone."""
+    params, buffers = network.init(jax.random.key(config.seed))
+    return TrainState(jnp.zeros((), jnp.int32), params, buffers, ADAM.init(params))
+
+
+def template(network: Network) -> TrainState:
+    """Return the shapes and dtypes of `init_state`; nothing is computed."""
+    params, buffers = network.shapes()
+    step = jax.ShapeDtypeStruct((), jnp.int32)
+    return TrainState(step, params, buffers, jax.eval_shape(ADAM.init, params))  # pyright: ignore

@@ -1,83 +1,105 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.training.segments import (
-    Segments,
-    cut,
-    epoch_order,
-    eval_batches,
-    scaling_of,
-    steps_per_epoch,
-    train_batch,
+from kit.config import SegmentConfig
+from kit.defaults import ORIGINAL_SEGMENTS
+from kit.training.segments import draw, grid, segments_an_epoch
+
+
+def test_the_original_grid_is_ten_segments_side_by_side():
+    np.testing.assert_array_equal(grid(1280, 1280, ORIGINAL_SEGMENTS), np.arange(10) * 128)
+
+
+@pytest.mark.parametrize(
+    ("frames", "n_frames", "starts"),
+    [
+        (10, 10, [0, 2, 4, 6]),
+        (11, 11, [0, 2, 4, 6, 7]),  # the last frame would go unheard
+        (4, 11, [0]),
+        (3, 11, []),
+        (15, 6, [0, 2, 6, 8]),  # two excerpts of 6 frames, and 3 frames of a third
+        (16, 6, [0, 2, 6, 8, 12]),
+    ],
 )
+def test_the_grid_by_hand(frames, n_frames, starts):
+    assert grid(frames, n_frames, SegmentConfig(frames=4)).tolist() == starts
 
 
-def numbered(tracks, segments):
-    """Segments whose every value is the number of the segment."""
-    x = np.arange(tracks * segments, dtype=np.float32).reshape(tracks, segments, 1, 1)
-    return Segments(np.broadcast_to(x, (tracks, segments, 2, 3)), np.arange(tracks, dtype=np.int32))
+@st.composite
+def layouts(draw_):
+    """Segments of at most an excerpt, and the valid frames of some tracks."""
+    length = draw_(st.integers(1, 12))
+    n_frames = draw_(st.integers(length, 40))
+    config = SegmentConfig(
+        frames=length,
+        hop=draw_(st.none() | st.integers(1, length)),
+        draw=draw_(st.sampled_from(["random", "grid"])),
+    )
+    frames = draw_(st.lists(st.integers(length, 3 * n_frames), min_size=1, max_size=6))
+    return config, n_frames, np.array(frames, np.int32)
 
 
-def test_cut_keeps_time_in_order_and_drops_the_rest():
-    features = np.arange(2 * 11 * 3, dtype=np.float32).reshape(2, 11, 3)
-    segments = cut(features, 4)
-    assert segments.shape == (2, 2, 4, 3)
-    np.testing.assert_array_equal(segments[1, 1], features[1, 4:8])
+def assert_inside(start, frames, n_frames, config):
+    assert start >= 0
+    assert start + config.frames <= frames, "in padding"
+    assert start // n_frames == (start + config.frames - 1) // n_frames, "across excerpts"
 
 
-def test_the_original_cuts_ten():
-    assert cut(np.zeros((1, 1280, 128), np.float32), 128).shape == (1, 10, 128, 128)
+@given(layouts())
+def test_the_grid_covers_every_frame_and_nothing_else(layout):
+    config, n_frames, lengths = layout
+    for frames in lengths.tolist():
+        starts = grid(frames, n_frames, config)
+        heard = np.zeros(frames, bool)
+        for start in starts:
+            assert_inside(start, frames, n_frames, config)
+            heard[start : start + config.frames] = True
+        # A last excerpt that is shorter than a segment has none.
+        rest = frames % n_frames
+        assert heard[: frames - rest if 0 < rest < config.frames else frames].all()
+        assert len(set(starts.tolist())) == len(starts)
 
 
-@given(st.integers(1, 9), st.integers(1, 7), st.integers(1, 20), st.integers(0, 5))
-def test_an_epoch_takes_no_segment_twice(tracks, segments, batch_size, epoch):
-    data = numbered(tracks, segments)
-    order = epoch_order(len(data), seed=1, epoch=epoch)
-    seen = []
-    for position in range(steps_per_epoch(len(data), batch_size)):
-        batch = train_batch(data, order, batch_size=batch_size, position=position)
-        assert batch.x.shape == (batch_size, 2, 3)
-        counted = batch.weight > 0
-        numbers = batch.x[counted, 0, 0].astype(int)
-        np.testing.assert_array_equal(batch.y[counted], numbers // segments)
-        seen += numbers.tolist()
-    assert len(seen) == len(set(seen))
-    assert len(seen) >= len(data) - batch_size + 1 or len(seen) == len(data)
+@given(layouts(), st.integers(0, 3), st.integers(0, 3))
+def test_a_draw_stays_inside_and_repeats(layout, seed, epoch):
+    config, n_frames, frames = layout
+    tracks, starts = draw(frames, n_frames, config, seed=seed, epoch=epoch)
+    for track, start in zip(tracks.tolist(), starts.tolist(), strict=True):
+        assert_inside(start, frames[track], n_frames, config)
+    again = draw(frames, n_frames, config, seed=seed, epoch=epoch)
+    np.testing.assert_array_equal(again, (tracks, starts))
+    each = frames // n_frames * (n_frames // config.frames) + frames % n_frames // config.frames
+    np.testing.assert_array_equal(np.bincount(tracks, minlength=len(frames)), each)
+    assert segments_an_epoch(frames, n_frames, config) == each.sum()
 
 
-def test_epochs_and_seeds_differ_and_repeat():
-    first = epoch_order(50, seed=0, epoch=0)
-    np.testing.assert_array_equal(first, epoch_order(50, seed=0, epoch=0))
-    assert not np.array_equal(first, epoch_order(50, seed=0, epoch=1))
-    assert not np.array_equal(first, epoch_order(50, seed=1, epoch=0))
+def test_a_draw_of_the_grid_takes_each_segment_once():
+    config = SegmentConfig(frames=4, draw="grid")
+    tracks, starts = draw(np.array([12, 9]), 12, config, seed=0, epoch=0)
+    assert sorted(zip(tracks.tolist(), starts.tolist(), strict=True)) == [
+        *((0, 0), (0, 4), (0, 8)),
+        *((1, 0), (1, 4)),
+    ]
 
 
-@given(st.integers(1, 9), st.integers(1, 7), st.integers(1, 20))
-def test_evaluation_counts_each_segment_once(tracks, segments, batch_size):
-    data = numbered(tracks, segments)
-    seen = []
-    for batch in eval_batches(data, batch_size=batch_size):
-        assert batch.x.shape[0] == batch_size
-        seen += batch.x[batch.weight > 0, 0, 0].astype(int).tolist()
-    assert seen == list(range(len(data)))
+def test_random_offsets_are_uniform():
+    """Each of the 6 offsets of 4 frames in 9 is drawn in a sixth of the cases."""
+    frames = np.full(6000, 9)
+    _, starts = draw(frames, 9, SegmentConfig(frames=4), seed=0, epoch=0)
+    counts = np.bincount(starts, minlength=6)
+    assert len(counts) == 6
+    # 12,000 draws: a deviation of 41 each.
+    np.testing.assert_allclose(counts, 2000, atol=5 * 41)
 
 
-def test_scaling_is_the_mean_and_deviation_of_all_values():
-    x = np.random.default_rng(0).normal(-40, 15, (5, 3, 7, 4)).astype(np.float32)
-    scaling = scaling_of(Segments(x, np.zeros(5, np.int32)))
-    np.testing.assert_allclose(scaling, (x.mean(), x.std()), rtol=1e-5)
-    silence = Segments(np.full((1, 1, 2, 2), -80, np.float32), np.zeros(1, np.int32))
-    assert scaling_of(silence) == (-80, 1)
-    assert not np.any(scaling_of(silence).apply(silence.x))
-
-
-def test_steps_per_epoch_is_never_zero():
-    assert steps_per_epoch(3, 64) == 1
-    assert steps_per_epoch(130, 64) == 2
-
-
-@pytest.mark.parametrize("frames", [5, 11])
-def test_segments_longer_than_half_a_track(frames):
-    assert cut(np.zeros((1, 11, 3), np.float32), frames).shape[1] == 11 // frames
+@pytest.mark.parametrize("kind", ["random", "grid"])
+def test_epochs_and_seeds_differ(kind):
+    config = dataclasses.replace(SegmentConfig(frames=4), draw=kind)
+    frames = np.full(20, 12)
+    first = draw(frames, 12, config, seed=0, epoch=0)
+    assert not np.array_equal(first, draw(frames, 12, config, seed=0, epoch=1))
+    assert not np.array_equal(first, draw(frames, 12, config, seed=1, epoch=0))
