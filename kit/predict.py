@@ -1,27 +1,32 @@
-"""A restored run applied to audio: one answer for a track, or a timeline of a whole mix."""
+"""A restored run applied to audio: the label of a track, or a timeline of a whole mix."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Float32
 
 from kit.audio import AudioError, blocks
-from kit.config import FeatureConfig, frames_of
-from kit.evaluation.metrics import track_log_probabilities
-from kit.features import clip
-from kit.features.device import compute
-from kit.training import Restored
-from kit.training.segments import cut
+from kit.config import Experiment, FeatureConfig
+from kit.errors import KitError, UsageError
+from kit.features.device import compute, row_of
+from kit.features.excerpts import Excerpt, excerpts, valid_frames
+from kit.features.waveform import require_length, waveform_excerpts
+from kit.training import Restored, restore
+from kit.training.checkpoint import Which
+from kit.training.scores import track_log_probabilities
 
 BLOCK_S = 30.0  # of a long file, read at once
 WINDOWS = 8  # of a long file, computed at once
 
+Probabilities = dict[str, float]
+"""The probability of each label by its name; they add up to 1."""
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of a stretch of audio.
+    """The answer of a network for a stretch of audio.
 
     Attributes:
         path: the file.
@@ -37,92 +42,208 @@ class Prediction:
     end_s: float
     label: str
     probability: float
-    probabilities: dict[str, float]
+    probabilities: Probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network, ready for audio. Make one with `load`.
+
+    Attributes:
+        restored: the run's checkpoint.
+    """
+
+    restored: Restored
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels, in the order of the network's outputs."""
+        return self.restored.labels
+
+    @property
+    def experiment(self) -> Experiment:
+        """The configuration that the network was trained under."""
+        return self.restored.experiment
+
+    @overload
+    def predict(
+        self, x: np.ndarray | Path | str, sample_rate: int | None = None
+    ) -> Probabilities: ...
+
+    @overload
+    def predict(
+        self, x: list[Any] | tuple[Any, ...], sample_rate: int | None = None
+    ) -> list[Probabilities]: ...
+
+    def predict(
+        self, x: Any, sample_rate: int | None = None
+    ) -> Probabilities | list[Probabilities]:
+        """Return the probability of each label for one track, or for each track of a list.
+
+        A track is heard in the same excerpts as in training and evaluation.
+
+        Args:
+            x: a file, or a waveform of shape (samples,) or (channels, samples), of floats with
+                full scale 1.0; or a list of either.
+            sample_rate: of the waveforms, Hz; files have their own.
+        Raises:
+            AudioError: unreadable, too short, or silent.
+            UsageError: an array of another shape or type, or without a sample rate.
+            KitError: the run was trained from arrays, and its front end is not known.
+        """
+        if isinstance(x, list | tuple):
+            return [self._probabilities(self._excerpts(item, sample_rate)) for item in x]
+        return self._probabilities(self._excerpts(x, sample_rate))
+
+    def predict_features(self, x: Any, frames: Any = None) -> Any:
+        """Return the probability of each label for features that are computed already.
+
+        Args:
+            x: one item, (frames, n_mels), or several, (items, frames, n_mels), as the run was
+                trained with.
+            frames: number of valid frames of each item; all if None.
+        Returns:
+            `Probabilities` of one item, or a list of them.
+        Raises:
+            UsageError: an array of another shape, an item shorter than a segment, or values that
+                are not finite.
+        """
+        array = np.asarray(x, np.float32)
+        if array.ndim not in (2, 3) or array.shape[-1] != self.restored.n_mels:
+            raise UsageError(
+                f"the features have shape {array.shape}; give (frames, {self.restored.n_mels}) or "
+                f"(items, frames, {self.restored.n_mels})"
+            )
+        batch = array if array.ndim == 3 else array[None]
+        every = np.full(len(batch), batch.shape[1], np.int32)
+        valid = every if frames is None else np.atleast_1d(frames).astype(np.int32)
+        least = self.experiment.segments.frames
+        if valid.shape != every.shape or ((valid < least) | (valid > every)).any():
+            raise UsageError(
+                f"frames is {frames}; give one number for each item, from {least} (a segment) to "
+                f"{batch.shape[1]}"
+            )
+        if not all(np.isfinite(row[:n]).all() for row, n in zip(batch, valid, strict=True)):
+            raise UsageError("the features have values that are not finite")
+        found = self._of_rows(batch, valid)
+        return found if array.ndim == 3 else found[0]
+
+    def timeline(self, path: Path | str, hop_s: float = 15.0) -> Iterator[Prediction]:
+        """Yield one prediction for each window of a file of any length, in bounded memory.
+
+        Args:
+            path: a track or a whole mix.
+            hop_s: from the start of one window to the start of the next, seconds. A window is as
+                long as an excerpt; the last one may be shorter.
+        Raises:
+            AudioError: the file is unreadable or shorter than the shortest track that the run
+                takes. A file that is damaged at its end first gives the windows before the damage.
+        """
+        self._require_front_end()
+        return timeline(self.restored, path, hop_s)
+
+    def _excerpts(self, x: Any, sample_rate: int | None) -> list[Excerpt]:
+        self._require_front_end()
+        config = self.experiment.features
+        if isinstance(x, str | Path):
+            return excerpts(Path(x), config)
+        if not hasattr(x, "ndim"):
+            raise UsageError(f"cannot predict {x!r}; give a path or an array of samples")
+        if sample_rate is None:
+            raise UsageError("give the sample_rate of the waveform, Hz")
+        return waveform_excerpts(np.asarray(x), sample_rate, config)
+
+    def _probabilities(self, heard: list[Excerpt]) -> Probabilities:
+        row, frames = row_of([excerpt.y for excerpt in heard], self.experiment.features)
+        return self._of_rows(row[None], np.array([frames], np.int32))[0]
+
+    def _of_rows(self, rows: np.ndarray, frames: np.ndarray) -> list[Probabilities]:
+        scores = self.restored.segment_log_probabilities(rows, frames)
+        return [
+            {name: float(v) for name, v in zip(self.labels, p, strict=True)}
+            for p in np.exp(track_log_probabilities(scores))
+        ]
+
+    def _require_front_end(self) -> None:
+        if self.restored.from_arrays:
+            raise KitError(
+                "this run was trained from arrays, and the way from audio to them is not known; "
+                "compute the arrays and use predict_features"
+            )
+
+
+def load(run_folder: Path | str, which: Which = "best") -> Model:
+    """Return the network of a run, ready for audio.
+
+    Args:
+        run_folder: the folder of a run, on the machine that made it or on another one.
+        which: the checkpoint with the lowest validation loss, or the last one.
+    Raises:
+        KitError: no run, no checkpoint in it, or one that does not fit.
+    """
+    return Model(restore(run_folder, which))
 
 
 def track(restored: Restored, path: Path | str) -> Prediction:
-    """The label of a track, from the same clip of it that training takes.
+    """Return the label of a track, by the same excerpts of it that training takes.
 
     Raises:
-        AudioError: the file is unreadable or too short.
+        AudioError: the file is unreadable, too short or silent.
+        KitError: the run was trained from arrays, and its front end is not known.
     """
-    features = restored.experiment.features
-    y = clip(Path(path), features)
-    start = features.offset_s
-    return _predict(restored, [y], Path(path), [start])[0]
+    model = Model(restored)
+    heard = model._excerpts(path, None)
+    end_s = heard[-1].start_s + len(heard[-1].y) / model.experiment.features.frontend.sample_rate
+    return _prediction(str(path), heard[0].start_s, end_s, model._probabilities(heard))
 
 
 def timeline(restored: Restored, path: Path | str, hop_s: float = 15.0) -> Iterator[Prediction]:
-    """One prediction for each window of a file of any length, in bounded memory.
-
-    Args:
-        restored: what `kit.training.restore` gives.
-        path: a track or a whole mix.
-        hop_s: from the start of one window to that of the next, seconds; a window is as long as a
-            training clip.
-    Raises:
-        AudioError: the file is unreadable or shorter than one window; one that is damaged at its
-            end gives the windows before the damage first.
-    """
-    features = restored.experiment.features
-    waiting: list[np.ndarray] = []
-    starts: list[float] = []
+    """Yield one prediction for each window of a file; see `Model.timeline`."""
+    waiting: list[Excerpt] = []
     try:
-        for start, y in _windows(Path(path), features, hop_s):
-            waiting.append(y)
-            starts.append(start)
+        for window in _windows(Path(path), restored.experiment.features, hop_s):
+            waiting.append(window)
             if len(waiting) == WINDOWS:
-                yield from _predict(restored, waiting, Path(path), starts)
-                waiting, starts = [], []
+                yield from _predict(restored, waiting, str(path))
+                waiting = []
     except AudioError:
-        # Of a mix that is damaged at its end, what comes before is still worth knowing.
+        # The windows before the damage are still worth knowing.
         if waiting:
-            yield from _predict(restored, waiting, Path(path), starts)
+            yield from _predict(restored, waiting, str(path))
         raise
     if waiting:
-        yield from _predict(restored, waiting, Path(path), starts)
+        yield from _predict(restored, waiting, str(path))
 
 
-def _windows(
-    path: Path, features: FeatureConfig, hop_s: float
-) -> Iterator[tuple[float, Float32[np.ndarray, " samples"]]]:
-    rate = features.frontend.sample_rate
-    length, hop = features.clip_samples, max(1, round(hop_s * rate))
+def _windows(path: Path, config: FeatureConfig, hop_s: float) -> Iterator[Excerpt]:
+    rate = config.frontend.sample_rate
+    length, hop = config.clip_samples, max(1, round(hop_s * rate))
     buffer = np.zeros(0, np.float32)
-    start = 0
-    skip = 0
+    start = skip = heard = 0
     for block in blocks(path, sample_rate=rate, block_s=BLOCK_S):
         buffer = np.concatenate([buffer, block])
         while len(buffer) - skip >= length:
-            yield start / rate, buffer[skip : skip + length]
+            yield Excerpt(start / rate, buffer[skip : skip + length])
+            heard = start + length
             start, skip = start + hop, skip + hop
         buffer, skip = buffer[skip:], max(0, skip - len(buffer))
     rest = buffer[skip:]
-    if start == 0 and frames_of(len(rest), features.frontend) < features.n_frames:
-        clip(path, features)  # raises the error that says how long it must be
-    if frames_of(len(rest), features.frontend) >= features.n_frames:
-        yield start / rate, rest
+    if start == 0:
+        require_length(Excerpt(0.0, rest), path, replace(config, offset_s=0.0))
+    if start + len(rest) > heard and valid_frames(len(rest), config) >= config.least_frames:
+        yield Excerpt(start / rate, rest)
 
 
-def _predict(
-    restored: Restored, clips: list[np.ndarray], path: Path, starts: list[float]
-) -> list[Prediction]:
-    config = restored.experiment
-    segments = cut(compute(clips, config.features), config.segments.frames)
-    scores = restored.log_probabilities(segments.reshape(-1, *segments.shape[2:]))
-    by_track = scores.reshape(*segments.shape[:2], -1)
-    rate = config.features.frontend.sample_rate
-    predictions = []
-    for p, y, start in zip(np.exp(track_log_probabilities(by_track)), clips, starts, strict=True):
-        best = int(p.argmax())
-        predictions.append(
-            Prediction(
-                str(path),
-                start,
-                start + len(y) / rate,
-                restored.labels[best],
-                float(p[best]),
-                {name: float(v) for name, v in zip(restored.labels, p, strict=True)},
-            )
-        )
-    return predictions
+def _predict(restored: Restored, windows: list[Excerpt], path: str) -> Iterator[Prediction]:
+    config = restored.experiment.features
+    rate = config.frontend.sample_rate
+    frames = np.array([valid_frames(len(w.y), config) for w in windows], np.int32)
+    found = Model(restored)._of_rows(compute([w.y for w in windows], config), frames)
+    for window, probabilities in zip(windows, found, strict=True):
+        end_s = window.start_s + len(window.y) / rate
+        yield _prediction(path, window.start_s, end_s, probabilities)
+
+
+def _prediction(path: str, start_s: float, end_s: float, p: Probabilities) -> Prediction:
+    best = max(p, key=lambda name: p[name])
+    return Prediction(path, start_s, end_s, best, p[best], p)

@@ -12,16 +12,16 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
 
-# Beyond so many labels a percentage in each cell would be too small to read.
+# With more labels than this, a percentage in each cell is too small to read.
 _PERCENT_UP_TO = 12
-# Beyond so many epochs a dot at each would hide the line.
+# With more epochs than this, a dot at each hides the line.
 _DOTS_UP_TO = 40
 
 
 def confusion(
     matrix: Int[np.ndarray, "classes classes"], labels: Sequence[str], *, theme: Theme = LIGHT
 ) -> Figure:
-    """The confusion matrix: in each cell the count and its share of the row, which is the colour.
+    """Draw the confusion matrix: the count and its share of the row, which is the cell's colour.
 
     Args:
         matrix: counts, a row for each true label, a column for each predicted one.
@@ -78,10 +78,10 @@ def confusion(
 def curves(
     rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT, stacked: bool = False
 ) -> Figure:
-    """Loss and accuracy over the epochs, of training and of validation; the best epoch is marked.
+    """Draw loss and accuracy of training and validation by epoch, and mark the best epoch.
 
     Args:
-        rows: those of metrics.jsonl, one an epoch: `epoch`, `train_loss`, `train_accuracy`, and
+        rows: the rows of metrics.jsonl, one an epoch: `epoch`, `train_loss`, `train_accuracy`, and
             `validation_loss`, `validation_accuracy` or None where there was no validation.
         theme: colours.
         stacked: one above the other, for a narrow screen.
@@ -118,8 +118,8 @@ def curves(
 
 
 def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
-    """The epoch whose checkpoint is the best: that of the lowest validation loss, the first at a
-    tie; None if nothing was validated."""
+    """Return the epoch of the best checkpoint, the first with the lowest validation loss; None
+    without validation."""
     validated = [row for row in rows if row.get("validation_loss") is not None]
     if not validated:
         return None
@@ -143,7 +143,7 @@ def _series(
 
 
 def _readable_on(background: Any) -> str:
-    """Black or white, whichever has the higher contrast (WCAG's luminance)."""
+    """Return black or white, the one with the higher contrast (WCAG's luminance)."""
     rgb = to_rgb(background)
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     luminance = float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

@@ -1,4 +1,4 @@
-"""Pictures and sound for a page that is one file: data URIs, thumbnails, and what is too large."""
+"""Pictures and sound inside a page: data URIs, thumbnails, and links to files too large for it."""
 
 import io
 import os
@@ -33,33 +33,33 @@ _AUDIO_TYPES = {
 
 @dataclass(frozen=True)
 class Player:
-    """Where a clip is played from."""
+    """The place that a clip is played from."""
 
     kind: Literal["embedded", "linked", "missing"]
     src: str = ""
     """A data URI, or a percent-encoded URL relative to the page; empty if missing."""
     note: str = ""
-    """What a reader must know, in words; empty if embedded."""
+    """A sentence for the reader; empty if embedded."""
 
 
 def relative_url(path: Path, folder: Path) -> str:
-    """The URL of a file, percent-encoded, as a page in `folder` names it."""
+    """Return the percent-encoded URL of a file, relative to a page in `folder`."""
     path, folder = path.resolve(), folder.resolve()
     try:
         relative = Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # Windows: another drive.
         return path.as_uri()
-    # The bytes of the name, for one that is no valid UTF-8. A colon in the first part would else
-    # be read as a scheme; quote() encodes it.
+    # The name's bytes may be invalid UTF-8. quote() also encodes a colon in the first part, which
+    # a browser would read as a scheme.
     return quote(os.fsencode(relative), safe="/")
 
 
 def linked_players(paths: Sequence[Path | None], folder: Path) -> list[Player]:
-    """A player for each clip that plays the file where it lies.
+    """Return a player for each clip, which plays the file from its own place.
 
     Args:
         paths: the clips; None where the catalogue names no file.
-        folder: where the page lies.
+        folder: the folder of the page.
     """
     players = []
     for path in paths:
@@ -78,14 +78,14 @@ def linked_players(paths: Sequence[Path | None], folder: Path) -> list[Player]:
 def embed_players(
     players: Sequence[Player], paths: Sequence[Path | None], budget: int
 ) -> list[Player]:
-    """Put clips into the page, the first ones first, as long as there is room.
+    """Embed clips in the page in their order, as long as there is room.
 
     Args:
         players: as `linked_players` made them.
         paths: the clips, in the same order.
         budget: bytes that the page may grow by.
     Returns:
-        The players; a clip that is too large for what is left stays linked.
+        The players; a clip that is too large for the rest of the budget stays linked.
     """
     result = []
     for player, path in zip(players, paths, strict=True):
@@ -104,17 +104,17 @@ def embed_players(
 
 
 def thumbnail(features: Float[np.ndarray, "frames n_mels"], *, width: int = 512) -> bytes:
-    """A track's log-mel spectrogram as a small PNG file: time to the right, low notes below.
+    """Return a log-mel spectrogram as a small PNG file: time to the right, low notes below.
 
     Args:
         features: decibels, time first.
-        width: pixels at most; more frames than that are averaged.
+        width: pixels at most; more frames than this are averaged.
     """
     frames = np.nan_to_num(features.astype(np.float32), nan=0.0)
     step = max(1, -(-len(frames) // width))
     usable = len(frames) // step * step
     image = frames[:usable].reshape(-1, step, frames.shape[1]).mean(axis=1)
-    # The quietest fiftieth would take the scale's dark half for what nobody hears.
+    # Without this the quietest 2%, which nobody hears, would take the dark half of the scale.
     low, high = np.percentile(image, 2), image.max()
     level = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
     picture = Image.fromarray(np.round(level.T[::-1] * 63).astype(np.uint8), mode="P")
@@ -126,7 +126,7 @@ def thumbnail(features: Float[np.ndarray, "frames n_mels"], *, width: int = 512)
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file that can be read; None if it cannot."""
+    """Return the size of a file in bytes, or None if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return os.fstat(stream.fileno()).st_size

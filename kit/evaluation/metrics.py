@@ -1,7 +1,7 @@
-"""What a classifier is worth, by segment and by track, in numbers that JSON can hold.
+"""Scores of a classifier by segment and by track, as numbers that JSON can hold.
 
-A track's segments are not independent draws, so the two levels get their intervals in different
-ways, and the track is the level to believe.
+Segments of one track are not independent draws, so each level has its own kind of interval. The
+level to believe is the track.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import logsumexp
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 
 from kit.errors import KitError
+from kit.training.scores import track_log_probabilities
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -25,61 +24,44 @@ class EvaluationError(KitError):
     """Predictions that cannot be scored."""
 
 
-def track_log_probabilities(
-    segment_log_probabilities: Float[np.ndarray, "tracks segments classes"],
-) -> Float[np.ndarray, "tracks classes"]:
-    """A track's log-probabilities: the mean over its segments, normalised again.
-
-    That is the geometric mean of the probabilities: one segment that is sure it is not so counts.
-
-    Args:
-        segment_log_probabilities: natural logarithms, of one segment each.
-    Returns:
-        Natural logarithms, float64.
-    Raises:
-        EvaluationError: a value is NaN or infinite, or there are no segments.
-    """
-    _require_scores(segment_log_probabilities)
-    mean = segment_log_probabilities.astype(np.float64).mean(axis=1)
-    return mean - logsumexp(mean, axis=1, keepdims=True)
-
-
 def summarise(
-    segment_log_probabilities: Float[np.ndarray, "tracks segments classes"],
+    segment_log_probabilities: Sequence[Float[np.ndarray, "_ classes"]],
     targets: Int[np.ndarray, " tracks"],
     labels: tuple[str, ...],
     train_counts: Int[np.ndarray, " classes"],
 ) -> dict[str, dict[str, Any]]:
-    """Score the test tracks, by segment and by track.
+    """Score tracks, by segment and by track.
 
     Args:
-        segment_log_probabilities: natural logarithms, of one segment each.
+        segment_log_probabilities: for each track the natural logarithms of its segments'
+            probabilities; tracks may differ in their number of segments.
         targets: the true label of each track, an index into `labels`.
         labels: the names, in the order of the classes.
-        train_counts: how many training tracks each label has; the most frequent is the baseline
-            (the first of them at a tie).
+        train_counts: number of training tracks of each label. The most frequent label is the
+            baseline (at a tie, the first).
     Returns:
         `{"segment": level, "track": level}`, where a level has
 
-        - `n`, `correct`, `accuracy`;
+        - `n`, `correct`, `accuracy`. By segment every segment counts the same, so that a track
+          with more segments weighs more;
         - `interval`: the 95% interval of the accuracy as [low, high], or None, and
-          `interval_method`. By track it is Wilson's. By segment, where ten segments are one piece
-          of music, whole tracks are drawn again with replacement (10,000 times, fixed seed); None
-          if all tracks have the same share right, for then the draws cannot differ;
+          `interval_method`. By track it is Wilson's, for independent tracks. By segment, whole
+          tracks are drawn again with replacement (10,000 times, fixed seed); None if all tracks
+          have the same share of segments right, since the draws cannot differ then;
         - `macro_f1`: the mean F1 of the labels that occur in the truth or the predictions;
         - `log_loss`: the mean of -log p(true label), nats;
         - `majority_label`, `majority_accuracy`: always answering the most frequent training label;
         - `per_class`: label to `precision` (None if never predicted), `recall` (None if absent
-          from the test), `f1` (None if both) and `support`;
+          from the truth), `f1` (None if both) and `support`;
         - `confusion`: counts, a row for each true label, a column for each predicted one.
     Raises:
-        EvaluationError: no tracks, a value that is not finite, a target that is no label, numbers
-            of labels that disagree, or no training track at all.
+        EvaluationError: no tracks, a target that is not the index of a label, numbers of labels
+            that disagree, or no training track.
+        KitError: a track without segments, or a value that is not finite.
     """
-    _require_scores(segment_log_probabilities)
-    tracks, segments, classes = segment_log_probabilities.shape
-    if tracks == 0:
-        raise EvaluationError("the test part has no tracks; raise SplitConfig.test_fraction")
+    if not segment_log_probabilities:
+        raise EvaluationError("there is no track to score; raise --split.test-fraction")
+    classes = segment_log_probabilities[0].shape[1]
     if len(labels) != classes:
         raise EvaluationError(
             f"the model gives {classes} probabilities for {len(labels)} labels "
@@ -94,37 +76,40 @@ def summarise(
         raise EvaluationError("train_counts has no track; give the counts of the training part")
 
     majority = int(np.argmax(train_counts))
-    by_segment = segment_log_probabilities.astype(np.float64).reshape(-1, classes)
     by_track = track_log_probabilities(segment_log_probabilities)
+    by_segment = np.concatenate(segment_log_probabilities).astype(np.float64)
+    segments = np.array([len(scores) for scores in segment_log_probabilities])
     segment_targets = np.repeat(targets, segments)
-    right = (by_segment.argmax(axis=1) == segment_targets).reshape(tracks, segments).sum(axis=1)
+    hit = by_segment.argmax(axis=1) == segment_targets
+    right = np.add.reduceat(hit.astype(int), np.cumsum(segments) - segments)
     correct = int((by_track.argmax(axis=1) == targets).sum())
     return {
         "segment": _level(by_segment, segment_targets, labels, majority)
         | _bootstrap_interval(right, segments),
-        "track": _level(by_track, targets, labels, majority) | _wilson_interval(correct, tracks),
+        "track": _level(by_track, targets, labels, majority)
+        | _wilson_interval(correct, len(targets)),
     }
 
 
 def mistakes(tracks: Iterable[dict[str, Any]], *, limit: int = 10) -> list[dict[str, Any]]:
-    """The tracks that the model was surest of and wrong about, surest first.
+    """Return the tracks that the model was surest of and wrong about, surest first.
 
     Args:
         tracks: rows of evaluation.json's "tracks": `track_id`, `label`, `predicted` and
             `probability` (of the predicted label).
-        limit: how many at most.
+        limit: the most to return.
     """
     return _surest(t for t in tracks if t["predicted"] != t["label"])[:limit]
 
 
 def hits(tracks: Iterable[dict[str, Any]], *, per_label: int = 2) -> list[dict[str, Any]]:
-    """The tracks that the model was surest of and right about: a few of each label.
+    """Return a few tracks of each label that the model was surest of and right about.
 
     Args:
         tracks: rows as in `mistakes`.
-        per_label: how many at most of each label.
+        per_label: the most to return of each label.
     Returns:
-        Rows, label after label in the order of their names, surest first within each.
+        Rows by label in the order of their names, surest first within each label.
     """
     right = _surest(t for t in tracks if t["predicted"] == t["label"])
     names = sorted({t["label"] for t in right})
@@ -132,38 +117,26 @@ def hits(tracks: Iterable[dict[str, Any]], *, per_label: int = 2) -> list[dict[s
 
 
 def _surest(tracks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    # The id settles ties, so that the order of the rows never shows.
+    # The id settles ties, so that the order of the rows changes nothing.
     return sorted(tracks, key=lambda t: (-t["probability"], t["track_id"]))
-
-
-def _require_scores(scores: np.ndarray) -> None:
-    if scores.shape[1] == 0 or scores.shape[2] == 0:
-        raise EvaluationError(
-            f"the predictions have shape {scores.shape}; every track needs a segment and a label"
-        )
-    if not np.isfinite(scores).all():
-        track = int(np.argwhere(~np.isfinite(scores))[0][0])
-        raise EvaluationError(
-            f"the predictions of track number {track} are not finite; the training diverged, "
-            "so lower TrainConfig.learning_rate and train again"
-        )
 
 
 def _level(
     log_probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str], majority: int
 ) -> dict[str, Any]:
     predicted = log_probabilities.argmax(axis=1)
-    matrix = confusion_matrix(targets, predicted, labels=np.arange(len(labels)))
+    k = len(labels)
+    matrix = np.bincount(targets * k + predicted, minlength=k * k).reshape(k, k)
     sums = (matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0))
     hit, support, answers = (s.tolist() for s in sums)
     n, correct = len(targets), sum(hit)
     per_class: dict[str, dict[str, Any]] = {}
-    for k, name in enumerate(labels):
+    for i, name in enumerate(labels):
         per_class[name] = {
-            "precision": _ratio(hit[k], answers[k]),
-            "recall": _ratio(hit[k], support[k]),
-            "f1": _ratio(2 * hit[k], support[k] + answers[k]),
-            "support": support[k],
+            "precision": _ratio(hit[i], answers[i]),
+            "recall": _ratio(hit[i], support[i]),
+            "f1": _ratio(2 * hit[i], support[i] + answers[i]),
+            "support": support[i],
         }
     scores = [c["f1"] for c in per_class.values() if c["f1"] is not None]
     return {
@@ -188,21 +161,28 @@ def _wilson_interval(correct: int, n: int) -> dict[str, Any]:
     return {"interval": [float(interval.low), float(interval.high)], "interval_method": "Wilson"}
 
 
-def _bootstrap_interval(right: np.ndarray, segments: int) -> dict[str, Any]:
-    """`right`: how many of each track's segments are right, (tracks,)."""
+def _bootstrap_interval(
+    right: Int[np.ndarray, " tracks"], segments: Int[np.ndarray, " tracks"]
+) -> dict[str, Any]:
+    """Return the interval of the accuracy by segment under draws of whole tracks.
+
+    Args:
+        right: number of right segments of each track.
+        segments: number of segments of each track.
+    """
     # Drawing tracks is drawing from the histogram of their counts: the order of the tracks
-    # cannot matter, and ten thousand draws of ten thousand tracks need no memory.
-    histogram = np.bincount(right, minlength=segments + 1)
-    if np.count_nonzero(histogram) == 1:
+    # cannot matter, and ten thousand draws of ten thousand tracks need little memory.
+    kinds, count = np.unique(np.stack([right, segments], axis=1), axis=0, return_counts=True)
+    if np.all(kinds[:, 0] * kinds[0, 1] == kinds[0, 0] * kinds[:, 1]):
         return {
             "interval": None,
             "interval_method": "none: all tracks have the same share of segments right",
         }
     tracks = len(right)
     draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(
-        tracks, histogram / tracks, size=RESAMPLES
+        tracks, count / tracks, size=RESAMPLES
     )
-    accuracy = draws @ np.arange(segments + 1) / (tracks * segments)
+    accuracy = (draws @ kinds[:, 0]) / (draws @ kinds[:, 1])
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(accuracy, [tail, 100 - tail])
     return {

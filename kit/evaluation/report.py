@@ -1,4 +1,4 @@
-"""The page a person looks at and listens to: `report.html`, one file that needs no network."""
+"""The report of an evaluation: one page with figures, tables and players, for offline use."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,9 +9,10 @@ import numpy as np
 
 from kit.config import Experiment, to_dict
 from kit.errors import KitError
-from kit.evaluation import figures
+from kit.evaluation import figures, words
 from kit.evaluation.media import Player, embed_players, linked_players, thumbnail
 from kit.evaluation.metrics import hits, mistakes
+from kit.evaluation.parts import file_name
 from kit.explore.canvas import DARK, LIGHT, save
 from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, data_uri, picture, policy, render
 from kit.files import read_json, write_text
@@ -19,15 +20,8 @@ from kit.files import read_json, write_text
 MISTAKES = 10
 HITS_PER_LABEL = 2
 PARTS = ("train", "validation", "test")
-# Bars beside a track; of more labels only the most probable ones and the true one are shown.
+# Bars beside a track: with more labels, only the most probable ones and the true one are shown.
 _BARS = 5
-_SCORED = {
-    "test": ("test tracks", "On the test part, never learned from"),
-    "validation": ("validation tracks", "On the validation part, which chose the best checkpoint"),
-    "train": ("training tracks", "On the training part: what was learned by heart counts too"),
-    "all": ("tracks", "On every track of the catalogue"),
-}
-
 Row = dict[str, Any]
 
 
@@ -36,33 +30,33 @@ def write_report(
     evaluation: Row,
     metrics_rows: list[Row],
     *,
-    audio_of: Callable[[Row], Path | None],
+    audio_of: Callable[[Row], Path | None] | None,
     spectrogram_of: Callable[[str], np.ndarray] | None,
     limit_mib: float | int = 24,
 ) -> Path:
-    """Write `report.html` into a run's folder.
+    """Write the page of one part into a run's folder.
 
     Args:
-        run_dir: the run's folder; its `config.json` is shown if it is there.
-        evaluation: evaluation.json: `kit`, `run`, `checkpoint`, `labels`, `split` (part to label
-            to number of tracks), `segment` and `track` as
-            `metrics.summarise` makes them, and `tracks` with `track_id`, `label`, `predicted`,
-            `probability`, `probabilities` and, if known, `artists`, `title`, `path`.
-        metrics_rows: those of metrics.jsonl, one an epoch.
-        audio_of: an entry of `tracks` to its audio file, or None.
-        spectrogram_of: a track id to its log-mel spectrogram in decibels, (frames, n_mels), from
-            the feature store; None leaves the pictures out. A `KitError` leaves out one.
-        limit_mib: clips are embedded, mistakes first, as long as the page stays below this; the
-            others are played from their files, by a path relative to the page.
+        run_dir: the run's folder; the page shows its `config.json` if there is one.
+        evaluation: the content of evaluation.json, see `kit.evaluation.scoring.summary`.
+        metrics_rows: the rows of metrics.jsonl, one an epoch.
+        audio_of: an entry of `tracks` to its audio file, or None where it has none; None for
+            tracks that were never audio, whose page has no players.
+        spectrogram_of: a track id to its log-mel spectrogram in decibels, (frames, n_mels); None
+            leaves the pictures out. A `KitError` leaves out one.
+        limit_mib: clips are embedded, mistakes first, as long as the page stays below this size;
+            the others are played from their files, by a path relative to the page.
     Returns:
-        The path of the page.
+        The path of the page: `report.html` for the test part, `report-PART.html` for another.
     Raises:
         KitError: config.json is not JSON, or the page cannot be written.
     """
     wrong = mistakes(evaluation["tracks"], limit=MISTAKES)
-    right = hits(evaluation["tracks"], per_label=HITS_PER_LABEL)
+    unlearned = [t for t in evaluation["tracks"] if t.get("part") != "train"]
+    right = hits(unlearned, per_label=HITS_PER_LABEL)
     chosen = [*wrong, *right]
-    paths = [audio_of(track) for track in chosen]
+    silent = audio_of is None
+    paths = [None if audio_of is None else audio_of(track) for track in chosen]
     cards = [_card(track, spectrogram_of) for track in chosen]
     fixed = _facts(run_dir, evaluation, metrics_rows)
 
@@ -73,48 +67,57 @@ def write_report(
             | {
                 "mistakes": full[: len(wrong)],
                 "hits": full[len(wrong) :],
+                "unlearned": len(unlearned),
                 "policy": _policy(players),
-                "sound": _sound(players, limit_mib),
+                "sound": "" if silent else _sound(players, limit_mib),
             }
         )
 
-    linked = linked_players(paths, run_dir)
-    # What the page weighs without sound is known only by making it. The slack is for words that
-    # differ between an embedded clip and a linked one.
+    linked = [Player("missing")] * len(chosen) if silent else linked_players(paths, run_dir)
+    # The size of the page without sound is known only by rendering it. The slack is for the words
+    # that differ between an embedded clip and a linked one.
     weight = len(page(linked).encode()) + 256
     players = embed_players(linked, paths, int(limit_mib * 2**20) - weight)
-    target = run_dir / "report.html"
+    target = run_dir / file_name("report", _part(evaluation), ".html")
     write_text(target, page(players))
     return target
 
 
 def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> list[Path]:
-    """Write `confusion.png` (by track) and `curves.png` into a run's folder.
+    """Write the confusion matrix by track and the learning curves into a run's folder.
+
+    Where some tracks were seen in training and others not, the matrix is that of the unseen ones.
 
     Args:
         run_dir: the run's folder.
         evaluation: as in `write_report`.
         metrics_rows: as in `write_report`.
     Returns:
-        Their paths.
+        Their paths: `confusion.png`, or `confusion-PART.png` for another part than the test part,
+        and `curves.png`.
     Raises:
         KitError: they cannot be written.
     """
-    matrix = np.asarray(evaluation["track"]["confusion"])
+    matrix = np.asarray(_shown(evaluation)["track"]["confusion"])
+    name = file_name("confusion", _part(evaluation), ".png")
     return [
-        save(figures.confusion(matrix, evaluation["labels"]), run_dir / "confusion.png"),
+        save(figures.confusion(matrix, evaluation["labels"]), run_dir / name),
         save(figures.curves(metrics_rows), run_dir / "curves.png"),
     ]
 
 
 def _render(values: Row) -> str:
     filters = {
-        "percent": _percent,
+        "percent": words.percent,
         "share": _share,
         "number": lambda x: "–" if x is None else f"{x:.3f}",
-        "interval": lambda x: "–" if x is None else f"{100 * x[0]:.1f}–{100 * x[1]:.1f}%",
+        "interval": words.interval,
     }
     return render("kit.evaluation", "report.html.j2", values, filters)
+
+
+def _part(evaluation: Row) -> str:
+    return evaluation.get("part", "test")
 
 
 def _policy(players: Sequence[Player]) -> str:
@@ -124,35 +127,39 @@ def _policy(players: Sequence[Player]) -> str:
 
 
 def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
-    """All that the template shows and that no clip changes."""
-    labels, track = list(evaluation["labels"]), evaluation["track"]
-    matrix = np.asarray(track["confusion"])
-    baseline = track["majority_accuracy"]
-    scored, caption = _SCORED[evaluation.get("part", "test")]
+    """Return the values of the template that do not depend on the clips."""
+    labels, track, shown = list(evaluation["labels"]), evaluation["track"], _shown(evaluation)
+    matrix = np.asarray(shown["track"]["confusion"])
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
     best = figures.best_epoch(rows)
-    interval = track["interval"]
     config = _read_config(run_dir / "config.json")
+    unseen = evaluation.get("unseen")
+    tables = [
+        {
+            "caption": _caption(evaluation),
+            "track": track,
+            "segment": evaluation["segment"],
+            "measured": not _learned_from(evaluation),
+        }
+    ]
+    if unseen:
+        tables.insert(0, {"caption": "On the unseen tracks alone", "measured": True, **unseen})
     return {
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
         "origin": f"{_list(labels)}; {which} checkpoint, step {step}",
-        "scored": scored,
-        "left_out": left_out_in_words(evaluation),
-        "caption": caption,
-        "track": track,
-        "segment": evaluation["segment"],
-        "guessed": round(baseline * track["n"]),
-        "lede": (
-            f"That is {_percent(track['accuracy'])}; always guessing the most frequent training "
-            f"label, “{track['majority_label']}”, gives {_percent(baseline)}."
-        ),
-        "verdict": _verdict(interval, baseline),
-        "scale_alt": (
-            f"On a line from 0 to 100%: accuracy {_percent(track['accuracy'])}, "
-            f"guessing {_percent(baseline)}"
-        ),
+        "scored": "unseen tracks" if unseen else words.noun(evaluation),
+        "headline": words.headline(evaluation),
+        "lede": _lede(evaluation),
+        "verdict": words.verdict(evaluation),
+        "warnings": _warnings(evaluation, shuffled=bool(config.get("split.shuffle_labels"))),
+        "tables": tables,
+        "wrong": track["n"] - track["correct"],
+        "per_class": shown["track"]["per_class"],
+        # Training tracks have no place on the scale of accuracy.
+        "scale": None if _learned_from(evaluation) and not unseen else shown["track"],
+        "independence": _independence(evaluation),
         "confusion": picture(
             figures.confusion(matrix, labels, theme=LIGHT),
             [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
@@ -171,9 +178,9 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             _curves_in_words(rows, best),
         ),
         "learned": _learned(rows, best),
+        "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
-        "how_split": _how_split(config),
-        "shuffled": bool(config.get("split.shuffle_labels")),
+        "how_split": words.apart(evaluation),
         "settings": _settings(config),
     }
 
@@ -185,8 +192,7 @@ def _card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row
             features = np.asarray(spectrogram_of(track["track_id"]), dtype=np.float32)
             picture = data_uri(thumbnail(features), "image/png")
         except KitError:
-            # The store may lack the track; the card says so.
-            picture = None
+            picture = None  # The store may lack the track; the card says so.
     by_probability = sorted(track["probabilities"].items(), key=lambda item: (-item[1], item[0]))
     bars = by_probability[:_BARS]
     if track["label"] not in dict(bars):
@@ -199,18 +205,20 @@ def _card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row
         "label": track["label"],
         "predicted": track["predicted"],
         "right": right,
+        "learned": track.get("part") == "train",
         "bars": [{"label": name, "p": p, "kind": kinds.get(name, "")} for name, p in bars],
         "picture": picture,
     }
 
 
 def _text(value: object) -> str:
-    """A cell of the catalogue as text; pandas' missing value is a float."""
+    """Return a cell of the catalogue as text; pandas' missing value is a float."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def _file_name(track: Row) -> str:
-    return PurePosixPath(_text(track.get("path"))).stem
+    # A name with underscores for spaces has no place to break its line.
+    return " ".join(PurePosixPath(_text(track.get("path"))).stem.replace("_", " ").split())
 
 
 def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:
@@ -236,39 +244,77 @@ def _curves_in_words(rows: list[Row], best: int | None) -> str:
     return f"Loss and accuracy by epoch; at the end, epoch {last['epoch']}: {ends}{marked}"
 
 
-def left_out_in_words(evaluation: Row) -> str:
-    """How many tracks of the part could not be scored and why; empty if there is none."""
-    counts = evaluation.get("not_scored") or {}
-    reasons = {
-        "no_features": "without features (failures.csv says why)",
-        "not_in_catalogue": "not in the catalogue",
-    }
-    said = [f"{counts[name]} {text}" for name, text in reasons.items() if counts.get(name)]
-    if not said:
+def _learned_from(evaluation: Row) -> int:
+    return (evaluation.get("seen") or {}).get("train", 0)
+
+
+def _shown(evaluation: Row) -> Row:
+    """Return the numbers of the unseen tracks if they are apart, else those of all tracks."""
+    return evaluation.get("unseen") or evaluation
+
+
+def _caption(evaluation: Row) -> str:
+    """Return which tracks a table of numbers is about."""
+    n, learned = evaluation["track"]["n"], _learned_from(evaluation)
+    if learned == n:
+        return "On tracks that were learned from"
+    if learned:
+        return f"On all {n} tracks, {learned} of them learned from"
+    return {
+        "test": "On the test part, never learned from",
+        "validation": "On the validation part, which chose the best checkpoint",
+        "train": "On the training part",
+        "all": "On every track of the catalogue",
+    }[_part(evaluation)]
+
+
+def _lede(evaluation: Row) -> str:
+    if unseen := evaluation.get("unseen"):
+        return words.unseen_in_words(unseen["track"])
+    track = evaluation["track"]
+    if _learned_from(evaluation):
+        return f"{track['correct']} of {track['n']} right. A test needs tracks that are new to it."
+    return f"That is {words.accuracy(track)}"
+
+
+def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
+    found = [words.caveat(evaluation), words.left_out(evaluation)]
+    another = evaluation.get("another_collection")
+    if (evaluation.get("kept_apart") or {}).get("alone") and not another:
+        found.append(words.apart(evaluation))
+    if shuffled:
+        found.append(
+            "The labels were shuffled before training: this run is a control, which should do no "
+            "better than guessing."
+        )
+    return [sentence for sentence in found if sentence]
+
+
+def _independence(evaluation: Row) -> str:
+    """Return what the intervals assume; empty if there are none to show."""
+    if _learned_from(evaluation) and not evaluation.get("unseen"):
         return ""
-    missing = sum(counts.values())
-    tracks, _ = _SCORED[evaluation.get("part", "test")]
-    whole = missing + evaluation["track"]["n"]
-    return f"{missing} of the {whole} {tracks} could not be scored: {', '.join(said)}"
+    track, segment = evaluation["track"], evaluation["segment"]
+    groups, few = evaluation.get("groups"), ""
+    if groups and groups < track["n"]:
+        few = f" These {track['n']} tracks come from {groups} groups of the split."
+    return (
+        f"Intervals: by track {track['interval_method']}, by segment {segment['interval_method']}. "
+        "Both take tracks as independent of one another, and tracks of one artist or album are "
+        f"not: the true intervals are wider.{few}"
+    )
 
 
 def _learned(rows: list[Row], best: int | None) -> str:
     if not rows:
         return "No epoch is recorded in metrics.jsonl."
     if best is None:
-        return "There was no validation part, so the last epoch is the one to use."
+        return "There was no validation part, so the last epoch counts as the best."
     return (
-        f"The best epoch is {best} of {rows[-1]['epoch']}: the lowest loss on the validation part. "
-        "Training values are means over the epoch, taken while learning, so they lag behind."
+        f"The best epoch is {best} of {rows[-1]['epoch']}: it has the lowest loss on the "
+        "validation part. Training values are means over an epoch in which the network still "
+        "learned, so they are behind those of validation."
     )
-
-
-def _verdict(interval: list[float] | None, baseline: float) -> str:
-    if interval is None or interval[0] <= baseline <= interval[1]:
-        return "So few tracks cannot tell this from guessing."
-    if interval[0] > baseline:
-        return "The network hears a difference."
-    return "This is worse than guessing."
 
 
 def _sizes(split: Row, labels: list[str]) -> Row:
@@ -282,25 +328,14 @@ def _sizes(split: Row, labels: list[str]) -> Row:
 
 
 def _read_config(path: Path) -> Row:
-    """Each field of the experiment by its dotted name; empty if there is no config.json."""
+    """Return each field of the experiment by its dotted name; empty without a config.json."""
     config = read_json(path) if path.is_file() else {}
     # A run keeps more beside the experiment, such as the hashes of its files.
-    return _flat(config.get("experiment", config))
-
-
-def _how_split(config: Row) -> str:
-    by = config.get("split.by")
-    if by is None:
-        return ""
-    if by == "random":
-        return "Drawn at random: tracks of one artist may be on both sides."
-    if by == "track":
-        return "Split by track: tracks of one artist may be on both sides."
-    return f"Split by {by}: tracks that share one are on the same side."
+    return words.flat(config.get("experiment", config))
 
 
 def _settings(config: Row) -> list[Row]:
-    defaults = _flat(to_dict(Experiment()))
+    defaults = words.flat(to_dict(Experiment()))
     stages: dict[str, list[Row]] = {}
     for key, value in config.items():
         stage, _, name = key.rpartition(".")
@@ -312,30 +347,19 @@ def _settings(config: Row) -> list[Row]:
     return [{"name": stage, "rows": rows} for stage, rows in stages.items()]
 
 
-def _flat(value: Row, prefix: str = "") -> Row:
-    flat: Row = {}
-    for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
-    return flat
-
-
 def _sound(players: Sequence[Player], limit_mib: float | int) -> str:
     kinds = [player.kind for player in players]
     embedded, linked, missing = map(kinds.count, ("embedded", "linked", "missing"))
-    words = f"{embedded} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
+    said = f"{embedded} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
     if linked:
-        words += f"; {linked} are played from their files, which must stay in place"
+        said += f"; {linked} are played from their files, which must stay in place"
     if missing:
-        words += f"; {missing} are missing"
-    return words + "."
+        said += f"; {missing} are missing"
+    return said + "."
 
 
 def _list(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}%"
 
 
 def _share(value: float) -> str:

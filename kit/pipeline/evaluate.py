@@ -6,8 +6,8 @@ from typing import Any
 from kit import terminal
 from kit.compilation import use_cache
 from kit.evaluation import evaluate as score
-from kit.evaluation.evaluate import Part
-from kit.evaluation.report import left_out_in_words
+from kit.evaluation.parts import Part
+from kit.evaluation.words import evaluation_in_words
 from kit.training.checkpoint import Which
 
 
@@ -18,13 +18,7 @@ def evaluate(
     use_cache()
     with terminal.bar("evaluate") as progress:
         result = score(run, catalogue=catalogue, part=part, which=which, progress=progress)
-    for level in ("track", "segment"):
-        r = result[level]
-        terminal.say(
-            f"by {level}: {r['accuracy']:.1%} of {r['n']} right, macro-F1 {r['macro_f1']:.3f} "
-            f"(the most frequent label alone: {r['majority_accuracy']:.1%})"
-        )
-    if left_out := left_out_in_words(result):
-        terminal.warn(left_out)
+    for sentence in evaluation_in_words(result):
+        terminal.say(sentence)
     terminal.say(f"report: {run / 'report.html'}")
     return result

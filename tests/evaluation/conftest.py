@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from kit.evaluation.metrics import summarise, track_log_probabilities
+from kit.evaluation.metrics import summarise
+from kit.training.scores import track_log_probabilities
 
 HOSTILE = '<script>alert("1")</script><img src=https://example.com/x.png onerror=alert(2)>'
 TITLES = (HOSTILE, "Ночь & День", "電子音楽", "", "Sturm {{ 7 * 7 }}", "long " * 60)
@@ -36,7 +37,7 @@ def evaluation(labels, n, *, seed=0, sharpness=1.0):
     targets = rng.integers(0, k, n)
     logits = rng.normal(size=(n, 4, k))
     logits[np.arange(n), :, targets] += sharpness
-    scores = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    scores = list(logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True)))
     p = np.exp(track_log_probabilities(scores))
     tracks = [
         {

@@ -1,7 +1,7 @@
 """A trained run scored from its files: numbers that add up, figures, a page, refusals in words."""
 
-import csv
 import dataclasses
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit.catalogue import Scan, from_folder, load, save
+from kit.catalogue import Scan, from_csv, from_folder, load, save
 from kit.errors import KitError
-from kit.evaluation import evaluate
-from kit.features import FeatureStore, store_path
+from kit.evaluation import evaluate, evaluation_in_words
+from kit.features import FeatureStore, extract, store_path
 from kit.models import build
-from kit.pipeline.evaluate import evaluate as tell
 from kit.predict import track
-from kit.training import Run, restore
+from kit.training import Run, fit, restore
 from kit.training.checkpoint import Checkpoints
 from kit.training.state import init_state
 
@@ -57,6 +56,15 @@ def files(folder):
     return sorted(p.name for p in folder.iterdir())
 
 
+def tree(folder):
+    """The bytes of every file below a folder, as hashes."""
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
 def test_what_it_writes_adds_up(job, evaluated):
     run, result = evaluated.run, evaluated.result
     new = ["confusion.png", "curves.png", "evaluation.json", "report.html"]
@@ -69,7 +77,13 @@ def test_what_it_writes_adds_up(job, evaluated):
     right = [t["predicted"] == t["label"] for t in result["tracks"]]
     assert result["track"]["accuracy"] == np.mean(right) == 1.0
     assert result["track"]["n"] == len(test) == 4
-    assert result["segment"]["n"] == 4 * len(test)
+    # 32 frames hold seven segments of 8, half of one apart.
+    assert result["segment"]["n"] == 7 * len(test)
+    assert {t["segments"] for t in result["tracks"]} == {7}
+    assert {t["part"] for t in result["tracks"]} == {"test"}
+    assert result["seen"] == {"train": 0, "validation": 0, "unseen": 4}
+    assert result["unseen"] is None
+    assert result["groups"] == 2
     assert result["labels"] == ["high", "low"]
     assert result["part"] == "test"
     assert result["split"]["test"] == {"high": 2, "low": 2}
@@ -100,8 +114,9 @@ def test_the_page_stands_alone_and_plays_the_clips(evaluated):
         assert outside not in page
 
 
-@pytest.mark.parametrize("part", ["validation", "all"])
-def test_another_part(copy, part):
+@pytest.mark.parametrize("part", ["validation", "train", "all"])
+def test_another_part_has_files_of_its_own(copy, part):
+    before = files(copy.run)
     result = evaluate(copy.run, catalogue=copy.catalogue, part=part, which="last")
     parts = Run(copy.run).split()
     wanted = parts if part == "all" else parts[parts["part"] == part]
@@ -109,17 +124,99 @@ def test_another_part(copy, part):
     assert result["part"] == part
     last = Run(copy.run).metrics()[-1]["step"]
     assert result["checkpoint"] == {"step": last, "which": "last"}
+    new = [f"confusion-{part}.png", "curves.png", f"evaluation-{part}.json", f"report-{part}.html"]
+    assert files(copy.run) == sorted(before + new)
+    assert json.loads((copy.run / f"evaluation-{part}.json").read_text()) == result
 
 
-def test_features_that_are_missing_are_computed(job, copy, evaluated):
+def test_without_a_report_only_the_numbers_are_written(copy, evaluated):
+    before = files(copy.run)
+    result = evaluate(copy.run, catalogue=load(copy.catalogue), report=False)
+    assert result["track"] == evaluated.result["track"]
+    assert files(copy.run) == sorted([*before, "evaluation.json"])
+
+
+def test_tracks_that_were_learned_from_are_counted_and_the_others_scored_apart(copy, evaluated):
+    result = evaluate(copy.run, catalogue=copy.catalogue, part="all", report=False)
+    parts = Run(copy.run).split()["part"].value_counts().to_dict()
+    assert result["seen"] == {
+        "train": parts["train"],
+        "validation": parts["validation"],
+        "unseen": parts["test"],
+    }
+    # The unseen tracks of the training catalogue are those of the test part.
+    for level in ("track", "segment"):
+        apart, alone = result["unseen"][level], evaluated.result[level]
+        # Another order of the tracks, other batches.
+        assert apart.pop("log_loss") == pytest.approx(alone["log_loss"], abs=1e-6)
+        assert apart == {k: v for k, v in alone.items() if k != "log_loss"}
+    said = " ".join(evaluation_in_words(result))
+    assert f"{parts['train']} of these 16 tracks were learned from: this is no measure of" in said
+    assert f"Unseen tracks alone: 4 of {parts['test']} right, 100.0%" in said
+    assert "hears a difference" not in said
+    train = evaluate(copy.run, catalogue=copy.catalogue, part="train", report=False)
+    assert f"All {parts['train']} tracks were learned from" in evaluation_in_words(train)[0]
+    assert "hears a difference" not in " ".join(evaluation_in_words(train))
+
+
+def test_copies_of_training_files_in_another_collection_count_as_learned(job, copy, tmp_path):
+    table = load(job.catalogue).table.assign(track_id=[f"other-{i}" for i in range(16)])
+    save(Scan(table, [], job.music), tmp_path / "other")
+    other = load(tmp_path / "other")
+    extract(other, job.experiment.features)
+    result = evaluate(copy.run, catalogue=other, part="all", report=False)
+    parts = Run(copy.run).split()["part"].value_counts().to_dict()
+    assert result["seen"]["train"] == parts["train"]
+    assert "another_collection" not in result
+
+
+def test_evaluation_only_reads_the_catalogue(copy):
+    before = tree(copy.catalogue)
+    run = tree(copy.run)
+    for part in ("test", "all"):
+        evaluate(copy.run, catalogue=copy.catalogue, part=part)
+    assert tree(copy.catalogue) == before
+    assert {name: digest for name, digest in tree(copy.run).items() if name in run} == run
+
+
+def test_features_of_tracks_without_a_path_are_read_and_kept(job, tmp_path):
+    rows = [(f"own{i:02d}", "low" if i % 2 else "high", f"artist {i // 2 % 6}") for i in range(24)]
+    text = "".join(f"{track},{label},{artist} {label}\n" for track, label, artist in rows)
+    (tmp_path / "own.csv").write_text("track_id,label,artists\n" + text)
+    save(from_csv(tmp_path / "own.csv"), tmp_path / "own")
+    own = load(tmp_path / "own")
+    config = job.experiment.features
+    store = FeatureStore.create(store_path(own, config), config)
+    rng = np.random.default_rng(0)
+    x = rng.normal(-40, 5, (24, 32, 16)).astype(np.float32)
+    x[1::2, :, :4] += 30
+    store.write([track for track, _, _ in rows], ["" for _ in rows], x)
+    experiment = dataclasses.replace(job.experiment, name="own", catalogue=str(own.folder))
+    run = fit(experiment, runs=tmp_path / "runs")
+    before = tree(own.folder)
+    result = evaluate(run)
+    assert result["track"]["accuracy"] == 1.0
+    assert result["not_scored"]["no_features"] == 0
+    assert tree(own.folder) == before
+    assert len(FeatureStore.open(store.path)) == 24
+
+
+def test_no_features_at_all_name_the_command(job, copy):
     shutil.rmtree(copy.catalogue / "features")
-    calls = []
-    result = evaluate(copy.run, catalogue=copy.catalogue, progress=lambda *at: calls.append(at))
-    assert result == evaluated.result
-    assert result["not_scored"] == {"not_in_catalogue": 0, "no_features": 0}
-    assert calls[-2:] == [(16, 16, "computing features"), *evaluated.calls]
-    path = store_path(load(copy.catalogue), job.experiment.features)
-    assert len(FeatureStore.open(path)) == 16
+    before = tree(copy.catalogue)
+    with pytest.raises(KitError, match="has no features for this run; compute them: ") as caught:
+        evaluate(copy.run, catalogue=copy.catalogue)
+    command = str(caught.value).split("compute them: ")[1]
+    assert command.startswith(f"kit features {copy.catalogue} ")
+    for flag in (
+        "--features.n-frames 32",
+        "--features.clip-s 1.1",
+        "--features.frontend.sample-rate 8000",
+    ):
+        assert flag in command
+    assert "position" not in command  # as by default
+    assert tree(copy.catalogue) == before
+    assert "evaluation.json" not in files(copy.run)
 
 
 def test_a_run_that_moved_says_where_it_looks_for_the_tracks(job, copy, tmp_path):
@@ -134,12 +231,19 @@ def test_a_run_that_moved_says_where_it_looks_for_the_tracks(job, copy, tmp_path
 def test_another_collection(copy, write_music, tmp_path):
     music = write_music(tmp_path / "music", per_label=2, seconds=1.2)
     save(from_folder(music), tmp_path / "other")
+    extract(load(tmp_path / "other"), Run(copy.run).experiment().features)
     with pytest.raises(KitError, match=r"no track of this run's test part.*--part all"):
         evaluate(copy.run, catalogue=tmp_path / "other")
     assert "evaluation.json" not in files(copy.run)
     result = evaluate(copy.run, catalogue=tmp_path / "other", part="all")
     assert result["track"]["n"] == 4
     assert result["track"]["accuracy"] == 1.0
+    # The same seeds make other files, since they are shorter: none was learned from.
+    assert result["seen"] == {"train": 0, "validation": 0, "unseen": 4}
+    assert result["another_collection"]
+    assert "This is another collection: none of its tracks was learned from." in (
+        evaluation_in_words(result)
+    )
 
 
 def test_an_unknown_label(copy, write_music, tmp_path):
@@ -148,40 +252,35 @@ def test_an_unknown_label(copy, write_music, tmp_path):
     save(from_folder(music), tmp_path / "other")
     with pytest.raises(
         KitError,
-        match=r"has the label 'lower', .* does not know \(it knows high, low\)",
+        match=r"does not know, such as 'lower' \(it knows high, low\)",
     ):
         evaluate(copy.run, catalogue=tmp_path / "other", part="all")
     assert "evaluation.json" not in files(copy.run)
-    # Nothing was computed for tracks that cannot be scored.
-    assert "features" not in files(tmp_path / "other")
 
 
-def test_no_track_with_features(copy, write_music, tmp_path):
+def test_no_track_with_features(job, copy, write_music, tmp_path):
     music = write_music(tmp_path / "music", per_label=2, seconds=0.5)
     save(from_folder(music), tmp_path / "other")
-    with pytest.raises(KitError, match=r"none of the all tracks .* has features; .*failures\.csv"):
+    extract(load(tmp_path / "other"), job.experiment.features)
+    with pytest.raises(KitError, match=r"none of the 4 tracks to score .*kit features.*failures\."):
         evaluate(copy.run, catalogue=tmp_path / "other", part="all")
-    with (tmp_path / "other/failures.csv").open(newline="") as stream:
-        assert [row["reason"] for row in csv.DictReader(stream)] == ["too_short"] * 4
 
 
-def test_what_could_not_be_scored_is_told(job, copy, tmp_path, capsys):
-    music = shutil.copytree(job.music, tmp_path / "music")
+def test_what_could_not_be_scored_is_told(job, copy, tmp_path):
     test = Run(copy.run).split().query("part == 'test'")["track_id"].tolist()
-    table = from_folder(music).table
-    save(Scan(table.loc[table["track_id"] != test[1]], [], music), copy.catalogue)
-    path = table.set_index("track_id").at[test[0], "path"]
-    (music / path).write_bytes(b"no audio any more")
-    shutil.rmtree(copy.catalogue / "features")
-    result = tell(copy.run, catalogue=copy.catalogue)
+    whole = load(copy.catalogue).table
+    # One test track has left the catalogue, and one has come without features.
+    table = whole.loc[~whole["track_id"].isin(test[:2])]
+    save(Scan(table, [], job.music), tmp_path / "other")
+    extract(load(tmp_path / "other"), job.experiment.features)
+    save(Scan(whole.loc[whole["track_id"] != test[1]], [], job.music), tmp_path / "other")
+    result = evaluate(copy.run, catalogue=tmp_path / "other")
     assert result["not_scored"] == {"not_in_catalogue": 1, "no_features": 1}
     assert result["track"]["n"] == 2
-    told = (
-        "2 of the 4 test tracks could not be scored: 1 without features (failures.csv says why), "
-        "1 not in the catalogue"
-    )
-    assert f"warning: {told}" in capsys.readouterr().err
-    assert told in (copy.run / "report.html").read_text(encoding="utf-8")
+    start = "2 of the 4 test tracks could not be scored: 1 without features (run `kit features "
+    (told,) = [s for s in evaluation_in_words(result) if s.startswith(start)]
+    assert told.endswith("1 not in the catalogue.")
+    assert start in (copy.run / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_track_without_audio_is_still_scored_and_shown(job, copy, tmp_path):
@@ -244,7 +343,7 @@ def test_a_full_disk_leaves_the_page_as_it_was(evaluated, copy, full_disk):
     shutil.copytree(evaluated.run, copy.run, dirs_exist_ok=True)
     before = files(copy.run)
     with full_disk(20_000), pytest.raises(KitError, match=r"cannot write .*free some space"):
-        evaluate(copy.run, catalogue=copy.catalogue, part="all")
+        evaluate(copy.run, catalogue=copy.catalogue)
     assert files(copy.run) == before
     page = "report.html"
     assert (copy.run / page).read_bytes() == (evaluated.run / page).read_bytes()

@@ -10,13 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss, precision_recall_fscore_support
 
-from kit.evaluation.metrics import (
-    EvaluationError,
-    hits,
-    mistakes,
-    summarise,
-    track_log_probabilities,
-)
+from kit.errors import KitError
+from kit.evaluation.metrics import hits, mistakes, summarise
+from kit.training.scores import track_log_probabilities
 
 
 def log_softmax(logits):
@@ -26,33 +22,16 @@ def log_softmax(logits):
 
 @st.composite
 def predictions(draw):
-    """Log-probabilities (tracks, segments, classes), targets, labels, training counts."""
-    tracks, segments, classes = (draw(st.integers(*r)) for r in ((1, 12), (1, 5), (2, 5)))
-    # scikit-learn's log loss takes probabilities below 2e-16 for that; these stay above.
-    logits = draw(hnp.arrays(np.float64, (tracks, segments, classes), elements=st.floats(-15, 15)))
+    """Log-probabilities (segments, classes) of each track, targets, labels, training counts."""
+    tracks, classes = (draw(st.integers(*r)) for r in ((1, 12), (2, 5)))
+    segments = draw(st.lists(st.integers(1, 5), min_size=tracks, max_size=tracks))
+    # scikit-learn's log loss clips probabilities at 2e-16; these stay above.
+    shape = (sum(segments), classes)
+    logits = draw(hnp.arrays(np.float64, shape, elements=st.floats(-15, 15)))
+    scores = np.split(log_softmax(logits), np.cumsum(segments)[:-1])
     targets = draw(hnp.arrays(np.int64, tracks, elements=st.integers(0, classes - 1)))
     counts = draw(hnp.arrays(np.int64, classes, elements=st.integers(1, 50)))
-    return log_softmax(logits), targets, tuple("abcde"[:classes]), counts
-
-
-def test_a_track_is_the_geometric_mean_of_its_segments():
-    p = np.array([[[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]])
-    geometric = np.array([(0.9 * 0.5 * 0.2) ** (1 / 3), (0.1 * 0.5 * 0.8) ** (1 / 3)])
-    np.testing.assert_allclose(
-        np.exp(track_log_probabilities(np.log(p)))[0], geometric / geometric.sum(), rtol=1e-12
-    )
-
-
-def test_one_segment_is_its_own_track():
-    segment = log_softmax(np.random.default_rng(0).normal(size=(7, 1, 3)))
-    np.testing.assert_allclose(track_log_probabilities(segment), segment[:, 0], atol=1e-12)
-
-
-def test_float32_far_below_zero_stays_normalised():
-    far = np.array([[[0.0, -1e4, -2e4], [-1e4, 0.0, -2e4]]], dtype=np.float32)
-    track = track_log_probabilities(far)
-    assert track.dtype == np.float64
-    np.testing.assert_allclose(np.exp(track), [[0.5, 0.5, 0.0]], atol=1e-12)
+    return scores, targets, tuple("abcde"[:classes]), counts
 
 
 def test_values_worked_out_by_hand():
@@ -66,7 +45,7 @@ def test_values_worked_out_by_hand():
         ]
     )
     result = summarise(
-        np.log(p), np.array([0, 0, 1, 1]), ("techno", "edm"), np.array([3, 5], dtype=np.int64)
+        list(np.log(p)), np.array([0, 0, 1, 1]), ("techno", "edm"), np.array([3, 5], dtype=np.int64)
     )
     track, segment = result["track"], result["segment"]
     assert (track["n"], track["correct"], track["accuracy"]) == (4, 2, 0.5)
@@ -94,10 +73,10 @@ def test_values_worked_out_by_hand():
 @settings(max_examples=60, deadline=None)
 def test_agrees_with_sklearn(case):
     scores, targets, labels, counts = case
-    classes, segments = len(labels), scores.shape[1]
+    classes = len(labels)
     result = summarise(scores, targets, labels, counts)
     levels = {
-        "segment": (scores.reshape(-1, classes), np.repeat(targets, segments)),
+        "segment": (np.concatenate(scores), np.repeat(targets, [len(x) for x in scores])),
         "track": (track_log_probabilities(scores), targets),
     }
     for level, (log_p, truth) in levels.items():
@@ -126,7 +105,7 @@ def test_the_order_of_the_tracks_changes_nothing(case, random):
     order = list(range(len(targets)))
     random.shuffle(order)
     one = summarise(scores, targets, labels, counts)
-    other = summarise(scores[order], targets[order], labels, counts)
+    other = summarise([scores[i] for i in order], targets[order], labels, counts)
     for level in ("segment", "track"):
         # A sum in another order differs in the last bit; everything else is the same.
         assert one[level].pop("log_loss") == pytest.approx(other[level].pop("log_loss"), rel=1e-12)
@@ -150,7 +129,7 @@ def test_every_value_is_json_and_in_range(case):
 
 def test_perfect_predictions_score_one():
     targets = np.array([0, 1, 2, 1])
-    predictions = np.log(np.eye(3) * 0.997 + 0.001)[targets][:, None].repeat(10, axis=1)
+    predictions = list(np.log(np.eye(3) * 0.997 + 0.001)[targets][:, None].repeat(10, axis=1))
     result = summarise(predictions, targets, ("a", "b", "c"), np.array([1, 1, 1]))
     for level in result.values():
         assert level["accuracy"] == level["macro_f1"] == 1
@@ -163,7 +142,7 @@ def test_perfect_predictions_score_one():
 
 
 def test_a_label_absent_from_the_test_has_no_recall():
-    scores = np.log(np.array([[[0.8, 0.1, 0.1]], [[0.1, 0.1, 0.8]]]))
+    scores = list(np.log(np.array([[[0.8, 0.1, 0.1]], [[0.1, 0.1, 0.8]]])))
     track = summarise(scores, np.array([0, 0]), ("a", "b", "c"), np.array([1, 9, 1]))["track"]
     empty = {"precision": None, "recall": None, "f1": None, "support": 0}
     assert track["per_class"]["b"] == empty
@@ -177,40 +156,61 @@ def test_the_segment_interval_sees_that_segments_of_a_track_go_together():
     # Half the tracks all right, half all wrong: the interval must be as wide as for 40 draws.
     scores = np.log(np.where(np.arange(40) < 20, 0.9, 0.1))[:, None, None].repeat(10, axis=1)
     scores = np.concatenate([scores, np.log1p(-np.exp(scores))], axis=2)
-    segment = summarise(scores, np.zeros(40, int), ("a", "b"), np.array([1, 1]))["segment"]
+    segment = summarise(list(scores), np.zeros(40, int), ("a", "b"), np.array([1, 1]))["segment"]
     low, high = segment["interval"]
     # The normal approximation for 40 independent tracks is ±0.155; for 400 segments, ±0.049.
     assert high - low == pytest.approx(2 * 0.155, abs=0.02)
 
 
+def test_a_track_with_more_segments_weighs_more_by_segment_and_not_by_track():
+    right, wrong = np.log([[0.9, 0.1]]), np.log([[0.1, 0.9]])
+    scores = [right.repeat(6, axis=0), wrong.repeat(2, axis=0), wrong]
+    result = summarise(scores, np.zeros(3, int), ("a", "b"), np.array([1, 1]))
+    assert (result["segment"]["correct"], result["segment"]["n"]) == (6, 9)
+    assert (result["track"]["correct"], result["track"]["n"]) == (1, 3)
+
+
+def test_the_segment_interval_draws_whole_tracks_of_any_length():
+    # Long tracks are right and short ones wrong: 300 of 400 segments, half the tracks.
+    right, wrong = np.log([[0.9, 0.1]]), np.log([[0.1, 0.9]])
+    scores = [right.repeat(15, axis=0)] * 20 + [wrong.repeat(5, axis=0)] * 20
+    segment = summarise(scores, np.zeros(40, int), ("a", "b"), np.array([1, 1]))["segment"]
+    rng = np.random.default_rng(7)
+    drawn = rng.integers(0, 40, (20_000, 40)) < 20
+    accuracy = 15 * drawn.sum(axis=1) / np.where(drawn, 15, 5).sum(axis=1)
+    assert segment["interval"] == pytest.approx(np.percentile(accuracy, [2.5, 97.5]), abs=0.01)
+
+
+def test_tracks_with_equal_shares_right_have_no_interval_whatever_their_length():
+    half = np.log([[0.9, 0.1], [0.1, 0.9]])
+    scores = [half, np.tile(half, (2, 1)), np.tile(half, (5, 1))]
+    segment = summarise(scores, np.zeros(3, int), ("a", "b"), np.array([1, 1]))["segment"]
+    assert segment["accuracy"] == 0.5
+    assert segment["interval"] is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"segment_log_probabilities": np.full((2, 1, 2), np.nan)},
-            "number 0 are not finite",
-        ),
-        ({"segment_log_probabilities": np.zeros((2, 0, 2))}, "needs a segment"),
-        (
-            {"segment_log_probabilities": np.zeros((0, 1, 2)), "targets": np.zeros(0, int)},
-            "no tracks",
-        ),
+        ({"scores": [np.log([[0.5, 0.5]]), np.full((1, 2), np.nan)]}, "number 1 are not finite"),
+        ({"scores": [np.zeros((0, 2)), np.log([[0.5, 0.5]])]}, "every track needs a segment"),
+        ({"scores": [], "targets": np.zeros(0, int)}, "no track to score"),
         ({"targets": np.array([0, 2])}, "target 2 is not an index of the 2 labels"),
         ({"targets": np.array([-1, 0])}, "target -1"),
         ({"labels": ("a", "b", "c")}, "2 probabilities for 3 labels"),
-        ({"train_counts": np.array([0, 0])}, "train_counts has no track"),
+        ({"counts": np.array([0, 0])}, "train_counts has no track"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(change, message):
     good = {
-        "segment_log_probabilities": np.log(np.full((2, 1, 2), 0.5)),
+        "scores": [np.log([[0.5, 0.5]])] * 2,
         "targets": np.array([0, 1]),
         "labels": ("a", "b"),
-        "train_counts": np.array([1, 1]),
+        "counts": np.array([1, 1]),
     }
-    summarise(**good)
-    with pytest.raises(EvaluationError, match=message):
-        summarise(**(good | change))
+    summarise(*good.values())
+    with pytest.raises(KitError, match=message):
+        summarise(*(good | change).values())
 
 
 def row(track_id, label, predicted, probability):

@@ -121,9 +121,9 @@ def test_the_words_say_what_was_right_and_what_guessing_gives(full):
     ("interval", "verdict", "part", "words"),
     [
         ([0.6, 0.9], "The network hears a difference.", "test", "of 10 test tracks right"),
-        ([0.4, 0.6], "So few tracks cannot tell this from guessing.", "all", "of 10 tracks right"),
-        ([0.1, 0.2], "This is worse than guessing.", "train", "of 10 training tracks right"),
-        (None, "So few tracks cannot tell this from guessing.", "validation", "of 10 validation"),
+        ([0.4, 0.6], "Too few tracks to tell this from guessing.", "all", "of 10 tracks right"),
+        ([0.1, 0.2], "This is worse than guessing.", "test", "of 10 test tracks right"),
+        (None, "Too few tracks to tell this from guessing.", "test", "of 10 test tracks right"),
     ],
 )
 def test_the_headline_names_the_part_and_compares_with_guessing(
@@ -134,6 +134,99 @@ def test_the_headline_names_the_part_and_compares_with_guessing(
     text = Page(write(tmp_path, result)).text
     assert verdict in text
     assert words in text
+
+
+def learned(n, train, validation):
+    """An evaluation of all tracks of the training catalogue, or of one of its parts."""
+    result = evaluation(("edm", "techno"), n, sharpness=5.0)
+    unseen = n - train - validation
+    result |= {"seen": {"train": train, "validation": validation, "unseen": unseen}}
+    return result | {"part": "all"}
+
+
+SUCCESS = "The network hears a difference."
+
+
+def test_training_tracks_are_not_praised_and_unseen_ones_are_counted_apart(tmp_path):
+    result = learned(36, 27, 3)
+    alone = evaluation(("edm", "techno"), 6, seed=3)
+    result["unseen"] = {level: alone[level] for level in ("track", "segment")}
+    for i, track in enumerate(result["tracks"]):
+        track["part"] = "train" if i < 27 else "test" if i < 33 else "validation"
+    path = write(tmp_path, result)
+    assert path.name == "report-all.html"
+    assert not (tmp_path / "report.html").exists()
+    page = Page(path)
+    words = "27 of these 36 tracks were learned from: this is no measure of accuracy"
+    assert page.source.index(words) < page.source.index("<svg")
+    few = alone["track"]
+    assert f"Unseen tracks alone: {few['correct']} of 6 right, {few['accuracy']:.1%}" in page.text
+    assert "On the unseen tracks alone" in page.text
+    assert "On all 36 tracks, 27 of them learned from" in page.text
+    assert f"accuracy {few['accuracy']:.1%}" in page.all("svg")[0]["aria-label"]
+    # The matrix and the right answers are of unseen tracks, and learned ones have no interval.
+    support = [sum(row) for row in few["confusion"]]
+    assert f"of {support[0]} tracks of edm" in page.all("img")[0]["alt"]
+    assert page.text.count("95% interval – –") == 1
+    right = [t["part"] for t in hits(result["tracks"][27:])]
+    assert page.source.count('</span> <b class="yes">') == len(right) <= 4
+    assert SUCCESS not in page.text
+
+
+def test_a_part_that_was_learned_from_has_no_scale_and_no_verdict(tmp_path):
+    result = learned(20, 20, 0) | {"part": "train", "unseen": None}
+    for track in result["tracks"]:
+        track["part"] = "train"
+    page = Page(write(tmp_path, result))
+    assert "All 20 tracks were learned from: this is no measure of accuracy" in page.text
+    assert SUCCESS not in page.text
+    assert "95% interval" not in [a.get("aria-label", "")[:12] for a in page.all("svg")]
+    assert not [a for a in page.all("figure") if a.get("class") == "scale"]
+    assert "Right answers for tracks that were learned from say nothing." in page.text
+
+
+def test_validation_tracks_chose_the_checkpoint(tmp_path):
+    result = learned(20, 0, 20) | {"part": "validation", "unseen": None}
+    text = Page(write(tmp_path, result)).text
+    assert "of 20 validation tracks right" in text
+    assert "Validation tracks chose the best checkpoint, so this accuracy is somewhat" in text
+    assert SUCCESS not in text
+
+
+def test_another_collection_is_named(tmp_path):
+    apart = {"alone": 36, "in_words": "36 of 36 tracks have no artist"}
+    result = learned(20, 0, 0) | {"another_collection": True, "kept_apart": apart}
+    text = Page(write(tmp_path, result)).text
+    assert "This is another collection: none of its tracks was learned from." in text
+    assert SUCCESS in text
+    assert text.count("36 of 36 tracks have no artist") == 1
+    assert "The split of the training catalogue 36 of 36" in text
+
+
+def test_the_page_says_what_the_split_kept_apart(tmp_path):
+    unknown = "36 of 36 tracks have no artist: each stands for itself"
+    result = evaluation(("edm", "techno"), 10)
+    page = Page(write(tmp_path, result | {"kept_apart": {"alone": 36, "in_words": unknown}}))
+    assert page.text.count(unknown) == 2  # as a warning in front, and with the split
+    known = "Split by artist: 9 artists, none on both sides"
+    page = Page(write(tmp_path, result | {"kept_apart": {"alone": 0, "in_words": known}}))
+    assert page.text.count(known) == 1
+
+
+def test_the_intervals_do_not_promise_independence(full):
+    assert "Both take tracks as independent of one another, and tracks of one artist" in (
+        full.page.text
+    )
+    assert "the true intervals are wider" in full.page.text
+
+
+def test_arrays_have_no_players(tmp_path):
+    result = evaluation(("edm", "techno"), 20)
+    page = Page(write(tmp_path, result, audio_of=None, spectrogram_of=spectrogram))
+    assert page.all("audio") == []
+    assert "clips" not in page.text
+    assert "audio" not in page.text
+    assert len(page.all("img")) == 2 + len(chosen(result))
 
 
 def test_every_image_decodes_and_has_words(full):
@@ -217,9 +310,12 @@ def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
         track |= {
             "title": float("nan"),
             "artists": "caf\udce9" if i % 3 else None,
-            "path": f"a/nameless {i}.wav" if i % 2 else "",
+            "path": f"a/name__less_{i}.wav" if i % 2 else "",
         }
-    titles = [Path(t["path"]).stem or t["track_id"] for t in chosen(result)]
+    titles = [
+        f"name less {int(t['track_id'][5:])}" if t["path"] else t["track_id"]
+        for t in chosen(result)
+    ]
     page = Page(write(tmp_path, result))
     assert all(title in page.text for title in titles)
     assert "caf?" in page.text
@@ -228,7 +324,7 @@ def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
 def test_no_mistakes_and_no_hits_are_said(tmp_path):
     result = evaluation(("edm", "techno"), 10, sharpness=50.0)
     text = Page(write(tmp_path, result, epochs=0)).text
-    assert "There are none: every track is right." in text
+    assert "There is none: every answer is right." in text
     assert "No epoch is recorded in metrics.jsonl." in text
     # A true label that is not among the five most probable ones still gets its bar.
     labels = tuple("abcdefgh")
@@ -237,7 +333,7 @@ def test_no_mistakes_and_no_hits_are_said(tmp_path):
     result["tracks"][0] |= {"label": "h", "predicted": "a", "probability": 8 / 36}
     result["tracks"][0]["probabilities"] = p
     page = Page(write(tmp_path, result))
-    assert "There are none: every track is wrong." in page.text
+    assert "There is none: every answer is wrong." in page.text
     assert len(page.all("li")) == 1 + 5
     assert page.all("li")[-1]["class"] == "is-yes"
 
@@ -258,18 +354,14 @@ def test_configuration_and_split_are_shown(tmp_path):
     assert "edm 31 0 31" in page.text
     assert "techno 7 5 12" in page.text
     assert "all 38 5 43" in page.text
-    assert "Split by label boss: tracks that share one are on the same side." in page.text
     assert "shuffled before" not in page.text
 
 
-@pytest.mark.parametrize(
-    ("by", "words"), [("track", "Split by track: tracks of one"), ("random", "Drawn at random")]
-)
-def test_a_control_and_a_split_that_keeps_nothing_whole_are_named(tmp_path, by, words):
-    experiment = Experiment(split=SplitConfig(by=by, shuffle_labels=True))
-    write_json(tmp_path / "config.json", to_dict(experiment))
+def test_a_control_is_named(tmp_path):
+    write_json(
+        tmp_path / "config.json", to_dict(Experiment(split=SplitConfig(shuffle_labels=True)))
+    )
     text = Page(write(tmp_path, evaluation(("edm", "techno"), 4))).text
-    assert words in text
     assert "this run is a control" in text
 
 

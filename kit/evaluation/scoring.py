@@ -1,0 +1,411 @@
+"""Score a run on tracks, and write what was found. Features are read, never computed."""
+
+import contextlib
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from kit import __version__
+from kit.catalogue import Catalogue, load
+from kit.errors import KitError, UsageError
+from kit.evaluation.metrics import EvaluationError, summarise
+from kit.evaluation.parts import Part, file_name
+from kit.evaluation.words import features_command
+from kit.features import FeatureStore, store_path
+from kit.files import write_json
+from kit.training import Restored, Run, restore
+from kit.training.checkpoint import Which
+from kit.training.scores import track_log_probabilities
+
+CHUNK = 64  # tracks read from the store at once
+
+Progress = Callable[[int, int], None]
+"""Called with (tracks scored, tracks in all)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The answers of a network for the tracks of one part.
+
+    Attributes:
+        part: of the run's split.
+        tracks: one row a track: `track_id`, `label`, `part` and `group` of the run's split ("" if
+            it has no part in it), `artists`, `title`, `path` ("" if not known).
+        segments: for each track the log-probabilities of its segments.
+        not_scored: number of tracks of the part that could not be scored, by reason.
+        notes: more entries for evaluation.json.
+    """
+
+    part: Part
+    tracks: pd.DataFrame
+    segments: list[Float[np.ndarray, "_ n_classes"]]
+    not_scored: dict[str, int]
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def evaluate(
+    run: Run | Path | str,
+    *,
+    catalogue: Catalogue | Path | str | None = None,
+    part: Part = "test",
+    which: Which = "best",
+    report: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Restore a run, score one part of its tracks, and write evaluation.json and a report.
+
+    The features must have been computed. The files of another part than the test part have its
+    name: `evaluation-train.json`, `report-train.html`, `confusion-train.png`.
+
+    Args:
+        run: a run, or its folder, on the machine that made it or on another one.
+        catalogue: the tracks, if they are not in the folder that the run's configuration names.
+        part: of the run's split; "all" scores every track of the catalogue, such as another
+            collection.
+        which: the best checkpoint, or the last one.
+        report: also write the figures and the page. Without them no plotting library is imported.
+        progress: called with (tracks scored, tracks in all).
+    Returns:
+        The content of evaluation.json; `not_scored` counts the tracks of the part that have no
+        features or are not in the catalogue, and `seen` those that training has seen.
+    Raises:
+        UsageError: the catalogue is not a folder.
+        KitError: no run or checkpoint, no such part, no features, a label that the run does not
+            know, or a folder that cannot be written.
+    """
+    run = run if isinstance(run, Run) else Run(Path(run))
+    restored = restore(run.folder, which)
+    tracks = _catalogue(restored, catalogue)
+    store, scores = score_part(run, restored, tracks, part, progress)
+    evaluation = summary(run, restored, scores)
+    write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
+    if report:
+        _write_report(
+            run,
+            evaluation,
+            audio_of=lambda row: _audio(tracks, row),
+            spectrogram_of=lambda track_id: _valid(store, track_id),
+        )
+    return evaluation
+
+
+def score_arrays(
+    run: Run | Path | str,
+    x: np.ndarray,
+    y: Sequence[Any] | np.ndarray,
+    *,
+    frames: Int[np.ndarray, " items"] | None = None,
+    parts: Sequence[Part] = ("test",),
+    which: Which = "best",
+    report: bool = True,
+) -> dict[str, Any]:
+    """Score a run that was trained from arrays, and write evaluation.json and a report.
+
+    Args:
+        run: what `kit.training.fit_arrays` returned, or its folder.
+        x: the items that it was trained with, (items, frames, n_mels), in the same order.
+        y: the label of each item.
+        frames: number of valid frames of each item; all if None.
+        parts: of the run's split.
+        which: the best checkpoint, or the last one.
+        report: also write the figures and the page, which has no sound.
+    Returns:
+        The evaluation of the first part.
+    Raises:
+        KitError: no run or checkpoint, or not the arrays that it was trained with.
+    """
+    run = run if isinstance(run, Run) else Run(Path(run))
+    restored = restore(run.folder, which)
+    x = x if isinstance(x, np.ndarray) else np.asarray(x)
+    row_of = {str(track_id): i for i, track_id in enumerate(run.split()["track_id"])}
+    evaluations = []
+    for part in parts:
+        scores = score_items(run, restored, x, y, frames, part)
+        evaluation = summary(run, restored, scores)
+        write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
+        if report:
+            _write_report(
+                run,
+                evaluation,
+                audio_of=None,
+                spectrogram_of=lambda item: _of_item(x, frames, row_of[item]),
+            )
+        evaluations.append(evaluation)
+    return evaluations[0]
+
+
+def score_part(
+    run: Run,
+    restored: Restored,
+    catalogue: Catalogue,
+    part: Part,
+    progress: Progress | None = None,
+) -> tuple[FeatureStore, Scores]:
+    """Return the store of features and the network's answers for a part. Nothing is written.
+
+    Args:
+        run: the run.
+        restored: its network.
+        catalogue: the tracks.
+        part: of the run's split, or "all".
+        progress: called with (tracks scored, tracks in all).
+    Raises:
+        KitError: no track of that part, no features of it, or a label that the run does not know.
+    """
+    parts = run.split()
+    chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
+    _require_known(list(chosen["label"]), restored.labels)
+    gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
+    config = restored.experiment.features
+    command = features_command(catalogue.folder, config)
+    path = store_path(catalogue, config)
+    if not FeatureStore.exists(path):
+        raise KitError(f"{catalogue.folder} has no features for this run; compute them: {command}")
+    store = FeatureStore.open(path)
+    known = store.sources
+    present = chosen.loc[chosen["track_id"].isin(list(known))]
+    if present.empty:
+        raise KitError(
+            f"none of the {len(chosen)} tracks to score in {catalogue.folder} has features; "
+            f"compute them: {command}; failures.csv there names the tracks that cannot be used"
+        )
+    notes: dict[str, Any] = {"features_command": command}
+    if part == "all" and set(present["part"]) == {""}:
+        notes["another_collection"] = True
+    return store, Scores(
+        part,
+        present,
+        _segments(present["track_id"].tolist(), store, restored, progress),
+        {"not_in_catalogue": gone, "no_features": len(chosen) - len(present)},
+        notes,
+    )
+
+
+def score_items(
+    run: Run,
+    restored: Restored,
+    x: np.ndarray,
+    y: Sequence[Any] | np.ndarray,
+    frames: Int[np.ndarray, " items"] | None,
+    part: Part,
+) -> Scores:
+    """Return the network's answers for a part of a run from arrays. Nothing is written.
+
+    Args: as in `score_arrays`.
+    """
+    parts = run.split()
+    if len(parts) != len(x) or len(parts) != len(y):
+        raise UsageError(
+            f"the run was trained with {len(parts)} items; x has {len(x)} and y has {len(y)}"
+        )
+    at = np.arange(len(parts)) if part == "all" else np.flatnonzero(parts["part"] == part)
+    if len(at) == 0:
+        raise EvaluationError(f"the run's split has no item in its {part} part")
+    valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
+    tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
+    _require_known(list(tracks["label"]), restored.labels)
+    scores: list[np.ndarray] = []
+    for start in range(0, len(at), CHUNK):
+        rows = at[start : start + CHUNK]
+        scores += restored.segment_log_probabilities(
+            np.asarray(x[rows], np.float32), valid[rows].astype(np.int32)
+        )
+    return Scores(part, tracks.assign(artists="", title="", path=""), scores, {})
+
+
+def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
+    """Return the content of evaluation.json.
+
+    Args:
+        run: the run.
+        restored: its network.
+        scores: the network's answers.
+    Returns:
+        Beside the numbers of `metrics.summarise`: `seen`, the number of scored tracks that were
+        learned from ("train"), that chose the checkpoint ("validation") or neither ("unseen");
+        `unseen`, the numbers of the last of them alone, if there are others too; `kept_apart`;
+        and `tracks`, a row each.
+    """
+    targets = np.array([restored.labels.index(label) for label in scores.tracks["label"]], np.int64)
+    counts = np.array(restored.train_counts, np.int64)
+    part_of = list(scores.tracks["part"])
+    unseen = [at for at, part in enumerate(part_of) if part not in ("train", "validation")]
+    evaluation: dict[str, Any] = {
+        "kit": __version__,
+        "run": run.folder.name,
+        "checkpoint": {"step": restored.step, "which": restored.which},
+        "part": scores.part,
+        "labels": list(restored.labels),
+        "not_scored": scores.not_scored,
+        "seen": {
+            "train": part_of.count("train"),
+            "validation": part_of.count("validation"),
+            "unseen": len(unseen),
+        },
+        "groups": len(set(scores.tracks["group"]) - {""}),
+        "split": _counts(run.split()),
+        "kept_apart": run.facts().get("kept_apart"),
+        **scores.notes,
+        **summarise(scores.segments, targets, restored.labels, counts),
+        "unseen": None,
+        "tracks": _rows(scores, restored.labels),
+    }
+    if 0 < len(unseen) < len(part_of):
+        evaluation["unseen"] = summarise(
+            [scores.segments[at] for at in unseen], targets[unseen], restored.labels, counts
+        )
+    return evaluation
+
+
+def _write_report(
+    run: Run,
+    evaluation: dict[str, Any],
+    *,
+    audio_of: Callable[[dict[str, Any]], Path | None] | None,
+    spectrogram_of: Callable[[str], np.ndarray],
+) -> None:
+    # Matplotlib and Pillow take longer to import than a small run takes to score.
+    from kit.evaluation.report import write_figures, write_report
+
+    rows = run.metrics()
+    write_figures(run.folder, evaluation, rows)
+    write_report(run.folder, evaluation, rows, audio_of=audio_of, spectrogram_of=spectrogram_of)
+
+
+def _valid(store: FeatureStore, track_id: str) -> np.ndarray:
+    """Return the features of a track without padding, (frames, n_mels) dB."""
+    return store.read([track_id])[0][: int(store.frames([track_id])[0])]
+
+
+def _audio(catalogue: Catalogue, row: dict[str, Any]) -> Path | None:
+    try:
+        return catalogue.path_of(row)
+    except KitError:
+        return None  # The page says that there is no file.
+
+
+def _of_item(x: np.ndarray, frames: np.ndarray | None, at: int) -> np.ndarray:
+    return np.asarray(x[at] if frames is None else x[at][: int(frames[at])])
+
+
+def _catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Catalogue:
+    if isinstance(given, Catalogue):
+        return given
+    if given is None and not restored.experiment.catalogue:
+        raise UsageError(
+            "this run was trained from arrays, which it does not keep; use "
+            "kit.evaluation.score_arrays(run, x, y), or give a catalogue with --catalogue"
+        )
+    where = Path(given or restored.experiment.catalogue)
+    if not where.is_dir():
+        raise UsageError(f"{where} is not a folder; say where the tracks are with --catalogue")
+    return load(where)
+
+
+def _chosen(
+    parts: pd.DataFrame, catalogue: Catalogue, part: Part, copies: dict[str, str]
+) -> pd.DataFrame:
+    """Return the rows of `Scores.tracks` that are to be scored.
+
+    The labels of a part are those of the split, which may be shuffled; for "all" they are those of
+    the catalogue.
+
+    Args:
+        parts: the run's split.
+        catalogue: the tracks.
+        part: of the split, or "all".
+        copies: the part of each file that the run knows under another id, by its hash.
+    """
+    table = catalogue.table
+    about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
+    for name in ("artists", "title", "path"):
+        about[name] = table[name].fillna("").astype(str) if name in table else ""
+    for name in ("part", "group"):
+        known = dict(zip(parts["track_id"], parts[name], strict=True))
+        about[name] = [known.get(track_id, "") for track_id in table["track_id"]]
+    if "source_hash" in table:
+        pairs = zip(about["part"], table["source_hash"], strict=True)
+        about["part"] = [known or copies.get(digest, "") for known, digest in pairs]
+    if part == "all":
+        return about
+    wanted = parts.loc[parts["part"] == part, ["track_id", "label"]]
+    chosen = wanted.merge(about.drop(columns="label"), on="track_id")
+    if chosen.empty:
+        raise KitError(
+            f"{catalogue.folder} has no track of this run's {part} part; for another collection "
+            "than the one it was trained on use --part all"
+        )
+    return chosen
+
+
+def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:
+    """Return the part of each file of the run by its hash, from the tables that know it."""
+    tables = [catalogue.table]
+    if not set(catalogue.table["track_id"]) <= set(parts["track_id"]):
+        # Another collection may hold copies of training files under other ids.
+        with contextlib.suppress(KitError):
+            tables.append(load(restored.experiment.catalogue).table)
+    part_of = dict(zip(parts["track_id"], parts["part"], strict=True))
+    return {
+        digest: part_of[track_id]
+        for table in tables
+        if "source_hash" in table
+        for track_id, digest in zip(table["track_id"], table["source_hash"], strict=True)
+        if isinstance(digest, str) and digest and track_id in part_of
+    }
+
+
+def _require_known(found: Iterable[str], labels: tuple[str, ...]) -> None:
+    unknown = [label for label in found if label not in labels]
+    if unknown:
+        raise KitError(
+            f"{len(unknown)} tracks have a label that this run does not know, such as "
+            f"{unknown[0]!r} (it knows {', '.join(labels)}); relabel them or leave them out"
+        )
+
+
+def _segments(
+    track_ids: list[str], store: FeatureStore, restored: Restored, progress: Progress | None
+) -> list[np.ndarray]:
+    scores: list[np.ndarray] = []
+    for start in range(0, len(track_ids), CHUNK):
+        ids = track_ids[start : start + CHUNK]
+        scores += restored.segment_log_probabilities(store.read(ids), store.frames(ids))
+        if progress:
+            progress(len(scores), len(track_ids))
+    return scores
+
+
+def _counts(parts: pd.DataFrame) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {}
+    for part, label in zip(parts["part"], parts["label"], strict=True):
+        counts.setdefault(part, Counter())[label] += 1
+    return {part: dict(sorted(counter.items())) for part, counter in sorted(counts.items())}
+
+
+def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    probabilities = np.exp(track_log_probabilities(scores.segments))
+    about = scores.tracks.to_dict("records")
+    rows = []
+    for known, segments, p in zip(about, scores.segments, probabilities, strict=True):
+        best = int(p.argmax())
+        rows.append(
+            {
+                "track_id": known["track_id"],
+                "label": known["label"],
+                "part": known["part"],
+                "predicted": labels[best],
+                "probability": float(p[best]),
+                "probabilities": {name: float(v) for name, v in zip(labels, p, strict=True)},
+                "segments": len(segments),
+                **{name: known[name] for name in ("artists", "title", "path")},
+            }
+        )
+    return rows

@@ -1,0 +1,147 @@
+"""Sentences about an evaluation, for the terminal and the report.
+
+An evaluation is the content of evaluation.json, as `kit.evaluation.evaluate` returns it.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from kit.config import FeatureConfig, to_dict
+
+Evaluation = dict[str, Any]
+
+_NOUNS = {
+    "test": "test tracks",
+    "validation": "validation tracks",
+    "train": "training tracks",
+    "all": "tracks",
+}
+
+
+def evaluation_in_words(evaluation: Evaluation) -> list[str]:
+    """Return the sentences that the terminal shows, the most important one first.
+
+    They give the accuracy by track with its interval and its baseline, whether it differs from
+    guessing, what was not scored, and what the split kept apart.
+    """
+    track, unseen = evaluation["track"], evaluation.get("unseen")
+    first = headline(evaluation)
+    learned = _seen(evaluation, "train")
+    sentences = [f"{first}." if learned else f"{first}: {accuracy(track)}"]
+    sentences += [unseen_in_words(unseen["track"])] if unseen else []
+    sentences += [verdict(evaluation), caveat(evaluation), left_out(evaluation)]
+    if not evaluation.get("another_collection"):
+        sentences.append(apart(evaluation))
+    return [sentence for sentence in sentences if sentence]
+
+
+def noun(evaluation: Evaluation) -> str:
+    """Return the name of the tracks that were scored, such as "test tracks"."""
+    return _NOUNS[evaluation.get("part", "test")]
+
+
+def headline(evaluation: Evaluation) -> str:
+    """Return the number of right answers, or that training tracks are no measure of accuracy."""
+    track, learned = evaluation["track"], _seen(evaluation, "train")
+    if not learned:
+        return f"{track['correct']} of {track['n']} {noun(evaluation)} right"
+    everything = learned == track["n"]
+    which = f"All {learned}" if everything else f"{learned} of these {track['n']}"
+    return f"{which} tracks were learned from: this is no measure of accuracy"
+
+
+def accuracy(track: dict[str, Any]) -> str:
+    """Return the accuracy by track with its interval, and the baseline."""
+    between = f" (95% interval {interval(track['interval'])})" if track["interval"] else ""
+    return (
+        f"{percent(track['accuracy'])}{between}; always guessing the most frequent training label, "
+        f"“{track['majority_label']}”, gives {percent(track['majority_accuracy'])}."
+    )
+
+
+def unseen_in_words(track: dict[str, Any]) -> str:
+    """Return the result of the tracks that neither training nor validation has seen."""
+    return f"Unseen tracks alone: {track['correct']} of {track['n']} right, {accuracy(track)}"
+
+
+def held_out(evaluation: Evaluation) -> bool:
+    """Return whether neither training nor validation has seen any of the scored tracks."""
+    return not _seen(evaluation, "train") and not _seen(evaluation, "validation")
+
+
+def caveat(evaluation: Evaluation) -> str:
+    """Return what makes an accuracy too high, or what tracks it is of; empty if neither."""
+    if _seen(evaluation, "validation") and not _seen(evaluation, "train"):
+        return "Validation tracks chose the best checkpoint, so this accuracy is somewhat too high."
+    if evaluation.get("another_collection"):
+        return "This is another collection: none of its tracks was learned from."
+    return ""
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """Return whether the accuracy differs from guessing; empty if the tracks are not held out."""
+    if not held_out(evaluation):
+        return ""
+    track = evaluation["track"]
+    between, baseline = track["interval"], track["majority_accuracy"]
+    if between is None or between[0] <= baseline <= between[1]:
+        return "Too few tracks to tell this from guessing."
+    if between[0] > baseline:
+        return "The network hears a difference."
+    return "This is worse than guessing."
+
+
+def left_out(evaluation: Evaluation) -> str:
+    """Return how many tracks of the part could not be scored and why; empty if there is none."""
+    counts = evaluation.get("not_scored") or {}
+    command = evaluation.get("features_command", "kit features CATALOGUE")
+    reasons = {
+        "no_features": f"without features (run `{command}`; failures.csv names the rest)",
+        "not_in_catalogue": "not in the catalogue",
+    }
+    said = [f"{counts[name]} {text}" for name, text in reasons.items() if counts.get(name)]
+    if not said:
+        return ""
+    missing = sum(counts.values())
+    whole = missing + evaluation["track"]["n"]
+    return f"{missing} of the {whole} {noun(evaluation)} could not be scored: {', '.join(said)}."
+
+
+def apart(evaluation: Evaluation) -> str:
+    """Return what the split kept apart; empty if the run does not know."""
+    sentence = (evaluation.get("kept_apart") or {}).get("in_words", "")
+    return f"{sentence.rstrip('.')}." if sentence else ""
+
+
+def percent(value: float) -> str:
+    """Return a share with one decimal, such as "33.3%"."""
+    return f"{100 * value:.1f}%"
+
+
+def interval(value: list[float] | None) -> str:
+    """Return an interval of shares, such as "9.7–70.0%"."""
+    return "–" if value is None else f"{100 * value[0]:.1f}–{100 * value[1]:.1f}%"
+
+
+def features_command(folder: Path, config: FeatureConfig) -> str:
+    """Return the command that computes the features of a catalogue under a configuration."""
+    defaults = flat(to_dict(FeatureConfig()))
+    arguments = ["kit", "features", str(folder)]
+    for name, value in flat(to_dict(config)).items():
+        if value != defaults[name]:
+            arguments += [f"--features.{name.replace('_', '-')}", str(value)]
+    return shlex.join(arguments)
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return each value of nested dictionaries by its names joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, dict)
+        found |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return found
+
+
+def _seen(evaluation: Evaluation, part: str) -> int:
+    return (evaluation.get("seen") or {}).get(part, 0)

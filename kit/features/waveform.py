@@ -1,0 +1,89 @@
+"""The excerpts of a waveform in memory, placed and resampled as those of a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kit.audio import CancelledError, SilentError, TooShortError
+from kit.audio.mono import resampled
+from kit.audio.sound import Sound
+from kit.audio.source import Source
+from kit.config import FeatureConfig, seconds_of
+from kit.errors import UsageError
+from kit.features.excerpts import Excerpt, excerpt_samples, starts, valid_frames
+
+_NAME = Path("the waveform")  # in error messages, where a file's path stands
+_BLOCK = 1 << 16  # samples resampled at once
+
+
+def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) -> list[Excerpt]:
+    """Return the excerpts that `kit.features.excerpts` takes from a file of these samples.
+
+    Args:
+        y: (samples,) or (channels, samples), floats with full scale 1.0. The mean of the channels
+            is heard.
+        sample_rate: of `y`, Hz.
+        config: position, number and length of the excerpts.
+    Raises:
+        UsageError: an array of another shape or type, or no sample rate above 0.
+        AudioError: too short, silent, cancelled when mixed, or not finite.
+    """
+    source = _source(y, sample_rate)
+    found: list[Excerpt] = []
+    dropped: SilentError | CancelledError | None = None
+    for start_s, start, count in _places(source, config):
+        sound = Sound(source, start)
+        parts = resampled(source, config.frontend.sample_rate, start, count, sound)
+        mono = np.concatenate([part.copy() for part in parts])[: config.clip_samples]
+        try:
+            sound.check()
+        except (SilentError, CancelledError) as error:
+            dropped = dropped or error
+        else:
+            found.append(Excerpt(start_s, mono))
+    if not found:
+        assert dropped is not None
+        raise dropped
+    require_length(found[0], _NAME, config)
+    return found
+
+
+def require_length(excerpt: Excerpt, path: Path, config: FeatureConfig) -> None:
+    """Raise TooShortError if the only excerpt of a track has fewer than `config.least_frames`."""
+    if valid_frames(len(excerpt.y), config) < config.least_frames:
+        length_s = excerpt.start_s + len(excerpt.y) / config.frontend.sample_rate
+        needed_s = config.offset_s + seconds_of(config.least_frames, config.frontend)
+        raise TooShortError(path, length_s, needed_s)
+
+
+def _places(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]]:
+    """Return the start in seconds, and first sample and number of samples, of each excerpt."""
+    rate = source.sample_rate
+    if config.position == "start" and config.excerpts == 1:
+        # Rounded down, as a file is decoded when its length need not be known.
+        return [(config.offset_s, int(config.offset_s * rate), int(config.clip_s * rate))]
+    count = excerpt_samples(rate, config)
+    return [(start / rate, start, count) for start in starts(source.length(), rate, config)]
+
+
+def _source(y: np.ndarray, sample_rate: int) -> Source:
+    if not np.issubdtype(y.dtype, np.floating):
+        raise UsageError(
+            f"the waveform is of {y.dtype}; give floats with full scale 1.0 (int16: y / 32768)"
+        )
+    if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[0] > y.shape[1]):
+        raise UsageError(
+            f"the waveform has shape {y.shape}; give (samples,) or (channels, samples), such as "
+            "y.T of an array that soundfile read"
+        )
+    if sample_rate < 1:
+        raise UsageError(f"sample_rate is {sample_rate}; it must be at least 1 Hz")
+    channels = np.atleast_2d(y)
+
+    def read(start: int, count: int | None) -> Iterator[np.ndarray]:
+        end = channels.shape[1] if count is None else min(start + count, channels.shape[1])
+        for at in range(start, end, _BLOCK):
+            yield np.ascontiguousarray(channels[:, at : min(at + _BLOCK, end)].T, np.float32)
+
+    return Source(_NAME, sample_rate, len(channels), "array", channels.shape[1], True, read)
