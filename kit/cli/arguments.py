@@ -31,4 +31,6 @@ def require_catalogue(folder: Path) -> None:
         UsageError: it is not there.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give one that `kit scan` made")
+        raise UsageError(
+            f"{folder} is not a catalogue: there is no such folder; give one that `kit scan` made"
+        )
