@@ -1,4 +1,4 @@
-"""Techno from EDM by a table of audio features alone: what a network that hears has to beat.
+"""Techno from EDM by a table of audio features alone: the score that a network has to beat.
 
 Command:   python experiments/audio_features.py TABLE.csv
 Hardware:  CPU, about 10 seconds for 1,300 tracks on 2 cores
@@ -6,18 +6,19 @@ Expected:  on 595 techno and 716 EDM tracks with Spotify's features, of artists 
            0.55 by always answering EDM, 0.86 by logistic regression, 0.90 by gradient boosting
            (0.88 to 0.90 over seeds), some 40 labels in doubt
 
-TABLE.csv has a row a track: label, artists (or artist_name), track_id, and the features; so has
-the tracks.csv of a catalogue after `kit describe`. No artist is on both sides of a fold. It stops
-at features that a catalogue has from Spotify, unless a right to them is stated.
+TABLE.csv has one row a track: label, artists (or artist_name), track_id, and the features, like
+the tracks.csv of a catalogue after `kit describe`. No artist is on both sides of a fold. Features
+from Spotify are refused, unless a right to them is stated.
 """
 
 from pathlib import Path
 
 import tyro
 
+from kit import terminal
+from kit.cli.script import as_script
 from kit.explore.baseline import BaselineConfig
-from kit.in_words import in_words
-from kit.pipeline.baseline import baseline
+from kit.explore.score_table import score_table
 
 CONFIG = BaselineConfig(
     folds=10,  # with five, a quarter of the tracks share an artist with the fold and are not used
@@ -38,14 +39,16 @@ def main(
         table: CSV with label, artists, track_id and features such as tempo and energy.
         config: How the models are scored.
         out: Folder of baseline.json and doubtful.csv.
-        source: Whose features, by the column feature_source; else those of the most rows.
+        source: Source of the features, by the column feature_source; else the most frequent one.
         i_have_the_rights_to_this_audio: State a right to train on features that came from
             Spotify, whose Developer Policy, section III.14, forbids it; kept in baseline.json.
     """
     rights = i_have_the_rights_to_this_audio
-    baseline(table, config, out=out, source=source, rights=rights)
+    with terminal.bar("baseline") as progress:
+        found = score_table(table, config, out=out, source=source, rights=rights, progress=progress)
+    for sentence in found.sentences:
+        terminal.say(sentence)
 
 
 if __name__ == "__main__":
-    with in_words():
-        tyro.cli(main)
+    as_script(main, {BaselineConfig: ""})

@@ -9,19 +9,18 @@ The draw is the original's: 10% of the tracks, stratified, artists on both sides
 `--split.by artist` to see how much of it was the artists.
 """
 
-from kit.config import Conv1DConfig, Experiment, SplitConfig, TrainConfig
+import kit
 from kit.defaults import ORIGINAL_FEATURES, ORIGINAL_SEGMENTS
-from kit.pipeline.run import run_script
 
-EXPERIMENT = Experiment(
+EXPERIMENT = kit.Experiment(
     name="record_labels",
     catalogue="data/record_labels",
-    split=SplitConfig(by="random", test_fraction=0.1, validation_fraction=0.0, seed=42),
+    split=kit.SplitConfig(by="random", test_fraction=0.1, validation_fraction=0.0, seed=42),
     features=ORIGINAL_FEATURES,
     segments=ORIGINAL_SEGMENTS,
-    model=Conv1DConfig(norm_momentum=0.99),  # Keras's default
-    train=TrainConfig(epochs=20, schedule="constant", standardise=False),  # as the original
+    model=kit.Conv1DConfig(norm_momentum=0.99),  # Keras's default
+    train=kit.TrainConfig(epochs=20, schedule="constant", standardise=False),  # as the original
 )
 
 if __name__ == "__main__":
-    run_script(EXPERIMENT)
+    kit.run_script(EXPERIMENT)

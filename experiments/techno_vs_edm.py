@@ -1,4 +1,4 @@
-"""Techno from EDM, on a folder or a CSV of one's own.
+"""Techno from EDM, on a folder or a CSV of your own.
 
 Command:   kit scan ~/Music/sets --out data/techno_vs_edm     (folders techno/ and edm/ in it)
            python experiments/techno_vs_edm.py
@@ -8,15 +8,14 @@ Expected:  depends on the tracks; look at report.html beside the printed figures
 Everything can be changed: python experiments/techno_vs_edm.py --train.epochs 40
 """
 
-from kit.config import Experiment, SplitConfig, TrainConfig
-from kit.pipeline.run import run_script
+import kit
 
-EXPERIMENT = Experiment(
+EXPERIMENT = kit.Experiment(
     name="techno_vs_edm",
     catalogue="data/techno_vs_edm",
-    split=SplitConfig(by="artist"),
-    train=TrainConfig(epochs=20),
+    split=kit.SplitConfig(by="artist"),
+    train=kit.TrainConfig(epochs=20),
 )
 
 if __name__ == "__main__":
-    run_script(EXPERIMENT)
+    kit.run_script(EXPERIMENT)

@@ -1,4 +1,4 @@
-"""The root of kit's exceptions. Every one says what is wrong, where, and what to do."""
+"""The root of kit's exceptions and its warnings: what is wrong, where, and what to do."""
 
 
 class KitError(Exception):
@@ -15,3 +15,7 @@ class UsageError(KitError):
 
 class ConfigError(UsageError):
     """A configuration field has a bad value or an unknown name."""
+
+
+class KitWarning(UserWarning):
+    """A result that may mislead, such as tracks that were left out."""

@@ -1,4 +1,4 @@
-"""What a person sees while kit works: lines and bars on stderr, results on stdout."""
+"""Lines and bars on stderr; results go to stdout."""
 
 import contextlib
 import time
@@ -13,23 +13,26 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 PLAIN_EVERY_S = 10.0  # without a terminal, a line this often: logs stay readable
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """One line on stderr."""
+    """Write one line to stderr."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, style=style, markup=False)
 
 
 def warn(text: str) -> None:
-    """A line that should not be missed."""
+    """Write a warning to stderr."""
     say(f"warning: {text}", style="yellow")
 
 
 @contextlib.contextmanager
 def bar(title: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on a terminal, a line now and then elsewhere.
+    """Show a progress bar on a terminal, a line now and then elsewhere.
+
+    Nothing is shown before the first update.
 
     Yields:
         `update(done, total, note="")`.
@@ -41,17 +44,43 @@ def bar(title: str) -> Iterator[Callable[..., None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
         TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn(
+            "{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        ),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=None, note="")
+    progress = Progress(*columns, console=console)
+    task = progress.add_task(title, total=None, note="")
 
-        def update(done: int, total: int, note: str = "") -> None:
-            progress.update(task, completed=done, total=total, note=note)
+    def update(done: int, total: int, note: str = "") -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total, note=note)
+
+    try:
+        yield update
+    finally:
+        progress.stop()
+
+
+@contextlib.contextmanager
+def bars() -> Iterator[Callable[[str, int, int, str], None]]:
+    """Show one bar after another: a new title ends the bar before it.
+
+    Yields:
+        `update(title, done, total, note)`.
+    """
+    shown: dict[str, Callable[..., None]] = {}
+    with contextlib.ExitStack() as stack:
+
+        def update(title: str, done: int, total: int, note: str) -> None:
+            if title not in shown:
+                stack.close()
+                shown.clear()
+                shown[title] = stack.enter_context(bar(title))
+            shown[title](done, total, note)
 
         yield update
 

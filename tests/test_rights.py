@@ -12,17 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import kit
 from kit.catalogue import load
 from kit.catalogue.io import write_table
 from kit.catalogue.rights import FLAG, from_spotify, require_rights
 from kit.cli import main
+from kit.cli.script import run_script
+from kit.cli.stages.training import train
 from kit.config import TrainConfig, to_dict
 from kit.errors import UsageError
+from kit.experiment import fit as whole
 from kit.explore.baseline import BaselineConfig
+from kit.explore.score_table import score_table
 from kit.features import FeatureStore, store_path
-from kit.pipeline.baseline import baseline
-from kit.pipeline.run import run, run_script
-from kit.pipeline.train import train
 from kit.training import fit
 
 REFUSAL = rf"have audio from Spotify.*Developer Policy, section III\.14.*{FLAG}"
@@ -46,6 +48,10 @@ def mark(folder, count, source="spotify"):
     table = load(folder).table
     table["audio_source"] = [source] * count + [""] * (len(table) - count)
     write_table(table, folder)
+
+
+def sweep_of_one(experiment, **options):
+    return next(kit.sweep(experiment, {"train.seed": [0]}, **options))
 
 
 def config(trained):
@@ -104,25 +110,27 @@ def test_rows_without_features_are_not_trained_on(theirs, tmp_path):
     more = table.iloc[:1].assign(track_id="new", path="", source_hash="", audio_source="spotify")
     table["audio_source"] = ""
     write_table(type(table)([*table.to_dict("records"), *more.to_dict("records")]), folder)
-    assert train(theirs, runs=tmp_path / "runs").folder.is_dir()
+    assert train(theirs, load(folder), runs=tmp_path / "runs").folder.is_dir()
 
 
-def test_the_pipeline_stops_before_the_work(theirs, tmp_path):
+def test_a_training_stops_before_the_work(theirs, tmp_path):
     shutil.rmtree(Path(theirs.catalogue) / "features")
-    for road in (train, run):
+    with pytest.raises(UsageError, match=REFUSAL):
+        train(theirs, load(theirs.catalogue), runs=tmp_path / "runs")
+    for road in (whole, sweep_of_one):
         with pytest.raises(UsageError, match=REFUSAL):
             road(theirs, runs=tmp_path / "runs")
     assert not FeatureStore.exists(store_path(load(Path(theirs.catalogue)), theirs.features))
 
 
 def test_the_command_line(theirs, tmp_path, monkeypatch, capfd):
-    features, model = theirs.features, theirs.model
+    features = theirs.features
     command = [
         *("kit", "train", theirs.catalogue, "--runs", str(tmp_path / "runs")),
         *("--features.frontend.sample-rate", str(features.frontend.sample_rate)),
         *("--features.frontend.n-fft", "512", "--features.frontend.hop-length", "256"),
         *("--features.frontend.n-mels", "16", "--features.n-frames", "32"),
-        *("--features.clip-s", "1.1", "--model.segment-frames", str(model.segment_frames)),
+        *("--features.clip-s", "1.1", "--segments.frames", str(theirs.segments.frames)),
         *("--model.channels", "8", "--model.kernel-size", "3", "--model.dense", "8"),
         *("--split.test-fraction", "0.25", "--split.validation-fraction", "0.2"),
         *("--train.epochs", "1"),
@@ -201,8 +209,8 @@ def test_features_measured_on_audio_from_spotify_stop_it_too(table, tmp_path):
     file = table(feature_source="kit-proxy-1", audio_source=["spotify"] * 5 + [""] * 55)
     config, out = BaselineConfig(folds=3), tmp_path / "out"
     with pytest.raises(UsageError, match=f"^5 of the 60 tracks in .* {REFUSAL}"):
-        baseline(file, config, out=out)
-    baseline(file, config, out=out, rights=True)
+        score_table(file, config, out=out)
+    score_table(file, config, out=out, rights=True)
     (statement,) = json.loads((out / "baseline.json").read_text())["statements"]
     assert statement.startswith("5 of the 60 tracks have audio from Spotify")
 
@@ -210,9 +218,9 @@ def test_features_measured_on_audio_from_spotify_stop_it_too(table, tmp_path):
 def test_what_is_not_trained_on_needs_no_word(table, tmp_path):
     columns = {"feature_source": ["spotify"] * 10 + ["kit-proxy-1"] * 50}
     for change in ({}, {"energy": [None] * 10 + [0.5] * 50, "tempo": [None] * 10 + [120.0] * 50}):
-        baseline(table(**columns, **change), BaselineConfig(folds=3), out=tmp_path / "out")
+        score_table(table(**columns, **change), BaselineConfig(folds=3), out=tmp_path / "out")
     with pytest.raises(UsageError, match="10 of the 10 tracks"):
-        baseline(table(**columns), out=tmp_path / "out", source="spotify")
+        score_table(table(**columns), out=tmp_path / "out", source="spotify")
     assert json.loads((tmp_path / "out/baseline.json").read_text())["statements"] == []
 
 
@@ -224,11 +232,13 @@ def test_what_is_not_trained_on_needs_no_word(table, tmp_path):
         ({"feature_source": "kit-proxy-1"}, False),
     ],
 )
-def test_a_table_that_does_not_say_whose_its_features_are(table, tmp_path, capfd, columns, noted):
-    baseline(table(**columns), BaselineConfig(folds=3), out=tmp_path / "out")
-    lines = [line for line in capfd.readouterr().err.splitlines() if "III.14" in line]
-    assert len(lines) == noted
-    assert all(line.startswith("note: the tracks have ids of Spotify's") for line in lines)
+def test_a_table_that_does_not_name_the_source_of_its_features(table, tmp_path, columns, noted):
+    found = score_table(table(**columns), BaselineConfig(folds=3), out=tmp_path / "out")
+    assert len(found.notes) == noted
+    assert found.sentences[:noted] == found.notes
+    for note in found.notes:
+        assert note.startswith("note: the tracks have Spotify ids")
+        assert "III.14" in note
 
 
 def test_every_script_trains_by_this_road():
@@ -237,4 +247,4 @@ def test_every_script_trains_by_this_road():
     for script in scripts:
         text = script.read_text()
         assert "kit.training" not in text, script
-        assert "tyro.cli(Experiment" not in text or script.name == "demo.py", script
+        assert "tyro.cli" not in text, script

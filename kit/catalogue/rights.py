@@ -10,6 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
+from kit.catalogue.io import Catalogue
 from kit.errors import UsageError
 
 SPOTIFY, OWN = "spotify", "own"
@@ -68,3 +69,17 @@ def require_rights(
         f"{count} of the {len(table)} tracks have {what} from Spotify (Developer Policy, section "
         f"III.14); the user has stated a right to train on it, by {FLAG}"
     )
+
+
+def require_audio_rights(catalogue: Catalogue, *, stated: bool) -> None:
+    """Refuse a catalogue with audio from Spotify, before features of it are computed.
+
+    Args:
+        catalogue: the tracks; only those with audio count.
+        stated: the user states a right to train on it.
+    Raises:
+        UsageError: some audio is from Spotify, and no right was stated.
+    """
+    table = catalogue.table
+    audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
+    require_rights(audible, catalogue.folder, stated=stated)

@@ -1,5 +1,6 @@
 """A catalogue's rows without audio, and a folder of one's own files: read, matched, joined."""
 
+import contextlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -10,9 +11,18 @@ from typing import Any
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
-from kit.catalogue import Catalogue, Failure, Scan, read_failures
+from kit.catalogue import (
+    Catalogue,
+    Failure,
+    Scan,
+    load,
+    read_failures,
+    save,
+    write_failures,
+)
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
 from kit.catalogue.io import add_facts, rebased
+from kit.catalogue.meta import META
 from kit.catalogue.rights import OWN
 from kit.catalogue.scan import STAGE as SCAN
 from kit.catalogue.scan import bad_name, finish, walk
@@ -20,7 +30,9 @@ from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.tags import isrc
 from kit.errors import UsageError
 from kit.ingest.match import Decision, Item, match
-from kit.ingest.review import Question
+from kit.ingest.previews.plan import AUDIO
+from kit.ingest.review import Question, read_review, write_review
+from kit.lock import only_one
 
 STAGE = "match"
 
@@ -102,6 +114,31 @@ def join(
         without=len(without),
         by=Counter(how.get(track, "answer") for track in taken),
     )
+
+
+def match_folder(
+    catalogue: Path, folder: Path, out: Path, *, progress: Progress | None = None
+) -> Joined:
+    """Match a catalogue on disk with a folder of files, and write the result and the questions.
+
+    Args:
+        catalogue: the catalogue's folder.
+        folder: audio files, in any order.
+        out: where the catalogue with audio and its questions go; may be the same folder.
+        progress: called with (files looked at, files in all).
+    Raises:
+        KitError: another run writes into `out`, or it cannot be written.
+    """
+    # Downloads of previews write into the same table, whose paths may start elsewhere afterwards.
+    alone = only_one(out / AUDIO, "matches files, or downloads, into")
+    with alone if (out / META).is_file() else contextlib.nullcontext():
+        before = load(catalogue)
+        joined = join(before, folder, read_review(out), progress=progress)
+        # The answers last: if this stops before them, the next run still follows them.
+        save(joined.scan, out)
+        write_failures(out, STAGE, joined.failures)
+        write_review(out, joined.questions)
+    return joined
 
 
 def _used(catalogue: Catalogue) -> set[str]:

@@ -16,6 +16,9 @@ import pytest
 import trustme
 
 from kit.catalogue import load
+from kit.cli.stages.evaluation import evaluate
+from kit.cli.stages.features import compute
+from kit.cli.stages.training import train
 from kit.config import (
     DemoConfig,
     Experiment,
@@ -28,9 +31,6 @@ from kit.demo.plan import plan
 from kit.demo.render import synthesise
 from kit.errors import UsageError
 from kit.ingest.spotify import NOTICE
-from kit.pipeline.evaluate import evaluate
-from kit.pipeline.features import features as compute
-from kit.pipeline.train import train
 from tests.ingest.spotify.server import Spotify, entry, features, id_of
 
 COUNTS = {"techno": 149, "edm": 150}
@@ -45,8 +45,8 @@ import sys
 from pathlib import Path
 from kit.config import PreviewConfig
 from kit.ingest.previews import Reach
-from kit.pipeline.ingest_previews import previews
-from kit.pipeline.ingest_spotify import spotify
+from kit.cli.spotify import spotify
+from kit.cli.stages.previews import previews
 
 folder, ca, *lists = sys.argv[1:]
 for given in lists:
@@ -54,7 +54,7 @@ for given in lists:
     done = Path(f"{folder}-{label}")
     # As a person would: what has come to its end is not begun again.
     if not done.exists():
-        spotify(name, Path(folder), label=label)
+        spotify(name, label, Path(folder))
         done.touch()
 previews(
     Path(folder),
@@ -150,7 +150,7 @@ def test_the_original_road(whole, tmp_path):
     assert "tags" not in catalogue.table
     assert all(catalogue.path_of(row).is_file() for row in catalogue.table.to_dict("records"))
 
-    result = compute(folder, FEATURES, quiet=True)
+    result = compute(load(folder), FEATURES, quiet=True)
     assert result.computed == sum(COUNTS.values())
     assert not result.failures
     experiment = Experiment(
@@ -161,9 +161,9 @@ def test_the_original_road(whole, tmp_path):
         train=TrainConfig(epochs=8, batch_size=32),
     )
     with pytest.raises(UsageError, match=r"III\.14"):
-        train(experiment, runs=tmp_path / "runs")
-    run = train(experiment, runs=tmp_path / "runs", rights=True)
-    evaluate(run.folder)
+        train(experiment, load(folder), runs=tmp_path / "runs")
+    run = train(experiment, load(folder), runs=tmp_path / "runs", rights=True)
+    evaluate(run)
     scores = json.loads((run.folder / "evaluation.json").read_text())
     # There are four sounds of each label, each in many tracks.
     assert scores["track"]["accuracy"] > 0.95

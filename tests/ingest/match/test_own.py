@@ -10,11 +10,19 @@ import pytest
 import soundfile
 
 from kit.catalogue import from_csv, load, read_failures, save
+from kit.cli.match import match as command
 from kit.errors import KitError, UsageError
 from kit.ingest.review import NAME, Question, read_review, write_review
-from kit.pipeline.ingest_match import match
 
 RATE = 8000
+
+
+def match(catalogue, folder, out):
+    """Run the command, and return the number of files and answers that cannot be used."""
+    code = command(catalogue, folder, out)
+    refused = sum(failure.stage == "match" for failure in read_failures(out))
+    assert code == (refused > 0)
+    return refused
 
 
 @pytest.fixture

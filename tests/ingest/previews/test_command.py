@@ -8,10 +8,10 @@ import pytest
 
 from kit.catalogue import load, read_failures
 from kit.cli import main
+from kit.cli.match import match
+from kit.cli.stages.previews import previews
 from kit.config import PreviewConfig, to_json
 from kit.errors import ConfigError
-from kit.pipeline.ingest_match import match
-from kit.pipeline.ingest_previews import previews
 
 CHILD = """
 import sys
@@ -19,7 +19,7 @@ from pathlib import Path
 from kit.cli import main
 from kit.config import PreviewConfig, from_json
 from kit.ingest.previews import Reach
-from kit.pipeline.ingest_previews import previews
+from kit.cli.stages.previews import previews
 folder, config, ca = sys.argv[1:4]
 reach = Reach(allow=("127.0.0.1/32",), ca=Path(ca))
 print("ready", flush=True)
@@ -65,7 +65,7 @@ def test_what_is_asked_for_wrongly(kit, catalogue, tmp_path):
     made = catalogue({"a": ""})
     code, _, err = kit("ingest", "previews", made.folder, "--connections", "100")
     assert code == 2
-    assert "PreviewConfig.connections is 100; it must lie between 1 and 8" in err
+    assert "--connections is 100; it must lie between 1 and 8" in err
     assert kit("ingest")[0] == 2
     assert kit("ingest", "previews", "--help")[0] == 0
 
@@ -135,7 +135,7 @@ def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):
 
 def test_nothing_heavy_for_a_download():
     code = (
-        "import sys, kit.pipeline.ingest_previews; "
+        "import sys, kit.cli.stages.previews; "
         "print(*{'jax', 'scipy', 'sklearn', 'matplotlib', 'tensorstore'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code]

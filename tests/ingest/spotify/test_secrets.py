@@ -87,13 +87,13 @@ def test_no_secret_comes_out(
     threads = []
     if private:
         # The person sees the address on the terminal, and opens it.
-        from kit.pipeline import ingest_spotify
+        from kit.cli import spotify
 
         def show(url):
             threads.append(threading.Thread(target=lambda: urllib.request.urlopen(url).read()))
             threads[-1].start()
 
-        monkeypatch.setattr(ingest_spotify, "_show", show)
+        monkeypatch.setattr(spotify, "_show", show)
         secrets = []
     else:
         basic = base64.b64encode(f"{CLIENT_ID}:{SECRET}".encode()).decode()

@@ -5,23 +5,25 @@ from pathlib import Path
 from kit import terminal
 from kit.catalogue import load
 from kit.catalogue.rights import FLAG, from_spotify
+from kit.cli.interrupt import in_two_steps
+from kit.cli.left_out import say_failures
 from kit.config import PreviewConfig
 from kit.ingest.previews import PUBLIC, Progress, Reach, download
-from kit.pipeline.interrupt import in_two_steps
-from kit.pipeline.left_out import say_failures
 
 
 def previews(
     folder: Path, config: PreviewConfig = PreviewConfig(), *, reach: Reach = PUBLIC
 ) -> int:
-    """The previews of a catalogue, with a bar and a summary; the number that could not be had.
+    """Download the previews of a catalogue, with a bar and a summary.
 
     Args:
         folder: the catalogue's.
-        config: limits and manners.
-        reach: what may be connected to.
+        config: limits.
+        reach: the addresses that may be connected to.
+    Returns:
+        The number of tracks whose preview could not be downloaded.
     Raises:
-        KeyboardInterrupt: stopped by Ctrl-C, after what was in flight had been finished.
+        KeyboardInterrupt: stopped by Ctrl-C, after the downloads in progress were finished.
     """
     catalogue = load(folder)
     with in_two_steps() as stop, terminal.bar("previews") as update:
@@ -39,7 +41,7 @@ def previews(
     if count := from_spotify(load(folder).table):
         terminal.warn(
             f"{count} tracks have audio from Spotify, whose Developer Policy, section III.14, "
-            "forbids to train a machine-learning model on it; kit train stops at them, unless you "
+            "forbids training a machine-learning model on it; kit train stops at them, unless you "
             f"state a right to this audio by {FLAG}"
         )
     return len(result.failures)

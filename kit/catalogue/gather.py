@@ -1,71 +1,50 @@
-"""Make a catalogue of audio."""
+"""Anything that names audio to a table of tracks: a folder, a CSV file, playlists."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit import terminal
-from kit.catalogue import Scan, from_csv, from_folder, save
 from kit.catalogue.artist_from import ArtistFrom
 from kit.catalogue.inspect import Progress
+from kit.catalogue.io import from_csv
 from kit.catalogue.labels import by_genre, by_table
-from kit.catalogue.scan import Labeller
+from kit.catalogue.scan import Labeller, Scan, from_folder
 from kit.catalogue.sources import from_playlists, is_playlist
 from kit.catalogue.sources.choose import parse_choice
 from kit.errors import UsageError
-from kit.pipeline.left_out import say_failures
 
 GENRE = "genre"
 
 
-def scan(
-    source: Path | Sequence[Path],
-    out: Path,
+def gather(
+    sources: Sequence[Path],
     *,
-    label: str | None,
-    audio_root: Path | None,
+    label: str | None = None,
     labels: str | None = None,
     playlists: Sequence[str] = (),
     artist_from: ArtistFrom | None = None,
-) -> int:
-    """Make a catalogue of a folder of audio, a CSV or playlists.
+    audio_root: Path | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Read a folder of audio, a CSV file or playlists.
 
     Args:
-        source: a folder, a CSV, or one or more playlists.
-        out: the catalogue's folder.
+        sources: a folder, a CSV file, or one or more playlists.
         label: the label of all tracks.
-        audio_root: the folder that paths start from.
-        labels: "genre", or a CSV of labels.
-        playlists: `NAME=label` of those to take.
+        labels: "genre" for the tag, or the path of a CSV file of labels.
+        playlists: `NAME=label` of the playlists to take from a collection.
         artist_from: where artist and title come from if nothing else names them.
-    Returns:
-        Number of entries left out.
+        audio_root: the folder that paths start from.
+        progress: called with (files read, files in all).
     Raises:
-        UsageError: arguments that do not go together, or nothing that can be used.
+        UsageError: arguments that exclude one another, or no track that can be used.
     """
-    sources = (source,) if isinstance(source, Path) else tuple(source)
+    if not sources:
+        raise UsageError("nothing to scan; give a folder of audio, playlists or a CSV file")
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
     if label is not None and labels is not None:
         raise UsageError("--label gives all tracks one label and --labels each its own; take one")
-    with terminal.bar(f"scan {', '.join(map(str, sources))}") as progress:
-        found = _found(sources, label, labels, playlists, audio_root, artist_from, progress)
-    save(found, out)
-    for text in found.warnings:
-        terminal.warn(text)
-    counts = ", ".join(f"{n} {label}" for label, n in found.table["label"].value_counts().items())
-    tracks = "track" if len(found.table) == 1 else "tracks"
-    terminal.say(f"{len(found.table)} {tracks} ({counts}) in {out / 'tracks.csv'}")
-    say_failures(found.failures, out)
-    return len(found.failures)
-
-
-def _found(
-    sources: Sequence[Path],
-    label: str | None,
-    labels: str | None,
-    playlists: Sequence[str],
-    audio_root: Path | None,
-    artist_from: ArtistFrom | None,
-    progress: Progress,
-) -> Scan:
     first = sources[0]
     if all(is_playlist(path) and not path.is_dir() for path in sources):
         return from_playlists(

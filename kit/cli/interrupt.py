@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: once to finish what is in flight, twice to stop at once."""
+"""Ctrl-C in two steps: once to finish the files in progress, twice to stop at once."""
 
 import contextlib
 import os
@@ -16,19 +16,19 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 @contextlib.contextmanager
 def in_two_steps() -> Iterator[Callable[[], bool]]:
-    """Take over SIGINT: the first one is only noted, the second one ends the process.
+    """Handle SIGINT: the first one asks the work to stop, the second one ends the process.
 
-    Whatever is written is written atomically, so that an end at any instant harms nothing. In
-    another thread than the main one, which alone gets signals, nothing is taken over.
+    All writes are atomic, so the process may end at any instant. Outside the main thread, which
+    alone gets signals, the handler is not changed.
 
     Yields:
-        A function that tells whether there was one.
+        A function that returns whether there was a first one.
     """
     asked = threading.Event()
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if asked.is_set():
-            # Decoders that hang would hold up any other way out; a progress bar hides the cursor.
+            # A normal exit would wait for decoders that hang. A progress bar hides the cursor.
             cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
             sys.stderr.write(f"{cursor}kit: stopped; the same command goes on from here\n")
             sys.stderr.flush()

@@ -1,0 +1,106 @@
+"""Find the command that was typed, build its parser, and end with its exit code."""
+
+import difflib
+import importlib
+import importlib.metadata
+import inspect
+import platform
+import sys
+from collections.abc import Callable, Sequence
+
+from kit import __version__
+from kit.cli.flags import ROOTS, typed_flags
+from kit.cli.model import named_model, with_model
+from kit.errors import UsageError
+from kit.in_words import in_words
+
+COMMANDS = {
+    "demo": "See the whole job on synthetic techno and EDM, without an account or a network.",
+    "scan": "Make a catalogue of a folder of audio, of playlists, or of a CSV file.",
+    "ingest spotify": "Make a catalogue of a Spotify playlist, or add one to a catalogue.",
+    "ingest match": "Find the files of rows without audio in a folder of your own music.",
+    "ingest previews": "Download the previews of tracks that have no audio yet.",
+    "describe": "Fill in tempo, key, loudness and nine more descriptors.",
+    "explore": "Draw what differs between the labels: figures, and one page.",
+    "features": "Compute log-mel features; features that are there are kept.",
+    "train": "Train a network on a catalogue.",
+    "models": "List the networks, their parameters and their receptive fields.",
+    "runs": "List the runs, newest first, with their scores.",
+    "evaluate": "Score runs on their held-out tracks, and write reports.",
+    "predict": "Predict the label of tracks, or of each stretch of a long mix.",
+}
+"""The commands in the order of the work, each with the first line of its help."""
+
+_USAGE = "usage: kit COMMAND [OPTIONS]"
+_HEAD = "Tell dance-music genres apart by ear. Start with: kit demo"
+_FOOT = """options:
+  -h, --help     show this help, or the help of a command: kit train --help
+  --version      show the versions of kit, JAX and Python
+  --debug        with any command: show the traceback of an error"""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 all went well, 1 a failure or files left out, 2 usage."""
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    roots = dict(ROOTS)
+    with in_words(debug="--debug" in sys.argv[1:]), typed_flags(roots):
+        code = _run(arguments, roots)
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str], roots: dict[type, str]) -> int:
+    if arguments[:1] == ["--version"]:
+        sys.stdout.write(_versions() + "\n")
+        return 0
+    name, rest = _command(arguments)
+    if name not in COMMANDS:
+        asked = bool(rest) and rest[0] in ("-h", "--help")
+        (sys.stdout if asked else sys.stderr).write(_overview(name) + "\n")
+        return 0 if asked else UsageError.exit_code
+    word = name.split()[-1]
+    command: Callable[..., int] = getattr(importlib.import_module(f"kit.cli.{word}"), word)
+    if "model" in inspect.signature(command).parameters and (cls := named_model(rest)):
+        command = with_model(command, cls)
+        roots[cls] = "model."
+    import tyro  # a tenth of a second, which `kit --help` does not need
+
+    return tyro.cli(command, prog=f"kit {name}", args=rest)
+
+
+def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return a command's name and its arguments.
+
+    The name is a group of commands, or "" for all of them, if none was typed.
+
+    Raises:
+        UsageError: there is no such command.
+    """
+    name, rest = "", arguments
+    while name not in COMMANDS:
+        if not rest or rest[0].startswith("-"):
+            break
+        words = {known.removeprefix(name).split()[0] for known in COMMANDS if _within(name, known)}
+        if rest[0] not in words:
+            close = difflib.get_close_matches(rest[0], sorted(words), n=1)
+            meant = f"kit {name} {close[0]}".replace("  ", " ") if close else ""
+            hint = f"did you mean {meant}?" if close else f"kit {name} --help lists the commands"
+            typed = f"kit {name} {rest[0]}".replace("  ", " ")
+            raise UsageError(f"there is no command {typed!r}; {hint}".replace("  ", " "))
+        name, rest = f"{name} {rest[0]}".lstrip(), rest[1:]
+    return name, rest
+
+
+def _within(group: str, command: str) -> bool:
+    return not group or command.startswith(f"{group} ")
+
+
+def _overview(group: str) -> str:
+    chosen = {k: v for k, v in COMMANDS.items() if _within(group, k)}
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {line}" for name, line in chosen.items()]
+    return "\n".join([_USAGE, "", _HEAD, "", "commands:", *lines, "", _FOOT])
+
+
+def _versions() -> str:
+    jax = importlib.metadata.version("jax")
+    return f"kit {__version__} (genre-kit; JAX {jax}, Python {platform.python_version()})"

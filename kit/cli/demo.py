@@ -1,0 +1,65 @@
+"""`kit demo`."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+from kit.cli.arguments import Flag, Runs
+from kit.config import DemoConfig, TrainConfig
+from kit.defaults import DEMO, for_length
+from kit.errors import KitError, UsageError
+
+
+def demo(
+    demo: DemoConfig = DemoConfig(),
+    train: TrainConfig = DEMO.train,
+    data: Path = Path(DEMO.catalogue),
+    runs: Runs = Path("runs"),
+    fresh: Flag = False,
+) -> int:
+    """See the whole job on synthetic techno and EDM, without an account or a network.
+
+    Renders MP3 files, scans them, computes features, trains by artist, restores the checkpoint
+    in a new process, evaluates it and writes a report. Run again, it skips what is there.
+
+    Args:
+        demo: The tracks that are rendered.
+        train: How the network is trained.
+        data: Folder of the rendered tracks and their features.
+        fresh: Start over: render, scan and train anew.
+    """
+    experiment = dataclasses.replace(DEMO, catalogue=str(data), train=train)
+    experiment = for_length(experiment, demo.duration_s)
+    if experiment.split.by == "artist" and demo.artists < 6:
+        raise UsageError(
+            f"DemoConfig.artists is {demo.artists}; to have one of each genre in every part of a "
+            "split by artist it must be at least 6"
+        )
+    from kit import terminal
+    from kit.catalogue import load
+    from kit.cli.scan import scan
+    from kit.cli.stages.training import train as stage
+    from kit.demo import render
+    from kit.features import FeatureStore, store_path
+
+    with terminal.bar("render") as progress:
+        audio = render(demo, data, fresh=fresh, progress=progress)
+    scan((audio,), data)
+    catalogue = load(data)
+    if fresh:
+        FeatureStore.delete(store_path(catalogue, experiment.features))
+    run = stage(experiment, catalogue, runs=runs, fresh=fresh)
+    # A new process has the files of the run and nothing else.
+    command = [sys.executable, "-m", "kit", "evaluate", str(run.folder)]
+    if subprocess.run(command, check=False, stderr=_stderr()).returncode:
+        raise KitError(f"the evaluation failed; try it alone: kit evaluate {run.folder}")
+    return 0
+
+
+def _stderr() -> int | None:
+    """Return the file descriptor of Python's stderr, which is not always 2; None in a notebook."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -1,0 +1,83 @@
+"""`kit describe`."""
+
+import math
+
+from kit.cli.arguments import CatalogueFolder, Flag, require_catalogue
+from kit.errors import UsageError
+
+
+def describe(
+    catalogue: CatalogueFolder,
+    whole: Flag = False,
+    replace: Flag = False,
+    workers: int | None = None,
+    timeout_s: float = 60.0,
+    retry_failed: Flag = False,
+    isolate: Flag = False,
+) -> int:
+    """Fill in tempo, key, loudness and nine more descriptors.
+
+    They are measured on the audio; docs/descriptors.md in kit's repository has the formulas. They
+    are written to CATALOGUE/tracks.csv with feature_source = kit-proxy-1: seven of them are
+    stand-ins for Spotify's features, not Spotify's numbers. Rows with features of another source
+    are left alone. Stopped at any instant and started again by the same command, it goes on where
+    it was. Tracks that cannot be taken are listed in CATALOGUE/failures.csv. The exit codes are
+    those of `kit features`.
+
+    Example: kit describe data/mine
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        whole: Measure the whole of each file, not only the 30 s in its middle.
+        replace: Overwrite features of another source with kit's own.
+        workers: Threads (or processes) that decode and compute; one more than cores if not given.
+        timeout_s: Give up a file that takes longer than this, seconds.
+        retry_failed: Try again the tracks that failed, though their files have not changed.
+        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}; it must be above 0")
+    if not 0 < timeout_s < math.inf:
+        raise UsageError(f"--timeout-s is {timeout_s:g}; it must be a number of seconds above 0")
+    require_catalogue(catalogue)
+    from kit import terminal
+    from kit.catalogue import load
+    from kit.cli.interrupt import in_two_steps
+    from kit.cli.left_out import say_failures
+    from kit.compilation import use_cache
+    from kit.ingest.descriptors import Progress
+    from kit.ingest.descriptors import describe as fill
+
+    use_cache()
+    tracks = load(catalogue)
+    with in_two_steps() as stop, terminal.bar("describe") as update:
+
+        def progress(p: Progress) -> None:
+            update(p.done, p.total, f"{p.tracks_per_s:.1f} tracks/s" if p.tracks_per_s else "")
+
+        result = fill(
+            tracks,
+            workers=workers,
+            whole=whole,
+            replace=replace,
+            retry_failed=retry_failed,
+            isolate=isolate,
+            timeout_s=timeout_s,
+            progress=progress,
+            stop=stop,
+        )
+    rate = ""
+    if result.computed:
+        per_s = result.computed / result.seconds
+        rate = f", {result.computed} files now in {result.seconds:.1f} s ({per_s:.1f} tracks/s)"
+    terminal.say(f"{result.filled} tracks described{rate}, in {catalogue / 'tracks.csv'}")
+    if result.kept:
+        whose = ", ".join(f"{n} {source}" for source, n in sorted(result.kept.items()))
+        terminal.warn(
+            f"{result.kept.total()} tracks have descriptors of another source ({whose}) and are "
+            "left as they are; --replace overwrites them"
+        )
+    say_failures(result.failures, catalogue)
+    if result.stopped:
+        raise KeyboardInterrupt
+    return int(bool(result.failures))

@@ -1,0 +1,51 @@
+"""`kit evaluate`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from kit.cli.arguments import PathOrNot, Runs, require_catalogue
+
+Chosen = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="[RUN ...]", help_behavior_hint=""),
+]
+
+
+def evaluate(
+    run: Chosen = (),
+    catalogue: PathOrNot = None,
+    part: Literal["test", "validation", "train", "all"] = "test",
+    checkpoint: Literal["best", "last"] = "best",
+    runs: Runs = Path("runs"),
+) -> int:
+    """Score runs on their held-out tracks, and write reports.
+
+    A run's scores and report.html go into its folder; those of another part than "test" are named
+    after the part. Features that are missing are computed first.
+
+    Example: kit evaluate
+
+    Example: kit evaluate runs/train/* --part validation
+
+    Args:
+        run: Folders that `kit train` made, or names of experiments, which stand for their newest
+            run; the newest run of all if none is given.
+        catalogue: Folder of the catalogue, if it is not where it was in training.
+        part: Which part of the run's split; "all" for another collection than it was trained on.
+        checkpoint: The one with the lowest validation loss, or the last.
+        runs: Folder of the run folders.
+    """
+    if catalogue is not None:
+        require_catalogue(catalogue)
+    from kit.catalogue import load
+    from kit.cli.stages.evaluation import evaluate as stage
+    from kit.training.run import locate
+
+    found = [locate(name, runs) for name in run or (None,)]
+    tracks = None if catalogue is None else load(catalogue)
+    for one in found:
+        stage(one, catalogue=tracks, part=part, which=checkpoint, named=len(found) > 1 or not run)
+    return 0

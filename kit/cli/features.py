@@ -1,0 +1,49 @@
+"""`kit features`."""
+
+from typing import Literal
+
+from kit.cli.arguments import CatalogueFolder, Flag, Options, TextOrNot, require_catalogue
+from kit.config import ExtractConfig, FeatureConfig
+
+
+def features(
+    catalogue: CatalogueFolder,
+    features: FeatureConfig = FeatureConfig(),
+    options: Options = ExtractConfig(),
+    store: TextOrNot = None,
+    export: Literal["npy"] | None = None,
+    quiet: Flag = False,
+) -> int:
+    """Compute log-mel features; features that are there are kept.
+
+    Stopped at any instant and started again by the same command, it goes on where it was. Ctrl-C
+    once finishes the files in progress; twice stops at once. Tracks that cannot be taken are
+    listed in CATALOGUE/failures.csv with the reason, and are not tried again before their file
+    changes. Exit code 0: all tracks have features; 1: some could not be taken, or the store could
+    not be written; 2: a wrong argument; 130: stopped by Ctrl-C.
+
+    Example: kit features data/mine --features.dtype int8 --workers 8
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        features: Excerpts and front end; each configuration has a store of its own.
+        options: How the work is done; none of it changes the result.
+        store: Bucket where this catalogue's features are kept from now on, as s3://NAME/PREFIX or
+            gs://NAME/PREFIX; in the catalogue's own folder if never given.
+        export: Also write song_specs.npy and genres.npy into the catalogue's folder.
+        quiet: Print warnings and errors only.
+    """
+    require_catalogue(catalogue)
+    from kit import terminal
+    from kit.catalogue import load
+    from kit.cli.stages.features import compute
+    from kit.features import export_npy, set_place
+
+    tracks = load(catalogue)
+    if store is not None:
+        set_place(tracks, store)
+    result = compute(tracks, features, options, quiet=quiet)
+    if export == "npy":
+        for path in export_npy(result.store, tracks, catalogue):
+            terminal.say(f"wrote {path}")
+    return int(bool(result.failures))

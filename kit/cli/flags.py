@@ -1,0 +1,64 @@
+"""Name the flag that the user types, where an error names a configuration's field."""
+
+import contextlib
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator, Mapping
+
+from kit.config import MODELS, DemoConfig, Experiment, ExtractConfig, PreviewConfig
+from kit.errors import KitError
+
+ROOTS: dict[type, str] = {
+    Experiment: "",
+    ExtractConfig: "",
+    PreviewConfig: "",
+    DemoConfig: "demo.",
+    **dict.fromkeys(MODELS.values(), "model."),
+}
+"""The configurations that commands take, and what precedes their fields in a flag."""
+
+_NAME = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+
+
+def flag_table(roots: Mapping[type, str] = ROOTS) -> dict[str, str]:
+    """Return the flag of each field: by `FeatureConfig.n_frames`, and by `features.n_frames`.
+
+    Args:
+        roots: dataclasses, each with what precedes its fields' names in a flag.
+    """
+    table: dict[str, str] = {}
+    for cls, before in roots.items():
+        hints = typing.get_type_hints(cls)
+        for field in dataclasses.fields(typing.cast(typing.Any, cls)):
+            path = before + field.name
+            flag = "--" + path.replace("_", "-")
+            table[f"{cls.__name__}.{field.name}"] = flag
+            if "." in path:
+                table[path] = flag
+            if dataclasses.is_dataclass(hint := hints[field.name]):
+                table |= flag_table({typing.cast(type, hint): f"{path}."})
+    # A network is named by a flag of its own.
+    return table | dict.fromkeys(("Experiment.model", "Experiment.model.name"), "--model.name")
+
+
+def in_flags(text: str, roots: Mapping[type, str] = ROOTS) -> str:
+    """Return a sentence with the flag in place of each field's name."""
+    table = flag_table(roots)
+    return _NAME.sub(lambda name: table.get(name[0], name[0]), text)
+
+
+@contextlib.contextmanager
+def typed_flags(roots: Mapping[type, str] = ROOTS) -> Iterator[None]:
+    """Name flags in place of fields in an error that passes through.
+
+    Args:
+        roots: as for `flag_table`; the body may add the model that it finds.
+    Raises:
+        KitError: the error of the body, in other words.
+    """
+    try:
+        yield
+    except KitError as error:
+        error.args = tuple(in_flags(a, roots) if isinstance(a, str) else a for a in error.args)
+        raise

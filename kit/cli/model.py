@@ -1,0 +1,79 @@
+"""The network that `--model.name` names, and a parser with its options."""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kit.config import MODELS, model_class, require_model
+
+_FLAG = "--model.name"
+
+
+def named_model(arguments: Sequence[str]) -> type | None:
+    """Return the dataclass of options that `--model.name` names, or None if it is not given.
+
+    Raises:
+        ConfigError: there is no such class, or kit cannot use it.
+    """
+    name = None
+    for at, argument in enumerate(arguments):
+        if argument == _FLAG and at + 1 < len(arguments):
+            name = arguments[at + 1]
+        elif argument.startswith(f"{_FLAG}="):
+            name = argument.partition("=")[2]
+    return None if name is None else model_class(name)
+
+
+def model_name(cls: type) -> str:
+    """Return the name of one of kit's own networks, or the class's name."""
+    return next((name for name, own in MODELS.items() if own is cls), cls.__name__)
+
+
+def defaults(cls: type) -> Any:
+    """Return a network's options by default; None if some of them have no default.
+
+    Raises:
+        ConfigError: the class is not a dataclass.
+    """
+    if not dataclasses.is_dataclass(cls):
+        require_model(cls)  # raises
+    fields, missing = dataclasses.fields(cls), dataclasses.MISSING
+    if any(f.init and f.default is missing and f.default_factory is missing for f in fields):
+        return None
+    return cls()
+
+
+def with_model(command: Callable[..., int], cls: type) -> Callable[..., int]:
+    """Return a command whose parameter `model` has the options of this network.
+
+    Args:
+        command: a function with a parameter `model`.
+        cls: a frozen dataclass of options.
+    Raises:
+        ConfigError: kit cannot use the class.
+    """
+    options = defaults(cls)
+    if options is not None:
+        require_model(options)
+
+    def changed(parameter: inspect.Parameter) -> inspect.Parameter:
+        if parameter.name != "model":
+            return parameter
+        default = inspect.Parameter.empty if options is None else options
+        return parameter.replace(annotation=cls, default=default)
+
+    def named(**arguments: Any) -> int:
+        return command(**arguments)
+
+    signature = inspect.signature(command)
+    as_keywords = [
+        changed(p).replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for p in signature.parameters.values()
+    ]
+    vars(named).pop("__wrapped__", None)  # a type checker's decorator would show its own signature
+    named.__doc__ = command.__doc__
+    named.__annotations__ = typing.get_type_hints(command, include_extras=True) | {"model": cls}
+    typing.cast(Any, named).__signature__ = signature.replace(parameters=as_keywords)
+    return named

@@ -1,0 +1,67 @@
+"""`kit models`."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import tyro
+
+from kit.cli.model import defaults, model_name
+from kit.config import MODELS, model_class
+from kit.errors import UsageError
+
+Names = Annotated[
+    tuple[str, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint=""),
+]
+
+
+def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
+    """List the networks, their parameters and their receptive fields.
+
+    The receptive field is the number of frames that one output of the last pooling sees.
+
+    Example: kit models my_models.py:Mine
+
+    Args:
+        names: kit's own networks by name, or classes of your own as path/to/file.py:Class or
+            package.module:Class; kit's own if none is given.
+        n_mels: Mel bands of the input.
+        labels: Labels of the output.
+    """
+    for name, value in {"n-mels": n_mels, "labels": labels}.items():
+        if value < 1:
+            raise UsageError(f"--{name} is {value}; it must be at least 1")
+    classes = [model_class(name) for name in names or MODELS]
+    from kit.cli.rows import write_rows
+
+    rows = []
+    for cls in classes:
+        options = defaults(cls)
+        if options is None:
+            raise UsageError(
+                f"{cls.__name__} has fields without a default; give each one a default"
+            )
+        rows.append(
+            {
+                "name": model_name(cls),
+                "parameters": _parameters(options, n_mels, labels),
+                "receptive_field": _field(options),
+                "options": ", ".join(f.name for f in dataclasses.fields(options)),
+            }
+        )
+    write_rows("table", rows)
+    return 0
+
+
+def _parameters(options: Any, n_mels: int, labels: int) -> int:
+    import jax
+    from flax import nnx
+
+    module = nnx.eval_shape(lambda: options.build(n_mels, labels, rngs=nnx.Rngs(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+def _field(options: Any) -> str:
+    frames = getattr(options, "receptive_field", None)
+    return "not stated" if frames is None else f"{frames} frames"

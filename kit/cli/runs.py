@@ -1,0 +1,72 @@
+"""`kit runs`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from kit.errors import KitError, UsageError
+
+_STAMP = "%Y%m%d-%H%M%S"
+
+
+def runs(
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = Path("runs"),
+    format: Literal["table", "csv", "json"] = "table",
+) -> int:
+    """List the runs, newest first, with their scores.
+
+    The accuracy is the share of right test tracks, with its 95% interval; it is empty before
+    `kit evaluate`.
+
+    Example: kit runs --format csv
+
+    Args:
+        folder: Folder of the run folders.
+        format: A table to read, CSV with a header, or JSON.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or name another")
+    from kit import terminal
+    from kit.cli.rows import write_rows
+    from kit.training.run import listing
+
+    found = listing(folder)
+    if not found:
+        terminal.say(f"no runs in {folder}; train one with `kit train`")
+        return 0
+    write_rows(format, [_row(run) for run in found])
+    return 0
+
+
+def _row(run: Any) -> dict[str, Any]:
+    """Return what the list says about a `kit.training.Run`."""
+    row: dict[str, Any] = {
+        "run": str(run.folder),
+        "experiment": run.folder.parent.name,
+        "started": _started(run.folder.name),
+        **dict.fromkeys(("state", "accuracy", "low", "high", "tracks")),
+    }
+    try:
+        epochs = len(run.metrics())
+        row["state"] = "finished" if run.finished() else f"after {epochs} epochs"
+        scores = run.scores
+        test = scores[(scores["part"] == "test") & (scores["level"] == "track")]
+        for score in test.to_dict("records"):
+            row["tracks"] = int(score["n"])
+            row |= {name: _number(score[name]) for name in ("accuracy", "low", "high")}
+    except KitError:
+        row["state"] = "damaged"
+    return row
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or value != value else round(float(value), 6)
+
+
+def _started(name: str) -> str | None:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.strptime(name[:15], _STAMP))
+    except ValueError:
+        return None

@@ -1,0 +1,70 @@
+"""`kit scan`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from kit.cli.arguments import PathOrNot, Repeated, TextOrNot
+
+Sources = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="SOURCE ...", help_behavior_hint="(required)"),
+]
+
+
+def scan(
+    sources: Sources,
+    out: Path,
+    label: TextOrNot = None,
+    labels: TextOrNot = None,
+    playlist: Repeated = (),
+    artist_from: Literal["filename", "folder"] | None = None,
+    audio_root: PathOrNot = None,
+) -> int:
+    """Make a catalogue of a folder of audio, of playlists, or of a CSV file.
+
+    A folder holds one folder for each label: music/techno/*.mp3, music/edm/*.mp3. Artist and
+    title come from the files' tags; --artist-from fills in what the tags lack. A playlist (M3U,
+    PLS, XSPF) stands for one label; give several at once. A collection that Rekordbox exported as
+    XML has a label in each playlist. A CSV has a column `path` and a column `label` or --label.
+    Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
+
+    Example: kit scan ~/Music/sets --out data/mine
+
+    Args:
+        sources: A folder of folders of audio, one or more playlists, or a CSV file.
+        out: Folder of the new catalogue, such as data/mine.
+        label: Label of all tracks. Without it: the folder's name, the playlist's name, or a CSV's
+            column `label`, else its file's name.
+        labels: Other source of the labels: "genre" for the tag, or a CSV file with a column
+            `label` and `path`, `isrc`, or `artist` and `title`.
+        playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
+        artist_from: Where artist and title come from if the tags have none. "filename": a file's
+            name, such as "Artist - Title" or "01 - Artist - Title". "folder": the folder below the
+            label's, as in LABEL/Artist/Album/x.mp3; with --label, the first one.
+        audio_root: Folder that paths in the catalogue start from: else a CSV's own, or the
+            deepest one that holds all files of a playlist.
+    """
+    from kit import terminal
+    from kit.catalogue import save
+    from kit.catalogue.gather import gather
+    from kit.cli.left_out import counts, say_failures
+
+    with terminal.bar(f"scan {', '.join(map(str, sources))}") as progress:
+        found = gather(
+            sources,
+            label=label,
+            labels=labels,
+            playlists=playlist,
+            artist_from=artist_from,
+            audio_root=audio_root,
+            progress=progress,
+        )
+    save(found, out)
+    for text in found.warnings:
+        terminal.warn(text)
+    terminal.say(f"{counts(found.table)} in {out / 'tracks.csv'}")
+    say_failures(found.failures, out)
+    return int(bool(found.failures))

@@ -1,0 +1,74 @@
+"""`kit ingest spotify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kit.cli.arguments import Flag, TextOrNot
+
+
+def spotify(
+    playlist: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PLAYLIST")],
+    label: str,
+    out: Path,
+    private: Flag = False,
+    market: TextOrNot = None,
+) -> int:
+    """Make a catalogue of a Spotify playlist, or add one to a catalogue.
+
+    You need an app of your own at https://developer.spotify.com/dashboard, with its id and secret
+    in SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET; with --private also SPOTIPY_REDIRECT_URI, such
+    as http://127.0.0.1:8765/callback, and no secret. Spotify forbids training on its content; this
+    command makes the table. Stopped and started again, it requests no page twice. Exit code 1 if
+    some rows are not tracks; they are listed in OUT/failures.csv.
+
+    Example: kit ingest spotify https://open.spotify.com/playlist/ID --label techno --out data/two
+
+    Args:
+        playlist: Address, URI or id of the playlist.
+        label: Label of all its tracks, such as techno.
+        out: Folder of the catalogue; the playlist is added to one that is there already.
+        private: Sign in, to read a private playlist of your own.
+        market: Country whose licences count, in two letters; else your account's.
+    """
+    from kit import terminal
+    from kit.cli.left_out import counts, say_failures
+    from kit.ingest.spotify.add import add
+
+    at = (0, 0)
+    with terminal.bar(f"spotify {label}") as update:
+
+        def progress(done: int, total: int, what: str) -> None:
+            nonlocal at
+            at = done, total
+            update(done, total, what)
+
+        def waiting(left_s: float, why: str) -> None:
+            update(*at, f"{why}: {left_s:.0f} s" if left_s > 0 else "")
+
+        added = add(
+            playlist,
+            out,
+            label=label,
+            private=private,
+            market=market,
+            note=lambda terms: terminal.say(f"note: {terms}"),
+            show=lambda url: _show(url),
+            progress=progress,
+            waiting=waiting,
+        )
+    for text in added.warnings:
+        terminal.warn(text)
+    table = added.whole.table
+    terminal.say(f"{counts(table)} in {out / 'tracks.csv'}")
+    if len(set(table["label"])) == 1:
+        terminal.say("one label only: add a playlist of another with the same --out")
+    say_failures(added.left_out, out)
+    return int(bool(added.left_out))
+
+
+def _show(url: str) -> None:
+    from kit import terminal
+
+    terminal.say(f"sign in at Spotify in a browser of this machine; if none opens: {url}")

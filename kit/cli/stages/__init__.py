@@ -1,0 +1,1 @@
+"""The three stages that commands and scripts share, with their bars and sentences."""

@@ -1,0 +1,62 @@
+"""A trained run to its scores and its report."""
+
+from pathlib import Path
+from typing import Any
+
+from kit import terminal
+from kit.catalogue import Catalogue, load
+from kit.cli.stages.features import compute
+from kit.compilation import use_cache
+from kit.errors import UsageError
+from kit.evaluation import evaluate as score
+from kit.evaluation import evaluation_in_words
+from kit.evaluation.parts import Part, file_name
+from kit.training import Run
+from kit.training.checkpoint import Which
+
+
+def evaluate(
+    run: Run,
+    *,
+    catalogue: Catalogue | None = None,
+    part: Part = "test",
+    which: Which = "best",
+    named: bool = False,
+) -> dict[str, Any]:
+    """Compute missing features and score a run, with bars and a summary.
+
+    Args:
+        run: a run's folder.
+        catalogue: the tracks; else those of the training.
+        part: of the run's split.
+        which: the best checkpoint or the last.
+        named: begin with the run's folder.
+    Raises:
+        UsageError: the catalogue is not where it was in training, or the run was trained from
+            arrays.
+    """
+    use_cache()
+    if named:
+        terminal.say(f"run: {run.folder}")
+    experiment = run.experiment()
+    if run.facts().get("kind") == "arrays":
+        raise UsageError(
+            f"{run.folder} was trained from arrays, which kit does not keep; kit.fit_arrays with "
+            "the same arrays scores it again"
+        )
+    tracks = load(_there(Path(experiment.catalogue))) if catalogue is None else catalogue
+    compute(tracks, experiment.features, segments=experiment.segments, brief=True)
+    with terminal.bar("evaluate") as progress:
+        result = score(run, catalogue=tracks, part=part, which=which, progress=progress)
+    for sentence in evaluation_in_words(result):
+        terminal.say(sentence)
+    terminal.say(f"report: {run.folder / file_name('report', part, '.html')}")
+    return result
+
+
+def _there(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise UsageError(
+            f"the catalogue {folder} of the training is not there; give its place with --catalogue"
+        )
+    return folder

@@ -1,0 +1,74 @@
+"""A catalogue to features."""
+
+import contextlib
+
+from kit import terminal
+from kit.catalogue import Catalogue
+from kit.cli.interrupt import in_two_steps
+from kit.compilation import use_cache
+from kit.config import ExtractConfig, FeatureConfig, SegmentConfig
+from kit.errors import KitError
+from kit.features import Extraction, Progress, extract, left_out_in_words
+
+
+def compute(
+    catalogue: Catalogue,
+    config: FeatureConfig,
+    options: ExtractConfig = ExtractConfig(),
+    *,
+    segments: SegmentConfig = SegmentConfig(),
+    quiet: bool = False,
+    brief: bool = False,
+) -> Extraction:
+    """Compute the features that a catalogue lacks, with a bar and a summary.
+
+    Args:
+        catalogue: the tracks.
+        config: excerpts and front end.
+        options: how the work is done.
+        segments: the segments that the features are for; a track must hold one.
+        quiet: print warnings only.
+        brief: print no summary if nothing was missing.
+    Raises:
+        KitError: no track can be used.
+        KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
+    """
+    use_cache()
+    shown = contextlib.nullcontext(_nothing) if quiet else terminal.bar("features")
+    with in_two_steps() as stop, shown as update:
+
+        def progress(p: Progress) -> None:
+            update(p.done, p.total, str(p) if p.computed else "")
+
+        result = extract(catalogue, config, options, progress=progress, stop=stop)
+    if result.stopped:
+        _summarise(result)
+        raise KeyboardInterrupt
+    said = left_out_in_words(result.failures, config, segments)
+    see = f"see {catalogue.folder / 'failures.csv'}"
+    if said and not len(result.store):
+        raise KitError(f"no track can be used; {said}; {see}")
+    if not quiet and (result.computed or not brief):
+        _summarise(result)
+    if said:
+        terminal.warn(f"{said}; {see}")
+    return result
+
+
+def _summarise(result: Extraction) -> None:
+    if result.mended:
+        terminal.say(f"{result.mended} shards were damaged and were computed again")
+    rate = ""
+    if result.computed:
+        rate = (
+            f" in {result.seconds:.1f} s ({result.computed / result.seconds:.1f} tracks/s, "
+            f"{result.audio_s / result.seconds:.0f} times real time)"
+        )
+    terminal.say(
+        f"features of {len(result.store)} tracks, {result.computed} computed now{rate}, "
+        f"in {result.store.path}"
+    )
+
+
+def _nothing(done: int, total: int, note: str = "") -> None:
+    """Show no bar."""

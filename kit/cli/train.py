@@ -1,0 +1,71 @@
+"""`kit train`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from kit.cli.arguments import CatalogueFolder, Flag, Rights, Runs, require_catalogue
+from kit.config import (
+    Conv1DConfig,
+    Experiment,
+    FeatureConfig,
+    SegmentConfig,
+    SplitConfig,
+    TrainConfig,
+)
+
+
+def train(
+    catalogue: CatalogueFolder,
+    name: str = "train",
+    runs: Runs = Path("runs"),
+    fresh: Flag = False,
+    i_have_the_rights_to_this_audio: Rights = False,
+    train: TrainConfig = TrainConfig(),
+    split: SplitConfig = SplitConfig(),
+    model_name: Annotated[str, tyro.conf.arg(name="model.name")] = "conv1d",
+    model: Any = Conv1DConfig(),
+    segments: SegmentConfig = SegmentConfig(),
+    features: FeatureConfig = FeatureConfig(),
+) -> int:
+    """Train a network on a catalogue.
+
+    Features that are missing are computed first. Stopped and started again by the same command, it
+    goes on where it was. The run's folder is printed.
+
+    A network of your own is a frozen dataclass of options with a method build: name it, and its
+    fields become flags in this help: kit train data/mine --model.name my_models.py:Mine --help
+
+    Example: kit train data/mine --split.by track --train.epochs 40
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        name: Name of the folder under RUNS.
+        runs: Folder of the run folders.
+        fresh: Start a new run even if there is one of the same configuration.
+        train: How the network is trained.
+        split: Which tracks are held out.
+        model_name: The network: one that `kit models` lists, or a class of your own as
+            path/to/file.py:Class or package.module:Class.
+        model: The options of the network.
+        segments: What the network takes at a time.
+        features: Excerpts and front end.
+    """
+    require_catalogue(catalogue)
+    experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
+    from kit.catalogue import load
+    from kit.cli.stages.training import say_next
+    from kit.cli.stages.training import train as stage
+
+    run = stage(
+        experiment,
+        load(catalogue),
+        runs=runs,
+        fresh=fresh,
+        rights=i_have_the_rights_to_this_audio,
+    )
+    say_next(run)
+    sys.stdout.write(f"{run.folder}\n")
+    return 0

@@ -1,0 +1,299 @@
+"""Whole experiments in one call: catalogue, features, training and evaluation.
+
+Nothing is printed. A progress bar is shown on request.
+"""
+
+import contextlib
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit import terminal
+from kit.catalogue import Catalogue, load
+from kit.catalogue.rights import require_audio_rights
+from kit.catalogue.split import kept_apart
+from kit.config import (
+    Conv1DConfig,
+    Experiment,
+    FeatureConfig,
+    SegmentConfig,
+    SplitConfig,
+    TrainConfig,
+    replaced,
+)
+from kit.errors import KitWarning
+from kit.evaluation import evaluate, score_arrays
+from kit.features import extract, left_out_in_words
+from kit.training import Run
+from kit.training import fit as train
+from kit.training import fit_arrays as train_arrays
+
+Show = Callable[[str, int, int, str], None]
+"""Called with the stage ("features", "train", "evaluate"), the number done, the number in all, and
+a note."""
+
+
+def fit(
+    experiment: Experiment,
+    *,
+    catalogue: Catalogue | Path | str | None = None,
+    runs: Path | str = "runs",
+    fresh: bool = False,
+    rights: bool = False,
+    report: bool = False,
+    progress: bool | Show = False,
+) -> Run:
+    """Compute missing features, train, and score the test part.
+
+    The same experiment on the same files has one run. Stopped at any instant and called again, it
+    goes on to the same parameters; called again after its end, it returns at once.
+
+    Args:
+        experiment: the configuration.
+        catalogue: the tracks, if they are not in the folder that `experiment.catalogue` names.
+        runs: folder of the run folders.
+        fresh: start a new run even if there is one.
+        rights: you state a right to train on audio of the catalogue that came from Spotify; the
+            statement is kept with the run.
+        report: also write report.html and its figures.
+        progress: True shows bars on stderr; a function is called after each step.
+    Returns:
+        The run; `run.scores` is a table of its accuracies.
+    Raises:
+        UsageError: not a catalogue, a split that cannot be made, or audio from Spotify without a
+            stated right to it.
+        KitError: no track can be used, a loss that is not finite, or a folder that cannot be
+            written.
+    Warns:
+        KitWarning: tracks that were left out, and tracks that have no artist in a split by artist.
+    """
+    with _shown(progress) as show:
+        tracks = _opened(experiment, catalogue, rights)
+        _extract(tracks, experiment, show)
+        _warn_apart(tracks, experiment.split)
+        options = {"runs": runs, "fresh": fresh, "rights": rights, "report": report}
+        return _trained(experiment, tracks, show, **options)
+
+
+def run(experiment: Experiment, **options: Any) -> Run:
+    """Do the whole job: `fit`, and write report.html.
+
+    Args:
+        experiment: the configuration.
+        options: as for `fit`.
+    """
+    return fit(experiment, **{"report": True, **options})
+
+
+def fit_arrays(
+    x: Any,
+    y: Any,
+    *,
+    groups: Any = None,
+    frames: Any = None,
+    model: Any = Conv1DConfig(),
+    train: TrainConfig = TrainConfig(),
+    split: SplitConfig | None = None,
+    segments: SegmentConfig | None = None,
+    labels: Sequence[str] | None = None,
+    features: FeatureConfig | None = None,
+    name: str = "arrays",
+    runs: Path | str = "runs",
+    fresh: bool = False,
+    report: bool = False,
+    progress: bool | Show = False,
+) -> Run:
+    """Train on arrays, and score the test part.
+
+    The same arrays and configuration have one run, as for `fit`.
+
+    Args:
+        x: (items, frames, n_mels), such as log-mel spectrograms, of NumPy or JAX; float or int.
+            A NumPy memory map is read as it is needed.
+        y: the label of each item, a name or a number.
+        groups: what must stay on one side of the split, such as the artist of each item; None
+            lets each item stand for itself.
+        frames: number of valid frames of each item; all if None.
+        model: the network's options: a frozen dataclass with a method `build`.
+        train: how the network is trained.
+        split: shares of the parts.
+        segments: what the network takes at a time; a whole item, or 128 frames of a longer one,
+            if None.
+        labels: names of the numbers in `y`.
+        features: the front end that made `x`, so that `kit.load` can predict audio.
+        name: names the folder under `runs`.
+        runs: folder of the run folders.
+        fresh: start a new run even if there is one.
+        report: also write report.html and its figures.
+        progress: True shows bars on stderr; a function is called after each step.
+    Returns:
+        The run; `run.scores` is a table of its accuracies.
+    Raises:
+        KitError: arrays that do not fit together, a split that cannot be made, or a loss that is
+            not finite.
+    """
+    x, y = x if isinstance(x, np.ndarray) else np.asarray(x), np.asarray(y)
+    frames = None if frames is None else np.asarray(frames)
+    with _shown(progress) as show:
+        made = train_arrays(
+            x,
+            y,
+            groups=groups,
+            frames=frames,
+            model=model,
+            train=train,
+            split=split,
+            segments=segments,
+            labels=labels,
+            features=features,
+            name=name,
+            runs=runs,
+            fresh=fresh,
+            progress=lambda p: show("train", p.step, p.total_steps, _note(p.metrics)),
+        )
+        if not _scored(made, report):
+            score_arrays(made, x, y, frames=frames, report=report)
+    return made
+
+
+def sweep(
+    experiment: Experiment,
+    values: Mapping[str, Iterable[Any]],
+    *,
+    catalogue: Catalogue | Path | str | None = None,
+    runs: Path | str = "runs",
+    rights: bool = False,
+    report: bool = False,
+    progress: bool | Show = False,
+) -> Iterator[Run]:
+    """Yield one run for each combination of values, as `fit` makes it.
+
+    The combinations come in the order of nested loops: the last key changes fastest. Features are
+    computed once for each feature configuration. Each combination has a run of its own: stopped
+    and started again, finished ones are yielded at once and an unfinished one goes on.
+
+    Args:
+        experiment: the configuration.
+        values: fields by their path, such as "train.learning_rate", each with its values.
+        catalogue: the tracks, if they are not in the folder that `experiment.catalogue` names.
+        runs: folder of the run folders.
+        rights: as for `fit`.
+        report: also write a report for each run.
+        progress: as for `fit`.
+    Raises:
+        ConfigError: an unknown path, or a value of the wrong type or out of range, before any
+            work.
+    """
+    points = _points(experiment, values)
+    return _swept(points, catalogue, progress, runs=runs, rights=rights, report=report)
+
+
+def _points(experiment: Experiment, values: Mapping[str, Iterable[Any]]) -> list[Experiment]:
+    points = [experiment]
+    for path, choices in values.items():
+        options = list(choices)
+        points = [
+            replaced(point, path, value) for point, value in itertools.product(points, options)
+        ]
+    return points
+
+
+def _swept(
+    points: Sequence[Experiment],
+    catalogue: Catalogue | Path | str | None,
+    progress: bool | Show,
+    **options: Any,
+) -> Iterator[Run]:
+    opened: dict[str, Catalogue] = {}
+    computed: set[tuple[str, str]] = set()
+    for point in points:
+        with _shown(progress) as show:
+            if point.catalogue not in opened:
+                opened[point.catalogue] = _opened(point, catalogue, options["rights"])
+                _warn_apart(opened[point.catalogue], point.split)
+            tracks = opened[point.catalogue]
+            if (key := (point.catalogue, point.features.hash)) not in computed:
+                _extract(tracks, point, show)
+                computed.add(key)
+            made = _trained(point, tracks, show, fresh=False, **options)
+        yield made
+
+
+def _opened(
+    experiment: Experiment, given: Catalogue | Path | str | None, rights: bool
+) -> Catalogue:
+    if not isinstance(given, Catalogue):
+        given = load(Path(experiment.catalogue if given is None else given))
+    # Before hours of work; `train` checks again the tracks that it trains on.
+    require_audio_rights(given, stated=rights)
+    return given
+
+
+def _extract(tracks: Catalogue, experiment: Experiment, show: Show) -> None:
+    config = experiment.features
+    result = extract(tracks, config, progress=lambda p: show("features", p.done, p.total, str(p)))
+    if said := left_out_in_words(result.failures, config, experiment.segments):
+        place = tracks.folder / "failures.csv"
+        warnings.warn(f"{said}; see {place}", KitWarning, stacklevel=4)
+
+
+def _warn_apart(tracks: Catalogue, split: SplitConfig) -> None:
+    apart = kept_apart(tracks.table, split)
+    if apart.alone:
+        warnings.warn(apart.in_words(), KitWarning, stacklevel=4)
+
+
+def _trained(
+    experiment: Experiment,
+    tracks: Catalogue,
+    show: Show,
+    *,
+    runs: Path | str,
+    fresh: bool,
+    rights: bool,
+    report: bool,
+) -> Run:
+    made = train(
+        experiment,
+        catalogue=tracks,
+        runs=runs,
+        fresh=fresh,
+        rights=rights,
+        progress=lambda p: show("train", p.step, p.total_steps, _note(p.metrics)),
+    )
+    if not _scored(made, report):
+        evaluate(
+            made,
+            catalogue=tracks,
+            report=report,
+            progress=lambda done, total: show("evaluate", done, total, ""),
+        )
+    return made
+
+
+def _scored(made: Run, report: bool) -> bool:
+    """Return whether a run has been scored after its last epoch."""
+    names = ("evaluation.json", "report.html") if report else ("evaluation.json",)
+    files = [made.folder / name for name in names]
+    trained = (made.folder / "metrics.jsonl").stat().st_mtime_ns
+    return all(file.is_file() and file.stat().st_mtime_ns >= trained for file in files)
+
+
+def _note(metrics: Mapping[str, Any]) -> str:
+    loss = metrics.get("validation_loss") or metrics.get("train_loss")
+    return "" if loss is None else f"loss {loss:.3f}"
+
+
+def _shown(progress: bool | Show) -> AbstractContextManager[Show]:
+    if progress is True:
+        return terminal.bars()
+    return contextlib.nullcontext(_nothing if progress is False else progress)
+
+
+def _nothing(stage: str, done: int, total: int, note: str) -> None:
+    """Show nothing."""
