@@ -22,7 +22,7 @@ from kit.catalogue.rights import require_rights
 from kit.catalogue.split import kept_apart, split
 from kit.config import MODELS, Experiment, SegmentConfig, replaced, to_dict
 from kit.errors import KitError, UsageError
-from kit.features import FeatureStore, codec, store_path
+from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
 from kit.lock import only_one
 from kit.models import Network, check
 from kit.training import run as run_folder
@@ -132,9 +132,13 @@ def fit(
     table = catalogue.table
     present = table.loc[table["track_id"].isin(list(known))]
     if present.empty:
+        why = left_out_in_words(
+            failures_of(store, catalogue), experiment.features, experiment.segments
+        )
         raise KitError(
-            f"{store.path} has features of no track in {catalogue.folder}; see failures.csv there, "
-            "and run `kit features` again"
+            f"no track of {catalogue.folder} can be used: {why}"
+            if why
+            else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
         )
     statement = require_rights(present, catalogue.folder, stated=rights)
     return train(

@@ -38,19 +38,20 @@ def test_all_but_what_is_another_source_s(catalogue_of):
 
 
 def test_a_decoder_that_dies_costs_its_file(catalogue_of, tmp_path):
-    """audioread runs ffmpeg for what libsndfile does not know; this one kills who called it."""
+    """kit runs ffmpeg for containers that libsndfile does not know; this one kills its caller."""
     catalogue = catalogue_of({"a": beat(), "b": beat(4000)})
     bad = catalogue.audio_root / "c.wv"
-    bad.write_bytes(b"wvpk, or so it says")
+    bad.write_bytes(b"wvpk" + bytes(range(256)))
     row = {"track_id": "c", "label": "a", "path": bad.name}
     row["source_hash"] = hashlib.sha256(bad.read_bytes()).hexdigest()
     table = pd.concat([catalogue.table, pd.DataFrame([row])])
     save(Scan(table, [], catalogue.audio_root), catalogue.folder)
-    ffmpeg = tmp_path / "bin/ffmpeg"
-    ffmpeg.parent.mkdir()
-    ffmpeg.write_text('#!/bin/sh\n[ "$1" = -version ] && exit 0\nkill -KILL $PPID\n')
-    ffmpeg.chmod(0o755)
-    path = f"{ffmpeg.parent}{os.pathsep}{os.environ['PATH']}"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("ffmpeg", "ffprobe"):
+        (programs / name).write_text('#!/bin/sh\n[ "$1" = -version ] && exit 0\nkill -KILL $PPID\n')
+        (programs / name).chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     assert kit(catalogue.folder, PATH=path).returncode == -9
     for again in range(2):
         done = kit(catalogue.folder, "--isolate", PATH=path)
