@@ -5,11 +5,14 @@ import sys
 
 import pytest
 
-# As JAX has one, which takes long enough to be hit.
-CALLBACK = """
+# A process in the background ignores Ctrl-C, and so do its children.
+HEED = """
 import gc, os, signal, time
 from kit.in_words import in_words
-
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+# JAX has such a callback, which takes long enough to be hit.
+CALLBACK = """
 def collected(*_):
     gc.callbacks.clear()
     os.kill(os.getpid(), signal.SIGINT)
@@ -21,9 +24,6 @@ with in_words(debug={debug}):
     print("went on")
 """
 DELETED = """
-import os, signal, time
-from kit.in_words import in_words
-
 class Deleted:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
@@ -38,7 +38,7 @@ with in_words(debug={debug}):
 @pytest.mark.parametrize("program", [CALLBACK, DELETED], ids=["callback", "__del__"])
 @pytest.mark.parametrize("debug", [False, True])
 def test_ctrl_c_is_not_lost_where_python_drops_exceptions(program, debug):
-    command = [sys.executable, "-c", program.format(debug=debug)]
+    command = [sys.executable, "-c", HEED + program.format(debug=debug)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == ""
     if debug:
