@@ -177,7 +177,7 @@ def load(run_folder: Path | str, which: Which = "best") -> Model:
 
     Args:
         run_folder: the folder of a run, on the machine that made it or on another one.
-        which: the checkpoint with the lowest validation loss, or the last one.
+        which: the checkpoint with the highest validation accuracy, or the last one.
     Raises:
         KitError: no run, no checkpoint in it, or one that does not fit.
     """

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+from kit.training.scores import checkpoint_score
 
 # With more labels than this, a percentage in each cell is too small to read.
 _PERCENT_UP_TO = 12
@@ -118,12 +119,12 @@ def curves(
 
 
 def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
-    """Return the epoch of the best checkpoint, the first with the lowest validation loss; None
+    """Return the epoch of the best checkpoint, the first with the lowest `checkpoint_score`; None
     without validation."""
     validated = [row for row in rows if row.get("validation_loss") is not None]
     if not validated:
         return None
-    return min(validated, key=lambda row: row["validation_loss"])["epoch"]
+    return min(validated, key=checkpoint_score)["epoch"]
 
 
 def _series(

@@ -311,9 +311,9 @@ def _learned(rows: list[Row], best: int | None) -> str:
     if best is None:
         return "There was no validation part, so the last epoch counts as the best."
     return (
-        f"The best epoch is {best} of {rows[-1]['epoch']}: it has the lowest loss on the "
-        "validation part. Training values are means over an epoch in which the network still "
-        "learned, so they are behind those of validation."
+        f"The best epoch is {best} of {rows[-1]['epoch']}: it has the highest accuracy on "
+        "the validation part, by segment. Training values are means over an epoch in which the "
+        "network still learned, so they are behind those of validation."
     )
 
 

@@ -30,6 +30,7 @@ from kit.training.checkpoint import Checkpoints
 from kit.training.data import Part, Read, Source, ahead, make_scaling, scaling_of
 from kit.training.placement import shardings
 from kit.training.run import Run
+from kit.training.scores import checkpoint_score
 from kit.training.segments import draw, segments_an_epoch
 from kit.training.state import TrainState, init_state, template
 from kit.training.step import Batch, Metrics, Rate, Scaling, make_eval_step, make_train_step
@@ -312,9 +313,7 @@ def _train(
             row["seconds"] = round(time.monotonic() - started, 3)
             rows.append(row)
             run.write_metrics(rows)
-            # Without a validation part the score falls with every epoch: the last is the best.
-            score = -float(step) if validation is None else row["validation_loss"]
-            checkpoints.save(step, state, meta, score)
+            checkpoints.save(step, state, meta, checkpoint_score(row))
         checkpoints.wait()
 
 

@@ -93,7 +93,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
 
     Args:
         run_folder: the folder that `fit` made.
-        which: the checkpoint with the lowest validation loss, or the last.
+        which: the checkpoint with the highest validation accuracy, or the last.
     Raises:
         UsageError: there is no run or no checkpoint.
         ConfigError: the model's class cannot be found.

@@ -1,6 +1,7 @@
-"""Scores of segments to scores of tracks."""
+"""Scores of segments to scores of tracks, and the score of a checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -37,3 +38,18 @@ def track_log_probabilities(
         return np.zeros((0, 0))
     means = np.stack([scores.mean(axis=0, dtype=np.float64) for scores in segments])
     return means - logsumexp(means, axis=1, keepdims=True)
+
+
+def checkpoint_score(row: Mapping[str, Any]) -> float:
+    """Return the score of an epoch's checkpoint; the lowest is the best.
+
+    The share of wrong validation segments counts, and at a tie the validation loss. The loss alone
+    would prefer the first epochs, since a small collection's network soon is surer than it should
+    be while it still learns. Without a validation part the last epoch is the best.
+
+    Args:
+        row: of metrics.jsonl.
+    """
+    if row["validation_loss"] is None:
+        return -float(row["step"])
+    return 1.0 - row["validation_accuracy"] + 1e-6 * row["validation_loss"]

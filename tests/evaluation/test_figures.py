@@ -95,7 +95,12 @@ def test_curves_of_any_length_can_be_drawn(n, stacked):
     assert Image.open(io.BytesIO(png(curves(rows(n), stacked=stacked)))).format == "PNG"
 
 
-def test_best_epoch_is_the_first_of_the_lowest_validation_loss():
+def test_best_epoch_has_the_highest_validation_accuracy_and_at_a_tie_the_lowest_loss():
+    accurate = [
+        row | {"validation_accuracy": a}
+        for row, a in zip(rows(3, [0.1, 0.4, 0.3]), [0.8, 0.9, 0.9], strict=True)
+    ]
+    assert best_epoch(accurate) == 3
     assert best_epoch(rows(3, [0.3, 0.1, 0.1])) == 2
     assert best_epoch(rows(3)) is None
     assert best_epoch([]) is None
