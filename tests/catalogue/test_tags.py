@@ -1,5 +1,6 @@
 """Tags as programs write them, in real files of each kind."""
 
+import dataclasses
 import math
 import struct
 
@@ -77,7 +78,11 @@ def test_id3_version_1(tmp_path):
     path = audio(tmp_path / "a.mp3")
     fields = b"".join(s.encode("latin-1").ljust(30, b"\0") for s in ("Title", "Artïst", "Album"))
     path.write_bytes(path.read_bytes() + b"TAG" + fields + b"1998" + bytes(30) + bytes([18]))
-    assert read_tags(path) == Tags("Artïst", "Title", "Album", "1998", "Techno")
+    tags = read_tags(path)
+    # NaN is equal to itself in a dataclass before Python 3.13 only.
+    assert math.isnan(tags.tag_bpm)
+    want = Tags("Artïst", "Title", "Album", "1998", "Techno", tag_bpm=0.0)
+    assert dataclasses.replace(tags, tag_bpm=0.0) == want
 
 
 @pytest.mark.parametrize(
