@@ -1,4 +1,4 @@
-"""What a file holds by its first bytes, whatever its name says."""
+"""Recognise a file's container by its first bytes; its name does not count."""
 
 import io
 from collections.abc import Callable

@@ -18,7 +18,7 @@ crossed wires. Channels that have nothing in common lose 3 dB when two are mixed
 
 
 class Sound:
-    """What is measured of blocks as they pass.
+    """Peak and power of blocks, measured as they are decoded.
 
     Args:
         source: the file.

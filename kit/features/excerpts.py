@@ -94,7 +94,6 @@ def decode_into(
         AudioError: see `excerpts`.
     """
     path = Path(path)
-    needed_s = config.offset_s + seconds_of(config.least_frames, config.frontend)
     found: list[Excerpt] = []
     dropped: SilentError | CancelledError | None = None
     for start_s, offset_s, duration_s in _parts(path, config):
@@ -112,17 +111,26 @@ def decode_into(
             continue
         except TooShortError as error:
             # The file ends before `offset_s`.
-            raise TooShortError(path, error.length_s, needed_s) from error
+            raise TooShortError(path, error.length_s, _needed_s(config)) from error
         found.append(Excerpt(start_s, y))
         if valid_frames(len(y), config) < config.n_frames:
             break  # The file ends here, whatever its header states; a row holds no gaps.
     if not found:
         assert dropped is not None
         raise dropped
-    if valid_frames(len(found[0].y), config) < config.least_frames:
-        length_s = found[0].start_s + len(found[0].y) / config.frontend.sample_rate
-        raise TooShortError(path, length_s, needed_s)
+    require_length(found[0], path, config)
     return found
+
+
+def require_length(excerpt: Excerpt, path: Path, config: FeatureConfig) -> None:
+    """Raise TooShortError if the only excerpt of a track has fewer than `config.least_frames`."""
+    if valid_frames(len(excerpt.y), config) < config.least_frames:
+        length_s = excerpt.start_s + len(excerpt.y) / config.frontend.sample_rate
+        raise TooShortError(path, length_s, _needed_s(config))
+
+
+def _needed_s(config: FeatureConfig) -> float:
+    return config.offset_s + seconds_of(config.least_frames, config.frontend)
 
 
 def _parts(path: Path, config: FeatureConfig) -> list[tuple[float, float, float]]:

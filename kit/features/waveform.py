@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.audio import CancelledError, SilentError, TooShortError
+from kit.audio import CancelledError, SilentError
 from kit.audio.mono import resampled
 from kit.audio.sound import Sound
 from kit.audio.source import Source
-from kit.config import FeatureConfig, seconds_of
+from kit.config import FeatureConfig
 from kit.errors import UsageError
-from kit.features.excerpts import Excerpt, excerpt_samples, starts, valid_frames
+from kit.features.excerpts import Excerpt, excerpt_samples, require_length, starts
 
 _NAME = Path("the waveform")  # in error messages, where a file's path stands
 _BLOCK = 1 << 16  # samples resampled at once
@@ -47,14 +47,6 @@ def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) ->
         raise dropped
     require_length(found[0], _NAME, config)
     return found
-
-
-def require_length(excerpt: Excerpt, path: Path, config: FeatureConfig) -> None:
-    """Raise TooShortError if the only excerpt of a track has fewer than `config.least_frames`."""
-    if valid_frames(len(excerpt.y), config) < config.least_frames:
-        length_s = excerpt.start_s + len(excerpt.y) / config.frontend.sample_rate
-        needed_s = config.offset_s + seconds_of(config.least_frames, config.frontend)
-        raise TooShortError(path, length_s, needed_s)
 
 
 def _places(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]]:

@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a training learns from. Making one reads no features.
+    """Tracks, labels and features of one training. Making one reads no features.
 
     Attributes:
         parts: the split: track_id, label, group, part.
