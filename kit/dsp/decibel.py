@@ -1,4 +1,9 @@
-"""Decibels and back."""
+"""Decibels and back, and maxima that keep NaN.
+
+On CPU, XLA's own maximum of a NaN and a number may be the number, and its maximum over an array
+that contains a NaN may be any value, -inf included (jax 0.10, arrays of some thousand elements).
+So this module has its own.
+"""
 
 import warnings
 from collections.abc import Callable
@@ -11,7 +16,6 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
-from kit.dsp.extremes import at_least, peak_of
 
 Reference = Number | AnyArray | str | Callable[..., Any]
 Axes = Literal["auto"] | int | tuple[int, ...] | None
@@ -149,3 +153,17 @@ def _of_each_clip(
     clips = jnp.transpose(S, rest + axes).reshape(-1, *(S.shape[a] for a in axes))
     values = jnp.stack([jnp.asarray(reduce(clip)) for clip in clips]) if len(clips) else clips
     return values.reshape([1 if a in axes else S.shape[a] for a in range(S.ndim)])
+
+
+def at_least(
+    x: Float[jax.Array, "..."], floor: Float[jax.Array, "..."] | float
+) -> Float[jax.Array, "..."]:
+    """Return the greater of the two, NaN where `x` is NaN."""
+    return jnp.where(x < floor, jnp.asarray(floor, x.dtype), x)
+
+
+def peak_of(x: Float[jax.Array, "..."], axes: tuple[int, ...]) -> Float[jax.Array, "..."]:
+    """Return the maximum over `axes`, kept with length 1; NaN if any value there is NaN."""
+    nans = jnp.isnan(x)
+    peak = jnp.max(jnp.where(nans, -jnp.inf, x), axis=axes, keepdims=True)
+    return jnp.where(jnp.any(nans, axis=axes, keepdims=True), jnp.nan, peak)
