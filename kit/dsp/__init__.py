@@ -1,71 +1,164 @@
 """Arrays to arrays: librosa's names, defaults and layout (…, bins, frames), in JAX.
 
+The modules of this folder are the front end and its parts, and are imported with the package. The
+folders (rhythm, tonal, spectral, effects, ebu_r128, augment) hold the rest by theme: a name of
+theirs is here too, and imports its module when it is first used. No folder has the name of a
+function, since Python would put the folder in the function's place when it is imported.
+
 `docs/librosa.md` says function by function what is the same and what differs.
 """
 
-from kit.dsp.augment import add_noise, eq_tilt, mixup, random_gain, spec_augment, time_shift
-from kit.dsp.augment_time import random_pitch, random_stretch
-from kit.dsp.beat import beat_track, plp
-from kit.dsp.cepstral import mfcc
+import importlib
+from typing import TYPE_CHECKING
+
 from kit.dsp.checks import ParameterError
-from kit.dsp.chroma import (
-    chroma_cens,
-    chroma_cqt,
-    chroma_filters,
-    chroma_stft,
-    chroma_vqt,
-    cq_to_chroma,
-    tonnetz,
-)
-from kit.dsp.constantq import cqt, hybrid_cqt, pseudo_cqt, vqt
 from kit.dsp.decibel import amplitude_to_db, db_to_amplitude, db_to_power, power_to_db
-from kit.dsp.delta import delta, stack_memory
 from kit.dsp.dft import rfft
-from kit.dsp.energy import loud_frames, rms, split, trim, zero_crossing_rate, zero_crossings
 from kit.dsp.framing import frame
 from kit.dsp.frontend import log_mel
-from kit.dsp.griffinlim import griffinlim
-from kit.dsp.hpss import harmonic, hpss, hpss_spectrum, percussive, softmask
-from kit.dsp.icqt import griffinlim_cqt, icqt
-from kit.dsp.iir import deemphasis, preemphasis
-from kit.dsp.inverse import mel_to_audio, mel_to_stft, mfcc_to_audio, mfcc_to_mel
-from kit.dsp.istft import istft
-from kit.dsp.key import Key, key
-from kit.dsp.loudness import (
-    k_weighting,
-    loudness,
-    loudness_of_steps,
-    loudness_range,
-    momentary_loudness,
-    short_term_loudness,
-    true_peak,
-)
-from kit.dsp.mel import hz_to_mel, mel, mel_frequencies, mel_to_hz
-from kit.dsp.melspectrogram import melspectrogram
-from kit.dsp.normalize import normalize
-from kit.dsp.onset import onset_strength, onset_strength_multi
-from kit.dsp.overlap import overlap_add, window_sumsquare
-from kit.dsp.pcen import pcen
-from kit.dsp.phase_vocoder import magphase, phase_vocoder
+from kit.dsp.jit import split_batch
+from kit.dsp.mel import hz_to_mel, mel, mel_frequencies, mel_to_hz, melspectrogram
 from kit.dsp.presets import preset
 from kit.dsp.resample import resample
-from kit.dsp.sharded import split_batch
-from kit.dsp.spectral import (
-    poly_features,
-    spectral_bandwidth,
-    spectral_centroid,
-    spectral_contrast,
-    spectral_flatness,
-    spectral_rolloff,
-)
-from kit.dsp.spectrogram import fft_frequencies
-from kit.dsp.stft import magnitude, stft
-from kit.dsp.stretch import pitch_shift, time_stretch
-from kit.dsp.tempo import dance_tempo, tempo
-from kit.dsp.tempogram import autocorrelate, fourier_tempogram, tempo_frequencies, tempogram
-from kit.dsp.tuning import estimate_tuning, hz_to_octs, piptrack, pitch_tuning
-from kit.dsp.wavelet import interval_frequencies, wavelet, wavelet_lengths, window_bandwidth
+from kit.dsp.stft import fft_frequencies, magnitude, stft
 from kit.dsp.windows import get_window
+
+if TYPE_CHECKING:
+    from kit.dsp.augment.level import (
+        add_noise,
+        eq_tilt,
+        mixup,
+        random_gain,
+        spec_augment,
+        time_shift,
+    )
+    from kit.dsp.augment.time import random_pitch, random_stretch
+    from kit.dsp.ebu_r128.meter import (
+        loudness,
+        loudness_of_steps,
+        loudness_range,
+        momentary_loudness,
+        short_term_loudness,
+    )
+    from kit.dsp.ebu_r128.true_peak import true_peak
+    from kit.dsp.ebu_r128.weighting import k_weighting
+    from kit.dsp.effects.griffinlim import griffinlim
+    from kit.dsp.effects.hpss import harmonic, hpss, hpss_spectrum, percussive, softmask
+    from kit.dsp.effects.iir import deemphasis, preemphasis
+    from kit.dsp.effects.istft import istft
+    from kit.dsp.effects.overlap import overlap_add, window_sumsquare
+    from kit.dsp.effects.phase_vocoder import magphase, phase_vocoder
+    from kit.dsp.effects.stretch import pitch_shift, time_stretch
+    from kit.dsp.rhythm.beat import beat_track, plp
+    from kit.dsp.rhythm.onset import onset_strength, onset_strength_multi
+    from kit.dsp.rhythm.tempo import dance_tempo, tempo
+    from kit.dsp.rhythm.tempogram import (
+        autocorrelate,
+        fourier_tempogram,
+        tempo_frequencies,
+        tempogram,
+    )
+    from kit.dsp.spectral.cepstral import mfcc
+    from kit.dsp.spectral.delta import delta, stack_memory
+    from kit.dsp.spectral.energy import (
+        loud_frames,
+        rms,
+        split,
+        trim,
+        zero_crossing_rate,
+        zero_crossings,
+    )
+    from kit.dsp.spectral.inverse import mel_to_audio, mel_to_stft, mfcc_to_audio, mfcc_to_mel
+    from kit.dsp.spectral.normalize import normalize
+    from kit.dsp.spectral.pcen import pcen
+    from kit.dsp.spectral.shape import (
+        poly_features,
+        spectral_bandwidth,
+        spectral_centroid,
+        spectral_contrast,
+        spectral_flatness,
+        spectral_rolloff,
+    )
+    from kit.dsp.tonal.chroma import (
+        chroma_cens,
+        chroma_cqt,
+        chroma_filters,
+        chroma_stft,
+        chroma_vqt,
+        cq_to_chroma,
+        tonnetz,
+    )
+    from kit.dsp.tonal.constantq import cqt, hybrid_cqt, pseudo_cqt, vqt
+    from kit.dsp.tonal.icqt import griffinlim_cqt, icqt
+    from kit.dsp.tonal.key import Key, key
+    from kit.dsp.tonal.tuning import estimate_tuning, hz_to_octs, piptrack, pitch_tuning
+    from kit.dsp.tonal.wavelet import (
+        interval_frequencies,
+        wavelet,
+        wavelet_lengths,
+        window_bandwidth,
+    )
+
+_THEMES = {
+    "augment.level": ("add_noise", "eq_tilt", "mixup", "random_gain", "spec_augment", "time_shift"),
+    "augment.time": ("random_pitch", "random_stretch"),
+    "ebu_r128.meter": (
+        "loudness",
+        "loudness_of_steps",
+        "loudness_range",
+        "momentary_loudness",
+        "short_term_loudness",
+    ),
+    "ebu_r128.true_peak": ("true_peak",),
+    "ebu_r128.weighting": ("k_weighting",),
+    "effects.griffinlim": ("griffinlim",),
+    "effects.hpss": ("harmonic", "hpss", "hpss_spectrum", "percussive", "softmask"),
+    "effects.iir": ("deemphasis", "preemphasis"),
+    "effects.istft": ("istft",),
+    "effects.overlap": ("overlap_add", "window_sumsquare"),
+    "effects.phase_vocoder": ("magphase", "phase_vocoder"),
+    "effects.stretch": ("pitch_shift", "time_stretch"),
+    "rhythm.beat": ("beat_track", "plp"),
+    "rhythm.onset": ("onset_strength", "onset_strength_multi"),
+    "rhythm.tempo": ("dance_tempo", "tempo"),
+    "rhythm.tempogram": ("autocorrelate", "fourier_tempogram", "tempo_frequencies", "tempogram"),
+    "spectral.cepstral": ("mfcc",),
+    "spectral.delta": ("delta", "stack_memory"),
+    "spectral.energy": (
+        "loud_frames",
+        "rms",
+        "split",
+        "trim",
+        "zero_crossing_rate",
+        "zero_crossings",
+    ),
+    "spectral.inverse": ("mel_to_audio", "mel_to_stft", "mfcc_to_audio", "mfcc_to_mel"),
+    "spectral.normalize": ("normalize",),
+    "spectral.pcen": ("pcen",),
+    "spectral.shape": (
+        "poly_features",
+        "spectral_bandwidth",
+        "spectral_centroid",
+        "spectral_contrast",
+        "spectral_flatness",
+        "spectral_rolloff",
+    ),
+    "tonal.chroma": (
+        "chroma_cens",
+        "chroma_cqt",
+        "chroma_filters",
+        "chroma_stft",
+        "chroma_vqt",
+        "cq_to_chroma",
+        "tonnetz",
+    ),
+    "tonal.constantq": ("cqt", "hybrid_cqt", "pseudo_cqt", "vqt"),
+    "tonal.icqt": ("griffinlim_cqt", "icqt"),
+    "tonal.key": ("Key", "key"),
+    "tonal.tuning": ("estimate_tuning", "hz_to_octs", "piptrack", "pitch_tuning"),
+    "tonal.wavelet": ("interval_frequencies", "wavelet", "wavelet_lengths", "window_bandwidth"),
+}
+_HOMES = {name: f"kit.dsp.{module}" for module, names in _THEMES.items() for name in names}
 
 __all__ = [
     "Key",
@@ -173,3 +266,15 @@ __all__ = [
     "zero_crossing_rate",
     "zero_crossings",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kit.dsp' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

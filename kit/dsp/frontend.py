@@ -16,8 +16,8 @@ from jaxtyping import Array, Bool, Complex, Float, Int, Shaped
 from kit.compilation import ONE_CORE
 from kit.config import FrontendConfig, frames_of
 from kit.dsp.checks import AnyArray, as_waveform, require
+from kit.dsp.decibel import at_least, peak_of
 from kit.dsp.dft import Method, rfft
-from kit.dsp.extremes import at_least, peak_of
 from kit.dsp.framing import fit, windowed_frames
 from kit.dsp.mel import banded_product, mel
 from kit.dsp.stft import magnitude

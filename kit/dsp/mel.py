@@ -1,4 +1,4 @@
-"""The mel scale and its filter bank."""
+"""The mel scale, its filter bank and the mel spectrogram."""
 
 import math
 import warnings
@@ -7,9 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.dft import Method
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import PadMode, check_framing, map_magnitude, n_fft_of, needs_length
+from kit.dsp.windows import WindowSpec
 
 # Slaney's Auditory Toolbox: linear below 1 kHz, 200/3 Hz a mel; above, a factor of 6.4 in 27 mels.
 _HZ_PER_MEL = 200.0 / 3
@@ -160,3 +164,74 @@ def banded_product(
         weights = jnp.asarray(rows[:, low:high].T, S.dtype)
         parts.append(jnp.dot(S[..., low:high], weights, precision=jax.lax.Precision.HIGHEST))
     return jnp.concatenate(parts, axis=-1)
+
+
+def _check(given: dict[str, Any]) -> None:
+    if (given["y"] is None) == (given["S"] is None):
+        raise ParameterError("y and S: give exactly one of them")
+    check_framing(given)
+
+
+@by_clip(y="t", S="bt", check=_check, exact=needs_length)
+def melspectrogram(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "*batch samples"] | None = None,
+    sr: Number = 22050,
+    S: Num[AnyArray, "*batch bins frames"] | None = None,
+    n_fft: int = 2048,
+    hop_length: int = 512,
+    win_length: int | None = None,
+    window: WindowSpec = "hann",
+    center: bool = True,
+    pad_mode: PadMode = "constant",
+    power: Number = 2.0,
+    n_mels: int = 128,
+    fmin: Number = 0.0,
+    fmax: Number | None = None,
+    htk: bool = False,
+    norm: str | Number | None = "slaney",
+    dtype: Any = np.float32,
+    method: Method = "auto",
+) -> tuple[Float[jax.Array, "*batch n_mels frames"], Length]:
+    """Return the mel spectrogram of a waveform, or of a spectrogram `S`.
+
+    Args:
+        y: waveforms (…, samples); see `stft`.
+        sr: sample rate, Hz.
+        S: magnitude to the power `power`, (…, bins, frames), in place of `y`; `n_fft` is then
+            2 * (bins - 1).
+        n_fft, hop_length, win_length, window, center, pad_mode, method: see `stft`.
+        power: exponent of the magnitude: 2 for power, 1 for amplitude.
+        n_mels, fmin, fmax, htk, norm, dtype: see `mel`.
+    Returns:
+        Float of the precision of `y` or `S`.
+    Raises:
+        ParameterError: neither or both of `y` and `S`, or as `stft` and `mel`.
+    Source: librosa 0.11 `feature.melspectrogram`.
+    """
+    basis = mel(
+        sr=sr,
+        n_fft=n_fft_of(S, n_fft),
+        n_mels=n_mels,
+        fmin=fmin,
+        fmax=fmax,
+        htk=htk,
+        norm=norm,
+        dtype=dtype,
+    )
+    bands, frames = map_magnitude(
+        lambda rows: banded_product(rows, basis),
+        n,
+        y=y,
+        S=S,
+        power=power,
+        n_fft=n_fft,
+        hop_length=hop_length,
+        win_length=win_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
+        method=method,
+    )
+    return jnp.swapaxes(bands, -1, -2), frames

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.signal
 from jaxtyping import Float64, Num
 
 from kit.dsp.checks import ParameterError, positive_int, require
@@ -31,6 +30,8 @@ def get_window(
     if callable(window):
         values = np.asarray(window(length), np.float64)
     elif isinstance(window, str | tuple | int | float | np.number):
+        import scipy.signal  # 0.4 s, so not before a window is computed
+
         try:
             found: Any = scipy.signal.get_window(window, length, fftbins=fftbins)
             values = np.asarray(found, np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kit import dsp
-from kit.dsp.compiled import compiled
+from kit.dsp.jit import compiled
 
 Y = np.random.default_rng(3).standard_normal(4096).astype(np.float32)
 

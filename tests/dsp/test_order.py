@@ -7,8 +7,8 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.dsp.iir import one_pole
-from kit.dsp.order import maximum_filter, mean_of_greatest, median_filter
+from kit.dsp.effects.iir import one_pole
+from kit.dsp.spectral.rank_filters import maximum_filter, mean_of_greatest, median_filter
 
 means = jax.jit(mean_of_greatest, static_argnums=1)
 

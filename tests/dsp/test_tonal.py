@@ -4,7 +4,7 @@ import pytest
 
 from kit import dsp
 from kit.dsp import ParameterError
-from kit.dsp.key import NAMES, PROFILES
+from kit.dsp.tonal.key import NAMES, PROFILES
 
 SR = 22050
 # In the lowest octaves of two seconds: librosa and kit both say so.

@@ -16,7 +16,7 @@ from kit.audio.mono import Mono, resampled
 from kit.audio.open import open_source
 from kit.audio.source import Blocks, Source
 from kit.dsp import k_weighting
-from kit.dsp.loudness import CHANNEL_WEIGHTS
+from kit.dsp.ebu_r128.meter import CHANNEL_WEIGHTS
 from kit.ingest.descriptors.spectra import CLIP_S, RATE, SAMPLES
 
 SHORTEST_S = 5.0

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from kit.dsp import dance_tempo
 from kit.dsp.checks import AnyArray
-from kit.dsp.order import maximum_filter
+from kit.dsp.spectral.rank_filters import maximum_filter
 from kit.ingest.descriptors.scale import unit
 from kit.ingest.descriptors.spectra import FRAME_RATE, HOP, RATE
 

@@ -1,0 +1,1 @@
+"""Changes of a signal: inverse transforms, separation, stretching and filters."""

@@ -1,0 +1,1 @@
+"""Features of a spectrogram, and the way back from them."""

@@ -1,0 +1,1 @@
+"""Constant-Q transforms, chroma, tuning and key."""

@@ -1,0 +1,181 @@
+"""Windowed complex tones, the filters of constant-Q and variable-Q transforms."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from kit.dsp.checks import Number, ParameterError, positive_int, require
+from kit.dsp.spectral.normalize import normalize_values
+from kit.dsp.windows import WindowSpec, get_window
+
+C1_HZ = 440.0 * 2.0 ** (-45 / 12)
+"""The C three octaves below middle C, 32.7 Hz: where constant-Q transforms begin by default."""
+
+# 24.7 Hz and 0.108: the bandwidth of human hearing is 0.108 f + 24.7 (Glasberg and Moore 1990).
+_ERB_GAMMA = 24.7 / 0.108
+
+
+def interval_frequencies(
+    n_bins: int,
+    *,
+    fmin: Number,
+    intervals: Any = "equal",
+    bins_per_octave: int = 12,
+    tuning: Number = 0.0,
+    sort: bool = True,
+) -> Float[np.ndarray, "n_bins"]:
+    """Frequencies at the same intervals in every octave, Hz.
+
+    Args:
+        n_bins: frequencies.
+        fmin: the lowest, Hz.
+        intervals: "equal", "pythagorean" (a chain of fifths), or ratios in [1, 2).
+        bins_per_octave: of the first two.
+        tuning: of "equal", bins.
+        sort: ascending.
+    Raises:
+        ParameterError: unknown intervals.
+    Source: librosa 0.11 `interval_frequencies`; its "ji3", "ji5" and "ji7" are not here.
+    """
+    n_bins = positive_int("n_bins", n_bins)
+    if isinstance(intervals, str):
+        bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
+        steps = np.arange(bins_per_octave)
+        if intervals == "equal":
+            ratios = 2.0 ** ((tuning + steps) / bins_per_octave)
+        elif intervals == "pythagorean":
+            fifths = 1.5**steps
+            ratios = fifths / 2.0 ** np.floor(np.log2(fifths))
+            ratios = np.sort(ratios) if sort else ratios
+        else:
+            raise ParameterError(
+                f'intervals is {intervals!r}; it must be "equal", "pythagorean" or ratios'
+            )
+    else:
+        ratios = np.asarray(intervals, np.float64)
+    octaves = -(-n_bins // len(ratios))
+    every = np.multiply.outer(2.0 ** np.arange(octaves), ratios).reshape(-1)[:n_bins]
+    return (np.sort(every) if sort else every) * fmin
+
+
+def relative_bandwidth(freqs: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Each filter's bandwidth over its frequency, from the spacing of its neighbours.
+
+    Raises:
+        ParameterError: fewer than two frequencies.
+    Source: librosa 0.11 `filters._relative_bandwidth`.
+    """
+    require(len(freqs) > 1, "freqs", freqs, "two are needed to tell a spacing")
+    octaves = np.log2(freqs)
+    spacing = np.diff(octaves)
+    per_octave = np.concatenate(
+        [[1 / spacing[0]], 2 / (spacing[1:] + spacing[:-1]), [1 / spacing[-1]]]
+    )
+    return equal_bandwidth(per_octave)
+
+
+def equal_bandwidth(bins_per_octave: Any) -> Any:
+    """Bandwidth over frequency of so many equal steps in an octave."""
+    square = 2.0 ** (2 / np.asarray(bins_per_octave, np.float64))
+    return (square - 1) / (square + 1)
+
+
+def window_bandwidth(window: WindowSpec, n: int = 1000) -> float:
+    """Equivalent noise bandwidth of a window, bins.
+
+    Source: Harris 1978; librosa 0.11 `filters.window_bandwidth`.
+    """
+    if callable(window):
+        import scipy.signal
+
+        name = getattr(window, "__name__", "")
+        if window is getattr(scipy.signal.windows, name, None):
+            window = name  # periodic, as by its name
+    values = get_window(window, n)
+    total = np.sum(values)
+    return float(n * np.sum(values**2) / (total**2 + np.finfo(np.float64).tiny))
+
+
+def wavelet_lengths(
+    *,
+    freqs: Any,
+    sr: Number = 22050,
+    window: WindowSpec = "hann",
+    filter_scale: Number = 1,
+    gamma: Number | None = 0,
+    alpha: Any = None,
+) -> tuple[Float[np.ndarray, "n"], float]:
+    """Length of each filter in samples, and the highest frequency that any of them passes, Hz.
+
+    Args:
+        freqs: ascending, Hz.
+        sr: sample rate, Hz.
+        window: of the filters.
+        filter_scale: above 1, longer filters.
+        gamma: added to the bandwidths, Hz; None for that of hearing.
+        alpha: bandwidth over frequency; from the spacing if not given.
+    Raises:
+        ParameterError: an argument out of its range, frequencies that descend.
+    Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
+    """
+    freqs = np.asarray(freqs, np.float64)
+    require(filter_scale > 0, "filter_scale", filter_scale, "it must be above 0")
+    require(gamma is None or gamma >= 0, "gamma", gamma, "it must not be negative")
+    require(np.all(freqs > 0), "freqs", freqs, "they must be above 0 Hz")
+    require(np.all(np.diff(freqs) >= 0), "freqs", freqs, "they must ascend")
+    bandwidth = relative_bandwidth(freqs) if alpha is None else np.asarray(alpha, np.float64)
+    extra = bandwidth * _ERB_GAMMA if gamma is None else gamma
+    q = filter_scale / bandwidth
+    highest = np.max(freqs * (1 + 0.5 * window_bandwidth(window) / q) + 0.5 * extra)
+    return q * sr / (freqs + extra / bandwidth), float(highest)
+
+
+def wavelet(
+    *,
+    freqs: Any,
+    sr: Number = 22050,
+    window: WindowSpec = "hann",
+    filter_scale: Number = 1,
+    pad_fft: bool = True,
+    norm: Number | None = 1,
+    dtype: Any = np.complex64,
+    gamma: Number | None = 0,
+    alpha: Any = None,
+) -> tuple[Complex[np.ndarray, "n samples"], Float[np.ndarray, "n"]]:
+    """The filters, one a row, centred; and their lengths. Arguments as in `wavelet_lengths`.
+
+    Args:
+        pad_fft: as long as the next power of two; otherwise as the longest.
+        norm: of each filter.
+        dtype: of the filters; computed in complex128.
+    Source: librosa 0.11 `filters.wavelet`.
+    """
+    freqs = np.asarray(freqs, np.float64)
+    lengths, _ = wavelet_lengths(
+        freqs=freqs, sr=sr, window=window, filter_scale=filter_scale, gamma=gamma, alpha=alpha
+    )
+    longest = max(lengths)
+    size = int(2.0 ** np.ceil(np.log2(longest)) if pad_fft else np.ceil(longest))
+    rows = np.zeros((len(freqs), size), np.complex128)
+    for row, length, freq in zip(rows, lengths, freqs, strict=True):
+        at = np.arange(-length // 2, length // 2, dtype=float)
+        tone = np.exp(2j * np.pi * freq / sr * at) * get_window(window, len(at))
+        start = (size - len(at)) // 2
+        row[start : start + len(at)] = normalize_values(tone, norm)
+    return rows.astype(dtype), lengths
+
+
+def sparsified(
+    rows: Complex[np.ndarray, "n bins"], quantile: Number
+) -> Complex[np.ndarray, "n bins"]:
+    """Without the smallest entries of each row, those that make up `quantile` of its magnitude.
+
+    Source: librosa 0.11 `util.sparsify_rows`.
+    """
+    require(0 <= quantile < 1, "sparsity", quantile, "it must lie in [0, 1)")
+    size = np.abs(rows)
+    ordered = np.sort(size, axis=1)
+    share = np.cumsum(ordered / np.sum(size, axis=1, keepdims=True), axis=1)
+    least = np.take_along_axis(ordered, np.argmin(share < quantile, axis=1)[:, None], axis=1)
+    return np.where(size >= least, rows, 0)
