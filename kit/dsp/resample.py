@@ -9,18 +9,24 @@ Three steps, each of a size that the audio bounds and the ratio does not:
 """
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, require
 from kit.dsp.framing import fit
+from kit.dsp.jit import Length, by_clip
+
+Count: TypeAlias = Int[jax.Array, ""] | None
+"""How many outputs are wanted, if not all; traced."""
 
 _NAMES = (
     *("soxr_vhq", "soxr_hq", "soxr_mq", "soxr_lq", "soxr_qq", "kaiser_best", "kaiser_fast", "fft"),
@@ -31,8 +37,6 @@ _NAMES = (
 _MOST_ENTRIES = 1_500_000
 # Entries of the windows of one step on a CPU: they stay in the second-level cache.
 _MOST_WINDOW = 48_000
-# Samples of one step on other devices.
-_MOST_AT_ONCE = 2**25
 # Of one decimation: its filter has 19 times as many coefficients.
 _MOST_FACTOR = 512
 # Samples that a filtered signal keeps before time 0: more than its filter sounds there.
@@ -113,18 +117,27 @@ def resample(
         res_type,
         f"it takes whole rates, not {orig_sr} and {target_sr}; soxr_hq takes any",
     )
-    y = as_waveform(y)
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
     require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
     if orig == target:
-        return y
+        return as_waveform(y)
     ratio = _nearest(target / orig)
     samples = math.ceil(y.shape[axis] * ratio)
     # JAX counts in 32 bits.
     require(samples < 2**31, "target_sr", target_sr, f"the result would have {samples} samples")
-    out = _resampled(jnp.moveaxis(y, axis, -1), ratio, samples)
-    if scale:
-        out = out / math.sqrt(ratio)
-    return jnp.moveaxis(out, -1, axis)
+    out = _converted(
+        _moved(y, axis, -1), np.asarray([samples], np.int32), ratio=ratio, scale=bool(scale)
+    )
+    return jnp.asarray(_moved(out, -1, axis))
+
+
+def _moved(x: AnyArray, source: int, target: int) -> AnyArray:
+    """Return `x` with an axis moved, on the host if its values are known."""
+    if source % x.ndim == target % x.ndim:
+        return x
+    if isinstance(x, Tracer):
+        return jnp.moveaxis(x, source, target)
+    return np.moveaxis(np.asarray(x), source, target)
 
 
 def _rate(name: str, value: Number) -> Fraction:
@@ -144,48 +157,65 @@ def _nearest(ratio: Fraction) -> Fraction:
     return ratio.limit_denominator(2**20)
 
 
-@partial(jax.jit, static_argnums=(1, 2))
+@by_clip(y="t", samples="s")
+def _converted(
+    n: Length,
+    y: Shaped[AnyArray, "samples"],
+    samples: Int[AnyArray, "1"],
+    *,
+    ratio: Fraction,
+    scale: bool,
+) -> tuple[Float[jax.Array, "resampled"], Length]:
+    """Convert one clip to `samples` samples, a number that only the host counts exactly."""
+    y = as_waveform(y)
+    room = math.ceil(y.shape[0] * ratio)
+    wanted = None if isinstance(n, int) else jnp.asarray(samples)[0]
+    out = _resampled(y, ratio, room, wanted)
+    if scale:
+        out = out / math.sqrt(ratio)
+    return out, room if wanted is None else wanted
+
+
 def _resampled(
-    y: Float[jax.Array, "*batch samples"], ratio: Fraction, samples: int
-) -> Float[jax.Array, "*batch resampled"]:
-    one_clip = partial(resampled_clip, ratio=ratio, samples=samples)
-    most = max(1, _MOST_AT_ONCE // max(samples, y.shape[-1]))
-
-    def all_clips(flat: jax.Array, at_once: int) -> jax.Array:
-        return lax.map(one_clip, flat, batch_size=min(at_once, len(flat)))
-
-    flat = y.reshape(-1, y.shape[-1])
-    if len(flat) > 1:
-        flat = lax.platform_dependent(
-            flat, cpu=partial(all_clips, at_once=1), default=partial(all_clips, at_once=most)
-        )
-    else:
-        flat = jax.vmap(one_clip)(flat)
-    return flat.reshape(*y.shape[:-1], samples)
-
-
-def resampled_clip(
-    clip: Float[jax.Array, "samples"], ratio: Fraction, samples: int
+    clip: Float[jax.Array, "samples"], ratio: Fraction, samples: int, wanted: Count
 ) -> Float[jax.Array, "{samples}"]:
-    """Return the first `samples` samples of one clip at `ratio` times its rate.
+    """Return `samples` samples of a clip at `ratio` times its rate, `wanted` of them right.
 
-    Zeros behind the clip change none of them: a clip is taken as zero outside itself.
+    A clip is taken as zero outside itself, so zeros behind it change none of them.
     """
     lead = 0
     while ratio < Fraction(1, 4):
         factor = min(math.floor(1 / (2 * ratio)), _MOST_FACTOR)
         kind = _decimating(factor)
         reaches = math.ceil((len(clip) - lead + kind.reach) / factor) + 1
-        clip = _by_blocks(clip, lead, Fraction(1, factor), kind, _LEAD, _LEAD + reaches)
+        clip = _by_blocks(clip, lead, Fraction(1, factor), kind, _LEAD, _LEAD + reaches, None)
         lead, ratio = _LEAD, ratio * factor
-    if _block(ratio, _sharp(min(1.0, float(ratio)))) is not None:
-        return _by_blocks(clip, lead, ratio, _sharp(min(1.0, float(ratio))), 0, samples)
+    sharp = _sharp(min(1.0, float(ratio)))
+    if _block(ratio, sharp) is not None:
+        return _by_blocks(clip, lead, ratio, sharp, 0, samples, wanted)
     finer = 1 if ratio <= Fraction(1, 2) else 2
     ratio = ratio / finer
-    last = math.floor((samples - 1) / ratio) + math.ceil(_BETWEEN.reach) + 2
-    sharp = _sharp(min(1.0, float(ratio * finer)))
-    fine = _by_blocks(clip, lead, Fraction(finer), sharp, _LEAD, _LEAD + last)
-    return _between(fine, _LEAD, ratio, samples)
+    beyond = _LEAD + math.ceil(_BETWEEN.reach) + 2
+    last = math.floor((samples - 1) / ratio) + beyond
+    enough = None if wanted is None else (wanted * (1.001 / float(ratio))).astype(int) + beyond
+    fine = _by_blocks(clip, lead, Fraction(finer), sharp, _LEAD, last, enough)
+    return _between(fine, _LEAD, ratio, samples, wanted)
+
+
+def _in_turns(
+    turn: Callable[[Int[jax.Array, ""]], Float[jax.Array, "rows made"]], turns: int, wanted: Count
+) -> Float[jax.Array, "outputs"]:
+    """Return the outputs of all turns in order, or zeros once `wanted` of them are there."""
+    if wanted is None:
+        return lax.map(turn, jnp.arange(turns)).reshape(-1)
+    like = jax.eval_shape(turn, jax.ShapeDtypeStruct((), jnp.int32))
+
+    def another(index: Int[jax.Array, ""], out: jax.Array) -> jax.Array:
+        return lax.dynamic_update_index_in_dim(out, turn(index), index, 0)
+
+    needed = jnp.clip(-(-wanted // math.prod(like.shape)), 0, turns)
+    out = jnp.zeros((turns, *like.shape), like.dtype)
+    return lax.fori_loop(0, needed, another, out).reshape(-1)
 
 
 def _coefficients(
@@ -243,6 +273,7 @@ def _by_blocks(
     kind: _Filter,
     lead: int,
     samples: int,
+    wanted: Count,
 ) -> Float[jax.Array, "{samples}"]:
     """Filter and convert by products with one block's matrices.
 
@@ -251,6 +282,7 @@ def _by_blocks(
         ratio: its numerator divides `lead`.
         lead: outputs before time 0.
         samples: outputs in all.
+        wanted: of them, how many must be right.
     """
     made = _block(ratio, kind)
     assert made is not None
@@ -282,7 +314,7 @@ def _by_blocks(
             piece = lax.dynamic_slice_in_dim(rows, index * count, count + parts - 1)
             return some(piece, count)
 
-        return lax.map(turn, jnp.arange(turns)).reshape(-1)[:samples]
+        return _in_turns(turn, turns, wanted)[:samples]
 
     few = max(16, _MOST_WINDOW // width)
     if blocks <= few:
@@ -307,7 +339,7 @@ def _nodes() -> Float[np.ndarray, "phases"]:
 
 
 def _between(
-    x: Float[jax.Array, "samples"], before: int, ratio: Fraction, samples: int
+    x: Float[jax.Array, "samples"], before: int, ratio: Fraction, samples: int, wanted: Count
 ) -> Float[jax.Array, "{samples}"]:
     """Interpolate a signal whose upper half band is empty.
 
@@ -332,10 +364,10 @@ def _between(
     first = before - math.ceil(_BETWEEN.reach)
     x = fit(x, max(len(x), first + math.ceil(turns * count * row / ratio) + len(table) + 2))
 
-    def turn(start: tuple[jax.Array, jax.Array]) -> Float[jax.Array, "count row"]:
-        rest = rest_steps + start[1]
+    def turn(index: Int[jax.Array, ""]) -> Float[jax.Array, "count row"]:
+        rest = rest_steps + rests[index]
         carry = jnp.round(rest)
-        begin = first + start[0] + whole_steps + carry.astype(jnp.int32)
+        begin = first + wholes[index] + whole_steps + carry.astype(jnp.int32)
         windows = x[begin[:, None] + np.arange(len(table))]
         found = jnp.dot(windows, table, precision=lax.Precision.HIGHEST)
         angle = jnp.arccos(jnp.clip(2 * (rest - carry), -1, 1))
@@ -343,4 +375,4 @@ def _between(
         weight = jnp.dot(polynomials, jnp.asarray(basis, x.dtype), precision=lax.Precision.HIGHEST)
         return jnp.sum(found.reshape(count, _PHASES, row) * weight[:, :, None], axis=1)
 
-    return lax.map(turn, (wholes, rests)).reshape(-1)[:samples]
+    return _in_turns(turn, turns, wanted)[:samples]
