@@ -176,6 +176,15 @@ def _converted(
     return out, room if wanted is None else wanted
 
 
+def oversampled(
+    n: Length, clip: Float[jax.Array, "samples"], factor: int
+) -> Float[jax.Array, "oversampled"]:
+    """Return one clip at an integer multiple of its rate; zeros past `n` times that."""
+    known = isinstance(n, int) or len(clip) * factor >= 2**31  # JAX counts in 32 bits
+    wanted = None if known else n * factor
+    return _resampled(clip, Fraction(factor), len(clip) * factor, wanted) if factor > 1 else clip
+
+
 def _resampled(
     clip: Float[jax.Array, "samples"], ratio: Fraction, samples: int, wanted: Count
 ) -> Float[jax.Array, "{samples}"]:
