@@ -109,6 +109,7 @@ def map_frames(
     *,
     frame_length: int,
     hop_length: int,
+    then: Callable[[Any], Any] | None = None,
 ) -> tuple[Any, Length]:
     """Apply a function of frames to all frames of a clip, some at a time.
 
@@ -117,6 +118,8 @@ def map_frames(
             must treat each frame by itself.
         y: at least `frame_length` samples; those past `n` are zero.
         n: valid samples. A loop over frames ends with the last valid one.
+        then: applied to what `function` returns, in a loop. A long function is compiled once here,
+            where `function` is compiled for each of the frames' phases.
     Returns:
         The results for all frames of `y`, and the number of valid frames. Rows past those are
         zero or made of zeros.
@@ -147,7 +150,12 @@ def map_frames(
             )
             for k in range(phases)
         ]
-        return jax.tree.map(lambda *p: jnp.stack(p, axis=1).reshape(-1, *p[0].shape[1:]), *parts)
+        if then is None:
+            made = jax.tree.map(lambda *p: jnp.stack(p, axis=1), *parts)
+        else:
+            made = lax.map(then, jax.tree.map(lambda *p: jnp.stack(p), *parts))
+            made = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), made)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), made)
 
     if blocks == 1:
         made = block(0)

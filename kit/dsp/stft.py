@@ -125,6 +125,7 @@ def map_spectrum(
     center: bool = True,
     pad_mode: PadMode = "constant",
     method: Method = "auto",
+    then: Callable[[Any], Any] | None = None,
 ) -> tuple[Any, Length]:
     """Apply a function of spectra to the STFT of one clip, some frames at a time.
 
@@ -132,6 +133,7 @@ def map_spectrum(
         function: of spectra, one a row, to arrays with as many rows; of each frame by itself.
         n: valid samples of `y`.
         y and the others: see `stft`.
+        then: see `map_frames`.
     Returns:
         The results, time first, and the number of valid frames.
     Raises:
@@ -155,6 +157,7 @@ def map_spectrum(
         n,
         frame_length=n_fft,
         hop_length=hop_length,
+        then=then,
     )
 
 
@@ -252,6 +255,7 @@ def map_magnitude(
     y: Shaped[AnyArray, "samples"] | None,
     S: Num[AnyArray, "bins frames"] | None,
     power: Number = 1,
+    then: Callable[[Any], Any] | None = None,
     **framing: Any,
 ) -> tuple[Any, Length]:
     """Apply a function of magnitudes to each frame of a clip, or of a spectrogram.
@@ -262,13 +266,15 @@ def map_magnitude(
         n: valid samples of `y`, or valid frames of `S`.
         y, framing: the waveform, and the arguments of `stft`.
         S: magnitudes in place of `y`, widened to single precision.
+        then: see `map_frames`.
     Returns:
         The results, time first, and the number of valid frames.
     Raises:
         ParameterError: neither y nor S, or as `stft`.
     """
     if S is not None:
-        return function(jnp.swapaxes(as_spectrogram(S), -1, -2)), n
+        made = function(jnp.swapaxes(as_spectrogram(S), -1, -2))
+        return (made if then is None else then(made)), n
     if y is None:
         raise ParameterError("y and S: give one of them")
     dtype = as_waveform(y).dtype
@@ -276,7 +282,7 @@ def map_magnitude(
     def of_spectrum(spectrum: Complex[jax.Array, "rows bins"]) -> Any:
         return function(magnitude(spectrum, power).astype(dtype))
 
-    return map_spectrum(of_spectrum, n, y, **framing)
+    return map_spectrum(of_spectrum, n, y, then=then, **framing)
 
 
 def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "..."]:

@@ -56,15 +56,24 @@ def _of_frames(
     S: Any,
     beside: tuple[Float[AnyArray, "values #frames"], ...] = (),
     framing: dict[str, Any],
+    long: bool = False,
 ) -> tuple[Float[jax.Array, "values frames"], Length]:
-    """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all."""
+    """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all.
+
+    A `long` function takes long to compile, and is compiled once.
+    """
     rows = [a.T for a in beside]
     framing = {"hop_length": 512, **framing}
     if S is None and any(len(a) > 1 for a in rows):
         # Such a call has its exact length: frames are computed together, to fit those arrays.
         magnitudes, n = map_magnitude(lambda m: m, y.shape[-1], y=y, S=None, **framing)
         return function(magnitudes, *rows).T, n
-    made, n = map_magnitude(lambda m: function(m, *rows), n, y=y, S=S, **framing)
+
+    def of_block(m: Rows) -> Float[jax.Array, "rows values"]:
+        return function(m, *rows)
+
+    first, then = (lambda m: m, of_block) if long else (of_block, None)
+    made, n = map_magnitude(first, n, y=y, S=S, then=then, **framing)
     return made.T, n
 
 
@@ -203,7 +212,9 @@ def spectral_rolloff(
         spoilt = 0 * (jnp.sum(m, axis=-1, keepdims=True) + jnp.sum(f, axis=-1, keepdims=True))
         return jnp.where(jnp.isnan(spoilt), jnp.nan, rolled)
 
-    return _of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
+    return _of_frames(
+        rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments, long=True
+    )
 
 
 def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
@@ -308,7 +319,7 @@ def spectral_contrast(
         valleys = [-mean_of_greatest(-bins[band], count) for band, count in bands]
         return jnp.stack(peaks + valleys, axis=-1)
 
-    both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
+    both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments, long=True)
     # What lies past the end of the clip must not be its peak.
     both = jnp.where(jnp.arange(both.shape[-1]) < frames, both, 0)
     peak, valley = both[: len(bands)], both[len(bands) :]
