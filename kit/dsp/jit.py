@@ -283,9 +283,10 @@ class _Plan:
         own = array.shape[array.ndim - len(self.arrays[name]) :]
         return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _padded(self, name: str, clip: np.ndarray, n: int, size: int) -> np.ndarray:
+    def _padded(self, name: str, clip: Any, n: int, size: int) -> np.ndarray:
         if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
-            return np.ascontiguousarray(clip)
+            # `ascontiguousarray` would make an array of a number.
+            return np.asarray(clip, order="C")
         room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
         room[..., :n] = clip
         room[..., n:] = 0
@@ -381,7 +382,11 @@ def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -
     for function in passes:
         for name, parameter in inspect.signature(function).parameters.items():
             known.setdefault(name, parameter.default)
-    return {k: v for k, v in rest.items() if not (type(v) is type(known.get(k)) and v == known[k])}
+    return {
+        k: v
+        for k, v in rest.items()
+        if not (k in known and type(v) is type(known[k]) and v == known[k])
+    }
 
 
 def compiled(

@@ -135,7 +135,9 @@ def _check(norm: Number | None, threshold: Number | None, fill: bool | None) -> 
     require(threshold is None or threshold > 0, "threshold", threshold, "it must be above 0")
     require(fill in (None, True, False), "fill", fill, "it must be None, True or False")
     require(not (norm == 0 and fill is True), "fill", fill, "no constant vector has unit norm 0")
-    known = norm is None or norm == -np.inf or (isinstance(norm, int | float | np.number) and norm >= 0)
+    known = (
+        norm is None or norm == -np.inf or (isinstance(norm, int | float | np.number) and norm >= 0)
+    )
     if not known:
         raise ParameterError(
             f"norm is {norm!r}; it must be inf, -inf, 0, a number above 0, or None"

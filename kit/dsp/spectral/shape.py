@@ -54,7 +54,7 @@ def _of_frames(
     *,
     y: Any,
     S: Any,
-    beside: tuple[Float[AnyArray, "values #frames"], ...] = (),
+    beside: tuple[Num[AnyArray, "_ _"], ...] = (),
     framing: dict[str, Any],
     long: bool = False,
 ) -> tuple[Float[jax.Array, "values frames"], Length]:
@@ -79,7 +79,7 @@ def _of_frames(
 
 def _frequencies(
     freq: Any, sr: Number, S: Any, n_fft: int | None = 2048
-) -> Float[AnyArray, "bins #frames"]:
+) -> Num[AnyArray, "bins _"]:
     """Return the frequencies of bins in Hz, from 0 to `sr / 2` if `freq` is not given."""
     require(0 < sr < math.inf, "sr", sr, "it must be a finite rate above 0 Hz")
     if freq is None:
@@ -212,9 +212,7 @@ def spectral_rolloff(
         spoilt = 0 * (jnp.sum(m, axis=-1, keepdims=True) + jnp.sum(f, axis=-1, keepdims=True))
         return jnp.where(jnp.isnan(spoilt), jnp.nan, rolled)
 
-    return _of_frames(
-        rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments, long=True
-    )
+    return _of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments, long=True)
 
 
 def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
@@ -269,7 +267,9 @@ def spectral_flatness(
         floor = log_amin - power * jnp.log(peak)
         share = m / peak
         zero = share == 0
-        logs = at_least(jnp.where(zero, -jnp.inf, power * jnp.log(jnp.where(zero, 1, share))), floor)
+        logs = at_least(
+            jnp.where(zero, -jnp.inf, power * jnp.log(jnp.where(zero, 1, share))), floor
+        )
         powers = jnp.square(share) if power == 2 else jnp.where(zero, 0, share**power)
         mean = jnp.mean(at_least(powers, jnp.exp(floor)), axis=-1, keepdims=True)
         return jnp.exp(jnp.mean(logs, axis=-1, keepdims=True)) / mean
