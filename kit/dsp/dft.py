@@ -58,6 +58,31 @@ def rfft(
     raise ParameterError(f"method is {method!r}; it must be one of {', '.join(get_args(Method))}")
 
 
+def rfft_in_double(
+    frames: Float[jax.Array, "*batch n_fft"], window: Float[np.ndarray, "n_fft"]
+) -> Complex[jax.Array, "*batch bins"]:
+    """Return the DFT of windowed frames, computed in double precision and rounded once.
+
+    64-bit JAX need not be enabled. A TPU has no such FFT and computes in the precision of `frames`,
+    as derivatives do everywhere.
+    """
+
+    def plain(x: Float[jax.Array, "*batch n_fft"]) -> Complex[jax.Array, "..."]:
+        return rfft(x * jnp.asarray(window, x.dtype))
+
+    # If 64-bit types are off, they exist only inside this function: not where JAX batches an
+    # operation, nor where it transposes one.
+    @jax.custom_batching.custom_vmap
+    def exact(x: Float[jax.Array, "*batch n_fft"]) -> Complex[jax.Array, "..."]:
+        with jax.enable_x64(True):
+            return plain(x.astype(jnp.float64)).astype(jnp.result_type(x.dtype, jnp.complex64))
+
+    exact.def_vmap(lambda size, batched, x: (exact(x), True))
+    double = jax.custom_jvp(exact)
+    double.defjvp(lambda x, dx: (exact(*x), plain(*dx)))
+    return jax.lax.platform_dependent(frames, tpu=plain, default=double)
+
+
 @lru_cache(maxsize=32)
 def _turns(rows: int, columns: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """cos and -sin of 2 pi j k / n in float64, for j < rows and k < columns."""

@@ -44,6 +44,8 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 _SHORTEST = 64
 # Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
 _MOST_PROGRAMS = 192
+# Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
+_MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
 
@@ -283,9 +285,9 @@ class _Plan:
         own = array.shape[array.ndim - len(self.arrays[name]) :]
         return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _padded(self, name: str, clip: np.ndarray, n: int, size: int) -> np.ndarray:
+    def _padded(self, name: str, clip: Any, n: int, size: int) -> np.ndarray:
         if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
-            return np.ascontiguousarray(clip)
+            return np.asarray(clip, order="C")
         room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
         room[..., :n] = clip
         room[..., n:] = 0
@@ -335,8 +337,14 @@ def _exact(
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
-        # On a CPU the arrays of one clip at a time stay in the cache.
-        out = lax.platform_dependent(flat, cpu=lambda x: lax.map(one, x), default=jax.vmap(one))
+        # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips are
+        # computed at once as fit into memory.
+        some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
+        out = lax.platform_dependent(
+            flat,
+            cpu=functools.partial(lax.map, one),
+            default=functools.partial(lax.map, one, batch_size=some),
+        )
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
     return program

@@ -233,5 +233,6 @@ def melspectrogram(
         center=center,
         pad_mode=pad_mode,
         method=method,
+        time_last=True,
     )
-    return jnp.swapaxes(bands, -1, -2), frames
+    return bands, frames

@@ -46,7 +46,7 @@ def check_framing(given: dict[str, Any]) -> None:
     if not given.get("center", True):
         rule = f"it must not exceed the {samples} samples of y when center is False"
         require(n_fft <= samples, "n_fft", n_fft, rule)
-    elif n_fft > samples:
+    elif 0 < samples < n_fft:
         warnings.warn(
             f"n_fft={n_fft} is too large for input signal of length={samples}", stacklevel=4
         )
@@ -108,8 +108,9 @@ def stft(
         center=center,
         pad_mode=pad_mode,
         method=method,
+        time_last=True,
     )
-    return jnp.swapaxes(spectrum, -1, -2), frames
+    return spectrum, frames
 
 
 def map_spectrum(
@@ -124,6 +125,7 @@ def map_spectrum(
     center: bool = True,
     pad_mode: PadMode = "constant",
     method: Method = "auto",
+    time_last: bool = False,
 ) -> tuple[Any, Length]:
     """Apply a function of spectra to the STFT of one clip, some frames at a time.
 
@@ -131,8 +133,9 @@ def map_spectrum(
         function: of spectra, one a row, to arrays with as many rows; of each frame by itself.
         n: valid samples of `y`.
         y and the others: see `stft`.
+        time_last: give results as (values, frames) in place of (frames, values).
     Returns:
-        The results, time first, and the number of valid frames.
+        The results and the number of valid frames.
     Raises:
         ParameterError: as `stft`.
     """
@@ -154,6 +157,7 @@ def map_spectrum(
         n,
         frame_length=n_fft,
         hop_length=hop_length,
+        time_last=time_last,
     )
 
 
@@ -251,6 +255,7 @@ def map_magnitude(
     y: Shaped[AnyArray, "samples"] | None,
     S: Num[AnyArray, "bins frames"] | None,
     power: Number = 1,
+    time_last: bool = False,
     **framing: Any,
 ) -> tuple[Any, Length]:
     """Apply a function of magnitudes to each frame of a clip, or of a spectrogram.
@@ -261,13 +266,15 @@ def map_magnitude(
         n: valid samples of `y`, or valid frames of `S`.
         y, framing: the waveform, and the arguments of `stft`.
         S: magnitudes in place of `y`, widened to single precision.
+        time_last: give results as (values, frames) in place of (frames, values).
     Returns:
-        The results, time first, and the number of valid frames.
+        The results and the number of valid frames.
     Raises:
         ParameterError: neither y nor S, or as `stft`.
     """
     if S is not None:
-        return function(jnp.swapaxes(as_spectrogram(S), -1, -2)), n
+        made = function(jnp.swapaxes(as_spectrogram(S), -1, -2))
+        return (jax.tree.map(jnp.transpose, made) if time_last else made), n
     if y is None:
         raise ParameterError("y and S: give one of them")
     dtype = as_waveform(y).dtype
@@ -275,7 +282,7 @@ def map_magnitude(
     def of_spectrum(spectrum: Complex[jax.Array, "rows bins"]) -> Any:
         return function(magnitude(spectrum, power).astype(dtype))
 
-    return map_spectrum(of_spectrum, n, y, **framing)
+    return map_spectrum(of_spectrum, n, y, time_last=time_last, **framing)
 
 
 def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "..."]:
