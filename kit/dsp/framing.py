@@ -95,8 +95,8 @@ def windowed_frames(
     return frames_first(x, window.shape[0], hop_length, frames) * jnp.asarray(window, x.dtype)
 
 
-def frame_count(samples: Length, frame_length: int, hop_length: int) -> Length:
-    """Return the number of whole frames in so many samples, at least `frame_length`."""
+def frame_count(samples: Any, frame_length: int, hop_length: int) -> Any:
+    """Return the number of whole frames in a number of samples, an int or a traced one."""
     return 1 + (samples - frame_length) // hop_length
 
 

@@ -94,7 +94,9 @@ def log_mel(
     return (levels[:frames] if isinstance(frames, int) else levels), frames
 
 
-def valid_frames(length: Length, config: FrontendConfig) -> Int[Array, ""]:
+def valid_frames(
+    length: Int[Array, "*batch"] | int, config: FrontendConfig
+) -> Int[Array, "*batch"]:
     """Return `kit.config.frames_of` of a length that need not be known while tracing."""
     hop = config.hop_length
     if config.center:

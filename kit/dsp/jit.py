@@ -124,6 +124,8 @@ def by_clip(
         untyped = cast(Any, call)
         untyped.of_clip = body
         untyped.__signature__ = signature
+        # The body has another signature.
+        del untyped.__wrapped__
         return call
 
     return decorate
@@ -143,7 +145,8 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def flat(n: Length, **given: Any) -> tuple[Any, Length]:
             return untyped(**given), n
 
-        of_blocks = by_clip(**dict.fromkeys(arrays, "t"))(_with_parameters(flat, signature))
+        times: Any = dict.fromkeys(arrays, "t")
+        of_blocks = by_clip(**times)(_with_parameters(flat, signature))
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:

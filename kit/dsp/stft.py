@@ -34,7 +34,7 @@ def check_framing(given: dict[str, Any]) -> None:
     """Check the lengths of the frames of a known signal.
 
     Raises:
-        ParameterError: fewer samples than a frame where frames are not centred.
+        ParameterError: no samples, or fewer than a frame where frames are not centred.
     Warns:
         UserWarning: fewer samples than a frame where they are.
     """
@@ -42,11 +42,12 @@ def check_framing(given: dict[str, Any]) -> None:
     if y is None or given.get("S") is not None or np.ndim(y) == 0:
         return
     samples = y.shape[-1]
+    require(samples >= 1, "y.shape", y.shape, "its last axis must hold at least 1 sample")
     n_fft = positive_int("n_fft", n_fft)
     if not given.get("center", True):
         rule = f"it must not exceed the {samples} samples of y when center is False"
         require(n_fft <= samples, "n_fft", n_fft, rule)
-    elif 0 < samples < n_fft:
+    elif n_fft > samples:
         warnings.warn(
             f"n_fft={n_fft} is too large for input signal of length={samples}", stacklevel=4
         )
