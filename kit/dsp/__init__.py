@@ -9,7 +9,7 @@ function, since Python would put the folder in the function's place when it is i
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit.dsp.checks import ParameterError
 from kit.dsp.decibel import amplitude_to_db, db_to_amplitude, db_to_power, power_to_db
@@ -282,10 +282,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'kit.dsp' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

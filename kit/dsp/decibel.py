@@ -5,17 +5,19 @@ that contains a NaN may be any value, -inf included (jax 0.10, arrays of some th
 So this module has its own.
 """
 
+import math
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
+from kit.dsp.jit import Length, by_clip, elementwise, of_numpy, traceable
 
 Reference = Number | AnyArray | str | Callable[..., Any]
 Axes = Literal["auto"] | int | tuple[int, ...] | None
@@ -64,20 +66,22 @@ def amplitude_to_db(
     return _to_db(S, ref=ref, amin=amin, top_db=top_db, axes=axes, scale=20.0)
 
 
+@elementwise("S_db")
 def db_to_power(
     S_db: Num[AnyArray, "*shape"] | Number, *, ref: Number = 1.0
 ) -> Float[jax.Array, "*shape"]:
-    """Decibels to power, `ref * 10 ** (S_db / 10)`.
+    """Return decibels as power, `ref * 10 ** (S_db / 10)`.
 
     Source: librosa 0.11 `db_to_power`.
     """
     return ref * jnp.power(10.0, jnp.asarray(S_db) * 0.1)
 
 
+@elementwise("S_db")
 def db_to_amplitude(
     S_db: Num[AnyArray, "*shape"] | Number, *, ref: Number = 1.0
 ) -> Float[jax.Array, "*shape"]:
-    """Decibels to amplitude, `ref * 10 ** (S_db / 20)`.
+    """Return decibels as amplitude, `ref * 10 ** (S_db / 20)`.
 
     Source: librosa 0.11 `db_to_amplitude`.
     """
@@ -91,7 +95,7 @@ def _to_db(
     require(top_db is None or top_db >= 0, "top_db", top_db, "it must not be negative")
     if isinstance(ref, str) and ref != "max":
         raise ParameterError(f'ref is {ref!r}; it must be "max", a number, an array or a function')
-    S = S if isinstance(S, jax.Array) else jnp.asarray(np.asarray(S))
+    S = S if isinstance(S, jax.Array) else np.asarray(S)
     if jnp.iscomplexobj(S):
         name = "power_to_db" if scale == 10 else "amplitude_to_db"
         warnings.warn(
@@ -99,13 +103,66 @@ def _to_db(
             f"{'jnp.abs(S) ** 2' if scale == 10 else 'jnp.abs(S)'}",
             stacklevel=3,
         )
-        S = jnp.abs(S)
-    S = S.astype(jnp.result_type(S, jnp.float32))
     over = _axes(axes, S.ndim)
-    named = callable(ref) or isinstance(ref, str)
-    value = 1.0 if named else ref
-    chosen = (peak_of_clip if isinstance(ref, str) else ref) if named else None
-    return _decibels(S, value, amin, top_db, chosen, over, scale)
+    if isinstance(S, Tracer) or isinstance(ref, Tracer):
+        return _decibels(_magnitudes(S), ref, amin, top_db, over, scale)
+    rest = tuple(a for a in range(S.ndim) if a not in over)
+    clips = np.transpose(np.asarray(S), rest + over)
+    batch = clips.shape[: len(rest)]
+    line = clips.reshape(*batch, math.prod(clips.shape[len(rest) :]))
+    if callable(ref):
+        reference: Any = _of_known_clips(ref, clips, batch)
+    elif isinstance(ref, str):
+        reference = None
+    else:
+        reference = np.asarray(ref)
+        if reference.ndim:
+            reference = np.transpose(np.broadcast_to(reference, S.shape), rest + over)
+            reference = reference.reshape(line.shape)
+    of_element = reference is not None and np.ndim(reference) > len(batch)
+    made = _decibels_of_clip(
+        S=line,
+        ref=None if of_element else reference,
+        refs=reference if of_element else None,
+        amin=amin,
+        top_db=top_db,
+        scale=scale,
+    )
+    if over == tuple(range(len(rest), S.ndim)):
+        return _reshaped(made, S.shape)
+    return _reshaped(made, clips.shape, np.argsort(rest + over))
+
+
+@by_clip(S="t", ref="", refs="t", amin="", top_db="")
+def _decibels_of_clip(
+    n: Length, *, S: Any, ref: Any, refs: Any, amin: Any, top_db: Any, scale: float
+) -> tuple[jax.Array, Length]:
+    reference = refs if refs is not None else "max" if ref is None else ref
+    S = _magnitudes(S)
+    # What is past the end of the clip must not be its peak.
+    S = jnp.where(jnp.arange(S.shape[0]) < n, S, S[0])
+    return _decibels(S, reference, amin, top_db, (0,), scale), n
+
+
+def _magnitudes(S: AnyArray) -> Float[jax.Array, "*shape"]:
+    S = jnp.abs(S) if jnp.iscomplexobj(S) else jnp.asarray(S)
+    return S.astype(jnp.result_type(S, jnp.float32))
+
+
+def _of_known_clips(
+    ref: Callable[..., Any], clips: np.ndarray, batch: tuple[int, ...]
+) -> Float[np.ndarray, "*batch"]:
+    flat = clips.reshape(-1, *clips.shape[len(batch) :])
+    flat = np.abs(flat) if np.iscomplexobj(flat) else flat
+    values = [np.asarray(of_numpy(ref)(clip)) for clip in flat]
+    return np.asarray(values, np.float64).reshape(batch)
+
+
+def _reshaped(x: jax.Array, shape: tuple[int, ...], order: Any = None) -> jax.Array:
+    """Reshape on the host, where that is no program for each shape."""
+    with jax.ensure_compile_time_eval():
+        out = np.asarray(x).reshape(shape)
+        return jax.device_put(out if order is None else np.transpose(out, order))
 
 
 def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
@@ -118,18 +175,18 @@ def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     return tuple(sorted({a % ndim for a in wanted}))
 
 
-@partial(jax.jit, static_argnums=(4, 5, 6))
 def _decibels(
-    S: jax.Array,
+    S: Float[jax.Array, "*shape"],
     ref: Any,
     amin: Any,
     top_db: Any,
-    reduce: Callable[..., Any] | None,
     axes: tuple[int, ...],
     scale: float,
-) -> jax.Array:
-    if reduce is not None:
-        ref = _of_each_clip(reduce, S, axes)
+) -> Float[jax.Array, "*shape"]:
+    if isinstance(ref, str):
+        ref = peak_of(S, axes) if S.size else 1.0
+    elif callable(ref):
+        ref = _of_each_clip(ref, S, axes)
     floor = jnp.asarray(amin, S.dtype)
     reference = at_least(jnp.abs(jnp.asarray(ref, S.dtype)), floor)
     db = scale * jnp.log10(at_least(S, floor)) - scale * jnp.log10(reference)
@@ -140,18 +197,13 @@ def _decibels(
     return jnp.where(jnp.isnan(peak), peak, at_least(db, peak - top_db))
 
 
-def peak_of_clip(clip: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
-    """The maximum of a whole array, NaN if it holds one."""
-    return peak_of(clip, tuple(range(clip.ndim))).reshape(())
-
-
 def _of_each_clip(
     reduce: Callable[..., Any], S: jax.Array, axes: tuple[int, ...]
 ) -> Float[jax.Array, "..."]:
     """`reduce` of each clip alone, shaped so that it broadcasts against S."""
     rest = tuple(a for a in range(S.ndim) if a not in axes)
     clips = jnp.transpose(S, rest + axes).reshape(-1, *(S.shape[a] for a in axes))
-    values = jnp.stack([jnp.asarray(reduce(clip)) for clip in clips]) if len(clips) else clips
+    values = jax.vmap(traceable(reduce))(clips) if len(clips) else clips
     return values.reshape([1 if a in axes else S.shape[a] for a in range(S.ndim)])
 
 

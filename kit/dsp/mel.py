@@ -11,8 +11,8 @@ from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.dft import Method
-from kit.dsp.jit import compiled
-from kit.dsp.stft import PadMode, magnitude, stft
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import PadMode, check_framing, map_magnitude, n_fft_of, needs_length
 from kit.dsp.windows import WindowSpec
 
 # Slaney's Auditory Toolbox: linear below 1 kHz, 200/3 Hz a mel; above, a factor of 6.4 in 27 mels.
@@ -166,8 +166,15 @@ def banded_product(
     return jnp.concatenate(parts, axis=-1)
 
 
-@compiled("y", "S")
+def _check(given: dict[str, Any]) -> None:
+    if (given["y"] is None) == (given["S"] is None):
+        raise ParameterError("y and S: give exactly one of them")
+    check_framing(given)
+
+
+@by_clip(y="t", S="bt", check=_check, exact=needs_length)
 def melspectrogram(
+    n: Length,
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
     sr: Number = 22050,
@@ -186,7 +193,7 @@ def melspectrogram(
     norm: str | Number | None = "slaney",
     dtype: Any = np.float32,
     method: Method = "auto",
-) -> Float[jax.Array, "*batch n_mels frames"]:
+) -> tuple[Float[jax.Array, "*batch n_mels frames"], Length]:
     """Return the mel spectrogram of a waveform, or of a spectrogram `S`.
 
     Args:
@@ -203,28 +210,28 @@ def melspectrogram(
         ParameterError: neither or both of `y` and `S`, or as `stft` and `mel`.
     Source: librosa 0.11 `feature.melspectrogram`.
     """
-    if (y is None) == (S is None):
-        raise ParameterError("y and S: give exactly one of them")
-    if S is None:
-        assert y is not None
-        spectrum = stft(
-            y,
-            n_fft=n_fft,
-            hop_length=hop_length,
-            win_length=win_length,
-            window=window,
-            center=center,
-            pad_mode=pad_mode,
-            method=method,
-        )
-        S = magnitude(spectrum, power)
-    else:
-        S = jnp.asarray(S)
-        require(S.ndim >= 2, "S.shape", S.shape, "its last two axes must be bins and frames")
-        S = S.astype(jnp.result_type(S, jnp.float32))
-        if n_fft // 2 + 1 != S.shape[-2]:
-            n_fft = 2 * (S.shape[-2] - 1)
     basis = mel(
-        sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm, dtype=dtype
+        sr=sr,
+        n_fft=n_fft_of(S, n_fft),
+        n_mels=n_mels,
+        fmin=fmin,
+        fmax=fmax,
+        htk=htk,
+        norm=norm,
+        dtype=dtype,
     )
-    return jnp.swapaxes(banded_product(jnp.swapaxes(S, -1, -2), basis), -1, -2)
+    bands, frames = map_magnitude(
+        lambda rows: banded_product(rows, basis),
+        n,
+        y=y,
+        S=S,
+        power=power,
+        n_fft=n_fft,
+        hop_length=hop_length,
+        win_length=win_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
+        method=method,
+    )
+    return jnp.swapaxes(bands, -1, -2), frames

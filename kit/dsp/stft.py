@@ -20,7 +20,8 @@ from kit.dsp.checks import (
     require,
 )
 from kit.dsp.dft import Method, rfft
-from kit.dsp.framing import windowed_frames
+from kit.dsp.framing import map_frames, pad_ends, windowed_frames
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.windows import WindowSpec, padded_window
 
 PAD_MODES = ("constant", "edge", "reflect", "symmetric", "linear_ramp", "empty")
@@ -29,7 +30,37 @@ PAD_MODES = ("constant", "edge", "reflect", "symmetric", "linear_ramp", "empty")
 PadMode = str | Callable[..., Any]
 
 
+def check_framing(given: dict[str, Any]) -> None:
+    """Check the lengths of the frames of a known signal.
+
+    Raises:
+        ParameterError: fewer samples than a frame where frames are not centred.
+    Warns:
+        UserWarning: fewer samples than a frame where they are.
+    """
+    y, n_fft = given.get("y"), given.get("n_fft", 2048)
+    if y is None or given.get("S") is not None or np.ndim(y) == 0:
+        return
+    samples = y.shape[-1]
+    n_fft = positive_int("n_fft", n_fft)
+    if not given.get("center", True):
+        rule = f"it must not exceed the {samples} samples of y when center is False"
+        require(n_fft <= samples, "n_fft", n_fft, rule)
+    elif n_fft > samples:
+        warnings.warn(
+            f"n_fft={n_fft} is too large for input signal of length={samples}", stacklevel=4
+        )
+
+
+def needs_length(given: dict[str, Any]) -> bool:
+    """Return whether the signal is continued in a way that no padded buffer can be."""
+    mode = given.get("pad_mode", "constant")
+    return given.get("center", True) and (callable(mode) or mode not in PAD_MODES)
+
+
+@by_clip(y="t", check=check_framing, exact=needs_length)
 def stft(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     n_fft: int = 2048,
@@ -40,7 +71,7 @@ def stft(
     pad_mode: PadMode = "constant",
     dtype: Any = None,
     method: Method = "auto",
-) -> Complex[jax.Array, "*batch bins frames"]:
+) -> tuple[Complex[jax.Array, "*batch bins frames"], Length]:
     """Short-time Fourier transform.
 
     Args:
@@ -65,31 +96,65 @@ def stft(
             no samples, fewer than `n_fft` samples when not centred, a dtype that is no audio.
     Source: librosa 0.11 `stft`.
     """
+    wanted = jnp.result_type(as_waveform(y).dtype, jnp.complex64) if dtype is None else dtype
+    spectrum, frames = map_spectrum(
+        lambda S: S.astype(wanted),
+        n,
+        y,
+        n_fft=n_fft,
+        hop_length=hop_length,
+        win_length=win_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
+        method=method,
+    )
+    return jnp.swapaxes(spectrum, -1, -2), frames
+
+
+def map_spectrum(
+    function: Callable[[Complex[jax.Array, "rows bins"]], Any],
+    n: Length,
+    y: Shaped[AnyArray, "samples"],
+    *,
+    n_fft: int = 2048,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    window: WindowSpec = "hann",
+    center: bool = True,
+    pad_mode: PadMode = "constant",
+    method: Method = "auto",
+) -> tuple[Any, Length]:
+    """Apply a function of spectra to the STFT of one clip, some frames at a time.
+
+    Args:
+        function: of spectra, one a row, to arrays with as many rows; of each frame by itself.
+        n: valid samples of `y`.
+        y and the others: see `stft`.
+    Returns:
+        The results, time first, and the number of valid frames.
+    Raises:
+        ParameterError: as `stft`.
+    """
     n_fft = positive_int("n_fft", n_fft)
     win_length = n_fft if win_length is None else positive_int("win_length", win_length)
-    fft_window = padded_window(window, win_length, n_fft)
+    # librosa transforms in double precision whatever it is given; so does kit where there is any.
+    inner = jax.dtypes.canonicalize_dtype(np.float64)
+    values = jnp.asarray(padded_window(window, win_length, n_fft), inner)
     hop_length = positive_int("hop_length", win_length // 4 if hop_length is None else hop_length)
     y = as_waveform(y)
     if center:
         check_pad_mode(pad_mode)
-        if n_fft > y.shape[-1]:
-            warnings.warn(
-                f"n_fft={n_fft} is too large for input signal of length={y.shape[-1]}",
-                stacklevel=2,
-            )
-    else:
-        require(
-            n_fft <= y.shape[-1],
-            "n_fft",
-            n_fft,
-            f"it must not exceed the {y.shape[-1]} samples of y when center is False",
-        )
-    padding = pad_mode if center else None
-    # librosa transforms in double precision whatever it is given; so does kit where there is any.
-    inner = jax.dtypes.canonicalize_dtype(np.float64)
-    window_values = jnp.asarray(fft_window, inner)
-    spectrum = analysis(y.astype(inner), window_values, hop_length, padding, method)
-    return spectrum.astype(jnp.result_type(y.dtype, jnp.complex64) if dtype is None else dtype)
+        y, n = pad_ends(y, n, n_fft // 2, pad_mode)
+    # With an odd n_fft, one sample of a single frame may be missing.
+    require(n_fft <= y.shape[-1], "n_fft", n_fft, f"it must not exceed {y.shape[-1]} samples")
+    return map_frames(
+        lambda frames: function(rfft(frames.astype(inner) * values, method=method)),
+        y,
+        n,
+        frame_length=n_fft,
+        hop_length=hop_length,
+    )
 
 
 def check_pad_mode(pad_mode: PadMode) -> None:
@@ -113,17 +178,10 @@ def analysis(
     """The STFT of a signal that is continued as `pad_mode` says (None: not at all)."""
     n_fft = window.shape[0]
     if pad_mode is not None:
-        y = pad_ends(y, n_fft // 2, pad_mode)
+        y = jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(n_fft // 2, n_fft // 2)], mode=pad_mode)  # pyright: ignore[reportArgumentType]
     frames = 1 + (y.shape[-1] - n_fft) // hop_length
     spectrum = rfft(windowed_frames(y, window, hop_length, frames), method=method)
     return jnp.swapaxes(spectrum, -1, -2)
-
-
-def pad_ends(
-    y: Float[jax.Array, "*batch samples"], amount: int, pad_mode: PadMode
-) -> Float[jax.Array, "*batch padded"]:
-    """`y` continued at both ends of its last axis."""
-    return jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(amount, amount)], mode=pad_mode)  # pyright: ignore[reportArgumentType]
 
 
 def magnitude(S: Inexact[AnyArray, "*shape"], power: Number = 1) -> Float[jax.Array, "*shape"]:
@@ -184,6 +242,59 @@ def spectrogram(
         pad_mode=pad_mode,
     )
     return magnitude(spectrum, power), n_fft
+
+
+def map_magnitude(
+    function: Callable[[Float[jax.Array, "rows bins"]], Any],
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"] | None,
+    S: Num[AnyArray, "bins frames"] | None,
+    power: Number = 1,
+    **framing: Any,
+) -> tuple[Any, Length]:
+    """Apply a function of magnitudes to each frame of a clip, or of a spectrogram.
+
+    Args:
+        function: of |STFT|^power, one frame a row, to arrays with as many rows; of each frame by
+            itself.
+        n: valid samples of `y`, or valid frames of `S`.
+        y, framing: the waveform, and the arguments of `stft`.
+        S: magnitudes in place of `y`, widened to single precision.
+    Returns:
+        The results, time first, and the number of valid frames.
+    Raises:
+        ParameterError: neither y nor S, or as `stft`.
+    """
+    if S is not None:
+        return function(jnp.swapaxes(as_spectrogram(S), -1, -2)), n
+    if y is None:
+        raise ParameterError("y and S: give one of them")
+    dtype = as_waveform(y).dtype
+
+    def of_spectrum(spectrum: Complex[jax.Array, "rows bins"]) -> Any:
+        return function(magnitude(spectrum, power).astype(dtype))
+
+    return map_spectrum(of_spectrum, n, y, **framing)
+
+
+def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "..."]:
+    """Return a spectrogram in floating point of at least single precision, complex or real.
+
+    Raises:
+        ParameterError: fewer than two axes, bins and frames.
+    """
+    S = jnp.asarray(S)
+    require(S.ndim >= 2, f"{name}.shape", S.shape, "its last two axes are bins and frames")
+    return S.astype(jnp.result_type(S, jnp.float32))
+
+
+def n_fft_of(S: Num[AnyArray, "*batch bins frames"] | None, n_fft: int) -> int:
+    """Return the length of the transform: `n_fft` if it fits the bins of `S`, or what does."""
+    n_fft = positive_int("n_fft", n_fft)
+    if S is None or n_fft // 2 + 1 == S.shape[-2]:
+        return n_fft
+    return 2 * (S.shape[-2] - 1)
 
 
 def energies(what: str, S: jax.Array) -> None:

@@ -6,13 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.decibel import at_least, power_to_db
 from kit.dsp.effects.iir import one_pole
-from kit.dsp.jit import compiled
+from kit.dsp.jit import compiled, traceable
 from kit.dsp.mel import melspectrogram
 from kit.dsp.spectral.rank_filters import maximum_filter
 from kit.dsp.stft import magnitude
@@ -159,9 +158,3 @@ def _grouped(
         edges = sorted({min(int(c), x.shape[-2]) for c in channels})
         groups = [slice(a, b) for a, b in pairwise(edges)]
     return jnp.stack([jnp.asarray(aggregate(x[..., g, :], axis=-2)) for g in groups], axis=-2)
-
-
-def traceable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """JAX's own function of the same name in place of NumPy's, which cannot be traced."""
-    name = getattr(function, "__name__", "")
-    return getattr(jnp, name) if getattr(np, name, None) is function else function

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.jit import compiled
-from kit.dsp.rhythm.onset import traceable
+from kit.dsp.jit import compiled, traceable
 from kit.dsp.rhythm.tempogram import envelope_of, tempo_frequencies, tempogram
 
 # How much a correlation of 1 weighs against the prior's logarithm in `dance_tempo`.

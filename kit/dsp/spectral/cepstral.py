@@ -10,12 +10,14 @@ from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.decibel import power_to_db
-from kit.dsp.jit import compiled
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.mel import melspectrogram
+from kit.dsp.stft import as_spectrogram, check_framing, needs_length
 
 
-@compiled("y", "S")
+@by_clip(y="t", S="bt", check=check_framing, exact=needs_length, passes=(melspectrogram,))
 def mfcc(
+    n: Length,
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
     sr: Number = 22050,
@@ -26,7 +28,7 @@ def mfcc(
     lifter: Number = 0,
     mel_norm: str | Number | None = "slaney",
     **kwargs: Any,
-) -> Float[jax.Array, "*batch n_mfcc frames"]:
+) -> tuple[Float[jax.Array, "*batch n_mfcc frames"], Length]:
     """Mel-frequency cepstral coefficients.
 
     Args:
@@ -45,9 +47,10 @@ def mfcc(
     n_mfcc = positive_int("n_mfcc", n_mfcc)
     check_lifter(lifter)
     if S is None:
-        S = power_to_db(melspectrogram(y=y, sr=sr, norm=mel_norm, **kwargs))
-    S = jnp.asarray(S)
-    S = S.astype(jnp.result_type(S, jnp.float32))
+        power, n = melspectrogram.of_clip(n, y=y, sr=sr, norm=mel_norm, **kwargs)
+        # Frames past the clip's end hold no more than its valid ones.
+        S = power_to_db(jnp.where(jnp.arange(power.shape[-1]) < n, power, 0))
+    S = as_spectrogram(S)
     matrix = dct_matrix(S.shape[-2], dct_type, norm)[:n_mfcc]
     M = jnp.einsum(
         "cb,...bt->...ct",
@@ -57,7 +60,7 @@ def mfcc(
     )
     if lifter > 0:
         M = M * jnp.asarray(lifter_gain(n_mfcc, lifter)[: M.shape[-2], None], S.dtype)
-    return M
+    return M, n
 
 
 def check_lifter(lifter: Number) -> None:
