@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, positive_int, require
-from kit.dsp.jit import compiled
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempogram import envelope_of
 
 _METHODS = ("greedy", "dp_count", "dp_value")
@@ -56,10 +56,16 @@ def onset_detect(
     require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
     if backtrack and not sparse:
         raise ParameterError("backtrack is True and sparse is False; give sparse=True")
-    envelope = envelope_of(y, sr, onset_envelope, hop_length)
-    require(envelope.shape[-1] > 0, "onset_envelope.shape", envelope.shape, "no frame is there")
-    check_values(jnp.isfinite(envelope), "onset_envelope", "they must be finite")
     hop_length = positive_int("hop_length", hop_length)
+    envelope = _known(envelope_of(y, sr, onset_envelope, hop_length))
+    _check_sparse(sparse, "onset_envelope", envelope)
+    require(envelope.shape[-1] > 0, "onset_envelope.shape", envelope.shape, "no frame is there")
+    xp = jnp if isinstance(envelope, Tracer) else np
+    check_values(xp.isfinite(envelope), "onset_envelope", "they must be finite")
+    if normalize:
+        envelope = envelope - xp.min(envelope, axis=-1, keepdims=True)
+        tiny = np.finfo(envelope.dtype).tiny
+        envelope = envelope / (xp.max(envelope, axis=-1, keepdims=True) + tiny)
     defaults = {
         "pre_max": 0.03 * sr // hop_length,
         "post_max": 1,
@@ -68,18 +74,27 @@ def onset_detect(
         "wait": 0.03 * sr // hop_length,
         "delta": 0.07,
     }
-    if normalize:
-        envelope = _unit_range(envelope)
-    onsets = peak_pick(envelope, sparse=sparse, **(defaults | kwargs))
+    mask = _known(peak_pick(envelope, sparse=False, **(defaults | kwargs)))
+    mask = mask & xp.any(envelope != 0, axis=-1, keepdims=True)
     if not sparse:
-        return onsets & jnp.any(envelope != 0, axis=-1, keepdims=True)
-    if not jnp.any(envelope != 0):
-        onsets = onsets[:0]
+        return jnp.asarray(mask)
+    onsets = np.flatnonzero(mask)
     if backtrack:
-        onsets = onset_backtrack(onsets, envelope if energy is None else energy)
+        onsets = onset_backtrack(onsets, np.asarray(envelope) if energy is None else energy)
     if units == "samples":
         return onsets * hop_length
     return onsets * hop_length / sr if units == "time" else onsets
+
+
+def _known(x: Any) -> Any:
+    """Return an array on the host, where operations need no program for each shape."""
+    return x if isinstance(x, Tracer) else np.asarray(x)
+
+
+def _check_sparse(sparse: bool, name: str, array: Any) -> None:
+    if sparse and (array.ndim != 1 or isinstance(array, Tracer)):
+        found = "is traced" if isinstance(array, Tracer) else f"has {array.ndim} axes"
+        raise ParameterError(f"sparse is True and {name} {found}; give sparse=False for a mask")
 
 
 def onset_backtrack(
@@ -148,16 +163,15 @@ def peak_pick(
     for name, value in {"post_max": post_max, "post_avg": post_avg}.items():
         require(value > 0, name, value, "it must be above 0")
     require(method in _METHODS, "method", method, f"it must be one of {', '.join(_METHODS)}")
-    array = x if isinstance(x, jax.Array) else np.asarray(x)
+    array = _known(x)
+    _check_sparse(sparse, "x", array)
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")
     require(array.shape[axis] > 0, "x.shape", array.shape, "the signal must have a value")
     require(not np.iscomplexobj(array), "x.dtype", array.dtype, "it must be real")
-    if sparse and (array.ndim != 1 or isinstance(array, Tracer)):
-        found = "is traced" if isinstance(array, Tracer) else f"has {array.ndim} axes"
-        raise ParameterError(f"sparse is True and x {found}; give sparse=False for a mask")
     check_values(array == array, "x", "they must not be NaN")
+    xp: Any = jnp if isinstance(array, Tracer) else np
     peaks = _picked(
-        x=array,
+        x=xp.moveaxis(array, axis, -1),
         pre_max=math.ceil(pre_max),
         post_max=math.ceil(post_max),
         pre_avg=math.ceil(pre_avg),
@@ -165,13 +179,14 @@ def peak_pick(
         delta=float(delta),
         wait=math.ceil(wait),
         method=method,
-        axis=axis,
     )
-    return np.flatnonzero(np.asarray(peaks)) if sparse else peaks
+    mask = xp.moveaxis(_known(peaks), -1, axis)
+    return np.flatnonzero(mask) if sparse else jnp.asarray(mask)
 
 
-@compiled("x")
+@by_clip(x="t")
 def _picked(
+    n: Length,
     *,
     x: Any,
     pre_max: int,
@@ -181,50 +196,46 @@ def _picked(
     delta: float,
     wait: int,
     method: str,
-    axis: int,
-) -> Bool[jax.Array, "..."]:
+) -> tuple[Bool[jax.Array, "frames"], Length]:
     x = jnp.asarray(x)
     x = x.astype(jnp.result_type(x, jnp.float32))
-    moved = jnp.moveaxis(x, axis, -1)
-    rows = moved.reshape(-1, moved.shape[-1])
-    greatest = _windowed(rows, -jnp.inf, lax.max, pre_max, post_max)
-    total = _windowed(rows, 0.0, lax.add, pre_avg, post_avg)
-    count = _windowed(jnp.ones_like(rows[:1]), 0.0, lax.add, pre_avg, post_avg)
-    candidates = (rows >= greatest) & (rows >= total / count + delta)
+    there = jnp.arange(len(x)) < n
+    x = jnp.where(there, x, 0)
+    greatest = _windowed(jnp.where(there, x, -jnp.inf), -jnp.inf, lax.max, pre_max, post_max)
+    total = _windowed(x, 0.0, lax.add, pre_avg, post_avg)
+    count = _windowed(there.astype(x.dtype), 0.0, lax.add, pre_avg, post_avg)
+    candidates = there & (x >= greatest) & (x >= total / jnp.maximum(count, 1) + delta)
     # Comparisons are False near a NaN alone; here it spoils its own clip.
-    candidates &= ~jnp.any(jnp.isnan(rows), axis=-1, keepdims=True)
+    candidates &= ~jnp.any(jnp.isnan(x))
     if method != "greedy":
-        values = jnp.ones_like(rows) if method == "dp_count" else rows
+        values = jnp.ones_like(x) if method == "dp_count" else x
         candidates = _worth_taking(values, candidates, wait)
-    picked = _apart(candidates, wait)
-    return jnp.moveaxis(picked.reshape(moved.shape), -1, axis)
+    return _apart(candidates, wait), n
 
 
 def _windowed(
-    rows: Float[jax.Array, "rows frames"], start: float, join: Any, before: int, after: int
-) -> Float[jax.Array, "rows frames"]:
+    x: Float[jax.Array, "frames"], start: float, join: Any, before: int, after: int
+) -> Float[jax.Array, "frames"]:
     """Join the values from `before` frames before each to `after` - 1 after it."""
     # No window reaches beyond the signal; a shorter one is the same and takes less work.
-    before, after = min(before, rows.shape[-1]), min(after, rows.shape[-1] + 1)
-    window, ends = (1, before + after), [(0, 0), (before, after - 1)]
-    initial = jnp.asarray(start, rows.dtype)
-    return lax.reduce_window(rows, initial, join, window, (1, 1), ends)
+    before, after = min(before, len(x)), min(after, len(x) + 1)
+    initial = jnp.asarray(start, x.dtype)
+    return lax.reduce_window(x, initial, join, (before + after,), (1,), [(before, after - 1)])
 
 
-def _apart(candidates: Bool[jax.Array, "rows frames"], wait: int) -> Bool[jax.Array, "rows frames"]:
+def _apart(candidates: Bool[jax.Array, "frames"], wait: int) -> Bool[jax.Array, "frames"]:
     """Take each candidate that comes more than `wait` frames after the last one taken."""
 
     def step(left: jax.Array, here: jax.Array) -> tuple[jax.Array, jax.Array]:
         taken = here & (left == 0)
         return jnp.where(taken, wait, jnp.maximum(left - 1, 0)), taken
 
-    _, picked = lax.scan(step, jnp.zeros(len(candidates), int), candidates.T)
-    return picked.T
+    return lax.scan(step, jnp.zeros((), int), candidates)[1]
 
 
 def _worth_taking(
-    values: Float[jax.Array, "rows frames"], candidates: Bool[jax.Array, "rows frames"], wait: int
-) -> Bool[jax.Array, "rows frames"]:
+    values: Float[jax.Array, "frames"], candidates: Bool[jax.Array, "frames"], wait: int
+) -> Bool[jax.Array, "frames"]:
     """Return the candidates by which the best sum from their frame on grows.
 
     Taking them from the left, `wait` frames apart, gives the best set.
@@ -234,19 +245,10 @@ def _worth_taking(
         # The best sums from each of the next frames on, each less that of the next frame: totals of
         # a long signal would lose small differences in single precision.
         value, candidate = here
-        gain = value + later[:, -1:]
+        gain = value + later[-1]
         taken = candidate & (gain > 0)
         gain = jnp.where(taken, gain, 0)
-        return jnp.concatenate([jnp.zeros_like(gain), later[:, :-1] - gain], axis=-1), taken[:, 0]
+        return jnp.concatenate([jnp.zeros_like(later[:1]), later[:-1] - gain]), taken
 
-    start = jnp.zeros((len(values), wait + 1), values.dtype)
-    _, taken = lax.scan(step, start, (values.T[..., None], candidates.T[..., None]), reverse=True)
-    return taken.T
-
-
-@compiled("envelope")
-def _unit_range(envelope: Any) -> Float[jax.Array, "*batch frames"]:
-    envelope = jnp.asarray(envelope)
-    above = envelope - jnp.min(envelope, axis=-1, keepdims=True)
-    tiny = jnp.finfo(envelope.dtype).tiny
-    return above / (jnp.max(above, axis=-1, keepdims=True) + tiny)
+    start = jnp.zeros(wait + 1, values.dtype)
+    return lax.scan(step, start, (values, candidates), reverse=True)[1]

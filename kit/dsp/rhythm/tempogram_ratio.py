@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.interpolate
-from jaxtyping import Float, Num, Shaped
+from jax.core import Tracer
+from jaxtyping import Float, Inexact, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.jit import compiled
-from kit.dsp.rhythm.onset import traceable
+from kit.dsp.jit import Length, by_clip, of_numpy, traceable
 from kit.dsp.rhythm.tempo import tempo
 from kit.dsp.rhythm.tempogram import (
     Envelope,
@@ -31,7 +31,6 @@ _METRES = (1 / 3, 1 / 4, 1 / 5, 1 / 7)
 _NEIGHBOURS = ("linear", "nearest", "previous", "next")
 
 
-@compiled("y", "onset_envelope", "tg", "bpm")
 def tempogram_ratio(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -89,10 +88,10 @@ def tempogram_ratio(
             window=window,
             norm=norm,
         )
-    tg = _tempogram_of("tg", tg)
+    rows, frames = _shape(tg)
     if freqs is None:
-        freqs = tempo_frequencies(tg.shape[-2], hop_length=hop_length, sr=sr)
-    rows, order = _rows(freqs, tg.shape[-2])
+        freqs = tempo_frequencies(rows, hop_length=hop_length, sr=sr)
+    tempi, order = _ascending(freqs, rows)
     if bpm is None:
         bpm = tempo(
             tg=tg,
@@ -104,27 +103,40 @@ def tempogram_ratio(
             aggregate=None,
             prior=prior,
         )
-    factors = jnp.asarray(_RATIOS if factors is None else np.asarray(factors), tg.dtype)
-    bpm = jnp.asarray(bpm, tg.dtype)
-    wanted = jnp.broadcast_to(bpm, (*tg.shape[:-2], tg.shape[-1]))[..., None] * factors
-    by_frame = jnp.swapaxes(tg[..., order, :], -1, -2)
-    ratios = jnp.swapaxes(_at_tempi(by_frame, rows, wanted, kind, fill_value), -1, -2)
-    if aggregate is None:
-        return ratios
-    return jnp.asarray(traceable(aggregate)(ratios, axis=-1))
+    bpm = jnp.atleast_1d(bpm) if isinstance(bpm, Tracer) else np.atleast_1d(np.asarray(bpm))
+    fits = bpm.shape[-1] in (1, frames)
+    require(fits, "bpm.shape", bpm.shape, f"its last axis must be 1 or the {frames} frames")
+    ratios = _ratios(
+        tg=tg,
+        bpm=bpm,
+        tempi=tempi,
+        order=order,
+        factors=np.asarray(_RATIOS if factors is None else factors, np.float64),
+        kind=kind,
+        fill_value=float(fill_value),
+    )
+    return ratios if aggregate is None else _aggregated(aggregate, ratios)
 
 
-def _at_tempi(
-    table: Float[jax.Array, "*batch frames rows"],
-    rows: Float[np.ndarray, "rows"],
-    wanted: Float[jax.Array, "*batch frames factors"],
+@by_clip(tg="bt", bpm="t")
+def _ratios(
+    n: Length,
+    *,
+    tg: Any,
+    bpm: Any,
+    tempi: Float[np.ndarray, "rows"],
+    order: np.ndarray,
+    factors: Float[np.ndarray, "factors"],
     kind: str,
-    fill_value: Number,
-) -> Float[jax.Array, "*batch frames factors"]:
+    fill_value: float,
+) -> tuple[Float[jax.Array, "factors frames"], Length]:
     """Interpolate each frame between rows of ascending tempi."""
-    tempi = jnp.asarray(rows, table.dtype)
-    above = jnp.clip(jnp.searchsorted(tempi, wanted), 1, len(rows) - 1)
-    low, high = tempi[above - 1], tempi[above]
+    table = tg[order, :].T.astype(jnp.result_type(tg, jnp.float32))
+    places = jnp.asarray(tempi, table.dtype)
+    wanted = jnp.asarray(bpm, table.dtype)[:, None] * jnp.asarray(factors, table.dtype)
+    wanted = jnp.broadcast_to(wanted, (len(table), len(factors)))
+    above = jnp.clip(jnp.searchsorted(places, wanted), 1, len(tempi) - 1)
+    low, high = places[above - 1], places[above]
     part = (wanted - low) / (high - low)
     if kind == "nearest":
         part = jnp.where(part > 0.5, 1, 0)
@@ -134,10 +146,16 @@ def _at_tempi(
         part = jnp.where(part > 0, 1, 0)
     left = jnp.take_along_axis(table, above - 1, axis=-1)
     right = jnp.take_along_axis(table, above, axis=-1)
-    value = left + part * (right - left)
-    outside = (wanted < tempi[0]) | (wanted > tempi[-1])
-    # A tempo that is NaN lies nowhere, and its ratios are NaN.
-    return jnp.where(outside, jnp.asarray(fill_value, value.dtype), value)
+    outside = (wanted < places[0]) | (wanted > places[-1])
+    value = jnp.where(outside, fill_value, left + part * (right - left))
+    return jnp.where(jnp.isnan(wanted), jnp.nan, value).T, n
+
+
+def _aggregated(aggregate: Callable[..., Any], values: jax.Array, axis: int = -1) -> jax.Array:
+    """Aggregate on the host where the values are known: no program for each shape."""
+    if isinstance(values, Tracer):
+        return jnp.asarray(traceable(aggregate)(values, axis=axis))
+    return jnp.asarray(of_numpy(aggregate)(np.asarray(values), axis=axis))
 
 
 def metrogram(
@@ -162,27 +180,25 @@ def metrogram(
         ParameterError: `freqs` that do not fit the tempogram, an unknown kind.
     Source: librosa 1.0 `feature.metrogram`; Cozens and Godsill 2023.
     """
-    shape = np.shape(tg)
-    require(len(shape) >= 2, "tg.shape", shape, "its last two axes are tempi and frames")
     tempi = np.asarray(freqs, np.float64)
-    _rows(tempi, shape[-2])
+    _ascending(tempi, _shape(tg)[0])
     require(np.all(np.isfinite(tempi)), "freqs", freqs, "they must be finite")
     fractions = np.asarray(_METRES if factors is None else factors, np.float64)
     matrix, outside = _interpolation(tempi, np.multiply.outer(fractions, tempi), kind)
-    return _products(tg=tg, matrix=matrix, fill=outside * float(fill_value), aggregate=aggregate)
+    products = _products(tg=tg, matrix=matrix, fill=outside * float(fill_value))
+    return products if aggregate is None else _aggregated(aggregate, products, axis=-2)
 
 
-@compiled("tg", "matrix", "fill")
-def _products(*, tg: Any, matrix: Any, fill: Any, aggregate: Any) -> Any:
-    tg = _tempogram_of("tg", tg)
+@by_clip(tg="bt")
+def _products(
+    n: Length, *, tg: Any, matrix: np.ndarray, fill: np.ndarray
+) -> tuple[Inexact[jax.Array, "factors tempi frames"], Length]:
+    tg = tg.astype(jnp.result_type(tg, jnp.float32))
     real = jnp.zeros((), tg.dtype).real.dtype
-    matrix, fill = jnp.asarray(matrix, real), jnp.asarray(fill, real)
-    slow = jnp.einsum("hif,...ft->...hit", matrix, tg, precision="highest") + fill[..., None]
-    product = slow * tg[..., None, :, :]
-    return product if aggregate is None else jnp.asarray(traceable(aggregate)(product, axis=-2))
+    slow = jnp.einsum("hif,ft->hit", jnp.asarray(matrix, real), tg, precision="highest")
+    return (slow + jnp.asarray(fill, real)[..., None]) * tg, n
 
 
-@compiled("y", "onset_envelope")
 def hybrid_tempogram(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -219,18 +235,29 @@ def hybrid_tempogram(
         "center": center,
         "window": window,
     }
-    by_frequency = magnitude(fourier_tempogram(**shared))
-    by_lag = tempogram(**shared)[..., 1:, :]
+    by_frequency, by_lag = fourier_tempogram(**shared), tempogram(**shared)
     lags = tempo_frequencies(win_length, sr=sr, hop_length=hop_length)[1:]
     wanted = fft_frequencies(sr=sr * 60 / hop_length, n_fft=win_length)
     matrix, outside = _interpolation(lags, wanted, kind)
-    resampled = jnp.einsum(
-        "if,...ft->...it", jnp.asarray(matrix, by_lag.dtype), by_lag, precision="highest"
-    ) + jnp.asarray(outside[:, None] * float(fill_value), by_lag.dtype)
     frames = min(by_frequency.shape[-1], by_lag.shape[-1])
-    product = by_frequency[..., :frames] * jnp.abs(resampled[..., :frames])
+    return _geometric_mean(
+        spectra=_known(by_frequency)[..., :frames],
+        lags=_known(by_lag)[..., :frames],
+        matrix=matrix,
+        fill=outside * float(fill_value),
+    )
+
+
+@by_clip(spectra="bt", lags="bt")
+def _geometric_mean(
+    n: Length, *, spectra: Any, lags: Any, matrix: np.ndarray, fill: np.ndarray
+) -> tuple[Float[jax.Array, "tempi frames"], Length]:
+    weights = jnp.asarray(matrix, lags.dtype)
+    resampled = jnp.einsum("if,ft->it", weights, lags[1:], precision="highest")
+    resampled += jnp.asarray(fill, lags.dtype)[:, None]
+    product = magnitude(spectra) * jnp.abs(resampled)
     # A root has no slope at zero.
-    return jnp.where(product == 0, 0, jnp.sqrt(jnp.where(product == 0, 1, product)))
+    return jnp.where(product == 0, 0, jnp.sqrt(jnp.where(product == 0, 1, product))), n
 
 
 def _interpolation(
@@ -251,7 +278,7 @@ def _interpolation(
     return function(wanted), outside.astype(float)
 
 
-def _rows(freqs: Any, rows: int) -> tuple[Float[np.ndarray, "rows"], np.ndarray]:
+def _ascending(freqs: Any, rows: int) -> tuple[Float[np.ndarray, "rows"], np.ndarray]:
     """Return the finite tempi in ascending order, and the rows of the tempogram that have them."""
     tempi = np.asarray(freqs, np.float64)
     require(tempi.shape == (rows,), "freqs.shape", tempi.shape, f"the tempogram has {rows} rows")
@@ -262,7 +289,12 @@ def _rows(freqs: Any, rows: int) -> tuple[Float[np.ndarray, "rows"], np.ndarray]
     return tempi[order], order
 
 
-def _tempogram_of(name: str, tg: Any) -> jax.Array:
-    tg = jnp.asarray(tg)
-    require(tg.ndim >= 2, f"{name}.shape", tg.shape, "its last two axes are tempi and frames")
-    return tg.astype(jnp.result_type(tg, jnp.float32))
+def _shape(tg: Any) -> tuple[int, int]:
+    shape = np.shape(tg)
+    require(len(shape) >= 2, "tg.shape", shape, "its last two axes are tempi and frames")
+    return shape[-2:]
+
+
+def _known(x: Any) -> Any:
+    """Return an array on the host, where operations need no program for each shape."""
+    return x if isinstance(x, Tracer) else np.asarray(x)

@@ -1,7 +1,8 @@
 """Ratios of the notes of an octave in just intonation."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,14 @@ Factors = dict[int, int]
 _Point = tuple[int, ...]
 
 
+@overload
+def pythagorean_intervals(
+    *, bins_per_octave: int = ..., sort: bool = ..., return_factors: Literal[False] = False
+) -> Float[np.ndarray, "bins_per_octave"]: ...
+@overload
+def pythagorean_intervals(
+    *, bins_per_octave: int = ..., sort: bool = ..., return_factors: Literal[True]
+) -> list[Factors]: ...
 def pythagorean_intervals(
     *, bins_per_octave: int = 12, sort: bool = True, return_factors: bool = False
 ) -> Float[np.ndarray, "bins_per_octave"] | list[Factors]:
@@ -36,9 +45,25 @@ def pythagorean_intervals(
     return 2.0 ** logs[order]
 
 
+@overload
 def plimit_intervals(
     *,
-    primes: Iterable[int] | int,
+    primes: Sequence[int] | int,
+    bins_per_octave: int = ...,
+    sort: bool = ...,
+    return_factors: Literal[False] = False,
+) -> Float[np.ndarray, "bins_per_octave"]: ...
+@overload
+def plimit_intervals(
+    *,
+    primes: Sequence[int] | int,
+    bins_per_octave: int = ...,
+    sort: bool = ...,
+    return_factors: Literal[True],
+) -> list[Factors]: ...
+def plimit_intervals(
+    *,
+    primes: Sequence[int] | int,
     bins_per_octave: int = 12,
     sort: bool = True,
     return_factors: bool = False,
@@ -98,7 +123,7 @@ def _lattice(primes: tuple[int, ...], count: int) -> tuple[_Point, ...]:
         return round(float(logs @ np.abs(np.subtract(a, b))), 6)
 
     root = (0,) * len(primes)
-    chosen = [root]
+    chosen: list[_Point] = [root]
     # Sums of the distances to the chosen points, by candidate, the oldest first.
     candidates = {step: distance(step, root) for step in steps}
     while len(chosen) < count:
