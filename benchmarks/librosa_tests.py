@@ -1,6 +1,6 @@
 """librosa's own tests with kit's functions in librosa's place.
 
-    python benchmarks/librosa_tests.py VERSION [--json OUT] [--keep EXPRESSION] [--workers N]
+    just librosa-tests VERSION [--json OUT] [--keep NAME] [--cases N] [--workers N]
 
 VERSION is that of the librosa installed beside kit: 0.11.0, or 1.0.0 on Python 3.12 or newer. The
 tests come from its source distribution, the arrays and clips that they read from --data.
@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 
 CACHE = Path(__file__).parents[1] / "build" / "librosa-tests"
@@ -91,11 +91,11 @@ class Plugin:
     # librosa 1.0 keeps these two in a file that its source distribution leaves out.
     @pytest.fixture
     def rng(self):
-        return numpy.random.default_rng(440)
+        return np.random.default_rng(440)
 
     @pytest.fixture(scope="module")
     def rng_mod(self):
-        return numpy.random.default_rng(440)
+        return np.random.default_rng(440)
 
     def pytest_collection_finish(self) -> None:
         if self.mode == "librosa":
@@ -140,7 +140,6 @@ def adapted(function, name: str, twins: dict):
     """Wrap `function` to return NumPy arrays and to raise librosa's error in place of kit's."""
     import jax
     import librosa
-    import numpy as np
 
     from kit.errors import KitError
 
@@ -250,6 +249,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=shared_data(), help="librosa's tests/data")
     parser.add_argument("--json", type=Path, help="where to write the sums")
     parser.add_argument("--keep", default="", help="only tests whose name has this in it")
+    parser.add_argument("--cases", type=int, help="at most, of each test function")
     parser.add_argument("--tests-per-process", type=int, help="all in one, if not given")
     parser.add_argument("--workers", type=int, default=1, help="processes at once")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
@@ -264,6 +264,8 @@ def main() -> None:
     started = time.monotonic()
     with ThreadPoolExecutor(arguments.workers) as pool:
         kept = [test for test in touched(folder, pool) if arguments.keep in test]
+        if arguments.cases:
+            kept = spread(kept, arguments.cases)
         size = arguments.tests_per_process or max(1, len(kept))
         shards = [kept[k : k + size] for k in range(0, len(kept), size)]
         ours: dict[str, tuple[str, str]] = {}
@@ -297,6 +299,19 @@ def touched(folder: Path, pool: ThreadPoolExecutor) -> list[str]:
     return json.loads(known.read_text())
 
 
+def spread(tests: list[str], cases: int) -> list[str]:
+    """Return at most so many cases of each test function, from its first to its last."""
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    for test in tests:
+        groups[function_of(test)].append(test)
+    places = {name: np.linspace(0, len(g) - 1, min(cases, len(g))) for name, g in groups.items()}
+    return [groups[name][int(i)] for name, where in places.items() for i in where]
+
+
+def function_of(test: str) -> str:
+    return re.sub(r"\[.*", "", test)
+
+
 def packages() -> dict[str, str]:
     names = ("jax", "jaxlib", "librosa", "numpy", "scipy")
     return {"python": platform.python_version()} | {name: version(name) for name in names}
@@ -310,7 +325,7 @@ def summed(tests: list[str], ours: dict[str, tuple[str, str]]) -> dict:
         if state == "passed":
             files[test.split("::")[0]] += 1
         else:
-            groups[re.sub(r"\[.*", "", test)].append(message)
+            groups[function_of(test)].append(message)
     failed = sum(len(messages) for messages in groups.values())
     return {
         "versions": packages(),
