@@ -1,7 +1,8 @@
 """Ratios of the notes of an octave in just intonation."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 from typing import Literal, overload
 
 import numpy as np
@@ -119,8 +120,9 @@ def _lattice(primes: tuple[int, ...], count: int) -> tuple[_Point, ...]:
     steps = [tuple(int(v) for v in sign * axis) for axis in axes for sign in (1, -1)]
 
     def distance(a: _Point, b: _Point) -> float:
-        # Rounded, so that distances that are equal but for their last bits tie.
-        return round(float(logs @ np.abs(np.subtract(a, b))), 6)
+        # Sums of distances often tie but for their last bits, which then decide: this is librosa's
+        # arithmetic, operation by operation.
+        return float(np.around(logs.dot(np.abs(np.subtract(a, b))), 6))
 
     root = (0,) * len(primes)
     chosen: list[_Point] = [root]
@@ -141,5 +143,6 @@ def _lattice(primes: tuple[int, ...], count: int) -> tuple[_Point, ...]:
         for step in steps:
             point = tuple(int(v) for v in np.add(best, step))
             if point not in candidates and point not in chosen:
-                candidates[point] = sum(distance(point, other) for other in chosen)
+                # Python's sum compensates rounding since 3.12.
+                candidates[point] = reduce(add, (distance(point, other) for other in chosen))
     return tuple(chosen)
