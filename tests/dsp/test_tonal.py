@@ -118,7 +118,7 @@ def test_key_of_sound_and_batches():
     ("call", "message"),
     [
         (lambda: dsp.cqt(Y, n_bins=200), "n_bins is 200"),
-        (lambda: dsp.vqt(Y, intervals="ji5"), "intervals is 'ji5'"),
+        (lambda: dsp.vqt(Y, intervals="ji11"), "intervals is 'ji11'"),
         (lambda: dsp.vqt(Y, gamma=-1), "gamma is -1"),
         (lambda: dsp.chroma_cqt(y=Y, bins_per_octave=10), "bins_per_octave is 10"),
         (lambda: dsp.chroma_cqt(), "give one of them"),

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 
 from kit.dsp.checks import Number, ParameterError, positive_int, require
 from kit.dsp.spectral.normalize import normalize_values
+from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
 from kit.dsp.windows import WindowSpec, get_window
 
 C1_HZ = 440.0 * 2.0 ** (-45 / 12)
@@ -14,6 +15,9 @@ C1_HZ = 440.0 * 2.0 ** (-45 / 12)
 
 # 24.7 Hz and 0.108: the bandwidth of human hearing is 0.108 f + 24.7 (Glasberg and Moore 1990).
 _ERB_GAMMA = 24.7 / 0.108
+
+
+_LIMITS = {"ji3": (3,), "ji5": (3, 5), "ji7": (3, 5, 7)}
 
 
 def interval_frequencies(
@@ -30,28 +34,29 @@ def interval_frequencies(
     Args:
         n_bins: frequencies.
         fmin: the lowest, Hz.
-        intervals: "equal", "pythagorean" (a chain of fifths), or ratios in [1, 2).
-        bins_per_octave: of the first two.
+        intervals: "equal"; "pythagorean", a chain of fifths; "ji3", "ji5" or "ji7", just intonation
+            with primes up to that number; or ratios in [1, 2).
+        bins_per_octave: of intervals that have a name.
         tuning: of "equal", bins.
         sort: ascending.
     Raises:
         ParameterError: unknown intervals.
-    Source: librosa 0.11 `interval_frequencies`; its "ji3", "ji5" and "ji7" are not here.
+    Source: librosa 0.11 `interval_frequencies`.
     """
     n_bins = positive_int("n_bins", n_bins)
     if isinstance(intervals, str):
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
-        steps = np.arange(bins_per_octave)
         if intervals == "equal":
-            ratios = 2.0 ** ((tuning + steps) / bins_per_octave)
+            ratios = 2.0 ** ((tuning + np.arange(bins_per_octave)) / bins_per_octave)
         elif intervals == "pythagorean":
-            fifths = 1.5**steps
-            ratios = fifths / 2.0 ** np.floor(np.log2(fifths))
-            ratios = np.sort(ratios) if sort else ratios
-        else:
-            raise ParameterError(
-                f'intervals is {intervals!r}; it must be "equal", "pythagorean" or ratios'
+            ratios = pythagorean_intervals(bins_per_octave=bins_per_octave, sort=sort)
+        elif intervals in _LIMITS:
+            ratios = plimit_intervals(
+                primes=_LIMITS[intervals], bins_per_octave=bins_per_octave, sort=sort
             )
+        else:
+            names = ", ".join(f'"{name}"' for name in ("equal", "pythagorean", *_LIMITS))
+            raise ParameterError(f"intervals is {intervals!r}; it must be {names} or ratios")
     else:
         ratios = np.asarray(intervals, np.float64)
     octaves = -(-n_bins // len(ratios))
