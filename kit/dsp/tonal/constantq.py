@@ -18,7 +18,8 @@ from kit.dsp.resample import _NAMES
 from kit.dsp.stft import PadMode, map_magnitude, needs_length
 from kit.dsp.tonal.octaves import (
     HIGHEST,
-    Octave,
+    Octaves,
+    Sizes,
     filter_bank,
     filter_spectra,
     transform,
@@ -236,10 +237,20 @@ def hybrid_cqt(
 class Transform(NamedTuple):
     """Sizes of a transform's filters."""
 
-    octaves: tuple[Octave, ...]
-    """The highest first; none if all filters are short."""
+    octaves: Sizes
+    """Of the long filters; () if there are none."""
     short: "_Short | None"
-    """Filters whose magnitudes are enough."""
+    """Of the filters whose magnitudes are enough."""
+
+    @property
+    def bins(self) -> int:
+        """Return the number of filters."""
+        long = (
+            self.octaves.bins
+            if isinstance(self.octaves, Octaves)
+            else [octave.bins for octave in self.octaves]
+        )
+        return sum(long) + (self.short.bins if self.short else 0)
 
 
 class _Short(NamedTuple):
@@ -256,19 +267,23 @@ Filters = tuple[Transform, np.ndarray]
 """Sizes, which a program is made for, and values, which it is given."""
 
 
-def _check(given: dict[str, Any]) -> None:
+def check_short(given: dict[str, Any]) -> None:
     """Warn of a clip that is shorter than the longest filters."""
     y, plan = given["y"], given["plan"]
     if y is None or plan is None or np.ndim(y) == 0:
         return
-    samples, total = y.shape[-1], 0
-    for octave in plan.octaves:
-        total += len(octave.halvings)
-        left = -(-samples // 2**total)
-        if octave.n_fft > left:
+    if isinstance(plan.octaves, Octaves):
+        octaves = [
+            (plan.octaves.n_fft, k + len(plan.octaves.early)) for k in plan.octaves.halvings
+        ]
+    else:
+        octaves = [(octave.n_fft, len(octave.halvings)) for octave in plan.octaves]
+    for n_fft, halvings in octaves:
+        left = -(-y.shape[-1] // 2**halvings)
+        if n_fft > left:
             warnings.warn(
-                f"n_fft={octave.n_fft} is too large for input signal of length={left}: the lowest "
-                "filters reach beyond both ends of the clip",
+                f"n_fft={n_fft} is too large for input signal of length={left}: filters reach "
+                "beyond both ends of the clip",
                 stacklevel=6,
             )
             return
@@ -304,7 +319,7 @@ def response(
     return jnp.concatenate([jnp.abs(low)[:, :shortest], C[:, :shortest]]), frames
 
 
-@by_clip(y="t", filters="w", check=_check, exact=needs_length)
+@by_clip(y="t", filters="w", check=check_short, exact=needs_length)
 def _transformed(
     n: Length,
     *,
@@ -392,7 +407,7 @@ def octave_filters(
         scale=scale,
         **shape,
     )
-    return Transform(bank.octaves, None), bank.values
+    return Transform(bank.sizes, None), bank.values
 
 
 @cached

@@ -1,8 +1,9 @@
 """Responses of constant-Q filters, an octave at a time, at a rate that halves between octaves."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from kit.dsp.checks import AnyArray, Number, as_waveform
 from kit.dsp.dft import rfft
 from kit.dsp.framing import frames_first, map_frames, pad_ends
 from kit.dsp.jit import Length
-from kit.dsp.stft import PadMode
+from kit.dsp.stft import PAD_MODES, PadMode
 from kit.dsp.tonal.wavelet import sparsified, wavelet, wavelet_lengths, window_bandwidth
 from kit.dsp.windows import WindowSpec
 
@@ -32,34 +33,52 @@ _MAIN_LOBE = 4 / 3
 _MARGIN = 1.2
 # Samples that one block of a half-band filter gives.
 _BLOCK = 16
+# Blocks of one product.
+_ROWS = 256
+# Frames of one product.
+_FRAMES = 128
 # Filters up to this length multiply the samples, longer ones the few bins of the spectrum in which
 # they lie. Of 1024, 2048 and 4096 bins, 2048 was fastest (2 CPU cores).
 _LONGEST_PRODUCT = 2048
 _BINS = 32
 
 
-class Octave(NamedTuple):
-    """Sizes of one octave of filters."""
+class Octaves(NamedTuple):
+    """Sizes of all octaves of a filter bank that multiply samples, the highest first."""
+
+    early: tuple[int, ...]
+    """Reach of the filter of each halving of the rate before the highest octave."""
+    reach: int
+    """Reach of the filter of the other halvings."""
+    halvings: tuple[int, ...]
+    """Of each octave, how often the rate is halved after the early halvings."""
+    n_fft: int
+    hop_length: int
+    """Of the highest octave."""
+    bins: tuple[int, ...]
+    """Filters of each octave."""
+
+
+class Spectral(NamedTuple):
+    """Sizes of one octave of filters that multiply spectra."""
 
     halvings: tuple[int, ...]
-    """Reach of the filter of each halving of the rate that comes before this octave."""
+    """Reach of the filter of each halving of the rate, the early ones included."""
     n_fft: int
     hop_length: int
     bins: int
-    used: tuple[int, int] | None
-    """Range of the spectrum's bins that the filters take; None if they take samples."""
+    used: tuple[int, int]
+    """Range of the spectrum's bins that the filters take."""
 
-    @property
-    def rows(self) -> int:
-        """Numbers of a frame that the filters take."""
-        return self.n_fft if self.used is None else 2 * (self.used[1] - self.used[0])
+
+Sizes = Octaves | tuple[Spectral, ...]
+"""Sizes of a filter bank, the highest octave first."""
 
 
 class FilterBank(NamedTuple):
     """Filters of a constant-Q transform: sizes, and values that a program takes as an argument."""
 
-    octaves: tuple[Octave, ...]
-    """The highest first."""
+    sizes: Sizes
     values: np.ndarray
     """All filters in one line, in the widest floating point that JAX has."""
 
@@ -81,46 +100,72 @@ def filter_bank(
     """Return the filters of `transform`; the arguments are those of `vqt`."""
     shape = {"window": window, "filter_scale": filter_scale, "gamma": gamma}
     lengths, highest = wavelet_lengths(freqs=freqs, sr=sr, alpha=alpha, **shape)
-    octaves: list[Octave] = []
-    values = []
-    for low, high, halvings, total in halving_plan(
+    plan = halving_plan(
         freqs + _MAIN_LOBE * window_bandwidth(window) * sr / lengths,
         bins_per_octave,
         sr,
         hop_length,
         early_halvings(sr, hop_length, -(-len(freqs) // bins_per_octave), highest),
-    ):
-        rate, hop = sr / 2**total, hop_length // 2**total
-        spectra, n_fft = filter_spectra(rate, freqs[low:high], alpha[low:high], norm, sparsity, **shape)
+    )
+    octaves = []
+    for low, high, reaches in plan:
+        rate = sr / 2 ** len(reaches)
+        spectra, n_fft = filter_spectra(
+            rate, freqs[low:high], alpha[low:high], norm, sparsity, **shape
+        )
         # A filter of half the length, at half the rate, gives half the response.
-        gain = np.full(high - low, 2.0**total)
+        gain = np.full(high - low, 2.0 ** len(reaches))
         if scale:
             gain = gain / np.sqrt(lengths[low:high])
-        spectra = spectra * gain[:, None]
-        octave = Octave(halvings, n_fft, hop, high - low, _used(spectra, n_fft))
-        octaves.append(octave)
-        values.append(_kernel(spectra, octave).reshape(-1))
+        octaves.append((spectra * gain[:, None], n_fft, reaches))
+    bank = _of_samples if max(n for _, n, _ in octaves) <= _LONGEST_PRODUCT else _of_spectra
+    sizes, values = bank(octaves, hop_length)
     widest = jax.dtypes.canonicalize_dtype(np.float64)
-    return FilterBank(tuple(octaves), np.concatenate(values).astype(widest))
+    return FilterBank(sizes, values.astype(widest))
 
 
-def _used(spectra: Complex[np.ndarray, "n bins"], n_fft: int) -> tuple[int, int] | None:
-    if n_fft <= _LONGEST_PRODUCT:
-        return None
-    # Rounded, so that filters of another tuning share the program.
-    used = np.flatnonzero(np.any(spectra != 0, axis=0))
-    low, high = int(used[0]) // _BINS * _BINS, -(-(int(used[-1]) + 1) // _BINS) * _BINS
-    return low, min(high, spectra.shape[1])
+_Filters = list[tuple[np.ndarray, int, tuple[int, ...]]]
 
 
-def _kernel(spectra: Complex[np.ndarray, "n bins"], octave: Octave) -> Float[np.ndarray, "m n2"]:
-    """Return the matrix from samples, or from parts of the spectrum, to parts of the response."""
-    if octave.used is None:
+def _of_samples(octaves: _Filters, hop_length: int) -> tuple[Octaves, np.ndarray]:
+    """Return matrices of one shape for all octaves, so that one step of a loop serves them."""
+    longest = max(n_fft for _, n_fft, _ in octaves)
+    widest = max(len(spectra) for spectra, _, _ in octaves)
+    values = np.zeros((len(octaves), longest, 2, widest))
+    for place, (spectra, n_fft, _) in zip(values, octaves, strict=True):
         # The response is linear in the samples: the sum over bins of a spectrum times a filter.
-        taps = np.fft.fft(spectra, n=octave.n_fft, axis=1).T
-        return np.concatenate([taps.real, taps.imag], axis=1)
-    part = spectra[:, slice(*octave.used)].T
-    return np.block([[part.real, part.imag], [-part.imag, part.real]])
+        taps = np.fft.fft(spectra, n=n_fft, axis=1).T
+        start = (longest - n_fft) // 2
+        place[start : start + n_fft, 0, : len(spectra)] = taps.real
+        place[start : start + n_fft, 1, : len(spectra)] = taps.imag
+    early = octaves[0][2]
+    later = [reaches[len(early) :] for _, _, reaches in octaves]
+    sizes = Octaves(
+        early,
+        max(later[-1], default=0),
+        tuple(map(len, later)),
+        longest,
+        hop_length // 2 ** len(early),
+        tuple(len(spectra) for spectra, _, _ in octaves),
+    )
+    return sizes, values.reshape(-1)
+
+
+def _of_spectra(
+    octaves: _Filters, hop_length: int
+) -> tuple[tuple[Spectral, ...], np.ndarray]:
+    """Return matrices of the few bins in which the filters of each octave lie."""
+    sizes, values = [], []
+    for spectra, n_fft, reaches in octaves:
+        # Rounded, so that filters of another tuning share the program.
+        used = np.flatnonzero(np.any(spectra != 0, axis=0))
+        low = int(used[0]) // _BINS * _BINS
+        high = min(spectra.shape[1], (int(used[-1]) // _BINS + 1) * _BINS)
+        part = spectra[:, low:high].T
+        hop = hop_length // 2 ** len(reaches)
+        sizes.append(Spectral(reaches, n_fft, hop, len(spectra), (low, high)))
+        values.append(np.block([[part.real, part.imag], [-part.imag, part.real]]).reshape(-1))
+    return tuple(sizes), np.concatenate(values)
 
 
 def filter_spectra(
@@ -173,8 +218,8 @@ def halving_plan(
     sr: Number,
     hop_length: int,
     early: int,
-) -> list[tuple[int, int, tuple[int, ...], int]]:
-    """Plan the octaves, the highest first: filters from, to, new halvings, halvings in all.
+) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Plan the octaves, the highest first: filters from and to, reaches of all halvings.
 
     The rate is halved before an octave if the hop is even and the filters of that octave and of
     those below pass nothing that the halving takes away.
@@ -186,20 +231,16 @@ def halving_plan(
         hop_length: at `sr`.
         early: halvings before the highest octave.
     """
-    plan, total = [], 0
+    plan, reaches = [], []
     for high in range(len(edges), 0, -bins_per_octave):
-        low = max(0, high - bins_per_octave)
         top = float(np.max(edges[:high]))
-        halvings = []
-        wanted = early if high == len(edges) else 1
-        for _ in range(wanted):
-            share = top / (sr / 2 ** (total + 2))
-            if hop_length % 2 ** (total + 1) or share > max(_REACHES):
+        for _ in range(early if high == len(edges) else 1):
+            share = top / (sr / 2 ** (len(reaches) + 2))
+            if hop_length % 2 ** (len(reaches) + 1) or share > max(_REACHES):
                 break
             flat = min((s for s in _REACHES if s >= share * _MARGIN), default=max(_REACHES))
-            halvings.append(_REACHES[flat])
-            total += 1
-        plan.append((low, high, tuple(halvings), total))
+            reaches.append(_REACHES[flat])
+        plan.append((max(0, high - bins_per_octave), high, tuple(reaches)))
     return plan
 
 
@@ -218,21 +259,38 @@ def _half_band(reach: int) -> Float[np.ndarray, "taps"]:
 def halved(
     y: Float[jax.Array, "samples"], n: Length, reach: int
 ) -> tuple[Float[jax.Array, "half"], Length]:
-    """Return a clip at half the rate, of `ceil(n / 2)` valid samples, and zero past those."""
+    """Return a clip, zero past `n`, at half the rate: `ceil(n / 2)` valid samples, then zeros."""
     taps = _half_band(reach)
     span = 2 * _BLOCK - 1 + 2 * reach
     matrix = np.zeros((span, _BLOCK))
     for column in range(_BLOCK):
         matrix[2 * column : 2 * column + len(taps), column] = taps
-    samples = -(-y.shape[0] // 2)
-    blocks = -(-samples // _BLOCK)
-    rows = frames_first(jnp.pad(y, (reach, reach)), span, 2 * _BLOCK, blocks)
-    out = jnp.dot(rows, jnp.asarray(matrix, y.dtype), precision=HIGHEST)
-    out = out.reshape(-1)[:samples]
-    valid = (n + 1) // 2
-    if not isinstance(n, int):
-        out = jnp.where(jnp.arange(samples) < valid, out, 0)
-    return out, valid
+    samples, valid = -(-y.shape[0] // 2), (n + 1) // 2
+    rows = min(_ROWS, -(-samples // _BLOCK))
+    signal = jnp.pad(y, (reach, reach + 2 * rows * _BLOCK))
+
+    def block(start: jax.Array) -> jax.Array:
+        part = lax.dynamic_slice(signal, (2 * start,), ((rows - 1) * 2 * _BLOCK + span,))
+        frames = frames_first(part, span, 2 * _BLOCK, rows)
+        return jnp.dot(frames, jnp.asarray(matrix, y.dtype), precision=HIGHEST).reshape(-1)
+
+    out = _blocks(block, samples, rows * _BLOCK, valid)
+    return jnp.where(jnp.arange(samples) < valid, out, 0), valid
+
+
+def _blocks(
+    function: Callable[[jax.Array], jax.Array], size: int, step: int, valid: Length
+) -> jax.Array:
+    """Return `function(start)` of each block of `step` rows, and zeros for blocks past `valid`."""
+    shape = jax.eval_shape(function, jnp.int32(0))
+
+    def one(start: jax.Array) -> jax.Array:
+        # A loop of fewer steps would be as fast, but has no gradient.
+        return lax.cond(start < valid, function, lambda _: jnp.zeros(shape.shape, shape.dtype), start)
+
+    count = -(-size // step)
+    made = lax.map(one, step * jnp.arange(count, dtype=jnp.int32))
+    return made.reshape(count * step, *shape.shape[1:])[:size]
 
 
 def doubled(
@@ -260,7 +318,7 @@ def transform(
     n: Length,
     y: Shaped[AnyArray, "samples"],
     filters: Float[AnyArray, "values"],
-    octaves: tuple[Octave, ...],
+    sizes: Sizes,
     pad_mode: PadMode,
 ) -> tuple[Complex[jax.Array, "n_bins frames"], Length]:
     """Return the responses of a filter bank to one clip, and the number of valid frames."""
@@ -268,41 +326,95 @@ def transform(
     wanted = jnp.result_type(y.dtype, jnp.complex64)
     # librosa transforms in double precision whatever it is given; so does kit where there is any.
     inner = jax.dtypes.canonicalize_dtype(np.float64)
-    y, filters = y.astype(inner), jnp.asarray(filters, inner)
-    parts: list[Any] = []
-    start, frames = 0, n
-    for octave in octaves:
-        for reach in octave.halvings:
-            y, n = halved(y, n, reach)
-        size = octave.rows * 2 * octave.bins
-        kernel = filters[start : start + size].reshape(octave.rows, -1)
-        start += size
-        part, valid = _responses(n, y, kernel, octave, pad_mode)
-        parts.append(part)
-        # The highest octave has the fewest frames.
-        frames = valid if octave is octaves[0] else frames
-    shortest = min(len(p) for p in parts)
-    rising = [p[:shortest].reshape(shortest, 2, -1) for p in reversed(parts)]
-    both = jnp.concatenate(rising, axis=2)
+    of_sizes = _by_samples if isinstance(sizes, Octaves) else _by_spectra
+    parts, frames = of_sizes(
+        n, y.astype(inner), jnp.asarray(filters, inner), cast(Any, sizes), pad_mode
+    )
+    both = jnp.concatenate(parts[::-1], axis=2)
     V = lax.complex(both[:, 0], both[:, 1]).astype(wanted)
     return jnp.swapaxes(V, 0, 1), frames
 
 
-def _responses(
-    n: Length,
-    y: Float[jax.Array, "samples"],
-    kernel: Float[jax.Array, "rows parts"],
-    octave: Octave,
-    pad_mode: PadMode,
-) -> tuple[Float[jax.Array, "frames parts"], Length]:
-    def respond(frames: Float[jax.Array, "frames n_fft"]) -> Float[jax.Array, "frames parts"]:
-        if octave.used is not None:
-            D = rfft(frames)[:, slice(*octave.used)]
-            frames = jnp.concatenate([jnp.real(D), jnp.imag(D)], axis=1)
-        return jnp.dot(frames, kernel, precision=HIGHEST)
+_Responses = tuple[list[Float[jax.Array, "frames 2 bins"]], Length]
 
-    y, n = pad_ends(y, n, octave.n_fft // 2, pad_mode)
-    return map_frames(
-        respond, y, n, frame_length=octave.n_fft, hop_length=octave.hop_length
-    )
 
+def _by_samples(
+    n: Length, y: jax.Array, filters: jax.Array, sizes: Octaves, pad_mode: PadMode
+) -> _Responses:
+    for reach in sizes.early:
+        y, n = halved(y, n, reach)
+    length, valid = y.shape[0], 1 + n // sizes.hop_length
+    frames = 1 + length // sizes.hop_length
+    shape = (len(sizes.bins), sizes.n_fft, 2 * max(sizes.bins))
+    kernels = filters[: math.prod(shape)].reshape(shape)
+    rows = min(_FRAMES, frames)
+
+    def respond(y: jax.Array, n: Length, kernel: jax.Array, hop_length: Any) -> jax.Array:
+        signal, _ = pad_ends(y, n, sizes.n_fft // 2, pad_mode)
+
+        def block(start: jax.Array) -> jax.Array:
+            starts = (start + jnp.arange(rows, dtype=jnp.int32)) * hop_length
+            cut = jax.vmap(lambda at: lax.dynamic_slice(signal, (at,), (sizes.n_fft,)))(starts)
+            return jnp.dot(cut, kernel, precision=HIGHEST)
+
+        return _blocks(block, frames, rows, valid)
+
+    def octave(state: tuple[jax.Array, Any], given: Any) -> Any:
+        y, n = state
+        kernel, hop_length, halve = given
+
+        def half(y: jax.Array, n: Any) -> Any:
+            made, n = halved(y, n, sizes.reach)
+            return jnp.pad(made, (0, length - made.shape[0])), n
+
+        if sizes.reach:
+            y, n = lax.cond(halve, half, lambda y, n: (y, n), y, n)
+        return (y, n), respond(y, n, kernel, hop_length)
+
+    if callable(pad_mode) or pad_mode not in PAD_MODES:
+        made = []
+        for index, kernel in enumerate(kernels):
+            if index and sizes.halvings[index] > sizes.halvings[index - 1]:
+                y, n = halved(y, n, sizes.reach)
+            made.append(respond(y, n, kernel, sizes.hop_length >> sizes.halvings[index]))
+    else:
+        hops = np.array([sizes.hop_length >> k for k in sizes.halvings], np.int32)
+        halve = np.diff(sizes.halvings, prepend=0) > 0
+        _, made = lax.scan(octave, (y, jnp.int32(n)), (kernels, hops, halve))
+    parts = [
+        part.reshape(frames, 2, -1)[:, :, :bins]
+        for part, bins in zip(made, sizes.bins, strict=True)
+    ]
+    return parts, valid
+
+
+def _by_spectra(
+    n: Length, y: jax.Array, filters: jax.Array, sizes: tuple[Spectral, ...], pad_mode: PadMode
+) -> _Responses:
+    parts: list[jax.Array] = []
+    start, frames, done = 0, n, 0
+    for octave in sizes:
+        for reach in octave.halvings[done:]:
+            y, n = halved(y, n, reach)
+        done = len(octave.halvings)
+        low, high = octave.used
+        size = 4 * (high - low) * octave.bins
+        kernel = filters[start : start + size].reshape(2 * (high - low), -1)
+        start += size
+
+        def respond(
+            rows: jax.Array, kernel: jax.Array = kernel, low: int = low, high: int = high
+        ) -> jax.Array:
+            D = rfft(rows)[:, low:high]
+            both = jnp.concatenate([jnp.real(D), jnp.imag(D)], axis=1)
+            return jnp.dot(both, kernel, precision=HIGHEST)
+
+        signal, padded = pad_ends(y, n, octave.n_fft // 2, pad_mode)
+        part, valid = map_frames(
+            respond, signal, padded, frame_length=octave.n_fft, hop_length=octave.hop_length
+        )
+        # The highest octave has the fewest frames.
+        frames = frames if parts else valid
+        parts.append(part.reshape(len(part), 2, -1))
+    shortest = min(len(p) for p in parts)
+    return [p[:shortest] for p in parts], frames
