@@ -296,7 +296,7 @@ def _blocks(
 def doubled(
     y: Float[jax.Array, "samples"], n: Length, reach: int
 ) -> tuple[Float[jax.Array, "twice"], Length]:
-    """Return a clip, zero past `n`, at twice the rate, of `2 * n` valid samples."""
+    """Return a clip, zero past `n`, at twice the rate: `2 * n` valid samples, then zeros."""
     taps = 2 * _half_band(reach)
     half = reach // 2 + 1
     span = _BLOCK + 2 * half
@@ -305,13 +305,17 @@ def doubled(
         offset = column - 2 * (np.arange(span) - half)
         inside = np.abs(offset) <= reach
         matrix[inside, column] = taps[reach + offset[inside]]
-    blocks = -(-y.shape[0] // _BLOCK)
-    rows = frames_first(jnp.pad(y, (half, half)), span, _BLOCK, blocks)
-    out = jnp.dot(rows, jnp.asarray(matrix, y.dtype), precision=HIGHEST)
-    out = out.reshape(-1)[: 2 * y.shape[0]]
-    if not isinstance(n, int):
-        out = jnp.where(jnp.arange(len(out)) < 2 * n, out, 0)
-    return out, 2 * n
+    samples, valid = 2 * y.shape[0], 2 * n
+    rows = min(_ROWS, -(-y.shape[0] // _BLOCK))
+    signal = jnp.pad(y, (half, half + rows * _BLOCK))
+
+    def block(start: jax.Array) -> jax.Array:
+        part = lax.dynamic_slice(signal, (start // 2,), ((rows - 1) * _BLOCK + span,))
+        frames = frames_first(part, span, _BLOCK, rows)
+        return jnp.dot(frames, jnp.asarray(matrix, y.dtype), precision=HIGHEST).reshape(-1)
+
+    out = _blocks(block, samples, 2 * rows * _BLOCK, valid)
+    return jnp.where(jnp.arange(samples) < valid, out, 0), valid
 
 
 def transform(
@@ -418,3 +422,136 @@ def _by_spectra(
         parts.append(part.reshape(len(part), 2, -1))
     shortest = min(len(p) for p in parts)
     return [p[:shortest] for p in parts], frames
+
+
+class Inverse(NamedTuple):
+    """Sizes of the filters that turn a transform back into sound, the lowest octave first."""
+
+    early: tuple[int, ...]
+    """Reach of the filter of each doubling of the rate after the highest octave."""
+    reach: int
+    """Reach of the filter of the other doublings."""
+    halvings: tuple[int, ...]
+    """Of each octave, how often the rate is doubled before the early doublings."""
+    lengths: tuple[int, ...]
+    """Of the transform of each octave."""
+    hop_length: int
+    """Of the highest octave."""
+    bins: tuple[int, ...]
+
+
+def inverse_bank(
+    freqs: Float[np.ndarray, "n_bins"],
+    alpha: Float[np.ndarray, "n_bins"],
+    *,
+    sr: Number,
+    hop_length: int,
+    bins_per_octave: int,
+    norm: Number | None,
+    sparsity: Number,
+    scale: bool,
+    window: WindowSpec,
+    filter_scale: Number,
+) -> tuple[Inverse, np.ndarray]:
+    """Return the filters of `inverse`; the arguments are those of `icqt`."""
+    shape: dict[str, Any] = {"window": window, "filter_scale": filter_scale, "gamma": 0}
+    lengths, highest = wavelet_lengths(freqs=freqs, sr=sr, alpha=alpha, **shape)
+    plan = halving_plan(
+        freqs + _MAIN_LOBE * window_bandwidth(window) * sr / lengths,
+        bins_per_octave,
+        sr,
+        hop_length,
+        early_halvings(sr, hop_length, -(-len(freqs) // bins_per_octave), highest),
+    )
+    made = []
+    for low, high, reaches in plan[::-1]:
+        rate = sr / 2 ** len(reaches)
+        spectra, n_fft = filter_spectra(
+            rate, freqs[low:high], alpha[low:high], norm, sparsity, **shape
+        )
+        gain = n_fft / lengths[low:high] / np.sum(np.abs(spectra) ** 2, axis=1)
+        if scale:
+            gain = gain * np.sqrt(lengths[low:high])
+        back = np.conj(spectra) * gain[:, None]
+        made.append(np.stack([np.fft.irfft(back, n_fft), np.fft.irfft(1j * back, n_fft)]))
+    early = plan[0][2]
+    sizes = Inverse(
+        early,
+        max(plan[-1][2][len(early) :], default=0),
+        tuple(len(reaches) - len(early) for _, _, reaches in plan[::-1]),
+        tuple(m.shape[2] for m in made),
+        hop_length // 2 ** len(early),
+        tuple(m.shape[1] for m in made),
+    )
+    values = np.zeros((len(made), 2, max(sizes.bins), max(sizes.lengths)))
+    for place, m in zip(values, made, strict=True):
+        start = (place.shape[2] - m.shape[2]) // 2
+        place[:, : m.shape[1], start : start + m.shape[2]] = m
+    widest = jax.dtypes.canonicalize_dtype(np.float64)
+    return sizes, values.reshape(-1).astype(widest)
+
+
+def inverse(
+    n: Length,
+    C: Complex[jax.Array, "n_bins frames"],
+    filters: Float[AnyArray, "values"],
+    sizes: Inverse,
+) -> tuple[Float[jax.Array, "samples"], Length]:
+    """Return the sound of one clip's transform, `hop_length * (n - 1)` valid samples.
+
+    Each octave is added at its own rate to the sound of those below, whose rate is then doubled.
+    """
+    inner = jax.dtypes.canonicalize_dtype(np.float64)
+    frames, longest, count = C.shape[1], max(sizes.lengths), len(sizes.bins)
+    C = jnp.where(jnp.arange(frames) < n, C, 0)
+    kernels = jnp.asarray(filters, inner).reshape(count, 2 * max(sizes.bins), longest)
+    both = jnp.stack([jnp.real(C), jnp.imag(C)]).astype(inner)
+    starts = np.concatenate([[0], np.cumsum(sizes.bins)])
+    parts = jnp.stack(
+        [
+            jnp.pad(
+                both[:, starts[k] : starts[k + 1]], [(0, 0), (0, max(sizes.bins) - bins), (0, 0)]
+            ).reshape(-1, frames)
+            for k, bins in enumerate(sizes.bins)
+        ]
+    )
+    # Even, so that it has a half.
+    size = max(2, sizes.hop_length * (frames - 1) + sizes.hop_length * (frames - 1) % 2)
+
+    def octave(state: tuple[jax.Array, jax.Array], given: Any) -> Any:
+        total, valid = state
+        part, kernel, hop_length, n_fft, double = given
+        if sizes.reach:
+            total, valid = lax.cond(
+                double,
+                lambda y, m: doubled(y[: size // 2], m, sizes.reach),
+                lambda y, m: (y, m),
+                total,
+                valid,
+            )
+        rows = jnp.dot(part.T, kernel, precision=HIGHEST)
+        at = hop_length * jnp.arange(frames, dtype=jnp.int32)
+
+        def frames_of(signal: jax.Array) -> jax.Array:
+            return jax.vmap(lambda s: lax.dynamic_slice(signal, (s,), (longest,)))(at)
+
+        whole = jax.ShapeDtypeStruct((size + longest,), inner)
+        (added,) = jax.linear_transpose(frames_of, whole)(rows)
+        valid = (hop_length * (n - 1)).astype(jnp.int32)
+        place = jnp.arange(size, dtype=jnp.int32) + n_fft // 2
+        last = jnp.minimum(n - 1, place // hop_length)
+        overlap = last - jnp.maximum(0, (place - n_fft) // hop_length + 1) + 1
+        new = added[longest // 2 :][:size] / jnp.maximum(overlap, 1).astype(inner)
+        heard = (overlap > 0) & (jnp.arange(size) < valid)
+        return (total + jnp.where(heard, new, 0), valid), None
+
+    # Rate doubles before an octave that is halved less often than the one below.
+    double = np.diff(sizes.halvings, prepend=sizes.halvings[0]) < 0
+    hops = np.array([sizes.hop_length >> k for k in sizes.halvings], np.int32)
+    given = (parts, kernels, hops, np.array(sizes.lengths, np.int32), double)
+    (total, _), _ = lax.scan(octave, (jnp.zeros(size, inner), jnp.int32(0)), given)
+    samples = sizes.hop_length * (n - 1)
+    total = total[: sizes.hop_length * (frames - 1)]
+    for reach in sizes.early[::-1]:
+        total, samples = doubled(total, samples, reach)
+    return total.astype(jnp.real(C).dtype), samples
