@@ -329,14 +329,19 @@ def _exact_program(
 def _exact(
     plan: _Plan, constants: tuple[Any, ...], batch: tuple[int, ...], n: int
 ) -> Callable[..., Any]:
-    def one(clips: dict[str, Any]) -> Any:
-        return plan.body(n, **_thawed(constants), **clips)[0]
-
     def program(clips: dict[str, Any]) -> Any:
+        # An array that all clips share is not repeated for each.
+        shared = {k: a for k, a in clips.items() if a.ndim == len(plan.arrays[k])}
+
+        def one(own: dict[str, Any]) -> Any:
+            return plan.body(n, **_thawed(constants), **shared, **own)[0]
+
         if not batch:
-            return one(clips)
+            return one({})
         flat = {}
         for name, array in clips.items():
+            if name in shared:
+                continue
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
@@ -392,7 +397,11 @@ def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -
     for function in passes:
         for name, parameter in inspect.signature(function).parameters.items():
             known.setdefault(name, parameter.default)
-    return {k: v for k, v in rest.items() if not (type(v) is type(known.get(k)) and v == known[k])}
+
+    def default(name: str, value: Any) -> bool:
+        return name in known and type(value) is type(known[name]) and value == known[name]
+
+    return {k: v for k, v in rest.items() if not default(k, v)}
 
 
 def compiled(

@@ -20,6 +20,11 @@ _ERB_GAMMA = 24.7 / 0.108
 _LIMITS = {"ji3": (3,), "ji5": (3, 5), "ji7": (3, 5, 7)}
 
 
+def finite(value: object) -> bool:
+    """Return whether `value` is a real number, neither infinite nor NaN."""
+    return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
+
+
 def interval_frequencies(
     n_bins: int,
     *,
@@ -44,6 +49,8 @@ def interval_frequencies(
     Source: librosa 0.11 `interval_frequencies`.
     """
     n_bins = positive_int("n_bins", n_bins)
+    require(finite(fmin) and fmin > 0, "fmin", fmin, "it must be a number above 0 Hz")
+    require(finite(tuning), "tuning", tuning, "it must be a number of bins")
     if isinstance(intervals, str):
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
         if intervals == "equal":
@@ -59,6 +66,8 @@ def interval_frequencies(
             raise ParameterError(f"intervals is {intervals!r}; it must be {names} or ratios")
     else:
         ratios = np.asarray(intervals, np.float64)
+        within = ratios.ndim == 1 and len(ratios) and np.all((ratios >= 1) & (ratios < 2))
+        require(within, "intervals", intervals, "ratios must lie in [1, 2)")
     octaves = -(-n_bins // len(ratios))
     every = np.multiply.outer(2.0 ** np.arange(octaves), ratios).reshape(-1)[:n_bins]
     return (np.sort(every) if sort else every) * fmin
@@ -125,9 +134,19 @@ def wavelet_lengths(
     Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
     """
     freqs = np.asarray(freqs, np.float64)
-    require(filter_scale > 0, "filter_scale", filter_scale, "it must be above 0")
-    require(gamma is None or gamma >= 0, "gamma", gamma, "it must not be negative")
-    require(np.all(freqs > 0), "freqs", freqs, "they must be above 0 Hz")
+    require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
+    require(
+        finite(filter_scale) and filter_scale > 0,
+        "filter_scale",
+        filter_scale,
+        "it must be above 0",
+    )
+    require(
+        gamma is None or (finite(gamma) and gamma >= 0), "gamma", gamma, "it must not be negative"
+    )
+    require(freqs.ndim == 1 and len(freqs), "freqs.shape", freqs.shape, "it must be one axis")
+    wrong = freqs[~((freqs > 0) & np.isfinite(freqs))]
+    require(len(wrong) == 0, "freqs", wrong[:3], "frequencies must be above 0 Hz")
     require(np.all(np.diff(freqs) >= 0), "freqs", freqs, "they must ascend")
     bandwidth = relative_bandwidth(freqs) if alpha is None else np.asarray(alpha, np.float64)
     extra = bandwidth * _ERB_GAMMA if gamma is None else gamma
@@ -160,6 +179,8 @@ def wavelet(
     lengths, _ = wavelet_lengths(
         freqs=freqs, sr=sr, window=window, filter_scale=filter_scale, gamma=gamma, alpha=alpha
     )
+    norms = norm is None or (isinstance(norm, int | float) and not np.isnan(norm))
+    require(norms, "norm", norm, "it must be a number or None")
     longest = max(lengths)
     size = int(2.0 ** np.ceil(np.log2(longest)) if pad_fft else np.ceil(longest))
     rows = np.zeros((len(freqs), size), np.complex128)
@@ -178,7 +199,7 @@ def sparsified(
 
     Source: librosa 0.11 `util.sparsify_rows`.
     """
-    require(0 <= quantile < 1, "sparsity", quantile, "it must lie in [0, 1)")
+    require(finite(quantile) and 0 <= quantile < 1, "sparsity", quantile, "it must lie in [0, 1)")
     size = np.abs(rows)
     ordered = np.sort(size, axis=1)
     share = np.cumsum(ordered / np.sum(size, axis=1, keepdims=True), axis=1)
