@@ -285,7 +285,7 @@ class _Plan:
 
     def _padded(self, name: str, clip: np.ndarray, n: int, size: int) -> np.ndarray:
         if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
-            return np.ascontiguousarray(clip)
+            return np.asarray(clip, order="C")
         room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
         room[..., :n] = clip
         room[..., n:] = 0
