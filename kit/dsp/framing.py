@@ -194,12 +194,12 @@ def pad_ends(
         head = y[0] * jnp.asarray(np.arange(amount) / max(amount, 1), y.dtype)
         tail = y[n - 1] * jnp.asarray(1 - np.arange(1, right + 1) / max(right, 1), y.dtype)
     else:
-        head, tail = (y[_repeated(index, n, pad_mode)] for index in (before, after))
+        head, tail = (y[repeated(index, n, pad_mode)] for index in (before, after))
     whole = jnp.concatenate([head, y, jnp.zeros(right, y.dtype)])
     return lax.dynamic_update_slice(whole, tail, (amount + n,)), valid
 
 
-def _repeated(
+def repeated(
     index: Int[AnyArray, "amount"], n: Int[jax.Array, ""], pad_mode: str
 ) -> Int[jax.Array, "amount"]:
     """Map positions outside a clip of `n` samples to the positions that they repeat."""
