@@ -142,7 +142,18 @@ def istft(
     require(D.ndim >= 2, "stft_matrix.shape", D.shape, "its last two axes are bins and frames")
     D, wanted = of_length(D, length, framing)
     y = inverse(D, dtype=dtype, **framing, **wanted)
-    return y if y.shape[-1] == length else fit(y, length)
+    return fitted(y, length)
+
+
+def fitted(y: Float[jax.Array, "*batch samples"], length: int) -> Float[jax.Array, "*batch length"]:
+    """Return signals cut or padded with zeros to `length`, without a program for each length."""
+    if y.shape[-1] == length:
+        return y
+    if not pads_clips(y):
+        return fit(y, length)
+    values = np.asarray(y)[..., :length]
+    values = np.pad(values, [(0, 0)] * (y.ndim - 1) + [(0, length - values.shape[-1])])
+    return jax.device_put(values, next(iter(y.devices())) if y.committed else None)
 
 
 def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
