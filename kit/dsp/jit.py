@@ -247,7 +247,7 @@ class _Plan:
         committed = any(isinstance(a, jax.Array) and a.committed for a in clips.values())
         flat = {k: self._flat(k, np.asarray(a), batch) for k, a in clips.items()}
         count, size = math.prod(batch), padded_length(n)
-        first_clip = {k: self._padded(k, a[0], n, size) for k, a in flat.items()}
+        first_clip = {k: self._padded(k, a[0, ...], n, size) for k, a in flat.items()}
         shapes = tuple((k, a.shape, str(a.dtype)) for k, a in first_clip.items())
         program = _padded_program(self, constants, shapes)
         # A new thread knows neither of the caller's contexts.
@@ -271,7 +271,7 @@ class _Plan:
             place[0] = part
 
         def another(i: int) -> None:
-            made, _ = compute({k: self._padded(k, a[i], n, size) for k, a in flat.items()})
+            made, _ = compute({k: self._padded(k, a[i, ...], n, size) for k, a in flat.items()})
             for place, leaf, c in zip(out, jax.tree.leaves(made), cuts, strict=True):
                 place[i] = self._cut(np.asarray(leaf), c)
 
@@ -397,11 +397,11 @@ def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -
     for function in passes:
         for name, parameter in inspect.signature(function).parameters.items():
             known.setdefault(name, parameter.default)
-
-    def default(name: str, value: Any) -> bool:
-        return name in known and type(value) is type(known[name]) and value == known[name]
-
-    return {k: v for k, v in rest.items() if not default(k, v)}
+    return {
+        k: v
+        for k, v in rest.items()
+        if not (k in known and type(v) is type(known[k]) and v == known[k])
+    }
 
 
 def compiled(

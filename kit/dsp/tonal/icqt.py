@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Int, Num, UInt32
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.jit import Length, by_clip, traceable
 from kit.dsp.stft import (
     PadMode,
