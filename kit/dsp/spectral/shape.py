@@ -49,14 +49,14 @@ def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
 
 
 def _of_frames(
-    function: Callable[..., Float[jax.Array, "rows values"]],
+    function: Callable[..., Float[jax.Array, "rows made"]],
     n: Length,
     *,
     y: Any,
     S: Any,
     beside: tuple[Float[AnyArray, "values #frames"], ...] = (),
     framing: dict[str, Any],
-) -> tuple[Float[jax.Array, "values frames"], Length]:
+) -> tuple[Float[jax.Array, "made frames"], Length]:
     """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all."""
     rows = [a.T for a in beside]
     framing = {"hop_length": 512, **framing}
