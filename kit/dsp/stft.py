@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Num, Shaped
 
 from kit.dsp.checks import (
@@ -305,10 +306,12 @@ def n_fft_of(S: Num[AnyArray, "*batch bins frames"] | None, n_fft: int) -> int:
     return 2 * (S.shape[-2] - 1)
 
 
-def energies(what: str, S: jax.Array) -> None:
-    """Raise `ParameterError` if `S` is complex or, outside a trace, negative."""
+def energies(what: str, S: Num[AnyArray, "..."]) -> None:
+    """Raise `ParameterError` if `S` is complex or, where its values are known, negative."""
     require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, f"{what} is of magnitudes: take jnp.abs")
-    check_values(S >= 0, "S", f"{what} is defined for energies of at least 0")
+    if not isinstance(S, Tracer):
+        rule = f"{what} is defined for energies of at least 0"
+        check_values(~(np.asarray(S) < 0), "S", rule)
 
 
 def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarray, "bins"]:
