@@ -85,16 +85,6 @@ def frames_first(
     return parts[0] if hops == 1 else jnp.concatenate(parts, axis=-1)
 
 
-def windowed_frames(
-    x: Float[jax.Array, "*batch samples"],
-    window: Float[AnyArray, "frame_length"],
-    hop_length: int,
-    frames: int,
-) -> Float[jax.Array, "*batch {frames} frame_length"]:
-    """Frames as `frames_first` gives them, times the window."""
-    return frames_first(x, window.shape[0], hop_length, frames) * jnp.asarray(window, x.dtype)
-
-
 def frame_count(samples: Any, frame_length: int, hop_length: int) -> Any:
     """Return the number of whole frames in a number of samples, an int or a traced one."""
     return 1 + (samples - frame_length) // hop_length
@@ -124,8 +114,11 @@ def map_frames(
     """
     plan = partial(_by_blocks, function, frame_length, hop_length, time_last)
     valid = frame_count(n, frame_length, hop_length)
-    if isinstance(n, int):
+    if not isinstance(n, jax.Array):
         once = partial(_at_once, function, frame_length, hop_length, time_last)
+        if not isinstance(n, int):
+            # A dimension that is a symbol, under `jax.export`.
+            return once(y), valid
         return lax.platform_dependent(y, cpu=partial(plan, None), default=once), valid
     return plan(valid, y), valid
 
@@ -133,7 +126,8 @@ def map_frames(
 def _at_once(
     function: Callable[..., Any], frame_length: int, hop_length: int, time_last: bool, y: jax.Array
 ) -> Any:
-    frames = max(0, frame_count(y.shape[0], frame_length, hop_length))
+    frames = frame_count(y.shape[0], frame_length, hop_length)
+    frames = max(0, frames) if isinstance(frames, int) else frames
     made = function(frames_first(y, frame_length, hop_length, frames))
     return jax.tree.map(jnp.transpose, made) if time_last else made
 
@@ -218,7 +212,7 @@ def pad_ends(
     """
     right = amount if right is None else right
     valid = n + amount + right
-    if isinstance(n, int) or pad_mode in ("constant", "empty"):
+    if not isinstance(n, jax.Array) or pad_mode in ("constant", "empty"):
         return jnp.pad(y, (amount, right), mode=pad_mode), valid
     before, after = np.arange(-amount, 0), n + np.arange(right)
     if pad_mode == "linear_ramp":

@@ -220,6 +220,8 @@ class _Plan:
 
     def _batch(self, clips: dict[str, Any]) -> tuple[int, ...]:
         shapes = {k: a.shape[: a.ndim - len(self.arrays[k])] for k, a in clips.items()}
+        if len(set(shapes.values())) == 1:
+            return next(iter(shapes.values()))
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -345,14 +347,18 @@ def _exact(
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
-        # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips are
-        # computed at once as fit into memory.
-        some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
-        out = lax.platform_dependent(
-            flat,
-            cpu=functools.partial(lax.map, one),
-            default=functools.partial(lax.map, one, batch_size=some),
-        )
+        if all(isinstance(d, int) for d in (n, *batch)):
+            # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
+            # are computed at once as fit into memory.
+            some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
+            out = lax.platform_dependent(
+                flat,
+                cpu=functools.partial(lax.map, one),
+                default=functools.partial(lax.map, one, batch_size=some),
+            )
+        else:
+            # Dimensions that are symbols, under `jax.export`.
+            out = jax.vmap(one)(flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
     return program

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -20,8 +19,8 @@ from kit.dsp.checks import (
     positive_int,
     require,
 )
-from kit.dsp.dft import Method, rfft
-from kit.dsp.framing import map_frames, pad_ends, windowed_frames
+from kit.dsp.dft import rfft
+from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.windows import WindowSpec, padded_window
 
@@ -72,7 +71,6 @@ def stft(
     center: bool = True,
     pad_mode: PadMode = "constant",
     dtype: Any = None,
-    method: Method = "auto",
 ) -> tuple[Complex[jax.Array, "*batch bins frames"], Length]:
     """Short-time Fourier transform.
 
@@ -87,7 +85,6 @@ def stft(
             `n_fft // 2` samples at both ends. Otherwise frame t begins there.
         pad_mode: one of `PAD_MODES`, or a function as `jax.numpy.pad` takes it.
         dtype: complex, of the result.
-        method: how the DFT is made; see `kit.dsp.dft`.
     Returns:
         `dtype`, or complex64 (complex128 of float64; with 64-bit JAX float32 too is computed in
         double precision and rounded once), bins = 1 + n_fft // 2,
@@ -109,7 +106,6 @@ def stft(
         window=window,
         center=center,
         pad_mode=pad_mode,
-        method=method,
         time_last=True,
     )
     return spectrum, frames
@@ -126,7 +122,6 @@ def map_spectrum(
     window: WindowSpec = "hann",
     center: bool = True,
     pad_mode: PadMode = "constant",
-    method: Method = "auto",
     time_last: bool = False,
 ) -> tuple[Any, Length]:
     """Apply a function of spectra to the STFT of one clip, some frames at a time.
@@ -154,7 +149,7 @@ def map_spectrum(
     # With an odd n_fft, one sample of a single frame may be missing.
     require(n_fft <= y.shape[-1], "n_fft", n_fft, f"it must not exceed {y.shape[-1]} samples")
     return map_frames(
-        lambda frames: function(rfft(frames.astype(inner) * values, method=method)),
+        lambda frames: function(rfft(frames.astype(inner) * values)),
         y,
         n,
         frame_length=n_fft,
@@ -173,81 +168,27 @@ def check_pad_mode(pad_mode: PadMode) -> None:
     )
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))
-def analysis(
-    y: Float[jax.Array, "*batch samples"],
-    window: Float[jax.Array, "n_fft"],
-    hop_length: int,
-    pad_mode: PadMode | None,
-    method: Method,
-) -> Complex[jax.Array, "*batch bins frames"]:
-    """The STFT of a signal that is continued as `pad_mode` says (None: not at all)."""
-    n_fft = window.shape[0]
-    if pad_mode is not None:
-        y = jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(n_fft // 2, n_fft // 2)], mode=pad_mode)  # pyright: ignore[reportArgumentType]
-    frames = 1 + (y.shape[-1] - n_fft) // hop_length
-    spectrum = rfft(windowed_frames(y, window, hop_length, frames), method=method)
-    return jnp.swapaxes(spectrum, -1, -2)
-
-
-def magnitude(S: Inexact[AnyArray, "*shape"], power: Number = 1) -> Float[jax.Array, "*shape"]:
-    """|S| to a power, with a gradient of zero where S is zero.
+def magnitude(
+    S: Inexact[AnyArray, "*shape"] | tuple[Float[jax.Array, "*shape"], Float[jax.Array, "*shape"]],
+    power: Number = 1,
+) -> Float[jax.Array, "*shape"]:
+    """Return |S| to a power, with a gradient of zero where S is zero.
 
     Args:
-        S: complex spectrum (or real), any shape.
+        S: complex spectrum (or real), any shape; or its real and imaginary part.
         power: exponent above 0; 1 for amplitude, 2 for power.
     Raises:
         ParameterError: `power` not above 0.
     """
     require(power > 0, "power", power, "it must be above 0")
-    squared = jnp.square(jnp.real(S)) + jnp.square(jnp.imag(S))
+    real, imag = S if isinstance(S, tuple) else (jnp.real(S), jnp.imag(S))
+    squared = jnp.square(real) + jnp.square(imag)
     if power == 2:
         return squared
     # The root's slope at zero is infinite, and infinity times zero is not a number.
     safe = jnp.where(squared > 0, squared, 1)
     rooted = jnp.sqrt(safe) if power == 1 else safe ** (power / 2)
     return jnp.where(squared > 0, rooted, squared)
-
-
-def spectrogram(
-    *,
-    y: Shaped[AnyArray, "*batch samples"] | None = None,
-    S: Num[AnyArray, "*batch bins frames"] | None = None,
-    n_fft: int | None = 2048,
-    hop_length: int | None = 512,
-    power: Number = 1,
-    win_length: int | None = None,
-    window: WindowSpec = "hann",
-    center: bool = True,
-    pad_mode: PadMode = "constant",
-) -> tuple[Num[jax.Array, "*batch bins frames"], int]:
-    """Return |STFT|^power of `y`, or `S` unchanged, and its `n_fft`.
-
-    Raises:
-        ParameterError: neither y nor S, or as `stft`.
-    Source: librosa 0.11 `core.spectrum._spectrogram`.
-    """
-    if S is not None:
-        S = jnp.asarray(S)
-        require(S.ndim >= 2, "S.shape", S.shape, "its last two axes are bins and frames")
-        if not jnp.issubdtype(S.dtype, jnp.inexact):
-            S = S.astype(jnp.float32)
-        if n_fft is None or n_fft // 2 + 1 != S.shape[-2]:
-            n_fft = 2 * (S.shape[-2] - 1)
-        return S, n_fft
-    if y is None:
-        raise ParameterError("y and S: give one of them")
-    n_fft = positive_int("n_fft", n_fft)
-    spectrum = stft(
-        y,
-        n_fft=n_fft,
-        hop_length=hop_length,
-        win_length=win_length,
-        window=window,
-        center=center,
-        pad_mode=pad_mode,
-    )
-    return magnitude(spectrum, power), n_fft
 
 
 def map_magnitude(
@@ -320,13 +261,3 @@ def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarra
     Source: librosa 0.11 `fft_frequencies`.
     """
     return np.arange(1 + n_fft // 2) * (sr / n_fft)
-
-
-def bin_frequencies(freq: Any, sr: Number, n_fft: int, S: jax.Array) -> Float[jax.Array, "..."]:
-    """Return `freq`, or the FFT's frequencies, in a shape that broadcasts against `S`."""
-    values = fft_frequencies(sr=sr, n_fft=n_fft) if freq is None else freq
-    values = jnp.asarray(values, S.dtype)
-    if values.ndim > 1:
-        return values
-    require(values.shape == (S.shape[-2],), "freq.shape", values.shape, f"S has {S.shape[-2]} bins")
-    return values[:, None]
