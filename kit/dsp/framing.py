@@ -205,8 +205,8 @@ def pad_ends(
         y: samples past `n` are zero.
         n: valid samples.
         amount: samples before, and after unless `right` says otherwise.
-        pad_mode: of NumPy: "constant", "edge", "reflect", "symmetric", "linear_ramp" (to zero) or
-            "empty"; anything else `jax.numpy.pad` knows where `n` is an int.
+        pad_mode: of NumPy: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp" (to
+            zero) or "empty"; anything else `jax.numpy.pad` knows where `n` is an int.
     Returns:
         `amount + right` samples more, and the number that are valid.
     """
@@ -229,6 +229,8 @@ def repeated(
 ) -> Int[jax.Array, "amount"]:
     """Map positions outside a clip of `n` samples to the positions that they repeat."""
     last = n - 1
+    if pad_mode == "wrap":
+        return index % n
     if pad_mode == "edge":
         return jnp.clip(index, 0, last)
     if pad_mode == "symmetric":

@@ -292,6 +292,7 @@ class _Plan:
 
     def _padded(self, name: str, clip: Any, n: int, size: int) -> np.ndarray:
         if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
+            # `ascontiguousarray` would make an array of a number.
             return np.asarray(clip, order="C")
         room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
         room[..., :n] = clip

@@ -54,7 +54,7 @@ def _of_frames(
     *,
     y: Any,
     S: Any,
-    beside: tuple[Float[AnyArray, "values #frames"], ...] = (),
+    beside: tuple[Num[AnyArray, "_ _"], ...] = (),
     framing: dict[str, Any],
 ) -> tuple[Float[jax.Array, "made frames"], Length]:
     """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all."""
@@ -73,7 +73,7 @@ def _of_frames(
 
 def _frequencies(
     freq: Any, sr: Number, S: Any, n_fft: int | None = 2048
-) -> Float[AnyArray, "bins #frames"]:
+) -> Num[AnyArray, "bins _"]:
     """Return the frequencies of bins in Hz, from 0 to `sr / 2` if `freq` is not given."""
     require(0 < sr < math.inf, "sr", sr, "it must be a finite rate above 0 Hz")
     if freq is None:
