@@ -43,7 +43,7 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
 # Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
-_MOST_PROGRAMS = 192
+MOST_PROGRAMS = 192
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
@@ -305,7 +305,7 @@ class _Plan:
         return leaf[(..., slice(length), *[slice(None)] * (-1 - self.time_axis))]
 
 
-@functools.lru_cache(maxsize=_MOST_PROGRAMS)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _padded_program(
     plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]
 ) -> Callable[..., Any]:
@@ -318,7 +318,7 @@ def _padded_program(
     return jax.jit(program, compiler_options=ONE_CORE)
 
 
-@functools.lru_cache(maxsize=_MOST_PROGRAMS)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _exact_program(
     plan: _Plan,
     constants: tuple[Any, ...],
