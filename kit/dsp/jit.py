@@ -44,6 +44,8 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 _SHORTEST = 64
 # Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
 _MOST_PROGRAMS = 192
+# Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
+_MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
 
@@ -122,6 +124,8 @@ def by_clip(
         untyped = cast(Any, call)
         untyped.of_clip = body
         untyped.__signature__ = signature
+        # The body has another signature.
+        del untyped.__wrapped__
         return call
 
     return decorate
@@ -141,7 +145,8 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def flat(n: Length, **given: Any) -> tuple[Any, Length]:
             return untyped(**given), n
 
-        of_blocks = by_clip(**dict.fromkeys(arrays, "t"))(_with_parameters(flat, signature))
+        times: Any = dict.fromkeys(arrays, "t")
+        of_blocks = by_clip(**times)(_with_parameters(flat, signature))
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -215,6 +220,8 @@ class _Plan:
 
     def _batch(self, clips: dict[str, Any]) -> tuple[int, ...]:
         shapes = {k: a.shape[: a.ndim - len(self.arrays[k])] for k, a in clips.items()}
+        if len(set(shapes.values())) == 1:
+            return next(iter(shapes.values()))
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -283,8 +290,9 @@ class _Plan:
         own = array.shape[array.ndim - len(self.arrays[name]) :]
         return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _padded(self, name: str, clip: np.ndarray, n: int, size: int) -> np.ndarray:
+    def _padded(self, name: str, clip: Any, n: int, size: int) -> np.ndarray:
         if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
+            # `ascontiguousarray` would make an array of a number.
             return np.asarray(clip, order="C")
         room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
         room[..., :n] = clip
@@ -324,19 +332,34 @@ def _exact_program(
 def _exact(
     plan: _Plan, constants: tuple[Any, ...], batch: tuple[int, ...], n: int
 ) -> Callable[..., Any]:
-    def one(clips: dict[str, Any]) -> Any:
-        return plan.body(n, **_thawed(constants), **clips)[0]
-
     def program(clips: dict[str, Any]) -> Any:
+        # An array that all clips share is not repeated for each.
+        shared = {k: a for k, a in clips.items() if a.ndim == len(plan.arrays[k])}
+
+        def one(own: dict[str, Any]) -> Any:
+            return plan.body(n, **_thawed(constants), **shared, **own)[0]
+
         if not batch:
-            return one(clips)
+            return one({})
         flat = {}
         for name, array in clips.items():
+            if name in shared:
+                continue
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
-        # On a CPU the arrays of one clip at a time stay in the cache.
-        out = lax.platform_dependent(flat, cpu=lambda x: lax.map(one, x), default=jax.vmap(one))
+        if all(isinstance(d, int) for d in (n, *batch)):
+            # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
+            # are computed at once as fit into memory.
+            some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
+            out = lax.platform_dependent(
+                flat,
+                cpu=functools.partial(lax.map, one),
+                default=functools.partial(lax.map, one, batch_size=some),
+            )
+        else:
+            # Dimensions that are symbols, under `jax.export`.
+            out = jax.vmap(one)(flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
     return program

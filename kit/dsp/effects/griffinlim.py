@@ -140,9 +140,7 @@ def _griffinlim(
         angles = start_phases(jax.random.wrap_key_data(key, impl=impl), D, init)
 
     def back(spectrum: jax.Array) -> jax.Array:
-        return synthesis(
-            lambda at: spectrum[at], n, sizes, window=window, size=buffer, valid=valid
-        )
+        return synthesis(lambda at: spectrum[at], n, sizes, window=window, size=buffer, valid=valid)
 
     def forth(y: jax.Array) -> jax.Array:
         rows, frames = map_spectrum(
@@ -247,9 +245,7 @@ def key_of(random_state: Any, rng: Any = None) -> jax.Array:
     if isinstance(given, int | np.integer) and -(2**63) <= given < 2**63:
         return jax.random.key(int(given))
     try:
-        source = (
-            given if isinstance(given, np.random.RandomState) else np.random.default_rng(given)
-        )
+        source = given if isinstance(given, np.random.RandomState) else np.random.default_rng(given)
     except (TypeError, ValueError):
         raise ParameterError(f"{name} is {given!r}; it must be a JAX key or a seed") from None
     return jax.random.key(int.from_bytes(source.bytes(4), "little"))

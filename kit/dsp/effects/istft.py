@@ -244,6 +244,6 @@ def synthesis(
         start=sizes.start,
         squared_window=values**2,
     )
-    return y if isinstance(valid, int) and valid >= size else jnp.where(
-        jnp.arange(size) < valid, y, 0
+    return (
+        y if isinstance(valid, int) and valid >= size else jnp.where(jnp.arange(size) < valid, y, 0)
     )

@@ -108,21 +108,33 @@ def mean_of_greatest(
 ) -> Float[jax.Array, "*batch others"]:
     """Return the mean of the `count` greatest values along the second-to-last axis.
 
-    Each step takes the greatest value below the previous one, once for each time that it occurs.
-    Reading the array `count` times is faster than sorting it once. The mean is NaN where a value is
-    not finite.
+    Each step takes the greatest value below the one before. Reading the array `count` times is
+    faster than sorting it once. Where values are equal, it is read again, to count them. The mean
+    is NaN where a value is not finite.
     """
 
-    def one_round(state: tuple[jax.Array, jax.Array, jax.Array], _: None) -> Any:
-        bound, left, total = state
+    def below(bound: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
         top = jnp.max(jnp.where(x < bound[..., None, :], x, -jnp.inf), axis=-2)
-        taken = jnp.minimum(jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype), left)
-        return (top, left - taken, total + jnp.where(taken > 0, taken * top, 0)), None
+        return top, top
 
-    start = jnp.zeros((*x.shape[:-2], x.shape[-1]), x.dtype)
-    (_, _, total), _ = lax.scan(
-        one_round, (start + jnp.inf, start + count, start), None, length=count
-    )
+    first = jnp.max(x, axis=-2)
+    last, rest = lax.scan(below, first, None, length=count - 1)
+    tops = jnp.concatenate([first[None], rest])
+
+    def counted(tops: jax.Array) -> jax.Array:
+        def add(state: tuple[jax.Array, jax.Array], top: jax.Array) -> Any:
+            left, total = state
+            taken = jnp.minimum(jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype), left)
+            return (left - taken, total + jnp.where(taken > 0, taken * top, 0)), None
+
+        start = jnp.zeros_like(first)
+        return lax.scan(add, (start + count, start), tops)[0][1]
+
+    if count == 1:
+        total = first
+    else:
+        taken = jnp.sum(x >= last[..., None, :], axis=-2)
+        total = lax.cond(jnp.any(taken > count), counted, lambda tops: jnp.sum(tops, axis=0), tops)
     return jnp.where(jnp.isfinite(jnp.sum(x, axis=-2)), total / count, jnp.nan)
 
 
