@@ -49,19 +49,15 @@ def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
 
 
 def _of_frames(
-    function: Callable[..., Float[jax.Array, "rows values"]],
+    function: Callable[..., Float[jax.Array, "rows made"]],
     n: Length,
     *,
     y: Any,
     S: Any,
     beside: tuple[Num[AnyArray, "_ _"], ...] = (),
     framing: dict[str, Any],
-    long: bool = False,
-) -> tuple[Float[jax.Array, "values frames"], Length]:
-    """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all.
-
-    A `long` function takes long to compile, and is compiled once.
-    """
+) -> tuple[Float[jax.Array, "made frames"], Length]:
+    """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all."""
     rows = [a.T for a in beside]
     framing = {"hop_length": 512, **framing}
     if S is None and any(len(a) > 1 for a in rows):
@@ -72,9 +68,7 @@ def _of_frames(
     def of_block(m: Rows) -> Float[jax.Array, "rows values"]:
         return function(m, *rows)
 
-    first, then = (lambda m: m, of_block) if long else (of_block, None)
-    made, n = map_magnitude(first, n, y=y, S=S, then=then, **framing)
-    return made.T, n
+    return map_magnitude(of_block, n, y=y, S=S, time_last=True, **framing)
 
 
 def _frequencies(
@@ -219,7 +213,7 @@ def spectral_rolloff(
         spoilt = 0 * (jnp.sum(m, axis=-1, keepdims=True) + jnp.sum(f, axis=-1, keepdims=True))
         return jnp.where(jnp.isnan(spoilt), jnp.nan, rolled)
 
-    return _of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments, long=True)
+    return _of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
 
 
 def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
@@ -328,7 +322,7 @@ def spectral_contrast(
         valleys = [-mean_of_greatest(-bins[band], count) for band, count in bands]
         return jnp.stack(peaks + valleys, axis=-1)
 
-    both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments, long=True)
+    both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
     # What lies past the end of the clip must not be its peak.
     both = jnp.where(jnp.arange(both.shape[-1]) < frames, both, 0)
     peak, valley = both[: len(bands)], both[len(bands) :]
