@@ -353,7 +353,9 @@ def _chroma(
     norm: Number | None,
 ) -> tuple[Float[jax.Array, "*batch n_chroma frames"], Length]:
     if C is None:
-        assert y is not None and filters is not None and plan is not None
+        assert y is not None
+        assert filters is not None
+        assert plan is not None
         C, n = response(n, y, filters, plan, "constant")
     # Frame by frame, as the transform made them: turned around twice, nothing is moved.
     rows = jnp.swapaxes(jnp.abs(as_spectrogram(C)), 0, 1)

@@ -241,6 +241,8 @@ class Transform(NamedTuple):
     """Of the long filters; () if there are none."""
     short: "_Short | None"
     """Of the filters whose magnitudes are enough."""
+    magnitude: bool = False
+    """Give magnitudes even if there is no short filter."""
 
     @property
     def bins(self) -> int:
@@ -296,7 +298,8 @@ def response(
 ) -> tuple[Inexact[jax.Array, "n_bins frames"], Length]:
     """Return the transform of one clip, in magnitude if any filter is short."""
     if plan.short is None:
-        return transform(n, y, filters, plan.octaves, pad_mode)
+        C, frames = transform(n, y, filters, plan.octaves, pad_mode)
+        return (jnp.abs(C) if plan.magnitude else C), frames
     short = plan.short
     basis = jnp.asarray(filters)[-short.used * short.bins :].reshape(short.used, short.bins)
     C, frames = map_magnitude(
@@ -496,7 +499,7 @@ def hybrid_filters(
         fmin=float(freqs[0]), n_bins=full, intervals="equal", gamma=0, **shared
     )
     if full == len(freqs):
-        return long, values
+        return long._replace(magnitude=True), values
     short, more = short_filters(fmin=float(freqs[full]), n_bins=len(freqs) - full, **shared)
     return Transform(long.octaves, short.short), np.concatenate([values, more])
 
