@@ -124,11 +124,7 @@ def _griffinlim(
     D = as_spectrogram(S).T
     D = jnp.where((jnp.arange(len(D)) < n)[:, None], D, 0)
     sizes = sizes_of(D.shape[1], **framing)
-    if size is not None:
-        valid, buffer = size, sizes.reach(len(D)) if room is None else room
-    else:
-        valid = sizes.samples(n) if room is None else room
-        buffer = valid if isinstance(valid, int) else sizes.reach(len(D))
+    buffer, valid = sizes.extent(n, len(D), size, room)
     given: Any = 1 + 0j
     if jnp.iscomplexobj(D):
         D, real, imag = polar(D)
@@ -137,7 +133,7 @@ def _griffinlim(
         angles = jnp.ones_like(D) * given
     else:
         # Time is the first axis, so that frames past the clip's end change no number before it.
-        key = jax.random.wrap_key_data(key, impl=impl)
+        key = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
         turn = jax.random.uniform(key, D.shape, D.dtype, 0, 2 * np.pi)
         angles = lax.complex(jnp.cos(turn), jnp.sin(turn))
 
