@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Complex, Float, Int, Num, UInt
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.effects.istft import check_synthesis, of_length, sizes_of, synthesis
+from kit.dsp.effects.istft import check_synthesis, fitted, of_length, sizes_of, synthesis
 from kit.dsp.effects.phase_vocoder import polar
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
@@ -97,7 +97,7 @@ def griffinlim(
         **framing,
         **wanted,
     )
-    return y if length is None or y.shape[-1] == length else fit(y, length)
+    return y if length is None else fitted(y, length)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -124,11 +124,7 @@ def _griffinlim(
     D = as_spectrogram(S).T
     D = jnp.where((jnp.arange(len(D)) < n)[:, None], D, 0)
     sizes = sizes_of(D.shape[1], **framing)
-    if size is not None:
-        valid, buffer = size, sizes.reach(len(D)) if room is None else room
-    else:
-        valid = sizes.samples(n) if room is None else room
-        buffer = valid if isinstance(valid, int) else sizes.reach(len(D))
+    buffer, valid = sizes.extent(n, len(D), size, room)
     given: Any = 1 + 0j
     if jnp.iscomplexobj(D):
         D, real, imag = polar(D)
@@ -137,7 +133,9 @@ def _griffinlim(
         angles = jnp.ones_like(D) * given
     else:
         # Time is the first axis, so that frames past the clip's end change no number before it.
-        angles = start_phases(jax.random.wrap_key_data(key, impl=impl), D, init)
+        key = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+        turn = jax.random.uniform(key, D.shape, D.dtype, 0, 2 * np.pi)
+        angles = lax.complex(jnp.cos(turn), jnp.sin(turn))
 
     def back(spectrum: jax.Array) -> jax.Array:
         return synthesis(lambda at: spectrum[at], n, sizes, window=window, size=buffer, valid=valid)
@@ -208,21 +206,6 @@ def check_momentum(momentum: Number) -> None:
             f"Griffin-Lim with momentum={momentum} > 1 can be unstable; a value below 1 is not",
             stacklevel=3,
         )
-
-
-def start_phases(
-    key: jax.Array, S: Float[jax.Array, "*shape"], init: str | None
-) -> Complex[jax.Array, "*shape"]:
-    """Return unit complex numbers: random ones, or ones.
-
-    Raises:
-        ParameterError: `init` neither "random" nor None.
-    """
-    require(init in ("random", None), "init", init, 'it must be "random" or None')
-    if init is None:
-        return jnp.ones_like(S) + 0j
-    turn = jax.random.uniform(key, S.shape, S.dtype, 0, 2 * np.pi)
-    return lax.complex(jnp.cos(turn), jnp.sin(turn))
 
 
 def key_of(random_state: Any, rng: Any = None) -> jax.Array:

@@ -207,7 +207,7 @@ def _parts(
         rows, frames, -2, kernel_size=kernel_size, power=power, mask=mask, margin=margin
     )
     kept = ("n_fft", "hop_length", "win_length", "center")
-    given = {"n_fft": 2048} | {k: stft_arguments[k] for k in kept if k in stft_arguments}
+    given: Any = {"n_fft": 2048} | {k: stft_arguments[k] for k in kept if k in stft_arguments}
     sizes = sizes_of(rows.shape[1], **given)
 
     def back(part: jax.Array) -> jax.Array:

@@ -68,7 +68,8 @@ def _check(given: dict[str, Any]) -> None:
         return
     least, rule = (2, "without zi it must hold two samples") if zi is None else (1, "it is empty")
     require(y.shape[-1] >= least, "y.shape", y.shape, rule)
-    require(zi is None or zi.shape[-1] == 1, "zi.shape", np.shape(zi), "its last axis must be 1")
+    if zi is not None:
+        require(zi.shape[-1] == 1, "zi.shape", zi.shape, "its last axis must be 1")
 
 
 @by_clip(y="t", zi="z", check=_check)

@@ -27,13 +27,28 @@ class Sizes(NamedTuple):
     start: int
     """Samples that come before the first one of the result."""
 
-    def reach(self, frames: Length) -> Length:
+    def reach(self, frames: int) -> int:
         """Return the number of samples that any of the first `frames` frames reaches."""
         return self.n_fft + self.hop_length * (frames - 1) - self.start
 
     def samples(self, frames: Length) -> Length:
         """Return the number of samples of the result of `istft` without `length`."""
-        return self.reach(frames) - self.start
+        return self.n_fft + self.hop_length * (frames - 1) - 2 * self.start
+
+    def extent(
+        self, n: Length, most: int, size: AnyArray | None, room: int | None
+    ) -> tuple[int, Length]:
+        """Return the samples of the buffer of a result, and the number that are valid.
+
+        Args:
+            n: valid frames.
+            most: frames of their buffer.
+            size, room: see `of_length`.
+        """
+        if size is not None:
+            return self.reach(most) if room is None else room, jnp.asarray(size)
+        valid = self.samples(n) if room is None else room
+        return valid if isinstance(valid, int) else self.reach(most), valid
 
     def frames(self, length: int) -> int:
         """Return the number of frames that reach the first `length` samples."""
@@ -75,7 +90,7 @@ def inverse(
     window: WindowSpec = "hann",
     center: bool = True,
     dtype: Any = None,
-    size: Int[AnyArray, "*batch"] | int | None = None,
+    size: Int[AnyArray, "*#batch"] | None = None,
     room: int | None = None,
 ) -> tuple[Float[jax.Array, "*batch room"], Length]:
     """Return the inverse STFT of a clip in a buffer; see `istft`.
@@ -89,15 +104,11 @@ def inverse(
     sizes = sizes_of(
         D.shape[-2], hop_length=hop_length, win_length=win_length, n_fft=n_fft, center=center
     )
-    if size is None:
-        size = sizes.samples(n) if room is None else room
-    buffer = sizes.reach(D.shape[-1]) if room is None else room
-    if isinstance(size, int):
-        buffer = size
+    buffer, valid = sizes.extent(n, D.shape[-1], size, room)
     y = synthesis(
-        lambda at: jnp.take(D, at, axis=1).T, n, sizes, window=window, size=buffer, valid=size
+        lambda at: jnp.take(D, at, axis=1).T, n, sizes, window=window, size=buffer, valid=valid
     )
-    return y if dtype is None else y.astype(dtype), size
+    return y if dtype is None else y.astype(dtype), valid
 
 
 def istft(
@@ -171,7 +182,10 @@ def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[s
     enough = length <= sizes.reach(D.shape[-1])
     if not pads_clips(D):
         return D, {"size": None, "room": length}
-    return D, {"size": np.int32(length), "room": None if enough else padded_length(length)}
+    return D, {
+        "size": np.asarray(length, np.int32),
+        "room": None if enough else padded_length(length),
+    }
 
 
 def pads_clips(*arrays: Any) -> bool:

@@ -82,7 +82,7 @@ class Steps(NamedTuple):
             return {**self._asdict(), "count": None}
         fill = padded_length(count) - count
         filled = {k: np.pad(v, [(0, fill)] + [(0, 0)] * (v.ndim - 1)) for k, v in self._named()}
-        return {**filled, "count": np.int32(count)}
+        return {**filled, "count": np.asarray(count, np.int32)}
 
     def _named(self) -> list[tuple[str, np.ndarray]]:
         return [(k, np.asarray(v)) for k, v in self._asdict().items()]
@@ -148,7 +148,7 @@ def _stretched(
     D = jnp.asarray(D)
     rows = D.astype(jnp.result_type(D, jnp.complex64)).T
     made = stretched_rows(rows, n, Steps(whole, first, weights), count)
-    return made.T, whole.shape[0] if count is None else count
+    return made.T, whole.shape[0] if count is None else jnp.asarray(count)
 
 
 def stretched_rows(

@@ -94,7 +94,7 @@ def time_stretch(
     return _stretched(
         y,
         **steps.arguments(padded),
-        size=np.int32(length) if padded else None,
+        size=np.asarray(length, np.int32) if padded else None,
         room=padded_length(length) if padded else length,
         **kwargs,
     )
