@@ -17,7 +17,7 @@ from kit.dsp.spectral.normalize import normalize_values
 from kit.dsp.windows import WindowSpec, get_window, pad_center
 
 # Frames of one step of the loop, and their samples: they stay in the CPU's cache.
-_MOST_FRAMES = 160
+_MOST_FRAMES = 96
 _MOST_SAMPLES = 2048 * _MOST_FRAMES
 
 

@@ -227,16 +227,14 @@ def _chroma_of_spectrum(
         folded = jnp.dot(rows, jnp.asarray(weights, rows.dtype).T, precision=HIGHEST)
         return normalize(folded, norm=norm, axis=-1)
 
-    chroma, frames = map_magnitude(fold, n, y=y, S=S, power=2, **framing)
-    return jnp.swapaxes(chroma, 0, 1), frames
+    return map_magnitude(fold, n, y=y, S=S, power=2, time_last=True, **framing)
 
 
 @by_clip(y="t", check=check_framing, exact=needs_length)
 def _power(
     n: Length, *, y: Shaped[AnyArray, "*batch samples"], **framing: Any
 ) -> tuple[Float[jax.Array, "*batch bins frames"], Length]:
-    S, frames = map_magnitude(lambda rows: rows, n, y=y, S=None, power=2, **framing)
-    return jnp.swapaxes(S, 0, 1), frames
+    return map_magnitude(lambda rows: rows, n, y=y, S=None, power=2, time_last=True, **framing)
 
 
 def chroma_cqt(

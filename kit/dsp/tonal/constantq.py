@@ -349,11 +349,11 @@ def _run(
     return by_tuning(of_tuning, y, sr=sr, bins_per_octave=bins_per_octave, tuning=tuning)
 
 
-def cached(function: Callable[..., Filters]) -> Callable[..., Filters]:
+def cached(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that keeps its latest results, of arguments that can be hashed."""
     of_key = lru_cache(maxsize=16)(lambda _wide, _types, **given: function(**given))
 
-    def call(**given: Any) -> Filters:
+    def call(**given: Any) -> Any:
         # The widest dtype of the values, and types: 1 == 1.0 are not the same hop length.
         wide = bool(jax.config.read("jax_enable_x64"))
         types = tuple(type(v) for v in given.values())
