@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.dft import Method
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PadMode, check_framing, map_magnitude, n_fft_of, needs_length
 from kit.dsp.windows import WindowSpec
@@ -192,7 +191,6 @@ def melspectrogram(
     htk: bool = False,
     norm: str | Number | None = "slaney",
     dtype: Any = np.float32,
-    method: Method = "auto",
 ) -> tuple[Float[jax.Array, "*batch n_mels frames"], Length]:
     """Return the mel spectrogram of a waveform, or of a spectrogram `S`.
 
@@ -201,7 +199,7 @@ def melspectrogram(
         sr: sample rate, Hz.
         S: magnitude to the power `power`, (…, bins, frames), in place of `y`; `n_fft` is then
             2 * (bins - 1).
-        n_fft, hop_length, win_length, window, center, pad_mode, method: see `stft`.
+        n_fft, hop_length, win_length, window, center, pad_mode: see `stft`.
         power: exponent of the magnitude: 2 for power, 1 for amplitude.
         n_mels, fmin, fmax, htk, norm, dtype: see `mel`.
     Returns:
@@ -232,6 +230,6 @@ def melspectrogram(
         window=window,
         center=center,
         pad_mode=pad_mode,
-        method=method,
+        time_last=True,
     )
-    return jnp.swapaxes(bands, -1, -2), frames
+    return bands, frames

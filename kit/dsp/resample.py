@@ -1,34 +1,81 @@
-"""Sample-rate conversion by a windowed sinc."""
+"""Sample-rate conversion by a windowed sinc.
+
+Three steps, each of a size that the audio bounds and the ratio does not:
+
+- A ratio of small integers is one matrix product: the filters repeat after `down` input samples.
+- Any other ratio is a filter at one or two times the input rate, then a short interpolation, which
+  has an easy task there because the upper half of the band is empty.
+- A ratio below 1/4 is first decimated by an integer, by a short filter, to between 1/4 and 1/2.
+"""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache, partial
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Shaped
+from jax.core import Tracer
+from jaxtyping import Float, Int, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, require
+from kit.dsp.framing import fit
+from kit.dsp.jit import Length, by_clip
 
-# Kaiser's formula for a stop band 96 dB down and a transition from 0.9 to 1.0 of the lower
-# Nyquist frequency; the half length is in samples of the lower rate.
-_BETA = 0.1102 * (96 - 8.7)
-_CUTOFF = 0.95
-_HALF = 62
-# Columns of a product are a multiple of this, or some of the vector units would idle.
-_COLUMNS = 16
-# Coefficients of one dense product; above, each output's filter is interpolated from a table.
-_MAX_MATRIX = 4_000_000
-_TABLE_PHASES = 4096
-_TABLE_CHUNK = 4096
+Count: TypeAlias = Int[jax.Array, ""] | None
+"""How many outputs are wanted, if not all; traced."""
 
 _NAMES = (
     *("soxr_vhq", "soxr_hq", "soxr_mq", "soxr_lq", "soxr_qq", "kaiser_best", "kaiser_fast", "fft"),
     *("scipy", "polyphase", "linear", "zero_order_hold", "sinc_best", "sinc_medium"),
     "sinc_fastest",
 )
+# Entries of one block's matrix (6 MB in single precision); longer periods are interpolated.
+_MOST_ENTRIES = 1_500_000
+# Entries of the windows of one step on a CPU: they stay in the second-level cache.
+_MOST_WINDOW = 48_000
+# Of one decimation: its filter has 19 times as many coefficients.
+_MOST_FACTOR = 512
+# Samples that a filtered signal keeps before time 0: more than its filter sounds there.
+_LEAD = 32
+# Phases of the interpolation and outputs of one of its rows. A polynomial through seven phases of a
+# signal of half the band is right to 6e-7 at the band's edge, and nearer below it.
+_PHASES = 7
+_ROW = 16
+
+
+class _Filter(NamedTuple):
+    """A sinc under a Kaiser window."""
+
+    cutoff: float
+    """Share of the input's Nyquist frequency."""
+    reach: float
+    """Half the length, input samples."""
+    stop_db: float
+    """Kaiser's formula for `reach` gives the transition that goes with it."""
+
+
+def _sharp(low: float) -> _Filter:
+    """Return the filter of a conversion, for a lower Nyquist frequency of `low` of the input's.
+
+    The transition is from 0.9 to 1.0 of the lower Nyquist frequency.
+    """
+    return _Filter(0.95 * low, 62 / low, 96)
+
+
+def _decimating(factor: int) -> _Filter:
+    """Return the filter of a decimation that leaves the upper half of the new band to a later one.
+
+    The transition is from 0.5 to 1.5 of the new Nyquist frequency.
+    """
+    return _Filter(1 / factor, 9.5 * factor, 140)
+
+
+# Of a signal whose upper half is empty: from 0.5 to 1.5.
+_BETWEEN = _Filter(1.0, 9, 134)
 
 
 def resample(
@@ -41,142 +88,300 @@ def resample(
     scale: bool = False,
     axis: int = -1,
 ) -> Float[jax.Array, "..."]:
-    """`y` at another sample rate; sample 0 stays in place.
+    """Convert `y` to another sample rate; sample 0 keeps its place.
 
     The filter is flat within 0.01 dB up to 0.9 of the lower Nyquist frequency and lets nothing
-    through above it that is louder than -90 dB; it is linear-phase and has no delay.
+    through above it that is louder than -90 dB; it is linear-phase and has no delay. The signal is
+    taken as zero before its first and after its last sample.
 
     Args:
         y: waveforms, samples on `axis`.
         orig_sr: rate of y, Hz.
-        target_sr: rate of the result, Hz. The ratio is taken as the nearest fraction with a
-            denominator up to 2**20.
+        target_sr: rate of the result, Hz. The ratio is taken as the nearest fraction whose smaller
+            term is at most 2**20.
         res_type: one of librosa's names; all give this one filter.
-        fix: the result has exactly ceil(samples * target_sr / orig_sr) samples (it has so anyway).
-        scale: divide by sqrt(target_sr / orig_sr), so that the energy stays.
+        fix: the result has exactly ceil(samples * target_sr / orig_sr) samples, whether set or not.
+        scale: divide by sqrt(target_sr / orig_sr), which keeps the energy.
         axis: the axis of samples.
     Raises:
-        ParameterError: a rate not above 0, an unknown `res_type`, a dtype that is no audio.
+        ParameterError: a rate that is not finite and above 0, an unknown `res_type`, a dtype that
+            is not audio, or a result of 2**31 samples and more.
     Source: the role of librosa 0.11 `resample` with soxr; the design is Kaiser's (Oppenheim and
     Schafer, chapter 7).
     """
-    require(orig_sr > 0, "orig_sr", orig_sr, "it must be above 0 Hz")
-    require(target_sr > 0, "target_sr", target_sr, "it must be above 0 Hz")
+    orig, target = _rate("orig_sr", orig_sr), _rate("target_sr", target_sr)
     require(res_type in _NAMES, "res_type", res_type, f"it must be one of {', '.join(_NAMES)}")
     require(
-        res_type != "polyphase" or (orig_sr % 1 == 0 and target_sr % 1 == 0),
+        res_type != "polyphase" or (orig.denominator == 1 and target.denominator == 1),
         "res_type",
         res_type,
         f"it takes whole rates, not {orig_sr} and {target_sr}; soxr_hq takes any",
     )
-    y = as_waveform(y)
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
     require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
-    if orig_sr == target_sr:
-        return y
-    ratio = rate_ratio(orig_sr, target_sr)
-    samples = math.ceil(Fraction(y.shape[axis]) * ratio)
-    exact = math.ceil(y.shape[axis] * target_sr / orig_sr)
-    samples = samples if abs(samples - exact) > 1 else exact
-    out = _resampled(jnp.moveaxis(y, axis, -1), ratio, samples)
+    if orig == target:
+        return as_waveform(y)
+    ratio = _nearest(target / orig)
+    samples = math.ceil(y.shape[axis] * ratio)
+    # JAX counts in 32 bits.
+    require(samples < 2**31, "target_sr", target_sr, f"the result would have {samples} samples")
+    out = _converted(
+        _moved(y, axis, -1), np.asarray([samples], np.int32), ratio=ratio, scale=bool(scale)
+    )
+    return jnp.asarray(_moved(out, -1, axis))
+
+
+def _moved(x: AnyArray, source: int, target: int) -> AnyArray:
+    """Return `x` with an axis moved, on the host if its values are known."""
+    if source % x.ndim == target % x.ndim:
+        return x
+    if isinstance(x, Tracer):
+        return jnp.moveaxis(x, source, target)
+    return np.moveaxis(np.asarray(x), source, target)
+
+
+def _rate(name: str, value: Number) -> Fraction:
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise ParameterError(f"{name} is {value!r}; it must be a finite number above 0 Hz")
+    return Fraction(int(value) if rate == value and rate % 1 == 0 else rate)
+
+
+def _nearest(ratio: Fraction) -> Fraction:
+    """Return the nearest fraction whose smaller term is at most 2**20."""
+    if ratio < 1:
+        return 1 / (1 / ratio).limit_denominator(2**20)
+    return ratio.limit_denominator(2**20)
+
+
+@by_clip(y="t", samples="s")
+def _converted(
+    n: Length,
+    y: Shaped[AnyArray, "samples"],
+    samples: Int[AnyArray, "1"],
+    *,
+    ratio: Fraction,
+    scale: bool,
+) -> tuple[Float[jax.Array, "resampled"], Length]:
+    """Convert one clip to `samples` samples, a number that only the host counts exactly."""
+    y = as_waveform(y)
+    room = math.ceil(y.shape[0] * ratio)
+    wanted = None if isinstance(n, int) else jnp.asarray(samples)[0]
+    out = _resampled(y, ratio, room, wanted)
     if scale:
-        out = out / math.sqrt(target_sr / orig_sr)
-    return jnp.moveaxis(out, -1, axis)
+        out = out / math.sqrt(ratio)
+    return out, room if wanted is None else wanted
 
 
-def rate_ratio(orig_sr: Number, target_sr: Number) -> Fraction:
-    """target over original as a fraction, the nearest one with a denominator up to 2**20."""
-    return (Fraction(target_sr) / Fraction(orig_sr)).limit_denominator(2**20)
+def oversampled(
+    n: Length, clip: Float[jax.Array, "samples"], factor: int
+) -> Float[jax.Array, "oversampled"]:
+    """Return one clip at an integer multiple of its rate; zeros past `n` times that."""
+    known = isinstance(n, int) or len(clip) * factor >= 2**31  # JAX counts in 32 bits
+    wanted = None if known else n * factor
+    return _resampled(clip, Fraction(factor), len(clip) * factor, wanted) if factor > 1 else clip
 
 
-@partial(jax.jit, static_argnums=(1, 2))
 def _resampled(
-    y: Float[jax.Array, "*batch samples"], ratio: Fraction, samples: int
-) -> Float[jax.Array, "*batch resampled"]:
-    up, down = ratio.numerator, ratio.denominator
-    reach = math.ceil(_HALF / min(1.0, float(ratio)))
-    # Blocks half as long as the filter: a third of each product is then of zeros; with longer ones
-    # more, with shorter ones the products are too small to be fast.
-    whole = _COLUMNS // math.gcd(up, _COLUMNS)
-    group = max(1, round(reach / down / whole) * whole)
-    if (group * down + 2 * reach) * group * up <= _MAX_MATRIX:
-        return _by_blocks(y, ratio, samples, group, reach)
-    return _by_table(y, ratio, samples, reach)
+    clip: Float[jax.Array, "samples"], ratio: Fraction, samples: int, wanted: Count
+) -> Float[jax.Array, "{samples}"]:
+    """Return `samples` samples of a clip at `ratio` times its rate, `wanted` of them right.
+
+    A clip is taken as zero outside itself, so zeros behind it change none of them.
+    """
+    lead = 0
+    while ratio < Fraction(1, 4):
+        factor = min(math.floor(1 / (2 * ratio)), _MOST_FACTOR)
+        kind = _decimating(factor)
+        reaches = math.ceil((len(clip) - lead + kind.reach) / factor) + 1
+        clip = _by_blocks(clip, lead, Fraction(1, factor), kind, _LEAD, _LEAD + reaches, None)
+        lead, ratio = _LEAD, ratio * factor
+    sharp = _sharp(min(1.0, float(ratio)))
+    if _block(ratio, sharp) is not None:
+        return _by_blocks(clip, lead, ratio, sharp, 0, samples, wanted)
+    finer = 1 if ratio <= Fraction(1, 2) else 2
+    ratio = ratio / finer
+    beyond = _LEAD + math.ceil(_BETWEEN.reach) + 2
+    last = math.floor((samples - 1) / ratio) + beyond
+    enough = None if wanted is None else (wanted * (1.001 / float(ratio))).astype(int) + beyond
+    fine = _by_blocks(clip, lead, Fraction(finer), sharp, _LEAD, last, enough)
+    return _between(fine, _LEAD, ratio, samples, wanted)
 
 
-def _kernel(offset: np.ndarray, ratio: Fraction) -> np.ndarray:
-    """The filter at so many input samples from its centre."""
-    low = min(1.0, float(ratio))
-    inside = np.clip(1 - (offset * low / _HALF) ** 2, 0, None)
-    window = np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA) * (inside > 0)
-    return _CUTOFF * low * np.sinc(_CUTOFF * low * offset) * window
+def _in_turns(
+    turn: Callable[[Int[jax.Array, ""]], Float[jax.Array, "rows made"]], turns: int, wanted: Count
+) -> Float[jax.Array, "outputs"]:
+    """Return the outputs of all turns in order, or zeros once `wanted` of them are there."""
+    if wanted is None:
+        return lax.map(turn, jnp.arange(turns)).reshape(-1)
+    like = jax.eval_shape(turn, jax.ShapeDtypeStruct((), jnp.int32))
+
+    def another(index: Int[jax.Array, ""], out: jax.Array) -> jax.Array:
+        return lax.dynamic_update_index_in_dim(out, turn(index), index, 0)
+
+    needed = jnp.clip(-(-wanted // math.prod(like.shape)), 0, turns)
+    out = jnp.zeros((turns, *like.shape), like.dtype)
+    return lax.fori_loop(0, needed, another, out).reshape(-1)
 
 
-@lru_cache(maxsize=16)
-def _block_matrix(ratio: Fraction, group: int, reach: int) -> np.ndarray:
-    outputs = np.arange(group * ratio.numerator) / float(ratio)
-    inputs = np.arange(-reach, group * ratio.denominator + reach)
-    matrix = _kernel(outputs[None, :] - inputs[:, None], ratio)
+def _coefficients(
+    kind: _Filter, outputs: Float[np.ndarray, "outputs"], inputs: Int[np.ndarray, "inputs"]
+) -> Float[np.ndarray, "inputs outputs"]:
+    """Return what each input contributes to each output, at times in input samples."""
+    offset = outputs - inputs[:, None]
+    matrix = np.zeros(offset.shape)
+    near = np.abs(offset) < kind.reach
+    at = offset[near]
+    beta = 0.1102 * (kind.stop_db - 8.7)
+    window = np.i0(beta * np.sqrt(1 - (at / kind.reach) ** 2)) / np.i0(beta)
+    matrix[near] = np.sinc(kind.cutoff * at) * window
     # Each output's coefficients sum to one, so that a constant stays itself.
     return matrix / matrix.sum(axis=0)
 
 
+def _block(ratio: Fraction, kind: _Filter) -> int | None:
+    """Return the outputs of one block, or None if its matrix would be too large."""
+    up, down = ratio.numerator, ratio.denominator
+    # Blocks half as long as the filter: a third of each product is then of zeros. Longer ones have
+    # more, and products with shorter ones are too small to be fast. Matrices have half as many
+    # columns and one; a multiple of 16 keeps vector units busy.
+    columns = 16 * max(1, round(kind.reach * ratio / 32))
+    made = max(1, (2 * columns - 1) // up) * up
+    rows = made // up * down + 2 * math.ceil(kind.reach) + 1
+    return made if rows * made <= _MOST_ENTRIES else None
+
+
+@lru_cache(maxsize=16)
+def _folded(
+    ratio: Fraction, kind: _Filter, made: int
+) -> tuple[Float[np.ndarray, "half columns"], Float[np.ndarray, "half columns"]]:
+    """Return a block's matrices for the even and the odd part of its window.
+
+    The filters are symmetric, so output j of the block and output `made - j` mirror each other.
+    Parting the window into its even and odd part about its middle halves the products.
+    """
+    reach = math.ceil(kind.reach)
+    step = made // ratio.numerator * ratio.denominator
+    outputs = np.arange(made // 2 + 1) / float(ratio)
+    matrix = _coefficients(kind, outputs, np.arange(-reach, step + reach + 1))
+    half = (len(matrix) + 1) // 2
+    front, back = matrix[:half], matrix[::-1][:half]
+    even, odd = front + back, front - back
+    if len(matrix) % 2:
+        even[-1] /= 2  # the middle is its own mirror
+    return even, odd
+
+
 def _by_blocks(
-    y: Float[jax.Array, "*batch samples"], ratio: Fraction, samples: int, group: int, reach: int
-) -> Float[jax.Array, "*batch resampled"]:
-    step, made = group * ratio.denominator, group * ratio.numerator
-    blocks = math.ceil(samples / made)
-    # As many steps as a block's filters reach over, each with its part of the matrix.
-    parts = math.ceil((step + 2 * reach) / step)
-    matrix = np.zeros((parts * step, made))
-    matrix[: step + 2 * reach] = _block_matrix(ratio, group, reach)
-    weights = [jnp.asarray(m, y.dtype) for m in np.split(matrix, parts)]
-    total = (blocks - 1 + parts) * step
+    x: Float[jax.Array, "samples"],
+    before: int,
+    ratio: Fraction,
+    kind: _Filter,
+    lead: int,
+    samples: int,
+    wanted: Count,
+) -> Float[jax.Array, "{samples}"]:
+    """Filter and convert by products with one block's matrices.
 
-    def one_clip(clip: Float[jax.Array, "samples"]) -> Float[jax.Array, "resampled"]:
-        clip = clip[: total - reach]
-        rows = jnp.pad(clip, (reach, total - reach - len(clip))).reshape(-1, step)
-        out = sum(
-            jnp.dot(rows[k : k + blocks], w, precision=lax.Precision.HIGHEST)
-            for k, w in enumerate(weights)
-        )
-        return jnp.asarray(out).reshape(blocks * made)[:samples]
+    Args:
+        x: its sample `before` is time 0.
+        ratio: its numerator divides `lead`.
+        lead: outputs before time 0.
+        samples: outputs in all.
+        wanted: of them, how many must be right.
+    """
+    made = _block(ratio, kind)
+    assert made is not None
+    even, odd = (jnp.asarray(m, x.dtype) for m in _folded(ratio, kind, made))
+    step, reach = made // ratio.numerator * ratio.denominator, math.ceil(kind.reach)
+    width = step + 2 * reach + 1
+    parts, half = -(-width // step), (width + 1) // 2
+    blocks = -(-samples // made)
+    ahead = reach + lead // ratio.numerator * ratio.denominator - before
 
-    # Two at a time stay in the cache.
-    out = lax.map(one_clip, y.reshape(-1, y.shape[-1]), batch_size=2)
-    return out.reshape(*y.shape[:-1], samples)
+    def some(rows: Float[jax.Array, "rows step"], count: int) -> Float[jax.Array, "count made"]:
+        window = jnp.concatenate([rows[k : k + count] for k in range(parts)], axis=1)[:, :width]
+        front, back = window[:, :half] * 0.5, window[:, ::-1][:, :half] * 0.5
+        same = jnp.dot(front + back, even, precision=lax.Precision.HIGHEST)
+        other = jnp.dot(front - back, odd, precision=lax.Precision.HIGHEST)
+        mirrored = (same - other)[:, 1 : (made + 1) // 2]
+        return jnp.concatenate([same + other, mirrored[:, ::-1]], axis=1)
+
+    def at_once(x: jax.Array, most: int) -> jax.Array:
+        turns = -(-blocks // most)
+        count = -(-blocks // turns)
+        total = (turns * count + parts - 1) * step
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(ahead, total - ahead - len(x), 0)])
+        rows = x.reshape(-1, step)
+        if turns == 1:
+            return some(rows, count).reshape(-1)[:samples]
+
+        def turn(index: Int[jax.Array, ""]) -> Float[jax.Array, "count made"]:
+            piece = lax.dynamic_slice_in_dim(rows, index * count, count + parts - 1)
+            return some(piece, count)
+
+        return _in_turns(turn, turns, wanted)[:samples]
+
+    few = max(16, _MOST_WINDOW // width)
+    if blocks <= few:
+        return at_once(x, blocks)
+    return lax.platform_dependent(
+        x, cpu=partial(at_once, most=few), default=partial(at_once, most=blocks)
+    )
 
 
-def _by_table(
-    y: Float[jax.Array, "*batch samples"], ratio: Fraction, samples: int, reach: int
-) -> Float[jax.Array, "*batch resampled"]:
-    """Each output's filter between two rows of a table: an error below -140 dB."""
-    phases = np.arange(_TABLE_PHASES + 1) / _TABLE_PHASES
-    taps = np.arange(-reach, reach + 2)
-    rows = _kernel(phases[:, None] - taps[None, :], ratio)
-    table = jnp.asarray(rows / rows.sum(axis=1, keepdims=True), y.dtype)
-    chunks = math.ceil(samples / _TABLE_CHUNK)
-    # Positions split exactly, in Python's integers: single precision has not the digits.
-    starts = [Fraction(c * _TABLE_CHUNK) / ratio for c in range(chunks)]
-    start_whole = jnp.asarray([math.floor(s) for s in starts], jnp.int32)
-    start_part = jnp.asarray([float(s - math.floor(s)) for s in starts], y.dtype)
-    inside = np.arange(_TABLE_CHUNK) / float(ratio)
-    inside_whole = jnp.asarray(np.floor(inside), jnp.int32)
-    inside_part = jnp.asarray(inside - np.floor(inside), y.dtype)
-    last = math.floor(starts[-1]) + math.ceil(inside[-1]) + 2 * reach + 4
-    flat = y.reshape(-1, y.shape[-1])
-    padded = jnp.pad(flat, [(0, 0), (reach, max(0, last - y.shape[-1]))])
+@lru_cache(maxsize=16)
+def _phases(ratio: Fraction, row: int) -> Float[np.ndarray, "inputs phases_row"]:
+    """Return the coefficients of a row of outputs at each of the Chebyshev phases."""
+    reach = math.ceil(_BETWEEN.reach)
+    inputs = np.arange(-reach, math.floor((row - 1) / ratio) + reach + 2)
+    outputs = np.arange(row) / float(ratio)
+    matrices = [_coefficients(_BETWEEN, outputs + node / 2, inputs) for node in _nodes()]
+    return np.concatenate(matrices, axis=1)
 
-    def one_chunk(start: tuple[jax.Array, jax.Array]) -> jax.Array:
-        whole, part = start
-        part = inside_part + part
-        carry = jnp.floor(part)
-        part = (part - carry) * _TABLE_PHASES
-        row = jnp.clip(part.astype(jnp.int32), 0, _TABLE_PHASES - 1)
-        between = (part - row)[:, None]
-        weights = table[row] * (1 - between) + table[row + 1] * between
-        where = (whole + inside_whole + carry.astype(jnp.int32))[:, None] + np.arange(len(taps))
-        return jnp.einsum("bnk,nk->bn", padded[:, where], weights, precision=lax.Precision.HIGHEST)
 
-    parts = lax.map(one_chunk, (start_whole, start_part))
-    out = jnp.swapaxes(parts, 0, 1).reshape(len(flat), -1)[:, :samples]
-    return out.reshape(*y.shape[:-1], samples)
+def _nodes() -> Float[np.ndarray, "phases"]:
+    return np.cos(np.pi * (np.arange(_PHASES) + 0.5) / _PHASES)
+
+
+def _between(
+    x: Float[jax.Array, "samples"], before: int, ratio: Fraction, samples: int, wanted: Count
+) -> Float[jax.Array, "{samples}"]:
+    """Interpolate a signal whose upper half band is empty.
+
+    The outputs are in rows. A row is computed as if it began at each of seven phases between two
+    inputs, and the polynomial through these is taken at the phase where it begins.
+    """
+    row = _ROW * min(64, max(1, math.ceil(ratio)))
+    table = jnp.asarray(_phases(ratio, row), x.dtype)
+    rows = -(-samples // row)
+    count = min(rows, 256)
+    turns = -(-rows // count)
+    # Positions split exactly, in Python's integers: single precision does not have the digits.
+    starts = [Fraction(turn * count * row) / ratio for turn in range(turns)]
+    wholes = jnp.asarray([round(s) for s in starts], jnp.int32)
+    rests = jnp.asarray([float(s - round(s)) for s in starts], x.dtype)
+    steps = [Fraction(k * row) / ratio for k in range(count)]
+    whole_steps = jnp.asarray([round(s) for s in steps], jnp.int32)
+    rest_steps = jnp.asarray([float(s - round(s)) for s in steps], x.dtype)
+    order, nodes = np.arange(_PHASES), _nodes()
+    # Chebyshev polynomials through a value of one at each of the phases.
+    basis = np.cos(order[:, None] * np.arccos(nodes)) * np.where(order, 2, 1)[:, None] / _PHASES
+    first = before - math.ceil(_BETWEEN.reach)
+    x = fit(x, max(len(x), first + math.ceil(turns * count * row / ratio) + len(table) + 2))
+
+    def turn(index: Int[jax.Array, ""]) -> Float[jax.Array, "count row"]:
+        rest = rest_steps + rests[index]
+        carry = jnp.round(rest)
+        begin = first + wholes[index] + whole_steps + carry.astype(jnp.int32)
+        windows = x[begin[:, None] + np.arange(len(table))]
+        found = jnp.dot(windows, table, precision=lax.Precision.HIGHEST)
+        angle = jnp.arccos(jnp.clip(2 * (rest - carry), -1, 1))
+        polynomials = jnp.cos(angle[:, None] * order)
+        weight = jnp.dot(polynomials, jnp.asarray(basis, x.dtype), precision=lax.Precision.HIGHEST)
+        return jnp.sum(found.reshape(count, _PHASES, row) * weight[:, :, None], axis=1)
+
+    return _in_turns(turn, turns, wanted)[:samples]

@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Complex, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.augment.level import PRNGKey, each
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.effects.istft import istft
+from kit.dsp.effects.phase_vocoder import Steps, stretched_rows
 from kit.dsp.jit import compiled
 from kit.dsp.stft import stft
 
-_TURN = 2 * np.pi
 # Positions in a stretched signal are kept as integers of 2**-15 samples, exact at any length.
 _BITS = 15
 _TAPS = 32
@@ -89,32 +89,13 @@ def stretched(
     x: Float[jax.Array, "samples"], rate: Float[jax.Array, ""], n_fft: int
 ) -> Float[jax.Array, "samples"]:
     """`x` at a rate that may be traced, cut or filled with silence to its own length."""
-    D = stft(x, n_fft=n_fft)
-    return istft(_vocoder(D, rate, n_fft // 4, n_fft), n_fft=n_fft, length=len(x))
-
-
-def _vocoder(
-    D: Complex[jax.Array, "bins frames"], rate: Float[jax.Array, ""], hop: int, n_fft: int
-) -> Complex[jax.Array, "bins frames"]:
-    frames = D.shape[-1]
-    steps = jnp.arange(frames) * rate
-    whole = jnp.minimum(jnp.floor(steps).astype(jnp.int32), frames)
-    part = steps - whole
-    padded = jnp.pad(D, [(0, 0), (0, 2)])
-    size, angle = jnp.abs(padded), jnp.angle(padded)
-    mag = (1 - part) * size[:, whole] + part * size[:, whole + 1]
-    mag = jnp.where(steps < frames, mag, 0)
-    advance = _TURN * ((hop * np.arange(D.shape[0]) % n_fft) / n_fft)
-    turn = angle[:, whole + 1] - angle[:, whole] - jnp.asarray(advance, part.dtype)[:, None]
-    turn = turn - _TURN * jnp.round(turn / _TURN) + jnp.asarray(advance, part.dtype)[:, None]
-
-    def add(a: jax.Array, b: jax.Array) -> jax.Array:
-        total = a + b
-        return total - _TURN * jnp.round(total / _TURN)
-
-    first = angle[:, :1]
-    phase = lax.associative_scan(add, jnp.concatenate([first, turn[:, :-1]], axis=1), axis=1)
-    return mag * lax.complex(jnp.cos(phase), jnp.sin(phase))
+    D = stft(x, n_fft=n_fft).T
+    times = jnp.arange(len(D)) * rate
+    whole = jnp.minimum(jnp.floor(times), len(D)).astype(jnp.int32)
+    part = times - whole
+    # Times past the last frame are those of silence.
+    made = stretched_rows(D, len(D), Steps(whole, whole, jnp.stack([1 - part, part], axis=-1)))
+    return istft(made.T, n_fft=n_fft, length=len(x))
 
 
 def read_at_speed(

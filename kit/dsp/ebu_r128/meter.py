@@ -1,165 +1,334 @@
 """Loudness meter: ITU-R BS.1770-4 and EBU Tech 3341 and 3342."""
 
+import math
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int, Shaped
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+from jaxtyping import Bool, Float, Int, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform, require
-from kit.dsp.ebu_r128.weighting import k_weighted
-from kit.dsp.jit import compiled
+from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, require
+from kit.dsp.ebu_r128.weighting import k_weighted, k_weighting
+from kit.dsp.jit import Length, by_clip
 
 # BS.1770-4, table 3: left, right, centre, left and right surround. LFE is to be left out.
 CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)
+# The order of channels is that of WAV and FLAC files. Table 4 of BS.1770-4 weights channels at 60
+# to 120 degrees by 1.41, so of 6.1 and 7.1 the sides but not the back.
+_LAYOUTS = {
+    1: (1.0,),
+    **{count: CHANNEL_WEIGHTS[:count] for count in (2, 3, 4, 5)},
+    6: (1.0, 1.0, 1.0, 0.0, 1.41, 1.41),
+    7: (1.0, 1.0, 1.0, 0.0, 1.0, 1.41, 1.41),
+    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),
+}
 
 _OFFSET = -0.691  # BS.1770-4, equation 2: the K-weighting's gain at 997 Hz
 _ABSOLUTE_GATE = -70.0
 _STEP_S = 0.1
+# Steps that are filtered at once.
+_AT_ONCE = 16
+_DECIBELS = 10 / math.log(10)
 
 
-def _block_powers(
-    y: AnyArray, sr: Number, weights: tuple[float, ...] | None, block_s: float
-) -> Float[jax.Array, "*batch blocks"]:
-    """Weighted sum over channels of the mean square of each block, ten blocks a second."""
-    y = as_waveform(y)
-    y = y[None] if y.ndim == 1 else y
-    channels = y.shape[-2]
-    if weights is None:
-        weights = (1.0,) if channels == 1 else CHANNEL_WEIGHTS[:channels]
-    require(
-        len(weights) == channels, "weights", weights, f"y has {channels} channels: one weight each"
-    )
-    step = round(_STEP_S * sr)
-    hops = round(block_s / _STEP_S)
-    count = y.shape[-1] // step - hops + 1
-    need = hops * step
-    require(count >= 1, "y.shape", y.shape, f"{block_s} s at sr={sr} take {need} samples")
-    steps = k_weighted(y, sr)[..., : (count + hops - 1) * step]
-    energy = jnp.sum(jnp.square(steps.reshape(*steps.shape[:-1], -1, step)), axis=-1)
-    summed = sum(energy[..., k : k + count] for k in range(hops))
-    mean = jnp.asarray(summed) / need
-    return jnp.einsum("...cb,c->...b", mean, jnp.asarray(weights, y.dtype))
+def channel_weights(channels: int) -> tuple[float, ...]:
+    """Return the weights of BS.1770-4 for channels in the order of WAV and FLAC files.
+
+    Up to five channels are L, R, C, Ls and Rs. Six are 5.1, seven 6.1 and eight 7.1, whose fourth
+    channel, low-frequency effects (LFE), has weight 0.
+
+    Raises:
+        ParameterError: no layout has this number of channels.
+    """
+    if channels not in _LAYOUTS:
+        raise ParameterError(
+            f"y has {channels} channels, which is no known layout; pass weights, one for each "
+            "channel, and 0 for low-frequency effects (LFE)"
+        )
+    return _LAYOUTS[channels]
 
 
-def _lufs(power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
-    silent = power <= 0
-    return jnp.where(silent, -jnp.inf, _OFFSET + 10 * jnp.log10(jnp.where(silent, 1, power)))
-
-
-def _mean_where(power: jax.Array, keep: jax.Array) -> jax.Array:
-    count = jnp.sum(keep, axis=-1, keepdims=True)
-    total = jnp.sum(jnp.where(keep, power, 0), axis=-1, keepdims=True)
-    return jnp.where(count > 0, total / jnp.maximum(count, 1), 0)
-
-
-@compiled("y")
 def loudness(
     y: Shaped[AnyArray, "*batch samples"],
     *,
     sr: Number,
     weights: tuple[float, ...] | None = None,
 ) -> Float[jax.Array, "*programmes"]:
-    """Integrated loudness of each programme, LUFS: gated at -70 LUFS and at 10 LU below the rest.
+    """Return the integrated loudness of each programme, gated at -70 LUFS and 10 LU below the rest.
 
     Args:
-        y: (…, channels, samples) full scale 1; (samples,) is one channel. A batch of mono clips is
-            (batch, 1, samples).
+        y: (…, channels, samples), full scale 1; (samples,) is one channel. A batch of mono clips is
+            (batch, 1, samples). Channels are in the order of WAV and FLAC files.
         sr: sample rate, Hz, at least 8000.
-        weights: of the channels; `CHANNEL_WEIGHTS` (L, R, C, Ls, Rs) as many as there are.
+        weights: one for each channel. By default 1, and 1.41 for surround channels; six channels
+            are 5.1, seven 6.1 and eight 7.1, whose fourth channel, low-frequency effects (LFE), is
+            left out.
     Returns:
-        One number for each programme; -inf for silence.
+        LUFS, a number for each programme; -inf for silence, NaN if a sample is not finite.
     Raises:
-        ParameterError: shorter than 0.4 s, as many weights as channels are not given.
+        ParameterError: shorter than 0.4 s, a rate below 8000 Hz, weights that are negative or not
+            one for each channel, or more than eight channels without weights.
     Source: ITU-R BS.1770-4, annex 1.
     """
-    return _gated(_block_powers(y, sr, weights, 0.4))
+    return _loudness(*_programmes(y), sr=sr, weights=weights)
 
 
-def _gated(power: Float[jax.Array, "*programmes blocks"]) -> Float[jax.Array, "*programmes"]:
-    """The loudness of blocks of 0.4 s, LUFS, through both gates."""
-    audible = _lufs(power) > _ABSOLUTE_GATE
-    relative = _lufs(_mean_where(power, audible)) - 10
-    kept = audible & (_lufs(power) > relative)
-    return _lufs(_mean_where(power, kept))[..., 0]
-
-
-@compiled("power", "counts")
-def loudness_of_steps(
-    power: Float[AnyArray, "*programmes steps"], counts: Int[AnyArray, "*programmes"]
-) -> Float[jax.Array, "*programmes"]:
-    """`loudness` of programmes that were K-weighted while they were read, block by block.
-
-    Args:
-        power: mean square of each tenth of a second of the K-weighted signal, summed over the
-            channels with their weights.
-        counts: how many of a programme's steps count; what lies behind is not looked at.
-    Returns:
-        LUFS; -inf for silence, and for less than the 0.4 s of one block.
-    Raises:
-        ParameterError: fewer than four steps.
-    Source: ITU-R BS.1770-4, annex 1.
-    """
-    power = jnp.asarray(power)
-    hops = round(0.4 / _STEP_S)
-    blocks = power.shape[-1] - hops + 1
-    require(blocks >= 1, "power.shape", power.shape, f"one block takes {hops} steps")
-    mean = jnp.asarray(sum(power[..., k : k + blocks] for k in range(hops))) / hops
-    whole = jnp.arange(blocks) + hops <= jnp.asarray(counts)[..., None]
-    return _gated(jnp.where(whole, mean, 0))
-
-
-@compiled("y")
 def momentary_loudness(
     y: Shaped[AnyArray, "*batch samples"],
     *,
     sr: Number,
     weights: tuple[float, ...] | None = None,
 ) -> Float[jax.Array, "*programmes blocks"]:
-    """Loudness of 0.4 s every 0.1 s, LUFS, not gated; arguments as in `loudness`.
+    """Return the loudness of 0.4 s every 0.1 s, LUFS, not gated; arguments as in `loudness`.
+
+    It is causal: -inf before the first sound. NaN where the 0.4 s, or the 0.1 s before them, hold a
+    sample that is not finite.
 
     Source: EBU Tech 3341.
     """
-    return _lufs(_block_powers(y, sr, weights, 0.4))
+    return _in_time(*_programmes(y), sr=sr, weights=weights, block_s=0.4)
 
 
-@compiled("y")
 def short_term_loudness(
     y: Shaped[AnyArray, "*batch samples"],
     *,
     sr: Number,
     weights: tuple[float, ...] | None = None,
 ) -> Float[jax.Array, "*programmes blocks"]:
-    """Loudness of 3 s every 0.1 s, LUFS, not gated; arguments as in `loudness`.
+    """Return the loudness of 3 s every 0.1 s, LUFS, not gated; otherwise as `momentary_loudness`.
 
     Source: EBU Tech 3341.
     """
-    return _lufs(_block_powers(y, sr, weights, 3.0))
+    return _in_time(*_programmes(y), sr=sr, weights=weights, block_s=3.0)
 
 
-@compiled("y")
 def loudness_range(
     y: Shaped[AnyArray, "*batch samples"],
     *,
     sr: Number,
     weights: tuple[float, ...] | None = None,
 ) -> Float[jax.Array, "*programmes"]:
-    """Difference of the 95th and 10th percentile of short-term loudness, LU; arguments as in
-    `loudness`. 0 for silence.
+    """Return the loudness range of each programme, LU; arguments as in `loudness`.
 
+    It is the difference of the 95th and the 10th percentile of short-term loudness. It is 0 for
+    silence, and NaN if a sample is not finite.
+
+    Raises:
+        ParameterError: shorter than 3 s, or as `loudness`.
     Source: EBU Tech 3342.
     """
-    power = _block_powers(y, sr, weights, 3.0)
-    level = _lufs(power)
-    audible = level > _ABSOLUTE_GATE
-    relative = _lufs(_mean_where(power, audible)) - 20
-    kept = audible & (level > relative)
-    ordered = jnp.sort(jnp.where(kept, level, jnp.inf), axis=-1)
-    count = jnp.sum(kept, axis=-1, keepdims=True)
+    return _range(*_programmes(y), sr=sr, weights=weights)
+
+
+def loudness_of_steps(
+    power: Float[AnyArray, "*programmes steps"], counts: Int[AnyArray, "*programmes"]
+) -> Float[jax.Array, "*programmes"]:
+    """Return `loudness` of programmes that were K-weighted while they were read, block by block.
+
+    Args:
+        power: mean square of each tenth of a second of the K-weighted signal, summed over the
+            channels with their weights.
+        counts: of each programme, the number of steps that count; later ones are ignored.
+    Returns:
+        LUFS; -inf for silence, and for less than the 0.4 s of one block; NaN if a step that counts
+        is not finite.
+    Raises:
+        ParameterError: fewer than four steps.
+    Source: ITU-R BS.1770-4, annex 1.
+    """
+    hops = _hops(0.4)
+    require(power.shape[-1] >= hops, "power.shape", power.shape, f"one block takes {hops} steps")
+    return _of_steps(power, _with_axis(counts, -1))
+
+
+def _programmes(y: Shaped[AnyArray, "..."]) -> tuple[AnyArray]:
+    """Return `y` with an axis of channels."""
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
+    return (_with_axis(y, 0) if y.ndim == 1 else y,)
+
+
+def _with_axis(x: AnyArray, axis: int) -> AnyArray:
+    # On the host, where a shape is not another program.
+    if isinstance(x, Tracer):
+        return jnp.expand_dims(x, axis)
+    return np.expand_dims(np.asarray(x), axis)
+
+
+def _hops(block_s: float) -> int:
+    return round(block_s / _STEP_S)
+
+
+def _check(given: dict[str, Any]) -> None:
+    sr, y, weights = given["sr"], given["y"], given["weights"]
+    k_weighting(sr)
+    if y.ndim < 2:
+        raise ParameterError(f"y.shape is {y.shape}; its last axis must be samples")
+    channels = y.shape[-2]
+    if weights is None:
+        channel_weights(channels)
+    else:
+        require(
+            len(weights) == channels,
+            "weights",
+            weights,
+            f"y has {channels} channels; give one weight for each",
+        )
+        require(
+            all(0 <= w < math.inf for w in weights),
+            "weights",
+            weights,
+            "they must be finite and not negative",
+        )
+    block_s = given.get("block_s", given.get("least_s", 0.4))
+    need = _hops(block_s) * round(_STEP_S * sr)
+    require(y.shape[-1] >= need, "y.shape", y.shape, f"{block_s} s at sr={sr} take {need} samples")
+
+
+@by_clip(y="ct", check=_check)
+def _loudness(
+    n: Length,
+    y: Shaped[AnyArray, "channels samples"],
+    *,
+    sr: Number,
+    weights: tuple[float, ...] | None,
+) -> tuple[Float[jax.Array, ""], None]:
+    blocks, counted = _blocks(n, y, sr, weights, 0.4)
+    return _or_nan(_gated(blocks, counted), y), None
+
+
+@by_clip(y="ct", check=_check)
+def _in_time(
+    n: Length,
+    y: Shaped[AnyArray, "channels samples"],
+    *,
+    sr: Number,
+    weights: tuple[float, ...] | None,
+    block_s: float,
+) -> tuple[Float[jax.Array, "blocks"], Length]:
+    blocks, _ = _blocks(n, y, sr, weights, block_s)
+    return _lufs(blocks), n // round(_STEP_S * sr) - _hops(block_s) + 1
+
+
+@by_clip(y="ct", check=lambda given: _check(given | {"least_s": 3.0}))
+def _range(
+    n: Length,
+    y: Shaped[AnyArray, "channels samples"],
+    *,
+    sr: Number,
+    weights: tuple[float, ...] | None,
+) -> tuple[Float[jax.Array, ""], None]:
+    blocks, counted = _blocks(n, y, sr, weights, 3.0)
+    level = _lufs(blocks)
+    audible = counted & (level > _ABSOLUTE_GATE)
+    kept = audible & (level > _lufs(_mean_where(blocks, audible)) - 20)
+    ordered = jnp.sort(jnp.where(kept, level, jnp.inf))
+    count = jnp.sum(kept)
 
     def percentile(share: float) -> jax.Array:
         # The nearest rank; ties away from zero, as the recommendation's own program rounds.
         rank = jnp.floor((count - 1) * share + 0.5).astype(jnp.int32)
-        return jnp.take_along_axis(ordered, jnp.maximum(rank, 0), axis=-1)[..., 0]
+        return jnp.where(count > 0, ordered[jnp.maximum(rank, 0)], 0)
 
-    high, low = percentile(0.95), percentile(0.10)
-    some = count[..., 0] > 0
-    return jnp.where(some, jnp.where(some, high, 0) - jnp.where(some, low, 0), 0)
+    return _or_nan(percentile(0.95) - percentile(0.10), y), None
+
+
+@by_clip(power="t", counts="s")
+def _of_steps(
+    n: Length, power: Float[AnyArray, "steps"], counts: Int[AnyArray, "1"]
+) -> tuple[Float[jax.Array, ""], None]:
+    power = jnp.asarray(power)
+    counts = jnp.minimum(jnp.asarray(counts)[0], n)
+    blocks = _block_means(_log(power), _hops(0.4))
+    counted = jnp.arange(len(blocks)) + _hops(0.4) <= counts
+    finite = jnp.isfinite(power) | (jnp.arange(len(power)) >= counts)
+    return jnp.where(jnp.all(finite), _gated(blocks, counted), jnp.nan), None
+
+
+def _or_nan(level: Float[jax.Array, ""], y: AnyArray) -> Float[jax.Array, ""]:
+    return jnp.where(jnp.all(jnp.isfinite(as_waveform(y))), level, jnp.nan)
+
+
+def _gated(blocks: Float[jax.Array, "blocks"], counted: Bool[jax.Array, "blocks"]) -> jax.Array:
+    """Return the loudness of blocks of 0.4 s, LUFS, through both gates."""
+    level = _lufs(blocks)
+    audible = counted & (level > _ABSOLUTE_GATE)
+    kept = audible & (level > _lufs(_mean_where(blocks, audible)) - 10)
+    return _lufs(_mean_where(blocks, kept))
+
+
+def _lufs(log_power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
+    return _OFFSET + _DECIBELS * log_power
+
+
+def _log(power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
+    # A logarithm has no slope at zero.
+    silent = power <= 0
+    return jnp.where(silent, -jnp.inf, jnp.log(jnp.where(silent, 1, power)))
+
+
+def _log_mean(log_power: Float[jax.Array, "count *rest"], count: Any) -> Float[jax.Array, "*rest"]:
+    """Return the logarithm of the mean of powers over the first axis: no range is too wide."""
+    shift = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(log_power), log_power, -jnp.inf), 0))
+    shift = jnp.where(jnp.isfinite(shift), shift, 0)
+    silent = log_power == -jnp.inf
+    relative = jnp.where(silent, 0, jnp.exp(jnp.where(silent, 0, log_power - shift)))
+    return _log(jnp.sum(relative, axis=0) / count) + shift
+
+
+def _mean_where(log_power: Float[jax.Array, "blocks"], keep: Bool[jax.Array, "blocks"]) -> Any:
+    """Return the logarithm of the mean power of some blocks; -inf if there are none."""
+    return _log_mean(jnp.where(keep, log_power, -jnp.inf), jnp.maximum(jnp.sum(keep), 1))
+
+
+def _block_means(steps: Float[jax.Array, "steps"], hops: int) -> Float[jax.Array, "blocks"]:
+    count = len(steps) - hops + 1
+    return _log_mean(jnp.stack([steps[k : k + count] for k in range(hops)]), hops)
+
+
+def _blocks(
+    n: Length,
+    y: AnyArray,
+    sr: Number,
+    weights: tuple[float, ...] | None,
+    block_s: float,
+) -> tuple[Float[jax.Array, "blocks"], Bool[jax.Array, "blocks"]]:
+    """Return the logarithm of the power of each block, and which blocks the programme fills."""
+    y = as_waveform(y)
+    hops, step = _hops(block_s), round(_STEP_S * sr)
+    blocks = _block_means(_step_powers(y, sr, weights), hops)
+    return blocks, jnp.arange(len(blocks)) < n // step - hops + 1
+
+
+def _step_powers(
+    y: Float[jax.Array, "channels samples"], sr: Number, weights: tuple[float, ...] | None
+) -> Float[jax.Array, "steps"]:
+    """Return the logarithm of the mean square of each tenth of a second, summed over channels."""
+    weights = channel_weights(len(y)) if weights is None else weights
+    heard = [k for k, weight in enumerate(weights) if weight > 0]
+    step, steps = round(_STEP_S * sr), y.shape[1] // round(_STEP_S * sr)
+    if not heard:
+        return jnp.full(steps, -jnp.inf, y.dtype)
+    y = y[np.array(heard)] if len(heard) < len(y) else y
+    spoilt = jnp.any(~jnp.isfinite(y[:, : steps * step].reshape(len(y), steps, step)), axis=(0, 2))
+    y = jnp.where(jnp.isfinite(y), y, 0)
+    # The filter's gain must not take it beyond the largest number.
+    top = jnp.max(jnp.abs(y))
+    scale = lax.stop_gradient(jnp.where(top > 1e30, 2.0**-20, 1.0)).astype(y.dtype)
+    # A tenth of a second is a whole number of blocks of samples, so a group of steps is too.
+    block = 16 * max(d for d in range(1, 9) if step % d == 0)
+    length = -(-steps * step // block) * block
+    heard_y = jnp.pad(y[:, :length], ((0, 0), (0, max(0, length - y.shape[1]))))
+    weighted = k_weighted(heard_y * scale, sr, block)[:, : steps * step]
+    weighted = weighted.reshape(len(y), steps, step)
+    peak = lax.stop_gradient(jnp.max(jnp.abs(weighted), axis=2, keepdims=True))
+    peak = jnp.where(peak > 0, peak, 1)
+    square = jnp.mean(jnp.square(weighted / peak), axis=2)
+    gains = jnp.log(jnp.asarray([weights[k] for k in heard], y.dtype))[:, None]
+    of_channels = _log(square) + 2 * jnp.log(peak[..., 0]) + gains - 2 * jnp.log(scale)
+    powers = _log_mean(of_channels, 1)
+    # The filter remembers a sample for a tenth of a second.
+    spoilt = spoilt | jnp.concatenate([jnp.zeros(1, bool), spoilt[:-1]])
+    return jnp.where(spoilt, jnp.nan, powers)

@@ -4,28 +4,43 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.decibel import peak_of
-from kit.dsp.jit import compiled
-from kit.dsp.resample import resample
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.resample import oversampled
+
+# The peak between samples is read at most 0.003 dB too low then.
+_MOST = 64
 
 
-@compiled("y")
 def true_peak(y: Shaped[AnyArray, "*batch samples"], *, sr: Number) -> Float[jax.Array, "*batch"]:
-    """Greatest magnitude between the samples, dB relative to full scale (dBTP), of each channel.
+    """Return the greatest magnitude of each channel, between the samples too.
 
     Args:
         y: (…, samples), full scale 1.
-        sr: sample rate, Hz; oversampled to at least 192 kHz.
+        sr: sample rate, Hz; oversampled to at least 192 kHz, but not by more than 64.
     Returns:
-        dBTP; -inf for silence.
+        Decibels relative to full scale (dBTP); -inf for silence, NaN if a sample is not finite.
+    Raises:
+        ParameterError: a rate that is not finite and above 0.
     Source: ITU-R BS.1770-4, annex 2, with `resample`'s filter in place of the example there.
     """
+    require(0 < sr < math.inf, "sr", sr, "it must be a finite number above 0 Hz")
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
+    return _true_peak(y, factor=1 if sr >= 192000 else math.ceil(min(_MOST, 192000 / sr)))
+
+
+@by_clip(y="t")
+def _true_peak(
+    n: Length, y: Shaped[AnyArray, "samples"], *, factor: int
+) -> tuple[Float[jax.Array, ""], None]:
     y = as_waveform(y)
-    require(sr > 0, "sr", sr, "it must be above 0 Hz")
-    factor = max(1, math.ceil(192000 / sr)) if sr < 192000 else 1
-    over = resample(y, orig_sr=1, target_sr=factor) if factor > 1 else y
-    peak = peak_of(jnp.abs(over), (-1,))[..., 0]
-    return jnp.where(peak == 0, -jnp.inf, 20 * jnp.log10(jnp.where(peak == 0, 1, peak)))
+    over = oversampled(n, y, factor).reshape(len(y), factor)
+    # The signal does not end in silence: behind its end the filter still sounds.
+    over = jnp.where(jnp.arange(len(y))[:, None] < n, over, 0)
+    peak = peak_of(jnp.abs(over), (0, 1))[0, 0]
+    peak = jnp.where(jnp.all(jnp.isfinite(y)), peak, jnp.nan)
+    return jnp.where(peak == 0, -jnp.inf, 20 * jnp.log10(jnp.where(peak == 0, 1, peak))), None

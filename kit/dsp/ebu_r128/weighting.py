@@ -1,25 +1,33 @@
 """The K-weighting of ITU-R BS.1770-4."""
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Float
 
 from kit.dsp.checks import Number, require
 
+# States of one product in `_states`.
+_GROUP = 32
+
 
 def k_weighting(sr: Number) -> Float[np.ndarray, "2 6"]:
-    """The two second-order sections of the K-weighting at a sample rate, as scipy's `sos`.
+    """Return the two second-order sections of the K-weighting at a sample rate, as SciPy's `sos`.
 
     The standard gives coefficients at 48 kHz; these are the analogue filters behind them (a shelf
     of 4 dB at 1682 Hz and a high-pass at 38 Hz), mapped by the bilinear transform to any rate.
 
+    Raises:
+        ParameterError: `sr` below 8000 Hz, or not finite.
     Source: BS.1770-4, tables 1 and 2, which this gives at 48 kHz to 1e-7; the parameters are those
     of the libebur128 project.
     """
-    require(sr >= 8000, "sr", sr, "K-weighting takes at least 8000 Hz")
+    require(8000 <= sr < math.inf, "sr", sr, "K-weighting takes a finite rate of at least 8000 Hz")
     shelf_hz, shelf_db, shelf_q = 1681.974450955533, 3.999843853973347, 0.7071752369554196
     k = math.tan(math.pi * shelf_hz / sr)
     high = 10 ** (shelf_db / 20)
@@ -40,19 +48,95 @@ def k_weighting(sr: Number) -> Float[np.ndarray, "2 6"]:
     return np.array([shelf, high_pass])
 
 
-def k_weighted(y: Float[jax.Array, "*batch samples"], sr: Number) -> jax.Array:
-    """Return `y` through the K-weighting, computed by its frequency response.
+class _Blocks(NamedTuple):
+    """Matrices of the filter on blocks of samples; rows multiply from the right."""
 
-    The slower pole, of 38 Hz, falls to 1e-9 within a tenth of a second. That much silence after
-    the signal keeps its end from reaching its start.
+    inside: Float[np.ndarray, "block block"]
+    """From a block to its own output."""
+    into: Float[np.ndarray, "block 4"]
+    """From a block to the state after it."""
+    onward: Float[np.ndarray, "4 4"]
+    """From the state before a block to the state after it."""
+    out: Float[np.ndarray, "4 block"]
+    """From the state before a block to its output."""
+
+
+def k_weighted(
+    x: Float[jax.Array, "channels samples"], sr: Number, block: int
+) -> Float[jax.Array, "channels samples"]:
+    """Return `x`, whose length is a multiple of `block`, through the K-weighting, from rest.
+
+    The filter is causal: silence before the first sound is silent in the result, to the last bit.
     """
-    import scipy.fft
-    import scipy.signal
+    parts = _blocks(sr, block)
+    inside, into, out = (jnp.asarray(m, x.dtype) for m in (parts.inside, parts.into, parts.out))
+    rows = x.reshape(len(x), -1, block)
+    before = _states(_product(rows, into), parts.onward)
+    return (_product(rows, inside) + _product(before, out)).reshape(x.shape)
 
-    samples = y.shape[-1]
-    size = scipy.fft.next_fast_len(samples + math.ceil(0.1 * sr), real=True) or 1
-    _, response = scipy.signal.sosfreqz(
-        k_weighting(sr), worN=2 * np.pi * np.arange(size // 2 + 1) / size
+
+def _states(
+    u: Float[jax.Array, "channels blocks order"], onward: Float[np.ndarray, "order order"]
+) -> Float[jax.Array, "channels blocks order"]:
+    """Return the state before each block: s[0] = 0, s[k + 1] = s[k] onward + u[k].
+
+    A group of blocks is one product with a triangle of powers of `onward`, and what goes from group
+    to group is a recursion of the same kind.
+    """
+    channels, blocks, order = u.shape
+    size = min(_GROUP, blocks)
+    groups = -(-blocks // size)
+    powers = [np.eye(order)]
+    for _ in range(size):
+        powers.append(powers[-1] @ onward)
+    triangle = np.zeros((size, order, size + 1, order))
+    for j in range(size):
+        for k in range(j + 1, size + 1):
+            triangle[j, :, k] = powers[k - 1 - j]
+    padded = jnp.pad(u, ((0, 0), (0, groups * size - blocks), (0, 0)))
+    rows = padded.reshape(channels, groups, size * order)
+    flat = jnp.asarray(triangle.reshape(size * order, -1), u.dtype)
+    inside = _product(rows, flat).reshape(channels, groups, size + 1, order)
+    states, ends = inside[:, :, :size], inside[:, :, size]
+    if groups > 1:
+        starts = _states(ends, powers[size])
+        spread = jnp.asarray(np.concatenate(powers[:size], axis=1), u.dtype)
+        states = states + _product(starts, spread).reshape(states.shape)
+    return states.reshape(channels, groups * size, order)[:, :blocks]
+
+
+def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    return jnp.dot(x, matrix, precision=lax.Precision.HIGHEST)
+
+
+@lru_cache(maxsize=16)
+def _blocks(sr: Number, block: int) -> _Blocks:
+    # State s of one section in the transposed direct form II: y = b0 x + s0.
+    sections = []
+    for b0, b1, b2, _, a1, a2 in k_weighting(sr):
+        move = np.array([[-a1, 1.0], [-a2, 0.0]])
+        sections.append((move, np.array([b1 - a1 * b0, b2 - a2 * b0]), np.array([1.0, 0.0]), b0))
+    (a, b, c, d), (a2, b2, c2, d2) = sections
+    move = np.block([[a, np.zeros((2, 2))], [np.outer(b2, c), a2]])
+    enter, leave, through = np.r_[b, b2 * d], np.r_[d2 * c, c2], d * d2
+    # In this basis the states of white noise are as large as it is and independent, which single
+    # precision needs: two poles lie close to one.
+    spread = np.outer(enter, enter)
+    power = move
+    for _ in range(30):
+        spread, power = spread + power @ spread @ power.T, power @ power
+    basis = np.linalg.cholesky(spread)
+    move, enter = np.linalg.solve(basis, move @ basis), np.linalg.solve(basis, enter)
+    leave = leave @ basis
+    entered, left = [enter], [leave]
+    for _ in range(block - 1):
+        entered.append(move @ entered[-1])
+        left.append(left[-1] @ move)
+    response = np.r_[through, [leave @ e for e in entered[:-1]]]
+    delay = np.arange(block) - np.arange(block)[:, None]
+    return _Blocks(
+        inside=np.where(delay >= 0, response[np.maximum(delay, 0)], 0),
+        into=np.array(entered[::-1]),
+        onward=np.linalg.matrix_power(move, block).T,
+        out=np.array(left).T,
     )
-    spectrum = jnp.fft.rfft(y, n=size) * jnp.asarray(response, (y + 0j).dtype)
-    return jnp.fft.irfft(spectrum, n=size)[..., :samples]
