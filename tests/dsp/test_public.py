@@ -134,22 +134,33 @@ def test_what_is_not_finite_shows(call: Call, value: float):
 
 
 def lengths_of(call: Call) -> list[int]:
-    """Return lengths that share a program: the least and the greatest, and another."""
+    """Return the greatest and the least length of a range that shares a program."""
     top = padded_length(call.typical)
     below = max(n for n in range(top) if padded_length(n) < top) if top > 64 else 40
-    return [top, below + 1, call.typical]
+    return [top, below + 1]
+
+
+@every
+def test_lengths_share_programs(call: Call):
+    if call.alone and not call.host:
+        return
+    # What a function makes of a clip may be in another range.
+    for n in lengths_of(call):
+        call.of(call.make(n=n))
+    top, low = lengths_of(call)
+    call.of(call.make(n=top - 1))
+    for n in (top - 2, top - 3, low + 1, low + 2):
+        with counting() as programs:
+            call.of(call.make(n=n))
+        assert not programs, f"for a length of {n}"
 
 
 @every
 def test_a_padded_clip_gives_the_exact_result(call: Call):
     if call.host:
         return
-    # Compile the program of the range.
-    call.of(call.make())
-    for n in lengths_of(call)[: None if THOROUGH else 2]:
+    for n in lengths_of(call):
         clip = call.make(n=n)
-        with counting() as programs:
-            ours = call.of(clip)
-        assert not programs, f"{len(programs)} programs for a length of {n}"
+        ours = call.of(clip)
         exact = jax.jit(call.of).lower(clip).compile(QUICK)
         same(ours, exact(clip), 1e-6)
