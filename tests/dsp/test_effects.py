@@ -16,6 +16,7 @@ NOISE = RNG.standard_normal(9000).astype(np.float32)
 S = np.abs(RNG.standard_normal((33, 130))).astype(np.float32)
 D = (S * np.exp(2j * np.pi * RNG.random(S.shape))).astype(np.complex64)
 SMALL = {"n_fft": 64, "hop_length": 16}
+TINY = {"n_fft": 2, "hop_length": 1}
 ZI = np.array([0.3], np.float32)
 
 OF_SAMPLES = {
@@ -70,8 +71,8 @@ def test_of_frames_equals_the_exact_program(name, frames):
         (lambda: dsp.istft(D[:, :1]), (0,)),
         (lambda: dsp.griffinlim(S, n_iter=1, length=0), (0,)),
         (lambda: dsp.griffinlim(S[:, :1], n_iter=1), (0,)),
-        (lambda: dsp.time_stretch(NOISE[:2], rate=10, n_fft=2), (0,)),
-        (lambda: dsp.time_stretch(np.stack([NOISE[:3]] * 2), rate=10, n_fft=2), (2, 0)),
+        (lambda: dsp.time_stretch(NOISE[:2], rate=10, **TINY), (0,)),
+        (lambda: dsp.time_stretch(np.stack([NOISE[:3]] * 2), rate=10, **TINY), (2, 0)),
         (lambda: dsp.overlap_add(D[:, :0], hop_length=2), (0,)),
     ],
 )
@@ -86,7 +87,7 @@ def test_a_stretch_by_one_is_the_signal():
 @pytest.mark.parametrize("samples", [1, 3, 40, 999])
 @pytest.mark.parametrize("rate", [0.5, 3.0])
 def test_stretched_lengths(samples, rate):
-    out = dsp.time_stretch(NOISE[:samples], rate=rate, n_fft=2, hop_length=1)
+    out = dsp.time_stretch(NOISE[:samples], rate=rate, **TINY)
     assert out.shape == (round(samples / rate),)
 
 
@@ -218,9 +219,7 @@ def test_vocoder_at_times_is_the_one_at_a_rate(relative):
         (lambda: dsp.preemphasis(NOISE, zi=np.ones(2, np.float32)), "zi.shape"),
         (lambda: dsp.hpss_spectrum(-S), "at least 0"),
         (lambda: dsp.softmask(D, D), "must be real"),
-        (lambda: dsp.softmask(S, S[:, 1:]), "X.shape"),
         (lambda: dsp.istft(D[:, :0]), "at least one frame"),
-        (lambda: dsp.istft(D[0], length=3), "stft_matrix.shape"),
     ],
 )
 def test_bad_arguments(call, message):

@@ -15,7 +15,7 @@ from jaxtyping import Complex, Float, Inexact, Shaped
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.resample import _NAMES
-from kit.dsp.stft import PadMode, map_magnitude, needs_length
+from kit.dsp.stft import PadMode, check_pad_mode, map_magnitude, needs_length
 from kit.dsp.tonal.octaves import (
     HIGHEST,
     Octaves,
@@ -344,6 +344,7 @@ def _run(
     filters_of: Callable[[Number], Filters],
 ) -> Any:
     y = as_clips(y)
+    check_pad_mode(pad_mode)
 
     def of_tuning(y: AnyArray, tuning: Number) -> jax.Array:
         plan, values = filters_of(tuning)
