@@ -133,9 +133,7 @@ def _griffinlim(
         angles = jnp.ones_like(D) * given
     else:
         # Time is the first axis, so that frames past the clip's end change no number before it.
-        key = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
-        turn = jax.random.uniform(key, D.shape, D.dtype, 0, 2 * np.pi)
-        angles = lax.complex(jnp.cos(turn), jnp.sin(turn))
+        angles = start_phases(jax.random.wrap_key_data(jnp.asarray(key), impl=impl), D, init)
 
     def back(spectrum: jax.Array) -> jax.Array:
         return synthesis(lambda at: spectrum[at], n, sizes, window=window, size=buffer, valid=valid)
@@ -206,6 +204,16 @@ def check_momentum(momentum: Number) -> None:
             f"Griffin-Lim with momentum={momentum} > 1 can be unstable; a value below 1 is not",
             stacklevel=3,
         )
+
+
+def start_phases(
+    key: jax.Array, S: Float[jax.Array, "*shape"], init: str | None
+) -> Complex[jax.Array, "*shape"]:
+    """Return unit complex numbers: random ones, or ones if `init` is None."""
+    if init is None:
+        return jnp.ones_like(S) + 0j
+    turn = jax.random.uniform(key, S.shape, S.dtype, 0, 2 * np.pi)
+    return lax.complex(jnp.cos(turn), jnp.sin(turn))
 
 
 def key_of(random_state: Any, rng: Any = None) -> jax.Array:
