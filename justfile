@@ -55,10 +55,11 @@ bench-features *ARGS:
     {{python}} benchmarks/scaling.py data/bench --json benchmarks/results/scaling.json
     {{python}} benchmarks/scaling_page.py
 
-# librosa 0.11's own tests, in FOLDER, with kit's functions in librosa's place.
-librosa-tests FOLDER *ARGS:
-    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
-    {{python}} benchmarks/librosa_tests.py {{FOLDER}} --json benchmarks/results/librosa_tests.json {{ARGS}}
+# librosa's own tests of VERSION, 0.11.0 or 1.0.0, with kit's functions in its place.
+librosa-tests VERSION *ARGS:
+    {{ if VERSION == "0.11.0" { "python3.11" } else { "python3.13" } }} -m venv build/librosa-{{VERSION}}
+    build/librosa-{{VERSION}}/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' librosa=={{VERSION}} pytest-mpl resampy samplerate
+    build/librosa-{{VERSION}}/bin/python benchmarks/librosa_tests.py {{VERSION}} --json benchmarks/results/librosa_tests_{{VERSION}}.json {{ARGS}}
 
 # The pages of the API, from the docstrings.
 docs:

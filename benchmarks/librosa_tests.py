@@ -1,26 +1,39 @@
 """librosa's own tests with kit's functions in librosa's place.
 
-    python benchmarks/librosa_tests.py FOLDER [--json OUT] [--keep EXPRESSION] [--workers N]
+    just librosa-tests VERSION [--json OUT] [--keep NAME] [--cases N] [--workers N]
 
-FOLDER holds librosa 0.11's `tests/` and its data. First they run as they are, then with every
-function below replaced by one that raises: the tests which pass in the first run alone are those
-that touch one. These run with kit's functions, in processes of some hundred tests (one that dies
-fails the test it was at, and the rest goes on in another). Arrays are given to the tests as
-NumPy's, kit's errors as librosa's, and JAX computes with 64 bits. A function that kit has not
-raises, and counts as failed.
+VERSION is that of the librosa installed beside kit: 0.11.0, or 1.0.0 on Python 3.12 or newer. The
+tests come from its source distribution, the arrays and clips that they read from --data.
+
+First the tests run as they are, then with every function below replaced by one that raises: those
+which pass in the first run alone touch such a function. These run with kit's functions. Arrays are
+given to the tests as NumPy's, kit's errors as librosa's, and JAX computes with 64 bits. A function
+that kit does not have raises, and counts as failed and missing.
 """
 
 import argparse
 import collections
+import hashlib
+import importlib
+import inspect
 import json
 import os
+import platform
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
+import pytest
+
+CACHE = Path(__file__).parents[1] / "build" / "librosa-tests"
 
 
 def same(names: str) -> dict[str, str]:
@@ -28,81 +41,94 @@ def same(names: str) -> dict[str, str]:
     return {name: name for name in re.findall(r"\w+", names)}
 
 
-SHARD = 250
-"""Tests of one process."""
-
 # librosa's namespace -> its names -> kit's names.
 TARGETS: dict[str, dict[str, str]] = {
     "librosa": same(
         "stft istft magphase griffinlim phase_vocoder power_to_db amplitude_to_db db_to_power "
         "db_to_amplitude mel_frequencies hz_to_mel mel_to_hz pcen cqt vqt hybrid_cqt pseudo_cqt "
         "icqt griffinlim_cqt resample zero_crossings autocorrelate piptrack estimate_tuning "
-        "pitch_tuning"
+        "pitch_tuning fft_frequencies tempo_frequencies hz_to_octs interval_frequencies "
+        "pythagorean_intervals plimit_intervals"
     ),
     "librosa.feature": same(
         "melspectrogram mfcc delta stack_memory spectral_centroid spectral_bandwidth "
         "spectral_contrast spectral_flatness spectral_rolloff poly_features rms "
         "zero_crossing_rate chroma_stft chroma_cqt chroma_vqt chroma_cens tonnetz tempogram "
-        "fourier_tempogram tempo"
+        "fourier_tempogram tempo tempogram_ratio hybrid_tempogram metrogram"
     ),
     "librosa.feature.inverse": same("mel_to_stft mel_to_audio mfcc_to_mel mfcc_to_audio"),
     "librosa.filters": same(
         "mel get_window window_sumsquare window_bandwidth cq_to_chroma wavelet wavelet_lengths"
     )
     | {"chroma": "chroma_filters"},
-    "librosa.onset": same("onset_strength onset_strength_multi"),
+    "librosa.onset": same("onset_strength onset_strength_multi onset_detect onset_backtrack"),
     "librosa.beat": same("beat_track tempo plp"),
     "librosa.decompose": {"hpss": "hpss_spectrum"},
     "librosa.effects": same(
         "hpss harmonic percussive time_stretch pitch_shift trim split preemphasis deemphasis"
     ),
-    "librosa.util": same("frame normalize softmask"),
+    "librosa.util": same("frame normalize softmask peak_pick"),
 }
 
 
+def pairs():
+    """Return (module, name, kit's name) of each function that this librosa has."""
+    for namespace, names in TARGETS.items():
+        module = importlib.import_module(namespace)
+        for name, other in names.items():
+            if hasattr(module, name):
+                yield module, name, other
+
+
 class Plugin:
-    """Replaces the functions after collection, and writes down how each test ended."""
+    """Replace the functions after collection, and record how each test ended.
+
+    After, because librosa's tests call some of them when they are imported.
+    """
 
     def __init__(self, mode: str, report: Path) -> None:
         self.mode, self.report = mode, report.open("a", buffering=1)
 
-    def pytest_collection_finish(self) -> None:
-        import importlib
+    # librosa 1.0 keeps these two in a file that its source distribution leaves out.
+    @pytest.fixture
+    def rng(self):
+        return np.random.default_rng(440)
 
+    @pytest.fixture(scope="module")
+    def rng_mod(self):
+        return np.random.default_rng(440)
+
+    def pytest_collection_finish(self, session) -> None:
         if self.mode == "librosa":
             return
-        if self.mode == "kit":
-            self.twins = self.functions_of_both()
-        for namespace, names in TARGETS.items():
-            module = importlib.import_module(namespace)
-            for name, other in names.items():
-                setattr(module, name, self.stand_in(name, other))
+        found = [
+            (m, name, getattr(m, name), self.stand_in(name, other)) for m, name, other in pairs()
+        ]
+        for module, name, _, function in found:
+            setattr(module, name, function)
+        # Tests are also run with functions of librosa that they name as a parameter.
+        instead = {id(original): function for _, _, original, function in found}
+        for item in session.items:
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            for name, value in parameters.items():
+                parameters[name] = instead.get(id(value), value)
 
     def stand_in(self, name: str, kit_name: str):
         from kit import dsp
 
         function = getattr(dsp, kit_name, None)
-        if self.mode == "raise" or function is None:
+        if self.mode == "kit" and function is not None:
+            # A test may hold one of librosa's functions from before, to pass it on.
+            twins = {
+                getattr(m, n): getattr(dsp, other) for m, n, other in pairs() if hasattr(dsp, other)
+            }
+            return adapted(function, name, twins)
 
-            def missing(*args, **kwargs):
-                raise NotImplementedError(f"kit has no {kit_name}")
+        def missing(*args, **kwargs):
+            raise NotImplementedError(f"kit has no {kit_name}")
 
-            missing.__name__ = name
-            return missing
-        return adapted(function, name, self.twins)
-
-    def functions_of_both(self) -> dict:
-        """librosa's functions to kit's: a test may hold one from before, to pass it on."""
-        import importlib
-
-        from kit import dsp
-
-        return {
-            getattr(importlib.import_module(namespace), name): getattr(dsp, other)
-            for namespace, names in TARGETS.items()
-            for name, other in names.items()
-            if hasattr(dsp, other)
-        }
+        missing.__name__ = name
+        return missing
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -120,10 +146,9 @@ def last_line(report) -> str:
 
 
 def adapted(function, name: str, twins: dict):
-    """`function` with NumPy arrays for JAX's and librosa's error for kit's."""
+    """Wrap `function` to return NumPy arrays and to raise librosa's error in place of kit's."""
     import jax
     import librosa
-    import numpy as np
 
     from kit.errors import KitError
 
@@ -146,40 +171,73 @@ def adapted(function, name: str, twins: dict):
     return call
 
 
-def inside(mode: str, report: Path, tests: str) -> int:
-    import pytest
+def fetched(wanted: str, data: Path | None) -> Path:
+    """Return a folder with the tests of a version and their data, downloaded once."""
+    folder = CACHE / wanted
+    if not (folder / "tests").is_dir():
+        with tempfile.TemporaryDirectory() as scratch:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--no-binary", ":all:", "--dest", scratch, f"librosa=={wanted}"]
+            subprocess.run(command, check=True)
+            with tarfile.open(next(Path(scratch).glob("librosa-*.tar.gz"))) as archive:
+                archive.extractall(scratch, filter="data")
+            source = Path(scratch) / f"librosa-{wanted}"
+            folder.mkdir(parents=True, exist_ok=True)
+            # Without the package beside them: the tests are to import the one that is installed.
+            shutil.copy(source / "setup.cfg", folder)
+            shutil.move(source / "tests", folder / "tests")
+    if not (folder / "tests" / "data").is_dir():
+        if data is None or not data.is_dir():
+            sys.exit(
+                f"the data of librosa's tests is not in {data}; give the folder that is "
+                "tests/data in librosa's repository by --data"
+            )
+        shutil.copytree(data, folder / "tests" / "data")
+    return folder
 
+
+def shared_data() -> Path | None:
+    shared = os.environ.get("KIT_SHARED_DATA")
+    return Path(shared).parent / "reference/librosa-test-data/tests/data" if shared else None
+
+
+def inside(mode: str, report: Path, tests: str) -> int:
     if mode == "kit":
         import jax
 
         jax.config.update("jax_enable_x64", True)
-    options = ["-q", "--librosa-isolation", "-p", "no:cacheprovider", "--tb=line"]
+    # Neither coverage nor pictures, which setup.cfg asks for; --mpl compares with files that are
+    # not in the source distribution.
+    options = ["-q", "-p", "no:cacheprovider", "--tb=line", "-o", "addopts=", "-m", "not network"]
     return pytest.main([tests, *options], plugins=[Plugin(mode, report)])
 
 
 def run(mode: str, folder: Path, tests: str) -> dict[str, tuple[str, str]]:
-    """Outcome and last line of each test that a process of its own came to."""
+    """Run tests in a process of its own; return outcome and last line of each that it reached."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.jsonl"
         report.touch()
-        command = [sys.executable, str(Path(__file__).resolve()), str(folder)]
+        command = [sys.executable, str(Path(__file__).resolve()), version("librosa")]
         command += ["--inside", mode, "--report", str(report), "--tests", tests]
         subprocess.run(
             command,
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            env={**os.environ, "PYTHONWARNINGS": "ignore", "MPLBACKEND": "Agg"},
             check=False,
         )
         lines = [json.loads(line) for line in report.read_text().splitlines()]
         return {test: (ended, message) for test, ended, message in lines}
 
 
-def run_shard(folder: Path, tests: list[str]) -> dict[str, tuple[str, str]]:
-    """kit's outcome of each test, whatever becomes of the process."""
+def run_all(folder: Path, tests: list[str]) -> tuple[dict[str, tuple[str, str]], int]:
+    """Return kit's outcome of each test and how many processes died of one.
+
+    A test at which a process dies has failed; the rest goes on in another process.
+    """
     outcomes: dict[str, tuple[str, str]] = {}
-    left = tests
+    left, deaths = tests, 0
     while left:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
             names.write("\n".join(left))
@@ -188,39 +246,45 @@ def run_shard(folder: Path, tests: list[str]) -> dict[str, tuple[str, str]]:
         after = [test for test in left if test not in outcomes]
         if after:
             outcomes[after[0]] = ("failed", "the process died")
-        left = [test for test in after if test not in outcomes]
+            deaths += 1
+        left = after[1:]
     print(f"{len(tests)} tests, the last of them {tests[-1]}", file=sys.stderr, flush=True)
-    return outcomes
+    return outcomes, deaths
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("version", help="0.11.0 or 1.0.0; the installed librosa's")
+    parser.add_argument("--data", type=Path, default=shared_data(), help="librosa's tests/data")
     parser.add_argument("--json", type=Path, help="where to write the sums")
     parser.add_argument("--keep", default="", help="only tests whose name has this in it")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
+    parser.add_argument("--cases", type=int, help="at most, of each test function")
+    parser.add_argument("--tests-per-process", type=int, help="all in one, if not given")
+    parser.add_argument("--workers", type=int, default=1, help="processes at once")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--tests", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
         sys.exit(inside(arguments.inside, arguments.report, arguments.tests))
+    if version("librosa") != arguments.version:
+        sys.exit(f"librosa {version('librosa')} is installed; install {arguments.version}")
+    folder = fetched(arguments.version, arguments.data)
+    started = time.monotonic()
     with ThreadPoolExecutor(arguments.workers) as pool:
-        before, raising = pool.map(
-            lambda mode: run(mode, arguments.folder, "tests"), ("librosa", "raise")
-        )
-        touched = [
-            test
-            for test, (state, _) in before.items()
-            if state == "passed" and raising.get(test, ("failed", ""))[0] == "failed"
-        ]
-        kept = [test for test in touched if arguments.keep in test]
-        shards = [kept[k : k + SHARD] for k in range(0, len(kept), SHARD)]
+        kept = [test for test in touched(folder, pool) if arguments.keep in test]
+        if arguments.cases:
+            kept = spread(kept, arguments.cases)
+        size = arguments.tests_per_process or max(1, len(kept))
+        shards = [kept[k : k + size] for k in range(0, len(kept), size)]
         ours: dict[str, tuple[str, str]] = {}
-        for found in pool.map(lambda tests: run_shard(arguments.folder, tests), shards):
-            ours |= found
+        deaths = 0
+        for outcomes, died in pool.map(lambda tests: run_all(folder, tests), shards):
+            ours |= outcomes
+            deaths += died
     summary = summed(kept, ours)
-    print(f"tests that touch a replaced function: {summary['touched']}")
+    summary |= {"processes_died": deaths, "seconds": round(time.monotonic() - started)}
+    print(f"librosa {arguments.version}: {summary['touched']} tests touch a replaced function")
     print(f"passed {summary['passed']} ({100 * summary['passed'] / max(1, len(kept)):.1f}%)")
     print(f"failed {summary['failed']}, of them missing {summary['missing']}")
     for group, found in summary["failed_groups"].items():
@@ -229,20 +293,53 @@ def main() -> None:
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def summed(touched: list[str], ours: dict[str, tuple[str, str]]) -> dict:
+def touched(folder: Path, pool: ThreadPoolExecutor) -> list[str]:
+    """Return the tests that pass with librosa, and only with the functions above; cached."""
+    state = json.dumps([TARGETS, packages(), inspect.getsource(Plugin)])
+    known = folder / f"touched-{hashlib.sha256(state.encode()).hexdigest()[:12]}.json"
+    if not known.exists():
+        before, raising = pool.map(lambda mode: run(mode, folder, "tests"), ("librosa", "raise"))
+        found = [
+            test
+            for test, (ended, _) in before.items()
+            if ended == "passed" and raising.get(test, ("failed", ""))[0] == "failed"
+        ]
+        known.write_text(json.dumps(found))
+    return json.loads(known.read_text())
+
+
+def spread(tests: list[str], cases: int) -> list[str]:
+    """Return at most so many cases of each test function, from its first to its last."""
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    for test in tests:
+        groups[function_of(test)].append(test)
+    places = {name: np.linspace(0, len(g) - 1, min(cases, len(g))) for name, g in groups.items()}
+    return [groups[name][int(i)] for name, where in places.items() for i in where]
+
+
+def function_of(test: str) -> str:
+    return re.sub(r"\[.*", "", test)
+
+
+def packages() -> dict[str, str]:
+    names = ("jax", "jaxlib", "librosa", "numpy", "scipy")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def summed(tests: list[str], ours: dict[str, tuple[str, str]]) -> dict:
     groups: dict[str, list[str]] = collections.defaultdict(list)
     files: collections.Counter[str] = collections.Counter()
-    for test in touched:
-        state, message = ours.get(test, ("failed", "did not run"))
+    for test in tests:
+        state, message = ours[test]
         if state == "passed":
             files[test.split("::")[0]] += 1
         else:
-            groups[re.sub(r"\[.*", "", test)].append(message)
+            groups[function_of(test)].append(message)
     failed = sum(len(messages) for messages in groups.values())
     return {
-        "versions": {name: version(name) for name in ("jax", "librosa", "numpy", "scipy")},
-        "touched": len(touched),
-        "passed": len(touched) - failed,
+        "versions": packages(),
+        "touched": len(tests),
+        "passed": len(tests) - failed,
         "failed": failed,
         "missing": sum("kit has no" in m for messages in groups.values() for m in messages),
         "passed_by_file": dict(sorted(files.items())),

@@ -54,14 +54,38 @@ def decode(
     with open_source(path) as source:
         start, count = _window(source, offset_s, duration_s)
         target = source.sample_rate if sample_rate is None else sample_rate
-        expected = resampled_length(_expected(source, start, count), source.sample_rate, target)
-        gathered = Gathered(out, expected)
-        sound = Sound(source, start) if check_sound else None
-        for part in resampled(source, target, start, count, sound):
-            gathered.add(part)
-        if sound is not None:
-            sound.check()
-        return gathered.result(), target
+        return decode_part(source, target, start, count, out, check_sound=check_sound), target
+
+
+def decode_part(
+    source: Source,
+    target: int,
+    start: int,
+    count: int | None,
+    out: Float32[np.ndarray, "room"] | None = None,
+    *,
+    check_sound: bool = False,
+) -> Float32[np.ndarray, "samples"]:
+    """Return a part of an open file, as `decode` does.
+
+    Args:
+        source: the file.
+        target: Hz to resample to.
+        start: the first frame, at the file's own rate.
+        count: frames at most; to the end if None.
+        out: see `decode`.
+        check_sound: see `decode`.
+    Raises:
+        AudioError: see `decode`.
+    """
+    expected = resampled_length(_expected(source, start, count), source.sample_rate, target)
+    gathered = Gathered(out, expected)
+    sound = Sound(source, start) if check_sound else None
+    for part in resampled(source, target, start, count, sound):
+        gathered.add(part)
+    if sound is not None:
+        sound.check()
+    return gathered.result()
 
 
 def blocks(

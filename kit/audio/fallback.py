@@ -20,16 +20,13 @@ with warnings.catch_warnings():
     from audioread.rawread import RawAudioFile
 
 
-def open_audioread(path: Path, container: Container, stack: contextlib.ExitStack) -> Source:
-    """Open a file, to be closed by `stack`.
+def open_audioread(path: Path, container: Container) -> Source:
+    """Open a file.
 
     Raises:
         NotAudioError: no installed decoder knows it.
     """
-    backends = [b for b in audioread.available_backends() if b is not RawAudioFile]
-    # An absolute path, so that no name can be taken for an option or a protocol of ffmpeg.
-    with _foreign(path, container):
-        file = stack.enter_context(audioread.audio_open(str(path.absolute()), backends=backends))
+    with _opened(path, container) as file:
         rate, channels = int(file.samplerate), int(file.channels)
         stated = file.duration
     if channels < 1 or rate < 1:
@@ -42,42 +39,41 @@ def open_audioread(path: Path, container: Container, stack: contextlib.ExitStack
         format=container.name,
         frames=frames,
         exact=False,
-        read=lambda start, count: _read(path, container, file, channels, start, count),
+        read=lambda start, count: _read(path, container, channels, start, count),
     )
 
 
-def _read(
-    path: Path, container: Container, file: Any, channels: int, start: int, count: int | None
-) -> Blocks:
-    width, rest = 2 * channels, b""
-    skip, left = start, count
-    chunks = iter(file)
-    while left is None or left > 0:
-        with _foreign(path, container):
-            chunk = next(chunks, None)
-        if chunk is None:
-            return
-        data = rest + bytes(chunk)
-        whole = len(data) - len(data) % width
-        rest = data[whole:]
-        # audioread gives signed 16-bit samples only, little-endian.
-        block = np.frombuffer(data[:whole], "<i2").astype(np.float32).reshape(-1, channels)
-        block = block[skip:] if left is None else block[skip : skip + left]
-        skip = max(0, skip - whole // width)
-        if len(block):
-            left = None if left is None else left - len(block)
-            yield block / np.float32(32768)
-
-
 @contextlib.contextmanager
-def _foreign(path: Path, container: Container) -> Iterator[None]:
-    """Convert exceptions of audioread's back ends, which may be of any class, to `AudioError`."""
+def _opened(path: Path, container: Container) -> Iterator[Any]:
+    """Open a file, and convert exceptions of audioread, which may be of any class."""
+    backends = [b for b in audioread.available_backends() if b is not RawAudioFile]
     try:
-        yield
+        # An absolute path, so that no name can be taken for an option or a protocol of ffmpeg.
+        with audioread.audio_open(str(path.absolute()), backends=backends) as file:
+            yield file
     except AudioError:
         raise
     except Exception as error:
         raise _unknown(path, container) from error
+
+
+def _read(path: Path, container: Container, channels: int, start: int, count: int | None) -> Blocks:
+    width, rest = 2 * channels, b""
+    skip, left = start, count
+    with _opened(path, container) as file:
+        for chunk in file:
+            data = rest + bytes(chunk)
+            whole = len(data) - len(data) % width
+            rest = data[whole:]
+            # audioread gives signed 16-bit samples only, little-endian.
+            block = np.frombuffer(data[:whole], "<i2").astype(np.float32).reshape(-1, channels)
+            block = block[skip:] if left is None else block[skip : skip + left]
+            skip = max(0, skip - whole // width)
+            if len(block):
+                left = None if left is None else left - len(block)
+                yield block / np.float32(32768)
+            if left == 0:
+                return
 
 
 def _unknown(path: Path, container: Container) -> NotAudioError:

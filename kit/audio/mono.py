@@ -1,5 +1,6 @@
 """The blocks of a source as one channel, at the rate that is asked for."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import soxr
 from jaxtyping import Float32
 
 from kit.audio.errors import NonFiniteError, shown
-from kit.audio.sound import Sound
+from kit.audio.sound import Sound, energy
 from kit.audio.source import Source
 
 Mono = Float32[np.ndarray, "samples"]
@@ -39,10 +40,10 @@ def mono(
         if len(room) < len(block):
             room = np.empty(len(block), np.float32)
         y = mixed(block, room[: len(block)])
-        check_finite(source.path, y, position / source.sample_rate)
+        total = finite_energy(source.path, y, position / source.sample_rate)
         position += len(block)
         if sound is not None:
-            sound.add(block, y)
+            sound.add(block, total)
         yield y
 
 
@@ -86,11 +87,11 @@ def resampled(
     for part in mono(source, start, count, sound):
         taken += len(part)
         y = stream.resample_chunk(part)
-        check_finite(source.path, y, given / target)
+        finite_energy(source.path, y, given / target)
         given += len(y)
         yield y
     rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    check_finite(source.path, rest, given / target)
+    finite_energy(source.path, rest, given / target)
     yield _fixed(rest, max(0, resampled_length(taken, source.sample_rate, target) - given))
 
 
@@ -100,16 +101,20 @@ def resampled_length(samples: int, rate: int, target: int) -> int:
     return int(np.ceil(samples * (float(target) / rate)))
 
 
-def check_finite(path: Path, y: Mono, at_s: float) -> None:
-    """Raise NonFiniteError if `y`, which begins at `at_s` seconds, holds NaN or infinity."""
-    # The sum takes a third of the time, and is finite for nearly every block.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = y.sum()
-    if not np.isfinite(total) and not np.isfinite(y).all():
+def finite_energy(path: Path, y: Mono, at_s: float) -> float:
+    """Return the energy of `y`, which begins at `at_s` seconds.
+
+    Raises:
+        NonFiniteError: it holds NaN or infinity.
+    """
+    # It is finite for nearly every block, and takes a tenth of the time that `isfinite` takes.
+    total = energy(y)
+    if not math.isfinite(total) and not np.isfinite(y).all():
         raise NonFiniteError(
             f"{shown(path)} holds NaN or infinity in the samples after {at_s:.2f} s; "
             "export it again or leave it out"
         )
+    return total
 
 
 def _fixed(y: Mono, length: int) -> Float32[np.ndarray, "length"]:

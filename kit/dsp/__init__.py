@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from kit.dsp.effects.stretch import pitch_shift, time_stretch
     from kit.dsp.rhythm.beat import beat_track, plp
     from kit.dsp.rhythm.onset import onset_strength, onset_strength_multi
+    from kit.dsp.rhythm.onset_detect import onset_backtrack, onset_detect, peak_pick
     from kit.dsp.rhythm.tempo import dance_tempo, tempo
     from kit.dsp.rhythm.tempogram import (
         autocorrelate,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         tempo_frequencies,
         tempogram,
     )
+    from kit.dsp.rhythm.tempogram_ratio import hybrid_tempogram, metrogram, tempogram_ratio
     from kit.dsp.spectral.cepstral import mfcc
     from kit.dsp.spectral.delta import delta, stack_memory
     from kit.dsp.spectral.energy import (
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     )
     from kit.dsp.tonal.constantq import cqt, hybrid_cqt, pseudo_cqt, vqt
     from kit.dsp.tonal.icqt import griffinlim_cqt, icqt
+    from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
     from kit.dsp.tonal.key import Key, key
     from kit.dsp.tonal.tuning import estimate_tuning, hz_to_octs, piptrack, pitch_tuning
     from kit.dsp.tonal.wavelet import (
@@ -120,8 +123,10 @@ _THEMES = {
     "effects.stretch": ("pitch_shift", "time_stretch"),
     "rhythm.beat": ("beat_track", "plp"),
     "rhythm.onset": ("onset_strength", "onset_strength_multi"),
+    "rhythm.onset_detect": ("onset_backtrack", "onset_detect", "peak_pick"),
     "rhythm.tempo": ("dance_tempo", "tempo"),
     "rhythm.tempogram": ("autocorrelate", "fourier_tempogram", "tempo_frequencies", "tempogram"),
+    "rhythm.tempogram_ratio": ("hybrid_tempogram", "metrogram", "tempogram_ratio"),
     "spectral.cepstral": ("mfcc",),
     "spectral.delta": ("delta", "stack_memory"),
     "spectral.energy": (
@@ -154,6 +159,7 @@ _THEMES = {
     ),
     "tonal.constantq": ("cqt", "hybrid_cqt", "pseudo_cqt", "vqt"),
     "tonal.icqt": ("griffinlim_cqt", "icqt"),
+    "tonal.intervals": ("plimit_intervals", "pythagorean_intervals"),
     "tonal.key": ("Key", "key"),
     "tonal.tuning": ("estimate_tuning", "hz_to_octs", "piptrack", "pitch_tuning"),
     "tonal.wavelet": ("interval_frequencies", "wavelet", "wavelet_lengths", "window_bandwidth"),
@@ -191,6 +197,7 @@ __all__ = [
     "hpss",
     "hpss_spectrum",
     "hybrid_cqt",
+    "hybrid_tempogram",
     "hz_to_mel",
     "hz_to_octs",
     "icqt",
@@ -211,27 +218,33 @@ __all__ = [
     "mel_to_hz",
     "mel_to_stft",
     "melspectrogram",
+    "metrogram",
     "mfcc",
     "mfcc_to_audio",
     "mfcc_to_mel",
     "mixup",
     "momentary_loudness",
     "normalize",
+    "onset_backtrack",
+    "onset_detect",
     "onset_strength",
     "onset_strength_multi",
     "overlap_add",
     "pcen",
+    "peak_pick",
     "percussive",
     "phase_vocoder",
     "piptrack",
     "pitch_shift",
     "pitch_tuning",
+    "plimit_intervals",
     "plp",
     "poly_features",
     "power_to_db",
     "preemphasis",
     "preset",
     "pseudo_cqt",
+    "pythagorean_intervals",
     "random_gain",
     "random_pitch",
     "random_stretch",
@@ -253,6 +266,7 @@ __all__ = [
     "tempo",
     "tempo_frequencies",
     "tempogram",
+    "tempogram_ratio",
     "time_shift",
     "time_stretch",
     "tonnetz",

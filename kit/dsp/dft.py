@@ -1,117 +1,97 @@
-"""The DFT of real frames by three methods that give the same numbers.
+"""The DFT of real frames."""
 
-"fft" is the library's. "matmul" is one product with a matrix of cosines and sines: much arithmetic,
-but of the kind that tensor cores and TPUs are made of. "factored" splits n = n1 * n2 and makes two
-small products with twiddle factors between (the Cooley-Tukey step as matrices; FlashFFTConv calls
-it Monarch, arXiv 2311.05908): 20 times fewer operations than "matmul" at 2048.
-
-"matmul_bf16" is "matmul" of operands rounded to bfloat16, added up in single precision: twice as
-fast again where tensor cores take it, and wrong by some 2e-3 of the peak (`docs/dsp.md`).
-
-"auto" is "fft" on CPU, where it is the fastest at every size that `benchmarks/dsp.py` measures
-(`benchmarks/results/dsp.json`); it is "fft" elsewhere too until a measurement on such a device says
-otherwise.
-"""
-
-import math
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Complex, Float
 
-from kit.dsp.checks import ParameterError
+from kit.dsp.checks import AnyArray, require
+from kit.dsp.jit import Length, by_clip, placed
 
-Method = Literal["auto", "fft", "matmul", "factored", "matmul_bf16"]
-
-_HIGHEST = jax.lax.Precision.HIGHEST
+Method: TypeAlias = Literal["auto", "fft", "real"]
 
 
 def rfft(
-    frames: Float[jax.Array, "*batch n_fft"],
-    *,
-    method: Method = "auto",
-    precision: jax.lax.Precision | None = _HIGHEST,
+    frames: Float[jax.Array, "*batch n_fft"], *, method: Method = "auto"
 ) -> Complex[jax.Array, "*batch bins"]:
-    """The DFT of real frames; bins = 1 + n_fft // 2.
+    """Return the DFT of real frames; bins = 1 + n_fft // 2.
 
     Args:
         frames: float32 or float64.
-        method: see the module; "factored" of a prime length is "matmul".
-        precision: of the products. Below HIGHEST, on devices that have faster products of less
-            than single precision, the error is that of bfloat16: about 4e-3 of the peak.
+        method: "fft"; or "real", products with cosines and sines; "auto" is "fft".
     Raises:
         ParameterError: an unknown method.
     """
-    n_fft = frames.shape[-1]
-    if method in ("auto", "fft"):
-        return jnp.fft.rfft(frames, axis=-1)
-    if method == "matmul":
-        return _dense(frames, precision)
-    if method == "matmul_bf16":
-        return _dense(frames.astype(jnp.bfloat16), None, frames.dtype)
-    if method == "factored":
-        first = _factor(n_fft)
-        return _dense(frames, precision) if first == 1 else _factored(frames, first, precision)
-    raise ParameterError(f"method is {method!r}; it must be one of {', '.join(get_args(Method))}")
+    known = get_args(Method)
+    require(method in known, "method", method, f"it must be one of {', '.join(known)}")
+    if isinstance(frames, Tracer):
+        return _rows(frames, method)
+    require(frames.ndim >= 1, "frames.shape", frames.shape, "its last axis must be samples")
+    *batch, n_fft = frames.shape
+    rows = np.asarray(frames).reshape(-1, n_fft)
+    made = _columns(np.ascontiguousarray(rows.T), method=method)
+    return placed(np.asarray(made).T.reshape(*batch, -1))
 
 
-@lru_cache(maxsize=32)
-def _turns(rows: int, columns: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """cos and -sin of 2 pi j k / n in float64, for j < rows and k < columns."""
+def _rows(
+    frames: Float[jax.Array, "*batch n_fft"], method: Method
+) -> Complex[jax.Array, "*batch bins"]:
+    if method == "real":
+        return jax.lax.complex(*real_rfft(frames))
+    return jnp.fft.rfft(frames, axis=-1)
+
+
+@by_clip(frames="bt")
+def _columns(
+    n: Length, frames: Float[AnyArray, "n_fft rows"], *, method: Method
+) -> tuple[Complex[jax.Array, "bins rows"], Length]:
+    return _rows(jnp.asarray(frames).T, method).T, n
+
+
+def real_rfft(
+    frames: Float[jax.Array, "*batch n_fft"],
+) -> tuple[Float[jax.Array, "*batch bins"], Float[jax.Array, "*batch bins"]]:
+    """Return the real and the imaginary part of the DFT, by products with cosines and sines.
+
+    It has no complex number and no FFT, for devices and formats that know neither. On a CPU it
+    takes 25 times as long as the FFT at 2048 samples.
+    """
+    cosine, sine = (jnp.asarray(m, frames.dtype) for m in _turns(frames.shape[-1]))
+    exact = jax.lax.Precision.HIGHEST
+    return jnp.dot(frames, cosine, precision=exact), jnp.dot(frames, sine, precision=exact)
+
+
+@lru_cache(maxsize=8)
+def _turns(n: int) -> tuple[Float[np.ndarray, "n bins"], Float[np.ndarray, "n bins"]]:
     # The product modulo n is exact in integers; large angles would not be.
-    angle = 2 * np.pi / n * (np.outer(np.arange(rows), np.arange(columns)) % n)
+    angle = 2 * np.pi / n * (np.outer(np.arange(n), np.arange(1 + n // 2)) % n)
     return np.cos(angle), -np.sin(angle)
 
 
-def _dense(
-    frames: Float[jax.Array, "*batch n_fft"],
-    precision: jax.lax.Precision | None,
-    dtype: Any = None,
+def rfft_in_double(
+    frames: Float[jax.Array, "*batch n_fft"], window: Float[np.ndarray, "n_fft"]
 ) -> Complex[jax.Array, "*batch bins"]:
-    n_fft = frames.shape[-1]
-    bins = 1 + n_fft // 2
-    basis = jnp.asarray(np.concatenate(_turns(n_fft, bins, n_fft), axis=1), frames.dtype)
-    dtype = dtype or frames.dtype
-    both = jnp.dot(frames, basis, precision=precision, preferred_element_type=dtype)
-    return jax.lax.complex(both[..., :bins], both[..., bins:])
+    """Return the DFT of windowed frames, computed in double precision and rounded once.
 
+    64-bit JAX need not be enabled. A TPU has no such FFT and computes in the precision of `frames`,
+    as derivatives do everywhere.
+    """
 
-def _factor(n: int) -> int:
-    """The largest even divisor of `n` up to its square root, or the largest if none is even."""
-    divisors = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
-    return max([d for d in divisors if d % 2 == 0] or divisors)
+    def plain(x: Float[jax.Array, "*batch n_fft"]) -> Complex[jax.Array, "..."]:
+        return rfft(x * jnp.asarray(window, x.dtype))
 
+    # If 64-bit types are off, they exist only inside this function: not where JAX batches an
+    # operation, nor where it transposes one.
+    @jax.custom_batching.custom_vmap
+    def exact(x: Float[jax.Array, "*batch n_fft"]) -> Complex[jax.Array, "..."]:
+        with jax.enable_x64(True):
+            return plain(x.astype(jnp.float64)).astype(jnp.result_type(x.dtype, jnp.complex64))
 
-def _factored(
-    frames: Float[jax.Array, "*batch n_fft"], n1: int, precision: jax.lax.Precision | None
-) -> Complex[jax.Array, "*batch bins"]:
-    n = frames.shape[-1]
-    n2 = n // n1
-    dtype = frames.dtype
-    # Real input: rows above n1 / 2 of the first stage mirror those below.
-    half = n1 // 2 + 1
-    grid = frames.reshape(*frames.shape[:-1], n1, n2)
-    cos1, sin1 = (jnp.asarray(m, dtype) for m in _turns(half, n1, n1))
-    real = jnp.einsum("ka,...ab->...kb", cos1, grid, precision=precision)
-    imag = jnp.einsum("ka,...ab->...kb", sin1, grid, precision=precision)
-    twist_cos, twist_sin = (jnp.asarray(m, dtype) for m in _turns(half, n2, n))
-    real, imag = (
-        real * twist_cos - imag * twist_sin,
-        real * twist_sin + imag * twist_cos,
-    )
-    cos2, sin2 = (jnp.asarray(m, dtype) for m in _turns(n2, n2, n2))
-    basis = jnp.concatenate(
-        [jnp.concatenate([cos2, sin2], axis=1), jnp.concatenate([-sin2, cos2], axis=1)]
-    )
-    both = jnp.einsum(
-        "...ki,ij->...kj", jnp.concatenate([real, imag], axis=-1), basis, precision=precision
-    )
-    lower = jax.lax.complex(both[..., :n2], both[..., n2:])
-    mirrored = jnp.conj(lower[..., 1 : n1 - half + 1, :][..., ::-1, ::-1])
-    rows = jnp.concatenate([lower, mirrored], axis=-2)
-    # Row k1, column k2 is bin k1 + n1 * k2.
-    flat = jnp.swapaxes(rows, -1, -2).reshape(*frames.shape[:-1], n)
-    return flat[..., : 1 + n // 2]
+    exact.def_vmap(lambda size, batched, x: (exact(x), True))
+    double = jax.custom_jvp(exact)
+    double.defjvp(lambda x, dx: (exact(*x), plain(*dx)))
+    return jax.lax.platform_dependent(frames, tpu=plain, default=double)

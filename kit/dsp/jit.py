@@ -43,7 +43,9 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
 # Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
-_MOST_PROGRAMS = 192
+MOST_PROGRAMS = 192
+# Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
+_MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
 
@@ -108,7 +110,7 @@ def by_clip(
             if rest is not None:
                 given |= _not_default(given.pop(rest), passes)
             given = {
-                k: _array(k, v) if k in arrays and v is not None else v for k, v in given.items()
+                k: array_of(k, v) if k in arrays and v is not None else v for k, v in given.items()
             }
             if check is not None:
                 check(given)
@@ -122,6 +124,8 @@ def by_clip(
         untyped = cast(Any, call)
         untyped.of_clip = body
         untyped.__signature__ = signature
+        # The body has another signature.
+        del untyped.__wrapped__
         return call
 
     return decorate
@@ -141,14 +145,15 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def flat(n: Length, **given: Any) -> tuple[Any, Length]:
             return untyped(**given), n
 
-        of_blocks = by_clip(**dict.fromkeys(arrays, "t"))(_with_parameters(flat, signature))
+        times: Any = dict.fromkeys(arrays, "t")
+        of_blocks = by_clip(**times)(_with_parameters(flat, signature))
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = dict(bound.arguments)
-            values = {k: _array(k, given[k]) for k in arrays if given[k] is not None}
+            values = {k: array_of(k, given[k]) for k in arrays if given[k] is not None}
             if any(isinstance(v, Tracer) for v in values.values()):
                 return untyped(**given)
             shape = np.broadcast_shapes(*(v.shape for v in values.values()))
@@ -160,10 +165,9 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     line = np.pad(line, (0, blocks * _BLOCK - count)).reshape(blocks, _BLOCK)
                 given[name] = line
             made = cast(Any, of_blocks)(**given)
-            with jax.ensure_compile_time_eval():
-                return jax.tree.map(
-                    lambda a: jax.device_put(np.asarray(a).reshape(-1)[:count].reshape(shape)), made
-                )
+            return jax.tree.map(
+                lambda a: placed(np.asarray(a).reshape(-1)[:count].reshape(shape)), made
+            )
 
         return call
 
@@ -215,6 +219,8 @@ class _Plan:
 
     def _batch(self, clips: dict[str, Any]) -> tuple[int, ...]:
         shapes = {k: a.shape[: a.ndim - len(self.arrays[k])] for k, a in clips.items()}
+        if len(set(shapes.values())) == 1:
+            return next(iter(shapes.values()))
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -242,37 +248,41 @@ class _Plan:
         committed = any(isinstance(a, jax.Array) and a.committed for a in clips.values())
         flat = {k: self._flat(k, np.asarray(a), batch) for k, a in clips.items()}
         count, size = math.prod(batch), padded_length(n)
-        first_clip = {k: self._padded(k, a[0], n, size) for k, a in flat.items()}
-        shapes = tuple((k, a.shape, str(a.dtype)) for k, a in first_clip.items())
+        rooms = {k: self._room(k, a, n, size) for k, a in flat.items()}
+        shapes = tuple((k, room.shape, str(room.dtype)) for k, room in rooms.items())
         program = _padded_program(self, constants, shapes)
+        length = np.int32(n)
         # A new thread knows neither of the caller's contexts.
         wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
-        def compute(one: dict[str, np.ndarray]) -> tuple[Any, Any]:
-            with jax.default_device(device), jax.enable_x64(wide):
-                return program(one, np.int32(n))
-
-        first, cuts = compute(first_clip)
+        with jax.default_device(device):
+            first, cuts = program(self._filled(rooms, flat, 0), length)
         leaves, tree = jax.tree.flatten(first)
         cuts = [None if c is None else int(c) for c in cuts]
-        if not batch and all(
+        uncut = all(
             c is None or c == leaf.shape[self.time_axis]
             for leaf, c in zip(leaves, cuts, strict=True)
-        ):
+        )
+        if not batch and uncut:
             return first
         cut = [self._cut(np.asarray(leaf), c) for leaf, c in zip(leaves, cuts, strict=True)]
         out = [aligned_empty((count, *part.shape), part.dtype) for part in cut]
         for place, part in zip(out, cut, strict=True):
             place[0] = part
+        workers = min(count - 1, os.cpu_count() or 1)
 
-        def another(i: int) -> None:
-            made, _ = compute({k: self._padded(k, a[i], n, size) for k, a in flat.items()})
-            for place, leaf, c in zip(out, jax.tree.leaves(made), cuts, strict=True):
-                place[i] = self._cut(np.asarray(leaf), c)
+        def some(worker: int) -> None:
+            own = {k: self._room(k, a, n, size) for k, a in flat.items()}
+            with jax.default_device(device), jax.enable_x64(wide):
+                for i in range(1 + worker, count, workers):
+                    made = jax.tree.leaves(program(self._filled(own, flat, i), length)[0])
+                    for place, leaf, c in zip(out, made, cuts, strict=True):
+                        # This waits for the program, so the buffers are free for the next clip.
+                        place[i] = self._cut(np.asarray(leaf), c)
 
-        if count > 1:
-            with ThreadPoolExecutor(min(count - 1, os.cpu_count() or 1)) as pool:
-                list(pool.map(another, range(1, count)))
+        if workers:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(some, range(workers)))
         shaped = [a.reshape(*batch, *a.shape[1:]) for a in out]
         if committed:
             return jax.tree.unflatten(tree, [jax.device_put(a, device) for a in shaped])
@@ -283,13 +293,21 @@ class _Plan:
         own = array.shape[array.ndim - len(self.arrays[name]) :]
         return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _padded(self, name: str, clip: np.ndarray, n: int, size: int) -> np.ndarray:
-        if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
-            return np.ascontiguousarray(clip)
-        room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
-        room[..., :n] = clip
+    def _room(self, name: str, flat: np.ndarray, n: int, size: int) -> np.ndarray:
+        """Return a buffer for one clip, zero from `n` on."""
+        own = flat.shape[1:]
+        if not self.arrays[name].endswith("t") or own[-1] != n:
+            return aligned_empty(own, flat.dtype)
+        room = aligned_empty((*own[:-1], size), flat.dtype)
         room[..., n:] = 0
         return room
+
+    def _filled(
+        self, rooms: dict[str, np.ndarray], flat: dict[str, np.ndarray], i: int
+    ) -> dict[str, np.ndarray]:
+        for name, room in rooms.items():
+            room[tuple(slice(size) for size in flat[name].shape[1:])] = flat[name][i, ...]
+        return rooms
 
     def _cut(self, leaf: Any, length: int | None) -> Any:
         if length is None:
@@ -297,7 +315,7 @@ class _Plan:
         return leaf[(..., slice(length), *[slice(None)] * (-1 - self.time_axis))]
 
 
-@functools.lru_cache(maxsize=_MOST_PROGRAMS)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _padded_program(
     plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]
 ) -> Callable[..., Any]:
@@ -310,7 +328,7 @@ def _padded_program(
     return jax.jit(program, compiler_options=ONE_CORE)
 
 
-@functools.lru_cache(maxsize=_MOST_PROGRAMS)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _exact_program(
     plan: _Plan,
     constants: tuple[Any, ...],
@@ -324,19 +342,34 @@ def _exact_program(
 def _exact(
     plan: _Plan, constants: tuple[Any, ...], batch: tuple[int, ...], n: int
 ) -> Callable[..., Any]:
-    def one(clips: dict[str, Any]) -> Any:
-        return plan.body(n, **_thawed(constants), **clips)[0]
-
     def program(clips: dict[str, Any]) -> Any:
+        # An array that all clips share is not repeated for each.
+        shared = {k: a for k, a in clips.items() if a.ndim == len(plan.arrays[k])}
+
+        def one(own: dict[str, Any]) -> Any:
+            return plan.body(n, **_thawed(constants), **shared, **own)[0]
+
         if not batch:
-            return one(clips)
+            return one({})
         flat = {}
         for name, array in clips.items():
+            if name in shared:
+                continue
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
-        # On a CPU the arrays of one clip at a time stay in the cache.
-        out = lax.platform_dependent(flat, cpu=lambda x: lax.map(one, x), default=jax.vmap(one))
+        if all(isinstance(d, int) for d in (n, *batch)):
+            # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
+            # are computed at once as fit into memory.
+            some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
+            out = lax.platform_dependent(
+                flat,
+                cpu=functools.partial(lax.map, one),
+                default=functools.partial(lax.map, one, batch_size=some),
+            )
+        else:
+            # Dimensions that are symbols, under `jax.export`.
+            out = jax.vmap(one)(flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
     return program
@@ -361,7 +394,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def _array(name: str, value: Any) -> Any:
+def array_of(name: str, value: Any) -> Any:
     """Return an array of a type that JAX knows, in this machine's order of bytes."""
     if isinstance(value, jax.Array):
         return value
@@ -376,65 +409,35 @@ def _array(name: str, value: Any) -> Any:
     raise ParameterError(f"{name} has dtype {array.dtype}; it must be numbers")
 
 
+def placed(x: np.ndarray) -> jax.Array:
+    """Return an array of JAX. `jnp.asarray` would compile a program for each shape."""
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(x)
+
+
+def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
+    """Return `compute(numpy or jax.numpy, values)`: JAX's array of JAX's, otherwise NumPy's.
+
+    Known values are computed on the host in double precision, with no program for their shape.
+    """
+    if isinstance(values, Tracer):
+        return compute(jnp, values.astype(jnp.result_type(values, jnp.float32)))
+    known = compute(np, np.asarray(values, np.float64))[()]
+    if not isinstance(values, jax.Array):
+        return known
+    return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
+
+
 def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for function in passes:
         for name, parameter in inspect.signature(function).parameters.items():
             known.setdefault(name, parameter.default)
-    return {k: v for k, v in rest.items() if not (type(v) is type(known.get(k)) and v == known[k])}
-
-
-def compiled(
-    *arrays: str, check: Callable[[dict[str, Any]], None] | None = None
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that runs each call of a function as one compiled program.
-
-    The arguments named in `arrays` are traced. All others are constants of the program, and a
-    default that is passed explicitly shares the program of a call without it. A constant may be an
-    array, such as a window: equal values share a program. A call with any other constant that
-    cannot be hashed runs operation by operation.
-
-    Args:
-        arrays: names of array arguments; None in place of an array is a constant.
-        check: called first with all arguments, before any of them is traced.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        signature = inspect.signature(function)
-
-        @functools.partial(jax.jit, static_argnums=0)
-        def program(constants: tuple[Any, ...], traced: dict[str, Any]) -> Any:
-            untyped: Any = function
-            return untyped(**_thawed(constants), **traced)
-
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
-            for name, parameter in signature.parameters.items():
-                if parameter.kind is parameter.VAR_KEYWORD:
-                    given |= given.pop(name)
-            if check is not None:
-                check(given)
-            traced = {
-                name: value if isinstance(value, jax.Array) else np.asarray(value)
-                for name, value in given.items()
-                if name in arrays and value is not None
-            }
-            # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
-            constants = tuple(
-                (name, type(value), _frozen(value))
-                for name, value in sorted(given.items())
-                if name not in traced
-            )
-            if not _hashable(constants):
-                return function(*args, **kwargs)
-            return program(constants, traced)
-
-        return call
-
-    return decorate
+    return {
+        k: v
+        for k, v in rest.items()
+        if not (k in known and type(v) is type(known[k]) and v == known[k])
+    }
 
 
 class _ArrayConstant:

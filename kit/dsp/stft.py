@@ -2,12 +2,12 @@
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Num, Shaped
 
 from kit.dsp.checks import (
@@ -19,9 +19,9 @@ from kit.dsp.checks import (
     positive_int,
     require,
 )
-from kit.dsp.dft import Method, rfft
-from kit.dsp.framing import map_frames, pad_ends, windowed_frames
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.dft import rfft
+from kit.dsp.framing import map_frames, pad_ends
+from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.windows import WindowSpec, padded_window
 
 PAD_MODES = ("constant", "edge", "reflect", "symmetric", "linear_ramp", "empty")
@@ -34,7 +34,7 @@ def check_framing(given: dict[str, Any]) -> None:
     """Check the lengths of the frames of a known signal.
 
     Raises:
-        ParameterError: fewer samples than a frame where frames are not centred.
+        ParameterError: no samples, or fewer than a frame where frames are not centred.
     Warns:
         UserWarning: fewer samples than a frame where they are.
     """
@@ -42,6 +42,9 @@ def check_framing(given: dict[str, Any]) -> None:
     if y is None or given.get("S") is not None or np.ndim(y) == 0:
         return
     samples = y.shape[-1]
+    if not isinstance(samples, int):
+        return  # a symbol, under `jax.export`
+    require(samples >= 1, "y.shape", y.shape, "its last axis must hold at least 1 sample")
     n_fft = positive_int("n_fft", n_fft)
     if not given.get("center", True):
         rule = f"it must not exceed the {samples} samples of y when center is False"
@@ -70,7 +73,6 @@ def stft(
     center: bool = True,
     pad_mode: PadMode = "constant",
     dtype: Any = None,
-    method: Method = "auto",
 ) -> tuple[Complex[jax.Array, "*batch bins frames"], Length]:
     """Short-time Fourier transform.
 
@@ -85,7 +87,6 @@ def stft(
             `n_fft // 2` samples at both ends. Otherwise frame t begins there.
         pad_mode: one of `PAD_MODES`, or a function as `jax.numpy.pad` takes it.
         dtype: complex, of the result.
-        method: how the DFT is made; see `kit.dsp.dft`.
     Returns:
         `dtype`, or complex64 (complex128 of float64; with 64-bit JAX float32 too is computed in
         double precision and rounded once), bins = 1 + n_fft // 2,
@@ -107,9 +108,9 @@ def stft(
         window=window,
         center=center,
         pad_mode=pad_mode,
-        method=method,
+        time_last=True,
     )
-    return jnp.swapaxes(spectrum, -1, -2), frames
+    return spectrum, frames
 
 
 def map_spectrum(
@@ -123,7 +124,7 @@ def map_spectrum(
     window: WindowSpec = "hann",
     center: bool = True,
     pad_mode: PadMode = "constant",
-    method: Method = "auto",
+    time_last: bool = False,
 ) -> tuple[Any, Length]:
     """Apply a function of spectra to the STFT of one clip, some frames at a time.
 
@@ -131,8 +132,9 @@ def map_spectrum(
         function: of spectra, one a row, to arrays with as many rows; of each frame by itself.
         n: valid samples of `y`.
         y and the others: see `stft`.
+        time_last: give results as (values, frames) in place of (frames, values).
     Returns:
-        The results, time first, and the number of valid frames.
+        The results and the number of valid frames.
     Raises:
         ParameterError: as `stft`.
     """
@@ -149,11 +151,12 @@ def map_spectrum(
     # With an odd n_fft, one sample of a single frame may be missing.
     require(n_fft <= y.shape[-1], "n_fft", n_fft, f"it must not exceed {y.shape[-1]} samples")
     return map_frames(
-        lambda frames: function(rfft(frames.astype(inner) * values, method=method)),
+        lambda frames: function(rfft(frames.astype(inner) * values)),
         y,
         n,
         frame_length=n_fft,
         hop_length=hop_length,
+        time_last=time_last,
     )
 
 
@@ -167,81 +170,37 @@ def check_pad_mode(pad_mode: PadMode) -> None:
     )
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))
-def analysis(
-    y: Float[jax.Array, "*batch samples"],
-    window: Float[jax.Array, "n_fft"],
-    hop_length: int,
-    pad_mode: PadMode | None,
-    method: Method,
-) -> Complex[jax.Array, "*batch bins frames"]:
-    """The STFT of a signal that is continued as `pad_mode` says (None: not at all)."""
-    n_fft = window.shape[0]
-    if pad_mode is not None:
-        y = jnp.pad(y, [(0, 0)] * (y.ndim - 1) + [(n_fft // 2, n_fft // 2)], mode=pad_mode)  # pyright: ignore[reportArgumentType]
-    frames = 1 + (y.shape[-1] - n_fft) // hop_length
-    spectrum = rfft(windowed_frames(y, window, hop_length, frames), method=method)
-    return jnp.swapaxes(spectrum, -1, -2)
-
-
-def magnitude(S: Inexact[AnyArray, "*shape"], power: Number = 1) -> Float[jax.Array, "*shape"]:
-    """|S| to a power, with a gradient of zero where S is zero.
+def magnitude(
+    S: Inexact[AnyArray, "*shape"] | tuple[Float[jax.Array, "*shape"], Float[jax.Array, "*shape"]],
+    power: Number = 1,
+) -> Float[jax.Array, "*shape"]:
+    """Return |S| to a power, with a gradient of zero where S is zero.
 
     Args:
-        S: complex spectrum (or real), any shape.
+        S: complex spectrum (or real), any shape; or its real and imaginary part.
         power: exponent above 0; 1 for amplitude, 2 for power.
     Raises:
         ParameterError: `power` not above 0.
     """
     require(power > 0, "power", power, "it must be above 0")
-    squared = jnp.square(jnp.real(S)) + jnp.square(jnp.imag(S))
+    return _of_parts(*S, power) if isinstance(S, tuple) else _of_elements(S=S, power=power)
+
+
+@elementwise("S")
+def _of_elements(*, S: Inexact[AnyArray, "*shape"], power: Number) -> Float[jax.Array, "*shape"]:
+    return _of_parts(jnp.real(S), jnp.imag(S), power)
+
+
+def _of_parts(
+    real: Float[jax.Array, "*shape"], imag: Float[jax.Array, "*shape"], power: Number
+) -> Float[jax.Array, "*shape"]:
+    squared = jnp.square(real) + jnp.square(imag)
     if power == 2:
         return squared
     # The root's slope at zero is infinite, and infinity times zero is not a number.
     safe = jnp.where(squared > 0, squared, 1)
     rooted = jnp.sqrt(safe) if power == 1 else safe ** (power / 2)
     return jnp.where(squared > 0, rooted, squared)
-
-
-def spectrogram(
-    *,
-    y: Shaped[AnyArray, "*batch samples"] | None = None,
-    S: Num[AnyArray, "*batch bins frames"] | None = None,
-    n_fft: int | None = 2048,
-    hop_length: int | None = 512,
-    power: Number = 1,
-    win_length: int | None = None,
-    window: WindowSpec = "hann",
-    center: bool = True,
-    pad_mode: PadMode = "constant",
-) -> tuple[Num[jax.Array, "*batch bins frames"], int]:
-    """Return |STFT|^power of `y`, or `S` unchanged, and its `n_fft`.
-
-    Raises:
-        ParameterError: neither y nor S, or as `stft`.
-    Source: librosa 0.11 `core.spectrum._spectrogram`.
-    """
-    if S is not None:
-        S = jnp.asarray(S)
-        require(S.ndim >= 2, "S.shape", S.shape, "its last two axes are bins and frames")
-        if not jnp.issubdtype(S.dtype, jnp.inexact):
-            S = S.astype(jnp.float32)
-        if n_fft is None or n_fft // 2 + 1 != S.shape[-2]:
-            n_fft = 2 * (S.shape[-2] - 1)
-        return S, n_fft
-    if y is None:
-        raise ParameterError("y and S: give one of them")
-    n_fft = positive_int("n_fft", n_fft)
-    spectrum = stft(
-        y,
-        n_fft=n_fft,
-        hop_length=hop_length,
-        win_length=win_length,
-        window=window,
-        center=center,
-        pad_mode=pad_mode,
-    )
-    return magnitude(spectrum, power), n_fft
 
 
 def map_magnitude(
@@ -251,6 +210,7 @@ def map_magnitude(
     y: Shaped[AnyArray, "samples"] | None,
     S: Num[AnyArray, "bins frames"] | None,
     power: Number = 1,
+    time_last: bool = False,
     **framing: Any,
 ) -> tuple[Any, Length]:
     """Apply a function of magnitudes to each frame of a clip, or of a spectrogram.
@@ -261,13 +221,15 @@ def map_magnitude(
         n: valid samples of `y`, or valid frames of `S`.
         y, framing: the waveform, and the arguments of `stft`.
         S: magnitudes in place of `y`, widened to single precision.
+        time_last: give results as (values, frames) in place of (frames, values).
     Returns:
-        The results, time first, and the number of valid frames.
+        The results and the number of valid frames.
     Raises:
         ParameterError: neither y nor S, or as `stft`.
     """
     if S is not None:
-        return function(jnp.swapaxes(as_spectrogram(S), -1, -2)), n
+        made = function(jnp.swapaxes(as_spectrogram(S), -1, -2))
+        return (jax.tree.map(jnp.transpose, made) if time_last else made), n
     if y is None:
         raise ParameterError("y and S: give one of them")
     dtype = as_waveform(y).dtype
@@ -275,7 +237,7 @@ def map_magnitude(
     def of_spectrum(spectrum: Complex[jax.Array, "rows bins"]) -> Any:
         return function(magnitude(spectrum, power).astype(dtype))
 
-    return map_spectrum(of_spectrum, n, y, **framing)
+    return map_spectrum(of_spectrum, n, y, time_last=time_last, **framing)
 
 
 def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "..."]:
@@ -297,10 +259,12 @@ def n_fft_of(S: Num[AnyArray, "*batch bins frames"] | None, n_fft: int) -> int:
     return 2 * (S.shape[-2] - 1)
 
 
-def energies(what: str, S: jax.Array) -> None:
-    """Raise `ParameterError` if `S` is complex or, outside a trace, negative."""
+def energies(what: str, S: Num[AnyArray, "..."]) -> None:
+    """Raise `ParameterError` if `S` is complex or, where its values are known, negative."""
     require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, f"{what} is of magnitudes: take jnp.abs")
-    check_values(S >= 0, "S", f"{what} is defined for energies of at least 0")
+    if not isinstance(S, Tracer):
+        rule = f"{what} is defined for energies of at least 0"
+        check_values(~(np.asarray(S) < 0), "S", rule)
 
 
 def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarray, "bins"]:
@@ -309,13 +273,3 @@ def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarra
     Source: librosa 0.11 `fft_frequencies`.
     """
     return np.arange(1 + n_fft // 2) * (sr / n_fft)
-
-
-def bin_frequencies(freq: Any, sr: Number, n_fft: int, S: jax.Array) -> Float[jax.Array, "..."]:
-    """Return `freq`, or the FFT's frequencies, in a shape that broadcasts against `S`."""
-    values = fft_frequencies(sr=sr, n_fft=n_fft) if freq is None else freq
-    values = jnp.asarray(values, S.dtype)
-    if values.ndim > 1:
-        return values
-    require(values.shape == (S.shape[-2],), "freq.shape", values.shape, f"S has {S.shape[-2]} bins")
-    return values[:, None]

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from kit.config import FrontendConfig
 from kit.dsp.checks import AnyArray, positive_int, require
+from kit.dsp.framing import frames_first
 from kit.dsp.frontend import block_levels, relative_levels
 
 
@@ -87,7 +88,7 @@ def _push(
     room = jnp.pad(joined, ((0, 0), (0, span + hop)))
     # Where the hop is longer than the frame, a frame may begin after all that has come.
     piece = lax.dynamic_slice(room, (0, jnp.minimum(start, n_fft + new)), (len(block), span))
-    levels = block_levels(piece, frames, hop, config)
+    levels = block_levels(frames_first(piece, n_fft, hop, frames), config)
     pending = state.pending + new - count * hop
     return StreamState(joined[:, -n_fft:], pending), levels, count
 

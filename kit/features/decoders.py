@@ -18,8 +18,10 @@ from pebble import ProcessExpired, ProcessPool
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
+from kit.audio.file import File
+from kit.audio.open import open_source
 from kit.config import FeatureConfig
-from kit.features.excerpts import decode_into
+from kit.features.excerpts import Excerpt, excerpts_of
 from kit.features.plan import Track
 from kit.features.scanned import read_if_unchanged
 
@@ -87,8 +89,11 @@ def reader(config: FeatureConfig) -> Read:
 
 
 def _decode_excerpts(track: Track, buffer: Buffer, *, config: FeatureConfig) -> tuple[int, ...]:
-    found = read_if_unchanged(track, lambda path: decode_into(buffer, path, config))
-    return tuple(len(excerpt.y) for excerpt in found)
+    def read(file: File) -> list[Excerpt]:
+        with open_source(file) as source:
+            return excerpts_of(source, config, buffer)
+
+    return tuple(len(excerpt.y) for excerpt in read_if_unchanged(track, read))
 
 
 class Threads:

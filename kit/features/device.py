@@ -142,8 +142,7 @@ class Accelerators:
         began = time.perf_counter()
         groups = [clips[at : at + self.batch] for at in range(0, len(clips), self.batch)]
         parts = [self._batch(group, config) for group in groups]
-        features = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return features, time.perf_counter() - began
+        return _joined(parts), time.perf_counter() - began
 
     def _batch(self, clips: Clips, config: FeatureConfig) -> Features:
         y = np.zeros((self.batch, config.clip_samples), np.float32)
@@ -160,10 +159,15 @@ class Accelerators:
         self._pool.shutdown(cancel_futures=True)
 
 
+def _joined(parts: list[np.ndarray]) -> Features:
+    # A copy of one part would be paged in for nothing.
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 def _one_by_one(clips: Clips, config: FeatureConfig) -> tuple[Features, float]:
     began = time.perf_counter()
-    features = [_one(buffer, length, config) for buffer, length in clips]
-    return np.concatenate(features), time.perf_counter() - began
+    parts = [_one(buffer, length, config) for buffer, length in clips]
+    return _joined(parts), time.perf_counter() - began
 
 
 def _one(

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio import CancelledError, SilentError, TooShortError, decode, duration_samples
+from kit.audio import CancelledError, SilentError, TooShortError
+from kit.audio.decode import decode_part
+from kit.audio.open import open_source
+from kit.audio.source import Source
 from kit.config import FeatureConfig, frames_of, seconds_of
 from kit.features.codec import padding
 
@@ -76,49 +79,45 @@ def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
         CancelledError: every excerpt was dropped, the first one because its channels cancel.
         AudioError: the file cannot be decoded.
     """
-    return decode_into(room(config), path, config)
+    with open_source(path) as source:
+        return excerpts_of(source, config, room(config))
 
 
-def decode_into(
-    out: Float32[np.ndarray, "excerpts clip_samples"], path: Path | str, config: FeatureConfig
+def excerpts_of(
+    source: Source, config: FeatureConfig, out: Float32[np.ndarray, "excerpts clip_samples"]
 ) -> list[Excerpt]:
-    """Do what `excerpts` does, in memory that is there already.
+    """Do what `excerpts` does with an open file, in memory that is there already.
 
     Args:
-        out: one row for each excerpt. What lies behind an excerpt's last sample is undefined.
-        path: the file.
+        source: the file, or a waveform as a source.
         config: position, number and length of the excerpts.
+        out: one row for each excerpt. What lies behind an excerpt's last sample is undefined.
     Returns:
         Excerpts whose samples are views of `out`: the i-th lies at the beginning of row i.
     Raises:
         AudioError: see `excerpts`.
     """
-    path = Path(path)
     found: list[Excerpt] = []
     dropped: SilentError | CancelledError | None = None
-    for start_s, offset_s, duration_s in _parts(path, config):
+    for start_s, start, count in _parts(source, config):
+        row = out[len(found)]
         try:
-            y, _ = decode(
-                path,
-                sample_rate=config.frontend.sample_rate,
-                offset_s=offset_s,
-                duration_s=duration_s,
-                out=out[len(found)],
-                check_sound=True,
+            y = decode_part(
+                source, config.frontend.sample_rate, start, count, row, check_sound=True
             )
         except (SilentError, CancelledError) as error:
             dropped = dropped or error
             continue
         except TooShortError as error:
             # The file ends before `offset_s`.
-            raise TooShortError(path, error.length_s, _needed_s(config)) from error
+            raise TooShortError(source.path, error.length_s, _needed_s(config)) from error
         found.append(Excerpt(start_s, y))
         if valid_frames(len(y), config) < config.n_frames:
             break  # The file ends here, whatever its header states; a row holds no gaps.
     if not found:
         assert dropped is not None
         raise dropped
-    require_length(found[0], path, config)
+    require_length(found[0], source.path, config)
     return found
 
 
@@ -133,17 +132,14 @@ def _needed_s(config: FeatureConfig) -> float:
     return config.offset_s + seconds_of(config.least_frames, config.frontend)
 
 
-def _parts(path: Path, config: FeatureConfig) -> list[tuple[float, float, float]]:
-    """Return start, and the offset and duration to decode, of each excerpt in seconds."""
+def _parts(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]]:
+    """Return the start in seconds, and first sample and number of samples, of each excerpt."""
+    rate = source.sample_rate
     if config.position == "start" and config.excerpts == 1:
         # No need to know how long the file is: an MP3 file without a length tag stays unread.
-        return [(config.offset_s, config.offset_s, config.clip_s)]
-    frames, rate = duration_samples(path)
-    # Half a sample more: `decode` rounds down, and is to arrive at the same whole number.
-    duration_s = (excerpt_samples(rate, config) + 0.5) / rate
-    return [
-        (start / rate, (start + 0.5) / rate, duration_s) for start in starts(frames, rate, config)
-    ]
+        return [(config.offset_s, int(config.offset_s * rate), int(config.clip_s * rate))]
+    count = excerpt_samples(rate, config)
+    return [(start / rate, start, count) for start in starts(source.length(), rate, config)]
 
 
 def valid_frames(samples: int, config: FeatureConfig) -> int:

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.audio import CancelledError, SilentError
-from kit.audio.mono import resampled
-from kit.audio.sound import Sound
 from kit.audio.source import Source
 from kit.config import FeatureConfig
 from kit.errors import UsageError
-from kit.features.excerpts import Excerpt, excerpt_samples, require_length, starts
+from kit.features.excerpts import Excerpt, excerpts_of, room
 
 _NAME = Path("the waveform")  # in error messages, where a file's path stands
 _BLOCK = 1 << 16  # samples resampled at once
@@ -29,34 +26,7 @@ def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) ->
         UsageError: an array of another shape or type, or no sample rate above 0.
         AudioError: too short, silent, cancelled when mixed, or not finite.
     """
-    source = _source(y, sample_rate)
-    found: list[Excerpt] = []
-    dropped: SilentError | CancelledError | None = None
-    for start_s, start, count in _places(source, config):
-        sound = Sound(source, start)
-        parts = resampled(source, config.frontend.sample_rate, start, count, sound)
-        mono = np.concatenate([part.copy() for part in parts])[: config.clip_samples]
-        try:
-            sound.check()
-        except (SilentError, CancelledError) as error:
-            dropped = dropped or error
-        else:
-            found.append(Excerpt(start_s, mono))
-    if not found:
-        assert dropped is not None
-        raise dropped
-    require_length(found[0], _NAME, config)
-    return found
-
-
-def _places(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]]:
-    """Return the start in seconds, and first sample and number of samples, of each excerpt."""
-    rate = source.sample_rate
-    if config.position == "start" and config.excerpts == 1:
-        # Rounded down, as a file is decoded when its length need not be known.
-        return [(config.offset_s, int(config.offset_s * rate), int(config.clip_s * rate))]
-    count = excerpt_samples(rate, config)
-    return [(start / rate, start, count) for start in starts(source.length(), rate, config)]
+    return excerpts_of(_source(y, sample_rate), config, room(config))
 
 
 def _source(y: np.ndarray, sample_rate: int) -> Source:

@@ -56,6 +56,31 @@ def test_running_maximum(size):
     np.testing.assert_array_equal(maximum_filter(jnp.asarray(x), size, axis=-1), expected)
 
 
+@pytest.mark.parametrize("size", [2, 5, 31, 71])
+@pytest.mark.parametrize("valid", [1, 3, 7, 63, 80])
+def test_ends_within_a_buffer(size, valid):
+    """A clip is reflected where it ends, whatever the buffer holds from there on."""
+    clip = noise(3, valid)
+    room = jnp.pad(jnp.asarray(clip), [(0, 0), (0, 80 - valid)], constant_values=9)
+    filters = {
+        median_filter: scipy.ndimage.median_filter(clip, size=(1, size), mode="reflect"),
+        maximum_filter: scipy.ndimage.maximum_filter1d(clip, size, axis=-1),
+    }
+    for ours, expected in filters.items():
+        out = jax.jit(lambda x, n, f=ours: f(x, size, axis=-1, n=n))(room, valid)
+        np.testing.assert_array_equal(out[:, :valid], expected)
+
+
+@pytest.mark.parametrize("running", [maximum_filter, median_filter])
+@pytest.mark.parametrize("size", [3, 31, 65])
+def test_no_rank_of_nan(running, size):
+    x = noise(3, 90)
+    x[1, 40] = np.nan
+    out = np.asarray(running(jnp.asarray(x), size, axis=-1))
+    np.testing.assert_array_equal(np.isnan(out[1]), np.abs(np.arange(90) - 40) <= size // 2)
+    assert np.isfinite(out[::2]).all()
+
+
 # Few shapes: each is compiled.
 @given(sizes=st.sampled_from([(1, 1), (7, 7), (30, 1), (60, 5)]), seed=st.integers(0, 1000))
 def test_mean_of_greatest(sizes, seed):

@@ -1,4 +1,8 @@
+from collections.abc import Callable
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import librosa
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ import scipy.stats
 
 from kit.dsp import (
     ParameterError,
+    autocorrelate,
     beat_track,
     dance_tempo,
     fourier_tempogram,
@@ -146,6 +151,190 @@ def test_pulse(relative):
     assert np.isfinite(plp(onset_envelope=ENVELOPE, sr=SR, prior=prior)).all()
 
 
+def padded_and_exact(call: Callable[..., Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a result computed in a padded buffer, and the exact one."""
+    return np.asarray(call(x)), np.asarray(jax.jit(call)(x))
+
+
+# Buffers of up to 64, 96, 128 and more frames.
+LENGTHS = (1, 65, 501)
+
+
+@pytest.mark.parametrize("frames", LENGTHS)
+@pytest.mark.filterwarnings("ignore:n_fft")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda e: autocorrelate(e, max_size=70),
+        lambda e: tempogram(onset_envelope=e, win_length=50),
+        lambda e: fourier_tempogram(onset_envelope=e, win_length=50),
+        lambda e: tempo(onset_envelope=e),
+        lambda e: beat_track(onset_envelope=e, sparse=False)[1],
+        lambda e: plp(onset_envelope=e, win_length=50),
+    ],
+    ids=["autocorrelate", "tempogram", "fourier_tempogram", "tempo", "beat_track", "plp"],
+)
+def test_no_length_changes_the_result(call, frames, relative):
+    padded, exact = padded_and_exact(call, ENVELOPE[-frames:])
+    assert relative(padded, exact) < 1e-6
+
+
+@pytest.mark.parametrize("samples", [700, 32768, 33000])
+@pytest.mark.filterwarnings("ignore:n_fft")
+def test_no_length_changes_the_onset_strength(samples, relative):
+    arguments = {"lag": 2, "max_size": 3, "detrend": True, "aggregate": np.median}
+    y = CLICKS[:samples]
+    padded, exact = padded_and_exact(lambda y: onset_strength(y=y, **arguments), y)
+    assert relative(padded, exact) < 1e-6
+    assert relative(padded, librosa.onset.onset_strength(y=y, **arguments)) < TOLERANCE
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_a_lag_of_more_than_all_frames(center, relative):
+    S = np.random.default_rng(3).random((4, 5)).astype(np.float32)
+    for aggregate in (None, lambda x, axis: np.percentile(x, 60, axis=axis)):
+        arguments = {"S": S, "lag": 9, "center": center, "aggregate": aggregate}
+        theirs = librosa.onset.onset_strength(**arguments)
+        assert relative(onset_strength(**arguments), theirs) == 0
+
+
+def test_onset_strength_takes_any_feature_and_function(relative):
+    def feature(y: np.ndarray, sr: int, n_fft: int, hop_length: int) -> np.ndarray:
+        return np.abs(librosa.stft(y, n_fft=n_fft, hop_length=hop_length)) ** 2
+
+    def aggregate(x: np.ndarray, axis: int) -> np.ndarray:
+        return np.percentile(x, 75, axis=axis)
+
+    arguments = {"y": CLICKS, "feature": feature, "aggregate": aggregate, "detrend": True}
+    theirs = librosa.onset.onset_strength(**arguments)
+    assert relative(onset_strength(**arguments), theirs) < TOLERANCE
+
+
+def test_onset_strength_where_a_level_is_not_finite():
+    S = np.random.default_rng(3).random((6, 40)).astype(np.float32)
+    for value in (np.nan, np.inf, -np.inf):
+        spoilt = S.copy()
+        spoilt[2, 20] = value
+        for aggregate in (np.mean, np.max, np.median):
+            given = {"center": False, "aggregate": aggregate}
+            found = np.asarray(onset_strength(S=np.stack([S, spoilt]), **given))
+            np.testing.assert_array_equal(np.flatnonzero(np.isnan(found[1])), [20, 21])
+            np.testing.assert_array_equal(found[0], onset_strength(S=S, **given))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_has_no_tempo(value):
+    spoilt = ENVELOPE.copy()
+    spoilt[200] = value
+    both = np.stack([spoilt, ENVELOPE])
+    assert np.isnan(tempo(onset_envelope=spoilt)).all()
+    assert np.isnan(dance_tempo(onset_envelope=spoilt))
+    for bpm in (None, 126.0):
+        found, beats = beat_track(onset_envelope=spoilt, bpm=bpm)
+        assert np.isnan(found).all()
+        assert len(beats) == 0
+    found, beats = beat_track(onset_envelope=both, sparse=False)
+    np.testing.assert_array_equal(np.isnan(found[:, 0]), [True, False])
+    np.testing.assert_array_equal(np.any(beats, axis=-1), [False, True])
+    curves = np.asarray(plp(onset_envelope=both))
+    np.testing.assert_array_equal(np.isnan(curves).any(axis=-1), [True, False])
+    every = np.asarray(tempo(onset_envelope=spoilt, aggregate=None, ac_size=2.0))
+    assert np.isnan(every[200])
+    assert np.isfinite(every[:100]).all()
+
+
+def test_one_sample_that_is_not_a_number_spoils_the_tempo():
+    y = CLICKS.copy()
+    y[9000] = np.nan
+    assert np.isnan(tempo(y=y)).all()
+    assert np.isnan(beat_track(y=y)[0]).all()
+
+
+def beats_as(kind: str, bpm: float, rate: float, seconds: float = 30.0) -> np.ndarray:
+    """Return an onset envelope with the accents of a kind of music."""
+    beats = np.arange(int(seconds * bpm / 60))
+    bars = beats[::4]
+    accents = {
+        "bare": [(beats, 1.0)],
+        "house": [(beats, 1.0), (beats + 0.5, 0.6), (beats[1::2], 0.5), (beats + 0.25, 0.15)],
+        "drum and bass": [
+            (bars, 1.0),
+            (bars + 2.5, 1.0),
+            (bars + 1, 1.1),
+            (bars + 3, 1.1),
+            (np.arange(0, len(beats), 0.5), 0.4),
+        ],
+    }
+    envelope = np.zeros(int(seconds * rate))
+    for times, strength in accents[kind]:
+        at = np.round((times + 0.37) * 60 / bpm * rate).astype(int)
+        np.add.at(envelope, at[at < len(envelope)], strength)
+    if kind != "bare":
+        envelope += 0.1 * np.random.default_rng(0).random(len(envelope))
+    return envelope.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["bare", "house", "drum and bass"])
+@pytest.mark.parametrize("hop_length", [512, 441, 128])
+@pytest.mark.parametrize("low_bpm", [90, 60, 120])
+def test_dance_tempo_at_the_ends_of_its_octave(kind, hop_length, low_bpm):
+    given = low_bpm * np.array([1, 1.005, 1.1, 4 / 3, 1.5, 1.7, 1.95, 1.97, 1.98, 1.995, 1.999])
+    envelopes = np.stack([beats_as(kind, bpm, SR / hop_length) for bpm in given])
+    found = dance_tempo(onset_envelope=envelopes, hop_length=hop_length, low_bpm=low_bpm)
+    np.testing.assert_allclose(found, given, rtol=2e-3)  # measured: 6e-4
+
+
+@pytest.mark.parametrize("bpm", [90, 176, 179])
+def test_dance_tempo_of_clicks_at_the_ends_of_its_octave(bpm):
+    assert float(dance_tempo(y=clicks(bpm, 30.0))) == pytest.approx(bpm, rel=2e-3)
+
+
+def test_dance_tempo_of_a_constant_envelope():
+    for value in (0.0, 0.1, 7.0):
+        constant = jnp.full(700, value)
+        found, slope = jax.value_and_grad(lambda e: dance_tempo(onset_envelope=e))(constant)
+        assert float(found) == pytest.approx(128, rel=1e-2)
+        assert np.isfinite(slope).all()
+
+
+def test_tempo_keeps_to_the_range_of_single_precision():
+    for scale in (1e-30, 1e30):
+        scaled = ENVELOPE * np.float32(scale)
+        np.testing.assert_array_equal(tempo(onset_envelope=scaled), tempo(onset_envelope=ENVELOPE))
+        found = float(dance_tempo(onset_envelope=scaled))
+        assert found == pytest.approx(float(dance_tempo(onset_envelope=ENVELOPE)), rel=1e-5)
+        np.testing.assert_array_equal(
+            beat_track(onset_envelope=scaled)[1], beat_track(onset_envelope=ENVELOPE)[1]
+        )
+
+
+def test_beats_that_librosa_does_not_hear(relative):
+    spectrum = np.fft.rfft(CLICKS)
+    spectrum[np.fft.rfftfreq(len(CLICKS), 1 / SR) > 300] = 0
+    low = np.fft.irfft(spectrum, len(CLICKS)).astype(np.float32)
+    for y in (low, CLICKS * np.float32(1e-7)):
+        bpm, beats = beat_track(y=y)
+        assert float(bpm[0]) == pytest.approx(126, rel=0.03)
+        assert len(beats) == pytest.approx(15 * 126 / 60, abs=4)
+    for y in (CLICKS * np.float32(1e-4), CLICKS * np.float32(2.0**-10)):
+        theirs = librosa.beat.beat_track(y=y, sr=SR)
+        np.testing.assert_array_equal(beat_track(y=y)[1], theirs[1])
+
+
+def test_arrays_of_any_layout():
+    for e in (ENVELOPE.astype(">f4"), list(map(float, ENVELOPE[:200])), np.arange(200)):
+        array = np.asarray(e, np.float32)
+        np.testing.assert_array_equal(
+            tempogram(onset_envelope=np.asarray(e)), tempogram(onset_envelope=array)
+        )
+    half = ENVELOPE.astype(np.float16)
+    assert np.isfinite(plp(onset_envelope=half)).all()
+    y = np.stack([ENVELOPE, ENVELOPE[::-1]])
+    np.testing.assert_allclose(
+        autocorrelate(y, axis=0), librosa.autocorrelate(y, axis=0), rtol=1e-5, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -161,6 +350,25 @@ def test_pulse(relative):
         (lambda: beat_track(onset_envelope=ENVELOPE, units="bars"), "units is 'bars'"),
         (lambda: beat_track(onset_envelope=np.ones((2, 9))), "sparse is True"),
         (lambda: plp(onset_envelope=ENVELOPE, tempo_min=100, tempo_max=50), "tempo_max is 50"),
+        (lambda: tempogram(onset_envelope=ENVELOPE[:100], center=False), "win_length is 384"),
+        (lambda: fourier_tempogram(onset_envelope=ENVELOPE[:9], center=False), "win_length is 384"),
+        (lambda: tempogram(onset_envelope=ENVELOPE[:0]), "onset_envelope.shape"),
+        (lambda: tempogram(onset_envelope=1j * ENVELOPE), "onset_envelope.dtype"),
+        (lambda: tempogram(y=CLICKS, hop_length=0), "hop_length is 0"),
+        (lambda: tempo(onset_envelope=ENVELOPE, sr=np.inf), "sr is inf"),
+        (lambda: tempo(onset_envelope=ENVELOPE, hop_length=0), "hop_length is 0"),
+        (lambda: tempo(onset_envelope=ENVELOPE, ac_size=0.03), "no tempo is possible"),
+        (lambda: tempo(onset_envelope=ENVELOPE, ac_size=np.inf), "ac_size is inf"),
+        (lambda: tempo(tg=np.ones((0, 4))), "tg.shape"),
+        (lambda: dance_tempo(onset_envelope=ENVELOPE, low_bpm=5000), "hop_length is 512"),
+        (lambda: dance_tempo(onset_envelope=ENVELOPE, std_bpm=0), "std_bpm is 0"),
+        (lambda: beat_track(onset_envelope=ENVELOPE, bpm=np.ones(7)), "bpm.shape"),
+        (lambda: beat_track(onset_envelope=ENVELOPE, bpm=np.nan), "bpm"),
+        (lambda: autocorrelate(ENVELOPE, axis=1), "axis is 1"),
+        (lambda: autocorrelate(ENVELOPE[:0]), "y.shape"),
+        (lambda: onset_strength(S=1j * np.ones((3, 9))), "S.dtype"),
+        (lambda: onset_strength_multi(S=np.ones((3, 9)), channels=[0, 7]), "channels"),
+        (lambda: onset_strength_multi(S=np.ones((3, 9)), channels=[slice(4, 9)]), "channels"),
     ],
 )
 def test_bad_arguments(call, message):

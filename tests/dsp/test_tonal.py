@@ -20,15 +20,19 @@ def chord(midi: list[int], seconds: float = 2.0) -> np.ndarray:
 Y = (chord([48, 52, 55, 64, 72]) + 0.02 * np.random.default_rng(0).standard_normal(2 * SR)).astype(
     np.float32
 )
-# Relative to the peak; measured: at most 7e-3 (vqt), which is what kit's resampling
-# filter lets through between 0.9 and 1 of each octave's Nyquist frequency, and soxr's does not.
-CQT_TOLERANCE = 1e-2
+# Relative to the peak; measured: at most 1.7e-2, in the first frames of the lowest octaves, where
+# the sound begins at full level: both cut what the resampling filter spreads before sample 0, and
+# the shorter filter spreads less. There kit is 2.1e-2, librosa 3.7e-2 from a transform without
+# resampling.
+CQT_TOLERANCE = 2e-2
 
 
 @pytest.mark.parametrize("name", ["cqt", "vqt", "hybrid_cqt", "pseudo_cqt"])
 def test_constant_q(name, relative):
-    ours = getattr(dsp, name)(Y, n_bins=60)
-    assert relative(ours, getattr(librosa, name)(Y, n_bins=60)) < CQT_TOLERANCE
+    ours, theirs = getattr(dsp, name)(Y, n_bins=60), getattr(librosa, name)(Y, n_bins=60)
+    # Measured: 1.7e-2 and, with the shorter filters of vqt, 3.1e-2 in the first frame.
+    assert relative(ours, theirs) < 4e-2
+    assert relative(ours[:, 3:-3], theirs[:, 3:-3]) < CQT_TOLERANCE
 
 
 def test_constant_q_arguments(relative):
@@ -118,7 +122,7 @@ def test_key_of_sound_and_batches():
     ("call", "message"),
     [
         (lambda: dsp.cqt(Y, n_bins=200), "n_bins is 200"),
-        (lambda: dsp.vqt(Y, intervals="ji5"), "intervals is 'ji5'"),
+        (lambda: dsp.vqt(Y, intervals="ji11"), "intervals is 'ji11'"),
         (lambda: dsp.vqt(Y, gamma=-1), "gamma is -1"),
         (lambda: dsp.chroma_cqt(y=Y, bins_per_octave=10), "bins_per_octave is 10"),
         (lambda: dsp.chroma_cqt(), "give one of them"),

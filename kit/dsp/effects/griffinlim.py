@@ -1,19 +1,26 @@
 """Phase from magnitude, by going to and fro between time and frequency."""
 
 import warnings
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Complex, Float, Num
+from jaxtyping import Complex, Float, Int, Num, UInt
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.effects.istft import Sizes, synthesis, synthesis_plan
+from kit.dsp.effects.istft import check_synthesis, fitted, of_length, sizes_of, synthesis
+from kit.dsp.effects.phase_vocoder import polar
 from kit.dsp.framing import fit
-from kit.dsp.stft import PadMode, analysis, check_pad_mode
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import (
+    PadMode,
+    as_spectrogram,
+    check_pad_mode,
+    map_spectrum,
+    needs_length,
+)
 from kit.dsp.windows import WindowSpec
 
 
@@ -31,9 +38,10 @@ def griffinlim(
     pad_mode: PadMode = "constant",
     momentum: Number = 0.99,
     init: str | None = "random",
+    rng: Any = None,
     random_state: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """A waveform whose STFT has about the magnitude S.
+    """Return a waveform whose STFT has about the magnitude S.
 
     Args:
         S: magnitude (not power), (…, bins, frames).
@@ -41,56 +49,125 @@ def griffinlim(
         hop_length, win_length, n_fft, window, center, dtype, length: see `istft`.
         pad_mode: see `stft`.
         momentum: of the fast variant; 0 is the original one, above 1 may diverge.
-        init: "random" phases, or None for zero phases.
-        random_state: a JAX key, or a seed; seed 0 if not given: the same call gives the same sound.
+        init: "random" phases, or None for the phases of S, which are zero if it is real.
+        rng: a JAX key, a seed, or anything that `numpy.random.default_rng` takes. Seed 0 if not
+            given, so that the same call gives the same sound. All clips begin with the same
+            phases; an array of keys gives each its own.
+        random_state: librosa 0.11's name of `rng`.
     Raises:
-        ParameterError: a negative momentum, an unknown `init`, sizes as in `istft`.
-    Source: librosa 0.11 `griffinlim`; Griffin and Lim 1984; Perraudin, Balazs and Søndergaard 2013.
+        ParameterError: a negative momentum, an unknown `init`, both `rng` and `random_state`, sizes
+            as in `istft`.
+    Source: librosa 0.11 `griffinlim`, with 1.0's `rng`; Griffin and Lim 1984; Perraudin, Balazs and
+    Søndergaard 2013.
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
-    key = key_of(random_state)
+    key = key_of(random_state, rng)
     check_momentum(momentum)
+    require(init in ("random", None), "init", init, 'it must be "random" or None')
     if center:
         check_pad_mode(pad_mode)
-    S = jnp.asarray(S)
-    if not jnp.issubdtype(S.dtype, jnp.floating):
-        S = S.astype(jnp.float32)
+    S = S if isinstance(S, jax.Array) else np.asarray(S)
     require(S.ndim >= 2, "S.shape", S.shape, "its last two axes are bins and frames")
-    plan = synthesis_plan(
-        S.shape[-2:],
-        hop_length=hop_length,
-        win_length=win_length,
-        n_fft=n_fft,
-        window=window,
-        center=center,
-        length=length,
+    framing = {
+        "hop_length": hop_length,
+        "win_length": win_length,
+        "n_fft": n_fft,
+        "window": window,
+        "center": center,
+    }
+    wanted: dict[str, Any] = {"size": None, "room": None}
+    if length is not None:
+        length = positive_int("length", length, least=0)
+        least = 0 if center else sizes_of(S.shape[-2], n_fft=n_fft).n_fft
+        rule = f"one frame takes {least} samples of a signal when center is False"
+        require(length >= least, "length", length, rule)
+        S, wanted = of_length(S, length, framing)
+        if needs_length({"pad_mode": pad_mode, "center": center}):
+            wanted = {"size": None, "room": length}
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    y = _griffinlim(
+        S,
+        key=jax.random.key_data(key) if typed else key,
+        impl=str(jax.random.key_impl(key)) if typed else None,
+        n_iter=n_iter,
+        pad_mode=pad_mode,
+        momentum=momentum,
+        init=init,
+        dtype=dtype,
+        **framing,
+        **wanted,
     )
-    need = 1 if center else plan.sizes.n_fft
-    require(len(plan.gain) >= need, "length", length, f"one frame takes {need} samples of a signal")
-    angles = start_phases(key, S, init)
-    values, gain = plan.arrays(S.dtype)
-    y = _signal(S, angles, values, gain, momentum, plan.sizes, pad_mode if center else None, n_iter)
-    return y if dtype is None else y.astype(dtype)
+    return y if length is None else fitted(y, length)
 
 
-@partial(jax.jit, static_argnums=(5, 6, 7))
-def _signal(
-    S: Float[jax.Array, "*batch bins frames"],
-    angles: Complex[jax.Array, "*batch bins frames"],
-    window: Float[jax.Array, "n_fft"],
-    gain: Float[jax.Array, "samples"],
-    momentum: Number | jax.Array,
-    sizes: Sizes,
-    pad_mode: PadMode | None,
+def _check(given: dict[str, Any]) -> None:
+    check_synthesis(given["S"].shape, "S", given)
+
+
+@by_clip(S="bt", key="k", size="", check=_check, exact=needs_length)
+def _griffinlim(
+    n: Length,
+    S: Num[AnyArray, "*batch bins frames"],
+    *,
+    key: UInt[AnyArray, "*#batch words"],
+    impl: str | None,
     n_iter: int,
-) -> Float[jax.Array, "*batch samples"]:
-    def back(D: jax.Array) -> jax.Array:
-        return synthesis(D, window, gain, sizes)
+    pad_mode: PadMode,
+    momentum: Number,
+    init: str | None,
+    dtype: Any,
+    window: WindowSpec,
+    size: Int[AnyArray, "*#batch"] | None,
+    room: int | None,
+    **framing: Any,
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
+    D = as_spectrogram(S).T
+    D = jnp.where((jnp.arange(len(D)) < n)[:, None], D, 0)
+    sizes = sizes_of(D.shape[1], **framing)
+    buffer, valid = sizes.extent(n, len(D), size, room)
+    given: Any = 1 + 0j
+    if jnp.iscomplexobj(D):
+        D, real, imag = polar(D)
+        given = lax.complex(real, imag)
+    wrapped = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+    angles = start_phases(wrapped, D, init, given)
+
+    def back(spectrum: jax.Array) -> jax.Array:
+        return synthesis(lambda at: spectrum[at], n, sizes, window=window, size=buffer, valid=valid)
 
     def forth(y: jax.Array) -> jax.Array:
-        return analysis(y, window, sizes.hop_length, pad_mode, "auto")
+        rows, frames = map_spectrum(
+            lambda spectra: spectra.astype(angles.dtype),
+            valid,
+            y,
+            n_fft=sizes.n_fft,
+            hop_length=sizes.hop_length,
+            win_length=sizes.win_length,
+            window=window,
+            center=framing["center"],
+            pad_mode=pad_mode,
+        )
+        rows = jnp.where((jnp.arange(len(rows)) < frames)[:, None], rows, 0)
+        return fit(rows.T, len(D)).T
 
-    return back(rounds(S, angles, back, forth, n_iter, momentum))
+    if buffer == 0:
+        y = jnp.zeros(0, D.dtype)
+    else:
+        y = back(rounds(D, angles, back, forth, n_iter, momentum))
+    return y if dtype is None else y.astype(dtype), valid
+
+
+def start_phases(
+    key: jax.Array, D: Float[jax.Array, "frames bins"], init: str | None, given: Any = 1 + 0j
+) -> Complex[jax.Array, "frames bins"]:
+    """Return random phases, or those given where `init` is None.
+
+    Time is the first axis, so that frames past the clip's end change no number before it.
+    """
+    if init is None:
+        return jnp.ones_like(D) * given
+    turn = jax.random.uniform(key, D.shape, D.dtype, 0, 2 * np.pi)
+    return lax.complex(jnp.cos(turn), jnp.sin(turn))
 
 
 def rounds(
@@ -101,7 +178,14 @@ def rounds(
     n_iter: int,
     momentum: Number | jax.Array,
 ) -> Complex[jax.Array, "*batch bins frames"]:
-    """`n_iter` rounds of the fast Griffin-Lim algorithm; the spectrum with magnitude S."""
+    """Return the spectrum with magnitude S after `n_iter` rounds of the fast Griffin-Lim algorithm.
+
+    Args:
+        S: magnitudes, in any layout.
+        angles: unit numbers to begin with.
+        back: from such a spectrum to a signal.
+        forth: from the signal to a spectrum, which is cut or padded to the last axis of S.
+    """
     tiny = jnp.finfo(S.dtype).tiny
     weight = momentum / (1 + momentum)
 
@@ -123,7 +207,7 @@ def rounds(
 
 
 def check_momentum(momentum: Number) -> None:
-    """Refuses a negative momentum and warns of one above 1."""
+    """Raise `ParameterError` for a negative momentum, and warn of one above 1."""
     require(momentum >= 0, "momentum", momentum, "it must not be negative")
     if momentum > 1:
         warnings.warn(
@@ -132,33 +216,27 @@ def check_momentum(momentum: Number) -> None:
         )
 
 
-def start_phases(
-    key: jax.Array, S: Float[jax.Array, "*shape"], init: str | None
-) -> Complex[jax.Array, "*shape"]:
-    """Unit complex numbers: random ones, or ones.
+def key_of(random_state: Any, rng: Any = None) -> jax.Array:
+    """Return a JAX key of a key, of a seed, of a NumPy generator, or of nothing (seed 0).
 
+    Args:
+        random_state: librosa 0.11's argument.
+        rng: librosa 1.0's argument.
     Raises:
-        ParameterError: `init` neither "random" nor None.
+        ParameterError: both, or none of these.
     """
-    require(init in ("random", None), "init", init, 'it must be "random" or None')
-    if init is None:
-        return jnp.ones_like(S) + 0j
-    turn = jax.random.uniform(key, S.shape, S.dtype, 0, 2 * np.pi)
-    return lax.complex(jnp.cos(turn), jnp.sin(turn))
-
-
-def key_of(random_state: Any) -> jax.Array:
-    """A JAX key of a key, of a seed, or of nothing (seed 0).
-
-    Raises:
-        ParameterError: none of these.
-    """
-    if random_state is None:
+    if rng is not None and random_state is not None:
+        raise ParameterError("rng and random_state: give one of them; rng is the newer name")
+    name, given = ("rng", rng) if random_state is None else ("random_state", random_state)
+    if given is None:
         return jax.random.key(0)
-    if isinstance(random_state, int | np.integer):
-        return jax.random.key(int(random_state))
-    if isinstance(random_state, jax.Array):
-        return random_state
-    if isinstance(random_state, np.random.RandomState | np.random.Generator):
-        return jax.random.key(int.from_bytes(random_state.bytes(4), "little"))
-    raise ParameterError(f"random_state is {random_state!r}; it must be a JAX key or a seed")
+    if isinstance(given, jax.Array):
+        seed = jnp.issubdtype(given.dtype, jnp.integer) and given.ndim == 0
+        return jax.random.key(given) if seed else given
+    if isinstance(given, int | np.integer) and -(2**63) <= given < 2**63:
+        return jax.random.key(int(given))
+    try:
+        source = given if isinstance(given, np.random.RandomState) else np.random.default_rng(given)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} is {given!r}; it must be a JAX key or a seed") from None
+    return jax.random.key(int.from_bytes(source.bytes(4), "little"))

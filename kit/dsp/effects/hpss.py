@@ -1,29 +1,24 @@
 """Harmonic and percussive parts of a sound."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform, check_values, require
-from kit.dsp.effects.istft import istft
-from kit.dsp.effects.phase_vocoder import magphase
-from kit.dsp.jit import compiled
+from kit.dsp.checks import AnyArray, Number, as_waveform, check_values, positive_int, require
+from kit.dsp.effects.istft import check_synthesis, sizes_of, synthesis
+from kit.dsp.effects.phase_vocoder import split_phase
+from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.spectral.rank_filters import median_filter
-from kit.dsp.stft import stft
+from kit.dsp.stft import as_spectrogram, check_framing, map_spectrum, needs_length, stft
 
-Pair = Number | tuple[Number, Number] | list[Number]
-
-
-def _of_masks(given: dict[str, Any]) -> None:
-    both = jnp.asarray(given["X"]), jnp.asarray(given["X_ref"])
-    require(both[0].shape == both[1].shape, "X.shape", both[0].shape, f"not {both[1].shape}")
-    check_values((both[0] >= 0) & (both[1] >= 0), "X, X_ref", "they must be at least 0")
+Parts = tuple[Inexact[jax.Array, "bins frames"], Inexact[jax.Array, "bins frames"]]
 
 
-@compiled("X", "X_ref", check=_of_masks)
 def softmask(
     X: Num[AnyArray, "*shape"],
     X_ref: Num[AnyArray, "*shape"],
@@ -31,80 +26,148 @@ def softmask(
     power: Number = 1,
     split_zeros: bool = False,
 ) -> Float[jax.Array, "*shape"]:
-    """X^power / (X^power + X_ref^power).
+    """Return X^power / (X^power + X_ref^power).
 
     Args:
         X, X_ref: at least 0.
         power: `np.inf` makes a mask of 0 and 1.
         split_zeros: where both are 0 the mask is 0.5; otherwise 0.
+    Raises:
+        ParameterError: shapes that differ, values below 0, complex ones, `power` not above 0.
     Source: librosa 0.11 `util.softmask`.
     """
-    X, X_ref = jnp.asarray(X), jnp.asarray(X_ref)
     require(power > 0, "power", power, "it must be above 0")
+    both = [v if isinstance(v, jax.Array) else np.asarray(v) for v in (X, X_ref)]
+    require(both[0].shape == both[1].shape, "X.shape", both[0].shape, f"not {both[1].shape}")
+    for value in both:
+        check_energies(value, "X, X_ref")
+    return _softmask(*both, power=power, split_zeros=split_zeros)
+
+
+def check_energies(values: Any, name: str) -> None:
+    """Raise `ParameterError` for values that are complex or, where known, below zero."""
+    require(not np.issubdtype(values.dtype, np.complexfloating), name, values.dtype, "must be real")
+    if not isinstance(values, Tracer):
+        check_values(~(np.asarray(values) < 0), name, "they must be at least 0")
+
+
+@elementwise("X", "X_ref")
+def _softmask(
+    X: Num[AnyArray, "*shape"], X_ref: Num[AnyArray, "*shape"], *, power: Number, split_zeros: bool
+) -> Float[jax.Array, "*shape"]:
+    X, X_ref = (v.astype(jnp.result_type(v, jnp.float32)) for v in map(jnp.asarray, (X, X_ref)))
+    return masks(X, X_ref, power, split_zeros)
+
+
+def masks(
+    X: Float[jax.Array, "*shape"], X_ref: Float[jax.Array, "*shape"], power: Number, split: bool
+) -> Float[jax.Array, "*shape"]:
+    """Return `softmask` of values of at least 0; NaN where one of them is NaN."""
+    # On CPU, XLA's maximum of a NaN and a number may be the number.
+    spoilt = jnp.isnan(X) | jnp.isnan(X_ref)
     if not np.isfinite(power):
-        return (X_ref < X).astype(jnp.result_type(X, jnp.float32))
-    X, X_ref = (v.astype(jnp.result_type(v, jnp.float32)) for v in (X, X_ref))
-    larger = jnp.maximum(X, X_ref)
+        return jnp.where(spoilt, jnp.nan, (X_ref < X).astype(X.dtype))
+    larger = jnp.where(X_ref < X, X, X_ref)
     nothing = larger < jnp.finfo(larger.dtype).tiny
     larger = jnp.where(nothing, 1, larger)
-    mine, other = (X / larger) ** power, (X_ref / larger) ** power
+    mine, other = (_power(v / larger, power) for v in (X, X_ref))
     share = mine / jnp.where(nothing, 1, mine + other)
-    return jnp.where(nothing, 0.5 if split_zeros else 0.0, share)
+    share = jnp.where(nothing, 0.5 if split else 0.0, share)
+    return jnp.where(spoilt, jnp.nan, share)
 
 
-@compiled("S")
+def _power(ratio: Float[jax.Array, "*shape"], power: Number) -> Float[jax.Array, "*shape"]:
+    """Return a power whose slope at zero is finite."""
+    if power >= 1:
+        return jnp.square(ratio) if power == 2 else ratio**power
+    nothing = ratio == 0
+    return jnp.where(nothing, 0, jnp.where(nothing, 1, ratio) ** power)
+
+
+def _check_spectrum(given: dict[str, Any]) -> None:
+    S = given["S"]
+    if not np.issubdtype(S.dtype, np.complexfloating):
+        check_energies(S, "S")
+
+
+@by_clip(S="bt", check=_check_spectrum)
 def hpss_spectrum(
-    S: Inexact[AnyArray, "*batch bins frames"],
+    n: Length,
+    S: Num[AnyArray, "*batch bins frames"],
     *,
     kernel_size: Any = 31,
     power: Number = 2.0,
     mask: bool = False,
     margin: Any = 1.0,
-) -> tuple[Inexact[jax.Array, "*batch bins frames"], Inexact[jax.Array, "*batch bins frames"]]:
-    """A spectrogram's harmonic and percussive part: what is smooth in time, and in frequency.
+) -> tuple[Parts, Length]:
+    """Return a spectrogram's harmonic part, smooth in time, and its percussive part, smooth in
+    frequency.
 
     Args:
         S: (…, bins, frames), complex or magnitudes.
         kernel_size: length of the median filters, (in frames, in bins) or one for both.
         power: of the soft mask; `np.inf` for a hard one.
-        mask: give the masks in place of the parts.
+        mask: return the masks in place of the parts.
         margin: (harmonic, percussive) or one: by how much one has to exceed the other; above 1
             the parts do not sum to S.
     Raises:
-        ParameterError: a margin below 1.
+        ParameterError: a margin below 1, a kernel or power not above 0, magnitudes below 0.
     Source: librosa 0.11 `decompose.hpss`; Fitzgerald 2010; Driedger, Müller and Disch 2014.
     """
-    S = jnp.asarray(S)
-    phase: Any = 1
-    if jnp.iscomplexobj(S):
-        S, phase = magphase(S)
-    else:
-        S = S.astype(jnp.result_type(S, jnp.float32))
-    in_time, in_frequency = _pair(kernel_size)
-    margin_harmonic, margin_percussive = _pair(margin)
+    parts = separated(
+        as_spectrogram(S), n, -1, kernel_size=kernel_size, power=power, mask=mask, margin=margin
+    )
+    return parts, n
+
+
+def separated(
+    S: Inexact[jax.Array, "rows columns"],
+    n: Length,
+    time_axis: int,
+    *,
+    kernel_size: Any,
+    power: Number,
+    mask: bool,
+    margin: Any,
+) -> Parts:
+    """Return the parts of one spectrogram, or the masks; see `hpss_spectrum`.
+
+    Args:
+        n: valid frames.
+        time_axis: the axis of frames, -1 or -2.
+    """
+    size, phase = split_phase(S)
+    in_time, in_frequency = _pair("kernel_size", kernel_size)
+    margin_harmonic, margin_percussive = _pair("margin", margin)
     require(min(margin_harmonic, margin_percussive) >= 1, "margin", margin, "it must be at least 1")
     require(min(in_time, in_frequency) >= 1, "kernel_size", kernel_size, "it must be at least 1")
-    harmonic = median_filter(S, int(in_time), axis=-1)
-    percussive = median_filter(S, int(in_frequency), axis=-2)
+    require(power > 0, "power", power, "it must be above 0")
+    harmonic = median_filter(size, int(in_time), axis=time_axis, n=n)
+    percussive = median_filter(size, int(in_frequency), axis=-3 - time_axis)
     even = margin_harmonic == 1 and margin_percussive == 1
-    of_harmonic = softmask(harmonic, percussive * margin_harmonic, power=power, split_zeros=even)
-    of_percussive = softmask(
-        percussive, harmonic * margin_percussive, power=power, split_zeros=even
-    )
+    of_harmonic = masks(harmonic, percussive * margin_harmonic, power, even)
+    of_percussive = masks(percussive, harmonic * margin_percussive, power, even)
     if mask:
         return of_harmonic, of_percussive
-    return S * of_harmonic * phase, S * of_percussive * phase
+    return size * of_harmonic * phase, size * of_percussive * phase
 
 
-def _pair(value: Any) -> tuple[Any, Any]:
+def _pair(name: str, value: Any) -> tuple[Any, Any]:
     if isinstance(value, tuple | list):
-        require(len(value) == 2, "kernel_size or margin", value, "give two, or one for both")
+        require(len(value) == 2, name, value, "give two, or one for both")
         return value[0], value[1]
     return value, value
 
 
-@compiled("y")
+def _check(given: dict[str, Any]) -> None:
+    check_framing(given)
+    n_fft = positive_int("n_fft", given.get("n_fft", 2048))
+    check_synthesis((1 + n_fft // 2, 1), "y", {**given, "n_fft": n_fft})
+
+
+@by_clip(y="t", check=_check, exact=needs_length, passes=(stft,))
 def hpss(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     kernel_size: Any = 31,
@@ -112,34 +175,87 @@ def hpss(
     mask: bool = False,
     margin: Any = 1.0,
     **stft_arguments: Any,
-) -> tuple[Float[jax.Array, "*batch samples"], Float[jax.Array, "*batch samples"]]:
-    """A waveform's harmonic and percussive part; arguments as in `hpss_spectrum` and `stft`.
+) -> tuple[tuple[Float[jax.Array, "*batch samples"], Float[jax.Array, "*batch samples"]], Length]:
+    """Return a waveform's harmonic and percussive part.
 
+    Args:
+        y: waveforms (…, samples).
+        kernel_size, power, mask, margin: see `hpss_spectrum`.
+        stft_arguments: see `stft`.
+    Raises:
+        ParameterError: as `hpss_spectrum` and `stft`.
     Source: librosa 0.11 `effects.hpss`.
     """
+    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
+    return (back(parts[0]), back(parts[1])), n
+
+
+def _parts(
+    n: Length,
+    y: Any,
+    kernel_size: Any,
+    power: Number,
+    mask: bool,
+    margin: Any,
+    stft_arguments: dict[str, Any],
+) -> tuple[Parts, Callable[[jax.Array], jax.Array]]:
+    """Return both parts of the STFT, and what makes a waveform of one."""
     y = as_waveform(y)
-    D = stft(y, **stft_arguments)
-    parts = hpss_spectrum(D, kernel_size=kernel_size, power=power, mask=mask, margin=margin)
-    back = {k: v for k, v in stft_arguments.items() if k not in ("pad_mode", "method", "dtype")}
-    harmonic, percussive = (istft(p + 0j, length=y.shape[-1], **back) for p in parts)
-    return harmonic, percussive
+    complex_type = jnp.result_type(y.dtype, jnp.complex64)
+    rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, **stft_arguments)
+    parts = separated(
+        rows, frames, -2, kernel_size=kernel_size, power=power, mask=mask, margin=margin
+    )
+    kept = ("n_fft", "hop_length", "win_length", "center")
+    given: Any = {"n_fft": 2048} | {k: stft_arguments[k] for k in kept if k in stft_arguments}
+    sizes = sizes_of(rows.shape[1], **given)
+
+    def back(part: jax.Array) -> jax.Array:
+        return synthesis(
+            lambda at: part[at].astype(complex_type),
+            frames,
+            sizes,
+            window=stft_arguments.get("window", "hann"),
+            size=len(y),
+            valid=n,
+        )
+
+    return parts, back
 
 
+@by_clip(y="t", check=_check, exact=needs_length, passes=(stft,))
 def harmonic(
-    y: Shaped[AnyArray, "*batch samples"], **arguments: Any
-) -> Float[jax.Array, "*batch samples"]:
-    """The harmonic part alone; arguments as in `hpss`.
+    n: Length,
+    y: Shaped[AnyArray, "*batch samples"],
+    *,
+    kernel_size: Any = 31,
+    power: Number = 2.0,
+    mask: bool = False,
+    margin: Any = 1.0,
+    **stft_arguments: Any,
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
+    """Return the harmonic part alone; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.harmonic`.
     """
-    return hpss(y, **arguments)[0]
+    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
+    return back(parts[0]), n
 
 
+@by_clip(y="t", check=_check, exact=needs_length, passes=(stft,))
 def percussive(
-    y: Shaped[AnyArray, "*batch samples"], **arguments: Any
-) -> Float[jax.Array, "*batch samples"]:
-    """The percussive part alone; arguments as in `hpss`.
+    n: Length,
+    y: Shaped[AnyArray, "*batch samples"],
+    *,
+    kernel_size: Any = 31,
+    power: Number = 2.0,
+    mask: bool = False,
+    margin: Any = 1.0,
+    **stft_arguments: Any,
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
+    """Return the percussive part alone; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.percussive`.
     """
-    return hpss(y, **arguments)[1]
+    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
+    return back(parts[1]), n

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, require
 from kit.dsp.framing import fit
-from kit.dsp.jit import compiled
+from kit.dsp.jit import Length, by_clip
 
 # Samples of one product in `one_pole`.
 _BLOCK = 64
@@ -19,7 +19,7 @@ _BLOCK = 64
 def one_pole(
     x: Float[jax.Array, "*batch samples"], pole: float, start: Float[jax.Array, "#*batch 1"]
 ) -> Float[jax.Array, "*batch samples"]:
-    """y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
+    """Return y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
 
     Blocks are products with a triangular matrix of the pole's powers; what goes from block to block
     is a filter of one pole itself.
@@ -45,7 +45,7 @@ def one_pole(
 def biquad(
     x: Float[jax.Array, "*batch samples"], b: np.ndarray, a: np.ndarray
 ) -> Float[jax.Array, "*batch samples"]:
-    """A second-order section at rest: b of three, a of three with a[0] = 1.
+    """Return the output of a second-order section at rest: b of three, a of three, a[0] = 1.
 
     Source: the transposed direct form II, as `scipy.signal.lfilter`.
     """
@@ -62,7 +62,31 @@ def biquad(
     return jnp.moveaxis(y, 0, -1)
 
 
-@compiled("y", "zi")
+def _check(given: dict[str, Any]) -> None:
+    y, zi = given["y"], given["zi"]
+    if np.ndim(y) == 0:
+        return
+    least, rule = (2, "without zi it must hold two samples") if zi is None else (1, "it is empty")
+    require(y.shape[-1] >= least, "y.shape", y.shape, rule)
+    if zi is not None:
+        require(zi.shape[-1] == 1, "zi.shape", zi.shape, "its last axis must be 1")
+
+
+@by_clip(y="t", zi="z", check=_check)
+def _preemphasis(
+    n: Length,
+    y: Shaped[AnyArray, "*batch samples"],
+    *,
+    coef: Number,
+    zi: Num[AnyArray, "*#batch 1"] | None,
+    return_zf: bool,
+) -> tuple[Any, Any]:
+    y = as_waveform(y)
+    state = 2 * y[:1] - y[1:2] if zi is None else jnp.asarray(zi, y.dtype)
+    out = y + jnp.concatenate([state, -coef * y[:-1]])
+    return ((out, -coef * y[n - 1][None]), (n, None)) if return_zf else (out, n)
+
+
 def preemphasis(
     y: Shaped[AnyArray, "*batch samples"],
     *,
@@ -70,29 +94,51 @@ def preemphasis(
     zi: Any = None,
     return_zf: bool = False,
 ) -> Any:
-    """y[t] - coef * y[t - 1]: the high frequencies raised.
+    """Return y[t] - coef * y[t - 1], which raises the high frequencies.
 
     Args:
         y: waveforms (…, samples).
         coef: between 0 (nothing) and 1.
         zi: state of the filter, (…, 1): -coef times the sample before; by default the one that
             continues the first two in a straight line.
-        return_zf: give the last state too.
+        return_zf: return the last state too.
     Returns:
         The result, or (result, state).
+    Raises:
+        ParameterError: fewer than two samples without `zi`, no samples, a state of another shape.
     Source: librosa 0.11 `effects.preemphasis`.
     """
+    return _preemphasis(y, coef=coef, zi=_state(zi), return_zf=return_zf)
+
+
+@by_clip(y="t", zi="z", check=_check)
+def _deemphasis(
+    n: Length,
+    y: Shaped[AnyArray, "*batch samples"],
+    *,
+    coef: Number,
+    zi: Num[AnyArray, "*#batch 1"] | None,
+    return_zf: bool,
+) -> tuple[Any, Any]:
     y = as_waveform(y)
     if zi is None:
-        require(y.shape[-1] >= 2, "y.shape", y.shape, "without zi it must hold two samples")
-        zi = 2 * y[..., :1] - y[..., 1:2]
-    zi = jnp.broadcast_to(jnp.atleast_1d(jnp.asarray(zi, y.dtype)), (*y.shape[:-1], 1))
-    delayed = jnp.concatenate([zi, -coef * y[..., :-1]], axis=-1)
-    out = y + delayed
-    return (out, -coef * y[..., -1:]) if return_zf else out
+        # librosa takes this off the result, where it fades by coef from sample to sample: that is
+        # the filter's answer to a first sample that is so much smaller.
+        slack = ((2 - coef) * y[:1] - y[1:2]) / (3 - coef)
+        first = y[:1] - slack
+    else:
+        slack = None
+        first = y[:1] + jnp.asarray(zi, y.dtype)
+    out = one_pole(jnp.concatenate([first, y[1:]]), coef, jnp.zeros_like(first))
+    if not return_zf:
+        return out, n
+    last = out[n - 1][None]
+    if slack is not None:
+        # librosa's state is that of before.
+        last = last + slack * jnp.power(jnp.asarray(coef, y.dtype), n - 1)
+    return (out, coef * last), (n, None)
 
 
-@compiled("y", "zi")
 def deemphasis(
     y: Shaped[AnyArray, "*batch samples"],
     *,
@@ -100,25 +146,24 @@ def deemphasis(
     zi: Any = None,
     return_zf: bool = False,
 ) -> Any:
-    """The inverse of `preemphasis`: y[t] + coef * out[t - 1].
+    """Return the inverse of `preemphasis`: y[t] + coef * out[t - 1].
 
     Args:
         y: waveforms (…, samples).
         coef: as in `preemphasis`.
         zi: state of the filter, (…, 1): coef times the output before; by default the one that
             undoes `preemphasis` with its default.
-        return_zf: give the last state too.
+        return_zf: return the last state too; as in librosa, without what the default `zi` adds.
+    Returns:
+        The result, or (result, state).
+    Raises:
+        ParameterError: as `preemphasis`.
     Source: librosa 0.11 `effects.deemphasis`.
     """
-    y = as_waveform(y)
-    given = zi is not None
-    state = jnp.asarray(zi if given else 0, y.dtype)
-    state = jnp.broadcast_to(jnp.atleast_1d(state), (*y.shape[:-1], 1))
-    first = y[..., :1] + state
-    out = one_pole(jnp.concatenate([first, y[..., 1:]], axis=-1), coef, jnp.zeros_like(first))
-    zf = coef * out[..., -1:]
-    if not given:
-        require(y.shape[-1] >= 2, "y.shape", y.shape, "without zi it must hold two samples")
-        slack = ((2 - coef) * y[..., :1] - y[..., 1:2]) / (3 - coef)
-        out = out - slack * jnp.asarray(coef ** np.arange(y.shape[-1], dtype=float), y.dtype)
-    return (out, zf) if return_zf else out
+    return _deemphasis(y, coef=coef, zi=_state(zi), return_zf=return_zf)
+
+
+def _state(zi: Any) -> Any:
+    if zi is None or isinstance(zi, jax.Array):
+        return zi if zi is None or zi.ndim else zi[None]
+    return np.atleast_1d(np.asarray(zi))

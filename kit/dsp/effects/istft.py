@@ -2,22 +2,117 @@
 
 import math
 import warnings
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Complex, Float
+from jax.core import Tracer
+from jaxtyping import Complex, Float, Int, Num
 
 from kit.dsp.checks import AnyArray, positive_int, require
-from kit.dsp.effects.overlap import add_rows, window_sumsquare
+from kit.dsp.effects.overlap import add_frames
 from kit.dsp.framing import fit
+from kit.dsp.jit import Length, by_clip, padded_length
 from kit.dsp.windows import WindowSpec, padded_window
 
 
+class Sizes(NamedTuple):
+    """The sizes of an inverse STFT, checked."""
+
+    n_fft: int
+    hop_length: int
+    win_length: int
+    start: int
+    """Samples that come before the first one of the result."""
+
+    def reach(self, frames: int) -> int:
+        """Return the number of samples that any of the first `frames` frames reaches."""
+        return self.n_fft + self.hop_length * (frames - 1) - self.start
+
+    def samples(self, frames: Length) -> Length:
+        """Return the number of samples of the result of `istft` without `length`."""
+        return self.n_fft + self.hop_length * (frames - 1) - 2 * self.start
+
+    def extent(
+        self, n: Length, most: int, size: AnyArray | None, room: int | None
+    ) -> tuple[int, Length]:
+        """Return the samples of the buffer of a result, and the number that are valid.
+
+        Args:
+            n: valid frames.
+            most: frames of their buffer.
+            size, room: see `of_length`.
+        """
+        if size is not None:
+            return self.reach(most) if room is None else room, jnp.asarray(size)
+        valid = self.samples(n) if room is None else room
+        return valid if isinstance(valid, int) else self.reach(most), valid
+
+    def frames(self, length: int) -> int:
+        """Return the number of frames that reach the first `length` samples."""
+        return math.ceil((length + 2 * self.start) / self.hop_length)
+
+
+def sizes_of(
+    bins: int,
+    *,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    n_fft: int | None = None,
+    center: bool = True,
+) -> Sizes:
+    """Return the sizes that the arguments of `istft` mean for a spectrum of so many bins.
+
+    Raises:
+        ParameterError: a size below 1, or `n_fft` that does not fit the bins.
+    """
+    n_fft = positive_int("n_fft", 2 * (bins - 1) if n_fft is None else n_fft)
+    require(1 + n_fft // 2 == bins, "n_fft", n_fft, f"it must fit the {bins} bins")
+    win_length = n_fft if win_length is None else positive_int("win_length", win_length)
+    hop_length = positive_int("hop_length", win_length // 4 if hop_length is None else hop_length)
+    return Sizes(n_fft, hop_length, win_length, n_fft // 2 if center else 0)
+
+
+def _check(given: dict[str, Any]) -> None:
+    check_synthesis(given["stft_matrix"].shape, "stft_matrix", given)
+
+
+@by_clip(stft_matrix="bt", size="", check=_check)
+def inverse(
+    n: Length,
+    stft_matrix: Num[AnyArray, "*batch bins frames"],
+    *,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    n_fft: int | None = None,
+    window: WindowSpec = "hann",
+    center: bool = True,
+    dtype: Any = None,
+    size: Int[AnyArray, "*#batch"] | None = None,
+    room: int | None = None,
+) -> tuple[Float[jax.Array, "*batch room"], Length]:
+    """Return the inverse STFT of a clip in a buffer; see `istft`.
+
+    Args:
+        size: samples of the result that are asked for, in place of `length`.
+        room: samples of the buffer; as many as the frames reach if not given.
+    """
+    D = jnp.asarray(stft_matrix)
+    D = D.astype(jnp.result_type(D, jnp.complex64))
+    sizes = sizes_of(
+        D.shape[-2], hop_length=hop_length, win_length=win_length, n_fft=n_fft, center=center
+    )
+    buffer, valid = sizes.extent(n, D.shape[-1], size, room)
+    y = synthesis(
+        lambda at: jnp.take(D, at, axis=1).T, n, sizes, window=window, size=buffer, valid=valid
+    )
+    return y if dtype is None else y.astype(dtype), valid
+
+
 def istft(
-    stft_matrix: Complex[AnyArray, "*batch bins frames"],
+    stft_matrix: Num[AnyArray, "*batch bins frames"],
     *,
     hop_length: int | None = None,
     win_length: int | None = None,
@@ -27,125 +122,142 @@ def istft(
     dtype: Any = None,
     length: int | None = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """The waveform whose STFT is nearest to `stft_matrix` (least squares; exact if it is one).
+    """Return the waveform whose STFT is nearest to `stft_matrix`, by least squares.
 
     Args:
         stft_matrix: (…, bins, frames).
         hop_length, win_length, window, center: as given to `stft`.
         n_fft: length of the transform; 2 * (bins - 1) if not given, so give it when it is odd.
         dtype: of the result; float of the precision of `stft_matrix` if not given.
-        length: samples of the result: cut or padded with zeros to exactly so many.
+        length: samples of the result, which is cut or padded with zeros to exactly so many.
     Returns:
         samples = `length`, or n_fft + hop_length * (frames - 1), less 2 * (n_fft // 2) if centred.
+        A single centred frame of an even `n_fft` gives 0 samples.
     Raises:
         ParameterError: sizes that do not fit, as in `stft`; `n_fft` that does not fit the bins.
     Warns:
         UserWarning: the hop leaves samples that no window reaches (NOLA); they are zero.
     Source: librosa 0.11 `istft`; Griffin and Lim 1984, section II.
     """
-    D = jnp.asarray(stft_matrix)
+    framing = {
+        "hop_length": hop_length,
+        "win_length": win_length,
+        "n_fft": n_fft,
+        "window": window,
+        "center": center,
+    }
+    if length is None:
+        return inverse(stft_matrix, dtype=dtype, **framing)
+    D = stft_matrix if isinstance(stft_matrix, jax.Array) else np.asarray(stft_matrix)
+    length = positive_int("length", length, least=0)
     require(D.ndim >= 2, "stft_matrix.shape", D.shape, "its last two axes are bins and frames")
-    plan = synthesis_plan(
-        D.shape[-2:],
-        hop_length=hop_length,
-        win_length=win_length,
-        n_fft=n_fft,
-        window=window,
-        center=center,
-        length=length,
+    D, wanted = of_length(D, length, framing)
+    y = inverse(D, dtype=dtype, **framing, **wanted)
+    return fitted(y, length)
+
+
+def fitted(y: Float[jax.Array, "*batch samples"], length: int) -> Float[jax.Array, "*batch length"]:
+    """Return signals cut or padded with zeros to `length`, without a program for each length."""
+    if y.shape[-1] == length:
+        return y
+    if not pads_clips(y):
+        return fit(y, length)
+    values = np.asarray(y)[..., :length]
+    values = np.pad(values, [(0, 0)] * (y.ndim - 1) + [(0, length - values.shape[-1])])
+    return jax.device_put(values, next(iter(y.devices())) if y.committed else None)
+
+
+def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the frames that a result of `length` samples takes, and the arguments for it.
+
+    Args:
+        D: (…, bins, frames).
+        framing: arguments of `sizes_of`, and maybe `window`.
+    Returns:
+        D, cut, and the arguments `size` and `room` of a function made by `by_clip`. Where that
+        pads its clips, the length is a number that is traced, and no other program.
+    """
+    sizes = sizes_of(D.shape[-2], **{k: v for k, v in framing.items() if k != "window"})
+    D = D[..., : max(1, sizes.frames(length))]
+    enough = length <= sizes.reach(D.shape[-1])
+    if not pads_clips(D):
+        return D, {"size": None, "room": length}
+    return D, {
+        "size": np.asarray(length, np.int32),
+        "room": None if enough else padded_length(length),
+    }
+
+
+def pads_clips(*arrays: Any) -> bool:
+    """Return whether functions made by `by_clip` pad these clips, to share programs."""
+    return all(
+        not isinstance(a, Tracer)
+        and (not isinstance(a, jax.Array) or all(d.platform == "cpu" for d in a.devices()))
+        and np.size(a) > 0
+        for a in arrays
     )
-    y = synthesis(D, *plan.arrays(jnp.real(D).dtype), plan.sizes)
-    return y if dtype is None else y.astype(dtype)
 
 
-class Sizes(NamedTuple):
-    """What of an inverse STFT is known while tracing."""
-
-    n_fft: int
-    hop_length: int
-    start: int
-    frames: int
-
-
-class SynthesisPlan(NamedTuple):
-    """An inverse STFT, all but its input."""
-
-    window: np.ndarray
-    gain: np.ndarray
-    sizes: Sizes
-
-    def arrays(self, dtype: Any) -> tuple[jax.Array, jax.Array]:
-        """Window and gain in the precision of the input."""
-        return jnp.asarray(self.window, dtype), jnp.asarray(self.gain, dtype)
-
-
-def synthesis_plan(
-    shape: tuple[int, ...],
-    *,
-    hop_length: int | None,
-    win_length: int | None,
-    n_fft: int | None,
-    window: WindowSpec,
-    center: bool,
-    length: int | None,
-) -> SynthesisPlan:
-    """Checks the arguments of `istft` for (bins, frames), and does what does not need the values.
+def check_synthesis(shape: tuple[int, ...], name: str, given: dict[str, Any]) -> None:
+    """Check the arguments of an inverse STFT of (…, bins, frames).
 
     Raises:
         ParameterError: as `istft`.
+    Warns:
+        UserWarning: as `istft`.
     """
-    bins, frames = shape
-    require(frames >= 1, "stft_matrix.shape", shape, "it must have at least one frame")
-    n_fft = positive_int("n_fft", 2 * (bins - 1) if n_fft is None else n_fft)
-    require(1 + n_fft // 2 == bins, "n_fft", n_fft, f"it must fit the {bins} bins")
-    win_length = n_fft if win_length is None else positive_int("win_length", win_length)
-    values = padded_window(window, win_length, n_fft)
-    hop_length = positive_int("hop_length", win_length // 4 if hop_length is None else hop_length)
-    if length is not None:
-        length = positive_int("length", length, least=0)
-    start = n_fft // 2 if center else 0
-    if length:
-        frames = min(frames, math.ceil((length + 2 * start) / hop_length))
-    size = length if length else n_fft + hop_length * (frames - 1) - 2 * start
-    require(size >= 1, "stft_matrix.shape", shape, "one frame is no signal when centred")
-    _warn_of_gaps(values, win_length, hop_length, n_fft)
-    envelope = window_sumsquare(
-        window=window,
-        n_frames=frames,
-        hop_length=hop_length,
-        win_length=win_length,
-        n_fft=n_fft,
-        dtype=np.float64,
-    )[start : start + size]
-    envelope = np.pad(envelope, (0, size - len(envelope)))
-    reached = envelope > np.finfo(np.float32).tiny
-    gain = 1 / np.where(reached, envelope, 1.0)
-    return SynthesisPlan(values, gain, Sizes(n_fft, hop_length, start, frames))
-
-
-@partial(jax.jit, static_argnums=3)
-def synthesis(
-    D: Complex[jax.Array, "*batch bins frames"],
-    window: Float[jax.Array, "n_fft"],
-    gain: Float[jax.Array, "samples"],
-    sizes: Sizes,
-) -> Float[jax.Array, "*batch samples"]:
-    """The inverse STFT of a plan."""
-    D = D[..., : sizes.frames]
-    rows = jnp.fft.irfft(jnp.swapaxes(D, -1, -2), n=sizes.n_fft, axis=-1) * window
-    return fit(add_rows(rows, sizes.hop_length)[..., sizes.start :], len(gain)) * gain
-
-
-def _warn_of_gaps(values: np.ndarray, win_length: int, hop_length: int, n_fft: int) -> None:
-    import scipy.signal
-
-    least = float(np.finfo(np.float32).tiny)
-    covered = hop_length <= win_length and scipy.signal.check_NOLA(
-        values, n_fft, n_fft - hop_length, tol=least
-    )
-    if not covered:
+    require(len(shape) >= 2, f"{name}.shape", shape, "its last two axes are bins and frames")
+    require(shape[-1] >= 1, f"{name}.shape", shape, "it must have at least one frame")
+    kept = ("hop_length", "win_length", "n_fft", "center")
+    sizes = sizes_of(shape[-2], **{k: given[k] for k in kept if k in given})
+    values = padded_window(given.get("window", "hann"), sizes.win_length, sizes.n_fft)
+    hop_length = sizes.hop_length
+    steps = -(-sizes.n_fft // hop_length)
+    sums = np.pad(values**2, (0, steps * hop_length - sizes.n_fft)).reshape(steps, -1).sum(axis=0)
+    if hop_length > sizes.win_length or sums.min() <= np.finfo(np.float32).tiny:
         warnings.warn(
-            f"hop_length={hop_length} leaves samples that no window of win_length={win_length} "
-            "reaches (NOLA); they cannot be told and are zero",
-            stacklevel=4,
+            f"hop_length={hop_length} leaves samples that no window of "
+            f"win_length={sizes.win_length} reaches (NOLA); they cannot be told and are zero",
+            stacklevel=5,
         )
+
+
+def synthesis(
+    function: Callable[[Int[jax.Array, "rows"]], Complex[jax.Array, "rows bins"]],
+    n: Length,
+    sizes: Sizes,
+    *,
+    window: WindowSpec,
+    size: int,
+    valid: Length,
+) -> Float[jax.Array, "{size}"]:
+    """Return the inverse STFT of spectra that are made some at a time.
+
+    Args:
+        function: of indices of frames, from 0 to n - 1, to spectra, one a row.
+        n: frames.
+        size: samples of the result.
+        valid: samples of it that are asked for. The others are zero.
+    """
+    if size == 0:
+        spectra = jax.eval_shape(function, jax.ShapeDtypeStruct((1,), jnp.int32))
+        return jnp.zeros(0, jnp.finfo(spectra.dtype).dtype)
+    values = padded_window(window, sizes.win_length, sizes.n_fft)
+
+    def frames(at: Int[jax.Array, "rows"]) -> Float[jax.Array, "rows n_fft"]:
+        rows = jnp.fft.irfft(function(at), n=sizes.n_fft, axis=-1)
+        return rows * jnp.asarray(values, rows.dtype)
+
+    y = add_frames(
+        frames,
+        n,
+        frame_length=sizes.n_fft,
+        hop_length=sizes.hop_length,
+        size=size,
+        valid=valid,
+        start=sizes.start,
+        squared_window=values**2,
+    )
+    return (
+        y if isinstance(valid, int) and valid >= size else jnp.where(jnp.arange(size) < valid, y, 0)
+    )

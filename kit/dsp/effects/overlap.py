@@ -1,51 +1,149 @@
 """Overlapping frames added up again, the transpose of framing."""
 
 import math
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Inexact
+from jax import lax
+from jaxtyping import Float, Inexact, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int
 from kit.dsp.framing import MAX_SLICES
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize_values
 from kit.dsp.windows import WindowSpec, get_window, pad_center
 
+# Frames of one step of the loop, and their samples: they stay in the CPU's cache.
+_MOST_FRAMES = 96
+_MOST_SAMPLES = 2048 * _MOST_FRAMES
 
+
+def _check(given: dict[str, Any]) -> None:
+    positive_int("hop_length", given["hop_length"])
+
+
+@by_clip(frames="lt", check=_check)
 def overlap_add(
-    frames: Inexact[AnyArray, "*batch frame_length frames"], *, hop_length: int
-) -> Inexact[jax.Array, "*batch samples"]:
-    """Frames, each `hop_length` after the last, summed where they overlap.
+    n: Length, frames: Num[AnyArray, "*batch frame_length frames"], *, hop_length: int
+) -> tuple[Num[jax.Array, "*batch samples"], Length]:
+    """Return the sum of frames, each of which begins `hop_length` samples after the last.
 
+    Args:
+        frames: (…, frame_length, frames).
+        hop_length: samples between the starts of two frames.
     Returns:
-        samples = frame_length + hop_length * (frames - 1).
+        samples = frame_length + hop_length * (frames - 1), or 0 of no frames.
     Raises:
         ParameterError: `hop_length` below 1.
+    Source: librosa 0.11 `util.utils`, the sum inside `istft`.
     """
+    length, count = frames.shape
     hop_length = positive_int("hop_length", hop_length)
-    return add_rows(jnp.swapaxes(jnp.asarray(frames), -1, -2), hop_length)
+    if count == 0 or length == 0:
+        return jnp.zeros(0, frames.dtype), 0
+    samples = length + hop_length * (n - 1)
+    total = add_frames(
+        lambda at: jnp.take(frames, at, axis=1).T,
+        n,
+        frame_length=length,
+        hop_length=hop_length,
+        size=length + hop_length * (count - 1),
+        valid=samples,
+    )
+    return total, samples
 
 
-@partial(jax.jit, static_argnums=1)
-def add_rows(
-    rows: Inexact[jax.Array, "*batch frames frame_length"], hop_length: int
-) -> Inexact[jax.Array, "*batch samples"]:
-    """`overlap_add` of frames that are rows."""
-    *batch, count, length = rows.shape
-    samples = length + hop_length * (count - 1)
-    hops = math.ceil(length / hop_length)
-    if hops > MAX_SLICES:
-        where = hop_length * np.arange(count)[:, None] + np.arange(length)
-        return jnp.zeros((*batch, samples), rows.dtype).at[..., where].add(rows)
-    outer = [(0, 0)] * len(batch)
-    rows = jnp.pad(rows, [*outer, (0, 0), (0, hops * hop_length - length)])
-    total = jnp.zeros((*batch, count + hops - 1, hop_length), rows.dtype)
-    for k in range(hops):
-        piece = rows[..., k * hop_length : (k + 1) * hop_length]
-        total = total + jnp.pad(piece, [*outer, (k, hops - 1 - k), (0, 0)])
-    return total.reshape(*batch, -1)[..., :samples]
+def add_frames(
+    function: Callable[[Int[jax.Array, "rows"]], Inexact[jax.Array, "rows frame_length"]],
+    n: Length,
+    *,
+    frame_length: int,
+    hop_length: int,
+    size: int,
+    valid: Length,
+    start: int = 0,
+    squared_window: Float[np.ndarray, "frame_length"] | None = None,
+) -> Shaped[jax.Array, "{size}"]:
+    """Add up frames that are made some at a time.
+
+    Args:
+        function: of indices of frames, from 0 to n - 1, to frames, one a row.
+        n: frames.
+        frame_length, hop_length: samples.
+        size: samples of the result.
+        valid: samples of it that are asked for. The others may be anything.
+        start: the sample of the sum with which the result begins.
+        squared_window: divide by the sum of this over the frames, where it is above zero.
+    Returns:
+        The samples from `start` to `start + size`.
+    """
+    # Rows of one hop: zeros before each frame let the result begin with a row.
+    lead = -start % hop_length
+    hops = -(-(lead + frame_length) // hop_length)
+    reach, first = hops - 1, (start + lead) // hop_length
+    ends = (lead, hops * hop_length - lead - frame_length)
+    rows = -(-size // hop_length)
+    most = min(_MOST_FRAMES, max(1, _MOST_SAMPLES // (hops * hop_length)))
+    blocks = -(-rows // max(most - reach, reach, 1))
+    count = -(-rows // blocks)
+
+    def block(index: Int[jax.Array, ""] | int) -> Shaped[jax.Array, "count hop_length"]:
+        top = first + index * count
+        at = top - reach + jnp.arange(count + reach)
+        inside = (at >= 0) & (at < n)
+        frames = function(jnp.clip(at, 0, jnp.maximum(n - 1, 0)))
+        frames = jnp.where(inside[:, None], frames, 0)
+        if ends != (0, 0):
+            frames = jnp.pad(frames, ((0, 0), ends))
+        total = _sums(frames, hop_length)
+        if squared_window is None:
+            return total
+        parts = jnp.asarray(
+            np.pad(squared_window, ends).reshape(hops, hop_length), jnp.real(total).dtype
+        )
+        of_row = top + lax.iota(jnp.int32, count)[:, None] - lax.iota(jnp.int32, hops)
+        present = ((of_row >= 0) & (of_row < n)).astype(parts.dtype)
+        weight = jnp.dot(present, parts, precision=lax.Precision.HIGHEST)
+        return total / jnp.where(weight > jnp.finfo(weight.dtype).tiny, weight, 1)
+
+    made = map_blocks(block, blocks, -(-valid // (count * hop_length)))
+    return made.reshape(-1)[:size]
+
+
+def _sums(frames: Shaped[jax.Array, "frames whole"], hop_length: int) -> Shaped[jax.Array, "..."]:
+    """Return the rows of one hop to which as many frames contribute as one frame has hops."""
+    count, length = frames.shape
+    hops = length // hop_length
+    reach = hops - 1
+    if hops <= MAX_SLICES:
+        parts = frames.reshape(count, hops, hop_length)
+        return jnp.asarray(sum(parts[reach - k : count - k, k] for k in range(hops)))
+    # Rows one hop longer than the sum, read as rows as long as the sum, begin a hop later each.
+    width = length + (count - 1) * hop_length
+    skewed = jnp.pad(frames, ((0, 0), (0, width + hop_length - length))).reshape(-1)
+    total = jnp.sum(skewed[: count * width].reshape(count, width), axis=0)
+    return total.reshape(-1, hop_length)[reach:count]
+
+
+def map_blocks(function: Callable[[Any], jax.Array], blocks: int, valid: Length) -> jax.Array:
+    """Return `function` of the block numbers below `valid`, in an array of all blocks.
+
+    The rows of other blocks are zero. The loop can be differentiated where `valid` is an int.
+    """
+    if blocks == 1:
+        return function(0)[None]
+    if isinstance(valid, int):
+        return lax.map(function, jnp.arange(blocks))
+    shape = jax.eval_shape(function, 0)
+    return lax.fori_loop(
+        0,
+        jnp.minimum(valid, blocks),
+        lambda i, made: lax.dynamic_update_index_in_dim(made, function(i), i, 0),
+        jnp.zeros((blocks, *shape.shape), shape.dtype),
+    )
 
 
 def window_sumsquare(

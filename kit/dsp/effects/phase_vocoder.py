@@ -1,85 +1,279 @@
 """Spectra stretched in time, and magnitude and phase apart."""
 
-from functools import partial
+import warnings
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Complex, Float, Inexact
+from jax.core import Tracer
+from jaxtyping import Complex, Float, Inexact, Int, Num
 
-from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.jit import compiled
+from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.effects.istft import pads_clips
+from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 
-_TURN = 2 * np.pi
+Kind = Literal[
+    "linear", "slinear", "nearest", "nearest-up", "zero", "previous", "next", "quadratic", "cubic"
+]
+# Frames from which a spline is computed. The weight of a frame falls by 0.27 and more from one to
+# the next, so the others would not change a digit of double precision.
+_SPLINE_FRAMES = 64
 
 
-@compiled("D")
+@elementwise("D")
 def magphase(
-    D: Inexact[AnyArray, "*shape"], *, power: Number = 1
+    D: Num[AnyArray, "*shape"], *, power: Number = 1
 ) -> tuple[Float[jax.Array, "*shape"], Complex[jax.Array, "*shape"]]:
-    """D as magnitude to a power, and phase as a unit complex number (1 where D is 0).
+    """Return the magnitude of D to a power, and its phase as a unit complex number.
 
+    Args:
+        D: any shape.
+        power: of the magnitude, above 0.
+    Returns:
+        Where D is 0, the phase is 1.
+    Raises:
+        ParameterError: `power` not above 0.
     Source: librosa 0.11 `magphase`.
     """
+    require(power > 0, "power", power, "it must be above 0")
     D = jnp.asarray(D)
-    D = D if jnp.iscomplexobj(D) else D + 0j
-    size = jnp.abs(D)
-    nothing = size == 0
-    phase = jnp.where(nothing, 1, D / jnp.where(nothing, 1, size))
-    return size**power, phase
+    size, real, imag = polar(D.astype(jnp.result_type(D, jnp.complex64)))
+    if power != 1:
+        nothing = size == 0
+        size = jnp.where(nothing, 0, jnp.where(nothing, 1, size) ** power)
+    return size, lax.complex(real, imag)
+
+
+def polar(D: Complex[jax.Array, "*shape"]) -> tuple[Any, Any, Any]:
+    """Return the magnitude of D, and the real and imaginary part of D over its magnitude.
+
+    Where D is 0, the second is 1, and all slopes are finite. Scaled before squaring, so that no
+    magnitude is too small or too large.
+    """
+    real, imag = jnp.real(D), jnp.imag(D)
+    scale = jnp.maximum(jnp.abs(real), jnp.abs(imag))
+    nothing = scale == 0
+    scale = lax.stop_gradient(jnp.where(nothing, 1, scale))
+    real, imag = real / scale, imag / scale
+    squared = jnp.square(real) + jnp.square(imag)
+    root = jnp.sqrt(jnp.where(nothing, 1, squared))
+    size = jnp.where(nothing, squared, scale * root)
+    return size, jnp.where(nothing, 1, real / root), jnp.where(nothing, imag, imag / root)
+
+
+class Steps(NamedTuple):
+    """The frames that make each frame of a stretched spectrum."""
+
+    whole: Int[AnyArray, "stretched"]
+    """The frame before, which with its successor gives the advance of the phase."""
+
+    first: Int[AnyArray, "stretched"]
+    """The first of the frames whose magnitudes are added."""
+
+    weights: Float[AnyArray, "stretched taps"]
+    """By which those magnitudes are multiplied."""
+
+    def arguments(self, padded: bool) -> dict[str, Any]:
+        """Return the arguments of a function made by `by_clip`."""
+        count = len(self.whole)
+        if not padded:
+            return {**self._asdict(), "count": None}
+        fill = padded_length(count) - count
+        filled = {k: np.pad(v, [(0, fill)] + [(0, 0)] * (v.ndim - 1)) for k, v in self._named()}
+        return {**filled, "count": np.asarray(count, np.int32)}
+
+    def _named(self) -> list[tuple[str, np.ndarray]]:
+        return [(k, np.asarray(v)) for k, v in self._asdict().items()]
+
+
+def steps_of_rate(frames: int, rate: Number) -> Steps:
+    """Return the steps of a constant rate.
+
+    Raises:
+        ParameterError: a rate that is not above 0, or not finite.
+    """
+    require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
+    require(frames / rate < 2**31, "rate", rate, f"it makes too many frames of {frames}")
+    return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, "linear")
+
+
+def steps_at(times: Any, frames: int, kind: str) -> Steps:
+    """Return the steps at times in frames, from 0 up to but not including `frames`.
+
+    Raises:
+        ParameterError: an unknown kind, or one that takes more frames.
+    """
+    require(kind in get_args(Kind), "kind", kind, f"it must be one of {', '.join(get_args(Kind))}")
+    known = not isinstance(times, Tracer)
+    times = np.asarray(times, np.float64) if known else times
+    xp: Any = np if known else jnp
+    whole = xp.floor(times).astype(np.int32)
+    if kind in ("linear", "slinear"):
+        part = times - whole
+        return Steps(whole, whole, xp.stack([1 - part, part], axis=-1))
+    if kind in ("quadratic", "cubic"):
+        return _spline_steps(times, whole, frames, 2 if kind == "quadratic" else 3)
+    at = {
+        "nearest": xp.ceil(times - 0.5),
+        "nearest-up": xp.floor(times + 0.5),
+        "next": xp.ceil(times),
+    }.get(kind, whole)
+    first = xp.clip(at, 0, frames - 1).astype(np.int32)
+    return Steps(whole, first, xp.ones((*first.shape, 1)))
+
+
+def _spline_steps(times: Any, whole: Any, frames: int, degree: int) -> Steps:
+    import scipy.interpolate  # 0.1 s, so not before a spline is asked for
+
+    require(not isinstance(times, Tracer), "t_out", "traced", "a spline needs its values")
+    require(frames > degree, "kind", degree, f"a spline of this degree takes {degree + 1} frames")
+    count = min(frames, _SPLINE_FRAMES)
+    first = np.clip(whole - count // 2, 0, frames - count)
+    basis = scipy.interpolate.make_interp_spline(np.arange(count), np.eye(count), k=degree)
+    return Steps(whole, first.astype(np.int32), np.asarray(basis(times - first)))
+
+
+@by_clip(D="bt", whole="s", first="s", weights="sk", count="")
+def _stretched(
+    n: Length,
+    D: Num[AnyArray, "*batch bins frames"],
+    *,
+    whole: Int[AnyArray, "stretched"],
+    first: Int[AnyArray, "stretched"],
+    weights: Float[AnyArray, "stretched taps"],
+    count: Int[AnyArray, ""] | None = None,
+) -> tuple[Complex[jax.Array, "*batch bins stretched"], Length]:
+    D = jnp.asarray(D)
+    rows = D.astype(jnp.result_type(D, jnp.complex64)).T
+    made = stretched_rows(rows, n, Steps(whole, first, weights), count)
+    return made.T, whole.shape[0] if count is None else jnp.asarray(count)
+
+
+def stretched_rows(
+    D: Complex[jax.Array, "frames bins"],
+    n: Length,
+    steps: Steps,
+    count: Int[AnyArray, ""] | None = None,
+) -> Complex[jax.Array, "stretched bins"]:
+    """Return a spectrum at other times, one frame a row.
+
+    Args:
+        D: one frame a row.
+        n: valid frames. Those past the last count as zero.
+        steps: of the result.
+        count: valid steps; all if not given. Rows past them are zero.
+    """
+    real = jnp.finfo(D.dtype).dtype
+    weights = jnp.asarray(steps.weights, real)
+    taps = weights.shape[1]
+    whole, first = jnp.asarray(steps.whole), jnp.asarray(steps.first)
+
+    def frames(start: Any, length: int) -> Complex[jax.Array, "length bins"]:
+        at = start + np.arange(length)
+        rows = D[jnp.clip(at, 0, len(D) - 1)]
+        return jnp.where((at < n)[:, None], rows, 0)
+
+    def step(phase: Any, at: Any) -> Any:
+        whole, first, weight = at
+        size, real, imag = polar(frames(whole, 2))
+        if taps != 2:
+            size, _, _ = polar(frames(first, taps))
+        size = jnp.sum(weight[:, None] * size, axis=0)
+        turned = _product(phase, (real[1], imag[1]), (real[0], -imag[0]))
+        # One round of Newton's keeps the length at 1.
+        scale = 1.5 - 0.5 * (jnp.square(turned[0]) + jnp.square(turned[1]))
+        return (turned[0] * scale, turned[1] * scale), lax.complex(size * phase[0], size * phase[1])
+
+    if len(whole) == 0:
+        return jnp.zeros((0, D.shape[1]), D.dtype)
+    _, real_part, imag_part = polar(frames(whole[0], 1))
+    start = (real_part[0], imag_part[0])
+    if count is None:
+        return lax.scan(step, start, (whole, first, weights))[1]
+
+    def put(i: Any, state: Any) -> Any:
+        phase, made = state
+        phase, row = step(phase, (whole[i], first[i], weights[i]))
+        return phase, lax.dynamic_update_index_in_dim(made, row, i, 0)
+
+    empty = jnp.zeros((len(whole), D.shape[1]), D.dtype)
+    return lax.fori_loop(0, jnp.asarray(count), put, (start, empty))[1]
+
+
+def _product(*factors: Any) -> Any:
+    (a, b), *others = factors
+    for c, d in others:
+        a, b = a * c - b * d, a * d + b * c
+    return a, b
 
 
 def phase_vocoder(
-    D: Complex[AnyArray, "*batch bins frames"],
+    D: Num[AnyArray, "*batch bins frames"],
     *,
-    rate: Number,
+    rate: Number | None = None,
+    t_out: Any = None,
+    kind: str = "linear",
     hop_length: int | None = None,
     n_fft: int | None = None,
 ) -> Complex[jax.Array, "*batch bins stretched"]:
-    """An STFT played `rate` times as fast at the same pitch.
+    """Return an STFT played `rate` times as fast at the same pitch, or at the times `t_out`.
 
     Args:
         D: STFT (…, bins, frames).
         rate: above 1 is faster.
-        hop_length: of D; `n_fft // 4` if not given.
-        n_fft: of D; 2 * (bins - 1) if not given.
+        t_out: in place of `rate`, times in frames of D, from 0 up to but not including `frames`.
+        kind: how magnitudes are interpolated, as `scipy.interpolate.interp1d` names it: "linear",
+            "nearest", "nearest-up", "zero", "slinear", "quadratic", "cubic", "previous" or "next".
+        hop_length, n_fft: of D. They have no effect, and are checked alone.
     Returns:
-        stretched = ceil(frames / rate).
+        stretched = ceil(frames / rate), or the number of times.
+        Past the last frame linear magnitudes fade out, as in librosa 0.11; 1.0 extrapolates them,
+        below zero too. The phase is kept as a product of unit numbers, so that single precision
+        does not wear out with the length.
     Raises:
-        ParameterError: `rate` not above 0, `hop_length` below 1.
-    Source: librosa 0.11 `phase_vocoder`; the phase is kept within one turn here, so that single
-    precision does not wear out with the length.
+        ParameterError: not one of `rate` and `t_out`, a rate not above 0, times out of range, an
+            unknown kind, a size below 1.
+    Warns:
+        UserWarning: times that fall.
+    Source: librosa 0.11 `phase_vocoder`, with 1.0's `t_out` and `kind`.
     """
-    require(rate > 0, "rate", rate, "it must be above 0")
-    D = jnp.asarray(D)
-    n_fft = 2 * (D.shape[-2] - 1) if n_fft is None else positive_int("n_fft", n_fft)
-    hop_length = positive_int("hop_length", n_fft // 4 if hop_length is None else hop_length)
-    return _stretched(D, float(rate), hop_length, n_fft)
+    if (rate is None) == (t_out is None):
+        raise ParameterError("rate and t_out: give exactly one of them")
+    for name, value in (("hop_length", hop_length), ("n_fft", n_fft)):
+        if value is not None:
+            positive_int(name, value)
+    D = D if isinstance(D, jax.Array) else np.asarray(D)
+    require(D.ndim >= 2, "D.shape", D.shape, "its last two axes are bins and frames")
+    frames = D.shape[-1]
+    require(frames >= 1, "D.shape", D.shape, "it must have at least one frame")
+    if t_out is None:
+        times = steps_of_rate(frames, rate or 0) if kind == "linear" else None
+        steps = times or steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, kind)
+    else:
+        steps = steps_at(_checked(t_out, frames), frames, kind)
+    padded = pads_clips(D, steps.whole)
+    return _stretched(D, **steps.arguments(padded))
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _stretched(
-    D: Complex[jax.Array, "*batch bins frames"], rate: float, hop_length: int, n_fft: int
-) -> Complex[jax.Array, "*batch bins stretched"]:
-    steps = np.arange(0, D.shape[-1], rate, dtype=np.float64)
-    whole = steps.astype(int)
-    D = jnp.pad(D, [(0, 0)] * (D.ndim - 1) + [(0, 2)])
-    real = jnp.real(D).dtype
-    part = jnp.asarray(steps - whole, real)
-    size, angle = jnp.abs(D), jnp.angle(D)
-    mag = (1 - part) * size[..., whole] + part * size[..., whole + 1]
-    # Advance of each bin in one hop, in turns, without the whole ones.
-    advance = jnp.asarray(_TURN * ((hop_length * np.arange(D.shape[-2]) % n_fft) / n_fft), real)[
-        :, None
-    ]
-    change = angle[..., whole + 1] - angle[..., whole] - advance
-    change = change - _TURN * jnp.round(change / _TURN) + advance
-    first = angle[..., :1]
+def _checked(t_out: Any, frames: int) -> Any:
+    if isinstance(t_out, Tracer):
+        return t_out
+    times = np.asarray(t_out, np.float64)
+    require(times.ndim == 1, "t_out.shape", times.shape, "it must have one axis")
+    inside = bool(np.all((times >= 0) & (times < frames)))
+    require(inside, "t_out", t_out, f"its values must lie from 0 to below the {frames} frames")
+    if np.any(np.diff(times) < 0):
+        warnings.warn("t_out is not monotonic; the phase may be wrong there", stacklevel=3)
+    return times
 
-    def add(a: jax.Array, b: jax.Array) -> jax.Array:
-        total = a + b
-        return total - _TURN * jnp.round(total / _TURN)
 
-    phases = lax.associative_scan(add, jnp.concatenate([first, change[..., :-1]], axis=-1), axis=-1)
-    return mag * lax.complex(jnp.cos(phases), jnp.sin(phases))
+def split_phase(
+    S: Inexact[jax.Array, "*shape"],
+) -> tuple[Float[jax.Array, "*shape"], Complex[jax.Array, "*shape"] | int]:
+    """Return magnitudes and unit phases of a complex array, and 1 for the phases of a real one."""
+    if not jnp.iscomplexobj(S):
+        return S, 1
+    size, real, imag = polar(S)
+    return size, lax.complex(real, imag)

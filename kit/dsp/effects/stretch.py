@@ -3,41 +3,103 @@
 from typing import Any
 
 import jax
-from jaxtyping import Float, Shaped
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
-from kit.dsp.effects.istft import istft
-from kit.dsp.effects.phase_vocoder import phase_vocoder
-from kit.dsp.framing import fit
-from kit.dsp.jit import compiled
+from kit.dsp.effects.istft import check_synthesis, fitted, pads_clips, sizes_of, synthesis
+from kit.dsp.effects.phase_vocoder import Steps, steps_of_rate, stretched_rows
+from kit.dsp.framing import frame_count
+from kit.dsp.jit import Length, by_clip, padded_length
 from kit.dsp.resample import resample
-from kit.dsp.stft import stft
+from kit.dsp.stft import check_framing, map_spectrum, needs_length, stft
 
 
-@compiled("y")
+def _check(given: dict[str, Any]) -> None:
+    check_framing(given)
+    n_fft = positive_int("n_fft", given.get("n_fft", 2048))
+    check_synthesis((1 + n_fft // 2, 1), "y", {**given, "n_fft": n_fft})
+
+
+@by_clip(
+    y="t",
+    whole="s",
+    first="s",
+    weights="sk",
+    count="",
+    size="",
+    check=_check,
+    exact=needs_length,
+    passes=(stft,),
+)
+def _stretched(
+    n: Length,
+    y: Shaped[AnyArray, "*batch samples"],
+    *,
+    whole: Int[AnyArray, "frames"],
+    first: Int[AnyArray, "frames"],
+    weights: Float[AnyArray, "frames taps"],
+    count: Int[AnyArray, ""] | None,
+    size: Int[AnyArray, ""] | None,
+    room: int,
+    **framing: Any,
+) -> tuple[Float[jax.Array, "*batch {room}"], Length]:
+    y = as_waveform(y)
+    complex_type = jnp.result_type(y.dtype, jnp.complex64)
+    rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, **framing)
+    made = stretched_rows(rows, frames, Steps(whole, first, weights), count)
+    sizes = sizes_of(rows.shape[1], **_sizes(framing))
+    out = synthesis(
+        lambda at: made[at],
+        len(made) if count is None else jnp.asarray(count),
+        sizes,
+        window=framing.get("window", "hann"),
+        size=room,
+        valid=room if size is None else jnp.asarray(size),
+    )
+    return out, room if size is None else jnp.asarray(size)
+
+
+def _sizes(framing: dict[str, Any]) -> dict[str, Any]:
+    kept = ("n_fft", "hop_length", "win_length", "center")
+    return {"n_fft": 2048} | {k: framing[k] for k in kept if k in framing}
+
+
 def time_stretch(
     y: Shaped[AnyArray, "*batch samples"], *, rate: Number, **kwargs: Any
 ) -> Float[jax.Array, "*batch stretched"]:
-    """`y` played `rate` times as fast at the same pitch; stretched = round(samples / rate).
+    """Return `y` played `rate` times as fast at the same pitch.
 
     Args:
-        y: waveforms.
-        rate: above 1 is faster.
-        kwargs: n_fft, hop_length, win_length, window, center, of the STFT.
+        y: waveforms (…, samples).
+        rate: above 1 is faster. It is no constant of the program.
+        kwargs: n_fft, hop_length, win_length, window, center, pad_mode, of the STFT.
+    Returns:
+        stretched = round(samples / rate), which may be 0.
     Raises:
         ParameterError: `rate` not above 0.
     Source: librosa 0.11 `effects.time_stretch`.
     """
-    require(rate > 0, "rate", rate, "it must be above 0")
-    y = as_waveform(y)
-    D = stft(y, **kwargs)
-    stretched = phase_vocoder(
-        D, rate=rate, hop_length=kwargs.get("hop_length"), n_fft=kwargs.get("n_fft")
+    require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
+    require(y.ndim >= 1 and y.size > 0, "y.shape", y.shape, "its last axis must hold samples")
+    n_fft = positive_int("n_fft", kwargs.get("n_fft", 2048))
+    sizes = sizes_of(1 + n_fft // 2, **_sizes(kwargs))
+    samples = y.shape[-1]
+    frames = max(1, frame_count(samples + 2 * sizes.start, n_fft, sizes.hop_length))
+    steps = steps_of_rate(frames, rate)
+    length = round(samples / rate)
+    padded = pads_clips(y) and not needs_length(kwargs) and length > 0
+    return _stretched(
+        y,
+        **steps.arguments(padded),
+        size=np.asarray(length, np.int32) if padded else None,
+        room=padded_length(length) if padded else length,
+        **kwargs,
     )
-    return istft(stretched, length=round(y.shape[-1] / rate), **kwargs)
 
 
-@compiled("y")
 def pitch_shift(
     y: Shaped[AnyArray, "*batch samples"],
     *,
@@ -48,27 +110,26 @@ def pitch_shift(
     scale: bool = False,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch samples"]:
-    """`y` higher by `n_steps` of `bins_per_octave` at the same tempo.
+    """Return `y` higher by `n_steps` of `bins_per_octave` at the same tempo.
 
     Args:
-        y: waveforms.
+        y: waveforms (…, samples).
         sr: sample rate, Hz.
         n_steps: steps up; negative is down; need not be whole.
         bins_per_octave: steps of an octave.
         res_type, scale: to `resample`.
         kwargs: to `time_stretch`.
     Raises:
-        ParameterError: `bins_per_octave` below 1.
+        ParameterError: `bins_per_octave` below 1, or steps that are not finite.
     Source: librosa 0.11 `effects.pitch_shift`.
     """
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
-    y = as_waveform(y)
-    rate = 2.0 ** (-float(n_steps) / bins_per_octave)
-    shifted = resample(
-        time_stretch(y, rate=rate, **kwargs),
-        orig_sr=sr / rate,
-        target_sr=sr,
-        res_type=res_type,
-        scale=scale,
-    )
-    return fit(shifted, y.shape[-1])
+    octaves = float(n_steps) / bins_per_octave
+    require(abs(octaves) < 32, "n_steps", n_steps, "it must lie within 32 octaves")
+    rate = 2.0**-octaves
+    stretched = time_stretch(y, rate=rate, **kwargs)
+    if stretched.shape[-1] > 0:
+        stretched = resample(
+            stretched, orig_sr=sr / rate, target_sr=sr, res_type=res_type, scale=scale
+        )
+    return fitted(stretched, np.shape(y)[-1])

@@ -1,7 +1,6 @@
-"""Beats, by dynamic programming."""
+"""Beats, by dynamic programming, and the predominant local pulse."""
 
 import math
-from functools import partial
 from typing import Any
 
 import jax
@@ -9,20 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Bool, Float, Int, Num, Shaped
+from jaxtyping import Bool, Complex, Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, require
-from kit.dsp.decibel import at_least
-from kit.dsp.effects.istft import istft
-from kit.dsp.framing import frames_first
-from kit.dsp.jit import compiled
-from kit.dsp.rhythm.tempo import tempo
-from kit.dsp.rhythm.tempogram import envelope_of, fourier_tempogram
-from kit.dsp.spectral.normalize import normalize
+from kit.dsp.decibel import at_least, peak_of
+from kit.dsp.framing import fit
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.rhythm.tempo import best_tempo, log_weight, mean_tempogram, window_of
+from kit.dsp.rhythm.tempogram import (
+    check_envelope,
+    check_window,
+    envelope_of_clip,
+    fourier_tempogram,
+    scale_of,
+)
+from kit.dsp.windows import get_window
 
-# The slowest beat looked for where the tempo is not known while tracing, beats a minute; the
-# default tempogram of `tempo` goes down to 7.5.
-_SLOWEST_BPM = 7.5
+_UNITS = ("frames", "samples", "time")
+# Frames whose best predecessors are looked for at once, and lags of one step of that search.
+_SIDE_BY_SIDE = 32
+# Frames of the pulse that are added up at once.
+_ROWS = 64
 
 
 def beat_track(
@@ -39,197 +45,305 @@ def beat_track(
     units: str = "frames",
     sparse: bool = True,
 ) -> tuple[Any, Any]:
-    """Tempo and beats.
+    """Return the tempo and the beats.
 
     Args:
-        y, sr, hop_length: waveforms, their rate, and the hop of the onset strength.
-        onset_envelope: (…, frames) in place of y.
-        start_bpm, prior: of `tempo`.
+        y: waveforms (…, samples). Their onset strength is the median over bands; the mean, where
+            the median is zero throughout, as it is if less than half of the bands sound. A clip
+            whose peak is below 2**-16 is scaled to full scale first.
+        sr: sample rate, Hz.
+        onset_envelope: (…, frames) in place of `y`.
+        hop_length: samples between frames of the onset strength.
+        start_bpm, prior: see `tempo`.
         tightness: of the beats around the tempo, above 0.
-        trim: weak beats at both ends are left out.
+        trim: leave out weak beats at both ends.
         bpm: a tempo, one for each clip (…, 1), or one for each frame (…, frames), in place of the
             estimate.
         units: "frames", "samples" or "time" (seconds), of sparse beats.
         sparse: give the beats as a NumPy array, which takes a single clip and cannot be jitted;
             otherwise as a mask (…, frames), which can.
     Returns:
-        (beats a minute, beats). Silence has tempo 0 and no beat.
+        (beats a minute, beats). Silence has tempo 0 and no beat; a clip with a value that is not
+        finite has tempo NaN and no beat.
     Raises:
-        ParameterError: several clips and `sparse`, `bpm` or `tightness` not above 0, unknown units.
-    Source: librosa 0.11 `beat.beat_track`; Ellis 2007.
+        ParameterError: several clips and `sparse`, `bpm` or `tightness` not above 0, a `bpm` that
+            does not fit the frames, unknown units, or as `tempo`.
+    Source: librosa 0.11 and 1.0 `beat.beat_track`; Ellis 2007.
     """
-    require(tightness > 0, "tightness", tightness, "it must be above 0")
-    known = ("frames", "samples", "time")
-    require(units in known, "units", units, f"it must be one of {', '.join(known)}")
-    envelope = envelope_of(y, sr, onset_envelope, hop_length, aggregate=jnp.median)
-    if sparse and envelope.ndim != 1:
+    require(0 < tightness < math.inf, "tightness", tightness, "it must be above 0 and finite")
+    require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
+    check_envelope({"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length})
+    source: Any = y if onset_envelope is None else onset_envelope
+    if sparse and np.ndim(source) != 1:
         raise ParameterError(
-            f"sparse is True and there are {envelope.ndim - 1} axes of clips; "
+            f"sparse is True and there are {np.ndim(source) - 1} axes of clips; "
             "give sparse=False for a mask, or one clip"
         )
-    rate = sr / hop_length
-    if bpm is None:
-        bpm = tempo(
-            onset_envelope=envelope, sr=sr, hop_length=hop_length, start_bpm=start_bpm, prior=prior
-        )
-        slowest = min(_SLOWEST_BPM, 60 / 8.0)
-        result = bpm
-    else:
-        check_values(np.asarray(bpm) > 0 if not _traced(bpm) else True, "bpm", "it must be above 0")
-        slowest = _SLOWEST_BPM if _traced(bpm) else float(np.min(np.asarray(bpm)))
-        result = bpm
-    bpm = jnp.asarray(bpm, envelope.dtype)
-    bpm = bpm[..., None] if bpm.ndim == envelope.ndim - 1 else bpm
-    require(
-        bpm.ndim == 0 or bpm.shape[-1] in (1, envelope.shape[-1]),
-        "bpm.shape",
-        bpm.shape,
-        f"the last axis must be 1 or the {envelope.shape[-1]} frames",
+    frames = np.shape(source)[-1]
+    frames = frames if onset_envelope is not None else 1 + frames // hop_length
+    tempi = {} if bpm is None else _tempi(bpm, np.ndim(source), frames)
+    weight = log_weight(window_of(8.0, sr, hop_length), sr, hop_length, start_bpm, prior=prior)
+    estimate, beats = _tracked(
+        y=y if onset_envelope is None else None,
+        onset_envelope=onset_envelope,
+        sr=sr,
+        hop_length=hop_length,
+        tightness=float(tightness),
+        trim=bool(trim),
+        weight=weight if bpm is None else None,
+        **tempi,
     )
-    longest = max(1, round(rate * 60 / slowest))
-    beats = _beats(envelope, bpm, float(rate), float(tightness), trim, longest)
-    heard = jnp.any(envelope != 0, axis=-1)
-    if not _traced(result):
-        result = np.asarray(result)
+    if bpm is not None:
+        estimate = _given(bpm, estimate)
     if not sparse:
-        any_heard = heard[..., None] if np.ndim(result) == heard.ndim + 1 else jnp.all(heard)
-        return jnp.where(any_heard, result, 0), beats
-    if not heard:
-        return 0.0, np.array([], int)
+        return estimate, beats
+    if isinstance(beats, Tracer):
+        raise ParameterError("sparse is True and the values are traced; give sparse=False")
     found: Any = np.flatnonzero(np.asarray(beats))
     if units == "samples":
         found = found * hop_length
     elif units == "time":
         found = found * hop_length / sr
-    return result, found
+    estimate = np.asarray(estimate)
+    return (0.0 if np.all(estimate == 0) else estimate), found
 
 
-def _traced(value: Any) -> bool:
-    return isinstance(value, Tracer)
+def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
+    """Return `bpm` as an argument of `_tracked`: of a clip, or of its frames."""
+    if not isinstance(bpm, jax.Array):
+        bpm = np.asarray(bpm)
+    if not isinstance(bpm, Tracer):
+        values = np.asarray(bpm)
+        check_values((values > 0) & np.isfinite(values), "bpm", "it must be above 0 and finite")
+    if bpm.ndim < axes:
+        return {"bpm": bpm[..., None] if isinstance(bpm, Tracer) else np.asarray(bpm)[..., None]}
+    rule = f"the last axis must be 1 or the {frames} frames"
+    require(bpm.shape[-1] in (1, frames), "bpm.shape", bpm.shape, rule)
+    return {"bpm": bpm} if bpm.shape[-1] == 1 else {"bpms": bpm}
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _beats(
-    envelope: Float[jax.Array, "*batch frames"],
-    bpm: Float[jax.Array, "..."],
-    rate: float,
+def _given(bpm: Any, heard: Any) -> Any:
+    """Return the tempo that was given: 0 for silence and NaN for a clip that is not finite.
+
+    Args:
+        bpm: as given.
+        heard: (…, 1), 1, 0 or NaN for each clip.
+    """
+    traced = isinstance(bpm, Tracer) or isinstance(heard, Tracer)
+    xp: Any = jnp if traced else np
+    heard = heard if traced else np.asarray(heard)
+    if np.ndim(bpm) == heard.ndim - 1:
+        heard = heard[..., 0]
+    if np.ndim(bpm) < heard.ndim:
+        spoilt = xp.isnan(heard).all()
+        heard = xp.where(spoilt, xp.nan, xp.where((heard == 0).all(), 0.0, 1.0))
+    result = xp.where(heard == 1, bpm, heard)
+    return result if traced else np.asarray(result)
+
+
+@by_clip(y="t", onset_envelope="t", bpm="b", bpms="t", weight="b")
+def _tracked(
+    n: Length,
+    *,
+    y: Any,
+    onset_envelope: Any,
+    sr: Number,
+    hop_length: int,
     tightness: float,
     trim: bool,
-    longest: int,
-) -> Bool[jax.Array, "*batch frames"]:
-    frames = envelope.shape[-1]
-    flat = envelope.reshape(-1, frames)
-    period = jnp.round(rate * 60 / bpm)
-    period = jnp.broadcast_to(period, (*envelope.shape[:-1], frames)).reshape(-1, frames)
-    one = partial(_beats_of_one, tightness=tightness, trim=trim, longest=longest)
-    return jax.vmap(one)(flat, period).reshape(envelope.shape)
+    weight: Any,
+    bpm: Any = None,
+    bpms: Any = None,
+) -> tuple[tuple[Float[jax.Array, "1"], Bool[jax.Array, "frames"]], tuple[None, Length]]:
+    """Return the tempo of one clip, or 1 if it is given, and its beats.
+
+    In place of the tempo are 0 for silence and NaN for values that are not finite.
+    """
+    envelope, frames = _envelope(n, y, sr, onset_envelope, hop_length)
+    envelope = lax.stop_gradient(envelope)
+    finite = jnp.all(jnp.isfinite(envelope))
+    envelope = jnp.where(finite, envelope, 0)
+    heard = jnp.any(envelope != 0)
+    envelope = envelope * scale_of(envelope)
+    result = jnp.ones(1, envelope.dtype)
+    if weight is not None:
+        result = best_tempo(
+            mean_tempogram(frames, envelope, weight.shape[-1]), weight, sr, hop_length
+        )
+        bpm = result
+    inside = jnp.arange(envelope.shape[0]) < frames
+    if bpms is None:
+        tempi = jnp.broadcast_to(jnp.asarray(bpm, envelope.dtype), envelope.shape)
+    else:
+        tempi = fit(jnp.asarray(bpms, envelope.dtype), envelope.shape[0])
+        tempi = jnp.where(inside, tempi, tempi[0])
+    beats = _beats(frames, envelope, jnp.round(sr / hop_length * 60 / tempi), tightness, trim)
+    result = jnp.where(finite, jnp.where(heard, result, 0), jnp.nan)
+    return (result, beats & heard), (None, frames)
 
 
-def _beats_of_one(
+def _envelope(
+    n: Length, y: Any, sr: Number, onset_envelope: Any, hop_length: int
+) -> tuple[Float[jax.Array, "frames"], Length]:
+    """Return the onset strength: the median over bands, or their mean where that is zero."""
+    if onset_envelope is not None:
+        return envelope_of_clip(n, y, sr, onset_envelope, hop_length)
+    return envelope_of_clip(n, y, sr, None, hop_length, aggregate=median_or_mean)
+
+
+def median_or_mean(x: Float[jax.Array, "bands frames"], axis: int) -> Float[jax.Array, "frames"]:
+    """Return the median along an axis, or the mean if the median is zero throughout."""
+    middle = jnp.median(x, axis=axis)
+    return jnp.where(jnp.any(middle != 0), middle, jnp.mean(x, axis=axis))
+
+
+def _beats(
+    n: Length,
     envelope: Float[jax.Array, "frames"],
     period: Float[jax.Array, "frames"],
     tightness: float,
     trim: bool,
-    longest: int,
 ) -> Bool[jax.Array, "frames"]:
-    heard = jnp.any(envelope != 0)
-    scale = jnp.std(envelope, ddof=1) + jnp.finfo(envelope.dtype).tiny
-    local = _local_score(envelope / scale, period, longest)
-    links, total = _links(local, period, tightness, longest)
-    beats = _followed(links, _last_beat(total))
-    return _trimmed(local, beats, trim) & heard
+    """Return the beats of one clip, given the frames of a beat at each frame."""
+    inside = jnp.arange(envelope.shape[0]) < n
+    mean = jnp.sum(envelope) / n
+    square = jnp.sum(jnp.where(inside, jnp.square(envelope - mean), 0))
+    deviation = jnp.sqrt(square / jnp.maximum(n - 1, 1)) + jnp.finfo(envelope.dtype).tiny
+    local = jnp.where(inside, _local_score(n, envelope / deviation, period), 0)
+    links, total = _links(n, local, period, tightness)
+    return _trimmed(n, local, links, _last_beat(n, total), trim)
 
 
 def _local_score(
-    onsets: Float[jax.Array, "frames"], period: Float[jax.Array, "frames"], longest: int
+    n: Length, onsets: Float[jax.Array, "frames"], period: Float[jax.Array, "frames"]
 ) -> Float[jax.Array, "frames"]:
-    """Onsets under a Gaussian of a 32nd of the beat; as in librosa, the first onset is left out."""
+    """Return onsets under a Gaussian of a 32nd of the beat; as in librosa, without the first."""
+    frames = len(onsets)
+    padded = jnp.pad(onsets.at[0].set(0), (frames, frames))
     # Beyond half a beat the Gaussian is exp(-128), zero in single precision; what is near zero but
     # above it still counts when silence is trimmed.
-    reach = max(1, math.ceil(longest / 2))
-    padded = jnp.pad(onsets.at[0].set(0), (reach, reach))
-    near = frames_first(padded, 2 * reach + 1, 1, len(onsets))
-    away = jnp.arange(-reach, reach + 1)
-    weight = jnp.exp(-0.5 * jnp.square(away * 32.0 / period[:, None]))
-    return jnp.sum(near * weight * (jnp.abs(away) <= period[:, None]), axis=-1)
+    reach = jnp.minimum(jnp.ceil(jnp.max(period) / 2).astype(int), n - 1)
+    narrow = 32.0 / period
+
+    def add(step: Int[jax.Array, ""], total: Float[jax.Array, "frames"]) -> Any:
+        away = step - reach
+        weight = jnp.exp(-0.5 * jnp.square(away * narrow)) * (jnp.abs(away) <= period)
+        return total + weight * lax.dynamic_slice(padded, (frames + away,), (frames,))
+
+    return lax.fori_loop(0, 2 * reach + 1, add, jnp.zeros_like(onsets))
 
 
 def _links(
+    n: Length,
     local: Float[jax.Array, "frames"],
     period: Float[jax.Array, "frames"],
     tightness: float,
-    longest: int,
 ) -> tuple[Int[jax.Array, "frames"], Float[jax.Array, "frames"]]:
-    """For each frame the best beat before it (-1: none), and the score of the best path to it."""
-    reach = 2 * longest
-    lags = jnp.arange(1, reach + 1)
-    log_lags = jnp.log(lags.astype(local.dtype))
-    weak = 0.01 * jnp.max(local)
+    """Return for each frame the best beat before it (-1: none), and the score of the best path.
 
-    def step(state: Any, here: Any) -> Any:
-        past, first = state
-        index, score, beat = here
-        allowed = (lags >= jnp.round(beat / 2)) & (lags <= 2 * beat) & (lags <= index)
-        penalty = tightness * jnp.square(log_lags - jnp.log(beat))
-        candidates = jnp.where(allowed, past - penalty, -jnp.inf)
-        choice = jnp.argmax(candidates)
-        found = allowed[choice]
-        total = score + jnp.where(found, candidates[choice], 0)
-        silent = first & (score < weak)
-        link = jnp.where(found & ~silent, index - lags[choice], -1)
-        return (jnp.concatenate([total[None], past[:-1]]), silent), (link, total)
+    A beat lasts at least half a period, so the scores of as many frames depend on earlier ones
+    alone. Each step computes some frames side by side, and the next step begins after those that
+    are right.
+    """
+    frames, width = len(local), _SIDE_BY_SIDE
+    shortest, longest = jnp.round(period / 2), 2 * period
+    first_lag = jnp.maximum(jnp.min(shortest).astype(int), 1)
+    last_lag = jnp.minimum(jnp.max(longest).astype(int), n)
+    chunks = (last_lag - first_lag) // width + 1
+    stride = jnp.minimum(first_lag, width)
+    # Scores before the first frame, and after the last one of a step, are never used.
+    total = jnp.zeros(2 * frames + 2 * width, local.dtype)
+    start = frames + width
+    score, beat = (jnp.pad(x, (0, width), constant_values=1) for x in (local, period))
+    near = np.arange(width)
+    toeplitz = width - 1 + near[:, None] - near  # frames down, lags across
 
-    state = (jnp.zeros(reach, local.dtype), jnp.array(True))
-    _, (links, total) = lax.scan(step, state, (jnp.arange(len(local)), local, period))
-    return links, total
+    def step(state: Any) -> Any:
+        at, total, links = state
+        here = lax.dynamic_slice(beat, (at,), (width,))[:, None]
+        low, high, middle = jnp.round(here / 2), 2 * here, jnp.log(here)
+
+        def search(k: Int[jax.Array, ""], best: Any) -> Any:
+            first = first_lag + k * width
+            lags = first + near
+            past = lax.dynamic_slice(
+                total, (jnp.maximum(start + at - first - width + 1, 0),), (2 * width - 1,)
+            )[toeplitz]
+            allowed = (lags >= low) & (lags <= high) & (lags <= (at + near)[:, None])
+            penalty = tightness * jnp.square(jnp.log(lags.astype(local.dtype)) - middle)
+            candidates = jnp.where(allowed, past - penalty, -jnp.inf)
+            choice = jnp.argmax(candidates, axis=1)
+            value = jnp.take_along_axis(candidates, choice[:, None], axis=1)[:, 0]
+            better = value > best[0]
+            return (jnp.where(better, value, best[0]), jnp.where(better, lags[choice], best[1]))
+
+        none = (jnp.full(width, -jnp.inf, local.dtype), jnp.zeros(width, int))
+        value, lag = lax.fori_loop(0, chunks, search, none)
+        found = lag > 0
+        new = lax.dynamic_slice(score, (at,), (width,)) + jnp.where(found, value, 0)
+        link = jnp.where(found, at + near - lag, -1)
+        return (
+            at + stride,
+            lax.dynamic_update_slice(total, new, (start + at,)),
+            lax.dynamic_update_slice(links, link, (at,)),
+        )
+
+    state = (jnp.zeros((), int), total, jnp.full(frames + width, -1))
+    _, total, links = lax.while_loop(lambda s: s[0] < n, step, state)
+    # No beat comes before the first frame that is loud enough.
+    loud = local >= 0.01 * jnp.max(local)
+    links = jnp.where(jnp.arange(frames) < jnp.argmax(loud), -1, links[:frames])
+    return links, total[start : start + frames]
 
 
-def _last_beat(total: Float[jax.Array, "frames"]) -> Int[jax.Array, ""]:
-    """The last peak that is at least half as high as the median peak."""
+def _last_beat(n: Length, total: Float[jax.Array, "frames"]) -> Int[jax.Array, ""]:
+    """Return the last peak that is at least half as high as the median peak."""
+    index = jnp.arange(len(total))
+    total = jnp.where(index < n, total, -jnp.inf)
     rises = jnp.concatenate([jnp.array([False]), total[1:] > total[:-1]])
     holds = jnp.concatenate([total[:-1] >= total[1:], jnp.array([True])])
-    peaks = rises & holds
+    peaks = rises & holds & (index < n)
     count = jnp.sum(peaks)
     ordered = jnp.sort(jnp.where(peaks, total, jnp.inf))
     middle = 0.5 * (ordered[jnp.maximum(count - 1, 0) // 2] + ordered[count // 2])
     good = peaks & (total >= 0.5 * middle)
-    last = len(total) - 1 - jnp.argmax(good[::-1])
-    return jnp.where(jnp.any(good), last, len(total) - 1)
-
-
-def _followed(
-    links: Int[jax.Array, "frames"], tail: Int[jax.Array, ""]
-) -> Bool[jax.Array, "frames"]:
-    def step(at: jax.Array, here: Any) -> Any:
-        index, link = here
-        hit = index == at
-        return jnp.where(hit, link, at), hit
-
-    _, beats = lax.scan(step, tail, (jnp.arange(len(links)), links), reverse=True)
-    return beats
+    return jnp.where(jnp.any(good), jnp.max(jnp.where(good, index, 0)), n - 1)
 
 
 def _trimmed(
-    local: Float[jax.Array, "frames"], beats: Bool[jax.Array, "frames"], trim: bool
+    n: Length,
+    local: Float[jax.Array, "frames"],
+    links: Int[jax.Array, "frames"],
+    tail: Int[jax.Array, ""],
+    trim: bool,
 ) -> Bool[jax.Array, "frames"]:
-    """Without the beats before the first, and after the last, frame that is strong enough."""
-    frames = len(local)
-    threshold = jnp.zeros((), local.dtype)
-    if trim:
-        # The scores at the beats alone, one after the other, smoothed by a Hann window of five.
-        rank = jnp.where(beats, jnp.cumsum(beats) - 1, frames)
-        packed = jnp.zeros(frames + 1, local.dtype).at[rank].set(local)[:frames]
-        smooth = jnp.convolve(packed, jnp.asarray(np.hanning(5), local.dtype))[2 : frames + 2]
-        count = jnp.minimum(jnp.sum(beats) + 2, frames)
-        threshold = 0.5 * jnp.sqrt(jnp.sum(jnp.square(smooth)) / count)
-    strong = local > threshold
-    index = jnp.arange(frames)
-    first = jnp.argmax(strong)
-    last = frames - 1 - jnp.argmax(strong[::-1])
+    """Return the beats from `tail` back, without those before the first, or after the last, frame
+    that is strong enough.
+
+    Strong is half the root mean square of the scores at the beats, one after the other, under a
+    Hann window of five: half of both neighbours is added.
+    """
+    index = jnp.arange(len(local))
+
+    def step(state: Any) -> Any:
+        at, later, square, count, beats = state
+        here = local[at]
+        before = links[at]
+        earlier = jnp.where(before >= 0, local[before], 0)
+        square += jnp.square(here + 0.5 * (earlier + later))
+        return before, here, square, count + 1, beats | (index == at)
+
+    zero = jnp.zeros((), local.dtype)
+    state = (tail, zero, zero, jnp.zeros((), int), jnp.zeros(len(local), bool))
+    _, _, square, count, beats = lax.while_loop(lambda s: s[0] >= 0, step, state)
+    # As in librosa, the window's end after the last beat counts, as far as the clip has frames.
+    square += jnp.where(count < n, jnp.square(0.5 * local[tail]), 0)
+    threshold = 0.5 * jnp.sqrt(square / jnp.minimum(count + 2, n)) if trim else zero
+    strong = (local > threshold) & (index < n)
+    first, last = jnp.argmax(strong), jnp.max(jnp.where(strong, index, 0))
     return beats & (index >= first) & (index <= last) & jnp.any(strong)
 
 
-@compiled("y", "onset_envelope")
 def plp(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -241,35 +355,122 @@ def plp(
     tempo_max: Number | None = 300,
     prior: Any = None,
 ) -> Float[jax.Array, "*batch frames"]:
-    """Predominant local pulse: the onset strength's strongest period at each time, as a curve.
+    """Return the predominant local pulse: the strongest period of the onset strength at each time,
+    as a curve.
 
     Args:
-        y, sr, hop_length, onset_envelope: as in `beat_track`, but the mean over bands.
-        win_length: frames of the tempogram's window.
+        y, sr, hop_length, onset_envelope: see `beat_track`.
+        win_length: frames of the window of the tempogram.
         tempo_min, tempo_max: beats a minute; None for no limit.
-        prior: as in `tempo`.
+        prior: see `tempo`.
+    Returns:
+        Values from 0 to 1, the maximum. NaN if a value is not finite.
     Raises:
-        ParameterError: `tempo_max` not above `tempo_min`.
-    Source: librosa 0.11 `beat.plp`; Grosche and Müller 2011.
+        ParameterError: `tempo_max` not above `tempo_min`, or as `fourier_tempogram`.
+    Source: librosa 0.11 and 1.0 `beat.plp`; Grosche and Müller 2011.
     """
     if tempo_min is not None and tempo_max is not None:
         require(tempo_max > tempo_min, "tempo_max", tempo_max, f"it must be above {tempo_min} bpm")
-    envelope = envelope_of(y, sr, onset_envelope, hop_length, aggregate=jnp.median)
-    F = fourier_tempogram(
-        onset_envelope=envelope, sr=sr, hop_length=hop_length, win_length=win_length
+    given = {"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length}
+    check_window({**given, "win_length": win_length, "center": True})
+    bpm = np.arange(1 + win_length // 2) * (sr * 60 / (hop_length * win_length))
+    keep = bpm >= (0 if tempo_min is None else tempo_min)
+    keep &= bpm <= (np.inf if tempo_max is None else tempo_max)
+    return _pulse(
+        **given,
+        win_length=win_length,
+        keep=keep.astype(np.float32),
+        log_prior=None if prior is None else np.asarray(prior.logpdf(bpm), np.float32),
     )
-    bpm = np.arange(F.shape[-2]) * (sr * 60 / (hop_length * win_length))
-    keep = np.ones(len(bpm), bool)
-    keep &= bpm >= (tempo_min if tempo_min is not None else 0)
-    keep &= bpm <= (tempo_max if tempo_max is not None else np.inf)
-    F = F * jnp.asarray(keep[:, None], F.dtype)
-    size = jnp.log1p(1e6 * jnp.abs(F))
-    if prior is not None:
-        size = size + jnp.asarray(prior.logpdf(bpm), size.dtype)[:, None]
+
+
+@by_clip(y="t", onset_envelope="t", keep="b", log_prior="b")
+def _pulse(
+    n: Length,
+    *,
+    y: Any,
+    sr: Number,
+    onset_envelope: Any,
+    hop_length: int,
+    win_length: int,
+    keep: Any,
+    log_prior: Any,
+) -> tuple[Float[jax.Array, "frames"], Length]:
+    envelope, n = _envelope(n, y, sr, onset_envelope, hop_length)
+    F, times = fourier_tempogram.of_clip(
+        n, onset_envelope=envelope, sr=sr, hop_length=hop_length, win_length=win_length
+    )
+    F = F.T * jnp.asarray(keep, F.dtype)
+    size = jnp.abs(F)
+    rank = jnp.log1p(1e6 * size)
+    if log_prior is not None:
+        rank = rank + jnp.asarray(log_prior, size.dtype)
     # The place of the peak, not its value: compiled twice, a logarithm need not equal itself.
-    strongest = jnp.argmax(size, axis=-2)[..., None, :]
-    F = jnp.where(jnp.arange(F.shape[-2])[:, None] == strongest, F, 0)
-    tallest = jnp.max(jnp.abs(F), axis=-2, keepdims=True)
-    F = F / (jnp.finfo(size.dtype).tiny ** 0.5 + tallest)
-    pulse = istft(F, hop_length=1, n_fft=win_length, length=envelope.shape[-1])
-    return normalize(at_least(pulse, 0.0), axis=-1)
+    bins = jnp.argmax(rank, axis=-1)
+    strongest = jnp.take_along_axis(F, bins[:, None], axis=-1)[:, 0]
+    # Of magnitude 1 wherever there is any, so that only the phase remains.
+    scale = jnp.finfo(size.dtype).tiny ** 0.5 + jnp.abs(strongest)
+    phases = jnp.where(jnp.arange(F.shape[0]) < times, strongest / scale, 0)
+    pulse = _synthesis(n, times, bins, phases, win_length)[: envelope.shape[0]]
+    pulse = jnp.where(jnp.arange(envelope.shape[0]) < n, at_least(pulse, 0.0), 0)
+    peak = peak_of(pulse, (0,))
+    return pulse / jnp.where(peak < jnp.finfo(pulse.dtype).tiny, 1, peak), n
+
+
+def _synthesis(
+    n: Length,
+    times: Length,
+    bins: Int[jax.Array, "times"],
+    values: Complex[jax.Array, "times"],
+    win_length: int,
+) -> Float[jax.Array, "samples"]:
+    """Return the inverse STFT, at hop 1, of spectra of one bin each.
+
+    Args:
+        n: valid samples of the result.
+        times: valid spectra.
+        bins: the bin of each.
+        values: its value; zero past `times`.
+        win_length: of the Hann window, and of the transform.
+    """
+    window = get_window("hann", win_length)
+    size, half = win_length, win_length // 2
+    dtype = values.real.dtype
+    blocks = -(-len(bins) // _ROWS)
+    bins, values = (fit(x, blocks * _ROWS) for x in (bins, values))
+    angle = 2 * np.pi / size * np.arange(size)
+    waves = jnp.asarray(np.stack([np.cos(angle), np.sin(angle)]), dtype)
+    # All bins but the first and the middle one stand for two.
+    fold = np.full(half + 1, 2.0 / size)
+    fold[0] = 1.0 / size
+    if size % 2 == 0:
+        fold[-1] = 1.0 / size
+
+    def add(block: Int[jax.Array, ""], total: Float[jax.Array, "padded"]) -> Any:
+        at = block * _ROWS
+        k = lax.dynamic_slice(bins, (at,), (_ROWS,))
+        value = lax.dynamic_slice(values, (at,), (_ROWS,))
+        turn = (k[:, None] * np.arange(size)) % size
+        gain = jnp.asarray(fold, dtype)[k]
+        rows = (value.real * gain)[:, None] * waves[0][turn]
+        rows = (rows - (value.imag * gain)[:, None] * waves[1][turn]) * jnp.asarray(window, dtype)
+        # Rows one further right than the one before, then summed.
+        flat = jnp.pad(rows, ((0, 0), (0, _ROWS))).reshape(-1)[:-_ROWS]
+        summed = jnp.sum(flat.reshape(_ROWS, size + _ROWS - 1), axis=0)
+        old = lax.dynamic_slice(total, (at,), summed.shape)
+        return lax.dynamic_update_slice(total, old + summed, (at,))
+
+    total = jnp.zeros(blocks * _ROWS + size + _ROWS, dtype)
+    if isinstance(n, int):
+        total, _ = lax.scan(lambda t, b: (add(b, t), None), total, jnp.arange(blocks))
+    else:
+        total = lax.fori_loop(0, -(-times // _ROWS), add, total)
+    total = total[half:]
+    # The squared window, summed over the frames that reach a sample.
+    covered = jnp.asarray(np.r_[0.0, np.cumsum(window**2)], dtype)
+    sample = half + jnp.arange(len(total))
+    envelope = (
+        covered[jnp.clip(sample + 1, 0, size)] - covered[jnp.clip(sample + 1 - times, 0, size)]
+    )
+    reached = envelope > np.finfo(np.float32).tiny
+    return total / jnp.where(reached, envelope, 1)

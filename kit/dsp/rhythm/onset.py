@@ -6,15 +6,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.decibel import at_least, power_to_db
 from kit.dsp.effects.iir import one_pole
-from kit.dsp.jit import compiled, traceable
+from kit.dsp.jit import Length, by_clip, traceable
 from kit.dsp.mel import melspectrogram
 from kit.dsp.spectral.rank_filters import maximum_filter
-from kit.dsp.stft import magnitude
+from kit.dsp.stft import as_spectrogram, check_framing, magnitude, needs_length
+
+# XLA's maximum and minimum of NaN and a number may be the number.
+_SKIP_NAN = ("max", "min", "amax", "amin")
 
 
 def onset_strength(
@@ -31,27 +36,34 @@ def onset_strength(
     aggregate: Any = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch frames"]:
-    """Spectral flux, the mean over bands of what grew.
+    """Return the spectral flux: the mean over bands of the increase in level.
 
     Args:
-        y, sr: waveforms and their rate.
-        S: log-power spectrogram (…, bands, frames) in place of y.
+        y: waveforms (…, samples).
+        sr: sample rate, Hz.
+        S: log-power spectrogram (…, bands, frames), decibels, in place of `y`.
         lag: frames between the two that are compared.
-        max_size: above 1, the earlier frame is taken as the greatest of so many neighbouring bands
-            (which keeps vibrato out).
-        ref: earlier spectrum in place of S.
-        detrend: the slow part is filtered out.
-        center: frame t is set where the STFT's frame t is centred.
-        feature: of y, in place of `melspectrogram`.
-        aggregate: over bands; the mean if not given. NumPy's own functions are taken as JAX's.
-        kwargs: `n_fft`, `hop_length`, and others to `feature`.
+        max_size: above 1, the earlier frame is replaced by the maximum over this number of
+            neighbouring bands, which suppresses vibrato.
+        ref: earlier spectrum, of the shape of `S`, in place of `S`.
+        detrend: remove the slow part by a high-pass filter.
+        center: set frame t at the centre of the STFT's frame t.
+        feature: function of `y`, `sr`, `n_fft`, `hop_length` and `kwargs` that returns a power
+            spectrogram, in place of `melspectrogram`. It is called once, outside any program.
+        aggregate: function of (array, axis=) over bands; the mean if not given. NumPy's functions
+            run as JAX's of the same name. Any other runs on the host, outside `jit`.
+        kwargs: `n_fft`, `hop_length`, and arguments of `feature`.
+    Returns:
+        Decibels a frame, of the precision of `y` or `S`. A frame that compares a level that is not
+        finite is NaN.
     Raises:
-        ParameterError: `lag` or `max_size` below 1, neither y nor S, a ref of another shape.
-    Source: librosa 0.11 `onset.onset_strength`; Böck and Widmer 2013.
+        ParameterError: `lag` or `max_size` below 1, neither `y` nor `S`, a `ref` of another shape,
+            a complex `S`, or as `melspectrogram`.
+    Source: librosa 0.11 and 1.0 `onset.onset_strength`; Böck and Widmer 2013.
     """
     if aggregate is False:
         raise ParameterError("aggregate is False; onset_strength_multi gives every band")
-    every = onset_strength_multi(
+    return _strength(
         y=y,
         sr=sr,
         S=S,
@@ -62,10 +74,9 @@ def onset_strength(
         center=center,
         feature=feature,
         aggregate=aggregate,
-        channels=None,
+        groups=None,
         **kwargs,
     )
-    return every[..., 0, :]
 
 
 def onset_strength_multi(
@@ -82,79 +93,221 @@ def onset_strength_multi(
     center: bool = True,
     feature: Callable[..., Any] | None = None,
     aggregate: Any = None,
-    channels: Sequence[Any] | None = None,
+    channels: Sequence[Any] | np.ndarray | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch channels frames"]:
-    """`onset_strength` of several groups of bands.
+    """Return `onset_strength` of several groups of bands.
 
     Args:
-        channels: slices of bands, or the bands at which groups begin and end; all as one if not
-            given.
-        aggregate: as in `onset_strength`; False gives every band.
-    Source: librosa 0.11 `onset.onset_strength_multi`.
+        y, sr, S, lag, max_size, ref, detrend, center, feature, kwargs: see `onset_strength`.
+        n_fft, hop_length: of the STFT, samples.
+        aggregate: see `onset_strength`; False gives every band.
+        channels: slices of bands, or the bands at which groups begin and end; all bands as one
+            group if not given.
+    Raises:
+        ParameterError: as `onset_strength`, or a group without bands.
+    Source: librosa 0.11 and 1.0 `onset.onset_strength_multi`.
     """
-    lag, max_size = positive_int("lag", lag), positive_int("max_size", max_size)
-    if S is None:
-        if y is None:
-            raise ParameterError("y and S: give one of them")
-        if feature is None:
-            kwargs = {"fmax": sr / 2} | kwargs
-        # Not within the program below: a feature may need to know the values.
-        made = (feature or melspectrogram)(y=y, sr=sr, n_fft=n_fft, hop_length=hop_length, **kwargs)
-        S = power_to_db(magnitude(made))
-    return _flux(
+    return _strength(
+        y=y,
+        sr=sr,
         S=S,
-        ref=ref,
+        n_fft=n_fft,
+        hop_length=hop_length,
         lag=lag,
         max_size=max_size,
+        ref=ref,
         detrend=detrend,
-        delay=lag + (n_fft // (2 * hop_length) if center else 0),
-        cut=center,
+        center=center,
+        feature=feature,
         aggregate=aggregate,
-        channels=None if channels is None else tuple(channels),
+        groups=_groups(channels),
+        **kwargs,
     )
 
 
-@compiled("S", "ref")
-def _flux(
+def _strength(
     *,
+    y: Any,
+    sr: Number,
     S: Any,
-    ref: Any,
     lag: int,
     max_size: int,
+    ref: Any,
     detrend: bool,
-    delay: int,
-    cut: bool,
+    center: bool,
+    feature: Callable[..., Any] | None,
     aggregate: Any,
-    channels: Sequence[Any] | None,
-) -> Float[jax.Array, "*batch channels frames"]:
-    S = jnp.atleast_2d(jnp.asarray(S))
-    S = S.astype(jnp.result_type(S, jnp.float32))
+    groups: tuple[Any, ...] | None,
+    n_fft: int = 2048,
+    hop_length: int = 512,
+    **kwargs: Any,
+) -> Float[jax.Array, "..."]:
+    n_fft, hop_length = positive_int("n_fft", n_fft), positive_int("hop_length", hop_length)
+    if S is None and y is None:
+        raise ParameterError("y and S: give one of them")
+    if S is None and feature is not None and feature is not melspectrogram:
+        # Not within a program: a feature may need to know the values.
+        made = feature(y=y, sr=sr, n_fft=n_fft, hop_length=hop_length, **kwargs)
+        S = power_to_db(magnitude(made) if isinstance(made, Tracer) else np.abs(np.asarray(made)))
+    if S is not None:
+        y, S, kwargs = None, _two_axes(S), {}
+    ref = None if ref is None else _two_axes(ref)
+    aggregate = jnp.mean if aggregate is None else _twin(aggregate)
+    framing: Any = {"lag": lag, "center": center, "n_fft": n_fft, "hop_length": hop_length}
+    of_bands: Any = {"y": y, "sr": sr, "S": S, "ref": ref, "max_size": max_size, **kwargs}
+    known = not any(isinstance(a, Tracer) for a in (y, S, ref))
+    if not known or not callable(aggregate) or _has_twin(aggregate):
+        return flux(aggregate=aggregate, groups=groups, detrend=detrend, **framing, **of_bands)
+    raw = {**framing, "center": False}
+    every = np.asarray(flux(aggregate=False, groups=(), detrend=False, **raw, **of_bands))
+    grown = _grouped(every[..., lag:], groups, aggregate, np)
+    placed = _placed(grown=grown, detrend=detrend, **framing)
+    frames = every.shape[-1] if S is None else S.shape[-1]
+    # Only a lag of more than all frames makes more.
+    return jax.device_put(np.asarray(placed)[..., :frames]) if center else placed
+
+
+def _check(given: dict[str, Any]) -> None:
+    positive_int("lag", given["lag"])
+    positive_int("max_size", given["max_size"])
+    S, ref = given["S"], given["ref"]
+    if S is None:
+        check_framing({**given, "center": True})
+        return
+    require(S.size, "S.shape", S.shape, "it must hold a band and a frame")
+    require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, "it must be decibels: take power_to_db")
+    if ref is not None:
+        require(ref.shape == S.shape, "ref.shape", ref.shape, f"S has shape {S.shape}")
+
+
+def _exact(given: dict[str, Any]) -> bool:
+    of_y = given["y"] is not None
+    return of_y and (given["ref"] is not None or needs_length({**given, "center": True}))
+
+
+@by_clip(y="t", S="bt", ref="bt", check=_check, exact=_exact, passes=(melspectrogram,))
+def flux(
+    n: Length,
+    *,
+    y: Any = None,
+    sr: Number = 22050,
+    S: Any = None,
+    ref: Any = None,
+    n_fft: int = 2048,
+    hop_length: int = 512,
+    lag: int = 1,
+    max_size: int = 1,
+    detrend: bool = False,
+    center: bool = True,
+    aggregate: Any = jnp.mean,
+    groups: tuple[Any, ...] | None = None,
+    **kwargs: Any,
+) -> tuple[Float[jax.Array, "..."], Length]:
+    """Return the onset strength of one clip: (frames,), or (channels, frames) with `groups`.
+
+    Args:
+        aggregate: a function that can be traced; False for every band.
+        groups: of bands, as `_groups` gives them; None for all bands as one, without its axis.
+        The others: see `onset_strength_multi`.
+    """
+    if S is None:
+        power, n = melspectrogram.of_clip(
+            n, y=y, sr=sr, n_fft=n_fft, hop_length=hop_length, **kwargs
+        )
+        # Frames past the clip's end hold no more than its valid ones.
+        S = power_to_db(jnp.where(jnp.arange(power.shape[-1]) < n, power, 0))
+    S = as_spectrogram(S)
     if ref is None:
-        before = S if max_size == 1 else maximum_filter(S, max_size, axis=-2)
+        before = S if max_size == 1 else _widened(S, max_size)
     else:
-        before = jnp.asarray(ref, S.dtype)
+        before = as_spectrogram(ref, "ref").astype(S.dtype)
         require(before.shape == S.shape, "ref.shape", before.shape, f"S has shape {S.shape}")
-    grown = at_least(S[..., lag:] - before[..., :-lag], 0.0)
+    change = S[:, lag:] - before[:, :-lag]
+    # The step from infinity down would count as no onset.
+    grown = jnp.where(jnp.isfinite(change), at_least(change, 0.0), jnp.nan)
     if aggregate is not False:
-        grown = _grouped(grown, channels, jnp.mean if aggregate is None else traceable(aggregate))
-    flux = jnp.pad(grown, [(0, 0)] * (grown.ndim - 1) + [(delay, 0)])
+        grown = _grouped(grown, groups, aggregate, jnp)
+    framing: Any = {"lag": lag, "center": center, "n_fft": n_fft, "hop_length": hop_length}
+    rest = max(n - lag, 0) if isinstance(n, int) else jnp.maximum(n - lag, 0)
+    placed, valid = _placed.of_clip(rest, grown=grown, detrend=detrend, **framing)
+    return (placed[..., : S.shape[-1]], n) if center else (placed, valid)
+
+
+@by_clip(grown="t")
+def _placed(
+    n: Length,
+    *,
+    grown: Any,
+    detrend: bool,
+    lag: int,
+    center: bool,
+    n_fft: int,
+    hop_length: int,
+) -> tuple[Float[jax.Array, "..."], Length]:
+    """Delay the growth of frames `lag` and after, and remove its slow part."""
+    delay = lag + (n_fft // (2 * hop_length) if center else 0)
+    placed = jnp.pad(grown, [(0, 0)] * (grown.ndim - 1) + [(delay, 0)])
     if detrend:
-        step = flux - jnp.pad(flux, [(0, 0)] * (flux.ndim - 1) + [(1, 0)])[..., :-1]
-        flux = one_pole(step, 0.99, jnp.zeros_like(step[..., :1]))
-    return flux[..., : S.shape[-1]] if cut else flux
+        step = placed - jnp.pad(placed, [(0, 0)] * (placed.ndim - 1) + [(1, 0)])[..., :-1]
+        placed = one_pole(step, 0.99, jnp.zeros_like(step[..., :1]))
+    return placed[..., : lag + grown.shape[-1]] if center else placed, lag + n
 
 
-def _grouped(
-    x: Float[jax.Array, "*batch bands frames"],
-    channels: Sequence[Any] | None,
-    aggregate: Callable[..., Any],
-) -> Float[jax.Array, "*batch channels frames"]:
+def _widened(S: Float[jax.Array, "bands frames"], size: int) -> Float[jax.Array, "bands frames"]:
+    """Return the maximum over neighbouring bands, NaN where any of them is NaN."""
+    wide = maximum_filter(S, size, axis=-2)
+    spoilt = maximum_filter(jnp.isnan(S).astype(S.dtype), size, axis=-2)
+    return jnp.where(spoilt > 0, jnp.nan, wide)
+
+
+def _groups(channels: Any) -> tuple[Any, ...]:
+    """Return groups of bands in a form that can be a key: edges, or (start, stop, step)."""
     if channels is None:
-        groups = [slice(None)]
-    elif all(isinstance(c, slice) for c in channels):
-        groups = list(channels)
+        return ((None, None, None),)
+    channels = tuple(channels)
+    if channels and all(isinstance(c, slice) for c in channels):
+        return tuple((c.start, c.stop, c.step) for c in channels)
+    edges = [positive_int("channels", c, least=0) for c in channels]
+    require(len(set(edges)) > 1, "channels", channels, "it must be slices, or two or more bands")
+    return tuple(sorted(set(edges)))
+
+
+def _grouped(x: Any, groups: tuple[Any, ...] | None, aggregate: Callable[..., Any], xp: Any) -> Any:
+    """Return one row for each group of bands; without an axis of groups if `groups` is None."""
+    bands = x.shape[-2]
+
+    def reduced(part: Any) -> Any:
+        require(part.shape[-2], "channels", groups, f"a group holds none of the {bands} bands")
+        out = xp.asarray(aggregate(part, axis=-2))
+        if getattr(aggregate, "__name__", "") in _SKIP_NAN:
+            out = xp.where(xp.isnan(part).any(axis=-2), xp.nan, out)
+        return out
+
+    if groups is None:
+        return reduced(x)
+    if isinstance(groups[0], int):
+        edges = [g for g in groups if g <= bands]
+        require(len(edges) > 1, "channels", groups, f"there are {bands} bands")
+        parts = [slice(a, b) for a, b in pairwise(edges)]
     else:
-        edges = sorted({min(int(c), x.shape[-2]) for c in channels})
-        groups = [slice(a, b) for a, b in pairwise(edges)]
-    return jnp.stack([jnp.asarray(aggregate(x[..., g, :], axis=-2)) for g in groups], axis=-2)
+        parts = [slice(*g) for g in groups]
+    return xp.stack([reduced(x[..., part, :]) for part in parts], axis=-2)
+
+
+def _two_axes(S: Any) -> Any:
+    S = S if isinstance(S, jax.Array) else np.asarray(S)
+    if S.ndim > 1:
+        return S
+    return S.reshape(1, -1) if isinstance(S, Tracer) else np.asarray(S).reshape(1, -1)
+
+
+def _has_twin(function: Callable[..., Any]) -> bool:
+    name = getattr(function, "__name__", "")
+    return getattr(jnp, name, None) is function
+
+
+def _twin(aggregate: Any) -> Any:
+    """Return JAX's function in place of NumPy's, where JAX has it."""
+    name = getattr(aggregate, "__name__", "")
+    return traceable(aggregate) if callable(aggregate) and hasattr(jnp, name) else aggregate

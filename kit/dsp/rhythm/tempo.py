@@ -1,22 +1,38 @@
 """Beats a minute."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num, Shaped
+import scipy.fft
+from jax import lax
+from jax.core import Tracer
+from jaxtyping import Bool, Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.jit import compiled, traceable
-from kit.dsp.rhythm.tempogram import envelope_of, tempo_frequencies, tempogram
+from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.jit import Length, by_clip, of_numpy, traceable
+from kit.dsp.rhythm.tempogram import (
+    check_envelope,
+    envelope_of_clip,
+    frames_of,
+    map_windows,
+    power_of_rows,
+    scale_of,
+    tempo_frequencies,
+    tempogram,
+)
 
 # How much a correlation of 1 weighs against the prior's logarithm in `dance_tempo`.
 _SHARPNESS = 12.0
+# Frames, of the peak of an autocorrelation.
+_PEAK_ERROR = 0.15
+# Half a beat's correlation over that of a beat from which the beat may be two.
+_AS_STRONG = 0.9
 
 
-@compiled("y", "onset_envelope", "tg")
 def tempo(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -31,60 +47,198 @@ def tempo(
     aggregate: Callable[..., Any] | None = np.mean,
     prior: Any = None,
 ) -> Float[jax.Array, "*batch times"]:
-    """The most likely tempo, beats a minute.
+    """Return the most likely tempo, beats a minute.
 
     Args:
-        y, sr, hop_length: waveforms, their rate, and the hop of the onset strength.
-        onset_envelope: (…, frames) in place of y.
-        tg: tempogram in place of both.
+        y: waveforms (…, samples).
+        sr: sample rate, Hz.
+        onset_envelope: (…, frames) in place of `y`.
+        tg: tempogram in place of both, (…, lags, frames).
+        hop_length: samples between frames of the onset strength.
         start_bpm: centre of the log-normal prior.
         std_bpm: its width, octaves.
         ac_size: length of the autocorrelation window, seconds.
         max_tempo: nothing above it is considered; no limit if None.
-        aggregate: over frames; None gives a tempo for every frame.
-        prior: anything with `logpdf(bpm)` in place of the log-normal one, such as a frozen
-            distribution of scipy.
+        aggregate: function of (array, axis=, keepdims=) over frames; None gives a tempo for every
+            frame. Any but the mean runs on the host, outside `jit`.
+        prior: object with a method `logpdf(bpm)`, such as a frozen distribution of SciPy, in place
+            of the log-normal prior.
     Returns:
-        times = 1, or frames where `aggregate` is None. Silence gives what the prior prefers.
+        times = 1, or frames where `aggregate` is None. Silence gives the most likely tempo of the
+        prior. NaN where a value is not finite.
     Raises:
-        ParameterError: `start_bpm` or `std_bpm` not above 0.
-    Source: librosa 0.11 `feature.tempo`; Ellis 2007.
+        ParameterError: `start_bpm`, `std_bpm` or `ac_size` not above 0, or a prior that excludes
+            every tempo.
+    Source: librosa 0.11 and 1.0 `feature.tempo`; Ellis 2007.
+    """
+    given = {"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length, "tg": tg}
+    check_envelope(given)
+    if tg is not None:
+        tg = tg if isinstance(tg, jax.Array) else np.asarray(tg)
+        require(tg.ndim > 1 and tg.size, "tg.shape", tg.shape, "it must be (…, lags, frames)")
+        require(not jnp.iscomplexobj(tg), "tg.dtype", tg.dtype, "it must be real")
+    lags = window_of(ac_size, sr, hop_length) if tg is None else tg.shape[-2]
+    weight = log_weight(lags, sr, hop_length, start_bpm, std_bpm, max_tempo, prior)
+    known = not any(isinstance(a, Tracer) for a in (y, onset_envelope, tg))
+    named = aggregate if aggregate is None else traceable(aggregate)
+    if known and named not in (None, jnp.mean):
+        if tg is None:
+            tg = tempogram(
+                y=y,
+                sr=sr,
+                onset_envelope=onset_envelope,
+                hop_length=hop_length,
+                win_length=lags,
+            )
+            y = onset_envelope = None
+        tg = np.asarray(of_numpy(named)(np.asarray(tg), axis=-1, keepdims=True))
+        named = None
+    return estimate(
+        y=None if tg is not None else y,
+        sr=sr,
+        onset_envelope=None if tg is not None else onset_envelope,
+        tg=tg,
+        hop_length=hop_length,
+        aggregate=named,
+        weight=weight,
+    )
+
+
+def window_of(ac_size: Number, sr: Number, hop_length: int) -> int:
+    """Return the frames of an autocorrelation window of `ac_size` seconds.
+
+    Raises:
+        ParameterError: less than one frame, or infinitely long.
+    """
+    require(0 < ac_size < math.inf, "ac_size", ac_size, "it must be above 0 seconds and finite")
+    return positive_int("ac_size * sr // hop_length", int(ac_size * sr) // hop_length)
+
+
+def log_weight(
+    lags: int,
+    sr: Number,
+    hop_length: int,
+    start_bpm: Number,
+    std_bpm: Number = 1.0,
+    max_tempo: Number | None = 320.0,
+    prior: Any = None,
+) -> Float[np.ndarray, "lags"]:
+    """Return the logarithm of the prior at each lag of a tempogram, -inf above `max_tempo`.
+
+    Raises:
+        ParameterError: `start_bpm` or `std_bpm` not above 0, or no lag has a probability.
     """
     require(start_bpm > 0, "start_bpm", start_bpm, "it must be above 0")
     require(std_bpm > 0, "std_bpm", std_bpm, "it must be above 0")
-    if tg is None:
-        win_length = int(ac_size * sr) // hop_length
-        tg = tempogram(
-            y=y,
-            sr=sr,
-            onset_envelope=onset_envelope,
-            hop_length=hop_length,
-            win_length=positive_int("ac_size * sr // hop_length", win_length),
-        )
-    tg = jnp.asarray(tg)
-    bpm = tempo_frequencies(tg.shape[-2], hop_length=hop_length, sr=sr)
-    if aggregate is not None:
-        tg = jnp.asarray(traceable(aggregate)(tg, axis=-1, keepdims=True))
-    weight = log_prior(bpm, start_bpm, std_bpm, prior)
+    bpm = tempo_frequencies(lags, hop_length=hop_length, sr=sr)
+    if prior is not None:
+        weight = np.array(prior.logpdf(bpm), np.float64)
+    else:
+        weight = -0.5 * ((np.log2(bpm) - np.log2(start_bpm)) / std_bpm) ** 2
     if max_tempo is not None:
         weight[: int(np.argmax(bpm < max_tempo))] = -np.inf
-    score = jnp.log1p(1e6 * tg) + jnp.asarray(weight, tg.dtype)[:, None]
-    return jnp.asarray(bpm, tg.dtype)[jnp.argmax(score, axis=-2)]
+    weight = np.where(np.isnan(weight) | np.isinf(bpm), -np.inf, weight)
+    if np.all(np.isneginf(weight)):
+        raise ParameterError(
+            f"no tempo is possible: of the {lags} lags of the tempogram, none is a tempo that "
+            "prior and max_tempo allow; raise ac_size, or change them"
+        )
+    return weight.astype(np.float32)
 
 
-def log_prior(
-    bpm: Float[np.ndarray, "lags"], start_bpm: Number, std_bpm: Number, prior: Any
-) -> Float[np.ndarray, "lags"]:
-    """The logarithm of the prior at each lag."""
-    if prior is not None:
-        return np.array(prior.logpdf(bpm), np.float64)
-    with np.errstate(divide="ignore"):
-        octaves = (np.log2(bpm) - np.log2(start_bpm)) / std_bpm
-    return -0.5 * octaves**2
+def _check_estimate(given: dict[str, Any]) -> None:
+    check_envelope(given)
 
 
-@compiled("y", "onset_envelope")
+@by_clip(y="t", onset_envelope="t", tg="bt", weight="b", check=_check_estimate)
+def estimate(
+    n: Length,
+    *,
+    y: Any = None,
+    sr: Number = 22050,
+    onset_envelope: Any = None,
+    tg: Any = None,
+    hop_length: int = 512,
+    aggregate: Callable[..., Any] | None = jnp.mean,
+    weight: Float[AnyArray, "lags"],
+) -> tuple[Float[jax.Array, "times"], Length | None]:
+    """Return the best tempo of one clip; arguments as in `tempo`, `weight` as of `log_weight`."""
+    lags = weight.shape[-1]
+    if tg is None:
+        envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
+        if aggregate is jnp.mean:
+            return best_tempo(mean_tempogram(n, envelope, lags), weight, sr, hop_length), None
+        tg, n = tempogram.of_clip(
+            n, onset_envelope=envelope, sr=sr, hop_length=hop_length, win_length=lags
+        )
+    tg = jnp.asarray(tg)
+    tg = tg.astype(jnp.result_type(tg, jnp.float32))
+    if aggregate is jnp.mean:
+        inside = jnp.arange(tg.shape[-1]) < n
+        tg = jnp.sum(jnp.where(inside, tg, 0), axis=-1, keepdims=True) / n
+    elif aggregate is not None:
+        tg = jnp.asarray(aggregate(tg, axis=-1, keepdims=True))
+    return best_tempo(tg, weight, sr, hop_length), n if aggregate is None else None
+
+
+def mean_tempogram(
+    n: Length, envelope: Float[jax.Array, "frames"], win_length: int
+) -> Float[jax.Array, "lags 1"]:
+    """Return the mean over time of `tempogram`.
+
+    The mean of autocorrelations, each over its value at lag 0, is the autocorrelation of the mean
+    of power spectra, so there is one inverse FFT.
+    """
+
+    def powers(rows: Float[jax.Array, "rows win_length"]) -> Float[jax.Array, "rows bins"]:
+        energy = jnp.sum(jnp.square(rows), axis=-1, keepdims=True)
+        silent = energy < np.finfo(rows.dtype).tiny
+        return power_of_rows(rows)[0] / jnp.where(silent, 1, energy)
+
+    envelope = lax.stop_gradient(envelope * scale_of(envelope))
+    power, times = map_windows(powers, n, envelope, win_length=win_length)
+    inside = (jnp.arange(power.shape[0]) < times)[:, None]
+    mean = jnp.sum(jnp.where(inside, power, 0), axis=0) / times
+    n_fft = scipy.fft.next_fast_len(2 * win_length - 1, real=True)
+    return jnp.fft.irfft(mean, n=n_fft)[:win_length, None]
+
+
+def best_tempo(
+    tg: Float[jax.Array, "lags times"], weight: Any, sr: Number, hop_length: int
+) -> Float[jax.Array, "times"]:
+    """Return the tempo of the most likely lag, NaN where a lag is not finite."""
+    bpm = tempo_frequencies(tg.shape[0], hop_length=hop_length, sr=sr)
+    # A negative correlation is none; below -1e-6 it would have no logarithm.
+    score = jnp.log1p(1e6 * jnp.where(tg < 0, 0, tg)) + jnp.asarray(weight, tg.dtype)[:, None]
+    best = jnp.asarray(bpm, tg.dtype)[jnp.argmax(score, axis=0)]
+    return jnp.where(jnp.all(jnp.isfinite(tg), axis=0), best, jnp.nan)
+
+
+def _check_dance(given: dict[str, Any]) -> None:
+    check_envelope(given)
+    for name in ("low_bpm", "start_bpm", "std_bpm"):
+        value = given[name]
+        require(0 < value < math.inf, name, value, "it must be above 0 and finite")
+    slowest = _slowest(given["sr"], given["hop_length"], given["low_bpm"])
+    hop_length = given["hop_length"]
+    require(slowest > 2, "hop_length", hop_length, "a beat must last two frames; lower it")
+    frames, need = frames_of(given), _need(slowest)
+    require(frames > need, "onset_envelope", f"{frames} frames", f"it must have more than {need}")
+
+
+def _slowest(sr: Number, hop_length: int, low_bpm: Number) -> float:
+    """Return the frames of the slowest beat."""
+    return 60 * sr / hop_length / low_bpm
+
+
+def _need(slowest: float) -> int:
+    """Return the lags that the slowest tempo needs, a neighbour of four beats included."""
+    return math.ceil(4 * slowest) + 4
+
+
+@by_clip(y="t", onset_envelope="t", check=_check_dance)
 def dance_tempo(
+    n: Length,
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
     sr: Number = 22050,
@@ -94,76 +248,131 @@ def dance_tempo(
     start_bpm: Number = 128.0,
     std_bpm: Number = 0.4,
     refine: bool = True,
-) -> Float[jax.Array, "*batch"]:
-    """Tempo of a whole clip of dance music, within one octave and between the lags.
+) -> tuple[Float[jax.Array, "*batch"], None]:
+    """Return the tempo of a whole clip of dance music, within one octave and between the lags.
 
-    `tempo` errs by octaves where the off-beat is strong, and knows no tempo between two lags
-    (at 128 they are 6 bpm apart). Here a lag's score is the mean of the autocorrelation of the
-    whole clip at half that lag, the lag itself, twice and four times it (a bar holds them all),
-    only one octave is looked at, and the peak is that of a parabola.
+    `tempo` errs by octaves where the off-beat is strong, and has no tempo between two lags
+    (117.5 and 123.0 at the defaults are neighbours). Here the score of a lag is the mean of the
+    autocorrelation of the whole clip at half that lag, the lag itself, twice and four times it (a
+    bar holds them all), only one octave is searched, and the peak is that of a parabola.
 
     Args:
-        y, sr, hop_length, onset_envelope: as in `tempo`.
-        low_bpm: the octave is [low_bpm, 2 * low_bpm).
-        start_bpm, std_bpm: of the log-normal prior within it.
+        y, sr, hop_length, onset_envelope: see `tempo`.
+        low_bpm: lower end of the octave [low_bpm, 2 * low_bpm).
+        start_bpm, std_bpm: centre (of any octave) and width, octaves, of the log-normal prior.
         refine: parabola through the best lag of 16 beats (4, where the clip is shorter than 20)
             and its neighbours; otherwise the best lag of 4 beats.
+    Returns:
+        Beats a minute. Silence and a constant envelope give the most likely tempo of the prior;
+        values that are not finite give NaN.
     Raises:
-        ParameterError: `low_bpm` not above 0, or frames too short or too coarse for it.
+        ParameterError: `low_bpm`, `start_bpm` or `std_bpm` not above 0, or frames too few or too
+            coarse for `low_bpm`.
     """
-    require(low_bpm > 0, "low_bpm", low_bpm, "it must be above 0")
-    envelope = envelope_of(y, sr, onset_envelope, hop_length)
-    frames = envelope.shape[-1]
     rate = sr / hop_length
-    slowest = 60 * rate / low_bpm
-    shortest, longest = int(np.ceil(slowest / 2)), int(np.floor(slowest))
-    require(shortest >= 2, "hop_length", hop_length, "a beat must last two frames; lower it")
-    need = 4 * longest + 3
-    require(frames > need, "onset_envelope", f"{frames} frames", f"it must have more than {need}")
-    # Without its mean and slow swell, only what recurs is left to correlate.
-    centred = envelope - jnp.mean(envelope, axis=-1, keepdims=True)
-    size = 2 * frames
-    spectrum = jnp.fft.rfft(centred, n=size)
-    energy = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+    slowest = _slowest(sr, hop_length, low_bpm)
+    need, enough = _need(slowest), 20 * math.ceil(slowest)
+    envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
     # Sixteen beats tell tempi apart still better, where the clip holds them.
-    kept = max(need, 16 * longest + 6) if frames > 20 * longest else need
-    lags = jnp.fft.irfft(energy, n=size)[..., : kept + 1]
-    # Fewer pairs at longer lags.
-    lags = lags * jnp.asarray(frames / (frames - np.arange(kept + 1)), lags.dtype)
-    lags = lags / (lags[..., :1] + jnp.finfo(lags.dtype).tiny)
+    bars = envelope.shape[-1] > enough
+    lags = _whole_clip(n, envelope, 16 * math.ceil(slowest) + 8 if bars else need)
     # A fourfold period tells four tempi apart between two single lags.
-    four = np.arange(4 * shortest, 4 * longest + 1)
+    four = np.linspace(2 * slowest, 4 * slowest, 1 + math.ceil(4 * slowest))
     beat = four / 4
     # Half a beat counts half: dance music divides its beat by two, and a rival at 3 / 2 of the
     # period has nothing there.
-    score = 0.5 * _at(lags, beat / 2) + _at(lags, beat) + _at(lags, 2 * beat) + lags[..., four]
-    score = score / 3.5
-    weight = log_prior(60 * rate / beat, start_bpm, std_bpm, None)
-    ranked = _SHARPNESS * score + jnp.asarray(weight, lags.dtype)
-    best = jnp.argmax(ranked, axis=-1)
-    at, beats = jnp.asarray(four)[best], 4
+    half, one, two = (_at(lags, beat * k) for k in (0.5, 1, 2))
+    score = 0.5 * half + one + two + _at(lags, four)
+    octaves = np.log2(60 * rate / beat / start_bpm)
+    distance = (octaves - np.round(octaves)) / std_bpm
+    best = jnp.argmax(_SHARPNESS / 3.5 * score - jnp.asarray(0.5 * distance**2, lags.dtype))
+    at = jnp.asarray(four, lags.dtype)[best]
+    bpm, error = 4 * 60 * rate / at, 0.0
     if refine:
-        if kept > need:
-            near = 4 * at[..., None] + np.arange(-4, 5)
-            found = jnp.argmax(jnp.take_along_axis(lags, near, axis=-1), axis=-1)
-            at, beats = 4 * at - 4 + found, 16
-        return beats * 60 * rate / (at + _peak_offset(lags, at))
-    return beats * 60 * rate / at.astype(lags.dtype)
+        period, error = _refined(lags, at, 4)
+        if bars:
+            period, error = (
+                jnp.where(n > enough, far, near)
+                for far, near in zip(_refined(lags, at, 16), (period, error), strict=True)
+            )
+        bpm = 60 * rate / period
+    doubled = half[best] > _AS_STRONG * one[best]
+    bpm = _within_octave(bpm, low_bpm, error, doubled)
+    return jnp.where(jnp.isfinite(lags[0]), bpm, jnp.nan), None
 
 
-def _at(lags: Float[jax.Array, "*batch lags"], where: np.ndarray) -> Float[jax.Array, "*batch n"]:
-    whole = np.floor(where).astype(int)
-    part = jnp.asarray(where - whole, lags.dtype)
-    return lags[..., whole] * (1 - part) + lags[..., whole + 1] * part
+def _whole_clip(
+    n: Length, envelope: Float[jax.Array, "frames"], last: int
+) -> Float[jax.Array, "lags"]:
+    """Return the autocorrelation at lags 0 to `last` over that at lag 0; zero if it is constant."""
+    frames = envelope.shape[-1]
+    envelope = envelope * scale_of(envelope)
+    inside = jnp.arange(frames) < n
+    # Without its mean and slow swell, only what recurs is left to correlate.
+    mean = jnp.sum(jnp.where(inside, envelope, 0)) / n
+    centred = jnp.where(inside, envelope - mean, 0)
+    power, n_fft = power_of_rows(centred)
+    lags = jnp.fft.irfft(power, n=n_fft)[: last + 1]
+    # Fewer pairs at longer lags.
+    lags = lags * (n / jnp.maximum(n - np.arange(last + 1), 1)).astype(lags.dtype)
+    # What rounding leaves of a constant recurs too.
+    noise = n * jnp.square(16 * np.finfo(lags.dtype).eps * mean)
+    recurs = ~(lags[0] <= noise)
+    return jnp.where(recurs, lags / jnp.where(recurs, lags[0], 1), 0)
 
 
-def _peak_offset(
-    lags: Float[jax.Array, "*batch lags"], at: Num[jax.Array, "*batch"]
-) -> Float[jax.Array, "*batch"]:
-    """From `at` to the top of the parabola through it and its neighbours, at most one."""
-    left, middle, right = (
-        jnp.take_along_axis(lags, (at + d)[..., None], axis=-1)[..., 0] for d in (-1, 0, 1)
-    )
+def _within_octave(
+    bpm: Float[jax.Array, ""], low_bpm: Number, error: Any, doubled: Bool[jax.Array, ""]
+) -> Float[jax.Array, ""]:
+    """Return the tempo in [low_bpm, 2 * low_bpm).
+
+    Args:
+        bpm: a tempo in the octave or next to it.
+        low_bpm: lower end of the octave.
+        error: relative, of `bpm`. A tempo this near to an end may lie on either side.
+        doubled: whether twice the tempo is as likely.
+    """
+    top = 2 * low_bpm * (1 - np.finfo(bpm.dtype).eps)
+    ratio = bpm / low_bpm
+    twice = (ratio < 1 - error) | (doubled & (ratio < 1 + error))
+    bpm = jnp.where(twice, 2 * bpm, jnp.where(ratio > 2 * (1 + error), bpm / 2, bpm))
+    return jnp.clip(bpm, low_bpm, top)
+
+
+def _at(lags: Float[jax.Array, "lags"], where: np.ndarray) -> Float[jax.Array, "n"]:
+    """Return the autocorrelation about a lag, between two of them as high as at one.
+
+    A period between two lags has half its correlation at each. The kernel is a trapezoid: 1 up to
+    half a lag away, 0 from one and a half.
+    """
+    first = np.floor(where).astype(int) - 1
+    taps = first[:, None] + np.arange(4)
+    kernel = np.clip(1.5 - np.abs(taps - where[:, None]), 0, 1)
+    return jnp.sum(lags[np.abs(taps)] * jnp.asarray(kernel, lags.dtype), axis=-1) / (1 + lags[1])
+
+
+def _refined(
+    lags: Float[jax.Array, "lags"], four: Float[jax.Array, ""], beats: int
+) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""]]:
+    """Return the frames of a beat by the peak at so many beats, and the relative error.
+
+    Args:
+        lags: the autocorrelation.
+        four: frames of four beats.
+        beats: multiple of 4.
+    """
+    smooth = lags[1:-1] + 0.5 * (lags[:-2] + lags[2:])
+    reach = beats // 4
+    at = jnp.round(four * reach).astype(int)
+    near = at + np.arange(-reach, reach + 1)
+    at = at - reach + jnp.argmax(smooth[near - 1])
+    peak = at + _peak_offset(smooth, at - 1)
+    return peak / beats, _PEAK_ERROR / peak
+
+
+def _peak_offset(lags: Float[jax.Array, "lags"], at: Int[jax.Array, ""]) -> Float[jax.Array, ""]:
+    """Return the way from `at` to the top of the parabola through its neighbours, at most one."""
+    left, middle, right = lags[at - 1], lags[at], lags[at + 1]
     bend = left - 2 * middle + right
     safe = jnp.where(bend < 0, bend, -1)
     return jnp.where(bend < 0, jnp.clip(0.5 * (left - right) / safe, -1, 1), 0)

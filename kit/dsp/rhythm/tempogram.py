@@ -1,50 +1,142 @@
 """Periodicity of the onset strength, frame by frame."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.fft
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int
-from kit.dsp.framing import frames_first
-from kit.dsp.jit import compiled
-from kit.dsp.rhythm.onset import onset_strength
+from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
+from kit.dsp.framing import map_frames, pad_ends
+from kit.dsp.jit import Length, array_of, by_clip, placed
+from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import normalize
-from kit.dsp.stft import stft
+from kit.dsp.stft import check_framing, stft
 from kit.dsp.windows import WindowSpec, get_window
 
 Envelope = Num[AnyArray, "*batch frames"] | None
 
+# Half a step of 16-bit audio. Onset strength takes power below -100 dB for silence, and clips
+# below this peak would lose their beats to it.
+_QUIETEST = 2.0**-16
+# Envelopes whose peak lies outside are scaled: their squares would leave single precision.
+_PEAKS = (1e-10, 1e10)
 
-@compiled("y")
+
 def autocorrelate(
     y: Num[AnyArray, "..."], *, max_size: int | None = None, axis: int = -1
 ) -> Num[jax.Array, "..."]:
-    """Autocorrelation for lags 0 to `max_size` - 1, by FFT.
+    """Return the autocorrelation for lags 0 to `max_size` - 1, by FFT.
 
-    Source: librosa 0.11 `autocorrelate`.
+    Args:
+        y: real or complex, any shape.
+        max_size: number of lags; all if not given.
+        axis: of time.
+    Raises:
+        ParameterError: no such axis, no samples, or a negative `max_size`.
+    Source: librosa 0.11 and 1.0 `autocorrelate`.
     """
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
+    require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
+    require(y.shape[axis] > 0, "y.shape", y.shape, "it must hold a sample")
+    if max_size is not None:
+        require(0 <= max_size < math.inf, "max_size", max_size, "it must not be negative")
+        max_size = int(max_size)
+    if axis in (-1, y.ndim - 1):
+        return _autocorrelated(y, max_size=max_size)
+    if isinstance(y, Tracer):
+        return jnp.moveaxis(_autocorrelated(jnp.moveaxis(y, axis, -1), max_size=max_size), -1, axis)
+    lags = _autocorrelated(np.moveaxis(np.asarray(y), axis, -1), max_size=max_size)
+    return jax.device_put(np.moveaxis(np.asarray(lags), -1, axis))
+
+
+@by_clip(y="t")
+def _autocorrelated(
+    n: Length, y: Any, *, max_size: int | None
+) -> tuple[Num[jax.Array, "lags"], Length]:
     y = jnp.asarray(y)
-    y = y.astype(jnp.result_type(y, jnp.float32))
-    size = y.shape[axis]
-    keep = size if max_size is None else min(int(max_size), size)
-    real = not jnp.iscomplexobj(y)
-    n = scipy.fft.next_fast_len(2 * size - 1, real=real)
-    moved = jnp.moveaxis(y, axis, -1)
-    if real:
-        F = jnp.fft.rfft(moved, n=n)
-        out = jnp.fft.irfft(jnp.square(F.real) + jnp.square(F.imag), n=n)
-    else:
-        F = jnp.fft.fft(moved, n=n)
-        out = jnp.fft.ifft(jnp.square(F.real) + jnp.square(F.imag), n=n)
-    return jnp.moveaxis(out[..., :keep], -1, axis)
+    size = y.shape[-1]
+    keep = size if max_size is None else min(max_size, size)
+    lags = autocorrelation(y.astype(jnp.result_type(y, jnp.float32)))[:keep]
+    return lags, min(keep, n) if isinstance(n, int) else jnp.minimum(keep, n)
 
 
-@compiled("y", "onset_envelope")
+def autocorrelation(rows: Num[jax.Array, "*batch samples"]) -> Num[jax.Array, "*batch samples"]:
+    """Return the autocorrelation of each row, for as many lags as samples."""
+    size = rows.shape[-1]
+    power, n_fft = power_of_rows(rows)
+    if jnp.iscomplexobj(rows):
+        return jnp.fft.ifft(power, n=n_fft)[..., :size]
+    return jnp.fft.irfft(power, n=n_fft)[..., :size]
+
+
+def power_of_rows(
+    rows: Num[jax.Array, "*batch samples"],
+) -> tuple[Float[jax.Array, "*batch bins"], int]:
+    """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
+    real = not jnp.iscomplexobj(rows)
+    n_fft = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
+    F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
+    return jnp.square(F.real) + jnp.square(F.imag), n_fft
+
+
+def check_envelope(given: dict[str, Any]) -> None:
+    """Check the waveform or the onset strength that a function of rhythm is given.
+
+    Raises:
+        ParameterError: neither of them, no samples or frames, complex values, a `sr` or a hop not
+            above 0.
+    Warns:
+        UserWarning: fewer samples than a frame of the STFT.
+    """
+    sr = given["sr"]
+    require(0 < sr < math.inf, "sr", sr, "it must be above 0 Hz and finite")
+    positive_int("hop_length", given["hop_length"])
+    if given.get("tg") is not None:
+        return
+    y, envelope = given["y"], given["onset_envelope"]
+    if envelope is None:
+        if y is None:
+            raise ParameterError("y and onset_envelope: give one of them")
+        check_framing({"y": y})
+        return
+    shape = envelope.shape
+    require(shape and shape[-1], "onset_envelope.shape", shape, "it must hold a frame")
+    require(not jnp.iscomplexobj(envelope), "onset_envelope.dtype", envelope.dtype, "make it real")
+
+
+def frames_of(given: dict[str, Any]) -> int:
+    """Return the number of frames of the onset strength."""
+    if given["onset_envelope"] is not None:
+        return given["onset_envelope"].shape[-1]
+    return 1 + given["y"].shape[-1] // given["hop_length"]
+
+
+def check_window(given: dict[str, Any]) -> None:
+    """Check the window of a tempogram, besides what `check_envelope` does.
+
+    Raises:
+        ParameterError: `win_length` below 1, or above the frames if they are not centred.
+    """
+    check_envelope(given)
+    win_length = positive_int("win_length", given["win_length"])
+    frames = frames_of(given)
+    require(
+        given["center"] or win_length <= frames,
+        "win_length",
+        win_length,
+        f"it must not exceed the {frames} frames of the onset strength when center is False",
+    )
+
+
+@by_clip(y="t", onset_envelope="t", check=check_window)
 def tempogram(
+    n: Length,
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
     sr: Number = 22050,
@@ -54,41 +146,73 @@ def tempogram(
     center: bool = True,
     window: WindowSpec = "hann",
     norm: Number | None = np.inf,
-) -> Float[jax.Array, "*batch lags times"]:
-    """Local autocorrelation of the onset strength; lags = win_length, in frames.
+) -> tuple[Float[jax.Array, "*batch lags times"], Length]:
+    """Return the local autocorrelation of the onset strength.
 
     Args:
-        y, sr, hop_length: waveforms, their rate, and the hop of the onset strength.
-        onset_envelope: (…, frames), in place of y.
-        win_length: frames of the local window.
+        y: waveforms (…, samples).
+        sr: sample rate, Hz.
+        onset_envelope: (…, frames), in place of `y`.
+        hop_length: samples between frames of the onset strength.
+        win_length: length of the local window, frames.
         center: windows are centred on their frame.
         window: see `get_window`.
-        norm: of each frame's lags; None for none.
+        norm: of the lags of each frame; None for none.
+    Returns:
+        lags = win_length, in frames; times = frames, or frames - win_length + 1 if not centred.
+        A time whose window reaches a value that is not finite is NaN.
     Raises:
-        ParameterError: `win_length` below 1, neither y nor an envelope.
-    Source: librosa 0.11 `feature.tempogram`; Grosche, Müller and Kurth 2010.
+        ParameterError: `win_length` below 1, or above the frames if not centred; neither `y` nor
+            an envelope.
+    Source: librosa 0.11 and 1.0 `feature.tempogram`; Grosche, Müller and Kurth 2010.
     """
-    win_length = positive_int("win_length", win_length)
-    values = get_window(window, win_length)
-    envelope = envelope_of(y, sr, onset_envelope, hop_length)
+    envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
+    scale = 1.0 if norm is None else scale_of(envelope)
+    rows, times = map_windows(
+        autocorrelation, n, envelope * scale, win_length=win_length, center=center, window=window
+    )
+    lags = jax.vmap(lambda row: normalize(row, norm=norm, axis=0))(rows)
+    return jnp.swapaxes(lags, -1, -2), times
+
+
+def map_windows(
+    function: Any,
+    n: Length,
+    envelope: Float[jax.Array, "frames"],
+    *,
+    win_length: int,
+    center: bool = True,
+    window: WindowSpec = "hann",
+) -> tuple[Any, Length]:
+    """Apply a function to the windows of a tempogram, one a row, some at a time.
+
+    Returns:
+        The results, time first, and the number of valid times.
+    """
+    values = jnp.asarray(get_window(window, win_length), envelope.dtype)
     frames = envelope.shape[-1]
+    times = n if center else n - win_length + 1
     if center:
-        half = win_length // 2
-        envelope = jnp.pad(
-            envelope,
-            [(0, 0)] * (envelope.ndim - 1) + [(half, half)],
-            mode="linear_ramp",
-            end_values=0,
-        )
-    else:
-        frames = 1 + frames - win_length
-    rows = frames_first(envelope, win_length, 1, frames) * jnp.asarray(values, envelope.dtype)
-    lags = normalize(autocorrelate(rows), norm=norm, axis=-1)
-    return jnp.swapaxes(lags, -1, -2)
+        envelope, n = pad_ends(envelope, n, win_length // 2, "linear_ramp")
+    made, _ = map_frames(
+        lambda rows: function(rows * values),
+        envelope,
+        n,
+        frame_length=win_length,
+        hop_length=1,
+    )
+    return (jax.tree.map(lambda a: a[:frames], made) if center else made), times
 
 
-@compiled("y", "onset_envelope")
+def _check_fourier(given: dict[str, Any]) -> None:
+    check_window(given)
+    frames = np.broadcast_to(0.0, (frames_of(given),))
+    check_framing({"y": frames, "n_fft": given["win_length"], "center": given["center"]})
+
+
+@by_clip(y="t", onset_envelope="t", check=_check_fourier)
 def fourier_tempogram(
+    n: Length,
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
     sr: Number = 22050,
@@ -97,23 +221,55 @@ def fourier_tempogram(
     win_length: int = 384,
     center: bool = True,
     window: WindowSpec = "hann",
-) -> Complex[jax.Array, "*batch tempi times"]:
-    """STFT of the onset strength; arguments as in `tempogram`.
+) -> tuple[Complex[jax.Array, "*batch tempi times"], Length]:
+    """Return the STFT of the onset strength.
 
-    Source: librosa 0.11 `feature.fourier_tempogram`.
+    Args:
+        y, sr, onset_envelope, hop_length, win_length, center, window: see `tempogram`.
+    Raises:
+        ParameterError: as `tempogram`.
+    Source: librosa 0.11 and 1.0 `feature.fourier_tempogram`.
     """
-    win_length = positive_int("win_length", win_length)
-    envelope = envelope_of(y, sr, onset_envelope, hop_length)
-    return stft(envelope, n_fft=win_length, hop_length=1, center=center, window=window)
+    envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
+    return stft.of_clip(n, envelope, n_fft=win_length, hop_length=1, center=center, window=window)
+
+
+def envelope_of_clip(
+    n: Length, y: Any, sr: Number, onset_envelope: Any, hop_length: int, aggregate: Any = jnp.mean
+) -> tuple[Float[jax.Array, "frames"], Length]:
+    """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames."""
+    if onset_envelope is not None:
+        envelope = jnp.asarray(onset_envelope)
+        return envelope.astype(jnp.result_type(envelope, jnp.float32)), n
+    y = as_waveform(y)
+    y = y * loudness_of_quiet(y)
+    envelope, n = flux.of_clip(n, y=y, sr=sr, hop_length=hop_length, aggregate=aggregate)
+    return jnp.where(jnp.arange(envelope.shape[-1]) < n, envelope, 0), n
+
+
+def loudness_of_quiet(y: Float[jax.Array, "samples"]) -> Float[jax.Array, ""]:
+    """Return the gain that brings the peak of a clip too quiet for 16 bits to 1; else 1."""
+    peak = lax.stop_gradient(jnp.max(jnp.abs(y), initial=0))
+    quiet = (peak < _QUIETEST) & (peak > np.finfo(np.float32).tiny)
+    return jnp.where(quiet, 1 / jnp.where(quiet, peak, 1), 1)
+
+
+def scale_of(envelope: Float[jax.Array, "frames"]) -> Float[jax.Array, ""]:
+    """Return the factor that keeps the squares of an envelope in range: 1 for most."""
+    peak = lax.stop_gradient(jnp.max(jnp.abs(envelope)))
+    low, high = _PEAKS
+    far = ((peak < low) & (peak > np.finfo(np.float32).tiny)) | ((peak > high) & jnp.isfinite(peak))
+    return jnp.where(far, 1 / jnp.where(far, peak, 1), 1)
 
 
 def envelope_of(
     y: Any, sr: Number, onset_envelope: Any, hop_length: int, **arguments: Any
 ) -> Float[jax.Array, "*batch frames"]:
-    """`onset_envelope`, or that of y."""
+    """Return `onset_envelope` in floating point, or the onset strength of `y`."""
     if onset_envelope is not None:
-        envelope = jnp.asarray(onset_envelope)
-        return envelope.astype(jnp.result_type(envelope, jnp.float32))
+        envelope = array_of("onset_envelope", onset_envelope)
+        wide = envelope.astype(jnp.result_type(envelope, jnp.float32))
+        return wide if isinstance(wide, jax.Array) else placed(wide)
     if y is None:
         raise ParameterError("y and onset_envelope: give one of them")
     return onset_strength(y=y, sr=sr, hop_length=hop_length, **arguments)
@@ -122,10 +278,16 @@ def envelope_of(
 def tempo_frequencies(
     n_bins: int, *, hop_length: int = 512, sr: Number = 22050
 ) -> Float[np.ndarray, "n_bins"]:
-    """Beats a minute of each lag of a tempogram; infinite for lag 0.
+    """Return the beats a minute of each lag of a tempogram; infinite for lag 0.
 
-    Source: librosa 0.11 `tempo_frequencies`.
+    Args:
+        n_bins: number of lags.
+        hop_length: samples between frames.
+        sr: sample rate, Hz.
+    Raises:
+        ParameterError: `n_bins` or `hop_length` below 1.
+    Source: librosa 0.11 and 1.0 `tempo_frequencies`.
     """
     bpm = np.full(positive_int("n_bins", n_bins), np.inf)
-    bpm[1:] = 60.0 * sr / (hop_length * np.arange(1.0, n_bins))
+    bpm[1:] = 60.0 * sr / (positive_int("hop_length", hop_length) * np.arange(1.0, n_bins))
     return bpm

@@ -7,15 +7,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from kit.dsp.checks import AnyArray, positive_int, require
-from kit.dsp.jit import compiled
+from kit.dsp.checks import AnyArray, Number, positive_int, require
+from kit.dsp.framing import pad_ends
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import PAD_MODES
 
 _MODES = {"nearest": "edge", "mirror": "reflect", "constant": "constant", "wrap": "wrap"}
 
 
-@compiled("data")
 def delta(
     data: Num[AnyArray, "..."],
     *,
@@ -25,7 +28,7 @@ def delta(
     mode: str = "interp",
     **kwargs: Any,
 ) -> Float[jax.Array, "..."]:
-    """Smoothed derivative along an axis (Savitzky-Golay).
+    """Return the smoothed derivative along an axis (Savitzky-Golay).
 
     Args:
         data: any shape; a 0-d array counts as one of one element.
@@ -34,67 +37,91 @@ def delta(
         axis: of frames.
         mode: "interp" fits the ends, or how the data goes on there: "nearest", "mirror",
             "constant", "wrap".
-        kwargs: `polyorder` (the order by default), `cval` for "constant".
+        kwargs: `polyorder` (the order by default), `cval` for "constant", `delta`, the step.
     Raises:
-        ParameterError: an even `width`, one too long for "interp", an `order` below 1, an unknown
-            mode.
+        ParameterError: no frames, an even `width`, one too long for "interp", an `order` below 1,
+            an unknown mode, an axis that the data has not.
     Source: librosa 0.11 `feature.delta`; `scipy.signal.savgol_filter`.
     """
-    data = jnp.atleast_1d(jnp.asarray(data))
-    data = data.astype(jnp.result_type(data, jnp.float32))
+    known = not isinstance(data, Tracer)
+    xp: Any = np if known else jnp
+    data = xp.atleast_1d(xp.asarray(data))
     width, order = positive_int("width", width, least=3), positive_int("order", order)
     require(width % 2 == 1, "width", width, "it must be odd")
     require(mode == "interp" or mode in _MODES, "mode", mode, f"it must be interp, {[*_MODES]}")
+    require(-data.ndim <= axis < data.ndim, "axis", axis, f"data has {data.ndim} axes")
     frames = data.shape[axis]
+    require(frames >= 1, "data.shape", data.shape, "it must have at least one frame")
     require(
         mode != "interp" or width <= frames,
         "width",
         width,
         f'it must not exceed the {frames} frames when mode is "interp"',
     )
-    kwargs = {"polyorder": order} | kwargs
+    kwargs = {"polyorder": order, "cval": 0.0, "delta": 1.0} | kwargs
+    kwargs.pop("deriv", None)
     degree = positive_int("polyorder", kwargs.pop("polyorder"), least=0)
     require(degree < width, "polyorder", degree, f"it must be below width (={width})")
-    cval = kwargs.pop("cval", 0.0)
-    kwargs.pop("deriv", None)
-    step = kwargs.pop("delta", 1.0)
+    options = {"mode": mode, "cval": kwargs.pop("cval"), "step": kwargs.pop("delta")}
+    require(options["step"] > 0, "delta", options["step"], "it must be above 0")
     require(not kwargs, "kwargs", sorted(kwargs), "no such arguments")
-    out = _savgol(jnp.moveaxis(data, axis, -1), width, order, degree, mode, cval, step)
-    return jnp.moveaxis(out, -1, axis)
+    # On the host, an axis is moved without a program for each shape.
+    in_place = data.ndim > 1 and axis in (-1, data.ndim - 1)
+    moved = data if in_place else xp.moveaxis(data, axis, -1)
+    moved = moved[None] if data.ndim == 1 else moved
+    out = _savgol(data=moved, width=width, order=order, degree=degree, **options)
+    if in_place:
+        return out
+    with jax.ensure_compile_time_eval():
+        out = np.asarray(out) if known else out
+        out = xp.moveaxis(out[0] if data.ndim == 1 else out, -1, axis)
+        return jax.device_put(out) if known else out
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3, 4, 5, 6))
+@by_clip(data="bt")
 def _savgol(
-    x: Float[jax.Array, "*batch frames"],
+    n: Length,
+    *,
+    data: Any,
     width: int,
     order: int,
     degree: int,
     mode: str,
-    cval: float,
-    step: float,
-) -> Float[jax.Array, "*batch frames"]:
+    cval: Number,
+    step: Number,
+) -> tuple[Float[jax.Array, "rows frames"], Length]:
     import scipy.signal
 
-    half = width // 2
-    frames = x.shape[-1]
+    x = data.astype(jnp.result_type(data, jnp.float32))
+    half, frames = width // 2, data.shape[-1]
     taps = scipy.signal.savgol_coeffs(width, degree, deriv=order, delta=step, use="dot")
-    outer = [(0, 0)] * (x.ndim - 1)
-    if mode == "interp":
-        padded = jnp.pad(x, [*outer, (half, half)])
-    elif mode == "constant":
-        padded = jnp.pad(x, [*outer, (half, half)], constant_values=cval)
+    if mode in ("interp", "constant"):
+        padded = _continued(x, n, half, half, "constant", constant_values=cval)
     else:
-        padded = jnp.pad(x, [*outer, (half, half)], mode=_MODES[mode])
-    middle = sum(float(c) * padded[..., k : k + frames] for k, c in enumerate(taps))
+        padded = _continued(x, n, half, half, _MODES[mode])
+    middle = sum(float(c) * padded[:, k : k + frames] for k, c in enumerate(taps))
     middle = jnp.asarray(middle, x.dtype)
     if mode != "interp":
-        return middle
+        return middle, n
     # The first and last half window: derivatives of one polynomial fitted to the outermost width.
     ends = jnp.asarray(_end_matrix(width, order, degree, step), x.dtype)
-    dot = partial(jnp.dot, precision=jax.lax.Precision.HIGHEST)
-    head = dot(x[..., :width], ends[:, :half])
-    tail = dot(x[..., -width:], ends[:, width - half :])
-    return jnp.concatenate([head, middle[..., half : frames - half], tail], axis=-1)
+    dot = partial(jnp.dot, precision=lax.Precision.HIGHEST)
+    last = lax.dynamic_slice_in_dim(x, n - width, width, axis=-1)
+    out = lax.dynamic_update_slice_in_dim(middle, dot(x[:, :width], ends[:, :half]), 0, axis=-1)
+    tail = dot(last, ends[:, width - half :])
+    return lax.dynamic_update_slice_in_dim(out, tail, n - half, axis=-1), n
+
+
+def _continued(
+    x: Num[jax.Array, "rows frames"], n: Length, left: int, right: int, mode: Any, **options: Any
+) -> Num[jax.Array, "rows padded"]:
+    """Continue the rows of a clip at its own ends, as `jax.numpy.pad` does."""
+    if isinstance(n, int):
+        return jnp.pad(x, [(0, 0), (left, right)], mode=mode, **options)
+    if mode == "constant":
+        x = jnp.where(jnp.arange(x.shape[-1]) < n, x, options.get("constant_values", 0))
+        return jnp.pad(x, [(0, 0), (left, right)], **options)
+    return jax.vmap(lambda row: pad_ends(row, n, left, mode, right)[0])(x)
 
 
 def _end_matrix(width: int, order: int, degree: int, step: float) -> np.ndarray:
@@ -107,7 +134,20 @@ def _end_matrix(width: int, order: int, degree: int, step: float) -> np.ndarray:
     return (slopes @ fit).T
 
 
-@compiled("data")
+def _check_memory(given: dict[str, Any]) -> None:
+    positive_int("n_steps", given["n_steps"])
+    require(given["delay"] != 0, "delay", given["delay"], "it must not be 0")
+    shape = given["data"].shape
+    require(shape[-1] >= 1, "data.shape", shape, "it must have at least one frame")
+
+
+def _needs_length(given: dict[str, Any]) -> bool:
+    """Return whether the data goes on in a way that no padded buffer can."""
+    value = given.get("constant_values", 0)
+    options = given.keys() - {"data", "n_steps", "delay", "mode", "constant_values"}
+    return bool(options) or given["mode"] not in PAD_MODES or np.ndim(value) > 0
+
+
 def stack_memory(
     data: Num[AnyArray, "..."],
     *,
@@ -116,7 +156,7 @@ def stack_memory(
     mode: str = "constant",
     **kwargs: Any,
 ) -> Num[jax.Array, "..."]:
-    """Each frame on top of the ones `delay`, 2 `delay`, … before it.
+    """Return each frame on top of the ones `delay`, 2 `delay`, … before it.
 
     Args:
         data: (…, bins, frames); 1-d counts as one bin.
@@ -129,17 +169,18 @@ def stack_memory(
         ParameterError: `n_steps` below 1, `delay` 0, no frames.
     Source: librosa 0.11 `feature.stack_memory`.
     """
-    n_steps = positive_int("n_steps", n_steps)
-    require(delay != 0, "delay", delay, "it must not be 0")
-    data = jnp.atleast_2d(jnp.asarray(data))
+    xp: Any = jnp if isinstance(data, Tracer) else np
+    data = data if np.ndim(data) > 1 else xp.atleast_2d(xp.asarray(data))
+    return _stacked(data=data, n_steps=n_steps, delay=delay, mode=mode, **kwargs)
+
+
+@by_clip(data="bt", check=_check_memory, exact=_needs_length)
+def _stacked(
+    n: Length, *, data: Any, n_steps: int, delay: int, mode: str, **kwargs: Any
+) -> tuple[Num[jax.Array, "rows frames"], Length]:
     frames = data.shape[-1]
-    require(frames >= 1, "data.shape", data.shape, "it must have at least one frame")
     reach = (n_steps - 1) * abs(delay)
-    sides = (reach, 0) if delay > 0 else (0, reach)
-    padded = jnp.pad(data, [(0, 0)] * (data.ndim - 1) + [sides], mode=mode, **kwargs)
     start = reach if delay > 0 else 0
-    parts = []
-    for step in range(n_steps):
-        at = start - step * delay
-        parts.append(padded[..., at : at + frames])
-    return jnp.concatenate(parts, axis=-2)
+    padded = _continued(data, n, start, reach - start, mode, **kwargs)
+    starts = [start - step * delay for step in range(n_steps)]
+    return jnp.concatenate([padded[:, at : at + frames] for at in starts], axis=0), n

@@ -6,17 +6,50 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
+from kit.dsp.checks import (
+    AnyArray,
+    Number,
+    ParameterError,
+    as_waveform,
+    check_values,
+    positive_int,
+    require,
+)
 from kit.dsp.decibel import Reference, amplitude_to_db
-from kit.dsp.framing import frame
-from kit.dsp.jit import compiled
-from kit.dsp.stft import pad_ends
+from kit.dsp.framing import fit, frame, frame_count, pad_ends
+from kit.dsp.jit import Length, by_clip, elementwise, of_numpy, traceable
+from kit.dsp.spectral.normalize import power_of_two
+from kit.dsp.stft import as_spectrogram, needs_length
 
 
-@compiled("y", "S")
+def _check_frames(given: dict[str, Any]) -> None:
+    """Refuse signals of which no frame is full."""
+    frame_length = positive_int("frame_length", given["frame_length"])
+    y = given["y"]
+    if y is not None and np.ndim(y) > 0:
+        as_waveform(y[..., :1])
+        most = y.shape[-1] + 2 * (frame_length // 2) * bool(given.get("center", True))
+        rule = f"y is of {y.shape[-1]} samples"
+        require(frame_length <= most, "frame_length", frame_length, rule)
+
+
+def _check_spectrum(given: dict[str, Any]) -> None:
+    S, frame_length = given["S"], given["frame_length"]
+    if given["y"] is None and S is None:
+        raise ParameterError("y and S: give one of them")
+    if given["y"] is None and S.ndim >= 2:
+        bins = S.shape[-2]
+        rule = f"S has {bins} bins: {2 * bins - 2} or {2 * bins - 1}"
+        require(bins == frame_length // 2 + 1, "frame_length", frame_length, rule)
+    _check_frames(given)
+
+
+@by_clip(y="t", S="bt", check=_check_spectrum, exact=needs_length)
 def rms(
+    n: Length,
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
     S: Num[AnyArray, "*batch bins frames"] | None = None,
@@ -25,8 +58,8 @@ def rms(
     center: bool = True,
     pad_mode: Any = "constant",
     dtype: Any = np.float32,
-) -> Float[jax.Array, "*batch 1 frames"]:
-    """Root mean square of each frame.
+) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
+    """Return the root mean square of each frame.
 
     Args:
         y: waveforms.
@@ -36,60 +69,66 @@ def rms(
         center, pad_mode: the signal is continued by half a frame at both ends.
         dtype: of the result.
     Raises:
-        ParameterError: neither y nor S, bins that do not fit `frame_length`.
+        ParameterError: neither y nor S, bins that do not fit `frame_length`, fewer samples than a
+            frame.
     Source: librosa 0.11 `feature.rms`.
     """
-    frame_length = positive_int("frame_length", frame_length)
     if y is not None:
         y = as_waveform(y)
-        y = pad_ends(y, frame_length // 2, pad_mode) if center else y
-        power = _mean_squares(y, frame_length, positive_int("hop_length", hop_length))
-    elif S is not None:
-        S = jnp.asarray(S)
-        require(
-            S.shape[-2] == frame_length // 2 + 1,
-            "frame_length",
-            frame_length,
-            f"S has {S.shape[-2]} bins: {2 * S.shape[-2] - 2} or {2 * S.shape[-2] - 1}",
-        )
+        if center:
+            y, n = pad_ends(y, n, frame_length // 2, pad_mode)
+        # Squares of very large or small samples would leave the range of single precision.
+        scale = power_of_two(jnp.abs(y), (0,))
+        power = _frame_sums(jnp.square(y / scale), frame_length, hop_length) / frame_length
+        n = frame_count(n, frame_length, hop_length)
+    else:
+        magnitude = jnp.abs(as_spectrogram(S if S is not None else 0))
         # The bins between stand for their negative frequencies too.
-        weight = np.full((S.shape[-2], 1), 2.0)
+        weight = np.full((len(magnitude), 1), 2.0)
         weight[0] = 1.0
         if frame_length % 2 == 0:
             weight[-1] = 1.0
-        squared = jnp.square(jnp.abs(S))
-        power = jnp.sum(squared * jnp.asarray(weight, squared.dtype), axis=-2, keepdims=True)
-        power = power / frame_length**2
-    else:
-        raise ParameterError("y and S: give one of them")
+        peak = power_of_two(magnitude, (0,))
+        squared = jnp.square(magnitude / peak) * jnp.asarray(weight, magnitude.dtype)
+        power, scale = jnp.sum(squared, axis=0) / frame_length**2, peak[0]
     # A root has no slope at zero.
     root = jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), power)
-    return root.astype(dtype)
-
-
-def _mean_squares(
-    y: Float[jax.Array, "*batch samples"], frame_length: int, hop_length: int
-) -> Float[jax.Array, "*batch 1 frames"]:
-    if frame_length % hop_length:
-        frames = frame(y, frame_length=frame_length, hop_length=hop_length)
-        return jnp.mean(jnp.square(frames), axis=-2, keepdims=True)
-    return _frame_sums(jnp.square(y), frame_length, hop_length)[..., None, :] / frame_length
+    return (root * scale).astype(dtype)[None], n
 
 
 def _frame_sums(
-    y: Float[jax.Array, "*batch samples"], frame_length: int, hop_length: int
-) -> Float[jax.Array, "*batch frames"]:
-    """Sums of frames of whole hops: each hop is added up once, not as often as it is in a frame."""
-    samples = y.shape[-1]
-    require(samples >= frame_length, "frame_length", frame_length, f"y is of {samples} samples")
-    hops = y[..., : samples // hop_length * hop_length].reshape(*y.shape[:-1], -1, hop_length)
-    sums = jnp.sum(hops, axis=-1)
-    frames = 1 + (samples - frame_length) // hop_length
-    total = sum(sums[..., k : k + frames] for k in range(frame_length // hop_length))
-    return jnp.asarray(total)
+    x: Float[jax.Array, "samples"], frame_length: int, hop_length: int
+) -> Float[jax.Array, "frames"]:
+    """Return the sums of all frames. Each hop is added up once, not in each frame that it is in."""
+    hop_length = positive_int("hop_length", hop_length)
+    frames = frame_count(x.shape[0], frame_length, hop_length)
+    whole, part = divmod(frame_length, hop_length)
+    rows = fit(x, (frames + whole) * hop_length).reshape(frames + whole, hop_length)
+    total = jnp.sum(rows[whole:, :part], axis=-1)
+    # Sums of 1, 2, 4, … hops, of which those are added that make up a frame.
+    sums, width, done = jnp.sum(rows, axis=-1), 1, 0
+    while width <= whole:
+        if whole & width:
+            total = total + sums[done : done + frames]
+            done += width
+        sums, width = sums[:-width] + sums[width:], 2 * width
+    return total
 
 
-@compiled("y")
+def _signs(
+    y: Float[jax.Array, "*shape"], threshold: Any, zero_pos: bool
+) -> Num[jax.Array, "*shape"] | Bool[jax.Array, "*shape"]:
+    y = jnp.where(jnp.abs(y) <= threshold, 0, y)
+    return y < 0 if zero_pos else jnp.sign(y)
+
+
+def _check_crossings(given: dict[str, Any]) -> None:
+    y = given["y"]
+    if not isinstance(y, Tracer) and jnp.issubdtype(y.dtype, jnp.inexact):
+        # A result of booleans has no place for NaN.
+        check_values(np.isfinite(np.asarray(y)), "y", "they must be finite to have a sign")
+
+
 def zero_crossings(
     y: Num[AnyArray, "..."],
     *,
@@ -99,7 +138,7 @@ def zero_crossings(
     zero_pos: bool = True,
     axis: int = -1,
 ) -> Bool[jax.Array, "..."]:
-    """Where the sign differs from that of the sample before.
+    """Return where the sign differs from that of the sample before.
 
     Args:
         y: any shape.
@@ -108,56 +147,102 @@ def zero_crossings(
         pad: the first sample counts as a crossing.
         zero_pos: 0 counts as positive; otherwise its sign is one of its own.
         axis: of samples.
+    Raises:
+        ParameterError: samples that are not finite, unless the call is traced.
     Source: librosa 0.11 `zero_crossings`.
     """
-    y = jnp.asarray(y)
-    if ref_magnitude is not None:
-        known = ref_magnitude(jnp.abs(y)) if callable(ref_magnitude) else ref_magnitude
-        threshold = threshold * known
-    y = jnp.moveaxis(y, axis, -1)
-    y = jnp.where(jnp.abs(y) <= threshold, 0, y)
-    sign = y < 0 if zero_pos else jnp.sign(y)
-    first = jnp.full((*y.shape[:-1], 1), pad)
-    out = jnp.concatenate([first, sign[..., 1:] != sign[..., :-1]], axis=-1)
-    return jnp.moveaxis(out, -1, axis)
+    y = y if isinstance(y, jax.Array) else np.asarray(y)
+    require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
+    options: dict[str, Any] = {"threshold": threshold, "pad": pad, "zero_pos": zero_pos}
+    if isinstance(y, Tracer):
+        reference = _reference(jnp.abs(y), ref_magnitude, traceable)
+        crossed = _crossings(y=jnp.moveaxis(y, axis, -1), reference=reference, **options)
+        return jnp.moveaxis(crossed, -1, axis)
+    values = np.asarray(y)
+    reference = _reference(np.abs(values), ref_magnitude, of_numpy)
+    if np.ndim(reference) and not isinstance(reference, Tracer):
+        reference = np.moveaxis(np.broadcast_to(reference, values.shape), axis, -1)
+        options["references"], reference = reference, None
+    crossed = _crossings(y=np.moveaxis(values, axis, -1), reference=reference, **options)
+    if axis in (-1, y.ndim - 1):
+        return crossed
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(np.moveaxis(np.asarray(crossed), -1, axis))
 
 
-@compiled("y")
+def _reference(magnitude: AnyArray, given: Any, namespace: Callable[[Any], Any]) -> Any:
+    """Return the value that thresholds of zero crossings are relative to."""
+    if given is None:
+        return 1.0
+    return namespace(given)(magnitude) if callable(given) else given
+
+
+@by_clip(y="t", reference="", references="t", check=_check_crossings)
+def _crossings(
+    n: Length,
+    *,
+    y: Any,
+    reference: Any,
+    references: Any = None,
+    threshold: Number,
+    pad: bool,
+    zero_pos: bool,
+) -> tuple[Bool[jax.Array, "samples"], Length]:
+    sign = _signs(y, threshold * (reference if references is None else references), zero_pos)
+    first = jnp.full(min(1, y.shape[0]), pad)
+    return jnp.concatenate([first, sign[1:] != sign[:-1]]), n
+
+
+def _needs_frames(given: dict[str, Any]) -> bool:
+    return callable(given.get("ref_magnitude"))
+
+
+@by_clip(y="t", check=_check_frames, exact=_needs_frames, passes=(zero_crossings,))
 def zero_crossing_rate(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     frame_length: int = 2048,
     hop_length: int = 512,
     center: bool = True,
     **kwargs: Any,
-) -> Float[jax.Array, "*batch 1 frames"]:
-    """Share of each frame's samples at which the sign changes.
+) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
+    """Return the share of each frame's samples at which the sign changes.
 
     Args:
         y: waveforms.
         frame_length, hop_length: samples.
         center: the signal is continued by half a frame of its end samples.
         kwargs: to `zero_crossings`; `pad` is False here unless given.
+    Returns:
+        NaN for frames that hold a sample that is not finite.
+    Raises:
+        ParameterError: fewer samples than a frame, an unknown argument.
     Source: librosa 0.11 `feature.zero_crossing_rate`.
     """
+    options: dict[str, Any] = {"threshold": 1e-10, "ref_magnitude": None}
+    options |= {"pad": False, "zero_pos": True} | {k: v for k, v in kwargs.items() if k != "axis"}
+    require(len(options) == 4, "kwargs", sorted(kwargs), "no such arguments")
     y = as_waveform(y)
     if center:
-        y = pad_ends(y, positive_int("frame_length", frame_length) // 2, "edge")
-    options: dict[str, Any] = {"pad": False, **kwargs}
-    hop_length = positive_int("hop_length", hop_length)
-    if frame_length % hop_length or options.get("ref_magnitude") is not None:
-        frames = frame(y, frame_length=frame_length, hop_length=hop_length)
-        crossings = zero_crossings(frames, **{**options, "axis": -2})
-        return jnp.mean(crossings.astype(y.dtype), axis=-2, keepdims=True)
-    crossings = zero_crossings(y, **options).astype(y.dtype)
-    sums = _frame_sums(crossings, frame_length, hop_length)
+        y, n = pad_ends(y, n, frame_length // 2, "edge")
+    reference = options["ref_magnitude"]
+    if callable(reference):
+        reference = traceable(reference)(
+            jnp.abs(frame(y, frame_length=frame_length, hop_length=hop_length))
+        )
+        require(jnp.ndim(reference) == 0, "ref_magnitude", reference, "it must give one number")
+    threshold = options["threshold"] * (1 if reference is None else reference)
+    sign = _signs(y, threshold, options["zero_pos"])
+    crossed = jnp.concatenate([jnp.zeros(1, y.dtype), (sign[1:] != sign[:-1]).astype(y.dtype)])
+    crossed = jnp.where(jnp.isfinite(y), crossed, jnp.nan)
+    sums = _frame_sums(crossed, frame_length, hop_length)
     # Whether a frame's first sample crosses is not for the sample before it to say.
-    first = crossings[..., ::hop_length][..., : sums.shape[-1]]
-    sums = sums - first + (1 if options["pad"] else 0)
-    return sums[..., None, :] / frame_length
+    first = crossed[::hop_length][: len(sums)]
+    share = (sums - first + (1 if options["pad"] else 0)) / frame_length
+    return share[None], frame_count(n, frame_length, hop_length)
 
 
-@compiled("y")
 def loud_frames(
     y: Shaped[AnyArray, "*batch samples"],
     *,
@@ -166,26 +251,61 @@ def loud_frames(
     frame_length: int = 2048,
     hop_length: int = 512,
 ) -> Bool[jax.Array, "*batch frames"]:
-    """Frames less than `top_db` below the reference: `trim` and `split` of fixed shape.
+    """Return the frames less than `top_db` below the reference: `trim` and `split` of fixed shape.
 
     Args:
-        y: waveforms; each is judged by itself.
+        y: waveforms; each is judged by itself. All frames of a silent one are loud, since none is
+            below its loudest.
         top_db: decibels.
         ref: as in `amplitude_to_db`; the loudest frame by default.
         frame_length, hop_length: of the root mean square, samples.
+    Raises:
+        ParameterError: samples that are not finite, unless the call is traced.
     """
-    level = rms(y=y, frame_length=frame_length, hop_length=hop_length)[..., 0, :]
-    return amplitude_to_db(level, ref=ref, top_db=None, axes=-1) > -top_db
+    if not isinstance(y, Tracer):
+        y = _finite(y)
+    level = _levels(y, frame_length=frame_length, hop_length=hop_length)
+    return _above(amplitude_to_db(level, ref=ref, top_db=None, axes=-1), -top_db)
+
+
+@by_clip(y="t", check=_check_frames)
+def _levels(
+    n: Length, y: Any, *, frame_length: int, hop_length: int
+) -> tuple[Float[jax.Array, "frames"], Length]:
+    level, n = rms.of_clip(n, y=y, frame_length=frame_length, hop_length=hop_length)
+    return level[0], n
+
+
+@elementwise("level")
+def _above(level: Any, bound: Number) -> Any:
+    return level > bound
+
+
+def _finite(y: Any) -> np.ndarray:
+    """Return a known waveform on the host, in floating point."""
+    values = np.asarray(y)
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    # All but the values is checked of one sample, whose program serves all lengths.
+    known = as_waveform(values[..., :1].astype(values.dtype.newbyteorder("="))).dtype
+    check_values(np.isfinite(values), "y", "they must be finite")
+    return values.astype(known) * np.asarray(2**-15 if values.dtype == np.int16 else 1, known)
 
 
 def _loud_together(
-    y: jax.Array, top_db: Number, ref: Reference, aggregate: Callable[..., Any], **sizes: Any
-) -> np.ndarray:
-    level = rms(y=y, **sizes)[..., 0, :]
-    db = amplitude_to_db(level, ref=ref, top_db=None, axes=None)
+    y: Any, top_db: Number, ref: Reference, aggregate: Callable[..., Any], **sizes: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(y, Tracer):
+        raise ParameterError(
+            "the shape of the result depends on the values of y, which are not known while JAX "
+            "traces; call it outside jit, or use loud_frames"
+        )
+    y = _finite(y)
+    level = np.asarray(_levels(y, **sizes))
+    db = np.asarray(amplitude_to_db(level, ref=ref, top_db=None, axes=None))
     flat = db.reshape(-1, db.shape[-1])
-    together = flat[0] if len(flat) == 1 else aggregate(flat, axis=0)
-    return np.asarray(together > -top_db)
+    together = flat[0] if len(flat) == 1 else of_numpy(aggregate)(flat, axis=0)
+    return y, np.asarray(together > -top_db)
 
 
 def trim(
@@ -195,25 +315,29 @@ def trim(
     ref: Reference = "max",
     frame_length: int = 2048,
     hop_length: int = 512,
-    aggregate: Callable[..., Any] = jnp.max,
+    aggregate: Callable[..., Any] = np.max,
 ) -> tuple[Float[jax.Array, "*batch kept"], Int[np.ndarray, "2"]]:
-    """`y` without the silence at its ends, and where it was cut. Its shape depends on the values,
-    so it cannot be jitted: `loud_frames` can.
+    """Return `y` without the silence at its ends, and where it was cut.
+
+    The shape depends on the values, so it cannot be jitted: `loud_frames` can. A signal of zeros
+    is kept whole, as in librosa, since no frame is below its loudest; `ref=1.0` leaves nothing.
 
     Args:
         y: one sound of any number of channels, cut alike.
         top_db, ref, frame_length, hop_length: as in `loud_frames`, but all channels together.
         aggregate: of the channels' levels in dB.
+    Raises:
+        ParameterError: samples that are not finite, fewer than a frame, or a call within `jit`.
     Source: librosa 0.11 `effects.trim`.
     """
-    y = as_waveform(y)
-    loud = _loud_together(
+    y, loud = _loud_together(
         y, top_db, ref, aggregate, frame_length=frame_length, hop_length=hop_length
     )
     where = np.flatnonzero(loud)
     start = int(where[0]) * hop_length if len(where) else 0
     end = min(y.shape[-1], int(where[-1] + 1) * hop_length) if len(where) else 0
-    return y[..., start:end], np.array([start, end])
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(y[..., start:end]), np.array([start, end])
 
 
 def split(
@@ -223,14 +347,13 @@ def split(
     ref: Reference = "max",
     frame_length: int = 2048,
     hop_length: int = 512,
-    aggregate: Callable[..., Any] = jnp.max,
+    aggregate: Callable[..., Any] = np.max,
 ) -> Int[np.ndarray, "parts 2"]:
-    """Start and end, in samples, of each part that is not silent; arguments as in `trim`.
+    """Return start and end, in samples, of each part that is not silent; arguments as in `trim`.
 
     Source: librosa 0.11 `effects.split`.
     """
-    y = as_waveform(y)
-    loud = _loud_together(
+    y, loud = _loud_together(
         y, top_db, ref, aggregate, frame_length=frame_length, hop_length=hop_length
     )
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(int)))

@@ -11,68 +11,78 @@ from jax import lax
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import db_to_power
+from kit.dsp.decibel import at_least, db_to_power
 from kit.dsp.effects.griffinlim import griffinlim
-from kit.dsp.jit import compiled
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.mel import mel
 from kit.dsp.spectral.cepstral import check_lifter, idct_matrix, lifter_gain
+from kit.dsp.stft import as_spectrogram
 
 _ROUNDS = 300
 _HIGHEST = lax.Precision.HIGHEST
 
 
-@compiled("M")
+def _check_inverse(given: dict[str, Any]) -> None:
+    require(given["power"] > 0, "power", given["power"], "it must be above 0")
+
+
+@by_clip(M="bt", check=_check_inverse, passes=(mel,))
 def mel_to_stft(
+    n: Length,
     M: Num[AnyArray, "*batch bands frames"],
     *,
     sr: Number = 22050,
     n_fft: int = 2048,
     power: Number = 2.0,
     **kwargs: Any,
-) -> Float[jax.Array, "*batch bins frames"]:
-    """The magnitudes, at least 0, whose mel spectrogram is nearest to M.
+) -> tuple[Float[jax.Array, "*batch bins frames"], Length]:
+    """Return the magnitudes, at least 0, whose mel spectrogram is nearest to M.
 
     Args:
         M: mel spectrogram of magnitudes to the power `power`.
         sr, n_fft, kwargs: of the filter bank; see `mel`.
         power: exponent in M.
+    Returns:
+        float32, or float64 of float64. A frame that is not finite becomes NaN.
+    Raises:
+        ParameterError: `power` not above 0, or as `mel`.
     Source: librosa 0.11 `feature.inverse.mel_to_stft`; the least squares by accelerated projected
     gradients (Beck and Teboulle 2009), 300 rounds, where librosa has L-BFGS-B.
     """
-    require(power > 0, "power", power, "it must be above 0")
-    M = jnp.asarray(M)
-    M = M.astype(jnp.result_type(M, jnp.float32))
+    M = as_spectrogram(M, "M")
     basis = mel(sr=sr, n_fft=n_fft, n_mels=M.shape[-2], dtype=np.float64, **kwargs)
     solution = nonnegative_least_squares(basis, M)
-    return solution ** (1 / power)
+    # A root has no slope at zero.
+    zero = solution == 0
+    return jnp.where(zero, 0, jnp.where(zero, 1, solution) ** (1 / power)), n
 
 
 def nonnegative_least_squares(
     A: Float[np.ndarray, "rows columns"], B: Float[jax.Array, "*batch rows frames"]
 ) -> Float[jax.Array, "*batch columns frames"]:
-    """The X of at least 0 with A X nearest to B; A is a constant."""
+    """Return the X of at least 0 with A X nearest to B; A is a constant."""
     # Rows of very different size make slow going: each is scaled to unit length.
     length = np.linalg.norm(A, axis=1)
     scale = np.where(length > 0, 1 / np.where(length > 0, length, 1), 0)
     scaled = A * scale[:, None]
-    step = 1 / np.linalg.norm(scaled, ord=2) ** 2
+    size = np.linalg.norm(scaled, ord=2) ** 2
+    require(size > 0, "A", A.shape, "it is zero everywhere")
     return _projected(
         jnp.asarray(scaled, B.dtype),
         jnp.asarray(np.linalg.pinv(scaled), B.dtype),
         B * jnp.asarray(scale, B.dtype)[:, None],
-        float(step),
+        float(1 / size),
     )
 
 
-@partial(jax.jit, static_argnums=3)
 def _projected(A: jax.Array, inverse: jax.Array, B: jax.Array, step: float) -> jax.Array:
     product = partial(jnp.einsum, precision=_HIGHEST)
-    start = jnp.maximum(product("fm,...mt->...ft", inverse, B), 0)
+    start = at_least(product("fm,...mt->...ft", inverse, B), 0.0)
 
     def one_round(state: Any, _: None) -> Any:
         x, ahead, t = state
         error = product("mf,...ft->...mt", A, ahead) - B
-        moved = jnp.maximum(ahead - step * product("mf,...mt->...ft", A, error), 0)
+        moved = at_least(ahead - step * product("mf,...mt->...ft", A, error), 0.0)
         t_next = (1 + jnp.sqrt(1 + 4 * t * t)) / 2
         return (moved, moved + (t - 1) / t_next * (moved - x), t_next), None
 
@@ -97,7 +107,7 @@ def mel_to_audio(
     random_state: Any = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Sound of a mel spectrogram: `mel_to_stft`, then `griffinlim`; arguments as there.
+    """Return the sound of a mel spectrogram: `mel_to_stft`, then `griffinlim`; arguments as there.
 
     Source: librosa 0.11 `feature.inverse.mel_to_audio`.
     """
@@ -117,8 +127,20 @@ def mel_to_audio(
     )
 
 
-@compiled("mfcc")
+def _check_cepstra(given: dict[str, Any]) -> None:
+    lifter, mfcc = given["lifter"], given["mfcc"]
+    check_lifter(lifter)
+    if lifter > 0 and mfcc.ndim >= 2:
+        gain = lifter_gain(mfcc.shape[-2], lifter)
+        if np.any(np.abs(gain) < np.finfo(np.float32).eps):
+            warnings.warn(
+                f"lifter={lifter} includes critical values that may invoke underflow", stacklevel=4
+            )
+
+
+@by_clip(mfcc="bt", check=_check_cepstra)
 def mfcc_to_mel(
+    n: Length,
     mfcc: Num[AnyArray, "*batch coefficients frames"],
     *,
     n_mels: int = 128,
@@ -126,8 +148,8 @@ def mfcc_to_mel(
     norm: str | None = "ortho",
     ref: Number = 1.0,
     lifter: Number = 0,
-) -> Float[jax.Array, "*batch n_mels frames"]:
-    """The mel power spectrogram that has these cepstral coefficients; arguments as in `mfcc`.
+) -> tuple[Float[jax.Array, "*batch n_mels frames"], Length]:
+    """Return the mel power spectrogram that has these cepstra; arguments as in `mfcc`.
 
     Raises:
         ParameterError: a negative lifter, an unknown `dct_type` or `norm`.
@@ -136,21 +158,14 @@ def mfcc_to_mel(
     Source: librosa 0.11 `feature.inverse.mfcc_to_mel`.
     """
     n_mels = positive_int("n_mels", n_mels)
-    check_lifter(lifter)
-    mfcc = jnp.asarray(mfcc)
-    mfcc = mfcc.astype(jnp.result_type(mfcc, jnp.float32))
+    mfcc = as_spectrogram(mfcc, "mfcc")
     count = mfcc.shape[-2]
     if lifter > 0:
-        gain = lifter_gain(count, lifter)
-        if np.any(np.abs(gain) < np.finfo(mfcc.dtype).eps):
-            warnings.warn(
-                f"lifter={lifter} includes critical values that may invoke underflow",
-                stacklevel=2,
-            )
-        mfcc = mfcc / jnp.asarray(gain + np.finfo(mfcc.dtype).tiny, mfcc.dtype)[:, None]
+        gain = lifter_gain(count, lifter) + np.finfo(mfcc.dtype).tiny
+        mfcc = mfcc / jnp.asarray(gain, mfcc.dtype)[:, None]
     matrix = jnp.asarray(idct_matrix(n_mels, count, dct_type, norm), mfcc.dtype)
     log_mel = jnp.einsum("bc,...ct->...bt", matrix, mfcc, precision=_HIGHEST)
-    return db_to_power(log_mel, ref=ref)
+    return db_to_power(log_mel, ref=ref), n
 
 
 def mfcc_to_audio(
@@ -163,7 +178,7 @@ def mfcc_to_audio(
     lifter: Number = 0,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Sound of cepstral coefficients: `mfcc_to_mel`, then `mel_to_audio`; arguments as there.
+    """Return the sound of cepstra: `mfcc_to_mel`, then `mel_to_audio`; arguments as there.
 
     Source: librosa 0.11 `feature.inverse.mfcc_to_audio`.
     """

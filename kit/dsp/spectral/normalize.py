@@ -5,13 +5,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
-from kit.dsp.jit import compiled
+from kit.dsp.decibel import peak_of
+from kit.dsp.jit import Length, by_clip
 
 
-@compiled("S")
 def normalize(
     S: Num[AnyArray, "*shape"],
     *,
@@ -20,62 +22,158 @@ def normalize(
     threshold: Number | None = None,
     fill: bool | None = None,
 ) -> Num[jax.Array, "*shape"]:
-    """Scales vectors along `axis` to unit norm; those below `threshold` are treated apart.
+    """Scale vectors along `axis` to unit norm; treat those below `threshold` apart.
 
     Args:
         S: any shape; complex vectors are scaled by the norm of their magnitude.
         norm: inf, -inf, 0 (number of nonzeros), a positive p, or None (nothing is done).
         axis: of one vector; None takes the whole array as one.
         threshold: norms below it are small; the smallest normal number of the dtype if not given.
-        fill: what becomes of small vectors: None leaves them, False makes them zero, True makes
-            them constant with unit norm (not possible for norm 0).
+        fill: None leaves small vectors as they are, False makes them zero, True makes them
+            constant with unit norm (not possible for norm 0).
+    Returns:
+        The dtype of `S`, float32 for integers. A vector that is not finite becomes NaN.
     Raises:
-        ParameterError: a threshold not above 0, an unknown norm or fill.
+        ParameterError: a threshold not above 0, an unknown norm or fill, an axis that S has not.
     Source: librosa 0.11 `util.normalize`.
     """
+    S = S if isinstance(S, jax.Array) else np.asarray(S)
+    _check(norm, threshold, fill)
+    require(axis is None or -S.ndim <= axis < S.ndim, "axis", axis, f"S has {S.ndim} axes")
+    options: dict[str, Any] = {"norm": norm, "threshold": threshold, "fill": fill}
+    if isinstance(S, Tracer):
+        return to_unit_norm(S, axis=axis, **options)
+    if S.size == 0 or norm is None:
+        return _moved(S, _inexact)
+    # On the host, an axis is moved without a program for each shape.
+    values = np.asarray(S)
+    if axis is None or S.ndim == 1:
+        made = _of_clip(S=values.reshape(1, -1), in_time=True, **options)
+        return _moved(made, lambda a: a.reshape(S.shape))
+    in_time = axis % S.ndim == S.ndim - 1
+    if in_time or axis % S.ndim == S.ndim - 2:
+        return _of_clip(S=values, in_time=in_time, **options)
+    made = _of_clip(S=np.moveaxis(values, axis, -2), in_time=False, **options)
+    return _moved(made, lambda a: np.moveaxis(a, -2, axis))
+
+
+@by_clip(S="bt")
+def _of_clip(
+    n: Length, *, S: Any, in_time: bool, **options: Any
+) -> tuple[Num[jax.Array, "bands frames"], Length]:
+    axis = -1 if in_time else -2
+    return to_unit_norm(S, axis=axis, n=n if in_time else None, **options), n
+
+
+def to_unit_norm(
+    S: Num[jax.Array, "*shape"],
+    *,
+    axis: int | None,
+    norm: Number | None = np.inf,
+    threshold: Number | None = None,
+    fill: bool | None = None,
+    n: Length | None = None,
+) -> Num[jax.Array, "*shape"]:
+    """Do what `normalize` does to part of a larger program.
+
+    Args:
+        S, axis, norm, threshold, fill: see `normalize`.
+        n: valid elements along `axis`, which must be the last; all if not given.
+    """
+    _check(norm, threshold, fill)
     S = jnp.asarray(S)
     if not jnp.issubdtype(S.dtype, jnp.inexact):
         S = S.astype(jnp.float32)
-    require(threshold is None or threshold > 0, "threshold", threshold, "it must be above 0")
-    require(fill in (None, True, False), "fill", fill, "it must be None, True or False")
-    if norm is None:
+    if norm is None or S.size == 0:
         return S
-    small = float(np.finfo(S.dtype).tiny) if threshold is None else threshold
-    mag = jnp.abs(S)
+    small = float(jnp.finfo(S.dtype).tiny) if threshold is None else threshold
+    wide = S.astype(jnp.result_type(S, jnp.float32))
+    valid = True if n is None else jnp.arange(S.shape[-1]) < n
+    count: Any = n if n is not None else S.size if axis is None else S.shape[axis]
+    absolute = _absolute(wide)
+    finite = jnp.all(jnp.isfinite(absolute) | ~jnp.asarray(valid), axis=axis, keepdims=True)
+    over = tuple(range(S.ndim)) if axis is None else (axis,)
+    scale: Any = 1
     if norm == np.inf:
-        length, unit = jnp.max(mag, axis=axis, keepdims=True), 1.0
+        length, unit = peak_of(jnp.where(valid, absolute, 0), over), 1.0
     elif norm == -np.inf:
-        length, unit = jnp.min(mag, axis=axis, keepdims=True), 1.0
+        length, unit = -peak_of(jnp.where(valid, -absolute, -jnp.inf), over), 1.0
     elif norm == 0:
-        require(fill is not True, "fill", fill, "no constant vector has unit norm 0")
-        length = jnp.sum(mag > 0, axis=axis, keepdims=True).astype(mag.dtype)
-        unit = 0.0
-    elif isinstance(norm, int | float) and norm > 0:
-        powers = _power(mag, norm)
-        size = S.size if axis is None else S.shape[axis]
-        total = jnp.sum(powers, axis=axis, keepdims=True)
+        nonzero = (absolute > 0) & valid
+        length, unit = jnp.sum(nonzero, axis=axis, keepdims=True).astype(absolute.dtype), 0.0
+    else:
+        scale = power_of_two(jnp.where(valid, absolute, 0), over)
+        absolute, wide = absolute / scale, wide / scale
+        total = jnp.sum(jnp.where(valid, _power(absolute, norm), 0), axis=axis, keepdims=True)
         # A root has no slope at zero.
         length = jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / norm), 0)
-        unit = float(size) ** (-1 / norm)
+        unit = count ** (-1 / norm)
+    tiny = length * scale < small
+    scaled = wide / jnp.where(tiny, 1, length)
+    if fill is None:
+        out = jnp.where(tiny, wide * scale, scaled)
     else:
+        out = jnp.where(tiny, unit if fill else 0.0, scaled)
+    return jnp.where(finite, out, jnp.nan).astype(S.dtype)
+
+
+def power_of_two(
+    absolute: Float[jax.Array, "*shape"], axes: tuple[int, ...]
+) -> Float[jax.Array, "..."]:
+    """Return the power of two next to the greatest finite value along `axes`, which are kept.
+
+    Divided by it, values lose no bit, and their squares neither overflow nor vanish.
+    """
+    known = lax.stop_gradient(jnp.where(jnp.isfinite(absolute), absolute, 0))
+    _, exponent = jnp.frexp(jnp.max(known, axis=axes, keepdims=True, initial=0))
+    # Beyond, the inverse would be too small for a normal number.
+    most = jnp.finfo(absolute.dtype).maxexp - 2
+    return jnp.ldexp(jnp.ones((), absolute.dtype), jnp.clip(exponent, -most, most))
+
+
+def _check(norm: Number | None, threshold: Number | None, fill: bool | None) -> None:
+    require(threshold is None or threshold > 0, "threshold", threshold, "it must be above 0")
+    require(fill in (None, True, False), "fill", fill, "it must be None, True or False")
+    require(not (norm == 0 and fill is True), "fill", fill, "no constant vector has unit norm 0")
+    known = (
+        norm is None or norm == -np.inf or (isinstance(norm, int | float | np.number) and norm >= 0)
+    )
+    if not known:
         raise ParameterError(
             f"norm is {norm!r}; it must be inf, -inf, 0, a number above 0, or None"
         )
-    tiny = length < small
-    safe = jnp.where(tiny, 1, length)
-    if fill is None:
-        return S / safe
-    return jnp.where(tiny, unit if fill else 0.0, S / safe)
 
 
-def _power(mag: Float[jax.Array, "..."], norm: Number) -> Float[jax.Array, "..."]:
+def _absolute(S: Num[jax.Array, "*shape"]) -> Float[jax.Array, "*shape"]:
+    if not jnp.iscomplexobj(S):
+        return jnp.abs(S)
+    # The modulus has no slope at zero.
+    zero = S == 0
+    return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, S)))
+
+
+def _power(absolute: Float[jax.Array, "..."], norm: Number) -> Float[jax.Array, "..."]:
     if norm == 1:
-        return mag
-    return jnp.square(mag) if norm == 2 else mag**norm
+        return absolute
+    if norm == 2:
+        return jnp.square(absolute)
+    zero = absolute == 0
+    return jnp.where(zero, 0, jnp.where(zero, 1, absolute) ** norm)
+
+
+def _inexact(values: np.ndarray) -> np.ndarray:
+    known = jnp.issubdtype(values.dtype, jnp.inexact)
+    kind = jax.dtypes.canonicalize_dtype(values.dtype) if known else np.dtype(np.float32)
+    return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _moved(made: AnyArray, move: Any) -> jax.Array:
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(move(np.asarray(made)))
 
 
 def normalize_values(values: np.ndarray, norm: Any) -> np.ndarray:
-    """A constant vector scaled to unit p-norm; zeros stay."""
+    """Scale a constant vector to unit p-norm; zeros stay."""
     if norm is None:
         return values
     size = np.linalg.norm(values, ord=norm)

@@ -5,15 +5,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from kit.dsp.checks import AnyArray, Number, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.effects.iir import one_pole
-from kit.dsp.jit import compiled
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
 
 
-@compiled("S", "ref", "zi")
 def pcen(
     S: Num[AnyArray, "..."],
     *,
@@ -32,7 +33,7 @@ def pcen(
     zi: Any = None,
     return_zf: bool = False,
 ) -> Any:
-    """Energy of each band over its own recent mean: (S / (eps + M)^gain + bias)^power - bias^power.
+    """Return (S / (eps + M)^gain + bias)^power - bias^power, M the recent mean of each band.
 
     Args:
         S: energies or magnitudes, frames on `axis`; the magnitude is taken of what is complex.
@@ -46,13 +47,12 @@ def pcen(
         ref: energies to take the mean of, in place of S.
         axis: of frames.
         max_axis: of bands; needed where S has more than two axes and `max_size` is above 1.
-        zi: state of the mean, 1 on `axis`, as `return_zf` gave it, so that a signal may come in
-            pieces.
-        return_zf: give the state after the last frame too.
+        zi: state of the mean, 1 on `axis`, as `return_zf` gave it, for a signal in pieces.
+        return_zf: return the state after the last frame too.
     Returns:
-        The result, or (result, state).
+        The result, or (result, state); float32, or float64 of float64.
     Raises:
-        ParameterError: an argument out of its range.
+        ParameterError: an argument out of its range, arrays that do not fit S.
     Source: librosa 0.11 `pcen`; Wang et al. 2017.
     """
     for name, value in {"power": power, "gain": gain, "bias": bias}.items():
@@ -61,32 +61,92 @@ def pcen(
     require(time_constant > 0, "time_constant", time_constant, "it must be above 0 s")
     max_size = positive_int("max_size", max_size)
     if b is None:
-        frames = time_constant * sr / hop_length
-        b = float((np.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2))
+        hops = time_constant * sr / positive_int("hop_length", hop_length)
+        require(hops > 0, "sr", sr, "it must be above 0 Hz")
+        b = float((np.sqrt(1 + 4 * hops**2) - 1) / (2 * hops**2))
     require(0 <= b <= 1, "b", b, "it must lie between 0 and 1")
-    S = jnp.asarray(S)
+    arrays = {"S": S, "ref": ref, "zi": zi}
+    # On the host, an axis is moved without a program for each shape.
+    xp: Any = jnp if any(isinstance(v, Tracer) for v in arrays.values()) else np
+    S = xp.asarray(S)
+    require(-S.ndim <= axis < S.ndim, "axis", axis, f"S has {S.ndim} axes")
+    if ref is None and max_size > 1:
+        max_axis = _band_axis(S.ndim, max_size, axis, max_axis)
+    sources, places = (axis,), (-1,)
+    if max_axis is not None and S.ndim > 1:
+        require(
+            -S.ndim <= max_axis < S.ndim and (max_axis - axis) % S.ndim != 0,
+            "max_axis",
+            max_axis,
+            f"it must be one of the {S.ndim} axes of S, and not axis (={axis})",
+        )
+        sources, places = (axis, max_axis), (-1, -2)
+
+    def moved(x: Any) -> Any:
+        x = xp.moveaxis(x, sources, places)
+        return x[None] if S.ndim == 1 else x
+
+    def back(x: jax.Array) -> jax.Array:
+        if S.ndim > 1 and sources[0] % S.ndim == S.ndim - 1 and len(sources) == 1:
+            return x
+        with jax.ensure_compile_time_eval():
+            x = x if isinstance(x, Tracer) else np.asarray(x)
+            x = xp.moveaxis(x[0] if S.ndim == 1 else x, places, sources)
+            return x if isinstance(x, Tracer) else jax.device_put(x)
+
+    if ref is not None:
+        ref = xp.asarray(ref)
+        require(ref.shape == S.shape, "ref.shape", ref.shape, f"S has shape {S.shape}")
+        ref = moved(ref)
+    if zi is not None:
+        zi = xp.asarray(zi)
+        shape = tuple(1 if a == axis % S.ndim else k for a, k in enumerate(S.shape))
+        try:
+            zi = moved(xp.broadcast_to(zi, shape))
+        except ValueError:
+            raise ParameterError(f"zi.shape is {zi.shape}; it must be {shape}") from None
+    out, last = _pcen(
+        S=moved(S), ref=ref, zi=zi, gain=gain, bias=bias, power=power, eps=eps, b=b, size=max_size
+    )
+    return (back(out), back(last)) if return_zf else back(out)
+
+
+@by_clip(S="bt", ref="bt", zi="bt")
+def _pcen(
+    n: Length,
+    *,
+    S: Any,
+    ref: Any,
+    zi: Any,
+    gain: Number,
+    bias: Number,
+    power: Number,
+    eps: Number,
+    b: float,
+    size: int,
+) -> tuple[tuple[jax.Array, jax.Array], tuple[Length, None]]:
     S = jnp.abs(S) if jnp.iscomplexobj(S) else S.astype(jnp.result_type(S, jnp.float32))
     if ref is None:
-        ref = S if max_size == 1 else _greatest(S, max_size, axis, max_axis)
-    ref = jnp.asarray(ref, S.dtype)
-    moved = jnp.moveaxis(ref, axis, -1)
-    state = jnp.asarray(1 - b if zi is None else zi, S.dtype)
-    state = state if state.ndim < ref.ndim else jnp.moveaxis(state, axis, -1)
-    state = jnp.broadcast_to(state, (*moved.shape[:-1], 1))
-    smooth = _mean(moved, b, state)
-    last = jnp.moveaxis((1 - b) * smooth[..., -1:], -1, axis)
-    smooth = jnp.moveaxis(smooth, -1, axis)
+        ref = S if size == 1 else maximum_filter(S, size, axis=0)
+    ref = ref.astype(S.dtype)
+    state = jnp.full((len(S), 1), 1 - b, S.dtype) if zi is None else zi[:, :1].astype(S.dtype)
+    smooth = _mean(ref, b, state)
+    last = state
+    if S.shape[-1] > 0:
+        last = (1 - b) * lax.dynamic_slice_in_dim(smooth, n - 1, 1, axis=-1)
     quotient = S * jnp.exp(-gain * jnp.log(eps + smooth))
     if power == 0:
         out = jnp.log1p(quotient)
     elif bias == 0:
-        out = quotient**power
+        # A power below 1 has no slope at zero.
+        zero = quotient == 0
+        out = jnp.where(zero, 0, jnp.where(zero, 1, quotient) ** power)
     elif power == 0.5:
         # The difference of two roots, with nothing lost where they are close.
         out = quotient / (jnp.sqrt(quotient + bias) + bias**0.5)
     else:
         out = bias**power * jnp.expm1(power * jnp.log1p(quotient / bias))
-    return (out, last) if return_zf else out
+    return (out, last), (n, None)
 
 
 def _mean(
@@ -97,11 +157,9 @@ def _mean(
     return one_pole(fed, 1 - b, jnp.zeros_like(state))
 
 
-def _greatest(
-    S: Float[jax.Array, "..."], size: int, axis: int, max_axis: int | None
-) -> Float[jax.Array, "..."]:
-    require(S.ndim > 1, "max_size", size, "one-dimensional S has no neighbouring bands")
+def _band_axis(ndim: int, size: int, axis: int, max_axis: int | None) -> int:
+    require(ndim > 1, "max_size", size, "one-dimensional S has no neighbouring bands")
     if max_axis is None:
-        require(S.ndim == 2, "max_axis", max_axis, f"S has {S.ndim} axes: give the axis of bands")
+        require(ndim == 2, "max_axis", max_axis, f"S has {ndim} axes: give the axis of bands")
         max_axis = (1 - axis) % 2
-    return maximum_filter(S, size, axis=max_axis)
+    return max_axis

@@ -5,13 +5,17 @@ same comparisons, which suits vector units and accelerators. On 2 CPU cores the 
 1025 x 431 spectrogram takes 10 ms, by `jnp.sort` 1,400 ms and by SciPy 230 ms.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+
+from kit.dsp.framing import repeated
+from kit.dsp.jit import Length
 
 # A longer network takes more time to compile (3 s at 101) than it saves.
 _LONGEST_NETWORK = 63
@@ -19,32 +23,44 @@ _LONGEST_NETWORK = 63
 _BLOCK = 2**16
 
 
-def maximum_filter(x: Float[jax.Array, "..."], size: int, *, axis: int) -> Float[jax.Array, "..."]:
-    """Return the greatest of `size` neighbours along an axis; the ends are reflected.
+def maximum_filter(
+    x: Float[jax.Array, "..."], size: int, *, axis: int, n: Length | None = None
+) -> Float[jax.Array, "..."]:
+    """Return the greatest of `size` neighbours along an axis; NaN where one of them is NaN.
 
-    An even window reaches one element further to the left.
-
+    Args:
+        x: any shape.
+        size: of the window. An even window reaches one element further to the left.
+        axis: of the neighbours.
+        n: valid elements along `axis`, after which the data is reflected; all if not given.
     Source: `scipy.ndimage.maximum_filter1d`.
     """
-    moved = reflected(jnp.moveaxis(x, axis, -1), size // 2, (size - 1) // 2)
+    moved = reflected(jnp.moveaxis(x, axis, -1), size // 2, (size - 1) // 2, n)
+    nans = jnp.isnan(moved)
+    # On CPU, XLA's maximum of a NaN and a number may be the number.
+    known = jnp.where(nans, -jnp.inf, moved)
     window = (1,) * (moved.ndim - 1) + (size,)
-    out = lax.reduce_window(moved, -jnp.inf, lax.max, window, (1,) * moved.ndim, "VALID")
-    return jnp.moveaxis(out, -1, axis)
+    out = lax.reduce_window(known, -jnp.inf, lax.max, window, (1,) * moved.ndim, "VALID")
+    return jnp.moveaxis(jnp.where(_any_of(nans, size), jnp.nan, out), -1, axis)
 
 
-@partial(jax.jit, static_argnames=("size", "axis"))
-def median_filter(x: Float[jax.Array, "..."], size: int, *, axis: int) -> Float[jax.Array, "..."]:
-    """Return the median of `size` neighbours along an axis; the ends are reflected.
+def median_filter(
+    x: Float[jax.Array, "..."], size: int, *, axis: int, n: Length | None = None
+) -> Float[jax.Array, "..."]:
+    """Return the median of `size` neighbours along an axis; NaN where one is not finite.
 
-    An even window gives the upper of the middle two.
-
+    Args:
+        x: any shape.
+        size: of the window. An even window gives the upper of the middle two.
+        axis: of the neighbours.
+        n: valid elements along `axis`, after which the data is reflected; all if not given.
     Source: `scipy.ndimage.median_filter`.
     """
     if size == 1 or x.size == 0:
         return x
     moved = jnp.moveaxis(x, axis, -1)
     length = moved.shape[-1]
-    rows = reflected(moved.reshape(-1, length), size // 2, (size - 1) // 2)
+    rows = reflected(moved.reshape(-1, length), size // 2, (size - 1) // 2, n)
     # XLA never fuses a loop of two or more steps into the operations that use its result. It would
     # otherwise compute the network again for each of them.
     samples = _BLOCK if size <= _LONGEST_NETWORK else _BLOCK // size
@@ -52,9 +68,23 @@ def median_filter(x: Float[jax.Array, "..."], size: int, *, axis: int) -> Float[
     chunks = max(2, -(-len(rows) // chunk))
     rows = jnp.pad(rows, [(0, chunk * chunks - len(rows)), (0, 0)])
     middle = _middle if size <= _LONGEST_NETWORK else _middle_by_sorting
-    out = lax.map(partial(middle, size=size), rows.reshape(chunks, chunk, -1))
+
+    def of_chunk(part: Float[jax.Array, "rows padded"]) -> Float[jax.Array, "rows length"]:
+        return jnp.where(_any_of(~jnp.isfinite(part), size), jnp.nan, middle(part, size))
+
+    out = lax.map(of_chunk, rows.reshape(chunks, chunk, -1))
     out = out.reshape(chunks * chunk, length)[: moved.size // length]
     return jnp.moveaxis(out.reshape(moved.shape), -1, axis)
+
+
+def _any_of(marks: Bool[jax.Array, "*batch padded"], size: int) -> Bool[jax.Array, "*batch length"]:
+    """Return whether any of `size` neighbours along the last axis is marked."""
+    reach = 1
+    while reach < size:
+        step = min(reach, size - reach)
+        marks = marks[..., :-step] | marks[..., step:]
+        reach += step
+    return marks
 
 
 def _middle(rows: Float[jax.Array, "rows padded"], size: int) -> Float[jax.Array, "rows length"]:
@@ -78,21 +108,33 @@ def mean_of_greatest(
 ) -> Float[jax.Array, "*batch others"]:
     """Return the mean of the `count` greatest values along the second-to-last axis.
 
-    Each step takes the greatest value below the previous one, once for each time that it occurs.
-    Reading the array `count` times is faster than sorting it once. The mean is NaN where a value is
-    not finite.
+    Each step takes the greatest value below the one before. Reading the array `count` times is
+    faster than sorting it once. Where values are equal, it is read again, to count them. The mean
+    is NaN where a value is not finite.
     """
 
-    def one_round(state: tuple[jax.Array, jax.Array, jax.Array], _: None) -> Any:
-        bound, left, total = state
+    def below(bound: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
         top = jnp.max(jnp.where(x < bound[..., None, :], x, -jnp.inf), axis=-2)
-        taken = jnp.minimum(jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype), left)
-        return (top, left - taken, total + jnp.where(taken > 0, taken * top, 0)), None
+        return top, top
 
-    start = jnp.zeros((*x.shape[:-2], x.shape[-1]), x.dtype)
-    (_, _, total), _ = lax.scan(
-        one_round, (start + jnp.inf, start + count, start), None, length=count
-    )
+    first = jnp.max(x, axis=-2)
+    last, rest = lax.scan(below, first, None, length=count - 1)
+    tops = jnp.concatenate([first[None], rest])
+
+    def counted(tops: jax.Array) -> jax.Array:
+        def add(state: tuple[jax.Array, jax.Array], top: jax.Array) -> Any:
+            left, total = state
+            taken = jnp.minimum(jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype), left)
+            return (left - taken, total + jnp.where(taken > 0, taken * top, 0)), None
+
+        start = jnp.zeros_like(first)
+        return lax.scan(add, (start + count, start), tops)[0][1]
+
+    if count == 1:
+        total = first
+    else:
+        taken = jnp.sum(x >= last[..., None, :], axis=-2)
+        total = lax.cond(jnp.any(taken > count), counted, lambda tops: jnp.sum(tops, axis=0), tops)
     return jnp.where(jnp.isfinite(jnp.sum(x, axis=-2)), total / count, jnp.nan)
 
 
@@ -134,7 +176,20 @@ def _network(size: int, wire: int) -> list[tuple[int, int]]:
 
 
 def reflected(
-    x: Float[jax.Array, "*batch samples"], left: int, right: int
+    x: Float[jax.Array, "*batch samples"], left: int, right: int, n: Length | None = None
 ) -> Float[jax.Array, "*batch padded"]:
-    """Pad the last axis with its mirror image, edge sample included, repeated as needed."""
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(left, right)], mode="symmetric")
+    """Pad the last axis with its mirror image, edge sample included, repeated as needed.
+
+    Args:
+        x: any shape.
+        left, right: elements before the first and after the last.
+        n: valid elements, which are mirrored where they end; all if not given. The result has
+            n + left + right valid elements.
+    """
+    sides = [(0, 0)] * (x.ndim - 1)
+    if n is None or isinstance(n, int):
+        return jnp.pad(x, [*sides, (left, right)], mode="symmetric")
+    head = x[..., repeated(np.arange(-left, 0), n, "symmetric")]
+    tail = x[..., repeated(n + np.arange(right), n, "symmetric")]
+    whole = jnp.concatenate([head, x, jnp.zeros_like(x, shape=(*x.shape[:-1], right))], axis=-1)
+    return lax.dynamic_update_slice_in_dim(whole, tail, left + n, axis=-1)

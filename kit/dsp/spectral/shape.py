@@ -13,36 +13,99 @@ from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.decibel import at_least, power_to_db
-from kit.dsp.jit import compiled
-from kit.dsp.spectral.normalize import normalize
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.rank_filters import mean_of_greatest
-from kit.dsp.stft import bin_frequencies, energies, fft_frequencies, spectrogram
+from kit.dsp.stft import (
+    check_framing,
+    energies,
+    fft_frequencies,
+    map_magnitude,
+    n_fft_of,
+    needs_length,
+    stft,
+)
+
+Waveform = Shaped[AnyArray, "*batch samples"] | None
+Spectrum = Num[AnyArray, "*batch bins frames"] | None
+Rows = Float[jax.Array, "rows bins"]
 
 
-def _of_energies(what: str) -> Callable[[dict[str, Any]], None]:
-    """Refuses spectra that are complex or, where that can be seen, negative."""
+def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
+    """Return a check of the arguments of a function of frames.
+
+    It refuses spectra that are complex or, where that can be seen, negative, if `what` is given.
+    """
 
     def check(given: dict[str, Any]) -> None:
-        if given.get("S") is not None:
-            energies(what, jnp.asarray(given["S"]))
+        check_framing(given)
+        S, freq = given.get("S"), given.get("freq")
+        if what is not None and S is not None:
+            energies(what, S)
+        if isinstance(freq, np.ndarray | jax.Array) and freq.ndim == 1:
+            # The same for all frames, as is the last axis of `freq` otherwise.
+            given["freq"] = freq[:, None]
 
     return check
 
 
-Waveform = Shaped[AnyArray, "*batch samples"] | None
-Spectrum = Num[AnyArray, "*batch bins frames"] | None
+def _of_frames(
+    function: Callable[..., Float[jax.Array, "rows made"]],
+    n: Length,
+    *,
+    y: Any,
+    S: Any,
+    beside: tuple[Num[AnyArray, "_ _"], ...] = (),
+    framing: dict[str, Any],
+) -> tuple[Float[jax.Array, "made frames"], Length]:
+    """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all."""
+    rows = [a.T for a in beside]
+    framing = {"hop_length": 512, **framing}
+    if S is None and any(len(a) > 1 for a in rows):
+        # Such a call has its exact length: frames are computed together, to fit those arrays.
+        magnitudes, n = map_magnitude(lambda m: m, y.shape[-1], y=y, S=None, **framing)
+        return function(magnitudes, *rows).T, n
+
+    def of_block(m: Rows) -> Float[jax.Array, "rows values"]:
+        return function(m, *rows)
+
+    return map_magnitude(of_block, n, y=y, S=S, time_last=True, **framing)
 
 
-@compiled("y", "S", "freq", check=_of_energies("the centroid"))
+def _frequencies(
+    freq: Any, sr: Number, S: Any, n_fft: int | None = 2048
+) -> Num[AnyArray, "bins _"]:
+    """Return the frequencies of bins in Hz, from 0 to `sr / 2` if `freq` is not given."""
+    require(0 < sr < math.inf, "sr", sr, "it must be a finite rate above 0 Hz")
+    if freq is None:
+        # A spectrum of one bin has no n_fft.
+        n_fft = max(1, n_fft_of(S, 2048 if n_fft is None else n_fft))
+        return fft_frequencies(sr=sr, n_fft=n_fft)[:, None]
+    bins = n_fft_of(None, 2048 if n_fft is None else n_fft) // 2 + 1
+    bins = bins if S is None else S.shape[-2]
+    require(freq.shape[-2] == bins, "freq.shape", freq.shape, f"S has {bins} bins")
+    return freq
+
+
+def _mean_frequency(
+    S: Rows, freq: Float[jax.Array, "#rows bins"], unit: Any
+) -> Float[jax.Array, "rows 1"]:
+    """Return the mean of `freq / unit` weighted by magnitudes, 0 in silence."""
+    total = jnp.sum(S, axis=-1, keepdims=True)
+    silent = total < jnp.finfo(S.dtype).tiny
+    return jnp.sum(S * (freq / unit), axis=-1, keepdims=True) / jnp.where(silent, 1, total)
+
+
+@by_clip(y="t", S="bt", freq="bt", check=_check("the centroid"), exact=needs_length, passes=(stft,))
 def spectral_centroid(
+    n: Length,
     *,
     y: Waveform = None,
     sr: Number = 22050,
     S: Spectrum = None,
     freq: Any = None,
     **stft_arguments: Any,
-) -> Float[jax.Array, "*batch 1 frames"]:
-    """Mean frequency of each frame, Hz, weighted by magnitude; 0 in silence.
+) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
+    """Return the mean frequency of each frame in Hz, weighted by magnitude; 0 in silence.
 
     Args:
         y, sr: waveforms and their rate.
@@ -50,16 +113,28 @@ def spectral_centroid(
         freq: of the bins, Hz: (bins,) or like S; those of the FFT if not given.
         stft_arguments: n_fft (2048), hop_length (512), win_length, window, center, pad_mode.
     Raises:
-        ParameterError: S complex or negative.
+        ParameterError: S complex, negative or NaN; `freq` of another number of bins.
     Source: librosa 0.11 `feature.spectral_centroid`.
     """
-    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
-    frequency = bin_frequencies(freq, sr, n_fft, S)
-    return jnp.sum(frequency * normalize(S, norm=1, axis=-2), axis=-2, keepdims=True)
+    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+
+    def centroid(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
+        return _mean_frequency(m, jnp.asarray(f, m.dtype), 1)
+
+    return _of_frames(centroid, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
 
 
-@compiled("y", "S", "freq", "centroid", check=_of_energies("the bandwidth"))
+@by_clip(
+    y="t",
+    S="bt",
+    freq="bt",
+    centroid="bt",
+    check=_check("the bandwidth"),
+    exact=needs_length,
+    passes=(stft,),
+)
 def spectral_bandwidth(
+    n: Length,
     *,
     y: Waveform = None,
     sr: Number = 22050,
@@ -69,31 +144,47 @@ def spectral_bandwidth(
     norm: bool = True,
     p: Number = 2,
     **stft_arguments: Any,
-) -> Float[jax.Array, "*batch 1 frames"]:
-    """p-th root of the mean p-th power of the distance to the centroid, Hz.
+) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
+    """Return the p-th root of the mean p-th power of the distance to the centroid, Hz.
 
     Args:
         y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
         centroid: (…, 1, frames), Hz; computed if not given.
         norm: weights are scaled to sum to one.
         p: order; 2 is a standard deviation.
+    Raises:
+        ParameterError: `p` not above 0, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_bandwidth`.
     """
-    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
     require(p > 0, "p", p, "it must be above 0")
-    frequency = bin_frequencies(freq, sr, n_fft, S)
-    if centroid is None:
-        weights = normalize(S, norm=1, axis=-2)
-        centroid = jnp.sum(frequency * weights, axis=-2, keepdims=True)
-    deviation = jnp.abs(frequency - jnp.asarray(centroid, S.dtype))
-    weights = normalize(S, norm=1, axis=-2) if norm else S
-    total = jnp.sum(weights * deviation**p, axis=-2, keepdims=True)
-    # A root has no slope at zero.
-    return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / p), total)
+    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+    beside = (frequency,) if centroid is None else (frequency, centroid)
+
+    def bandwidth(m: Rows, f: Any, given: Any = None) -> Float[jax.Array, "rows 1"]:
+        # Powers of hertz would leave the range of single precision.
+        unit = sr / 2
+        f = jnp.asarray(f, m.dtype) / unit
+        centre = _mean_frequency(m, f, 1) if given is None else given.astype(m.dtype) / unit
+        distance = jnp.abs(f - centre)
+        if p == 2:
+            total = jnp.sum(m * jnp.square(distance), axis=-1, keepdims=True)
+        else:
+            # A power below 1 has no slope at zero.
+            zero = distance == 0
+            powers = jnp.where(zero, 0, jnp.where(zero, 1, distance) ** p)
+            total = jnp.sum(m * powers, axis=-1, keepdims=True)
+        if norm:
+            whole = jnp.sum(m, axis=-1, keepdims=True)
+            total = total / jnp.where(whole < jnp.finfo(m.dtype).tiny, 1, whole)
+        # A root has no slope at zero.
+        return unit * jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / p), total)
+
+    return _of_frames(bandwidth, n, y=y, S=S, beside=beside, framing=stft_arguments)
 
 
-@compiled("y", "S", "freq", check=_of_energies("the roll-off"))
+@by_clip(y="t", S="bt", freq="bt", check=_check("the roll-off"), exact=needs_length, passes=(stft,))
 def spectral_rolloff(
+    n: Length,
     *,
     y: Waveform = None,
     sr: Number = 22050,
@@ -101,74 +192,97 @@ def spectral_rolloff(
     freq: Any = None,
     roll_percent: Number = 0.85,
     **stft_arguments: Any,
-) -> Float[jax.Array, "*batch 1 frames"]:
-    """The frequency below which `roll_percent` of a frame's magnitude lies, Hz.
+) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
+    """Return the frequency below which `roll_percent` of a frame's magnitude lies, Hz.
 
     Args:
         y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
         roll_percent: between 0 and 1.
+    Raises:
+        ParameterError: a bad `roll_percent`, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_rolloff`.
     """
     require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
-    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
-    if freq is None:
-        rolled = jnp.asarray(fft_frequencies(sr=sr, n_fft=n_fft), S.dtype)[_rolled(S, roll_percent)]
-        whole = jnp.sum(S, axis=-2, keepdims=True)
-        return jnp.where(jnp.isfinite(whole), rolled, jnp.nan)
-    frequency = jnp.broadcast_to(bin_frequencies(freq, sr, n_fft, S), S.shape)
-    total = jnp.cumsum(S, axis=-2)
-    above = total >= roll_percent * total[..., -1:, :]
-    return jnp.min(jnp.where(above, frequency, jnp.inf), axis=-2, keepdims=True)
+    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+
+    def rolloff(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
+        f = jnp.asarray(f, m.dtype)
+        # The lowest frequency of all bins from the one on that reaches the share.
+        lowest = jnp.broadcast_to(lax.cummin(f, axis=1, reverse=True), m.shape)
+        rolled = jnp.take_along_axis(lowest, _rolled(m, roll_percent), axis=-1)
+        spoilt = 0 * (jnp.sum(m, axis=-1, keepdims=True) + jnp.sum(f, axis=-1, keepdims=True))
+        return jnp.where(jnp.isnan(spoilt), jnp.nan, rolled)
+
+    return _of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
 
 
-def _rolled(
-    S: Float[jax.Array, "*batch bins frames"], share: float
-) -> Int[jax.Array, "*batch 1 frames"]:
-    """The bin with which a frame's sum reaches so much of the whole: first the group of bins, then
-    the one in it, since running sums over all are slow."""
-    bins, frames = S.shape[-2:]
+def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
+    """Return the bin with which the sum of a frame reaches this share of the whole.
+
+    It is sought among groups of bins, then in its group: running sums over all bins are slow.
+    """
+    rows, bins = S.shape
     size = math.isqrt(bins) + 1
     groups = -(-bins // size)
-    padded = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, groups * size - bins), (0, 0)])
-    grid = padded.reshape(*S.shape[:-2], groups, size, frames)
-    sums = jnp.cumsum(jnp.sum(grid, axis=-2), axis=-2)
-    goal = share * sums[..., -1:, :]
-    group = jnp.argmax(sums >= goal, axis=-2, keepdims=True)
-    before = jnp.where(group > 0, jnp.take_along_axis(sums, jnp.maximum(group - 1, 0), axis=-2), 0)
-    inside = jnp.take_along_axis(grid, group[..., None, :], axis=-3)[..., 0, :, :]
-    within = jnp.cumsum(inside, axis=-2) + before >= goal
+    grid = jnp.pad(S, [(0, 0), (0, groups * size - bins)]).reshape(rows, groups, size)
+    sums = jnp.cumsum(jnp.sum(grid, axis=-1), axis=-1)
+    goal = share * sums[:, -1:]
+    group = jnp.argmax(sums >= goal, axis=-1, keepdims=True)
+    before = jnp.where(group > 0, jnp.take_along_axis(sums, jnp.maximum(group - 1, 0), axis=-1), 0)
+    inside = jnp.take_along_axis(grid, group[..., None], axis=1)[:, 0]
+    within = jnp.cumsum(inside, axis=-1) + before >= goal
     # Added up in another order, the group's last sum may fall short of the goal by a rounding.
-    last = jnp.any(within, axis=-2, keepdims=True)
-    step = jnp.where(last, jnp.argmax(within, axis=-2, keepdims=True), size - 1)
+    last = jnp.any(within, axis=-1, keepdims=True)
+    step = jnp.where(last, jnp.argmax(within, axis=-1, keepdims=True), size - 1)
     return jnp.minimum(group * size + step, bins - 1)
 
 
-@compiled("y", "S", check=_of_energies("flatness"))
+@by_clip(y="t", S="bt", check=_check("flatness"), exact=needs_length, passes=(stft,))
 def spectral_flatness(
+    n: Length,
     *,
     y: Waveform = None,
     S: Spectrum = None,
     amin: Number = 1e-10,
     power: Number = 2.0,
     **stft_arguments: Any,
-) -> Float[jax.Array, "*batch 1 frames"]:
-    """Geometric over arithmetic mean of |S|^power: 1 is noise, 0 a tone.
+) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
+    """Return the geometric over the arithmetic mean of |S|^power: 1 is noise, 0 a tone.
 
     Args:
         y, S, stft_arguments: as in `spectral_centroid`.
         amin: powers below this count as this.
-        power: exponent of the magnitude.
+        power: exponent of the magnitude, above 0.
+    Raises:
+        ParameterError: `amin` or `power` not above 0, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_flatness`.
     """
     require(amin > 0, "amin", amin, "it must be above 0")
-    S, _ = spectrogram(y=y, S=S, **stft_arguments)
-    floored = at_least(S**power, amin)
-    geometric = jnp.exp(jnp.mean(jnp.log(floored), axis=-2, keepdims=True))
-    return geometric / jnp.mean(floored, axis=-2, keepdims=True)
+    require(power > 0, "power", power, "it must be above 0")
+    log_amin = math.log(amin)
+    with np.errstate(over="ignore", under="ignore"):
+        least = np.float64(amin) ** (1 / power)
+
+    def flatness(m: Rows) -> Float[jax.Array, "rows 1"]:
+        # In units of the greatest magnitude, whose power may be out of range.
+        limits = jnp.finfo(m.dtype)
+        peak = lax.stop_gradient(jnp.max(m, axis=-1, keepdims=True))
+        peak = at_least(peak, float(np.clip(least, limits.tiny, limits.max)))
+        floor = log_amin - power * jnp.log(peak)
+        share = m / peak
+        zero = share == 0
+        share = jnp.where(zero, 1, share)
+        logs = at_least(jnp.where(zero, -jnp.inf, power * jnp.log(share)), floor)
+        powers = jnp.where(zero, 0, jnp.square(share) if power == 2 else share**power)
+        mean = jnp.mean(at_least(powers, jnp.exp(floor)), axis=-1, keepdims=True)
+        return jnp.exp(jnp.mean(logs, axis=-1, keepdims=True)) / mean
+
+    return _of_frames(flatness, n, y=y, S=S, framing=stft_arguments)
 
 
-@compiled("y", "S")
+@by_clip(y="t", S="bt", check=_check(), exact=needs_length, passes=(stft,))
 def spectral_contrast(
+    n: Length,
     *,
     y: Waveform = None,
     sr: Number = 22050,
@@ -179,54 +293,73 @@ def spectral_contrast(
     quantile: Number = 0.02,
     linear: bool = False,
     **stft_arguments: Any,
-) -> Float[jax.Array, "*batch bands frames"]:
-    """Peaks over valleys in octave bands, dB; bands = n_bands + 1.
+) -> tuple[Float[jax.Array, "*batch bands frames"], Length]:
+    """Return peaks over valleys in octave bands, dB; bands = n_bands + 1.
 
     Args:
         y, sr, S, stft_arguments: as in `spectral_centroid`.
-        freq: (bins,), Hz, a constant.
+        freq: (bins,), Hz, rising; a constant.
         fmin: upper edge of the lowest band, Hz.
         n_bands: octaves above it.
         quantile: share of a band's bins that are its peak, and its valley.
         linear: the difference in place of dB.
     Raises:
-        ParameterError: a band that begins above `sr / 2`, a bad share or size.
+        ParameterError: a band that begins above `sr / 2` or has no bins, a bad share or size.
     Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
     """
     n_bands = positive_int("n_bands", n_bands)
     require(0 < quantile < 1, "quantile", quantile, "it must lie between 0 and 1")
-    require(fmin > 0, "fmin", fmin, "it must be above 0 Hz")
-    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
-    centres = np.atleast_1d(fft_frequencies(sr=sr, n_fft=n_fft) if freq is None else freq)
-    require(
-        centres.shape == (S.shape[-2],), "freq.shape", centres.shape, f"S has {S.shape[-2]} bins"
-    )
+    require(0 < fmin < math.inf, "fmin", fmin, "it must be above 0 Hz")
+    centres = np.asarray(freq) if freq is not None else None
+    n_fft = stft_arguments.get("n_fft", 2048)
+    centres = _frequencies(None if centres is None else np.atleast_2d(centres.T).T, sr, S, n_fft)
+    require(centres.shape[1] == 1, "freq.shape", centres.shape, "it must be (bins,)")
+    bands = _octaves(np.asarray(centres)[:, 0], sr, fmin, n_bands, quantile)
+
+    def extremes(m: Rows) -> Float[jax.Array, "rows both"]:
+        bins = m.T
+        peaks = [mean_of_greatest(bins[band], count) for band, count in bands]
+        valleys = [-mean_of_greatest(-bins[band], count) for band, count in bands]
+        return jnp.stack(peaks + valleys, axis=-1)
+
+    both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
+    # What lies past the end of the clip must not be its peak.
+    both = jnp.where(jnp.arange(both.shape[-1]) < frames, both, 0)
+    peak, valley = both[: len(bands)], both[len(bands) :]
+    return peak - valley if linear else power_to_db(peak) - power_to_db(valley), frames
+
+
+def _octaves(
+    centres: Float[np.ndarray, "bins"], sr: Number, fmin: Number, n_bands: int, quantile: Number
+) -> list[tuple[slice, int]]:
+    """Return the bins of each band of `spectral_contrast` and how many are its peak."""
     edges = np.concatenate([[0.0], fmin * 2.0 ** np.arange(n_bands + 1)])
     require(
         edges[-2] < sr / 2, "n_bands", n_bands, f"the top band begins above sr / 2 = {sr / 2:g} Hz"
     )
+    require(np.all(np.diff(centres) >= 0), "freq", centres, "it must rise")
     bands = []
     for band, (low, high) in enumerate(pairwise(edges)):
         inside = np.flatnonzero((centres >= low) & (centres <= high))
-        first, last = inside[0] - (band > 0), inside[-1] + 1
+        first = inside[0] - (band > 0) if len(inside) else 0
+        last = inside[-1] + 1 if len(inside) else 0
         last = len(centres) if band == n_bands else last
         count = max(1, int(np.rint(quantile * (last - first))))
-        bands.append((slice(first, last - (band < n_bands)), count))
-
-    def of_clip(clip: Float[jax.Array, "bins frames"]) -> Float[jax.Array, "2 bands frames"]:
-        peaks = [mean_of_greatest(clip[band], count) for band, count in bands]
-        valleys = [-mean_of_greatest(-clip[band], count) for band, count in bands]
-        return jnp.stack([jnp.stack(peaks), jnp.stack(valleys)])
-
-    # A clip at a time stays in the cache.
-    both = lax.map(of_clip, S.reshape(-1, *S.shape[-2:]))
-    both = both.reshape(*S.shape[:-2], 2, len(bands), S.shape[-1])
-    peak, valley = both[..., 0, :, :], both[..., 1, :, :]
-    return peak - valley if linear else power_to_db(peak) - power_to_db(valley)
+        last -= band < n_bands
+        require(
+            len(inside) and 0 <= first < last,
+            "fmin",
+            fmin,
+            f"the band from {low:g} to {high:g} Hz has none of the {len(centres)} bins; "
+            "raise n_fft or fmin",
+        )
+        bands.append((slice(first, last), min(count, last - first)))
+    return bands
 
 
-@compiled("y", "S", "freq")
+@by_clip(y="t", S="bt", freq="bt", check=_check(), exact=needs_length, passes=(stft,))
 def poly_features(
+    n: Length,
     *,
     y: Waveform = None,
     sr: Number = 22050,
@@ -234,26 +367,32 @@ def poly_features(
     order: int = 1,
     freq: Any = None,
     **stft_arguments: Any,
-) -> Float[jax.Array, "*batch coefficients frames"]:
-    """Coefficients of the polynomial in frequency nearest to each frame, the highest power first.
+) -> tuple[Float[jax.Array, "*batch coefficients frames"], Length]:
+    """Return the polynomial in frequency nearest to each frame, the highest power first.
 
     Args:
         y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
         order: of the polynomial.
+    Raises:
+        ParameterError: a negative `order`, `freq` of another number of bins.
     Source: librosa 0.11 `feature.poly_features`.
     """
     order = positive_int("order", order, least=0)
-    S, n_fft = spectrogram(y=y, S=S, **stft_arguments)
-    frequency = bin_frequencies(freq, sr, n_fft, S)
-    top = jnp.maximum(jnp.max(jnp.abs(frequency), axis=-2, keepdims=True), 1e-30)
-    scaled = frequency / top
-    powers = jnp.arange(order, -1, -1)
-    # Frequencies in units of the highest one: their powers would not fit single precision.
-    basis = jnp.moveaxis(scaled, -2, -1)[..., None] ** powers
-    if frequency.ndim == 2 and frequency.shape[-1] == 1:
-        fit = jnp.linalg.pinv(basis[0])
-        coefficients = jnp.einsum("cb,...bt->...ct", fit, S, precision=jax.lax.Precision.HIGHEST)
-        return coefficients / (top[..., 0, 0] ** powers)[:, None]
-    fit = jnp.linalg.pinv(basis)
-    coefficients = jnp.einsum("...tcb,...bt->...ct", fit, S, precision=jax.lax.Precision.HIGHEST)
-    return coefficients / top ** powers[:, None]
+    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+    powers = np.arange(order, -1, -1)
+
+    def coefficients(m: Rows, f: Any) -> Float[jax.Array, "rows powers"]:
+        # Powers of hertz would leave the range of single precision.
+        unit: Any = sr / 2
+        if isinstance(f, np.ndarray):
+            fit = np.linalg.pinv((f[..., None] / unit) ** powers)
+        else:
+            f = f.astype(m.dtype)
+            unit = at_least(jnp.max(jnp.abs(f), axis=-1, keepdims=True), 1e-30)
+            fit = jnp.linalg.pinv((f / unit)[..., None] ** powers)
+        fit = jnp.asarray(fit, m.dtype)
+        dot = "rb,cb->rc" if len(fit) == 1 else "rb,rcb->rc"
+        fit = fit[0] if len(fit) == 1 else fit
+        return jnp.einsum(dot, m, fit, precision=lax.Precision.HIGHEST) / unit**powers
+
+    return _of_frames(coefficients, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)

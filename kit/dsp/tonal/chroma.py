@@ -1,22 +1,40 @@
 """Pitch classes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.jit import compiled
+from kit.dsp.framing import frames_first
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize, normalize_values
-from kit.dsp.stft import spectrogram
-from kit.dsp.tonal.constantq import cqt, hybrid_cqt, vqt
-from kit.dsp.tonal.tuning import estimate_tuning, hz_to_octs
-from kit.dsp.tonal.wavelet import C1_HZ
-from kit.dsp.windows import get_window
-
-_HIGHEST = jax.lax.Precision.HIGHEST
+from kit.dsp.stft import (
+    PadMode,
+    as_spectrogram,
+    check_framing,
+    map_magnitude,
+    n_fft_of,
+    needs_length,
+)
+from kit.dsp.tonal.constantq import (
+    Filters,
+    Transform,
+    as_clips,
+    check_short,
+    hybrid_filters,
+    octave_filters,
+    response,
+)
+from kit.dsp.tonal.octaves import HIGHEST
+from kit.dsp.tonal.tuning import by_tuning, clip_tunings, hz_to_octs
+from kit.dsp.tonal.wavelet import C1_HZ, finite
+from kit.dsp.windows import WindowSpec, get_window
 
 
 def chroma_filters(
@@ -31,7 +49,7 @@ def chroma_filters(
     base_c: bool = True,
     dtype: Any = np.float32,
 ) -> Float[np.ndarray, "n_chroma bins"]:
-    """Weights that fold the bins of an STFT onto pitch classes.
+    """Return weights that fold the bins of an STFT onto pitch classes.
 
     Args:
         sr, n_fft: of the STFT.
@@ -41,10 +59,21 @@ def chroma_filters(
         norm: of each bin's weights.
         base_c: class 0 is C, otherwise A.
         dtype: of the result; computed in float64.
+    Raises:
+        ParameterError: `n_fft` below 2, or another argument out of its range.
     Source: librosa 0.11 `filters.chroma`; Ellis, "Chroma Feature Analysis and Synthesis", 2007.
     """
-    n_chroma, n_fft = positive_int("n_chroma", n_chroma), positive_int("n_fft", n_fft)
-    require(sr > 0, "sr", sr, "it must be above 0 Hz")
+    n_chroma = positive_int("n_chroma", n_chroma)
+    n_fft = positive_int("n_fft", n_fft, least=2)
+    require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
+    require(finite(ctroct), "ctroct", ctroct, "it must be a number of octaves")
+    require(
+        octwidth is None or (finite(octwidth) and octwidth > 0),
+        "octwidth",
+        octwidth,
+        "it must be a number of octaves above 0, or None",
+    )
+    _check_norm(norm)
     frequencies = np.arange(1, n_fft) * (sr / n_fft)
     place = n_chroma * hz_to_octs(frequencies, tuning=tuning, bins_per_octave=n_chroma)
     # The bin at 0 Hz is set one and a half octaves below the first.
@@ -73,7 +102,7 @@ def cq_to_chroma(
     base_c: bool = True,
     dtype: Any = np.float32,
 ) -> Float[np.ndarray, "n_chroma n_input"]:
-    """Weights that fold the bins of a constant-Q transform onto pitch classes.
+    """Return weights that fold the bins of a constant-Q transform onto pitch classes.
 
     Args:
         n_input: bins.
@@ -85,11 +114,16 @@ def cq_to_chroma(
         ParameterError: `bins_per_octave` no multiple of `n_chroma`.
     Source: librosa 0.11 `filters.cq_to_chroma`.
     """
+    n_input, n_chroma = positive_int("n_input", n_input), positive_int("n_chroma", n_chroma)
+    bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     require(
         bins_per_octave % n_chroma == 0,
         "bins_per_octave",
         bins_per_octave,
         f"it must be a multiple of n_chroma (={n_chroma})",
+    )
+    require(
+        fmin is None or (finite(fmin) and fmin > 0), "fmin", fmin, "it must be a number above 0 Hz"
     )
     merge = bins_per_octave // n_chroma
     lowest = C1_HZ if fmin is None else fmin
@@ -100,8 +134,14 @@ def cq_to_chroma(
     weights = (of_bin[None, :] == np.arange(n_chroma)[:, None]).astype(np.float64)
     if window is not None:
         taps = np.asarray(window, np.float64).reshape(-1)
+        require(len(taps), "window", window, "it must have a value")
         weights = np.stack([_same(row, taps) for row in weights])
     return weights.astype(dtype)
+
+
+def _check_norm(norm: object) -> None:
+    known = norm is None or (isinstance(norm, int | float) and (norm >= 0 or norm == -np.inf))
+    require(known, "norm", norm, "it must be inf, -inf, 0, a number above 0, or None")
 
 
 def _same(row: np.ndarray, taps: np.ndarray) -> np.ndarray:
@@ -120,45 +160,81 @@ def chroma_stft(
     tuning: Number | None = None,
     n_chroma: int = 12,
     win_length: int | None = None,
-    window: Any = "hann",
+    window: WindowSpec = "hann",
     center: bool = True,
-    pad_mode: Any = "constant",
+    pad_mode: PadMode = "constant",
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch n_chroma frames"]:
-    """Chroma of a power spectrogram.
+    """Return the chroma of a power spectrogram.
 
     Args:
         y, sr: waveforms and their rate.
         S: power in place of y.
         norm: of each frame; None for none.
-        tuning: in classes; estimated if None, for which the values must be known: give a number to
-            trace.
+        n_fft, hop_length, win_length, window, center, pad_mode: see `stft`.
+        tuning: in classes; estimated for each clip if None, for which the values must be known:
+            give a number to trace.
         n_chroma: classes.
         kwargs: to `chroma_filters`.
+    Raises:
+        ParameterError: neither y nor S; `tuning` is None where they are traced; or as `stft` and
+            `chroma_filters`.
     Source: librosa 0.11 `feature.chroma_stft`.
     """
-    S, n_fft = spectrogram(
-        y=y,
-        S=S,
-        n_fft=n_fft,
-        hop_length=hop_length,
-        power=2,
-        win_length=win_length,
-        window=window,
-        center=center,
-        pad_mode=pad_mode,
-    )
-    if tuning is None:
-        tuning = estimate_tuning(S=S, sr=sr, bins_per_octave=n_chroma)
-    weights = chroma_filters(sr=sr, n_fft=n_fft, tuning=tuning, n_chroma=n_chroma, **kwargs)
-    return normalize(_folded(weights, S), norm=norm, axis=-2)
+    _check_norm(norm)
+    framing: dict[str, Any] = {
+        "n_fft": n_fft,
+        "hop_length": hop_length,
+        "win_length": win_length,
+        "window": window,
+        "center": center,
+        "pad_mode": pad_mode,
+    }
+    if y is None and S is None:
+        raise ParameterError("y and S: give one of them")
+    if S is not None:
+        S = S if isinstance(S, jax.Array) else np.asarray(S)
+        require(S.ndim >= 2, "S.shape", S.shape, "its last two axes are bins and frames")
+    of_filters: dict[str, Any] = {"sr": sr, "n_fft": n_fft_of(S, n_fft), "n_chroma": n_chroma}
+    of_filters |= kwargs
+    if tuning is not None:
+        weights = chroma_filters(tuning=tuning, **of_filters)
+        return _chroma_of_spectrum(y=y, S=S, weights=weights, norm=norm, **framing)
+    if S is None:
+        require(not isinstance(y, Tracer), "tuning", None, "give a number where y is traced")
+        S = _power(y=y, **framing)
+    tunings = clip_tunings(S=S, sr=sr, bins_per_octave=n_chroma)
+    filters = {t: chroma_filters(tuning=t, **of_filters) for t in np.unique(tunings).tolist()}
+    weights = np.array([filters[t] for t in tunings.reshape(-1).tolist()])
+    if weights.size:
+        weights = weights.reshape(*tunings.shape, *weights.shape[1:])
+    else:
+        weights = chroma_filters(tuning=0.0, **of_filters)
+    return _chroma_of_spectrum(y=None, S=S, weights=weights, norm=norm, **framing)
 
 
-def _folded(weights: np.ndarray, S: jax.Array) -> jax.Array:
-    # Frame by frame, as the transform made them: turned around twice, nothing is moved.
-    frames = jnp.swapaxes(S, -1, -2)
-    folded = jnp.dot(frames, jnp.asarray(weights.T, S.dtype), precision=_HIGHEST)
-    return jnp.swapaxes(folded, -1, -2)
+@by_clip(y="t", S="bt", weights="cb", check=check_framing, exact=needs_length)
+def _chroma_of_spectrum(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "*batch samples"] | None,
+    S: Num[AnyArray, "*batch bins frames"] | None,
+    weights: Float[AnyArray, "*batch n_chroma bins"],
+    norm: Number | None,
+    **framing: Any,
+) -> tuple[Float[jax.Array, "*batch n_chroma frames"], Length]:
+    def fold(rows: Num[jax.Array, "rows bins"]) -> Num[jax.Array, "rows n_chroma"]:
+        folded = jnp.dot(rows, jnp.asarray(weights, rows.dtype).T, precision=HIGHEST)
+        return normalize(folded, norm=norm, axis=-1)
+
+    return map_magnitude(fold, n, y=y, S=S, power=2, time_last=True, **framing)
+
+
+@by_clip(y="t", check=check_framing, exact=needs_length)
+def _power(
+    n: Length, *, y: Shaped[AnyArray, "*batch samples"], **framing: Any
+) -> tuple[Float[jax.Array, "*batch bins frames"], Length]:
+    return map_magnitude(lambda rows: rows, n, y=y, S=None, power=2, time_last=True, **framing)
 
 
 def chroma_cqt(
@@ -177,52 +253,116 @@ def chroma_cqt(
     bins_per_octave: int | None = 36,
     cqt_mode: str = "full",
 ) -> Float[jax.Array, "*batch n_chroma frames"]:
-    """Chroma of a constant-Q transform.
+    """Return the chroma of a constant-Q transform.
 
     Args:
         y, sr: waveforms and their rate.
-        C: magnitudes of a constant-Q transform in place of y.
-        hop_length, fmin, bins_per_octave, tuning: of the transform, over `n_octaves`; `tuning`
-            estimated if None (give a number to trace).
+        C: a constant-Q transform, or its magnitudes, in place of y.
+        hop_length, fmin, bins_per_octave, tuning: of the transform, over `n_octaves`; `tuning` is
+            estimated for each clip if None (give a number to trace).
         norm: of each frame.
         threshold: values below it are 0.
         n_chroma, window: see `cq_to_chroma`.
         cqt_mode: "full" or "hybrid".
+    Raises:
+        ParameterError: neither y nor C, or as `cqt` and `cq_to_chroma`.
     Source: librosa 0.11 `feature.chroma_cqt`.
     """
     bins_per_octave = n_chroma if bins_per_octave is None else bins_per_octave
-    require(
-        bins_per_octave % n_chroma == 0,
-        "bins_per_octave",
-        bins_per_octave,
-        f"it must be a multiple of n_chroma (={n_chroma})",
-    )
     require(cqt_mode in ("full", "hybrid"), "cqt_mode", cqt_mode, 'it must be "full" or "hybrid"')
-    if C is None:
-        if y is None:
-            raise ParameterError("y and C: give one of them")
-        transform = cqt if cqt_mode == "full" else hybrid_cqt
-        C = transform(
-            y,
-            sr=sr,
-            hop_length=hop_length,
-            fmin=fmin,
-            n_bins=n_octaves * bins_per_octave,
-            bins_per_octave=bins_per_octave,
-            tuning=tuning,
+    n_octaves = positive_int("n_octaves", n_octaves)
+
+    def filters_of(tuning: Number) -> Filters:
+        shared: dict[str, Any] = _DEFAULTS | {
+            "sr": sr,
+            "hop_length": hop_length,
+            "fmin": fmin,
+            "n_bins": n_octaves * bins_per_octave,
+            "bins_per_octave": bins_per_octave,
+            "tuning": tuning,
+            "n_octaves": n_octaves,
+        }
+        if cqt_mode == "hybrid":
+            return hybrid_filters(**shared)
+        return octave_filters(intervals="equal", gamma=0, **shared)
+
+    def weights_of(bins: int) -> np.ndarray:
+        return cq_to_chroma(
+            bins, bins_per_octave=bins_per_octave, n_chroma=n_chroma, fmin=fmin, window=window
         )
-    C = jnp.asarray(C)
-    C = jnp.abs(C) if jnp.iscomplexobj(C) else C.astype(jnp.result_type(C, jnp.float32))
-    weights = cq_to_chroma(
-        C.shape[-2], bins_per_octave=bins_per_octave, n_chroma=n_chroma, fmin=fmin, window=window
+
+    weights_of(n_octaves * bins_per_octave)
+    return _of_transform(
+        y, sr, "C", C, bins_per_octave, tuning, filters_of, weights_of, threshold, norm
     )
-    return _thresholded(_folded(weights, C), threshold, norm)
 
 
-def _thresholded(chroma: jax.Array, threshold: Number | None, norm: Number | None) -> jax.Array:
+_DEFAULTS: dict[str, Any] = {
+    "filter_scale": 1,
+    "norm": 1,
+    "sparsity": 0.01,
+    "window": "hann",
+    "scale": True,
+}
+"""Of `vqt`."""
+
+
+def _of_transform(
+    y: Any,
+    sr: Number,
+    name: str,
+    C: Any,
+    bins_per_octave: int,
+    tuning: Number | None,
+    filters_of: Callable[[Number], Filters],
+    weights_of: Callable[[int], np.ndarray],
+    threshold: Number | None,
+    norm: Number | None,
+) -> jax.Array:
+    _check_norm(norm)
+    known = threshold is None or not np.isnan(threshold)
+    require(known, "threshold", threshold, "it must be a number or None")
+    shared: dict[str, Any] = {"threshold": threshold, "norm": norm}
+    if C is not None:
+        C = C if isinstance(C, jax.Array) else np.asarray(C)
+        require(C.ndim >= 2, f"{name}.shape", C.shape, "its last two axes are bins and frames")
+        weights = weights_of(C.shape[-2])
+        return _chroma(y=None, C=C, filters=None, weights=weights, plan=None, **shared)
+    if y is None:
+        raise ParameterError(f"y and {name}: give one of them")
+
+    def of_tuning(y: AnyArray, tuning: Number) -> jax.Array:
+        plan, values = filters_of(tuning)
+        weights = weights_of(plan.bins)
+        return _chroma(y=y, C=None, filters=values, weights=weights, plan=plan, **shared)
+
+    y = as_clips(y)
+    return by_tuning(of_tuning, y, sr=sr, bins_per_octave=bins_per_octave, tuning=tuning)
+
+
+@by_clip(y="t", C="bt", filters="w", weights="cb", check=check_short)
+def _chroma(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "*batch samples"] | None,
+    C: Num[AnyArray, "*batch bins frames"] | None,
+    filters: Float[AnyArray, "*batch values"] | None,
+    weights: Float[AnyArray, "*batch n_chroma bins"],
+    plan: Transform | None,
+    threshold: Number | None,
+    norm: Number | None,
+) -> tuple[Float[jax.Array, "*batch n_chroma frames"], Length]:
+    if C is None:
+        assert y is not None
+        assert filters is not None
+        assert plan is not None
+        C, n = response(n, y, filters, plan, "constant")
+    # Frame by frame, as the transform made them: turned around twice, nothing is moved.
+    rows = jnp.swapaxes(jnp.abs(as_spectrogram(C)), 0, 1)
+    chroma = jnp.dot(rows, jnp.asarray(weights, rows.dtype).T, precision=HIGHEST)
     if threshold is not None:
         chroma = jnp.where(chroma < threshold, 0, chroma)
-    return normalize(chroma, norm=norm, axis=-2)
+    return jnp.swapaxes(normalize(chroma, norm=norm, axis=-1), 0, 1), n
 
 
 def chroma_vqt(
@@ -237,68 +377,117 @@ def chroma_vqt(
     threshold: Number | None = 0.0,
     n_octaves: int = 7,
     bins_per_octave: int = 12,
-    gamma: Number = 0,
+    gamma: Number | None = 0,
 ) -> Float[jax.Array, "*batch n_chroma frames"]:
-    """Chroma of a variable-Q transform, one class for each interval; arguments as in `vqt`.
+    """Return the chroma of a variable-Q transform, one class for each interval.
+
+    Arguments are as in `vqt` and `chroma_cqt`.
 
     Source: librosa 0.11 `feature.chroma_vqt`.
     """
-    bins_per_octave = bins_per_octave if isinstance(intervals, str) else len(intervals)
-    if V is None:
-        if y is None:
-            raise ParameterError("y and V: give one of them")
-        V = vqt(
-            y,
+    count = bins_per_octave if isinstance(intervals, str) else len(intervals)
+    count = positive_int("bins_per_octave", count)
+    n_octaves = positive_int("n_octaves", n_octaves)
+
+    def filters_of(tuning: Number) -> Filters:
+        return octave_filters(
             sr=sr,
             hop_length=hop_length,
             fmin=fmin,
+            n_bins=n_octaves * count,
             intervals=intervals,
-            n_bins=n_octaves * bins_per_octave,
-            bins_per_octave=bins_per_octave,
             gamma=gamma,
+            bins_per_octave=count,
+            tuning=tuning,
+            n_octaves=n_octaves,
+            **_DEFAULTS,
         )
-    V = jnp.abs(jnp.asarray(V))
-    weights = cq_to_chroma(
-        V.shape[-2], bins_per_octave=bins_per_octave, n_chroma=bins_per_octave, fmin=fmin
-    )
-    return _thresholded(_folded(weights, V), threshold, norm)
+
+    def weights_of(bins: int) -> np.ndarray:
+        return cq_to_chroma(bins, bins_per_octave=count, n_chroma=count, fmin=fmin)
+
+    return _of_transform(y, sr, "V", V, count, 0.0, filters_of, weights_of, threshold, norm)
 
 
-@compiled("C")
 def chroma_cens(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
+    sr: Number = 22050,
+    C: Num[AnyArray, "*batch bins frames"] | None = None,
+    hop_length: int = 512,
+    fmin: Number | None = None,
+    tuning: Number | None = None,
+    n_chroma: int = 12,
+    n_octaves: int = 7,
+    bins_per_octave: int | None = 36,
+    cqt_mode: str = "full",
+    window: Any = None,
     norm: Number | None = 2,
     win_len_smooth: int | None = 41,
-    smoothing_window: Any = "hann",
-    **kwargs: Any,
+    smoothing_window: WindowSpec = "hann",
 ) -> Float[jax.Array, "*batch n_chroma frames"]:
-    """Chroma energy normalised statistics: quantised and smoothed over `win_len_smooth` frames.
+    """Return chroma energy normalised statistics: quantised and smoothed chroma.
 
     Args:
-        y, kwargs: as in `chroma_cqt`.
+        y, sr, C, hop_length, fmin, tuning, n_chroma, n_octaves, bins_per_octave, cqt_mode, window:
+            see `chroma_cqt`.
         norm: of each frame.
-        win_len_smooth: frames; None for no smoothing.
+        win_len_smooth: frames over which it is smoothed; None for no smoothing.
         smoothing_window: see `get_window`.
+    Returns:
+        A frame of a transform that is not finite is NaN, and so are those smoothed with it.
+    Raises:
+        ParameterError: as `chroma_cqt`, or a smoothing window out of its range.
     Source: librosa 0.11 `feature.chroma_cens`; Müller and Ewert 2011.
     """
     if win_len_smooth is not None:
         win_len_smooth = positive_int("win_len_smooth", win_len_smooth)
-    chroma = normalize(chroma_cqt(y=y, norm=None, **kwargs), norm=1, axis=-2)
-    steps = jnp.asarray([0.4, 0.2, 0.1, 0.05], chroma.dtype)
-    quantised = jnp.sum(chroma[..., None] > steps, axis=-1) * jnp.asarray(0.25, chroma.dtype)
+    _check_norm(norm)
+    chroma = chroma_cqt(
+        y=y,
+        sr=sr,
+        C=C,
+        hop_length=hop_length,
+        fmin=fmin,
+        norm=None,
+        tuning=tuning,
+        n_chroma=n_chroma,
+        n_octaves=n_octaves,
+        window=window,
+        bins_per_octave=bins_per_octave,
+        cqt_mode=cqt_mode,
+    )
+    return _cens(
+        chroma=chroma, norm=norm, win_len_smooth=win_len_smooth, smoothing_window=smoothing_window
+    )
+
+
+@by_clip(chroma="bt")
+def _cens(
+    n: Length,
+    *,
+    chroma: Num[AnyArray, "*batch n_chroma frames"],
+    norm: Number | None,
+    win_len_smooth: int | None,
+    smoothing_window: WindowSpec,
+) -> tuple[Float[jax.Array, "*batch n_chroma frames"], Length]:
+    chroma = normalize(as_spectrogram(chroma, "chroma"), norm=1, axis=-2)
+    steps = np.array([0.4, 0.2, 0.1, 0.05], chroma.dtype)
+    quantised = jnp.sum(chroma[..., None] > steps, axis=-1) * np.asarray(0.25, chroma.dtype)
+    whole = jnp.all(jnp.isfinite(chroma), axis=0)
+    quantised = jnp.where(whole, quantised, jnp.nan)
     if win_len_smooth is not None:
         taps = get_window(smoothing_window, win_len_smooth + 2, fftbins=False)
-        taps = jnp.asarray(taps / taps.sum(), chroma.dtype)
-        half = len(taps) // 2
-        rows = quantised.reshape(-1, quantised.shape[-1])
-        full = jax.vmap(lambda row: jnp.convolve(row, taps))(rows)
-        start = (len(taps) - 1) - half
-        quantised = full[:, start : start + rows.shape[1]].reshape(quantised.shape)
-    return normalize(quantised, norm=norm, axis=-2)
+        taps = taps / taps.sum()
+        start = (len(taps) - 1) - len(taps) // 2
+        inside = jnp.arange(quantised.shape[1]) < n
+        rows = jnp.pad(jnp.where(inside, quantised, 0), [(0, 0), (len(taps), len(taps))])
+        full = frames_first(rows, len(taps), 1, chroma.shape[1] + len(taps))
+        smooth = jnp.dot(full, jnp.asarray(taps[::-1].copy(), chroma.dtype), precision=HIGHEST)
+        quantised = lax.dynamic_slice_in_dim(smooth, start + 1, chroma.shape[1], axis=1)
+    return normalize(quantised, norm=norm, axis=-2), n
 
 
-@compiled("chroma")
 def tonnetz(
     *,
     y: Shaped[AnyArray, "*batch samples"] | None = None,
@@ -306,22 +495,34 @@ def tonnetz(
     chroma: Num[AnyArray, "*batch n_chroma frames"] | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch 6 frames"]:
-    """Chroma as a point on circles of fifths, minor thirds and major thirds (sine, cosine of each).
+    """Return chroma as a point on circles of fifths, minor thirds and major thirds.
 
     Args:
         y, sr, kwargs: as in `chroma_cqt`.
         chroma: in place of y.
+    Returns:
+        Sine and cosine of each circle.
+    Raises:
+        ParameterError: neither y nor chroma, or as `chroma_cqt`.
     Source: librosa 0.11 `feature.tonnetz`; Harte, Sandler and Gasser 2006.
     """
     if chroma is None:
-        if y is None:
+        if y is None and kwargs.get("C") is None:
             raise ParameterError("y and chroma: give one of them")
         chroma = chroma_cqt(y=y, sr=sr, **kwargs)
-    chroma = jnp.asarray(chroma)
-    place = np.linspace(0, 12, num=chroma.shape[-2], endpoint=False)
+    return _tonnetz(chroma=chroma)
+
+
+@by_clip(chroma="bt")
+def _tonnetz(
+    n: Length, *, chroma: Num[AnyArray, "*batch n_chroma frames"]
+) -> tuple[Float[jax.Array, "*batch 6 frames"], Length]:
+    chroma = as_spectrogram(chroma, "chroma")
+    place = np.linspace(0, 12, num=chroma.shape[0], endpoint=False)
     turns = np.array([7 / 6, 7 / 6, 3 / 2, 3 / 2, 2 / 3, 2 / 3])[:, None] * place
     # Even rows are sines: half a turn behind, in units of pi.
     turns[::2] -= 0.5
     radius = np.array([1, 1, 1, 1, 0.5, 0.5])[:, None]
     weights = radius * np.cos(np.pi * turns)
-    return _folded(weights, normalize(chroma, norm=1, axis=-2))
+    shares = normalize(chroma, norm=1, axis=-2)
+    return jnp.dot(jnp.asarray(weights, shares.dtype), shares, precision=HIGHEST), n

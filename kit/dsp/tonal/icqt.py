@@ -1,23 +1,21 @@
 """From constant-Q transforms back to sound."""
 
 import math
-import warnings
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Inexact
+from jax.core import Tracer
+from jaxtyping import Complex, Float, Inexact, Int, Num, UInt
 
-from kit.dsp.checks import AnyArray, Number, positive_int
+from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds, start_phases
-from kit.dsp.effects.istft import istft
 from kit.dsp.framing import fit
-from kit.dsp.resample import resample
-from kit.dsp.stft import PadMode
-from kit.dsp.tonal.constantq import _bandwidths, _spectra, cqt
-from kit.dsp.tonal.wavelet import C1_HZ, interval_frequencies, wavelet_lengths
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
+from kit.dsp.tonal.constantq import Transform, cached, check_res_type, frequencies, octave_filters
+from kit.dsp.tonal.octaves import Inverse, inverse, inverse_bank, transform
 from kit.dsp.windows import WindowSpec
 
 
@@ -38,53 +36,102 @@ def icqt(
     res_type: str | None = "soxr_hq",
     dtype: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """An approximate inverse of `cqt`; arguments as there.
+    """Return an approximate inverse of `cqt`; arguments as there.
 
     Args:
         C: constant-Q transform.
         length: samples of the result: cut or padded with zeros to exactly so many.
-    Source: librosa 0.11 `icqt`.
+        dtype: of the result; float of the precision of C if not given.
+    Returns:
+        samples = `length`, or hop_length * (frames - 1).
+    Raises:
+        ParameterError: fewer than two frames and no `length`, or as `cqt`.
+    Source: librosa 1.0 `icqt`.
     """
-    C = jnp.asarray(C) + 0j
-    n_bins, hop_length = C.shape[-2], positive_int("hop_length", hop_length)
-    octaves = math.ceil(n_bins / bins_per_octave)
-    lowest = float(C1_HZ if fmin is None else fmin) * 2.0 ** (tuning / bins_per_octave)
-    freqs = interval_frequencies(n_bins, fmin=lowest, bins_per_octave=bins_per_octave)
-    alpha = _bandwidths(freqs, bins_per_octave)
-    shape = {"window": window, "filter_scale": filter_scale, "gamma": 0}
-    lengths, _ = wavelet_lengths(freqs=freqs, sr=sr, alpha=alpha, **shape)
-    if length is not None:
-        C = C[..., : math.ceil((length + max(lengths)) / hop_length)]
-    total: Any = None
-    for octave in range(octaves):
-        halvings = min(octaves - 1 - octave, (hop_length & -hop_length).bit_length() - 1)
-        rate, hop = sr / 2**halvings, hop_length // 2**halvings
-        low, high = octave * bins_per_octave, min(n_bins, (octave + 1) * bins_per_octave)
-        basis, n_fft = _spectra(rate, freqs[low:high], alpha[low:high], norm, sparsity, **shape)
-        back = np.conj(basis).T
-        gain = n_fft / lengths[low:high] / np.sum(np.abs(back) ** 2, axis=0)
-        if scale:
-            gain = gain * np.sqrt(lengths[low:high])
-        D = jnp.einsum(
-            "fc,...ct->...ft",
-            jnp.asarray(back * gain, C.dtype),
-            C[..., low:high, :],
-            precision=jax.lax.Precision.HIGHEST,
-        )
-        with warnings.catch_warnings():
-            # Where the hop is longer than the filters there are gaps in the highest octaves alone.
-            warnings.filterwarnings("ignore", message=".*NOLA")
-            part = istft(D, window="ones", hop_length=hop)
-        part = resample(part, orig_sr=1, target_sr=2**halvings, res_type=res_type or "soxr_hq")
-        # The lowest octave has the longest filters and so the longest sound.
-        total = part if total is None else total + fit(part, total.shape[-1])
-    if length:
-        total = fit(total, length)
-    return total if dtype is None else total.astype(dtype)
+    check_res_type(res_type)
+    C = _as_transform(C)
+    hop_length = positive_int("hop_length", hop_length)
+    (sizes, values), longest = _filters(
+        sr=sr,
+        hop_length=hop_length,
+        fmin=fmin,
+        n_bins=C.shape[-2],
+        bins_per_octave=bins_per_octave,
+        tuning=tuning,
+        filter_scale=filter_scale,
+        norm=norm,
+        sparsity=sparsity,
+        window=window,
+        scale=scale,
+    )
+    C = _cut(C, length, longest, hop_length)
+    y = _inverse(C=C, filters=values, sizes=sizes, dtype=dtype)
+    return _with_length(y, length)
+
+
+def _as_transform(C: Any) -> AnyArray:
+    C = C if isinstance(C, jax.Array) else np.asarray(C)
+    require(C.ndim >= 2, "C.shape", C.shape, "its last two axes are bins and frames")
+    require(C.shape[-2] >= 1 and C.shape[-1] >= 1, "C.shape", C.shape, "it must have a frame")
+    return C
+
+
+def _cut(C: AnyArray, length: int | None, longest: float, hop_length: int) -> AnyArray:
+    """Return the frames that reach the first `length` samples."""
+    if length is None:
+        rule = "one frame is no sound; give length"
+        require(C.shape[-1] >= 2, "C.shape", C.shape, rule)
+        return C
+    length = positive_int("length", length, least=0)
+    return C[..., : max(1, math.ceil((length + longest) / hop_length))]
+
+
+def _with_length(y: jax.Array, length: int | None) -> jax.Array:
+    if length is None or y.shape[-1] == length:
+        return y
+    if isinstance(y, Tracer):
+        return fit(y, length)
+    # On the host: an operation on arrays is a program for each length.
+    known = np.asarray(y)[..., :length]
+    missing = length - known.shape[-1]
+    return jax.device_put(np.pad(known, [(0, 0)] * (known.ndim - 1) + [(0, missing)]))
+
+
+@by_clip(C="bt", filters="w")
+def _inverse(
+    n: Length,
+    *,
+    C: Num[AnyArray, "*batch n_bins frames"],
+    filters: Float[AnyArray, "*batch values"],
+    sizes: Inverse,
+    dtype: Any,
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
+    y, samples = inverse(n, _complex(C), filters, sizes)
+    return y if dtype is None else y.astype(dtype), samples
+
+
+def _complex(C: Num[AnyArray, "*shape"]) -> Complex[jax.Array, "*shape"]:
+    return jnp.asarray(C).astype(jnp.result_type(jnp.asarray(C), jnp.complex64))
+
+
+@cached
+def _filters(*, tuning: Number, **given: Any) -> Any:
+    shape = {"window": given["window"], "filter_scale": given["filter_scale"], "gamma": 0}
+    freqs, alpha, lengths = frequencies(
+        given["sr"],
+        given.pop("fmin"),
+        given.pop("n_bins"),
+        "equal",
+        given["bins_per_octave"],
+        tuning,
+        None,
+        **shape,
+    )
+    return inverse_bank(freqs, alpha, **given), float(max(lengths))
 
 
 def griffinlim_cqt(
-    C: Float[AnyArray, "*batch n_bins frames"],
+    C: Num[AnyArray, "*batch n_bins frames"],
     *,
     n_iter: int = 32,
     sr: Number = 22050,
@@ -103,22 +150,36 @@ def griffinlim_cqt(
     length: int | None = None,
     momentum: Number = 0.99,
     init: str | None = "random",
+    rng: Any = None,
     random_state: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """A waveform whose constant-Q transform has about the magnitude C; arguments as in `griffinlim`
-    and `cqt`.
+    """Return a waveform whose constant-Q transform has about the magnitude C.
 
-    Source: librosa 0.11 `griffinlim_cqt`.
+    Args:
+        C: magnitudes.
+        n_iter, momentum: see `griffinlim`.
+        sr, hop_length, fmin, bins_per_octave, tuning, filter_scale, norm, sparsity, window, scale,
+            pad_mode, res_type, dtype: see `cqt`.
+        length: see `icqt`.
+        init: "random" phases, the same for all clips; or None for zero phases.
+        rng, random_state: see `griffinlim`.
+    Raises:
+        ParameterError: both `rng` and `random_state`, or as `griffinlim` and `icqt`.
+    Source: librosa 1.0 `griffinlim_cqt`.
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
-    key = key_of(random_state)
+    require(init in ("random", None), "init", init, 'it must be "random" or None')
     check_momentum(momentum)
-    C = jnp.asarray(C)
-    C = C.astype(jnp.result_type(C, jnp.float32))
-    shared = {
+    check_res_type(res_type)
+    check_pad_mode(pad_mode)
+    C = _as_transform(C)
+    require(not jnp.issubdtype(C.dtype, jnp.complexfloating), "C.dtype", C.dtype, "take jnp.abs")
+    hop_length = positive_int("hop_length", hop_length)
+    shared: dict[str, Any] = {
         "sr": sr,
         "hop_length": hop_length,
         "fmin": fmin,
+        "n_bins": C.shape[-2],
         "bins_per_octave": bins_per_octave,
         "tuning": tuning,
         "filter_scale": filter_scale,
@@ -126,10 +187,74 @@ def griffinlim_cqt(
         "sparsity": sparsity,
         "window": window,
         "scale": scale,
-        "res_type": res_type,
     }
-    back = partial(icqt, **shared, length=length)
-    forth = partial(cqt, **shared, n_bins=C.shape[-2], pad_mode=pad_mode)
-    angles = start_phases(key, C, init)
-    y = back(rounds(C, angles, back, forth, n_iter, momentum))
-    return y if dtype is None else y.astype(dtype)
+    forth, of_forth = octave_filters(intervals="equal", gamma=0, **shared)
+    (back, of_back), longest = _filters(**shared)
+    C = _cut(C, length, longest, hop_length)
+    key = key_of(random_state, rng)
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    samples = hop_length * (C.shape[-1] - 1) if length is None else length
+    require(samples >= 1, "length", length, "it must be at least 1")
+    y = _griffinlim(
+        C=C,
+        key=jax.random.key_data(key) if typed else key,
+        impl=str(jax.random.key_impl(key)) if typed else None,
+        samples=np.asarray(samples, np.int32),
+        forth=of_forth,
+        back=of_back,
+        plan=forth,
+        sizes=back,
+        n_iter=n_iter,
+        momentum=momentum,
+        init=init,
+        pad_mode=pad_mode,
+        dtype=dtype,
+    )
+    return _with_length(y, length)
+
+
+def _unusual(given: dict[str, Any]) -> bool:
+    mode, frames = given["pad_mode"], given["C"].shape[-1]
+    within = int(given["samples"]) < given["sizes"].hop_length * frames
+    return callable(mode) or mode not in PAD_MODES or (mode != "constant" and not within)
+
+
+@by_clip(C="bt", key="k", samples="", forth="w", back="w", exact=_unusual)
+def _griffinlim(
+    n: Length,
+    *,
+    C: Num[AnyArray, "*batch n_bins frames"],
+    key: UInt[AnyArray, "words"],
+    impl: str | None,
+    samples: Int[AnyArray, ""],
+    forth: Float[AnyArray, "values"],
+    back: Float[AnyArray, "values2"],
+    plan: Transform,
+    sizes: Inverse,
+    n_iter: int,
+    momentum: Number,
+    init: str | None,
+    pad_mode: PadMode,
+    dtype: Any,
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
+    S = jnp.asarray(C).astype(jnp.result_type(jnp.asarray(C), jnp.float32))
+
+    def sound(C: Complex[jax.Array, "n_bins frames"]) -> tuple[jax.Array, Length]:
+        return inverse(n, C, back, sizes)
+
+    def again(y: Float[jax.Array, "samples"]) -> Complex[jax.Array, "n_bins frames"]:
+        return transform(length, y, forth, plan.octaves, pad_mode)[0]
+
+    size = jax.eval_shape(lambda c: sound(c)[0], S + 0j).shape[0]
+    length = jnp.minimum(jnp.asarray(samples, jnp.int32), max(size, 1))
+    wrapped = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+    angles = start_phases(wrapped, S.T, init).T
+
+    def rebuilt(C: jax.Array) -> jax.Array:
+        y, _ = sound(C)
+        y = jnp.where(jnp.arange(y.shape[0]) < length, y, 0)
+        return fit(y, max(size, 1))
+
+    C = rounds(S, angles, rebuilt, again, n_iter, momentum)
+    y, valid = sound(C)
+    return y if dtype is None else y.astype(dtype), valid

@@ -5,10 +5,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import as_spectrogram
 from kit.dsp.tonal.chroma import chroma_cqt
+from kit.dsp.tonal.octaves import HIGHEST
+from kit.dsp.tonal.wavelet import C1_HZ, finite
+
+# Upper end of what a filter of 12 bins an octave passes, over its frequency; more bins pass less.
+_EDGE = 1.05
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 """Tonics, by number."""
@@ -45,9 +53,9 @@ class Key(NamedTuple):
     """The best key of each clip, and how well every key fits."""
 
     tonic: Int[jax.Array, "*batch"]
-    """0 is C, 11 is B."""
+    """0 is C, 11 is B, -1 is none."""
     mode: Int[jax.Array, "*batch"]
-    """1 is major, 0 is minor, as Spotify counts."""
+    """1 is major, 0 is minor, as Spotify counts; -1 is none."""
     correlation: Float[jax.Array, "*batch 2 12"]
     """Pearson's, for mode and tonic."""
 
@@ -61,7 +69,7 @@ def key(
     tuning: Number | None = 0.0,
     **kwargs: Any,
 ) -> Key:
-    """The key whose profile correlates best with the mean chroma.
+    """Return the key whose profile correlates best with the mean chroma.
 
     Args:
         y, sr: waveforms and their rate.
@@ -70,34 +78,75 @@ def key(
             music, Faraldo et al. 2016 and 2017).
         tuning: of y in steps of the transform (36 an octave); None estimates it, for which y must
             not be traced.
-        kwargs: to `chroma_cqt`.
+        kwargs: to `chroma_cqt`. `n_octaves` is 7, or the most that fit below `sr / 2`.
     Returns:
-        Silence has C minor with correlations of 0.
+        Silence has C minor with correlations of 0. A clip that holds NaN or infinity has tonic and
+        mode -1 with correlations of NaN.
     Raises:
-        ParameterError: an unknown profile, neither y nor chroma, not 12 classes.
+        ParameterError: an unknown profile, neither y nor chroma, not 12 classes, no frame, a rate
+            at which no octave fits; or as `chroma_cqt`.
     """
     known = ", ".join(PROFILES)
     require(profile in PROFILES, "profile", profile, f"it must be one of {known}")
     if chroma is None:
-        if y is None:
+        if y is None and kwargs.get("C") is None:
             raise ParameterError("y and chroma: give one of them")
+        if kwargs.get("C") is None and "n_octaves" not in kwargs:
+            kwargs["n_octaves"] = _octaves(sr, kwargs.get("fmin"), kwargs.get("bins_per_octave"))
         chroma = chroma_cqt(y=y, sr=sr, tuning=tuning, norm=None, **kwargs)
-    chroma = jnp.asarray(chroma)
-    require(chroma.shape[-2:-1] == (12,), "chroma.shape", chroma.shape, "it must have 12 classes")
-    mean = jnp.mean(chroma.astype(jnp.result_type(chroma, jnp.float32)), axis=-1)
-    centred = mean - jnp.mean(mean, axis=-1, keepdims=True)
-    size = jnp.sqrt(jnp.sum(jnp.square(centred), axis=-1))
-    some = size > jnp.finfo(mean.dtype).tiny
-    correlation = jnp.einsum(
-        "...c,mtc->...mt",
-        centred,
-        jnp.asarray(_unit_profiles(profile), mean.dtype),
-        precision=jax.lax.Precision.HIGHEST,
+    chroma = chroma if isinstance(chroma, jax.Array) else np.asarray(chroma)
+    require(
+        chroma.shape[-2:-1] == (12,) and chroma.shape[-1] > 0,
+        "chroma.shape",
+        chroma.shape,
+        "it must have 12 classes and at least one frame",
     )
-    safe = jnp.where(some, size, 1)[..., None, None]
-    correlation = jnp.where(some[..., None, None], correlation / safe, 0)
-    best = jnp.argmax(correlation.reshape(*mean.shape[:-1], 24), axis=-1)
-    return Key(best % 12, best // 12, correlation)
+    return Key(*_key(chroma=chroma, profile=profile))
+
+
+def _octaves(sr: Number, fmin: Number | None, bins_per_octave: int | None) -> int:
+    """Return how many octaves, 7 at most, fit below the Nyquist frequency in any tuning."""
+    for name, value in {"sr": sr, "fmin": C1_HZ if fmin is None else fmin}.items():
+        require(finite(value) and value > 0, name, value, "it must be a number above 0 Hz")
+    lowest = float(C1_HZ if fmin is None else fmin)
+    count = positive_int("bins_per_octave", 12 if bins_per_octave is None else bins_per_octave)
+    octaves = 7
+    while octaves and lowest * 2.0 ** (octaves - 0.5 / count) * _EDGE > sr / 2:
+        octaves -= 1
+    require(octaves, "sr", sr, f"no octave above fmin = {lowest:g} Hz fits below sr / 2")
+    return octaves
+
+
+@by_clip(chroma="bt")
+def _key(
+    n: Length, *, chroma: Num[AnyArray, "*batch 12 frames"], profile: str
+) -> tuple[
+    tuple[Int[jax.Array, "*batch"], Int[jax.Array, "*batch"], Float[jax.Array, "*batch 2 12"]],
+    None,
+]:
+    chroma = as_spectrogram(chroma, "chroma")
+    chroma = jnp.where(jnp.arange(chroma.shape[1]) < n, chroma, 0)
+    # A correlation hangs on no scale, and squares must neither overflow nor vanish.
+    peak = lax.stop_gradient(jnp.max(jnp.abs(chroma)))
+    some = peak > 0
+    chroma = jnp.where(some, chroma / jnp.where(some, peak, 1), chroma)
+    mean = jnp.sum(chroma, axis=1) / n
+    centred = mean - jnp.mean(mean)
+    squared = jnp.sum(jnp.square(centred))
+    correlation = jnp.einsum(
+        "c,mtc->mt", centred, jnp.asarray(_unit_profiles(profile), mean.dtype), precision=HIGHEST
+    )
+    # A root has no slope at zero. Rounding alone keeps constant chroma from a variance of zero.
+    flat = squared <= 12 * jnp.square(jnp.finfo(mean.dtype).eps * jnp.max(jnp.abs(mean)))
+    size = jnp.sqrt(jnp.where(flat, 1, squared))
+    correlation = jnp.where(flat, 0, correlation / size)
+    best = jnp.argmax(correlation.reshape(-1))
+    none = ~jnp.all(jnp.isfinite(correlation))
+    return (
+        jnp.where(none, -1, best % 12),
+        jnp.where(none, -1, best // 12),
+        correlation,
+    ), None
 
 
 def _unit_profiles(name: str) -> Float[np.ndarray, "2 12 12"]:

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 
 from kit.dsp.checks import Number, ParameterError, positive_int, require
 from kit.dsp.spectral.normalize import normalize_values
+from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
 from kit.dsp.windows import WindowSpec, get_window
 
 C1_HZ = 440.0 * 2.0 ** (-45 / 12)
@@ -14,6 +15,14 @@ C1_HZ = 440.0 * 2.0 ** (-45 / 12)
 
 # 24.7 Hz and 0.108: the bandwidth of human hearing is 0.108 f + 24.7 (Glasberg and Moore 1990).
 _ERB_GAMMA = 24.7 / 0.108
+
+
+_LIMITS = {"ji3": (3,), "ji5": (3, 5), "ji7": (3, 5, 7)}
+
+
+def finite(value: object) -> bool:
+    """Return whether `value` is a real number, neither infinite nor NaN."""
+    return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
 
 
 def interval_frequencies(
@@ -30,30 +39,35 @@ def interval_frequencies(
     Args:
         n_bins: frequencies.
         fmin: the lowest, Hz.
-        intervals: "equal", "pythagorean" (a chain of fifths), or ratios in [1, 2).
-        bins_per_octave: of the first two.
+        intervals: "equal"; "pythagorean", a chain of fifths; "ji3", "ji5" or "ji7", just intonation
+            with primes up to that number; or ratios in [1, 2).
+        bins_per_octave: of intervals that have a name.
         tuning: of "equal", bins.
         sort: ascending.
     Raises:
         ParameterError: unknown intervals.
-    Source: librosa 0.11 `interval_frequencies`; its "ji3", "ji5" and "ji7" are not here.
+    Source: librosa 0.11 `interval_frequencies`.
     """
     n_bins = positive_int("n_bins", n_bins)
+    require(finite(fmin) and fmin > 0, "fmin", fmin, "it must be a number above 0 Hz")
+    require(finite(tuning), "tuning", tuning, "it must be a number of bins")
     if isinstance(intervals, str):
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
-        steps = np.arange(bins_per_octave)
         if intervals == "equal":
-            ratios = 2.0 ** ((tuning + steps) / bins_per_octave)
+            ratios = 2.0 ** ((tuning + np.arange(bins_per_octave)) / bins_per_octave)
         elif intervals == "pythagorean":
-            fifths = 1.5**steps
-            ratios = fifths / 2.0 ** np.floor(np.log2(fifths))
-            ratios = np.sort(ratios) if sort else ratios
-        else:
-            raise ParameterError(
-                f'intervals is {intervals!r}; it must be "equal", "pythagorean" or ratios'
+            ratios = pythagorean_intervals(bins_per_octave=bins_per_octave, sort=sort)
+        elif intervals in _LIMITS:
+            ratios = plimit_intervals(
+                primes=_LIMITS[intervals], bins_per_octave=bins_per_octave, sort=sort
             )
+        else:
+            names = ", ".join(f'"{name}"' for name in ("equal", "pythagorean", *_LIMITS))
+            raise ParameterError(f"intervals is {intervals!r}; it must be {names} or ratios")
     else:
         ratios = np.asarray(intervals, np.float64)
+        within = ratios.ndim == 1 and len(ratios) and np.all((ratios >= 1) & (ratios < 2))
+        require(within, "intervals", intervals, "ratios must lie in [1, 2)")
     octaves = -(-n_bins // len(ratios))
     every = np.multiply.outer(2.0 ** np.arange(octaves), ratios).reshape(-1)[:n_bins]
     return (np.sort(every) if sort else every) * fmin
@@ -120,9 +134,19 @@ def wavelet_lengths(
     Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
     """
     freqs = np.asarray(freqs, np.float64)
-    require(filter_scale > 0, "filter_scale", filter_scale, "it must be above 0")
-    require(gamma is None or gamma >= 0, "gamma", gamma, "it must not be negative")
-    require(np.all(freqs > 0), "freqs", freqs, "they must be above 0 Hz")
+    require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
+    require(
+        finite(filter_scale) and filter_scale > 0,
+        "filter_scale",
+        filter_scale,
+        "it must be above 0",
+    )
+    require(
+        gamma is None or (finite(gamma) and gamma >= 0), "gamma", gamma, "it must not be negative"
+    )
+    require(freqs.ndim == 1 and len(freqs), "freqs.shape", freqs.shape, "it must be one axis")
+    wrong = freqs[~((freqs > 0) & np.isfinite(freqs))]
+    require(len(wrong) == 0, "freqs", wrong[:3], "frequencies must be above 0 Hz")
     require(np.all(np.diff(freqs) >= 0), "freqs", freqs, "they must ascend")
     bandwidth = relative_bandwidth(freqs) if alpha is None else np.asarray(alpha, np.float64)
     extra = bandwidth * _ERB_GAMMA if gamma is None else gamma
@@ -155,6 +179,8 @@ def wavelet(
     lengths, _ = wavelet_lengths(
         freqs=freqs, sr=sr, window=window, filter_scale=filter_scale, gamma=gamma, alpha=alpha
     )
+    norms = norm is None or (isinstance(norm, int | float) and not np.isnan(norm))
+    require(norms, "norm", norm, "it must be a number or None")
     longest = max(lengths)
     size = int(2.0 ** np.ceil(np.log2(longest)) if pad_fft else np.ceil(longest))
     rows = np.zeros((len(freqs), size), np.complex128)
@@ -173,7 +199,7 @@ def sparsified(
 
     Source: librosa 0.11 `util.sparsify_rows`.
     """
-    require(0 <= quantile < 1, "sparsity", quantile, "it must lie in [0, 1)")
+    require(finite(quantile) and 0 <= quantile < 1, "sparsity", quantile, "it must lie in [0, 1)")
     size = np.abs(rows)
     ordered = np.sort(size, axis=1)
     share = np.cumsum(ordered / np.sum(size, axis=1, keepdims=True), axis=1)

@@ -135,7 +135,7 @@ def describe(
 
 
 def _hear(track: Track, _room: np.ndarray, *, whole: bool) -> Heard:
-    return read_if_unchanged(track, lambda path: hear(path, whole=whole))
+    return read_if_unchanged(track, lambda file: hear(file.path, whole=whole))
 
 
 def _describe(track: Track, room: np.ndarray, *, whole: bool) -> Descriptors:
