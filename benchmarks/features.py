@@ -39,6 +39,15 @@ from features_peers import FRAMES, SR, features_command, machine, machine_cpu
 
 LEAST_FILES = 200  # with fewer, a batch that is not full or a pause of the machine shows
 WARM_FILES = 4
+STAGED_FILES = 48
+STAGES = (
+    "libsndfile alone",
+    "floor",
+    "kit: hash, decode, mix, resample, check",
+    "kit: log-mel",
+    "kit: store",
+)
+"""CPU time of each, alone in one thread: what of the floor is left where nothing is lost."""
 KIT, COMMAND = "kit", "kit, command"
 GOALS = {"librosa loop": 3.2, "librosa pool": 2.4, "torchaudio": 1.15, "floor": 0.85}
 """The throughput of kit over that of each, at least."""
@@ -50,8 +59,8 @@ MOST_ELSEWHERE = 0.1  # cores
 HERE = Path(__file__).parent
 
 
-def contenders(workers: int | None) -> dict[str, dict]:
-    """The jobs by name, but for their files."""
+def contenders(workers: int | None, skip: list[str]) -> dict[str, dict]:
+    """Return the jobs by name, without their files."""
     cores = os.cpu_count() or 1
     alone = {"env": ONE_THREAD, "torch_threads": 1}
     found = {
@@ -76,7 +85,7 @@ def contenders(workers: int | None) -> dict[str, dict]:
         job = {"contender": "floor", "threads": count * cores, "mean": False}
         found[f"floor, {count * cores} threads"] = job
     found["mean(axis=1), floor"] = {"contender": "floor", "threads": cores, "mean": True}
-    return found
+    return {name: job for name, job in found.items() if not name.startswith(tuple(skip))}
 
 
 def long_enough(folder: Path) -> list[Path]:
@@ -144,23 +153,27 @@ def run(
     return child([str(HERE / "features_peers.py")], job, env)
 
 
-def measure(folder: Path, files: list[Path], rounds: int, workers: int | None) -> dict[str, object]:
+def measure(
+    folder: Path, files: list[Path], rounds: int, workers: int | None, skip: list[str]
+) -> dict[str, object]:
     catalogue = scan(files, folder / "all")
     few = files[:: max(1, len(files) // WARM_FILES)][:WARM_FILES]
     warm = scan(few, folder / "warm")
     paths = [str(file) for file in files]
     agree = child(
         [str(HERE / "features_peers.py")],
-        {"contender": "agreement", "warm": str(warm), "threads": workers},
+        {"contender": "agreement", "warm": str(warm), "threads": workers, "skip": skip},
     )
-    differences = {name: agree[name] for name in WITHIN_DB}
+    differences = {name: agree[name] for name in WITHIN_DB if name in agree}
     print("largest difference from kit, dB:", differences)
-    if any(not differences[name] <= limit for name, limit in WITHIN_DB.items()):
+    if any(not difference <= WITHIN_DB[name] for name, difference in differences.items()):
         raise SystemExit(f"the contenders compute different things: more than {WITHIN_DB} dB apart")
     shutil.rmtree(warm / "features", ignore_errors=True)
     # Compiled functions are kept from one run of the command to the next.
     child(features_command(warm, workers))
-    jobs = contenders(workers)
+    job = {"contender": "stages", "files": paths[:STAGED_FILES], "scratch": str(folder)}
+    stages = child([str(HERE / "features_peers.py")], job)
+    jobs = contenders(workers, skip)
     runs: dict[str, list[dict]] = {name: [] for name in jobs}
     for i in range(rounds):
         for file in files:
@@ -172,10 +185,10 @@ def measure(folder: Path, files: list[Path], rounds: int, workers: int | None) -
             note = f"  other programs used {other:.2f} cores" if other > MOST_ELSEWHERE else ""
             print(f"round {i + 1}  {name:32s}{found['wall_s']:8.2f} s{note}", flush=True)
     rows = {name: summary(runs[name], len(files)) for name in jobs}
-    best = {"librosa loop": "librosa loop", "librosa pool": "librosa pool"}
-    for kind in ("torchaudio", "floor"):
-        names = [name for name in rows if name.startswith(f"{kind},")]
-        best[kind] = min(names, key=lambda name: rows[name]["median_s"])
+    best = {}
+    for kind in GOALS:
+        if names := [name for name in rows if name.split(",")[0] == kind]:
+            best[kind] = min(names, key=lambda name: rows[name]["median_s"])
 
     def ratios(figure: str, ours: str) -> dict[str, float]:
         return {kind: rows[name][figure] / rows[ours][figure] for kind, name in best.items()}
@@ -184,11 +197,13 @@ def measure(folder: Path, files: list[Path], rounds: int, workers: int | None) -
     goals = {
         kind: {"at_least": least, "found": faster[kind], "passed": faster[kind] >= least}
         for kind, least in GOALS.items()
+        if kind in faster
     }
     return {
         "files": len(files),
         "bytes": sum(file.stat().st_size for file in files),
         "largest_difference_db": differences,
+        "stages_cpu_ms": {name: ms for name, ms in stages.items() if name in STAGES},
         "contenders": rows,
         "best": best,
         "times_faster": faster,
@@ -230,6 +245,14 @@ def show(title: str, result: dict) -> None:
             f"goal: {goal['at_least']:.2f} times the throughput of {result['best'][kind]}: "
             f"{goal['found']:.2f}, {word} (whole processes: {whole:.2f})"
         )
+    stages = result["stages_cpu_ms"]
+    print("CPU ms a track, one stage after another in one thread:")
+    for name, ms in stages.items():
+        print(f"    {name:42s}{ms:8.2f}")
+    ours = sum(ms for name, ms in stages.items() if name.startswith("kit: "))
+    print(
+        f"so kit can have {stages['floor'] / ours:.2f} of the floor's throughput if no core waits"
+    )
     disturbed = sum(run.get("cores_elsewhere", 0.0) > MOST_ELSEWHERE for run in runs)
     if disturbed:
         print(f"warning: other programs were busy in {disturbed} of {len(runs)} runs")
@@ -245,10 +268,23 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="of kit; its own default if not given")
     parser.add_argument("--limit", type=int, help="files at most: does it run at all")
     parser.add_argument("--json", type=Path, help="where to write all figures")
+    parser.add_argument(
+        "--skip",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="contenders to leave out, by the beginning of their names, such as torchaudio",
+    )
     options = parser.parse_args()
-    missing = [n for n in ("librosa", "torch", "torchaudio") if not importlib.util.find_spec(n)]
+    if any(COMMAND.startswith(name) for name in options.skip):
+        parser.error("--skip would leave out kit, which the others are compared with")
+    needed = ["librosa", *([] if "torchaudio" in options.skip else ["torch", "torchaudio"])]
+    missing = [n for n in needed if not importlib.util.find_spec(n)]
     if missing:
-        parser.error(f"{', '.join(missing)} not installed; python -m pip install -e '.[dev,peers]'")
+        parser.error(
+            f"{', '.join(missing)} not installed; python -m pip install -e '.[dev,peers]', "
+            "or --skip torchaudio"
+        )
     folders = {"rendered": options.audio} | ({"real": options.real} if options.real else {})
     sets = {name: long_enough(folder) for name, folder in folders.items()}
     if not sets.get("real", True):
@@ -264,7 +300,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kit-features-") as folder:
         for name, files in sets.items():
             chosen = files[: options.limit]
-            result[name] = measure(Path(folder) / name, chosen, options.rounds, options.workers)
+            result[name] = measure(
+                Path(folder) / name, chosen, options.rounds, options.workers, options.skip
+            )
     for name in sets:
         show(name, result[name])
     if options.json:

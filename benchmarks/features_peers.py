@@ -239,17 +239,88 @@ CONTENDERS: dict[str, Callable[[Job], Work]] = {
 }
 
 
-def agreement(folder: str, workers: int | None) -> dict[str, float]:
-    """The largest differences from kit's features, dB, above librosa's floor."""
+def agreement(folder: str, workers: int | None, skip: list[str]) -> dict[str, float]:
+    """Return the largest differences from kit's features, dB, above librosa's floor."""
     track_ids, files, store = with_kit(folder, workers)
-    ours, log_mel = store.read(track_ids), torch_log_mel()
+    ours = store.read(track_ids)
     theirs = np.stack([librosa_db(path) for path in files])
     above = theirs > -80 + 1e-3
-    with_torch = np.stack([log_mel(clip(path)[None])[0] for path in files])
-    return {
-        "librosa": float(np.abs(theirs - ours)[above].max()),
-        "torchaudio": float(np.abs(with_torch - ours)[above].max()),
+    found = {"librosa": float(np.abs(theirs - ours)[above].max())}
+    if "torchaudio" not in skip:
+        log_mel = torch_log_mel()
+        with_torch = np.stack([log_mel(clip(path)[None])[0] for path in files])
+        found["torchaudio"] = float(np.abs(with_torch - ours)[above].max())
+    return found
+
+
+def stages(files: list[str], scratch: str) -> dict[str, float]:
+    """CPU ms a track of each stage of kit and of the floor, one after another, least of five."""
+    import hashlib
+
+    import soundfile
+
+    from kit.defaults import ORIGINAL_FEATURES
+    from kit.features import FeatureStore
+    from kit.features.decoders import reader
+    from kit.features.device import local_device
+    from kit.features.excerpts import room
+    from kit.features.plan import Track
+
+    class Sequential(soundfile.SoundFile):
+        """One that does not seek after every read."""
+
+        def seekable(self) -> bool:
+            return False
+
+    config, device = ORIGINAL_FEATURES, local_device()
+    read, buffer = reader(config), room(config)
+    blocks: dict[int, np.ndarray] = {}
+    tracks, clips = [], []
+    for i, file in enumerate(files):
+        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        tracks.append(Track(i, str(i), digest, Path(file)))
+        clips.append((room(config), read(tracks[-1], buffer)[0]))
+        clips[-1][0][:] = buffer
+
+    def libsndfile(i: int) -> None:
+        with Sequential(files[i]) as file:
+            block = blocks.setdefault(file.channels, np.empty((1 << 16, file.channels), "f4"))
+            for _ in range(-(-SECONDS * file.samplerate // len(block))):
+                file.read(len(block), out=block)
+
+    def log_mel(i: int) -> np.ndarray:
+        samples, length = clips[i]
+        return device.submit([(samples[0], length)], config).result()[0][0]
+
+    def least(work: Callable[[int], object]) -> float:
+        work(0)
+        total = 0.0
+        for i in range(len(files)):
+            took = []
+            for _ in range(5):
+                before = time.process_time()
+                work(i)
+                took.append(time.process_time() - before)
+            total += min(took)
+        return 1e3 * total / len(files)
+
+    features = np.stack([log_mel(i) for i in range(len(files))])
+
+    def write(_: int) -> None:
+        store = FeatureStore.create(Path(scratch) / "stages.zarr", config, ["a"])
+        ids = [track.track_id for track in tracks]
+        store.write(ids, [track.source_hash for track in tracks], features)
+
+    found = {
+        "libsndfile alone": least(libsndfile),
+        "floor": least(lambda i: clip(files[i])),
+        "kit: hash, decode, mix, resample, check": least(lambda i: read(tracks[i], buffer)),
+        "kit: log-mel": least(log_mel),
     }
+    before = time.process_time()
+    write(0)
+    found["kit: store"] = 1e3 * (time.process_time() - before) / len(files)
+    return found
 
 
 def cpu() -> float:
@@ -262,7 +333,9 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     warnings.simplefilter("ignore")
     if job["contender"] == "agreement":
-        result = agreement(job["warm"], job["threads"])
+        result = agreement(job["warm"], job["threads"], job["skip"])
+    elif job["contender"] == "stages":
+        result = stages(job["files"], job["scratch"])
     else:
         work = CONTENDERS[job["contender"]](job)
         before = time.perf_counter()

@@ -17,8 +17,8 @@ from kit.audio.file import File
 from kit.audio.joined import is_joined
 from kit.audio.source import TOLERANCE_S, Blocks, Source
 
-# Samples of all channels in one block: 512 KiB of float32, which stays in a core's cache while it is
-# mixed and measured. Twice or half as much takes 1 ms more for 30 s of an MP3 file.
+# Samples of all channels in one block: 512 KiB of float32, which stays in a core's cache while it
+# is mixed and measured. Twice or half as much takes 1 ms more for 30 s of an MP3 file.
 _BLOCK_VALUES = 1 << 17
 
 # Frames in one block where a larger one failed.

@@ -43,7 +43,7 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
 # Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
-_MOST_PROGRAMS = 192
+MOST_PROGRAMS = 192
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
@@ -249,37 +249,41 @@ class _Plan:
         committed = any(isinstance(a, jax.Array) and a.committed for a in clips.values())
         flat = {k: self._flat(k, np.asarray(a), batch) for k, a in clips.items()}
         count, size = math.prod(batch), padded_length(n)
-        first_clip = {k: self._padded(k, a[0, ...], n, size) for k, a in flat.items()}
-        shapes = tuple((k, a.shape, str(a.dtype)) for k, a in first_clip.items())
+        rooms = {k: self._room(k, a, n, size) for k, a in flat.items()}
+        shapes = tuple((k, room.shape, str(room.dtype)) for k, room in rooms.items())
         program = _padded_program(self, constants, shapes)
+        length = np.int32(n)
         # A new thread knows neither of the caller's contexts.
         wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
-        def compute(one: dict[str, np.ndarray]) -> tuple[Any, Any]:
-            with jax.default_device(device), jax.enable_x64(wide):
-                return program(one, np.int32(n))
-
-        first, cuts = compute(first_clip)
+        with jax.default_device(device):
+            first, cuts = program(self._filled(rooms, flat, 0), length)
         leaves, tree = jax.tree.flatten(first)
         cuts = [None if c is None else int(c) for c in cuts]
-        if not batch and all(
+        uncut = all(
             c is None or c == leaf.shape[self.time_axis]
             for leaf, c in zip(leaves, cuts, strict=True)
-        ):
+        )
+        if not batch and uncut:
             return first
         cut = [self._cut(np.asarray(leaf), c) for leaf, c in zip(leaves, cuts, strict=True)]
         out = [aligned_empty((count, *part.shape), part.dtype) for part in cut]
         for place, part in zip(out, cut, strict=True):
             place[0] = part
+        workers = min(count - 1, os.cpu_count() or 1)
 
-        def another(i: int) -> None:
-            made, _ = compute({k: self._padded(k, a[i, ...], n, size) for k, a in flat.items()})
-            for place, leaf, c in zip(out, jax.tree.leaves(made), cuts, strict=True):
-                place[i] = self._cut(np.asarray(leaf), c)
+        def some(worker: int) -> None:
+            own = {k: self._room(k, a, n, size) for k, a in flat.items()}
+            with jax.default_device(device), jax.enable_x64(wide):
+                for i in range(1 + worker, count, workers):
+                    made = jax.tree.leaves(program(self._filled(own, flat, i), length)[0])
+                    for place, leaf, c in zip(out, made, cuts, strict=True):
+                        # This waits for the program, so the buffers are free for the next clip.
+                        place[i] = self._cut(np.asarray(leaf), c)
 
-        if count > 1:
-            with ThreadPoolExecutor(min(count - 1, os.cpu_count() or 1)) as pool:
-                list(pool.map(another, range(1, count)))
+        if workers:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(some, range(workers)))
         shaped = [a.reshape(*batch, *a.shape[1:]) for a in out]
         if committed:
             return jax.tree.unflatten(tree, [jax.device_put(a, device) for a in shaped])
@@ -290,14 +294,21 @@ class _Plan:
         own = array.shape[array.ndim - len(self.arrays[name]) :]
         return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _padded(self, name: str, clip: Any, n: int, size: int) -> np.ndarray:
-        if not self.arrays[name].endswith("t") or clip.shape[-1] != n or n == size:
-            # `ascontiguousarray` would make an array of a number.
-            return np.asarray(clip, order="C")
-        room = aligned_empty((*clip.shape[:-1], size), clip.dtype)
-        room[..., :n] = clip
+    def _room(self, name: str, flat: np.ndarray, n: int, size: int) -> np.ndarray:
+        """Return a buffer for one clip, zero from `n` on."""
+        own = flat.shape[1:]
+        if not self.arrays[name].endswith("t") or own[-1] != n:
+            return aligned_empty(own, flat.dtype)
+        room = aligned_empty((*own[:-1], size), flat.dtype)
         room[..., n:] = 0
         return room
+
+    def _filled(
+        self, rooms: dict[str, np.ndarray], flat: dict[str, np.ndarray], i: int
+    ) -> dict[str, np.ndarray]:
+        for name, room in rooms.items():
+            room[tuple(slice(size) for size in flat[name].shape[1:])] = flat[name][i, ...]
+        return rooms
 
     def _cut(self, leaf: Any, length: int | None) -> Any:
         if length is None:
@@ -305,7 +316,7 @@ class _Plan:
         return leaf[(..., slice(length), *[slice(None)] * (-1 - self.time_axis))]
 
 
-@functools.lru_cache(maxsize=_MOST_PROGRAMS)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _padded_program(
     plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]
 ) -> Callable[..., Any]:
@@ -318,7 +329,7 @@ def _padded_program(
     return jax.jit(program, compiler_options=ONE_CORE)
 
 
-@functools.lru_cache(maxsize=_MOST_PROGRAMS)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _exact_program(
     plan: _Plan,
     constants: tuple[Any, ...],

@@ -159,7 +159,7 @@ class Accelerators:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _joined(parts: list[Features]) -> Features:
+def _joined(parts: list[np.ndarray]) -> Features:
     # A copy of one part would be paged in for nothing.
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -1,8 +1,13 @@
 """The cases of EBU Tech 3341 and 3342 that are defined by formula, and BS.1770's own numbers."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pyloudnorm
 import pytest
 import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kit import dsp
 from kit.dsp import ParameterError
@@ -106,12 +111,138 @@ def test_silence():
     assert np.all(np.asarray(dsp.true_peak(y, sr=SR)) == -np.inf)
 
 
+def test_momentary_loudness_is_causal():
+    y = tone([(-1, 3)], hz=997.0)
+    silence = np.zeros((2, 3 * SR), np.float32)
+    levels = np.asarray(dsp.momentary_loudness(np.concatenate([silence, y, silence], 1), sr=SR))
+    assert np.all(np.isneginf(levels[:27]))  # windows that end before the tone
+    np.testing.assert_allclose(levels[30:57], -1 - 0.01, atol=0.02)
+    # Behind it the filter decays by more than 100 dB in each tenth of a second, down to nothing.
+    after = levels[60:]
+    assert np.all(after[1:4] < after[:3] - 100)
+    assert np.all(np.isneginf(after[10:]))
+
+
+@pytest.mark.parametrize("sr", [8000, 11025, 22050, 44100, 44101, 96000])
+def test_blocks_equal_the_recursion(sr):
+    rng = np.random.default_rng(0)
+    y = (0.1 * rng.standard_normal((2, 7 * sr + 123))).astype(np.float32)
+    y[:, 2 * sr : 4 * sr] *= 0.01
+    weighted = scipy.signal.sosfilt(dsp.k_weighting(sr), y.astype(np.float64))
+    step = round(0.1 * sr)
+    steps = weighted.shape[1] // step
+    power = np.square(weighted[:, : steps * step]).reshape(2, steps, step).mean(-1).sum(0)
+    for function, hops in ((dsp.momentary_loudness, 4), (dsp.short_term_loudness, 30)):
+        mean = np.convolve(power, np.full(hops, 1 / hops), "valid")
+        # Measured: 6e-6.
+        np.testing.assert_allclose(function(y, sr=sr), -0.691 + 10 * np.log10(mean), atol=3e-5)
+
+
+@pytest.mark.parametrize("sr", [22050, 48000])
+def test_equals_pyloudnorm(sr):
+    rng = np.random.default_rng(1)
+    y = rng.standard_normal((2, 9 * sr)) * np.repeat(rng.uniform(0, 0.2, 9), sr)
+    expected = pyloudnorm.Meter(sr).integrated_loudness(y.T)
+    # Its high-pass is another below 48 kHz, and its shelf a little everywhere.
+    assert float(dsp.loudness(y, sr=sr)) == pytest.approx(expected, abs=0.1)
+
+
+def test_layouts():
+    t = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(SR) / SR)
+    one = float(dsp.loudness(t, sr=SR))
+    expected = {
+        4: [1, 1, 1, 1.41],
+        5: [1, 1, 1, 1.41, 1.41],
+        6: [1, 1, 1, 0, 1.41, 1.41],
+        7: [1, 1, 1, 0, 1, 1.41, 1.41],
+        8: [1, 1, 1, 0, 1, 1, 1.41, 1.41],
+    }
+    for channels, weights in expected.items():
+        y = np.tile(t, (channels, 1))
+        level = float(dsp.loudness(y, sr=SR))
+        assert level == pytest.approx(one + 10 * np.log10(sum(weights)), abs=1e-4)
+    with_noise = np.tile(t, (6, 1))
+    with_noise[3] = np.nan  # LFE is left out of the sum, but not of the question whether y is sound
+    assert np.isnan(dsp.loudness(with_noise, sr=SR))
+    assert float(dsp.loudness(y, sr=SR, weights=(1.0,) + 7 * (0.0,))) == pytest.approx(one)
+    assert float(dsp.loudness(y, sr=SR, weights=(0.0,) * 8)) == -np.inf
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_a_number(bad):
+    y = tone([(-23, 6)])
+    y[1, 2 * SR] = bad
+    both = np.stack([y, tone([(-23, 6)])])
+    for function in (dsp.loudness, dsp.loudness_range):
+        levels = np.asarray(function(both, sr=SR))
+        assert np.isnan(levels[0])
+        assert float(levels[1]) == float(function(both[1], sr=SR))
+    assert np.isnan(np.asarray(dsp.true_peak(both, sr=SR))).tolist() == [[False, True], [False] * 2]
+    # The windows of 0.4 s that hold the sample, and one more: the filter remembers it for 0.1 s.
+    levels = np.asarray(dsp.momentary_loudness(both, sr=SR))
+    assert np.flatnonzero(np.isnan(levels[0])).tolist() == [17, 18, 19, 20, 21]
+    assert np.all(np.isfinite(levels[1]))
+    power = np.ones((2, 10), np.float32)
+    power[:, 7] = bad
+    found = dsp.loudness_of_steps(power, np.array([7, 8], np.int32))
+    assert np.isnan(np.asarray(found)).tolist() == [False, True]
+
+
+def test_half_precision_and_extreme_levels():
+    y = np.random.default_rng(3).uniform(-0.5, 0.5, (2, 4 * SR)).astype(np.float32)
+    level = float(dsp.loudness(y, sr=SR))
+    half = float(dsp.loudness(y.astype(np.float16), sr=SR))
+    assert half == pytest.approx(level, abs=1e-3)
+    loud = float(dsp.loudness(y * np.float32(2.0**127), sr=SR))
+    assert loud == pytest.approx(level + 20 * np.log10(2.0) * 127, abs=1e-3)
+    before, after = dsp.momentary_loudness(y, sr=SR), dsp.momentary_loudness(y * 2.0**-90, sr=SR)
+    np.testing.assert_allclose(after, before - 20 * np.log10(2.0) * 90, atol=1e-3)
+
+
+def test_gradients_at_silence_are_finite():
+    noise = 0.1 * np.random.default_rng(4).standard_normal((2, 4 * 8000))
+    half = jnp.asarray(noise, jnp.float32).at[:, : 2 * 8000].set(0)
+
+    def audible(levels):
+        return jnp.sum(jnp.where(jnp.isfinite(levels), levels, 0))
+
+    for function in (
+        *(dsp.loudness, dsp.loudness_range, dsp.momentary_loudness, dsp.short_term_loudness),
+        dsp.true_peak,
+    ):
+        for y in (half, jnp.zeros_like(half)):
+            slope = jax.grad(lambda y, f=function: audible(f(y, sr=8000)))(y)
+            assert np.all(np.isfinite(slope)), function.__name__
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(25_000, 48_000), st.integers(0, 2**32 - 1))
+def test_buffers_do_not_count(samples, seed):
+    """Outside `jit` a programme is padded, inside it is not."""
+    rng = np.random.default_rng(seed)
+    y = (0.1 * rng.standard_normal((2, samples))).astype(np.float32)
+    for function in (dsp.loudness, dsp.loudness_range, dsp.momentary_loudness, dsp.true_peak):
+        exact = jax.jit(lambda y, f=function: f(y, sr=8000))(y[:, :25_000])
+        levels = function(y[:, :25_000], sr=8000)
+        np.testing.assert_allclose(levels, exact, atol=1e-4)
+    # What comes later does not reach back.
+    longer = dsp.momentary_loudness(y, sr=8000)
+    shorter = dsp.momentary_loudness(y[:, :25_000], sr=8000)
+    np.testing.assert_allclose(longer[: len(shorter)], shorter, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: dsp.loudness(np.zeros(1000, np.float32), sr=SR), "y.shape is"),
-        (lambda: dsp.loudness(np.zeros((3, SR)), sr=SR, weights=(1.0,)), "3 channels"),
+        (lambda: dsp.loudness(np.zeros((3, SR)), sr=SR, weights=(1.0,)), "3 channels; give one"),
+        (lambda: dsp.loudness(np.zeros((1, SR)), sr=SR, weights=(-1.0,)), "not negative"),
+        (lambda: dsp.loudness(np.zeros((9, SR)), sr=SR), "^y has 9 channels.*pass weights.*LFE"),
         (lambda: dsp.loudness(np.zeros(SR), sr=100), "sr is 100"),
+        (lambda: dsp.loudness(np.zeros(SR), sr=float("inf")), "sr is inf"),
+        (lambda: dsp.loudness_range(np.zeros(SR), sr=SR), r"3\.0 s at sr=48000"),
+        (lambda: dsp.true_peak(np.zeros(9), sr=0), "sr is 0"),
+        (lambda: dsp.true_peak(np.zeros(9), sr=float("nan")), "sr is nan"),
     ],
 )
 def test_bad_arguments(call, message):
@@ -124,7 +255,7 @@ def test_loudness_of_steps_is_loudness():
     weighted = scipy.signal.sosfilt(dsp.k_weighting(SR), y.astype(np.float64))
     step = SR // 10
     steps = np.square(weighted[..., : 83 * step]).reshape(2, 2, 83, step).mean(-1).sum(1)
-    # What lies behind the steps that count is not looked at.
+    # Steps behind those that count are ignored.
     power = np.full((2, 100), 9.0, np.float32)
     power[:, :83] = steps
     found = dsp.loudness_of_steps(power, np.array([83, 83], np.int32))

@@ -70,6 +70,14 @@ def test_arguments_and_defaults_are_those_of_the_installed_librosa(name, ours, v
                 assert same_default(here[argument].default, parameter.default), argument
 
 
+def test_what_is_not_there_is_not_there():
+    for name, ours, *verdicts in ROWS:
+        for said in verdicts:
+            for words in re.findall(r"((?:`\w+`(?:, | and )?)+) (?:is|are) not there", said):
+                here = inspect.signature(getattr(dsp, ours)).parameters
+                assert not set(re.findall(r"\w+", words)) & set(here), name
+
+
 def same_default(ours, theirs):
     """JAX's function, or its name, may stand for NumPy's."""
     if callable(theirs):

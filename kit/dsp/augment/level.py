@@ -5,31 +5,19 @@ spectrograms) counts examples; example i is changed by `fold_in(key, i)` alone, 
 the same way whatever else is in the batch.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key, Shaped
+from jax.core import Tracer
+from jaxtyping import Float, Shaped
 
+from kit.dsp.augment.draws import PRNGKey, draws_by_length, key_of, keys_of
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
-from kit.dsp.jit import compiled
-
-PRNGKey = Key[jax.Array, ""]
+from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 
 
-def each(
-    key: PRNGKey, x: jax.Array, inner: int, change: Callable[[jax.Array, jax.Array], jax.Array]
-) -> jax.Array:
-    """`change(key_i, x_i)` of every example, which has `inner` axes of its own."""
-    shape = x.shape[x.ndim - inner :]
-    examples = x.reshape(-1, *shape)
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(examples)))
-    return jax.vmap(change)(keys, examples).reshape(x.shape)
-
-
-@compiled("key", "S")
 def spec_augment(
     key: PRNGKey,
     S: Float[AnyArray, "*batch bins frames"],
@@ -41,47 +29,70 @@ def spec_augment(
     time_share: Number = 1.0,
     fill: Number | None = None,
 ) -> Float[jax.Array, "*batch bins frames"]:
-    """Bands of bins and of frames blanked out.
+    """Return spectrograms with some bands of bins and of frames blanked out.
 
     Args:
         key: JAX key.
-        S: spectrograms, of decibels say.
+        S: spectrograms, of decibels for example.
         freq_masks, freq_width: bands of bins; each is 0 to `freq_width` bins wide.
         time_masks, time_width: bands of frames; each is 0 to `time_width` frames long.
-        time_share: at most this share of the frames in one band.
-        fill: what is put there; the example's mean if None.
+        time_share: a band covers at most this share of the frames.
+        fill: the value of a blank; the example's mean if None.
     Raises:
         ParameterError: a negative number or width, a share outside [0, 1].
     Source: Park et al. 2019 (SpecAugment), without the warping; the defaults are its policy LD.
     """
-    freq_masks = positive_int("freq_masks", freq_masks, least=0)
-    time_masks = positive_int("time_masks", time_masks, least=0)
-    freq_width = positive_int("freq_width", freq_width, least=0)
-    time_width = positive_int("time_width", time_width, least=0)
     require(0 <= time_share <= 1, "time_share", time_share, "it must lie between 0 and 1")
+    time_width = positive_int("time_width", time_width, least=0)
+    frames = np.shape(S)[-1]
+    return _masked(
+        S=S,
+        **keys_of(key, S, 2),
+        freq_masks=positive_int("freq_masks", freq_masks, least=0),
+        freq_width=positive_int("freq_width", freq_width, least=0),
+        time_masks=positive_int("time_masks", time_masks, least=0),
+        longest=np.asarray(min(time_width, int(time_share * frames)), np.int32),
+        fill=fill,
+    )
+
+
+@by_clip(S="bt", words="k", example="", longest="")
+def _masked(
+    n: Length,
+    *,
+    S: Float[AnyArray, "bins frames"],
+    words: Any,
+    example: Any,
+    impl: Any,
+    freq_masks: int,
+    freq_width: int,
+    time_masks: int,
+    longest: Any,
+    fill: Number | None,
+) -> tuple[Float[jax.Array, "bins frames"], Length]:
     S = jnp.asarray(S)
-    bins, frames = S.shape[-2:]
-    longest = min(time_width, int(time_share * frames))
+    bins, frames = S.shape
+    in_bins, in_frames = jax.random.split(key_of(words, example, impl))
+    blank = _bands(in_bins, bins, bins, freq_masks, min(freq_width, bins))[:, None]
+    blank = blank | _bands(in_frames, frames, n, time_masks, longest)[None, :]
+    if fill is None:
+        wide = S.astype(jnp.result_type(S, jnp.float32))
+        wide = jnp.where(jnp.arange(frames) < n, wide, 0)
+        value = (jnp.sum(wide / (bins * n))).astype(S.dtype)
+    else:
+        value = jnp.asarray(fill, S.dtype)
+    return jnp.where(blank, value, S), n
 
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        in_bins, in_frames = jax.random.split(k)
-        blank = _bands(in_bins, bins, freq_masks, min(freq_width, bins))[:, None]
-        blank = blank | _bands(in_frames, frames, time_masks, longest)[None, :]
-        return jnp.where(blank, jnp.mean(x) if fill is None else fill, x)
 
-    return each(key, S, 2, change)
-
-
-def _bands(key: jax.Array, size: int, count: int, widest: int) -> jax.Array:
+def _bands(key: jax.Array, room: int, size: Length, count: int, widest: Any) -> jax.Array:
     of_width, of_start = jax.random.split(key)
     width = jax.random.randint(of_width, (count, 1), 0, widest + 1)
     start = jax.random.uniform(of_start, (count, 1)) * (size - width + 1)
-    at = jnp.arange(size)
+    at = jnp.arange(room)
     first = jnp.floor(start).astype(jnp.int32)
     return jnp.any((at >= first) & (at < first + width), axis=0)
 
 
-@compiled("key", "x", "targets")
 def mixup(
     key: PRNGKey,
     x: Float[AnyArray, "batch *shape"],
@@ -89,7 +100,7 @@ def mixup(
     *,
     alpha: Number = 0.2,
 ) -> tuple[Float[jax.Array, "batch *shape"], Float[jax.Array, "batch classes"]]:
-    """Each example mixed with another of the batch, and its targets in the same proportion.
+    """Return each example mixed with another of the batch, and its targets likewise.
 
     Args:
         key: JAX key.
@@ -98,24 +109,46 @@ def mixup(
         alpha: of the beta distribution; towards 0 less is mixed. The example keeps at least half.
     Raises:
         ParameterError: `alpha` not above 0, another number of targets than of examples.
-    Source: Zhang et al. 2018. Here alone what else is in the batch matters, by definition.
+    Source: Zhang et al. 2018. An example depends on the others here, by definition.
     """
-    require(alpha > 0, "alpha", alpha, "it must be above 0")
-    x, targets = jnp.asarray(x), jnp.asarray(targets)
-    require(len(x) == len(targets), "targets.shape", targets.shape, f"there are {len(x)} examples")
-    of_share, of_partner = jax.random.split(key)
-    share = jax.random.beta(of_share, alpha, alpha, (len(x),), x.dtype)
-    share = jnp.maximum(share, 1 - share)
-    partner = jax.random.permutation(of_partner, len(x))
-
-    def mixed(v: jax.Array) -> jax.Array:
-        mine = share.astype(v.dtype).reshape(-1, *[1] * (v.ndim - 1))
-        return mine * v + (1 - mine) * v[partner]
-
-    return mixed(x), mixed(targets)
+    require(alpha > 0 and np.isfinite(alpha), "alpha", alpha, "it must be above 0, and finite")
+    count = np.shape(x)[0]
+    require(
+        np.shape(targets)[0] == count, "targets.shape", np.shape(targets), f"x has {count} examples"
+    )
+    words = {"words": jax.random.key_data(key), "impl": jax.random.key_impl(key)}
+    share, partner = _partners(of=np.zeros(count, np.float32), alpha=alpha, **words)
+    return _mixed_with(x, share, partner), _mixed_with(targets, share, partner)
 
 
-@compiled("key", "y")
+@by_clip(of="t", words="k", exact=draws_by_length)
+def _partners(
+    n: Length, *, of: Float[AnyArray, "examples"], words: Any, impl: Any, alpha: Number
+) -> tuple[tuple[jax.Array, jax.Array], Length]:
+    """Return the share that each example keeps, and the example that it is mixed with."""
+    of_share, of_partner = jax.random.split(jax.random.wrap_key_data(words, impl=impl))
+    share = jax.random.beta(of_share, alpha, alpha, of.shape, of.dtype)
+    order = jax.random.uniform(of_partner, of.shape)
+    partner = jnp.argsort(jnp.where(jnp.arange(len(of)) < n, order, 1))
+    return (jnp.maximum(share, 1 - share), partner), n
+
+
+def _mixed_with(x: Any, share: jax.Array, partner: jax.Array) -> jax.Array:
+    if isinstance(x, Tracer) or isinstance(share, Tracer):
+        x = jnp.asarray(x)
+        share = share.reshape(-1, *[1] * (x.ndim - 1))
+        return _mixed(x=x, other=x[partner], share=share)
+    x = np.asarray(x)
+    kept = np.asarray(share).reshape(-1, *[1] * (x.ndim - 1))
+    return _mixed(x=x, other=x[np.asarray(partner)], share=kept)
+
+
+@elementwise("x", "other", "share")
+def _mixed(*, x: AnyArray, other: AnyArray, share: AnyArray) -> jax.Array:
+    mine = jnp.asarray(share).astype(x.dtype)
+    return mine * x + (1 - mine) * other
+
+
 def random_gain(
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
@@ -123,7 +156,7 @@ def random_gain(
     low_db: Number = -6.0,
     high_db: Number = 6.0,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Louder or softer by decibels drawn evenly between two.
+    """Return waveforms made louder or quieter by decibels drawn evenly between two.
 
     Args:
         key: JAX key.
@@ -133,15 +166,25 @@ def random_gain(
         ParameterError: `low_db` above `high_db`.
     """
     require(low_db <= high_db, "low_db", low_db, f"it must not exceed high_db (={high_db})")
-
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        db = jax.random.uniform(k, (), x.dtype, low_db, high_db)
-        return x * 10 ** (db / 20)
-
-    return each(key, as_waveform(y), 1, change)
+    return _gained(y=y, **keys_of(key, y, 1), low_db=low_db, high_db=high_db)
 
 
-@compiled("key", "y")
+@by_clip(y="t", words="k", example="")
+def _gained(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"],
+    words: Any,
+    example: Any,
+    impl: Any,
+    low_db: Number,
+    high_db: Number,
+) -> tuple[Float[jax.Array, "samples"], Length]:
+    y = as_waveform(y)
+    db = jax.random.uniform(key_of(words, example, impl), (), y.dtype, low_db, high_db)
+    return y * 10 ** (db / 20), n
+
+
 def eq_tilt(
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
@@ -151,35 +194,55 @@ def eq_tilt(
     pivot_hz: Number = 1000.0,
     limit_db: Number = 12.0,
 ) -> Float[jax.Array, "*batch samples"]:
-    """The spectrum tilted about a frequency, by a slope drawn evenly up to one.
+    """Return waveforms whose spectrum is tilted about a frequency, by a slope drawn evenly.
 
     Args:
         key: JAX key.
-        y: waveforms.
+        y: waveforms; silence is assumed before and after.
         sr: sample rate, Hz.
         db_per_octave: steepest slope, up or down.
-        pivot_hz: stays as it is.
+        pivot_hz: the frequency that is left as it is.
         limit_db: no frequency is changed by more.
     Raises:
-        ParameterError: a slope or limit below 0, a pivot not above 0.
+        ParameterError: a slope or limit below 0, a rate or a pivot not above 0.
     """
     require(db_per_octave >= 0, "db_per_octave", db_per_octave, "it must not be negative")
     require(limit_db >= 0, "limit_db", limit_db, "it must not be negative")
     require(pivot_hz > 0, "pivot_hz", pivot_hz, "it must be above 0 Hz")
+    require(sr > 0 and np.isfinite(sr), "sr", sr, "it must be above 0 Hz, and finite")
+    return _tilted(
+        y=y,
+        **keys_of(key, y, 1),
+        sr=sr,
+        db_per_octave=db_per_octave,
+        pivot_hz=pivot_hz,
+        limit_db=limit_db,
+    )
+
+
+@by_clip(y="t", words="k", example="")
+def _tilted(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"],
+    words: Any,
+    example: Any,
+    impl: Any,
+    sr: Number,
+    db_per_octave: Number,
+    pivot_hz: Number,
+    limit_db: Number,
+) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    samples = y.shape[-1]
-    hz = np.arange(samples // 2 + 1) * (sr / samples)
-    octaves = jnp.asarray(np.log2(np.maximum(hz, 1.0) / pivot_hz), y.dtype)
-
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        slope = jax.random.uniform(k, (), x.dtype, -db_per_octave, db_per_octave)
-        db = jnp.clip(slope * octaves, -limit_db, limit_db)
-        return jnp.fft.irfft(jnp.fft.rfft(x) * 10 ** (db / 20), n=samples)
-
-    return each(key, y, 1, change)
+    # The same transform for all lengths that share a program. Its end does not ring into its start.
+    size = padded_length(y.shape[0]) * 3 // 2
+    octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
+    steepest = (-db_per_octave, db_per_octave)
+    slope = jax.random.uniform(key_of(words, example, impl), (), y.dtype, *steepest)
+    db = jnp.clip(slope * octaves.astype(y.dtype), -limit_db, limit_db)
+    return jnp.fft.irfft(jnp.fft.rfft(y, n=size) * 10 ** (db / 20), n=size)[: y.shape[0]], n
 
 
-@compiled("key", "y")
 def time_shift(
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
@@ -187,30 +250,39 @@ def time_shift(
     max_shift: int,
     wrap: bool = False,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Later or earlier by samples drawn evenly up to `max_shift`.
+    """Return waveforms moved later or earlier by samples drawn evenly up to `max_shift`.
 
     Args:
         key: JAX key.
         y: waveforms.
         max_shift: samples.
-        wrap: what goes out at one end comes in at the other; otherwise silence comes in.
+        wrap: samples that leave at one end enter at the other; otherwise silence enters.
     Raises:
         ParameterError: `max_shift` below 0.
     """
     max_shift = positive_int("max_shift", max_shift, least=0)
+    return _shifted(y=y, **keys_of(key, y, 1), max_shift=np.asarray(max_shift), wrap=wrap)
+
+
+@by_clip(y="t", words="k", example="", max_shift="")
+def _shifted(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"],
+    words: Any,
+    example: Any,
+    impl: Any,
+    max_shift: Any,
+    wrap: bool,
+) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    at = jnp.arange(y.shape[-1])
-
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        shift = jax.random.randint(k, (), -max_shift, max_shift + 1)
-        rolled = jnp.roll(x, shift)
-        came = at - shift
-        return rolled if wrap else jnp.where((came >= 0) & (came < len(x)), rolled, 0)
-
-    return each(key, y, 1, change)
+    shift = jax.random.randint(key_of(words, example, impl), (), -max_shift, max_shift + 1)
+    came = jnp.arange(y.shape[0]) - shift
+    if wrap:
+        return y[came % n], n
+    return jnp.where((came >= 0) & (came < n), y[jnp.clip(came, 0, n - 1)], 0), n
 
 
-@compiled("key", "y", "noise")
 def add_noise(
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
@@ -219,41 +291,56 @@ def add_noise(
     high_snr_db: Number | None = None,
     noise: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Noise added at a ratio of signal to noise in decibels.
+    """Return waveforms with noise added at a ratio of signal to noise in decibels.
 
     Args:
         key: JAX key.
         y: waveforms; silence stays silent.
-        snr_db: of the mean squares; with `high_snr_db` drawn evenly between the two.
+        snr_db: ratio of the mean squares; drawn evenly up to `high_snr_db` if that is given.
         noise: (samples,) to add in place of white Gaussian noise; rolled at random.
     Raises:
         ParameterError: `snr_db` above `high_snr_db`, noise of another length.
     """
     top = snr_db if high_snr_db is None else high_snr_db
     require(snr_db <= top, "snr_db", snr_db, f"it must not exceed high_snr_db (={top})")
+    samples = np.shape(y)[-1:]
+    if noise is not None:
+        require(np.shape(noise) == samples, "noise.shape", np.shape(noise), f"it must be {samples}")
+    return _noisy(y=y, noise=noise, **keys_of(key, y, 1), low=snr_db, high=top)
+
+
+@by_clip(y="t", noise="t", words="k", example="", exact=draws_by_length)
+def _noisy(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"],
+    noise: Shaped[AnyArray, "samples"] | None,
+    words: Any,
+    example: Any,
+    impl: Any,
+    low: Number,
+    high: Number,
+) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    given = None if noise is None else as_waveform(noise, "noise")
-    if given is not None:
-        require(
-            given.shape == y.shape[-1:],
-            "noise.shape",
-            given.shape,
-            f"it must be ({y.shape[-1]},)",
-        )
-
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        of_level, of_noise = jax.random.split(k)
-        db = jax.random.uniform(of_level, (), x.dtype, snr_db, top) if top > snr_db else snr_db
-        if given is None:
-            drawn = jax.random.normal(of_noise, x.shape, x.dtype)
-        else:
-            drawn = jnp.roll(given, jax.random.randint(of_noise, (), 0, len(x)))
-        power = jnp.mean(jnp.square(x)) / jnp.maximum(jnp.mean(jnp.square(drawn)), 1e-30)
-        return x + drawn * _root(power) * 10 ** (-jnp.asarray(db) / 20)
-
-    return each(key, y, 1, change)
+    of_level, of_noise = jax.random.split(key_of(words, example, impl))
+    db = jax.random.uniform(of_level, (), y.dtype, low, high) if high > low else low
+    at = jnp.arange(y.shape[0])
+    if noise is None:
+        drawn = jnp.where(at < n, jax.random.normal(of_noise, y.shape, y.dtype), 0)
+    else:
+        drawn = as_waveform(noise, "noise")[(at - jax.random.randint(of_noise, (), 0, n)) % n]
+        drawn = jnp.where(at < n, drawn, 0)
+    level = _level(drawn, n)
+    silent = level == 0
+    unit = jnp.where(silent, 0, drawn / jnp.where(silent, 1, level))
+    return y + unit * _level(y, n) * 10 ** (-jnp.asarray(db, y.dtype) / 20), n
 
 
-def _root(power: jax.Array) -> jax.Array:
+def _level(x: Float[jax.Array, "samples"], n: Length) -> Float[jax.Array, ""]:
+    """Return the root of the mean square, scaled first so that squares do not vanish."""
+    peak = jax.lax.stop_gradient(jnp.max(jnp.abs(x)))
+    some = peak != 0
+    scaled = x / jnp.where(some, peak, 1)
     # A root has no slope at zero.
-    return jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), 0)
+    power = jnp.where(some, jnp.sum(jnp.square(scaled)) / n, 1)
+    return jnp.where(some, peak * jnp.sqrt(power), 0)

@@ -1,24 +1,26 @@
 """Random changes of tempo and pitch, of a length that stays: pure functions of a key."""
 
+import math
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Shaped
 
-from kit.dsp.augment.level import PRNGKey, each
-from kit.dsp.checks import AnyArray, Number, as_waveform, require
-from kit.dsp.effects.istft import istft
+from kit.dsp.augment.draws import PRNGKey, key_of, keys_of
+from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
+from kit.dsp.effects.istft import sizes_of, synthesis
 from kit.dsp.effects.phase_vocoder import Steps, stretched_rows
-from kit.dsp.jit import compiled
-from kit.dsp.stft import stft
+from kit.dsp.jit import Length, by_clip
+from kit.dsp.stft import map_spectrum
 
 # Positions in a stretched signal are kept as integers of 2**-15 samples, exact at any length.
 _BITS = 15
 _TAPS = 32
 
 
-@compiled("key", "y")
 def random_stretch(
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
@@ -27,7 +29,7 @@ def random_stretch(
     high: Number = 1.1,
     n_fft: int = 2048,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Played faster or slower at the same pitch, by a rate drawn evenly between two.
+    """Return waveforms played faster or slower at the same pitch, by a rate drawn evenly.
 
     Args:
         key: JAX key.
@@ -35,19 +37,31 @@ def random_stretch(
         low, high: rates; above 1 is faster. A faster one ends in silence, a slower one is cut.
         n_fft: of the phase vocoder.
     Raises:
-        ParameterError: rates not above 0 or out of order.
+        ParameterError: rates not above 0, not finite or out of order.
     """
-    require(0 < low <= high, "low", low, f"it must lie above 0 and not above high (={high})")
+    ordered = 0 < low <= high < math.inf
+    require(ordered, "low", low, f"it must lie above 0 and not above high (={high}), both finite")
+    n_fft = positive_int("n_fft", n_fft)
+    return _played(y=y, **keys_of(key, y, 1), low=low, high=high, n_fft=n_fft)
+
+
+@by_clip(y="t", words="k", example="")
+def _played(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"],
+    words: Any,
+    example: Any,
+    impl: Any,
+    low: Number,
+    high: Number,
+    n_fft: int,
+) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        rate = jax.random.uniform(k, (), x.dtype, low, high)
-        return stretched(x, rate, n_fft)
-
-    return each(key, y, 1, change)
+    rate = jax.random.uniform(key_of(words, example, impl), (), y.dtype, low, high)
+    return stretched(y, n, rate, n_fft), n
 
 
-@compiled("key", "y")
 def random_pitch(
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
@@ -56,7 +70,7 @@ def random_pitch(
     high_steps: Number = 2.0,
     n_fft: int = 2048,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Higher or lower at the same tempo, by semitones drawn evenly between two.
+    """Return waveforms made higher or lower at the same tempo, by semitones drawn evenly.
 
     Args:
         key: JAX key.
@@ -72,37 +86,71 @@ def random_pitch(
         low_steps,
         f"low_steps <= high_steps (={high_steps}), both within 12",
     )
+    n_fft = positive_int("n_fft", n_fft)
+    steps = {"low_steps": low_steps, "high_steps": high_steps}
+    return _moved(y=y, **keys_of(key, y, 1), **steps, n_fft=n_fft)
+
+
+@by_clip(y="t", words="k", example="")
+def _moved(
+    n: Length,
+    *,
+    y: Shaped[AnyArray, "samples"],
+    words: Any,
+    example: Any,
+    impl: Any,
+    low_steps: Number,
+    high_steps: Number,
+    n_fft: int,
+) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # Room for the slowest: an octave up is stretched to twice the length, then read twice as fast.
-    longest = int(np.ceil(y.shape[-1] * 2.0 ** (max(0.0, high_steps) / 12))) + n_fft
-
-    def change(k: jax.Array, x: jax.Array) -> jax.Array:
-        steps = jax.random.uniform(k, (), x.dtype, low_steps, high_steps)
-        speed = jnp.round(2.0 ** (steps / 12) * 2**_BITS) / 2**_BITS
-        long = stretched(jnp.pad(x, (0, longest - len(x))), 1 / speed, n_fft)
-        return read_at_speed(long, speed, len(x))
-
-    return each(key, y, 1, change)
+    ratio = 2.0 ** (max(0.0, high_steps) / 12)
+    room = math.ceil(y.shape[0] * ratio) + 2 * n_fft
+    longest: Length = room
+    if not isinstance(n, int):
+        longest = jnp.minimum(room, (n * ratio).astype(jnp.int32) + 2 * n_fft)
+    steps = jax.random.uniform(key_of(words, example, impl), (), y.dtype, low_steps, high_steps)
+    speed = jnp.round(2.0 ** (steps / 12) * 2**_BITS) / 2**_BITS
+    long = stretched(jnp.pad(y, (0, room - y.shape[0])), longest, 1 / speed, n_fft)
+    return read_at_speed(long, speed, y.shape[0]), n
 
 
 def stretched(
-    x: Float[jax.Array, "samples"], rate: Float[jax.Array, ""], n_fft: int
+    y: Float[jax.Array, "samples"], n: Length, rate: Float[jax.Array, ""], n_fft: int
 ) -> Float[jax.Array, "samples"]:
-    """`x` at a rate that may be traced, cut or filled with silence to its own length."""
-    D = stft(x, n_fft=n_fft).T
-    times = jnp.arange(len(D)) * rate
-    whole = jnp.minimum(jnp.floor(times), len(D)).astype(jnp.int32)
+    """Return a clip at a rate that is traced, cut or filled with silence to its own length.
+
+    Args:
+        y: samples; those past `n` are zero.
+        n: valid samples.
+        rate: above 1 is faster.
+        n_fft: of the phase vocoder.
+    """
+    complex_type = jnp.result_type(y.dtype, jnp.complex64)
+    rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, n_fft=n_fft)
+    times = jnp.minimum(jnp.arange(len(rows)) * rate, len(rows))
+    whole = jnp.floor(times).astype(jnp.int32)
     part = times - whole
-    # Times past the last frame are those of silence.
-    made = stretched_rows(D, len(D), Steps(whole, whole, jnp.stack([1 - part, part], axis=-1)))
-    return istft(made.T, n_fft=n_fft, length=len(x))
+    weights = jnp.where((times < frames)[:, None], jnp.stack([1 - part, part], axis=-1), 0)
+    known = isinstance(frames, int)
+    made = stretched_rows(rows, frames, Steps(whole, whole, weights), None if known else frames)
+    return synthesis(
+        lambda at: made[at],
+        frames,
+        sizes_of(rows.shape[1], n_fft=n_fft),
+        window="hann",
+        size=len(y),
+        valid=n,
+    )
 
 
 def read_at_speed(
     x: Float[jax.Array, "samples"], speed: Float[jax.Array, ""], count: int
 ) -> Float[jax.Array, "{count}"]:
-    """`count` samples of x at positions 0, speed, 2 speed, …, by a windowed sinc of 64 taps that
-    also keeps out what would alias.
+    """Return `count` samples of x at positions 0, speed, 2 speed, …, without aliases.
+
+    They are interpolated by a windowed sinc of 64 taps.
 
     Args:
         x: waveform.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.fft
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
@@ -48,7 +49,7 @@ def autocorrelate(
         max_size = int(max_size)
     if axis in (-1, y.ndim - 1):
         return _autocorrelated(y, max_size=max_size)
-    if isinstance(y, jax.core.Tracer):
+    if isinstance(y, Tracer):
         return jnp.moveaxis(_autocorrelated(jnp.moveaxis(y, axis, -1), max_size=max_size), -1, axis)
     lags = _autocorrelated(np.moveaxis(np.asarray(y), axis, -1), max_size=max_size)
     return jax.device_put(np.moveaxis(np.asarray(lags), -1, axis))
@@ -62,9 +63,7 @@ def _autocorrelated(
     size = y.shape[-1]
     keep = size if max_size is None else min(max_size, size)
     lags = autocorrelation(y.astype(jnp.result_type(y, jnp.float32)))[:keep]
-    if isinstance(n, int):
-        return lags, min(keep, n)
-    return lags, n if max_size is None else jnp.minimum(max_size, n)
+    return lags, min(keep, n) if isinstance(n, int) else jnp.minimum(keep, n)
 
 
 def autocorrelation(rows: Num[jax.Array, "*batch samples"]) -> Num[jax.Array, "*batch samples"]:

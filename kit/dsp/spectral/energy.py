@@ -284,6 +284,8 @@ def _above(level: Any, bound: Number) -> Any:
 def _finite(y: Any) -> np.ndarray:
     """Return a known waveform on the host, in floating point."""
     values = np.asarray(y)
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
     # All but the values is checked of one sample, whose program serves all lengths.
     known = as_waveform(values[..., :1].astype(values.dtype.newbyteorder("="))).dtype
     check_values(np.isfinite(values), "y", "they must be finite")

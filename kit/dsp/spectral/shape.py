@@ -165,7 +165,14 @@ def spectral_bandwidth(
         unit = sr / 2
         f = jnp.asarray(f, m.dtype) / unit
         centre = _mean_frequency(m, f, 1) if given is None else given.astype(m.dtype) / unit
-        total = jnp.sum(m * jnp.abs(f - centre) ** p, axis=-1, keepdims=True)
+        distance = jnp.abs(f - centre)
+        if p == 2:
+            total = jnp.sum(m * jnp.square(distance), axis=-1, keepdims=True)
+        else:
+            # A power below 1 has no slope at zero.
+            zero = distance == 0
+            powers = jnp.where(zero, 0, jnp.where(zero, 1, distance) ** p)
+            total = jnp.sum(m * powers, axis=-1, keepdims=True)
         if norm:
             whole = jnp.sum(m, axis=-1, keepdims=True)
             total = total / jnp.where(whole < jnp.finfo(m.dtype).tiny, 1, whole)
@@ -253,18 +260,20 @@ def spectral_flatness(
     require(amin > 0, "amin", amin, "it must be above 0")
     require(power > 0, "power", power, "it must be above 0")
     log_amin = math.log(amin)
+    with np.errstate(over="ignore", under="ignore"):
+        least = np.float64(amin) ** (1 / power)
 
     def flatness(m: Rows) -> Float[jax.Array, "rows 1"]:
         # In units of the greatest magnitude, whose power may be out of range.
-        peak = jnp.max(m, axis=-1, keepdims=True)
-        peak = lax.stop_gradient(jnp.where(peak > 0, peak, 1))
+        limits = jnp.finfo(m.dtype)
+        peak = lax.stop_gradient(jnp.max(m, axis=-1, keepdims=True))
+        peak = at_least(peak, float(np.clip(least, limits.tiny, limits.max)))
         floor = log_amin - power * jnp.log(peak)
         share = m / peak
         zero = share == 0
-        logs = at_least(
-            jnp.where(zero, -jnp.inf, power * jnp.log(jnp.where(zero, 1, share))), floor
-        )
-        powers = jnp.square(share) if power == 2 else jnp.where(zero, 0, share**power)
+        share = jnp.where(zero, 1, share)
+        logs = at_least(jnp.where(zero, -jnp.inf, power * jnp.log(share)), floor)
+        powers = jnp.where(zero, 0, jnp.square(share) if power == 2 else share**power)
         mean = jnp.mean(at_least(powers, jnp.exp(floor)), axis=-1, keepdims=True)
         return jnp.exp(jnp.mean(logs, axis=-1, keepdims=True)) / mean
 

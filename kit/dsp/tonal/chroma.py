@@ -227,16 +227,14 @@ def _chroma_of_spectrum(
         folded = jnp.dot(rows, jnp.asarray(weights, rows.dtype).T, precision=HIGHEST)
         return normalize(folded, norm=norm, axis=-1)
 
-    chroma, frames = map_magnitude(fold, n, y=y, S=S, power=2, **framing)
-    return jnp.swapaxes(chroma, 0, 1), frames
+    return map_magnitude(fold, n, y=y, S=S, power=2, time_last=True, **framing)
 
 
 @by_clip(y="t", check=check_framing, exact=needs_length)
 def _power(
     n: Length, *, y: Shaped[AnyArray, "*batch samples"], **framing: Any
 ) -> tuple[Float[jax.Array, "*batch bins frames"], Length]:
-    S, frames = map_magnitude(lambda rows: rows, n, y=y, S=None, power=2, **framing)
-    return jnp.swapaxes(S, 0, 1), frames
+    return map_magnitude(lambda rows: rows, n, y=y, S=None, power=2, time_last=True, **framing)
 
 
 def chroma_cqt(
@@ -355,7 +353,9 @@ def _chroma(
     norm: Number | None,
 ) -> tuple[Float[jax.Array, "*batch n_chroma frames"], Length]:
     if C is None:
-        assert y is not None and filters is not None and plan is not None
+        assert y is not None
+        assert filters is not None
+        assert plan is not None
         C, n = response(n, y, filters, plan, "constant")
     # Frame by frame, as the transform made them: turned around twice, nothing is moved.
     rows = jnp.swapaxes(jnp.abs(as_spectrogram(C)), 0, 1)

@@ -15,7 +15,7 @@ from jaxtyping import Complex, Float, Inexact, Shaped
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.resample import _NAMES
-from kit.dsp.stft import PadMode, map_magnitude, needs_length
+from kit.dsp.stft import PadMode, check_pad_mode, map_magnitude, needs_length
 from kit.dsp.tonal.octaves import (
     HIGHEST,
     Octaves,
@@ -241,6 +241,8 @@ class Transform(NamedTuple):
     """Of the long filters; () if there are none."""
     short: "_Short | None"
     """Of the filters whose magnitudes are enough."""
+    magnitude: bool = False
+    """Give magnitudes even if there is no short filter."""
 
     @property
     def bins(self) -> int:
@@ -296,7 +298,8 @@ def response(
 ) -> tuple[Inexact[jax.Array, "n_bins frames"], Length]:
     """Return the transform of one clip, in magnitude if any filter is short."""
     if plan.short is None:
-        return transform(n, y, filters, plan.octaves, pad_mode)
+        C, frames = transform(n, y, filters, plan.octaves, pad_mode)
+        return (jnp.abs(C) if plan.magnitude else C), frames
     short = plan.short
     basis = jnp.asarray(filters)[-short.used * short.bins :].reshape(short.used, short.bins)
     C, frames = map_magnitude(
@@ -341,6 +344,7 @@ def _run(
     filters_of: Callable[[Number], Filters],
 ) -> Any:
     y = as_clips(y)
+    check_pad_mode(pad_mode)
 
     def of_tuning(y: AnyArray, tuning: Number) -> jax.Array:
         plan, values = filters_of(tuning)
@@ -349,11 +353,11 @@ def _run(
     return by_tuning(of_tuning, y, sr=sr, bins_per_octave=bins_per_octave, tuning=tuning)
 
 
-def cached(function: Callable[..., Filters]) -> Callable[..., Filters]:
+def cached(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that keeps its latest results, of arguments that can be hashed."""
     of_key = lru_cache(maxsize=16)(lambda _wide, _types, **given: function(**given))
 
-    def call(**given: Any) -> Filters:
+    def call(**given: Any) -> Any:
         # The widest dtype of the values, and types: 1 == 1.0 are not the same hop length.
         wide = bool(jax.config.read("jax_enable_x64"))
         types = tuple(type(v) for v in given.values())
@@ -496,7 +500,7 @@ def hybrid_filters(
         fmin=float(freqs[0]), n_bins=full, intervals="equal", gamma=0, **shared
     )
     if full == len(freqs):
-        return long, values
+        return long._replace(magnitude=True), values
     short, more = short_filters(fmin=float(freqs[full]), n_bins=len(freqs) - full, **shared)
     return Transform(long.octaves, short.short), np.concatenate([values, more])
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Complex, Float, Inexact, Int, Num, UInt32
+from jaxtyping import Complex, Float, Inexact, Int, Num, UInt
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds
+from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds, start_phases
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
@@ -161,16 +161,13 @@ def griffinlim_cqt(
         sr, hop_length, fmin, bins_per_octave, tuning, filter_scale, norm, sparsity, window, scale,
             pad_mode, res_type, dtype: see `cqt`.
         length: see `icqt`.
-        init: "random" phases, or None for zero phases. A frame's phases hang on no other frame, and
-            all clips begin with the same.
-        rng: a JAX key, or a seed; seed 0 if not given.
-        random_state: the name of `rng` in librosa 0.11.
+        init: "random" phases, the same for all clips; or None for zero phases.
+        rng, random_state: see `griffinlim`.
     Raises:
         ParameterError: both `rng` and `random_state`, or as `griffinlim` and `icqt`.
     Source: librosa 1.0 `griffinlim_cqt`.
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
-    require(rng is None or random_state is None, "random_state", random_state, "give rng alone")
     require(init in ("random", None), "init", init, 'it must be "random" or None')
     check_momentum(momentum)
     check_res_type(res_type)
@@ -194,12 +191,14 @@ def griffinlim_cqt(
     forth, of_forth = octave_filters(intervals="equal", gamma=0, **shared)
     (back, of_back), longest = _filters(**shared)
     C = _cut(C, length, longest, hop_length)
-    key = key_of(rng if random_state is None else random_state)
+    key = key_of(random_state, rng)
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     samples = hop_length * (C.shape[-1] - 1) if length is None else length
     require(samples >= 1, "length", length, "it must be at least 1")
     y = _griffinlim(
         C=C,
-        key=jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key,
+        key=jax.random.key_data(key) if typed else key,
+        impl=str(jax.random.key_impl(key)) if typed else None,
         samples=np.asarray(samples, np.int32),
         forth=of_forth,
         back=of_back,
@@ -225,7 +224,8 @@ def _griffinlim(
     n: Length,
     *,
     C: Num[AnyArray, "*batch n_bins frames"],
-    key: UInt32[AnyArray, "words"],
+    key: UInt[AnyArray, "words"],
+    impl: str | None,
     samples: Int[AnyArray, ""],
     forth: Float[AnyArray, "values"],
     back: Float[AnyArray, "values2"],
@@ -238,7 +238,6 @@ def _griffinlim(
     dtype: Any,
 ) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     S = jnp.asarray(C).astype(jnp.result_type(jnp.asarray(C), jnp.float32))
-    bins, frames = S.shape
 
     def sound(C: Complex[jax.Array, "n_bins frames"]) -> tuple[jax.Array, Length]:
         return inverse(n, C, back, sizes)
@@ -248,13 +247,8 @@ def _griffinlim(
 
     size = jax.eval_shape(lambda c: sound(c)[0], S + 0j).shape[0]
     length = jnp.minimum(jnp.asarray(samples, jnp.int32), max(size, 1))
-    angles = jnp.ones_like(S) + 0j
-    if init == "random":
-        keys = jax.vmap(lambda t: jax.random.fold_in(jax.random.wrap_key_data(key), t))(
-            jnp.arange(frames)
-        )
-        turn = jax.vmap(lambda k: jax.random.uniform(k, (bins,), S.dtype, 0, 2 * np.pi))(keys).T
-        angles = jax.lax.complex(jnp.cos(turn), jnp.sin(turn))
+    wrapped = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+    angles = start_phases(wrapped, S.T, init).T
 
     def rebuilt(C: jax.Array) -> jax.Array:
         y, _ = sound(C)

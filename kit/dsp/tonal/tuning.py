@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float, Num, Shaped
+from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.jit import Length, by_clip, traceable
@@ -88,12 +88,16 @@ def piptrack(
         require(not math.isnan(value), name, value, "it must be a number")
     n_fft = n_fft_of(S, 2048 if n_fft is None and S is not None else n_fft)  # pyright: ignore[reportArgumentType]
     centres = fft_frequencies(sr=sr, n_fft=n_fft)
-    inside = (max(fmin, 0) <= centres) & (centres < min(fmax, sr / 2))
+    inside = np.flatnonzero((max(fmin, 0) <= centres) & (centres < min(fmax, sr / 2)))
 
     def peaks(rows: Num[jax.Array, "rows bins"]) -> tuple[jax.Array, jax.Array]:
-        return _peaks(jnp.abs(rows), inside, sr / n_fft, threshold, ref)
+        S = jnp.abs(rows)
+        band = _peaks(S, inside, sr / n_fft, threshold, ref)
+        if not len(inside):
+            return jnp.zeros_like(S), jnp.zeros_like(S)
+        return tuple(jnp.pad(v, [(0, 0), (inside[0], S.shape[1] - inside[-1] - 1)]) for v in band)
 
-    (pitches, magnitudes), frames = map_magnitude(
+    made, frames = map_magnitude(
         peaks,
         n,
         y=y,
@@ -104,18 +108,19 @@ def piptrack(
         window=window,
         center=center,
         pad_mode=pad_mode,
+        time_last=True,
     )
-    return (jnp.swapaxes(pitches, 0, 1), jnp.swapaxes(magnitudes, 0, 1)), frames
+    return made, frames
 
 
 def _peaks(
     S: Float[jax.Array, "rows bins"],
-    inside: np.ndarray,
+    inside: Int[np.ndarray, "band"],
     width_hz: float,
     threshold: Number,
     ref: Number | Callable[..., Any] | None,
-) -> tuple[Float[jax.Array, "rows bins"], Float[jax.Array, "rows bins"]]:
-    """Return frequency and magnitude of the peaks of frames, one a row."""
+) -> tuple[Float[jax.Array, "rows band"], Float[jax.Array, "rows band"]]:
+    """Return frequency and magnitude of the peaks of frames, one a row, in bins side by side."""
     if ref is None:
         limit = threshold * jnp.max(S, axis=1, keepdims=True)
     elif callable(ref):
@@ -123,22 +128,20 @@ def _peaks(
         limit = jnp.broadcast_to(threshold * of_bins, (len(S),))[:, None]
     else:
         limit = jnp.asarray(abs(ref), S.dtype)
-    ahead = jnp.concatenate([S[:, 1:], S[:, -1:]], axis=1)
-    behind = jnp.concatenate([S[:, :1], S[:, :-1]], axis=1)
+    last = S.shape[1] - 1
+    behind, ahead = (S[:, np.clip(inside + step, 0, last)] for step in (-1, 1))
+    S = S[:, inside]
     slope = (ahead - behind) / 2
     bend = ahead + behind - 2 * S
-    inner = np.zeros(S.shape[1], bool)
-    inner[1:-1] = True
+    inner = (inside > 0) & (inside < last)
     steep = jnp.abs(slope) >= jnp.abs(bend)
     shift = jnp.where(inner & ~steep, -slope / jnp.where(steep, 1, bend), 0)
     loud = jnp.where(limit < S, S, 0)
     up = loud > jnp.where(limit < behind, behind, 0)
     # As in librosa the last bin is a peak if it is above the one before.
-    down = loud >= jnp.where(limit < ahead, ahead, 0)
-    peak = inside & up & down
-    spoilt = inside & ~jnp.isfinite(S + ahead + behind + limit)
-    bins = np.arange(S.shape[1]).astype(S.dtype)
-    pitches = jnp.where(peak, (bins + shift) * width_hz, 0)
+    peak = up & (loud >= jnp.where(limit < ahead, ahead, 0))
+    spoilt = ~jnp.isfinite(S + ahead + behind + limit)
+    pitches = jnp.where(peak, (inside.astype(S.dtype) + shift) * width_hz, 0)
     magnitudes = jnp.where(peak, S + 0.5 * slope * shift, 0)
     return jnp.where(spoilt, jnp.nan, pitches), jnp.where(spoilt, jnp.nan, magnitudes)
 

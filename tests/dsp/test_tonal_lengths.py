@@ -1,0 +1,100 @@
+"""Tonal functions of any length share a program, and give what the exact length gives."""
+
+import jax
+import librosa
+import numpy as np
+import pytest
+
+from kit import dsp
+from kit.dsp.jit import _padded_program
+
+SR = 22050
+pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
+NOISE = (0.3 * np.random.default_rng(3).standard_normal(12289)).astype(np.float32)
+# Around the lengths of buffers, odd and even, and around multiples of the hop.
+LENGTHS = (4095, 4096, 4097, 6143, 8191, 12289)
+
+SHORT = {"fmin": 220.0, "n_bins": 40, "hop_length": 128}
+
+
+def transform(name, **options):
+    return lambda y: getattr(dsp, name)(y, **(SHORT | options))
+
+
+def feature(name, **options):
+    shared = {"tuning": 0.0, "fmin": 110.0, "n_octaves": 5, "hop_length": 256}
+    return lambda y: getattr(dsp, name)(y=y, **(shared | options))
+
+
+CALLS = {
+    "cqt": transform("cqt"),
+    "cqt_reflect": transform("cqt", pad_mode="reflect"),
+    "cqt_odd_hop": transform("cqt", hop_length=135),
+    "vqt": transform("vqt"),
+    "hybrid_cqt": transform("hybrid_cqt"),
+    "pseudo_cqt": transform("pseudo_cqt"),
+    "chroma_stft": lambda y: dsp.chroma_stft(y=y, tuning=0.1),
+    "chroma_cqt": feature("chroma_cqt"),
+    "chroma_cens": feature("chroma_cens"),
+    "tonnetz": feature("tonnetz"),
+    "piptrack": lambda y: dsp.piptrack(y=y)[1],
+    "key": lambda y: dsp.key(y=y).correlation,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_padded_clip_gives_what_the_exact_length_gives(name, relative):
+    call = CALLS[name]
+    for length in LENGTHS[:: 1 if name == "cqt" else 3]:
+        y = NOISE[:length]
+        exact = np.asarray(jax.jit(call)(y))
+        assert relative(call(y), exact) < 1e-6
+
+
+def test_inverses_of_any_length(relative):
+    C = librosa.cqt(NOISE, **SHORT)
+    options = {"fmin": 220.0, "hop_length": 128}
+    back = lambda C: dsp.icqt(C, **options)  # noqa: E731
+    for frames in (2, 63, 64, 65):
+        assert relative(back(C[:, :frames]), np.asarray(jax.jit(back)(C[:, :frames]))) < 1e-6
+    rebuilt = lambda C: dsp.griffinlim_cqt(C, n_iter=2, rng=1, **options)  # noqa: E731
+    for frames in (7, 65):
+        S = np.abs(C[:, :frames])
+        # What rounding changes, each round makes larger where the magnitude is small.
+        assert relative(rebuilt(S), np.asarray(jax.jit(rebuilt)(S))) < 1e-4
+
+
+def test_lengths_of_frames(relative):
+    """An odd length at every halving, against librosa."""
+    for length in (8191, 12289):
+        y = NOISE[:length]
+        ours, theirs = dsp.cqt(y, **SHORT), librosa.cqt(y, **SHORT)
+        assert ours.shape == theirs.shape
+        assert relative(np.asarray(ours)[:, 12:-12], theirs[:, 12:-12]) < 5e-3
+
+
+def test_a_batch_is_its_clips():
+    batch = np.stack([NOISE[:8192], NOISE[4000:12192], np.zeros(8192, np.float32)])
+    batch[2, 100:] = 0.1 * np.sin(np.arange(8092) / 7)
+    for call in (
+        lambda y: dsp.cqt(y, **SHORT),
+        lambda y: dsp.chroma_stft(y=y),
+        lambda y: dsp.chroma_cqt(y=y, n_octaves=5, fmin=110.0),
+        lambda y: dsp.icqt(dsp.cqt(y, **SHORT), fmin=220.0, hop_length=128),
+        lambda y: dsp.griffinlim_cqt(
+            np.abs(dsp.cqt(y, **SHORT)), fmin=220.0, hop_length=128, n_iter=1
+        ),
+    ):
+        together = np.asarray(call(batch))
+        for clip, row in zip(batch, together, strict=True):
+            np.testing.assert_array_equal(row, np.asarray(call(clip)))
+
+
+def test_a_tuning_takes_no_program_of_its_own():
+    y = NOISE[:8192]
+    dsp.cqt(y, **SHORT)
+    dsp.chroma_stft(y=y, tuning=0.0)
+    before = _padded_program.cache_info().misses
+    dsp.cqt(y, **SHORT, tuning=0.21)
+    dsp.chroma_stft(y=y, tuning=0.21)
+    assert _padded_program.cache_info().misses == before
