@@ -131,7 +131,7 @@ def test_half_precision_is_widened(dtype):
         partial(dsp.phase_vocoder, rate=1.5),
     ):
         same(function(half), function(wide), 0)
-        assert {v.dtype for v in jax.tree.leaves(function(half))} <= {np.dtype("f4"), np.dtype("c8")}
+        assert {v.dtype.name for v in jax.tree.leaves(function(half))} <= {"float32", "complex64"}
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
