@@ -20,6 +20,7 @@ from kit.dsp.rhythm.tempogram import (
     check_window,
     envelope_of_clip,
     fourier_tempogram,
+    scale_of,
 )
 from kit.dsp.windows import get_window
 
@@ -163,6 +164,7 @@ def _tracked(
     finite = jnp.all(jnp.isfinite(envelope))
     envelope = jnp.where(finite, envelope, 0)
     heard = jnp.any(envelope != 0)
+    envelope = envelope * scale_of(envelope)
     result = jnp.ones(1, envelope.dtype)
     if weight is not None:
         result = best_tempo(

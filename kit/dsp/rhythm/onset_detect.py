@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, positive_int, require
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, by_clip, placed
 from kit.dsp.rhythm.tempogram import envelope_of
 
 _METHODS = ("greedy", "dp_count", "dp_value")
@@ -77,7 +77,7 @@ def onset_detect(
     mask = _known(peak_pick(envelope, sparse=False, **(defaults | kwargs)))
     mask = mask & xp.any(envelope != 0, axis=-1, keepdims=True)
     if not sparse:
-        return jnp.asarray(mask)
+        return mask if isinstance(mask, Tracer) else placed(mask)
     onsets = np.flatnonzero(mask)
     if backtrack:
         onsets = onset_backtrack(onsets, np.asarray(envelope) if energy is None else energy)
@@ -171,8 +171,8 @@ def peak_pick(
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")
     require(array.shape[axis] > 0, "x.shape", array.shape, "the signal must have a value")
     require(not np.iscomplexobj(array), "x.dtype", array.dtype, "it must be real")
-    check_values(array == array, "x", "they must not be NaN")
     xp: Any = jnp if isinstance(array, Tracer) else np
+    check_values(xp.isfinite(array), "x", "they must be finite")
     peaks = _picked(
         x=xp.moveaxis(array, axis, -1),
         pre_max=math.ceil(pre_max),
@@ -184,7 +184,9 @@ def peak_pick(
         method=method,
     )
     mask = xp.moveaxis(_known(peaks), -1, axis)
-    return np.flatnonzero(mask) if sparse else jnp.asarray(mask)
+    if sparse:
+        return np.flatnonzero(mask)
+    return mask if isinstance(mask, Tracer) else placed(mask)
 
 
 @by_clip(x="t")
