@@ -180,10 +180,11 @@ def oversampled(
     n: Length, clip: Float[jax.Array, "samples"], factor: int
 ) -> Float[jax.Array, "oversampled"]:
     """Return one clip at an integer multiple of its rate; zeros past `n` times that."""
-    known = isinstance(n, int) or len(clip) * factor >= 2**31  # JAX counts in 32 bits
-    wanted = None if known else n * factor
     if factor == 1:
         return clip
+    wanted = None
+    if not isinstance(n, int) and len(clip) * factor < 2**31:  # JAX counts in 32 bits
+        wanted = n * factor
     return _resampled(clip, Fraction(factor), len(clip) * factor, wanted)[: len(clip) * factor]
 
 

@@ -116,6 +116,7 @@ def test_size_follows_the_audio(samples, orig, target, length):
     y = np.ones(samples, np.float32)
     program = jax.jit(lambda y: resample(y, orig_sr=orig, target_sr=target)).lower(y).compile()
     memory = program.memory_analysis()
+    assert memory is not None
     assert program(y).shape == (length,)
     # Measured: 1.1 MB at most. A table of the whole filter took 4.9 GiB.
     assert memory.temp_size_in_bytes + memory.generated_code_size_in_bytes < 8e6
