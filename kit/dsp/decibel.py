@@ -189,7 +189,9 @@ def _decibels(
         ref = _of_each_clip(ref, S, axes)
     floor = jnp.asarray(amin, S.dtype)
     reference = at_least(jnp.abs(jnp.asarray(ref, S.dtype)), floor)
-    db = scale * jnp.log10(at_least(S, floor)) - scale * jnp.log10(reference)
+    db = scale * jnp.log10(
+        at_least(jnp.where(jnp.isneginf(S), jnp.nan, S), floor)
+    ) - scale * jnp.log10(reference)
     if top_db is None or db.size == 0:
         return db
     # An unordered comparison with a peak that is NaN would let the rest of the clip through.

@@ -6,9 +6,11 @@ from typing import Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Complex, Float
 
-from kit.dsp.checks import ParameterError
+from kit.dsp.checks import AnyArray, require
+from kit.dsp.jit import Length, by_clip, placed
 
 Method: TypeAlias = Literal["auto", "fft", "real"]
 
@@ -24,11 +26,30 @@ def rfft(
     Raises:
         ParameterError: an unknown method.
     """
+    known = get_args(Method)
+    require(method in known, "method", method, f"it must be one of {', '.join(known)}")
+    if isinstance(frames, Tracer):
+        return _rows(frames, method)
+    require(frames.ndim >= 1, "frames.shape", frames.shape, "its last axis must be samples")
+    *batch, n_fft = frames.shape
+    rows = np.asarray(frames).reshape(-1, n_fft)
+    made = _columns(np.ascontiguousarray(rows.T), method=method)
+    return placed(np.asarray(made).T.reshape(*batch, -1))
+
+
+def _rows(
+    frames: Float[jax.Array, "*batch n_fft"], method: Method
+) -> Complex[jax.Array, "*batch bins"]:
     if method == "real":
         return jax.lax.complex(*real_rfft(frames))
-    if method in ("auto", "fft"):
-        return jnp.fft.rfft(frames, axis=-1)
-    raise ParameterError(f"method is {method!r}; it must be one of {', '.join(get_args(Method))}")
+    return jnp.fft.rfft(frames, axis=-1)
+
+
+@by_clip(frames="bt")
+def _columns(
+    n: Length, frames: Float[AnyArray, "n_fft rows"], *, method: Method
+) -> tuple[Complex[jax.Array, "bins rows"], Length]:
+    return _rows(jnp.asarray(frames).T, method).T, n
 
 
 def real_rfft(

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.checks import AnyArray, positive_int, require
-from kit.dsp.jit import Length
+from kit.dsp.jit import Length, array_of, placed
 
 # Up to so many hops in a frame, frames are shifted views of one reshaped array, put side by side;
 # beyond, that program would be long to compile and a gather is as good.
@@ -43,7 +44,7 @@ def frame(
     """
     frame_length = positive_int("frame_length", frame_length)
     hop_length = positive_int("hop_length", hop_length)
-    x = jnp.asarray(x)
+    x = array_of("x", x)
     require(-x.ndim <= axis < x.ndim, "axis", axis, f"x has {x.ndim} axes")
     samples = x.shape[axis]
     require(
@@ -53,10 +54,14 @@ def frame(
         f"it must not exceed the {samples} samples of x",
     )
     frames = 1 + (samples - frame_length) // hop_length
-    out = frames_first(jnp.moveaxis(x, axis, -1), frame_length, hop_length, frames)
-    if axis < 0:
-        return jnp.moveaxis(out, (-1, -2), (axis - 1, axis))
-    return jnp.moveaxis(out, (-2, -1), (axis, axis + 1))
+    places = ((-1, -2), (axis - 1, axis)) if axis < 0 else ((-2, -1), (axis, axis + 1))
+    if isinstance(x, Tracer):
+        out = frames_first(jnp.moveaxis(x, axis, -1), frame_length, hop_length, frames)
+        return jnp.moveaxis(out, *places)
+    # A copy on the host is no program for each length.
+    line = np.moveaxis(np.asarray(x), axis, -1)
+    out = np.lib.stride_tricks.sliding_window_view(line, frame_length, -1)[..., ::hop_length, :]
+    return placed(np.ascontiguousarray(np.moveaxis(out, *places)))
 
 
 def fit(

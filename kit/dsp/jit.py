@@ -110,7 +110,7 @@ def by_clip(
             if rest is not None:
                 given |= _not_default(given.pop(rest), passes)
             given = {
-                k: _array(k, v) if k in arrays and v is not None else v for k, v in given.items()
+                k: array_of(k, v) if k in arrays and v is not None else v for k, v in given.items()
             }
             if check is not None:
                 check(given)
@@ -153,7 +153,7 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = dict(bound.arguments)
-            values = {k: _array(k, given[k]) for k in arrays if given[k] is not None}
+            values = {k: array_of(k, given[k]) for k in arrays if given[k] is not None}
             if any(isinstance(v, Tracer) for v in values.values()):
                 return untyped(**given)
             shape = np.broadcast_shapes(*(v.shape for v in values.values()))
@@ -165,10 +165,9 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     line = np.pad(line, (0, blocks * _BLOCK - count)).reshape(blocks, _BLOCK)
                 given[name] = line
             made = cast(Any, of_blocks)(**given)
-            with jax.ensure_compile_time_eval():
-                return jax.tree.map(
-                    lambda a: jax.device_put(np.asarray(a).reshape(-1)[:count].reshape(shape)), made
-                )
+            return jax.tree.map(
+                lambda a: placed(np.asarray(a).reshape(-1)[:count].reshape(shape)), made
+            )
 
         return call
 
@@ -395,7 +394,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def _array(name: str, value: Any) -> Any:
+def array_of(name: str, value: Any) -> Any:
     """Return an array of a type that JAX knows, in this machine's order of bytes."""
     if isinstance(value, jax.Array):
         return value
@@ -410,6 +409,25 @@ def _array(name: str, value: Any) -> Any:
     raise ParameterError(f"{name} has dtype {array.dtype}; it must be numbers")
 
 
+def placed(x: np.ndarray) -> jax.Array:
+    """Return an array of JAX. `jnp.asarray` would compile a program for each shape."""
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(x)
+
+
+def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
+    """Return `compute(numpy or jax.numpy, values)`: JAX's array of JAX's, otherwise NumPy's.
+
+    Known values are computed on the host in double precision, with no program for their shape.
+    """
+    if isinstance(values, Tracer):
+        return compute(jnp, values.astype(jnp.result_type(values, jnp.float32)))
+    known = compute(np, np.asarray(values, np.float64))[()]
+    if not isinstance(values, jax.Array):
+        return known
+    return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
+
+
 def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for function in passes:
@@ -420,59 +438,6 @@ def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -
         for k, v in rest.items()
         if not (k in known and type(v) is type(known[k]) and v == known[k])
     }
-
-
-def compiled(
-    *arrays: str, check: Callable[[dict[str, Any]], None] | None = None
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that runs each call of a function as one compiled program.
-
-    The arguments named in `arrays` are traced. All others are constants of the program, and a
-    default that is passed explicitly shares the program of a call without it. A constant may be an
-    array, such as a window: equal values share a program. A call with any other constant that
-    cannot be hashed runs operation by operation.
-
-    Args:
-        arrays: names of array arguments; None in place of an array is a constant.
-        check: called first with all arguments, before any of them is traced.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        signature = inspect.signature(function)
-
-        @functools.partial(jax.jit, static_argnums=0)
-        def program(constants: tuple[Any, ...], traced: dict[str, Any]) -> Any:
-            untyped: Any = function
-            return untyped(**_thawed(constants), **traced)
-
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
-            for name, parameter in signature.parameters.items():
-                if parameter.kind is parameter.VAR_KEYWORD:
-                    given |= given.pop(name)
-            if check is not None:
-                check(given)
-            traced = {
-                name: value if isinstance(value, jax.Array) else np.asarray(value)
-                for name, value in given.items()
-                if name in arrays and value is not None
-            }
-            # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
-            constants = tuple(
-                (name, type(value), _frozen(value))
-                for name, value in sorted(given.items())
-                if name not in traced
-            )
-            if not _hashable(constants):
-                return function(*args, **kwargs)
-            return program(constants, traced)
-
-        return call
-
-    return decorate
 
 
 class _ArrayConstant:

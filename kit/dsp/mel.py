@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, by_clip, of_numbers
 from kit.dsp.stft import PadMode, check_framing, map_magnitude, n_fft_of, needs_length
 from kit.dsp.windows import WindowSpec
 
@@ -33,12 +33,15 @@ def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
         htk: HTK's formula, 2595 log10(1 + f / 700), in place of Slaney's.
     Source: librosa 0.11 `hz_to_mel`.
     """
-    xp, f = _namespace(frequencies)
-    if htk:
-        return 2595.0 * xp.log10(1.0 + f / 700.0)
-    # The logarithm is taken of the upper part alone: zero has none.
-    upper = _BREAK_MEL + xp.log(xp.maximum(f, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
-    return xp.where(f >= _BREAK_HZ, upper, f / _HZ_PER_MEL)[()]
+
+    def mels(xp: Any, f: Any) -> Any:
+        if htk:
+            return 2595.0 * xp.log10(1.0 + f / 700.0)
+        # The logarithm is taken of the upper part alone: zero has none.
+        upper = _BREAK_MEL + xp.log(xp.maximum(f, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+        return xp.where(f >= _BREAK_HZ, upper, f / _HZ_PER_MEL)
+
+    return of_numbers(mels, frequencies)
 
 
 def mel_to_hz(mels: Any, *, htk: bool = False) -> Any:
@@ -46,17 +49,14 @@ def mel_to_hz(mels: Any, *, htk: bool = False) -> Any:
 
     Source: librosa 0.11 `mel_to_hz`.
     """
-    xp, m = _namespace(mels)
-    if htk:
-        return 700.0 * (10.0 ** (m / 2595.0) - 1.0)
-    upper = _BREAK_HZ * xp.exp(_LOG_STEP * (xp.maximum(m, _BREAK_MEL) - _BREAK_MEL))
-    return xp.where(m >= _BREAK_MEL, upper, m * _HZ_PER_MEL)[()]
 
+    def hertz(xp: Any, m: Any) -> Any:
+        if htk:
+            return 700.0 * (10.0 ** (m / 2595.0) - 1.0)
+        upper = _BREAK_HZ * xp.exp(_LOG_STEP * (xp.maximum(m, _BREAK_MEL) - _BREAK_MEL))
+        return xp.where(m >= _BREAK_MEL, upper, m * _HZ_PER_MEL)
 
-def _namespace(values: Any) -> tuple[Any, Any]:
-    if isinstance(values, jax.Array):
-        return jnp, values
-    return np, np.asarray(values, np.float64)
+    return of_numbers(hertz, mels)
 
 
 def mel_frequencies(

@@ -21,7 +21,7 @@ from kit.dsp.checks import (
 )
 from kit.dsp.dft import rfft
 from kit.dsp.framing import map_frames, pad_ends
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.windows import WindowSpec, padded_window
 
 PAD_MODES = ("constant", "edge", "reflect", "symmetric", "linear_ramp", "empty")
@@ -183,7 +183,17 @@ def magnitude(
         ParameterError: `power` not above 0.
     """
     require(power > 0, "power", power, "it must be above 0")
-    real, imag = S if isinstance(S, tuple) else (jnp.real(S), jnp.imag(S))
+    return _of_parts(*S, power) if isinstance(S, tuple) else _of_elements(S=S, power=power)
+
+
+@elementwise("S")
+def _of_elements(*, S: Inexact[AnyArray, "*shape"], power: Number) -> Float[jax.Array, "*shape"]:
+    return _of_parts(jnp.real(S), jnp.imag(S), power)
+
+
+def _of_parts(
+    real: Float[jax.Array, "*shape"], imag: Float[jax.Array, "*shape"], power: Number
+) -> Float[jax.Array, "*shape"]:
     squared = jnp.square(real) + jnp.square(imag)
     if power == 2:
         return squared

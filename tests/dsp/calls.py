@@ -131,9 +131,11 @@ class Call:
     flat: str = ""
     """Why it has no gradient."""
     hides: str = ""
-    """Why what is not finite may give a finite result."""
-    varies: str = ""
-    """Why a result under `jit` is another one than outside."""
+    """Why minus infinity may give a finite result."""
+    refuses: str = ""
+    """Why a batch that holds a clip that is not finite is refused."""
+    apart: float = 1e-6
+    """Share of the peak by which a padded clip's result may differ, with the reason beside it."""
 
     @property
     def id(self) -> str:
@@ -152,6 +154,7 @@ class Call:
 
 KEY = jax.random.key(7)
 COUNTS = "the result counts or chooses"
+MASK = "a mask has no NaN"
 HOST = "the result is made on the host"
 
 
@@ -188,21 +191,22 @@ def _calls() -> Iterator[Call]:
     yield Call("stft", lambda x: dsp.stft(x, center=False, **FRAMES), form="uncentred")
     yield Call("magnitude", lambda x: dsp.magnitude(x, 2.0), spectrum)
     yield Call("magphase", lambda x: dsp.magphase(x), spectrum)
-    yield Call("rfft", lambda x: dsp.rfft(_array(x)), numbers, size=64)
+    yield Call("rfft", lambda x: _turned(dsp.rfft(_turned(x))), columns)
     yield Call("frame", lambda x: dsp.frame(x, frame_length=64, hop_length=16))
     yield Call("melspectrogram", lambda x: dsp.melspectrogram(y=x, sr=SR, n_mels=MELS, **FRAMES))
     yield Call(
         "melspectrogram", lambda x: dsp.melspectrogram(S=x, sr=SR, n_mels=MELS), magnitudes, "S"
     )
-    yield Call("hz_to_mel", lambda x: dsp.hz_to_mel(x), hertz)
-    yield Call("mel_to_hz", lambda x: dsp.mel_to_hz(x), numbers)
-    yield Call("hz_to_octs", lambda x: dsp.hz_to_octs(x), hertz)
+    yield Call("hz_to_mel", lambda x: dsp.hz_to_mel(_jax(x)), hertz)
+    yield Call("mel_to_hz", lambda x: dsp.mel_to_hz(_jax(x)), numbers)
+    yield Call("hz_to_octs", lambda x: dsp.hz_to_octs(_jax(x)), hertz)
     yield Call("power_to_db", lambda x: dsp.power_to_db(x), bands)
     yield Call("power_to_db", lambda x: dsp.power_to_db(x, ref=np.max), bands, "max")
     yield Call("power_to_db", lambda x: dsp.power_to_db(x, ref=np.median), bands, "median")
     yield Call("amplitude_to_db", lambda x: dsp.amplitude_to_db(x, ref="max"), magnitudes)
-    yield Call("db_to_power", lambda x: dsp.db_to_power(x), levels)
-    yield Call("db_to_amplitude", lambda x: dsp.db_to_amplitude(x), levels)
+    nothing = "-inf dB is a power of 0"
+    yield Call("db_to_power", lambda x: dsp.db_to_power(x), levels, hides=nothing)
+    yield Call("db_to_amplitude", lambda x: dsp.db_to_amplitude(x), levels, hides=nothing)
     yield Call("resample", lambda x: dsp.resample(x, orig_sr=SR, target_sr=5000))
     yield Call("resample", lambda x: dsp.resample(x, orig_sr=SR, target_sr=2 * SR), form="up")
 
@@ -236,6 +240,7 @@ def _calls() -> Iterator[Call]:
         "onset_detect",
         lambda x: dsp.onset_detect(onset_envelope=x, sr=SR, hop_length=64, sparse=False),
         envelope,
+        refuses=MASK,
         flat=COUNTS,
     )
     yield Call(
@@ -256,7 +261,11 @@ def _calls() -> Iterator[Call]:
         flat=COUNTS,
     )
     yield Call(
-        "peak_pick", lambda x: dsp.peak_pick(x, sparse=False, **peaks), envelope, flat=COUNTS
+        "peak_pick",
+        lambda x: dsp.peak_pick(x, sparse=False, **peaks),
+        envelope,
+        flat=COUNTS,
+        refuses=MASK,
     )
     tempo = {"sr": SR, "hop_length": 128}
     small = {"win_length": LAGS, **tempo}
@@ -318,25 +327,29 @@ def _calls() -> Iterator[Call]:
     yield Call("rms", lambda x: dsp.rms(y=x, frame_length=N_FFT, hop_length=64))
     yield Call("rms", lambda x: dsp.rms(S=x, frame_length=N_FFT), magnitudes, "S")
     loud = {"frame_length": N_FFT, "hop_length": 64}
-    yield Call("loud_frames", lambda x: dsp.loud_frames(x, **loud), flat=COUNTS)
+    yield Call("loud_frames", lambda x: dsp.loud_frames(x, **loud), flat=COUNTS, refuses=MASK)
     together = "the parts are those of all clips"
     yield Call("split", lambda x: dsp.split(x, **loud), alone=together, host=HOST, flat=COUNTS)
     yield Call("trim", lambda x: dsp.trim(x, **loud), alone=together, host=HOST, flat=HOST)
-    yield Call("zero_crossings", lambda x: dsp.zero_crossings(x), flat=COUNTS)
+    yield Call("zero_crossings", lambda x: dsp.zero_crossings(x), flat=COUNTS, refuses=MASK)
     yield Call("zero_crossing_rate", lambda x: dsp.zero_crossing_rate(x, **loud), flat=COUNTS)
+    # A rounding of the power, at a hundredth of the peak, is a larger one of its root.
+    inverted = {"apart": 1e-2}
     yield Call(
         "mel_to_audio",
         lambda x: dsp.mel_to_audio(x, sr=SR, n_iter=2, random_state=3, **FRAMES),
         bands,
+        **inverted,
     )
-    yield Call("mel_to_stft", lambda x: dsp.mel_to_stft(x, sr=SR, n_fft=N_FFT), bands)
+    yield Call("mel_to_stft", lambda x: dsp.mel_to_stft(x, sr=SR, n_fft=N_FFT), bands, **inverted)
     yield Call(
         "mfcc_to_audio",
         lambda x: dsp.mfcc_to_audio(x, n_mels=MELS, sr=SR, n_iter=2, random_state=3, **FRAMES),
         cepstra,
+        **inverted,
     )
     yield Call("mfcc_to_mel", lambda x: dsp.mfcc_to_mel(x, n_mels=MELS), cepstra)
-    yield Call("normalize", lambda x: dsp.normalize(x), chroma)
+    yield Call("normalize", lambda x: dsp.normalize(x, axis=-2), chroma)
     yield Call("normalize", lambda x: dsp.normalize(x, norm=2, axis=-1), chroma, "time")
     yield Call("normalize", lambda x: dsp.normalize(x, norm=0.5, axis=-2), chroma, "root")
     yield Call("pcen", lambda x: dsp.pcen(x, sr=SR, hop_length=64), bands)
@@ -404,7 +417,7 @@ def _calls() -> Iterator[Call]:
     )
     yield Call(
         "loudness_of_steps",
-        lambda x: dsp.loudness_of_steps(x, np.asarray(x.shape[-1], np.int32)),
+        lambda x: dsp.loudness_of_steps(x, np.full(x.shape[:-1], x.shape[-1], np.int32)),
         numbers,
     )
     yield Call("true_peak", lambda x: dsp.true_peak(x, sr=SR))
@@ -413,8 +426,15 @@ def _calls() -> Iterator[Call]:
 FRONT_END = FrontendConfig(sample_rate=SR, n_fft=N_FFT, hop_length=64, n_mels=MELS)
 
 
-def _array(x: Any) -> Any:
-    return x if isinstance(x, jax.Array) else jax.numpy.asarray(x)
+def _turned(x: Any) -> Any:
+    """Swap the last two axes, as an array of JAX."""
+    if isinstance(x, jax.core.Tracer):
+        return x.swapaxes(-1, -2)
+    return jax.device_put(np.swapaxes(np.asarray(x), -1, -2))
+
+
+def _jax(x: Any) -> jax.Array:
+    return x if isinstance(x, jax.Array) else jax.device_put(np.asarray(x))
 
 
 CALLS = {call.id: call for call in _calls()}

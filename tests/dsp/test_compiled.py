@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kit import dsp
-from kit.dsp.jit import compiled
+from kit.dsp.jit import by_clip
 
 Y = np.random.default_rng(3).standard_normal(4096).astype(np.float32)
 
@@ -15,11 +15,11 @@ def counted() -> tuple[Callable[..., jax.Array], list[bool]]:
     """A compiled function, and a list that says of each run of its body if it was traced."""
     runs: list[bool] = []
 
-    @compiled("y")
-    def scaled(*, y, gain=2.0, window=None, **more):
+    @by_clip(y="t")
+    def scaled(n, *, y, gain=2.0, window=None, **more):
         runs.append(isinstance(y, jax.core.Tracer))
         out = y * gain if window is None else y * jnp.asarray(window, jnp.float32)
-        return out + sum(more.values())
+        return out + sum(more.values()), n
 
     return scaled, runs
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_dtypes
 import numpy as np
 import pytest
 
 from kit import dsp
 from kit.dsp import ParameterError
 from kit.dsp.jit import padded_length
-from tests.dsp.calls import CALLS, CONSTANTS, OTHER, Call, stereo, wave
+from tests.dsp.calls import CALLS, CONSTANTS, OTHER, Call
 
 # Twice as quick to compile as by default, and as right.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -114,6 +113,10 @@ def test_a_clip_is_the_same_in_any_batch(call: Call):
         return
     loud = call.make()
     batch = np.stack([loud, np.zeros_like(loud), spoiled(loud, np.nan)])
+    if call.refuses:
+        with pytest.raises(ParameterError, match="finite"):
+            call.of(batch)
+        batch = batch[:2]
     together = leaves(call.of(batch))
     same([leaf[0] for leaf in together], call.of(loud))
     assert all(np.isfinite(leaf[0]).all() for leaf in together)
@@ -124,7 +127,7 @@ def test_a_clip_is_the_same_in_any_batch(call: Call):
 def test_what_is_not_finite_shows(call: Call, value: float):
     clip = call.make()
     assert finite(call.of(clip))
-    if call.hides:
+    if call.hides and value == -np.inf:
         return
     try:
         result = call.of(spoiled(clip, value))
@@ -163,4 +166,4 @@ def test_a_padded_clip_gives_the_exact_result(call: Call):
         clip = call.make(n=n)
         ours = call.of(clip)
         exact = jax.jit(call.of).lower(clip).compile(QUICK)
-        same(ours, exact(clip), 1e-6)
+        same(ours, exact(clip), call.apart)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, positive_int, require
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, by_clip, placed
 from kit.dsp.rhythm.tempogram import envelope_of
 
 _METHODS = ("greedy", "dp_count", "dp_value")
@@ -25,7 +25,7 @@ def onset_detect(
     onset_envelope: Num[AnyArray, "*batch frames"] | None = None,
     hop_length: int = 512,
     backtrack: bool = False,
-    energy: Num[AnyArray, "frames"] | None = None,
+    energy: Num[AnyArray, "..."] | None = None,
     units: str = "frames",
     normalize: bool = True,
     sparse: bool = True,
@@ -37,7 +37,7 @@ def onset_detect(
         y, sr, hop_length: waveforms, their rate, and the hop of the onset strength.
         onset_envelope: (…, frames) in place of y.
         backtrack: move each onset back to the minimum of `energy` before it.
-        energy: (frames,) for `backtrack`; the onset strength if not given.
+        energy: for `backtrack`, see `onset_backtrack`; the onset strength if not given.
         units: "frames", "samples" or "time" (seconds), of sparse onsets.
         normalize: scale the onset strength of each clip to [0, 1] first.
         sparse: give the onsets as a NumPy array, which takes a single clip and cannot be jitted;
@@ -77,7 +77,7 @@ def onset_detect(
     mask = _known(peak_pick(envelope, sparse=False, **(defaults | kwargs)))
     mask = mask & xp.any(envelope != 0, axis=-1, keepdims=True)
     if not sparse:
-        return jnp.asarray(mask)
+        return mask if isinstance(mask, Tracer) else placed(mask)
     onsets = np.flatnonzero(mask)
     if backtrack:
         onsets = onset_backtrack(onsets, np.asarray(envelope) if energy is None else energy)
@@ -104,18 +104,21 @@ def onset_backtrack(
 
     Args:
         events: frames, 0 and above.
-        energy: of each frame, such as the onset strength or `rms`.
+        energy: of each frame, such as the onset strength; or (1, frames), as `rms` gives it.
     Returns:
         For each event the last frame, at or before it, that is a minimum; 0 where there is none.
     Raises:
-        ParameterError: `events` not whole numbers of at least 0, or `energy` not finite or not of
-            one axis.
-    Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events.
+        ParameterError: `events` not whole numbers of at least 0, or `energy` not finite or of
+            several clips.
+    Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events, and moves
+    all of them to 0 for an energy of (1, frames).
     """
     at, level = np.asarray(events), np.asarray(energy)
     whole = np.issubdtype(at.dtype, np.integer) and bool(np.all(at >= 0))
     require(whole, "events", events, "they must be whole numbers of at least 0")
-    require(level.ndim == 1, "energy.shape", level.shape, "it must have one axis, frames")
+    one = level.ndim >= 1 and level.size == level.shape[-1]
+    require(one, "energy.shape", level.shape, "it must be of one clip, (frames,)")
+    level = level.reshape(-1)
     check_values(np.isfinite(level), "energy", "they must be finite")
     lower = (level[1:-1] <= level[:-2]) & (level[1:-1] < level[2:])
     minima = np.concatenate([[0], 1 + np.flatnonzero(lower)])
@@ -168,8 +171,8 @@ def peak_pick(
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")
     require(array.shape[axis] > 0, "x.shape", array.shape, "the signal must have a value")
     require(not np.iscomplexobj(array), "x.dtype", array.dtype, "it must be real")
-    check_values(array == array, "x", "they must not be NaN")
     xp: Any = jnp if isinstance(array, Tracer) else np
+    check_values(xp.isfinite(array), "x", "they must be finite")
     peaks = _picked(
         x=xp.moveaxis(array, axis, -1),
         pre_max=math.ceil(pre_max),
@@ -181,7 +184,9 @@ def peak_pick(
         method=method,
     )
     mask = xp.moveaxis(_known(peaks), -1, axis)
-    return np.flatnonzero(mask) if sparse else jnp.asarray(mask)
+    if sparse:
+        return np.flatnonzero(mask)
+    return mask if isinstance(mask, Tracer) else placed(mask)
 
 
 @by_clip(x="t")

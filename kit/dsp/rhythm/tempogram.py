@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.framing import map_frames, pad_ends
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, array_of, by_clip, placed
 from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import normalize
 from kit.dsp.stft import check_framing, stft
@@ -236,8 +236,11 @@ def fourier_tempogram(
 
 def envelope_of_clip(
     n: Length, y: Any, sr: Number, onset_envelope: Any, hop_length: int, aggregate: Any = jnp.mean
-) -> tuple[Float[jax.Array, "frames"], Length]:
-    """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames."""
+) -> tuple[Float[jax.Array, "*rows frames"], Length]:
+    """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames.
+
+    An `aggregate` that gives several rows of frames gives several envelopes.
+    """
     if onset_envelope is not None:
         envelope = jnp.asarray(onset_envelope)
         return envelope.astype(jnp.result_type(envelope, jnp.float32)), n
@@ -267,8 +270,9 @@ def envelope_of(
 ) -> Float[jax.Array, "*batch frames"]:
     """Return `onset_envelope` in floating point, or the onset strength of `y`."""
     if onset_envelope is not None:
-        envelope = jnp.asarray(onset_envelope)
-        return envelope.astype(jnp.result_type(envelope, jnp.float32))
+        envelope = array_of("onset_envelope", onset_envelope)
+        wide = envelope.astype(jnp.result_type(envelope, jnp.float32))
+        return wide if isinstance(wide, jax.Array) else placed(wide)
     if y is None:
         raise ParameterError("y and onset_envelope: give one of them")
     return onset_strength(y=y, sr=sr, hop_length=hop_length, **arguments)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.jit import Length, by_clip, of_numpy, traceable
+from kit.dsp.jit import Length, by_clip, of_numpy, placed, traceable
 from kit.dsp.rhythm.tempo import tempo
 from kit.dsp.rhythm.tempogram import (
     Envelope,
@@ -155,7 +155,7 @@ def _aggregated(aggregate: Callable[..., Any], values: jax.Array, axis: int = -1
     """Aggregate on the host where the values are known: no program for each shape."""
     if isinstance(values, Tracer):
         return jnp.asarray(traceable(aggregate)(values, axis=axis))
-    return jnp.asarray(of_numpy(aggregate)(np.asarray(values), axis=axis))
+    return placed(np.asarray(of_numpy(aggregate)(np.asarray(values), axis=axis)))
 
 
 def metrogram(
