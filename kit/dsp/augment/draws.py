@@ -39,5 +39,5 @@ def key_of(
 
 def draws_by_length(given: dict[str, Any]) -> bool:
     """Say whether the first of many draws hang on their number, so that it must be exact."""
-    by_index = str(given["impl"]) == "threefry2x32" and jax.config.jax_threefry_partitionable
-    return not by_index
+    partitionable = getattr(jax.config, "jax_threefry_partitionable")  # noqa: B009
+    return not (str(given["impl"]) == "threefry2x32" and partitionable)

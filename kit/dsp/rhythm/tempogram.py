@@ -80,7 +80,7 @@ def power_of_rows(
 ) -> tuple[Float[jax.Array, "*batch bins"], int]:
     """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
     real = not jnp.iscomplexobj(rows)
-    n_fft = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
+    n_fft = int(scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real) or 0)
     F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
     return jnp.square(F.real) + jnp.square(F.imag), n_fft
 

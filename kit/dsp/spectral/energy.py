@@ -82,7 +82,8 @@ def rms(
         power = _frame_sums(jnp.square(y / scale), frame_length, hop_length) / frame_length
         n = frame_count(n, frame_length, hop_length)
     else:
-        magnitude = jnp.abs(as_spectrogram(S if S is not None else 0))
+        assert S is not None
+        magnitude = jnp.abs(as_spectrogram(S))
         # The bins between stand for their negative frequencies too.
         weight = np.full((len(magnitude), 1), 2.0)
         weight[0] = 1.0

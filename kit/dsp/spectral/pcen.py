@@ -86,7 +86,7 @@ def pcen(
         x = xp.moveaxis(x, sources, places)
         return x[None] if S.ndim == 1 else x
 
-    def back(x: jax.Array) -> jax.Array:
+    def back(x: Any) -> Any:
         if S.ndim > 1 and sources[0] % S.ndim == S.ndim - 1 and len(sources) == 1:
             return x
         with jax.ensure_compile_time_eval():
@@ -95,9 +95,9 @@ def pcen(
             return x if isinstance(x, Tracer) else jax.device_put(x)
 
     if ref is not None:
-        ref = xp.asarray(ref)
-        require(ref.shape == S.shape, "ref.shape", ref.shape, f"S has shape {S.shape}")
-        ref = moved(ref)
+        wanted: Any = xp.asarray(ref)
+        require(wanted.shape == S.shape, "ref.shape", wanted.shape, f"S has shape {S.shape}")
+        ref = moved(wanted)
     if zi is not None:
         zi = xp.asarray(zi)
         shape = tuple(1 if a == axis % S.ndim else k for a, k in enumerate(S.shape))

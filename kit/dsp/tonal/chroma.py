@@ -202,6 +202,7 @@ def chroma_stft(
         return _chroma_of_spectrum(y=y, S=S, weights=weights, norm=norm, **framing)
     if S is None:
         require(not isinstance(y, Tracer), "tuning", None, "give a number where y is traced")
+        assert y is not None
         S = _power(y=y, **framing)
     tunings = clip_tunings(S=S, sr=sr, bins_per_octave=n_chroma)
     filters = {t: chroma_filters(tuning=t, **of_filters) for t in np.unique(tunings).tolist()}

@@ -162,7 +162,8 @@ def _of_spectra(octaves: _Filters, hop_length: int) -> tuple[tuple[Spectral, ...
         part = spectra[:, low:high].T
         hop = hop_length // 2 ** len(reaches)
         sizes.append(Spectral(reaches, n_fft, hop, len(spectra), (low, high)))
-        values.append(np.block([[part.real, part.imag], [-part.imag, part.real]]).reshape(-1))
+        real, imag = np.real(part), np.imag(part)
+        values.append(np.block([[real, imag], [-imag, real]]).reshape(-1))
     return tuple(sizes), np.concatenate(values)
 
 

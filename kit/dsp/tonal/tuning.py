@@ -103,7 +103,8 @@ def piptrack(
         band = _peaks(S, inside, sr / n_fft, threshold, ref)
         if not len(inside):
             return jnp.zeros_like(S), jnp.zeros_like(S)
-        return tuple(jnp.pad(v, [(0, 0), (inside[0], S.shape[1] - inside[-1] - 1)]) for v in band)
+        sides = [(0, 0), (inside[0], S.shape[1] - inside[-1] - 1)]
+        return jnp.pad(band[0], sides), jnp.pad(band[1], sides)
 
     made, frames = map_magnitude(
         peaks,
