@@ -63,7 +63,7 @@ def _autocorrelated(
     size = y.shape[-1]
     keep = size if max_size is None else min(max_size, size)
     lags = autocorrelation(y.astype(jnp.result_type(y, jnp.float32)))[:keep]
-    return lags, min(keep, n) if isinstance(n, int) else jnp.minimum(keep, n)
+    return lags, min(keep, n) if isinstance(n, int) else jnp.where(n < keep, n, keep)
 
 
 def autocorrelation(rows: Num[jax.Array, "*batch samples"]) -> Num[jax.Array, "*batch samples"]:
