@@ -63,7 +63,7 @@ def _autocorrelated(
     size = y.shape[-1]
     keep = size if max_size is None else min(max_size, size)
     lags = autocorrelation(y.astype(jnp.result_type(y, jnp.float32)))[:keep]
-    return lags, min(keep, n) if isinstance(n, int) else jnp.where(n < keep, n, keep)
+    return lags, min(keep, n) if isinstance(n, int) else jnp.minimum(keep, n)
 
 
 def autocorrelation(rows: Num[jax.Array, "*batch samples"]) -> Num[jax.Array, "*batch samples"]:
@@ -80,7 +80,7 @@ def power_of_rows(
 ) -> tuple[Float[jax.Array, "*batch bins"], int]:
     """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
     real = not jnp.iscomplexobj(rows)
-    n_fft = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
+    n_fft: Any = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
     F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
     return jnp.square(F.real) + jnp.square(F.imag), n_fft
 
