@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.framing import map_frames, pad_ends
-from kit.dsp.jit import Length, array_of, by_clip, placed
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import normalize
 from kit.dsp.stft import check_framing, stft
@@ -80,7 +80,7 @@ def power_of_rows(
 ) -> tuple[Float[jax.Array, "*batch bins"], int]:
     """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
     real = not jnp.iscomplexobj(rows)
-    n_fft = int(scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real) or 0)
+    n_fft: Any = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
     F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
     return jnp.square(F.real) + jnp.square(F.imag), n_fft
 
@@ -270,9 +270,8 @@ def envelope_of(
 ) -> Float[jax.Array, "*batch frames"]:
     """Return `onset_envelope` in floating point, or the onset strength of `y`."""
     if onset_envelope is not None:
-        envelope = array_of("onset_envelope", onset_envelope)
-        wide = envelope.astype(jnp.result_type(envelope, jnp.float32))
-        return wide if isinstance(wide, jax.Array) else placed(wide)
+        envelope = jnp.asarray(onset_envelope)
+        return envelope.astype(jnp.result_type(envelope, jnp.float32))
     if y is None:
         raise ParameterError("y and onset_envelope: give one of them")
     return onset_strength(y=y, sr=sr, hop_length=hop_length, **arguments)
