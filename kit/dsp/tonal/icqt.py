@@ -250,7 +250,7 @@ def _griffinlim(
     angles = jnp.ones_like(S) + 0j
     if init == "random":
         # Time is the first axis, so that frames past the clip's end change no number before it.
-        whole = jax.random.wrap_key_data(key, impl=impl)
+        whole = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
         turn = jax.random.uniform(whole, S.T.shape, S.dtype, 0, 2 * np.pi).T
         angles = jax.lax.complex(jnp.cos(turn), jnp.sin(turn))
 

@@ -92,10 +92,11 @@ def piptrack(
 
     def peaks(rows: Num[jax.Array, "rows bins"]) -> tuple[jax.Array, jax.Array]:
         S = jnp.abs(rows)
-        band = _peaks(S, inside, sr / n_fft, threshold, ref)
         if not len(inside):
             return jnp.zeros_like(S), jnp.zeros_like(S)
-        return tuple(jnp.pad(v, [(0, 0), (inside[0], S.shape[1] - inside[-1] - 1)]) for v in band)
+        pitches, magnitudes = _peaks(S, inside, sr / n_fft, threshold, ref)
+        around = [(0, 0), (int(inside[0]), S.shape[1] - int(inside[-1]) - 1)]
+        return jnp.pad(pitches, around), jnp.pad(magnitudes, around)
 
     made, frames = map_magnitude(
         peaks,
