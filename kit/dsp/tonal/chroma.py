@@ -201,6 +201,7 @@ def chroma_stft(
         weights = chroma_filters(tuning=tuning, **of_filters)
         return _chroma_of_spectrum(y=y, S=S, weights=weights, norm=norm, **framing)
     if S is None:
+        assert y is not None
         require(not isinstance(y, Tracer), "tuning", None, "give a number where y is traced")
         assert y is not None
         S = _power(y=y, **framing)
