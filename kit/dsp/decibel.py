@@ -154,6 +154,7 @@ def _of_known_clips(
 ) -> Float[np.ndarray, "*batch"]:
     flat = clips.reshape(-1, *clips.shape[len(batch) :])
     flat = np.abs(flat) if np.iscomplexobj(flat) else flat
+    flat = flat.astype(jnp.result_type(flat, jnp.float32), copy=False)
     values = [np.asarray(of_numpy(ref)(clip)) for clip in flat]
     return np.asarray(values, np.float64).reshape(batch)
 

@@ -197,9 +197,14 @@ def _of_parts(
     squared = jnp.square(real) + jnp.square(imag)
     if power == 2:
         return squared
+    # Squares that would vanish or overflow are taken of numbers scaled by a power of two.
+    largest = jnp.maximum(jnp.abs(real), jnp.abs(imag))
+    scale = jnp.where(largest < 2.0**-60, 2.0**66, jnp.where(largest > 2.0**60, 2.0**-66, 1.0))
+    scale = scale.astype(squared.dtype)
+    squared = jnp.square(real * scale) + jnp.square(imag * scale)
     # The root's slope at zero is infinite, and infinity times zero is not a number.
     safe = jnp.where(squared > 0, squared, 1)
-    rooted = jnp.sqrt(safe) if power == 1 else safe ** (power / 2)
+    rooted = jnp.sqrt(safe) / scale if power == 1 else safe ** (power / 2) / scale**power
     return jnp.where(squared > 0, rooted, squared)
 
 

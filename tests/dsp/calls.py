@@ -4,9 +4,9 @@ A call is a function of one clip, whose last axis is time, and of batches of suc
 `alone` says why not. Every reason that a call gives is printed nowhere: it is for the reader.
 """
 
+import dataclasses
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -112,7 +112,7 @@ def hertz(n: int, seed: int = 0) -> np.ndarray:
     return (50 + 3000 * _rng(seed).random(n)).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Call:
     """A call of one public function."""
 
@@ -132,6 +132,8 @@ class Call:
     """Why it has no gradient."""
     hides: str = ""
     """Why minus infinity may give a finite result."""
+    degree: int | None = None
+    """The power of a factor of the clip that is a factor of the result."""
     refuses: str = ""
     """Why a batch that holds a clip that is not finite is refused."""
     apart: float = 1e-6
@@ -219,7 +221,7 @@ def _calls() -> Iterator[Call]:
     yield Call("percussive", lambda x: dsp.percussive(x, kernel_size=5, **FRAMES))
     yield Call("hpss_spectrum", lambda x: dsp.hpss_spectrum(x, kernel_size=5), magnitudes)
     yield Call("hpss_spectrum", lambda x: dsp.hpss_spectrum(x, kernel_size=5), spectrum, "complex")
-    yield Call("softmask", lambda x: dsp.softmask(x, 0.5 * x + 1, power=0.5), magnitudes)
+    yield Call("softmask", lambda x: dsp.softmask(x, x[..., ::-1, :], power=0.5), magnitudes)
     yield Call("softmask", lambda x: dsp.softmask(x, x, power=2.0), magnitudes, "equal")
     yield Call("preemphasis", lambda x: dsp.preemphasis(x))
     yield Call("deemphasis", lambda x: dsp.deemphasis(x))
@@ -437,7 +439,34 @@ def _jax(x: Any) -> jax.Array:
     return x if isinstance(x, jax.Array) else jax.device_put(np.asarray(x))
 
 
-CALLS = {call.id: call for call in _calls()}
+# A factor of the clip is one of the result, or changes nothing.
+_LINEAR = {
+    *("add_noise", "add_noise-drawn", "eq_tilt", "random_gain", "random_pitch", "random_stretch"),
+    *("spec_augment", "time_shift", "time_shift-wrap", "stft", "stft-reflect", "stft-uncentred"),
+    *("rfft", "frame", "resample", "resample-up", "istft", "griffinlim", "hpss", "harmonic"),
+    *("percussive", "hpss_spectrum", "hpss_spectrum-complex", "preemphasis", "deemphasis"),
+    *("overlap_add", "phase_vocoder", "time_stretch", "pitch_shift", "tempogram_ratio", "delta"),
+    *("delta-nearest", "stack_memory", "rms", "rms-S", "mfcc-S", "poly_features"),
+    *("poly_features-S", "cqt", "vqt", "hybrid_cqt", "pseudo_cqt", "icqt", "griffinlim_cqt"),
+    *("trim", "mixup", "onset_strength-S", "onset_strength_multi"),
+}
+_LINEAR -= {"tempogram_ratio", "trim", "mixup"}
+_INVARIANT = {
+    *("softmask-equal", "tempo", "tempo-frames", "dance_tempo", "beat_track", "plp", "tempogram"),
+    *("tempogram_ratio", "normalize", "normalize-time", "normalize-root"),
+    *("spectral_bandwidth", "spectral_bandwidth-S", "spectral_centroid", "spectral_centroid-S"),
+    *("spectral_rolloff", "spectral_rolloff-S", "chroma_stft", "chroma_stft-S", "chroma_cqt"),
+    *("chroma_cens", "chroma_vqt", "tonnetz", "key", "onset_detect", "onset_detect-sparse"),
+    *("loud_frames", "split", "estimate_tuning"),
+}
+
+
+def _by_degree(call: Call) -> Call:
+    degree = 1 if call.id in _LINEAR else 0 if call.id in _INVARIANT else None
+    return dataclasses.replace(call, degree=degree)
+
+
+CALLS = {call.id: _by_degree(call) for call in _calls()}
 
 CONSTANTS: dict[str, Callable[[], Any]] = {
     "chroma_filters": lambda: dsp.chroma_filters(sr=SR, n_fft=N_FFT),

@@ -259,7 +259,9 @@ def scale_of(envelope: Float[jax.Array, "frames"]) -> Float[jax.Array, ""]:
     peak = lax.stop_gradient(jnp.max(jnp.abs(envelope)))
     low, high = _PEAKS
     far = ((peak < low) & (peak > np.finfo(np.float32).tiny)) | ((peak > high) & jnp.isfinite(peak))
-    return jnp.where(far, 1 / jnp.where(far, peak, 1), 1)
+    # A power of two changes no digit.
+    _, exponent = jnp.frexp(jnp.where(far, peak, 1))
+    return jnp.where(far, jnp.ldexp(jnp.ones_like(peak), -exponent), 1)
 
 
 def envelope_of(
