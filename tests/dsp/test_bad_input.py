@@ -50,7 +50,7 @@ FUNCTIONS = {
     "true_peak": partial(dsp.true_peak, sr=SR),
     "loudness": lambda y: dsp.loudness(y[..., None, :], sr=SR),
 }
-SHOWN = sorted(set(FUNCTIONS) - {"zero_crossing_rate", "hpss"})
+SHOWN = sorted(set(FUNCTIONS) - {"zero_crossing_rate"})
 
 
 def noise() -> np.ndarray:

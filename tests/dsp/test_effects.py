@@ -84,7 +84,7 @@ def test_a_stretch_by_one_is_the_signal():
     np.testing.assert_allclose(dsp.time_stretch(NOISE, rate=1, **SMALL), NOISE, atol=2e-5)
 
 
-@pytest.mark.parametrize("samples", [1, 3, 40, 999])
+@pytest.mark.parametrize("samples", [2, 3, 40, 999])
 @pytest.mark.parametrize("rate", [0.5, 3.0])
 def test_stretched_lengths(samples, rate):
     out = dsp.time_stretch(NOISE[:samples], rate=rate, **TINY)
@@ -131,7 +131,7 @@ def test_half_precision_is_widened(dtype):
         partial(dsp.phase_vocoder, rate=1.5),
     ):
         same(function(half), function(wide), 0)
-        assert {v.dtype for v in jax.tree.leaves(function(half))} <= {jnp.float32, jnp.complex64}
+        assert {v.dtype.name for v in jax.tree.leaves(function(half))} <= {"float32", "complex64"}
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])

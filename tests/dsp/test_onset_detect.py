@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kit.dsp import ParameterError, onset_backtrack, onset_detect, onset_strength, peak_pick
+from kit.dsp import ParameterError, onset_backtrack, onset_detect, onset_strength, peak_pick, rms
 
 SR = 22050
 METHODS = ("greedy", "dp_count", "dp_value")
@@ -101,6 +101,14 @@ def test_onset_backtrack():
     np.testing.assert_array_equal(ours, librosa.onset.onset_backtrack(events, energy))
     assert onset_backtrack(np.array([], int), energy).shape == (0,)
     np.testing.assert_array_equal(onset_backtrack(np.array([3]), np.arange(9)), [0])
+
+
+def test_onset_backtrack_by_rms():
+    energy = rms(y=Y)
+    events = onset_detect(y=Y, sr=SR)
+    moved = onset_backtrack(events, energy)
+    np.testing.assert_array_equal(moved, onset_backtrack(events, energy[0]))
+    assert 0 < np.max(events - moved) < 20
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -239,7 +247,7 @@ def test_onset_backtrack_refuses():
     for events, energy, message in [
         (np.array([-1]), ENVELOPE, "whole numbers"),
         (np.array([0.5]), ENVELOPE, "whole numbers"),
-        (np.array([1]), ENVELOPE[None], "one axis"),
+        (np.array([1]), np.stack([ENVELOPE] * 2), "one clip"),
         (np.array([1]), np.full(9, np.nan), "finite"),
     ]:
         with pytest.raises(ParameterError, match=message):

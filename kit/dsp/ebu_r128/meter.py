@@ -222,8 +222,9 @@ def _range(
 ) -> tuple[Float[jax.Array, ""], None]:
     blocks, counted = _blocks(n, y, sr, weights, 3.0)
     level = _lufs(blocks)
+    power, top = _relative(jnp.where(counted, blocks, -jnp.inf))
     audible = counted & (level > _ABSOLUTE_GATE)
-    kept = audible & (level > _lufs(_mean_where(blocks, audible)) - 20)
+    kept = audible & (level > _lufs(_mean_where(power, audible) + top) - 20)
     ordered = jnp.sort(jnp.where(kept, level, jnp.inf))
     count = jnp.sum(kept)
 
@@ -254,9 +255,10 @@ def _or_nan(level: Float[jax.Array, ""], y: AnyArray) -> Float[jax.Array, ""]:
 def _gated(blocks: Float[jax.Array, "blocks"], counted: Bool[jax.Array, "blocks"]) -> jax.Array:
     """Return the loudness of blocks of 0.4 s, LUFS, through both gates."""
     level = _lufs(blocks)
+    power, top = _relative(jnp.where(counted, blocks, -jnp.inf))
     audible = counted & (level > _ABSOLUTE_GATE)
-    kept = audible & (level > _lufs(_mean_where(blocks, audible)) - 10)
-    return _lufs(_mean_where(blocks, kept))
+    kept = audible & (level > _lufs(_mean_where(power, audible) + top) - 10)
+    return _lufs(_mean_where(power, kept) + top)
 
 
 def _lufs(log_power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
@@ -269,23 +271,27 @@ def _log(power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
     return jnp.where(silent, -jnp.inf, jnp.log(jnp.where(silent, 1, power)))
 
 
-def _log_mean(log_power: Float[jax.Array, "count *rest"], count: Any) -> Float[jax.Array, "*rest"]:
-    """Return the logarithm of the mean of powers over the first axis: no range is too wide."""
-    shift = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(log_power), log_power, -jnp.inf), 0))
-    shift = jnp.where(jnp.isfinite(shift), shift, 0)
+def _relative(log_power: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return powers relative to the greatest, and its logarithm: no range is too wide for that."""
+    top = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(log_power), log_power, -jnp.inf)))
+    top = jnp.where(top > -jnp.inf, top, 0)
     silent = log_power == -jnp.inf
-    relative = jnp.where(silent, 0, jnp.exp(jnp.where(silent, 0, log_power - shift)))
-    return _log(jnp.sum(relative, axis=0) / count) + shift
+    return jnp.where(silent, 0, jnp.exp(jnp.where(silent, 0, log_power - top))), top
 
 
-def _mean_where(log_power: Float[jax.Array, "blocks"], keep: Bool[jax.Array, "blocks"]) -> Any:
+def _mean_where(
+    power: Float[jax.Array, "blocks"], keep: Bool[jax.Array, "blocks"]
+) -> Float[jax.Array, ""]:
     """Return the logarithm of the mean power of some blocks; -inf if there are none."""
-    return _log_mean(jnp.where(keep, log_power, -jnp.inf), jnp.maximum(jnp.sum(keep), 1))
+    return _log(jnp.sum(jnp.where(keep, power, 0)) / jnp.maximum(jnp.sum(keep), 1))
 
 
 def _block_means(steps: Float[jax.Array, "steps"], hops: int) -> Float[jax.Array, "blocks"]:
+    """Return the logarithm of the mean power of each `hops` steps."""
     count = len(steps) - hops + 1
-    return _log_mean(jnp.stack([steps[k : k + count] for k in range(hops)]), hops)
+    windows = steps[np.arange(count)[:, None] + np.arange(hops)]
+    power, top = jax.vmap(_relative)(windows)
+    return _log(jnp.sum(power, axis=1) / hops) + top
 
 
 def _blocks(
@@ -323,12 +329,11 @@ def _step_powers(
     heard_y = jnp.pad(y[:, :length], ((0, 0), (0, max(0, length - y.shape[1]))))
     weighted = k_weighted(heard_y * scale, sr, block)[:, : steps * step]
     weighted = weighted.reshape(len(y), steps, step)
-    peak = lax.stop_gradient(jnp.max(jnp.abs(weighted), axis=2, keepdims=True))
+    peak = lax.stop_gradient(jnp.max(jnp.abs(weighted), axis=(0, 2)))
     peak = jnp.where(peak > 0, peak, 1)
-    square = jnp.mean(jnp.square(weighted / peak), axis=2)
-    gains = jnp.log(jnp.asarray([weights[k] for k in heard], y.dtype))[:, None]
-    of_channels = _log(square) + 2 * jnp.log(peak[..., 0]) + gains - 2 * jnp.log(scale)
-    powers = _log_mean(of_channels, 1)
+    square = jnp.mean(jnp.square(weighted / peak[:, None]), axis=2)
+    gains = jnp.asarray([weights[k] for k in heard], y.dtype)
+    powers = _log(jnp.sum(square * gains[:, None], axis=0)) + 2 * jnp.log(peak / scale)
     # The filter remembers a sample for a tenth of a second.
     spoilt = spoilt | jnp.concatenate([jnp.zeros(1, bool), spoilt[:-1]])
     return jnp.where(spoilt, jnp.nan, powers)

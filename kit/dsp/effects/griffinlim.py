@@ -129,11 +129,8 @@ def _griffinlim(
     if jnp.iscomplexobj(D):
         D, real, imag = polar(D)
         given = lax.complex(real, imag)
-    if init is None:
-        angles = jnp.ones_like(D) * given
-    else:
-        # Time is the first axis, so that frames past the clip's end change no number before it.
-        angles = start_phases(jax.random.wrap_key_data(jnp.asarray(key), impl=impl), D, init)
+    wrapped = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+    angles = start_phases(wrapped, D, init, given)
 
     def back(spectrum: jax.Array) -> jax.Array:
         return synthesis(lambda at: spectrum[at], n, sizes, window=window, size=buffer, valid=valid)
@@ -158,6 +155,19 @@ def _griffinlim(
     else:
         y = back(rounds(D, angles, back, forth, n_iter, momentum))
     return y if dtype is None else y.astype(dtype), valid
+
+
+def start_phases(
+    key: jax.Array, D: Float[jax.Array, "frames bins"], init: str | None, given: Any = 1 + 0j
+) -> Complex[jax.Array, "frames bins"]:
+    """Return random phases, or those given where `init` is None.
+
+    Time is the first axis, so that frames past the clip's end change no number before it.
+    """
+    if init is None:
+        return jnp.ones_like(D) * given
+    turn = jax.random.uniform(key, D.shape, D.dtype, 0, 2 * np.pi)
+    return lax.complex(jnp.cos(turn), jnp.sin(turn))
 
 
 def rounds(
@@ -204,16 +214,6 @@ def check_momentum(momentum: Number) -> None:
             f"Griffin-Lim with momentum={momentum} > 1 can be unstable; a value below 1 is not",
             stacklevel=3,
         )
-
-
-def start_phases(
-    key: jax.Array, S: Float[jax.Array, "*shape"], init: str | None
-) -> Complex[jax.Array, "*shape"]:
-    """Return unit complex numbers: random ones, or ones if `init` is None."""
-    if init is None:
-        return jnp.ones_like(S) + 0j
-    turn = jax.random.uniform(key, S.shape, S.dtype, 0, 2 * np.pi)
-    return lax.complex(jnp.cos(turn), jnp.sin(turn))
 
 
 def key_of(random_state: Any, rng: Any = None) -> jax.Array:

@@ -20,6 +20,7 @@ from kit.dsp.rhythm.tempogram import (
     check_window,
     envelope_of_clip,
     fourier_tempogram,
+    scale_of,
 )
 from kit.dsp.windows import get_window
 
@@ -163,6 +164,7 @@ def _tracked(
     finite = jnp.all(jnp.isfinite(envelope))
     envelope = jnp.where(finite, envelope, 0)
     heard = jnp.any(envelope != 0)
+    envelope = envelope * scale_of(envelope)
     result = jnp.ones(1, envelope.dtype)
     if weight is not None:
         result = best_tempo(
@@ -186,13 +188,14 @@ def _envelope(
     """Return the onset strength: the median over bands, or their mean where that is zero."""
     if onset_envelope is not None:
         return envelope_of_clip(n, y, sr, onset_envelope, hop_length)
-    return envelope_of_clip(n, y, sr, None, hop_length, aggregate=median_or_mean)
+    both, n = envelope_of_clip(n, y, sr, None, hop_length, aggregate=_median_and_mean)
+    return jnp.where(jnp.any(both[0] != 0), both[0], both[1]), n
 
 
-def median_or_mean(x: Float[jax.Array, "bands frames"], axis: int) -> Float[jax.Array, "frames"]:
-    """Return the median along an axis, or the mean if the median is zero throughout."""
-    middle = jnp.median(x, axis=axis)
-    return jnp.where(jnp.any(middle != 0), middle, jnp.mean(x, axis=axis))
+def _median_and_mean(
+    x: Float[jax.Array, "bands frames"], axis: int
+) -> Float[jax.Array, "2 frames"]:
+    return jnp.stack([jnp.median(x, axis=axis), jnp.mean(x, axis=axis)])
 
 
 def _beats(

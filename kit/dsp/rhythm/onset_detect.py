@@ -25,7 +25,7 @@ def onset_detect(
     onset_envelope: Num[AnyArray, "*batch frames"] | None = None,
     hop_length: int = 512,
     backtrack: bool = False,
-    energy: Num[AnyArray, "frames"] | None = None,
+    energy: Num[AnyArray, "..."] | None = None,
     units: str = "frames",
     normalize: bool = True,
     sparse: bool = True,
@@ -37,7 +37,7 @@ def onset_detect(
         y, sr, hop_length: waveforms, their rate, and the hop of the onset strength.
         onset_envelope: (…, frames) in place of y.
         backtrack: move each onset back to the minimum of `energy` before it.
-        energy: (frames,) for `backtrack`; the onset strength if not given.
+        energy: for `backtrack`, see `onset_backtrack`; the onset strength if not given.
         units: "frames", "samples" or "time" (seconds), of sparse onsets.
         normalize: scale the onset strength of each clip to [0, 1] first.
         sparse: give the onsets as a NumPy array, which takes a single clip and cannot be jitted;
@@ -104,18 +104,21 @@ def onset_backtrack(
 
     Args:
         events: frames, 0 and above.
-        energy: of each frame, such as the onset strength or `rms`.
+        energy: of each frame, such as the onset strength; or (1, frames), as `rms` gives it.
     Returns:
         For each event the last frame, at or before it, that is a minimum; 0 where there is none.
     Raises:
-        ParameterError: `events` not whole numbers of at least 0, or `energy` not finite or not of
-            one axis.
-    Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events.
+        ParameterError: `events` not whole numbers of at least 0, or `energy` not finite or of
+            several clips.
+    Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events, and moves
+    all of them to 0 for an energy of (1, frames).
     """
     at, level = np.asarray(events), np.asarray(energy)
     whole = np.issubdtype(at.dtype, np.integer) and bool(np.all(at >= 0))
     require(whole, "events", events, "they must be whole numbers of at least 0")
-    require(level.ndim == 1, "energy.shape", level.shape, "it must have one axis, frames")
+    one = level.ndim >= 1 and level.size == level.shape[-1]
+    require(one, "energy.shape", level.shape, "it must be of one clip, (frames,)")
+    level = level.reshape(-1)
     check_values(np.isfinite(level), "energy", "they must be finite")
     lower = (level[1:-1] <= level[:-2]) & (level[1:-1] < level[2:])
     minima = np.concatenate([[0], 1 + np.flatnonzero(lower)])

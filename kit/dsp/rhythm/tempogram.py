@@ -236,8 +236,11 @@ def fourier_tempogram(
 
 def envelope_of_clip(
     n: Length, y: Any, sr: Number, onset_envelope: Any, hop_length: int, aggregate: Any = jnp.mean
-) -> tuple[Float[jax.Array, "frames"], Length]:
-    """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames."""
+) -> tuple[Float[jax.Array, "*rows frames"], Length]:
+    """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames.
+
+    An `aggregate` that gives several rows of frames gives several envelopes.
+    """
     if onset_envelope is not None:
         envelope = jnp.asarray(onset_envelope)
         return envelope.astype(jnp.result_type(envelope, jnp.float32)), n

@@ -247,8 +247,8 @@ def _griffinlim(
 
     size = jax.eval_shape(lambda c: sound(c)[0], S + 0j).shape[0]
     length = jnp.minimum(jnp.asarray(samples, jnp.int32), max(size, 1))
-    # Time is the first axis, so that frames past the clip's end change no number before it.
-    angles = start_phases(jax.random.wrap_key_data(key, impl=impl), S.T, init).T
+    wrapped = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+    angles = start_phases(wrapped, S.T, init).T
 
     def rebuilt(C: jax.Array) -> jax.Array:
         y, _ = sound(C)
