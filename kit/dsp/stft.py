@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Num, Shaped
 
@@ -206,6 +207,17 @@ def _of_parts(
     safe = jnp.where(squared > 0, squared, 1)
     rooted = jnp.sqrt(safe) / scale if power == 1 else safe ** (power / 2) / scale**power
     return jnp.where(squared > 0, rooted, squared)
+
+
+def scale_of(x: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
+    """Return the factor that keeps the squares of an array in range: 1 for most."""
+    peak = lax.stop_gradient(jnp.max(jnp.abs(x), initial=0))
+    far = ((peak < 1e-10) & (peak > np.finfo(np.float32).tiny)) | (
+        (peak > 1e10) & jnp.isfinite(peak)
+    )
+    # A power of two changes no digit.
+    _, exponent = jnp.frexp(jnp.where(far, peak, 1))
+    return jnp.where(far, jnp.ldexp(jnp.ones_like(peak), -exponent), 1)
 
 
 def map_magnitude(

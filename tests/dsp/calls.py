@@ -432,11 +432,11 @@ def _turned(x: Any) -> Any:
     """Swap the last two axes, as an array of JAX."""
     if isinstance(x, jax.core.Tracer):
         return x.swapaxes(-1, -2)
-    return jax.device_put(np.swapaxes(np.asarray(x), -1, -2))
+    return _jax(np.swapaxes(np.asarray(x), -1, -2))
 
 
 def _jax(x: Any) -> jax.Array:
-    return x if isinstance(x, jax.Array) else jax.device_put(np.asarray(x))
+    return x if isinstance(x, jax.Array) else jax.device_put(x.astype(x.dtype.newbyteorder("=")))
 
 
 # A factor of the clip is one of the result, or changes nothing.
