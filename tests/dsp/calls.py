@@ -11,15 +11,16 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from kit import dsp
 from kit.config import FrontendConfig
 
 SR = 8000
 N_FFT = 256
-FRAMES = {"n_fft": N_FFT, "hop_length": 64}
+FRAMES: dict[str, Any] = {"n_fft": N_FFT, "hop_length": 64}
 FREQS = np.geomspace(500.0, 2000.0, 25)[:-1]
-CQT = {"sr": SR, "hop_length": 64, "fmin": 500.0, "n_bins": 24}
+CQT: dict[str, Any] = {"sr": SR, "hop_length": 64, "fmin": 500.0, "n_bins": 24}
 BINS = N_FFT // 2 + 1
 MELS = 20
 LAGS = 32
@@ -237,7 +238,14 @@ def _calls() -> Iterator[Call]:
         lambda x: dsp.onset_strength_multi(S=x, sr=SR, channels=[0, 8, MELS]),
         levels,
     )
-    peaks = {"pre_max": 3, "post_max": 3, "pre_avg": 3, "post_avg": 4, "delta": 0.1, "wait": 2}
+    peaks: dict[str, Any] = {
+        "pre_max": 3,
+        "post_max": 3,
+        "pre_avg": 3,
+        "post_avg": 4,
+        "delta": 0.1,
+        "wait": 2,
+    }
     yield Call(
         "onset_detect",
         lambda x: dsp.onset_detect(onset_envelope=x, sr=SR, hop_length=64, sparse=False),
@@ -269,8 +277,8 @@ def _calls() -> Iterator[Call]:
         flat=COUNTS,
         refuses=MASK,
     )
-    tempo = {"sr": SR, "hop_length": 128}
-    small = {"win_length": LAGS, **tempo}
+    tempo: dict[str, Any] = {"sr": SR, "hop_length": 128}
+    small: dict[str, Any] = {"win_length": LAGS, **tempo}
     yield Call("autocorrelate", lambda x: dsp.autocorrelate(x, max_size=20), envelope)
     yield Call("tempogram", lambda x: dsp.tempogram(onset_envelope=x, **small), envelope, size=200)
     yield Call(
@@ -328,7 +336,7 @@ def _calls() -> Iterator[Call]:
     yield Call("stack_memory", lambda x: dsp.stack_memory(x, n_steps=3, delay=2), cepstra)
     yield Call("rms", lambda x: dsp.rms(y=x, frame_length=N_FFT, hop_length=64))
     yield Call("rms", lambda x: dsp.rms(S=x, frame_length=N_FFT), magnitudes, "S")
-    loud = {"frame_length": N_FFT, "hop_length": 64}
+    loud: dict[str, Any] = {"frame_length": N_FFT, "hop_length": 64}
     yield Call("loud_frames", lambda x: dsp.loud_frames(x, **loud), flat=COUNTS, refuses=MASK)
     together = "the parts are those of all clips"
     yield Call("split", lambda x: dsp.split(x, **loud), alone=together, host=HOST, flat=COUNTS)
@@ -336,7 +344,7 @@ def _calls() -> Iterator[Call]:
     yield Call("zero_crossings", lambda x: dsp.zero_crossings(x), flat=COUNTS, refuses=MASK)
     yield Call("zero_crossing_rate", lambda x: dsp.zero_crossing_rate(x, **loud), flat=COUNTS)
     # A rounding of the power, at a hundredth of the peak, is a larger one of its root.
-    inverted = {"apart": 1e-2}
+    inverted: dict[str, Any] = {"apart": 1e-2}
     yield Call(
         "mel_to_audio",
         lambda x: dsp.mel_to_audio(x, sr=SR, n_iter=2, random_state=3, **FRAMES),
@@ -358,12 +366,13 @@ def _calls() -> Iterator[Call]:
     yield Call("pcen", lambda x: dsp.pcen(x, sr=SR, hop_length=64, bias=0), bands, "unbiased")
     yield Call("poly_features", lambda x: dsp.poly_features(y=x, sr=SR, **FRAMES))
     yield Call("poly_features", lambda x: dsp.poly_features(S=x, sr=SR, order=2), magnitudes, "S")
-    for shape, more in {
+    shapes: dict[str, dict[str, Any]] = {
         "spectral_bandwidth": {},
         "spectral_centroid": {},
         "spectral_contrast": {"n_bands": 3},
         "spectral_rolloff": {},
-    }.items():
+    }
+    for shape, more in shapes.items():
         function = getattr(dsp, shape)
         yield Call(shape, lambda x, f=function, m=more: f(y=x, sr=SR, **m, **FRAMES))
         yield Call(shape, lambda x, f=function, m=more: f(S=x, sr=SR, **m), magnitudes, "S")
@@ -372,7 +381,7 @@ def _calls() -> Iterator[Call]:
 
     yield Call("chroma_stft", lambda x: dsp.chroma_stft(y=x, sr=SR, tuning=0.0, **FRAMES))
     yield Call("chroma_stft", lambda x: dsp.chroma_stft(S=x, sr=SR, tuning=0.0), magnitudes, "S")
-    pitched = {"bins_per_octave": 12, "n_octaves": 2}
+    pitched: dict[str, Any] = {"bins_per_octave": 12, "n_octaves": 2}
     yield Call("chroma_cqt", lambda x: dsp.chroma_cqt(C=x, fmin=500.0, **pitched), octaves)
     yield Call(
         "chroma_cens",
@@ -390,7 +399,7 @@ def _calls() -> Iterator[Call]:
     yield Call("vqt", lambda x: dsp.vqt(x, gamma=5.0, **CQT))
     yield Call("hybrid_cqt", lambda x: dsp.hybrid_cqt(x, **CQT))
     yield Call("pseudo_cqt", lambda x: dsp.pseudo_cqt(x, **CQT))
-    inverse = {k: v for k, v in CQT.items() if k != "n_bins"}
+    inverse: dict[str, Any] = {k: v for k, v in CQT.items() if k != "n_bins"}
     yield Call("icqt", lambda x: dsp.icqt(x, **inverse), wavelets)
     yield Call(
         "griffinlim_cqt",
@@ -430,7 +439,7 @@ FRONT_END = FrontendConfig(sample_rate=SR, n_fft=N_FFT, hop_length=64, n_mels=ME
 
 def _turned(x: Any) -> Any:
     """Swap the last two axes, as an array of JAX."""
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return x.swapaxes(-1, -2)
     return _jax(np.swapaxes(np.asarray(x), -1, -2))
 
