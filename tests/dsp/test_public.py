@@ -37,9 +37,9 @@ def test_a_function_without_a_clip_returns_constants(name):
 _COMPILED: list[str] = []
 
 
-def _listen(event: str, duration: float, **more: Any) -> None:
+def _listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
     if event == "/jax/core/compile/backend_compile_duration":
-        _COMPILED.append(str(more.get("fun_name", "")))
+        _COMPILED.append(str(kwargs.get("fun_name", "")))
 
 
 jax.monitoring.register_event_duration_secs_listener(_listen)

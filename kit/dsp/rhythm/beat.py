@@ -20,8 +20,8 @@ from kit.dsp.rhythm.tempogram import (
     check_window,
     envelope_of_clip,
     fourier_tempogram,
-    scale_of,
 )
+from kit.dsp.stft import scale_of
 from kit.dsp.windows import get_window
 
 _UNITS = ("frames", "samples", "time")
@@ -398,6 +398,7 @@ def _pulse(
     log_prior: Any,
 ) -> tuple[Float[jax.Array, "frames"], Length]:
     envelope, n = _envelope(n, y, sr, onset_envelope, hop_length)
+    envelope = envelope * scale_of(envelope)
     F, times = fourier_tempogram.of_clip(
         n, onset_envelope=envelope, sr=sr, hop_length=hop_length, win_length=win_length
     )

@@ -16,7 +16,7 @@ from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import normalize
-from kit.dsp.stft import check_framing, stft
+from kit.dsp.stft import check_framing, scale_of, stft
 from kit.dsp.windows import WindowSpec, get_window
 
 Envelope = Num[AnyArray, "*batch frames"] | None
@@ -24,8 +24,6 @@ Envelope = Num[AnyArray, "*batch frames"] | None
 # Half a step of 16-bit audio. Onset strength takes power below -100 dB for silence, and clips
 # below this peak would lose their beats to it.
 _QUIETEST = 2.0**-16
-# Envelopes whose peak lies outside are scaled: their squares would leave single precision.
-_PEAKS = (1e-10, 1e10)
 
 
 def autocorrelate(
@@ -255,14 +253,6 @@ def loudness_of_quiet(y: Float[jax.Array, "samples"]) -> Float[jax.Array, ""]:
     peak = lax.stop_gradient(jnp.max(jnp.abs(y), initial=0))
     quiet = (peak < _QUIETEST) & (peak > np.finfo(np.float32).tiny)
     return jnp.where(quiet, 1 / jnp.where(quiet, peak, 1), 1)
-
-
-def scale_of(envelope: Float[jax.Array, "frames"]) -> Float[jax.Array, ""]:
-    """Return the factor that keeps the squares of an envelope in range: 1 for most."""
-    peak = lax.stop_gradient(jnp.max(jnp.abs(envelope)))
-    low, high = _PEAKS
-    far = ((peak < low) & (peak > np.finfo(np.float32).tiny)) | ((peak > high) & jnp.isfinite(peak))
-    return jnp.where(far, 1 / jnp.where(far, peak, 1), 1)
 
 
 def envelope_of(

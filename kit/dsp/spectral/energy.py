@@ -117,7 +117,7 @@ def _frame_sums(
 
 
 def _signs(
-    y: Float[jax.Array, "*shape"], threshold: Any, zero_pos: bool
+    y: Num[jax.Array, "*shape"], threshold: Any, zero_pos: bool
 ) -> Num[jax.Array, "*shape"] | Bool[jax.Array, "*shape"]:
     y = jnp.where(jnp.abs(y) <= threshold, 0, y)
     return y < 0 if zero_pos else jnp.sign(y)
