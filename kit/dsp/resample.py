@@ -181,7 +181,7 @@ def oversampled(
 ) -> Float[jax.Array, "oversampled"]:
     """Return one clip at an integer multiple of its rate; zeros past `n` times that."""
     known = isinstance(n, int) or len(clip) * factor >= 2**31  # JAX counts in 32 bits
-    wanted = None if known else n * factor
+    wanted = None if known else jnp.asarray(n) * factor
     if factor == 1:
         return clip
     return _resampled(clip, Fraction(factor), len(clip) * factor, wanted)[: len(clip) * factor]
