@@ -399,13 +399,9 @@ def _pulse(
     log_prior: Any,
 ) -> tuple[Float[jax.Array, "frames"], Length]:
     envelope, n = _envelope(n, y, sr, onset_envelope, hop_length)
-<<<<<<< HEAD
-    envelope = envelope * scale_of(envelope)
-=======
     low, high = bins
     if low == high:
         return envelope * 0, n
->>>>>>> rhythm
     F, times = fourier_tempogram.of_clip(
         n,
         onset_envelope=envelope * scale_of(envelope),
