@@ -212,9 +212,8 @@ def _of_parts(
 def scale_of(x: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
     """Return the factor that keeps the squares of an array in range: 1 for most."""
     peak = lax.stop_gradient(jnp.max(jnp.abs(x), initial=0))
-    far = ((peak < 1e-10) & (peak > np.finfo(np.float32).tiny)) | (
-        (peak > 1e10) & jnp.isfinite(peak)
-    )
+    small = (peak > np.finfo(np.float32).tiny) & (peak < 1e-10)
+    far = small | ((peak > 1e10) & jnp.isfinite(peak))
     # A power of two changes no digit.
     _, exponent = jnp.frexp(jnp.where(far, peak, 1))
     return jnp.where(far, jnp.ldexp(jnp.ones_like(peak), -exponent), 1)

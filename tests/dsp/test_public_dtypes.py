@@ -12,7 +12,7 @@ from jaxtyping import TypeCheckError
 
 from kit.dsp import ParameterError
 from tests.dsp.calls import Call, stereo, wave
-from tests.dsp.test_public import every, leaves, same
+from tests.dsp.test_public import THOROUGH, every, leaves, same
 
 
 def read_only(x: np.ndarray) -> np.ndarray:
@@ -47,7 +47,8 @@ def test_the_layout_of_an_array_changes_nothing(call: Call):
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_is_widened(call: Call, dtype: type):
     clip = call.make()
-    if np.iscomplexobj(clip):
+    turn = call.number % 2 == (dtype is np.float16)
+    if np.iscomplexobj(clip) or not (THOROUGH or turn):
         return
     half = clip.astype(dtype)
     found, expected = (leaves(call.of(x)) for x in (half, half.astype(np.float32)))
