@@ -39,10 +39,5 @@ def key_of(
 
 def draws_by_length(given: dict[str, Any]) -> bool:
     """Say whether the first of many draws hang on their number, so that it must be exact."""
-<<<<<<< HEAD
-    partitionable = getattr(jax.config, "jax_threefry_partitionable")  # noqa: B009
-    return not (str(given["impl"]) == "threefry2x32" and partitionable)
-=======
     config: Any = jax.config
     return not (given["impl"] == "threefry2x32" and config.jax_threefry_partitionable)
->>>>>>> walks

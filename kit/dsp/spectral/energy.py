@@ -82,12 +82,7 @@ def rms(
         power = _frame_sums(jnp.square(y / scale), frame_length, hop_length) / frame_length
         n = frame_count(n, frame_length, hop_length)
     else:
-<<<<<<< HEAD
-        assert S is not None
-        magnitude = jnp.abs(as_spectrogram(S))
-=======
         magnitude = jnp.abs(as_spectrogram(cast(Any, S)))
->>>>>>> spectral
         # The bins between stand for their negative frequencies too.
         weight = np.full((len(magnitude), 1), 2.0)
         weight[0] = 1.0
@@ -121,7 +116,7 @@ def _frame_sums(
 
 
 def _signs(
-    y: Num[jax.Array, "*shape"], threshold: Any, zero_pos: bool
+    y: Float[jax.Array, "*shape"], threshold: Any, zero_pos: bool
 ) -> Num[jax.Array, "*shape"] | Bool[jax.Array, "*shape"]:
     y = jnp.where(jnp.abs(y) <= threshold, 0, y)
     return y < 0 if zero_pos else jnp.sign(y)

@@ -86,7 +86,7 @@ def pcen(
         x = xp.moveaxis(x, sources, places)
         return x[None] if S.ndim == 1 else x
 
-    def back(x: Any) -> Any:
+    def back(x: jax.Array) -> jax.Array:
         if S.ndim > 1 and sources[0] % S.ndim == S.ndim - 1 and len(sources) == 1:
             return x
         with jax.ensure_compile_time_eval():
@@ -95,14 +95,8 @@ def pcen(
             return made if isinstance(made, Tracer) else jax.device_put(made)
 
     if ref is not None:
-<<<<<<< HEAD
-        wanted: Any = xp.asarray(ref)
-        require(wanted.shape == S.shape, "ref.shape", wanted.shape, f"S has shape {S.shape}")
-        ref = moved(wanted)
-=======
         require(ref.shape == S.shape, "ref.shape", ref.shape, f"S has shape {S.shape}")
         ref = moved(ref)
->>>>>>> spectral
     if zi is not None:
         zi = xp.asarray(zi)
         shape = tuple(1 if a == axis % S.ndim else k for a, k in enumerate(S.shape))
