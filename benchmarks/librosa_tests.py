@@ -33,7 +33,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-CACHE = Path(__file__).parents[1] / "build" / "librosa-tests"
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / "build" / "librosa-tests"
+PAGE = ROOT / "docs" / "librosa.md"
+VERSIONS = ("0.11.0", "1.0.0")
 
 
 def same(names: str) -> dict[str, str]:
@@ -71,16 +74,18 @@ TARGETS: dict[str, dict[str, str]] = {
 }
 
 
-# Why tests fail, by a part of their name. docs/librosa.md says the same.
+# Why tests fail, by a part of their name.
 REASONS = {
     "prealloc": "a preallocated `out` is not taken: JAX's arrays are not written to",
     "bad_reducer": "`ref` may be a function without `axis`, since it gets one clip",
-    "nonfinite|bad_input": "a value that is not finite gives NaN, where librosa 1.0 raises",
+    "nonfinite|bad_input": "a value that is not finite gives NaN, where librosa raises",
     "onset_backtrack": "an energy of (1, frames) counts as (frames,)",
     "early_downsample|deprecated": "no warning of arguments that librosa will take away",
     "bandwidth_missing|badrng": "a `ParameterError`, where SciPy or NumPy raise another error",
     "load_resample": "`librosa.load` resamples with soxr, and is compared with kit's filter",
     "denormalized": "XLA takes denormal numbers for zero",
+    "fail_short": "a clip that is too short for librosa's early downsampling is taken",
+    "multichannel.py::test_onset_strength": "a complex spectrogram is refused as decibels",
 }
 
 
@@ -297,7 +302,8 @@ def main() -> None:
             deaths += died
     summary = summed(kept, ours)
     summary |= {"processes_died": deaths, "seconds": round(time.monotonic() - started)}
-    summary |= {"cases": arguments.cases} if arguments.cases else {}
+    if arguments.cases:
+        summary["note"] = f"at most {arguments.cases} cases of each test function"
     print(f"librosa {arguments.version}: {summary['touched']} tests touch a replaced function")
     print(f"passed {summary['passed']} ({100 * summary['passed'] / max(1, len(kept)):.1f}%)")
     print(f"failed {summary['failed']}, of them missing {summary['missing']}")
@@ -305,6 +311,7 @@ def main() -> None:
         print(f"{found['tests']:5d}  {group}\n       {found['most_common']}")
     if arguments.json:
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
+        PAGE.write_text(with_figures(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def touched(folder: Path, pool: ThreadPoolExecutor) -> list[str]:
@@ -343,7 +350,9 @@ def packages() -> dict[str, str]:
 def reason_of(test: str, message: str) -> str:
     if "kit has no" in message:
         return "missing"
-    return next((why for part, why in REASONS.items() if re.search(part, test)), "other")
+    return next(
+        (why for part, why in REASONS.items() if re.search(part, test)), "rounding, or other"
+    )
 
 
 def summed(tests: list[str], ours: dict[str, tuple[str, str]]) -> dict:
@@ -374,6 +383,28 @@ def summed(tests: list[str], ours: dict[str, tuple[str, str]]) -> dict:
             for group, messages in sorted(groups.items(), key=lambda item: -len(item[1]))
         },
     }
+
+
+def with_figures(page: str) -> str:
+    """Return docs/librosa.md with the sums of both versions between its two marks."""
+    paths = {v: ROOT / f"benchmarks/results/librosa_tests_{v}.json" for v in VERSIONS}
+    found = {v: json.loads(path.read_text()) for v, path in paths.items() if path.exists()}
+    sums = list(found.values())
+    rows = [["", *found], ["---", *["---:"] * len(sums)]]
+    rows.append(["tests", *(f"{s['touched']:,}" for s in sums)])
+    share = [f"{s['passed']:,} ({100 * s['passed'] / s['touched']:.1f}%)" for s in sums]
+    rows.append(["passed", *share])
+    reasons = dict.fromkeys(why for s in sums for why in ("missing", *s["reasons"]))
+    rows += [[why, *(str(s["reasons"].get(why, 0)) for s in sums)] for why in reasons]
+    made = [
+        f"{v}: Python {s['versions']['python']}, jax {s['versions']['jax']}, "
+        + s.get("note", "every test")
+        for v, s in found.items()
+    ]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    start, end = "<!-- figures -->\n", "<!-- end of figures -->"
+    before, rest = page.split(start)
+    return f"{before}{start}{table}\n\n{'; '.join(made)}.\n{end}{rest.split(end)[1]}"
 
 
 if __name__ == "__main__":

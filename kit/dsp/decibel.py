@@ -17,7 +17,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
-from kit.dsp.jit import Length, by_clip, elementwise, of_numpy, traceable
+from kit.dsp.jit import Length, array_of, by_clip, elementwise, of_numpy, traceable
 
 Reference = Number | AnyArray | str | Callable[..., Any]
 Axes = Literal["auto"] | int | tuple[int, ...] | None
@@ -95,7 +95,7 @@ def _to_db(
     require(top_db is None or top_db >= 0, "top_db", top_db, "it must not be negative")
     if isinstance(ref, str) and ref != "max":
         raise ParameterError(f'ref is {ref!r}; it must be "max", a number, an array or a function')
-    S = S if isinstance(S, jax.Array) else np.asarray(S)
+    S = array_of("S", S)
     if jnp.iscomplexobj(S):
         name = "power_to_db" if scale == 10 else "amplitude_to_db"
         warnings.warn(
@@ -154,6 +154,7 @@ def _of_known_clips(
 ) -> Float[np.ndarray, "*batch"]:
     flat = clips.reshape(-1, *clips.shape[len(batch) :])
     flat = np.abs(flat) if np.iscomplexobj(flat) else flat
+    flat = flat.astype(jnp.result_type(flat, jnp.float32), copy=False)
     values = [np.asarray(of_numpy(ref)(clip)) for clip in flat]
     return np.asarray(values, np.float64).reshape(batch)
 

@@ -26,6 +26,7 @@ def rfft(
     Raises:
         ParameterError: an unknown method.
     """
+    frames = frames.astype(jnp.result_type(frames, jnp.float32))
     known = get_args(Method)
     require(method in known, "method", method, f"it must be one of {', '.join(known)}")
     if isinstance(frames, Tracer):

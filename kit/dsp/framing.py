@@ -235,7 +235,7 @@ def repeated(
     """Map positions outside a clip of `n` samples to the positions that they repeat."""
     last = n - 1
     if pad_mode == "wrap":
-        return index % n
+        return jnp.asarray(index) % n
     if pad_mode == "edge":
         return jnp.clip(index, 0, last)
     if pad_mode == "symmetric":

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Num, Shaped
 
@@ -197,10 +198,25 @@ def _of_parts(
     squared = jnp.square(real) + jnp.square(imag)
     if power == 2:
         return squared
+    # Squares that would vanish or overflow are taken of numbers scaled by a power of two.
+    largest = jnp.maximum(jnp.abs(real), jnp.abs(imag))
+    scale = jnp.where(largest < 2.0**-60, 2.0**66, jnp.where(largest > 2.0**60, 2.0**-66, 1.0))
+    scale = scale.astype(squared.dtype)
+    squared = jnp.square(real * scale) + jnp.square(imag * scale)
     # The root's slope at zero is infinite, and infinity times zero is not a number.
     safe = jnp.where(squared > 0, squared, 1)
-    rooted = jnp.sqrt(safe) if power == 1 else safe ** (power / 2)
+    rooted = jnp.sqrt(safe) / scale if power == 1 else safe ** (power / 2) / scale**power
     return jnp.where(squared > 0, rooted, squared)
+
+
+def scale_of(x: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
+    """Return the factor that keeps the squares of an array in range: 1 for most."""
+    peak = lax.stop_gradient(jnp.max(jnp.abs(x), initial=0))
+    small = (peak > np.finfo(np.float32).tiny) & (peak < 1e-10)
+    far = small | ((peak > 1e10) & jnp.isfinite(peak))
+    # A power of two changes no digit.
+    _, exponent = jnp.frexp(jnp.where(far, peak, 1))
+    return jnp.where(far, jnp.ldexp(jnp.ones_like(peak), -exponent), 1)
 
 
 def map_magnitude(

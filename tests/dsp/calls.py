@@ -4,22 +4,23 @@ A call is a function of one clip, whose last axis is time, and of batches of suc
 `alone` says why not. Every reason that a call gives is printed nowhere: it is for the reader.
 """
 
+import dataclasses
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from kit import dsp
 from kit.config import FrontendConfig
 
 SR = 8000
 N_FFT = 256
-FRAMES = {"n_fft": N_FFT, "hop_length": 64}
+FRAMES: dict[str, Any] = {"n_fft": N_FFT, "hop_length": 64}
 FREQS = np.geomspace(500.0, 2000.0, 25)[:-1]
-CQT = {"sr": SR, "hop_length": 64, "fmin": 500.0, "n_bins": 24}
+CQT: dict[str, Any] = {"sr": SR, "hop_length": 64, "fmin": 500.0, "n_bins": 24}
 BINS = N_FFT // 2 + 1
 MELS = 20
 LAGS = 32
@@ -112,7 +113,7 @@ def hertz(n: int, seed: int = 0) -> np.ndarray:
     return (50 + 3000 * _rng(seed).random(n)).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Call:
     """A call of one public function."""
 
@@ -132,6 +133,8 @@ class Call:
     """Why it has no gradient."""
     hides: str = ""
     """Why minus infinity may give a finite result."""
+    degree: int | None = None
+    """The power of a factor of the clip that is a factor of the result."""
     refuses: str = ""
     """Why a batch that holds a clip that is not finite is refused."""
     apart: float = 1e-6
@@ -140,6 +143,11 @@ class Call:
     @property
     def id(self) -> str:
         return f"{self.name}-{self.form}" if self.form else self.name
+
+    @property
+    def number(self) -> int:
+        """A number by which tests that take turns choose."""
+        return zlib.crc32(self.id.encode())
 
     @property
     def typical(self) -> int:
@@ -219,7 +227,7 @@ def _calls() -> Iterator[Call]:
     yield Call("percussive", lambda x: dsp.percussive(x, kernel_size=5, **FRAMES))
     yield Call("hpss_spectrum", lambda x: dsp.hpss_spectrum(x, kernel_size=5), magnitudes)
     yield Call("hpss_spectrum", lambda x: dsp.hpss_spectrum(x, kernel_size=5), spectrum, "complex")
-    yield Call("softmask", lambda x: dsp.softmask(x, 0.5 * x + 1, power=0.5), magnitudes)
+    yield Call("softmask", lambda x: dsp.softmask(x, x[..., ::-1, :], power=0.5), magnitudes)
     yield Call("softmask", lambda x: dsp.softmask(x, x, power=2.0), magnitudes, "equal")
     yield Call("preemphasis", lambda x: dsp.preemphasis(x))
     yield Call("deemphasis", lambda x: dsp.deemphasis(x))
@@ -235,7 +243,14 @@ def _calls() -> Iterator[Call]:
         lambda x: dsp.onset_strength_multi(S=x, sr=SR, channels=[0, 8, MELS]),
         levels,
     )
-    peaks = {"pre_max": 3, "post_max": 3, "pre_avg": 3, "post_avg": 4, "delta": 0.1, "wait": 2}
+    peaks: dict[str, Any] = {
+        "pre_max": 3,
+        "post_max": 3,
+        "pre_avg": 3,
+        "post_avg": 4,
+        "delta": 0.1,
+        "wait": 2,
+    }
     yield Call(
         "onset_detect",
         lambda x: dsp.onset_detect(onset_envelope=x, sr=SR, hop_length=64, sparse=False),
@@ -267,8 +282,8 @@ def _calls() -> Iterator[Call]:
         flat=COUNTS,
         refuses=MASK,
     )
-    tempo = {"sr": SR, "hop_length": 128}
-    small = {"win_length": LAGS, **tempo}
+    tempo: dict[str, Any] = {"sr": SR, "hop_length": 128}
+    small: dict[str, Any] = {"win_length": LAGS, **tempo}
     yield Call("autocorrelate", lambda x: dsp.autocorrelate(x, max_size=20), envelope)
     yield Call("tempogram", lambda x: dsp.tempogram(onset_envelope=x, **small), envelope, size=200)
     yield Call(
@@ -326,7 +341,7 @@ def _calls() -> Iterator[Call]:
     yield Call("stack_memory", lambda x: dsp.stack_memory(x, n_steps=3, delay=2), cepstra)
     yield Call("rms", lambda x: dsp.rms(y=x, frame_length=N_FFT, hop_length=64))
     yield Call("rms", lambda x: dsp.rms(S=x, frame_length=N_FFT), magnitudes, "S")
-    loud = {"frame_length": N_FFT, "hop_length": 64}
+    loud: dict[str, Any] = {"frame_length": N_FFT, "hop_length": 64}
     yield Call("loud_frames", lambda x: dsp.loud_frames(x, **loud), flat=COUNTS, refuses=MASK)
     together = "the parts are those of all clips"
     yield Call("split", lambda x: dsp.split(x, **loud), alone=together, host=HOST, flat=COUNTS)
@@ -334,7 +349,7 @@ def _calls() -> Iterator[Call]:
     yield Call("zero_crossings", lambda x: dsp.zero_crossings(x), flat=COUNTS, refuses=MASK)
     yield Call("zero_crossing_rate", lambda x: dsp.zero_crossing_rate(x, **loud), flat=COUNTS)
     # A rounding of the power, at a hundredth of the peak, is a larger one of its root.
-    inverted = {"apart": 1e-2}
+    inverted: dict[str, Any] = {"apart": 1e-2}
     yield Call(
         "mel_to_audio",
         lambda x: dsp.mel_to_audio(x, sr=SR, n_iter=2, random_state=3, **FRAMES),
@@ -356,12 +371,13 @@ def _calls() -> Iterator[Call]:
     yield Call("pcen", lambda x: dsp.pcen(x, sr=SR, hop_length=64, bias=0), bands, "unbiased")
     yield Call("poly_features", lambda x: dsp.poly_features(y=x, sr=SR, **FRAMES))
     yield Call("poly_features", lambda x: dsp.poly_features(S=x, sr=SR, order=2), magnitudes, "S")
-    for shape, more in {
+    shapes: dict[str, dict[str, Any]] = {
         "spectral_bandwidth": {},
         "spectral_centroid": {},
         "spectral_contrast": {"n_bands": 3},
         "spectral_rolloff": {},
-    }.items():
+    }
+    for shape, more in shapes.items():
         function = getattr(dsp, shape)
         yield Call(shape, lambda x, f=function, m=more: f(y=x, sr=SR, **m, **FRAMES))
         yield Call(shape, lambda x, f=function, m=more: f(S=x, sr=SR, **m), magnitudes, "S")
@@ -370,7 +386,7 @@ def _calls() -> Iterator[Call]:
 
     yield Call("chroma_stft", lambda x: dsp.chroma_stft(y=x, sr=SR, tuning=0.0, **FRAMES))
     yield Call("chroma_stft", lambda x: dsp.chroma_stft(S=x, sr=SR, tuning=0.0), magnitudes, "S")
-    pitched = {"bins_per_octave": 12, "n_octaves": 2}
+    pitched: dict[str, Any] = {"bins_per_octave": 12, "n_octaves": 2}
     yield Call("chroma_cqt", lambda x: dsp.chroma_cqt(C=x, fmin=500.0, **pitched), octaves)
     yield Call(
         "chroma_cens",
@@ -388,7 +404,7 @@ def _calls() -> Iterator[Call]:
     yield Call("vqt", lambda x: dsp.vqt(x, gamma=5.0, **CQT))
     yield Call("hybrid_cqt", lambda x: dsp.hybrid_cqt(x, **CQT))
     yield Call("pseudo_cqt", lambda x: dsp.pseudo_cqt(x, **CQT))
-    inverse = {k: v for k, v in CQT.items() if k != "n_bins"}
+    inverse: dict[str, Any] = {k: v for k, v in CQT.items() if k != "n_bins"}
     yield Call("icqt", lambda x: dsp.icqt(x, **inverse), wavelets)
     yield Call(
         "griffinlim_cqt",
@@ -428,16 +444,43 @@ FRONT_END = FrontendConfig(sample_rate=SR, n_fft=N_FFT, hop_length=64, n_mels=ME
 
 def _turned(x: Any) -> Any:
     """Swap the last two axes, as an array of JAX."""
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return x.swapaxes(-1, -2)
-    return jax.device_put(np.swapaxes(np.asarray(x), -1, -2))
+    return _jax(np.swapaxes(np.asarray(x), -1, -2))
 
 
 def _jax(x: Any) -> jax.Array:
-    return x if isinstance(x, jax.Array) else jax.device_put(np.asarray(x))
+    return x if isinstance(x, jax.Array) else jax.device_put(x.astype(x.dtype.newbyteorder("=")))
 
 
-CALLS = {call.id: call for call in _calls()}
+# A factor of the clip is one of the result, or changes nothing.
+_LINEAR = {
+    *("add_noise", "add_noise-drawn", "eq_tilt", "random_gain", "random_pitch", "random_stretch"),
+    *("spec_augment", "time_shift", "time_shift-wrap", "stft", "stft-reflect", "stft-uncentred"),
+    *("rfft", "frame", "resample", "resample-up", "istft", "griffinlim", "hpss", "harmonic"),
+    *("percussive", "hpss_spectrum", "hpss_spectrum-complex", "preemphasis", "deemphasis"),
+    *("overlap_add", "phase_vocoder", "time_stretch", "pitch_shift", "tempogram_ratio", "delta"),
+    *("delta-nearest", "stack_memory", "rms", "rms-S", "mfcc-S", "poly_features"),
+    *("poly_features-S", "cqt", "vqt", "hybrid_cqt", "pseudo_cqt", "icqt", "griffinlim_cqt"),
+    *("trim", "mixup", "onset_strength-S", "onset_strength_multi"),
+}
+_LINEAR -= {"tempogram_ratio", "trim", "mixup"}
+_INVARIANT = {
+    *("softmask-equal", "tempo", "tempo-frames", "dance_tempo", "beat_track", "plp", "tempogram"),
+    *("tempogram_ratio", "normalize", "normalize-time", "normalize-root"),
+    *("spectral_bandwidth", "spectral_bandwidth-S", "spectral_centroid", "spectral_centroid-S"),
+    *("spectral_rolloff", "spectral_rolloff-S", "chroma_stft", "chroma_stft-S", "chroma_cqt"),
+    *("chroma_cens", "chroma_vqt", "tonnetz", "key", "onset_detect", "onset_detect-sparse"),
+    *("loud_frames", "split", "estimate_tuning"),
+}
+
+
+def _by_degree(call: Call) -> Call:
+    degree = 1 if call.id in _LINEAR else 0 if call.id in _INVARIANT else None
+    return dataclasses.replace(call, degree=degree)
+
+
+CALLS = {call.id: _by_degree(call) for call in _calls()}
 
 CONSTANTS: dict[str, Callable[[], Any]] = {
     "chroma_filters": lambda: dsp.chroma_filters(sr=SR, n_fft=N_FFT),

@@ -1,6 +1,6 @@
 """`docs/librosa.md` names every function there is, none that is not, and each missing argument."""
 
-import importlib
+import importlib.util
 import inspect
 import re
 import subprocess
@@ -96,6 +96,14 @@ def test_every_export_is_in_the_text():
 def test_the_page_of_measurements_is_that_of_the_measurements():
     script = ROOT / "benchmarks" / "dsp_page.py"
     assert subprocess.run([sys.executable, script, "--check"], check=False).returncode == 0
+
+
+def test_the_figures_of_librosas_own_tests_are_those_of_the_results():
+    path = ROOT / "benchmarks" / "librosa_tests.py"
+    spec = importlib.util.spec_from_file_location("librosa_tests", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.with_figures(TEXT) == TEXT
 
 
 def test_all_is_all():

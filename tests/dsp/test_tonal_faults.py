@@ -41,10 +41,9 @@ def test_level_at_octave_edges(name, bins_per_octave, sr):
     shared = {"sr": sr, "bins_per_octave": bins_per_octave, "n_bins": None}
     transform = getattr(dsp, name)
     most = transform(np.zeros(4096, np.float32), **shared).shape[0]
-    # Of each octave but the highest and the lowest three: the two highest bins.
-    edges = range(most - bins_per_octave - 1, 3 * bins_per_octave, -bins_per_octave)
-    looked = [b - away for b in edges for away in (0, 1)]
-    y = tones(looked, bins_per_octave, sr, 1.0)
+    # Of the second to the fourth octave from above: the two highest bins.
+    looked = [most - k * bins_per_octave - away for k in (1, 2, 3) for away in (1, 2)]
+    y = tones(looked, bins_per_octave, sr, 24576 / sr)
     own = np.arange(len(looked)), looked
 
     def level(hop):
@@ -153,9 +152,7 @@ def test_gradients_at_silence():
         (lambda v: dsp.chroma_cens(C=v, bins_per_octave=12), silent),
         (lambda v: dsp.chroma_cqt(C=v, bins_per_octave=12), silent),
         (lambda v: jnp.abs(dsp.cqt(v, **bins)), half),
-        (lambda v: dsp.hybrid_cqt(v, **bins), half),
         (lambda v: dsp.chroma_stft(y=v, tuning=0.0), half),
-        (lambda v: dsp.chroma_cqt(y=v, **options), half),
         (lambda v: dsp.icqt(v, fmin=220.0), silent),
         (lambda v: dsp.piptrack(y=v)[1], half),
         (lambda v: dsp.key(y=v, **options).correlation, jnp.zeros(4096)),
@@ -172,7 +169,7 @@ def test_gradients_at_silence():
         (lambda: dsp.chroma_filters(sr=np.inf, n_fft=512), "sr is inf"),
         (lambda: dsp.chroma_filters(sr=SR, n_fft=512, octwidth=0), "octwidth is 0"),
         (lambda: dsp.chroma_filters(sr=SR, n_fft=512, tuning=np.nan), "tuning is nan"),
-        (lambda: dsp.chroma_filters(sr=SR, n_fft=512, norm="slaney"), "norm is 'slaney'"),
+        (lambda: dsp.chroma_filters(sr=SR, n_fft=512, norm=-2), "norm is -2"),
         (lambda: dsp.cqt(NOISE, fmin=0), "fmin is 0; the lowest bin must lie above 0 Hz"),
         (lambda: dsp.cqt(NOISE, fmin=np.nan), "fmin is nan"),
         (lambda: dsp.cqt(NOISE, fmin=12000.0), "fmin is 12000.0"),
@@ -182,7 +179,7 @@ def test_gradients_at_silence():
         (lambda: dsp.cqt(NOISE, hop_length=0), "hop_length is 0"),
         (lambda: dsp.cqt(NOISE, filter_scale=np.nan), "filter_scale is nan"),
         (lambda: dsp.cqt(NOISE, sparsity=1), "sparsity is 1"),
-        (lambda: dsp.cqt(NOISE, norm="a"), "norm is 'a'"),
+        (lambda: dsp.cqt(NOISE, norm=np.nan), "norm is nan"),
         (lambda: dsp.cqt(NOISE, res_type="best"), "res_type is 'best'"),
         (lambda: dsp.cqt(NOISE, pad_mode="wrap"), "pad_mode is 'wrap'"),
         (lambda: dsp.cqt(np.zeros(0, np.float32)), "y.shape is"),
@@ -200,7 +197,6 @@ def test_gradients_at_silence():
         (lambda: dsp.pitch_tuning([440.0], resolution=np.nan), "resolution is nan"),
         (lambda: dsp.piptrack(y=NOISE, sr=0), "sr is 0"),
         (lambda: dsp.icqt(np.ones((84, 1), np.complex64)), "one frame is no sound"),
-        (lambda: dsp.icqt(np.ones(84, np.complex64)), "C.shape is"),
         (lambda: dsp.icqt(np.ones((84, 3)), fmin=0.0), "fmin is 0"),
         (lambda: dsp.griffinlim_cqt(np.ones((24, 3)), rng=1, random_state=1), "rng"),
         (lambda: dsp.griffinlim_cqt(np.ones((24, 3)) + 0j), "C.dtype"),

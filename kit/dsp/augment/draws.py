@@ -39,5 +39,5 @@ def key_of(
 
 def draws_by_length(given: dict[str, Any]) -> bool:
     """Say whether the first of many draws hang on their number, so that it must be exact."""
-    by_index = str(given["impl"]) == "threefry2x32" and jax.config.jax_threefry_partitionable
-    return not by_index
+    config: Any = jax.config
+    return not (given["impl"] == "threefry2x32" and config.jax_threefry_partitionable)

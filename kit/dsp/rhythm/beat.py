@@ -20,8 +20,8 @@ from kit.dsp.rhythm.tempogram import (
     check_window,
     envelope_of_clip,
     fourier_tempogram,
-    scale_of,
 )
+from kit.dsp.stft import scale_of
 from kit.dsp.windows import get_window
 
 _UNITS = ("frames", "samples", "time")
@@ -377,15 +377,16 @@ def plp(
     bpm = np.arange(1 + win_length // 2) * (sr * 60 / (hop_length * win_length))
     keep = bpm >= (0 if tempo_min is None else tempo_min)
     keep &= bpm <= (np.inf if tempo_max is None else tempo_max)
+    kept = np.flatnonzero(keep)
     return _pulse(
         **given,
         win_length=win_length,
-        keep=keep.astype(np.float32),
+        bins=(int(kept[0]), int(kept[-1]) + 1) if len(kept) else (0, 0),
         log_prior=None if prior is None else np.asarray(prior.logpdf(bpm), np.float32),
     )
 
 
-@by_clip(y="t", onset_envelope="t", keep="b", log_prior="b")
+@by_clip(y="t", onset_envelope="t", log_prior="b")
 def _pulse(
     n: Length,
     *,
@@ -394,32 +395,43 @@ def _pulse(
     onset_envelope: Any,
     hop_length: int,
     win_length: int,
-    keep: Any,
+    bins: tuple[int, int],
     log_prior: Any,
 ) -> tuple[Float[jax.Array, "frames"], Length]:
     envelope, n = _envelope(n, y, sr, onset_envelope, hop_length)
+    low, high = bins
+    if low == high:
+        return envelope * 0, n
     F, times = fourier_tempogram.of_clip(
-        n, onset_envelope=envelope, sr=sr, hop_length=hop_length, win_length=win_length
+        n,
+        onset_envelope=envelope * scale_of(envelope),
+        sr=sr,
+        hop_length=hop_length,
+        win_length=win_length,
     )
-    F = F.T * jnp.asarray(keep, F.dtype)
-    size = jnp.abs(F)
-    rank = jnp.log1p(1e6 * size)
-    if log_prior is not None:
-        rank = rank + jnp.asarray(log_prior, size.dtype)
+    F = F[low:high].T
+    if log_prior is None:
+        rank, other = jnp.square(F.real) + jnp.square(F.imag), None
+    else:
+        weight = jnp.asarray(log_prior, envelope.dtype)
+        rank = jnp.log1p(1e6 * jnp.abs(F)) + weight[low:high]
+        other = jnp.max(jnp.concatenate([weight[:low], weight[high:]]), initial=-jnp.inf)
     # The place of the peak, not its value: compiled twice, a logarithm need not equal itself.
-    bins = jnp.argmax(rank, axis=-1)
-    strongest = jnp.take_along_axis(F, bins[:, None], axis=-1)[:, 0]
+    best = jnp.argmax(rank, axis=-1)[:, None]
+    strongest = jnp.take_along_axis(F, best, axis=-1)[:, 0]
+    if other is not None:
+        # A bin outside of the range, which holds nothing, can be more likely.
+        strongest = jnp.where(jnp.max(rank, axis=-1) < other, 0, strongest)
     # Of magnitude 1 wherever there is any, so that only the phase remains.
-    scale = jnp.finfo(size.dtype).tiny ** 0.5 + jnp.abs(strongest)
+    scale = jnp.finfo(envelope.dtype).tiny ** 0.5 + jnp.abs(strongest)
     phases = jnp.where(jnp.arange(F.shape[0]) < times, strongest / scale, 0)
-    pulse = _synthesis(n, times, bins, phases, win_length)[: envelope.shape[0]]
+    pulse = _synthesis(times, best[:, 0] + low, phases, win_length)[: envelope.shape[0]]
     pulse = jnp.where(jnp.arange(envelope.shape[0]) < n, at_least(pulse, 0.0), 0)
     peak = peak_of(pulse, (0,))
     return pulse / jnp.where(peak < jnp.finfo(pulse.dtype).tiny, 1, peak), n
 
 
 def _synthesis(
-    n: Length,
     times: Length,
     bins: Int[jax.Array, "times"],
     values: Complex[jax.Array, "times"],
@@ -428,7 +440,6 @@ def _synthesis(
     """Return the inverse STFT, at hop 1, of spectra of one bin each.
 
     Args:
-        n: valid samples of the result.
         times: valid spectra.
         bins: the bin of each.
         values: its value; zero past `times`.
@@ -439,22 +450,14 @@ def _synthesis(
     dtype = values.real.dtype
     blocks = -(-len(bins) // _ROWS)
     bins, values = (fit(x, blocks * _ROWS) for x in (bins, values))
-    angle = 2 * np.pi / size * np.arange(size)
-    waves = jnp.asarray(np.stack([np.cos(angle), np.sin(angle)]), dtype)
-    # All bins but the first and the middle one stand for two.
-    fold = np.full(half + 1, 2.0 / size)
-    fold[0] = 1.0 / size
-    if size % 2 == 0:
-        fold[-1] = 1.0 / size
+    every = np.arange(half + 1)
 
     def add(block: Int[jax.Array, ""], total: Float[jax.Array, "padded"]) -> Any:
         at = block * _ROWS
         k = lax.dynamic_slice(bins, (at,), (_ROWS,))
         value = lax.dynamic_slice(values, (at,), (_ROWS,))
-        turn = (k[:, None] * np.arange(size)) % size
-        gain = jnp.asarray(fold, dtype)[k]
-        rows = (value.real * gain)[:, None] * waves[0][turn]
-        rows = (rows - (value.imag * gain)[:, None] * waves[1][turn]) * jnp.asarray(window, dtype)
+        spectra = jnp.where(k[:, None] == every, value[:, None], 0)
+        rows = jnp.fft.irfft(spectra, n=size) * jnp.asarray(window, dtype)
         # Rows one further right than the one before, then summed.
         flat = jnp.pad(rows, ((0, 0), (0, _ROWS))).reshape(-1)[:-_ROWS]
         summed = jnp.sum(flat.reshape(_ROWS, size + _ROWS - 1), axis=0)
@@ -462,7 +465,7 @@ def _synthesis(
         return lax.dynamic_update_slice(total, old + summed, (at,))
 
     total = jnp.zeros(blocks * _ROWS + size + _ROWS, dtype)
-    if isinstance(n, int):
+    if isinstance(times, int):
         total, _ = lax.scan(lambda t, b: (add(b, t), None), total, jnp.arange(blocks))
     else:
         total = lax.fori_loop(0, -(-times // _ROWS), add, total)

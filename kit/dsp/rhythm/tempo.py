@@ -20,10 +20,10 @@ from kit.dsp.rhythm.tempogram import (
     frames_of,
     map_windows,
     power_of_rows,
-    scale_of,
     tempo_frequencies,
     tempogram,
 )
+from kit.dsp.stft import scale_of
 
 # How much a correlation of 1 weighs against the prior's logarithm in `dance_tempo`.
 _SHARPNESS = 12.0

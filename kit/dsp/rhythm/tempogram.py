@@ -13,10 +13,10 @@ from jaxtyping import Complex, Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.framing import map_frames, pad_ends
-from kit.dsp.jit import Length, array_of, by_clip, placed
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import normalize
-from kit.dsp.stft import check_framing, stft
+from kit.dsp.stft import check_framing, scale_of, stft
 from kit.dsp.windows import WindowSpec, get_window
 
 Envelope = Num[AnyArray, "*batch frames"] | None
@@ -24,8 +24,6 @@ Envelope = Num[AnyArray, "*batch frames"] | None
 # Half a step of 16-bit audio. Onset strength takes power below -100 dB for silence, and clips
 # below this peak would lose their beats to it.
 _QUIETEST = 2.0**-16
-# Envelopes whose peak lies outside are scaled: their squares would leave single precision.
-_PEAKS = (1e-10, 1e10)
 
 
 def autocorrelate(
@@ -80,7 +78,7 @@ def power_of_rows(
 ) -> tuple[Float[jax.Array, "*batch bins"], int]:
     """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
     real = not jnp.iscomplexobj(rows)
-    n_fft = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
+    n_fft: Any = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
     F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
     return jnp.square(F.real) + jnp.square(F.imag), n_fft
 
@@ -257,22 +255,13 @@ def loudness_of_quiet(y: Float[jax.Array, "samples"]) -> Float[jax.Array, ""]:
     return jnp.where(quiet, 1 / jnp.where(quiet, peak, 1), 1)
 
 
-def scale_of(envelope: Float[jax.Array, "frames"]) -> Float[jax.Array, ""]:
-    """Return the factor that keeps the squares of an envelope in range: 1 for most."""
-    peak = lax.stop_gradient(jnp.max(jnp.abs(envelope)))
-    low, high = _PEAKS
-    far = ((peak < low) & (peak > np.finfo(np.float32).tiny)) | ((peak > high) & jnp.isfinite(peak))
-    return jnp.where(far, 1 / jnp.where(far, peak, 1), 1)
-
-
 def envelope_of(
     y: Any, sr: Number, onset_envelope: Any, hop_length: int, **arguments: Any
 ) -> Float[jax.Array, "*batch frames"]:
     """Return `onset_envelope` in floating point, or the onset strength of `y`."""
     if onset_envelope is not None:
-        envelope = array_of("onset_envelope", onset_envelope)
-        wide = envelope.astype(jnp.result_type(envelope, jnp.float32))
-        return wide if isinstance(wide, jax.Array) else placed(wide)
+        envelope = jnp.asarray(onset_envelope)
+        return envelope.astype(jnp.result_type(envelope, jnp.float32))
     if y is None:
         raise ParameterError("y and onset_envelope: give one of them")
     return onset_strength(y=y, sr=sr, hop_length=hop_length, **arguments)

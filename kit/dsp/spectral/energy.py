@@ -1,7 +1,7 @@
 """Energy and zero crossings of frames, and where a signal is not silent."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +82,7 @@ def rms(
         power = _frame_sums(jnp.square(y / scale), frame_length, hop_length) / frame_length
         n = frame_count(n, frame_length, hop_length)
     else:
-        magnitude = jnp.abs(as_spectrogram(S if S is not None else 0))
+        magnitude = jnp.abs(as_spectrogram(cast(Any, S)))
         # The bins between stand for their negative frequencies too.
         weight = np.full((len(magnitude), 1), 2.0)
         weight[0] = 1.0

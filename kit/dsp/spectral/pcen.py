@@ -90,12 +90,11 @@ def pcen(
         if S.ndim > 1 and sources[0] % S.ndim == S.ndim - 1 and len(sources) == 1:
             return x
         with jax.ensure_compile_time_eval():
-            x = x if isinstance(x, Tracer) else np.asarray(x)
-            x = xp.moveaxis(x[0] if S.ndim == 1 else x, places, sources)
-            return x if isinstance(x, Tracer) else jax.device_put(x)
+            made: Any = x if isinstance(x, Tracer) else np.asarray(x)
+            made = xp.moveaxis(made[0] if S.ndim == 1 else made, places, sources)
+            return made if isinstance(made, Tracer) else jax.device_put(made)
 
     if ref is not None:
-        ref = xp.asarray(ref)
         require(ref.shape == S.shape, "ref.shape", ref.shape, f"S has shape {S.shape}")
         ref = moved(ref)
     if zi is not None:

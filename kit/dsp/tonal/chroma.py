@@ -10,7 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.framing import frames_first
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize, normalize_values
@@ -21,6 +21,7 @@ from kit.dsp.stft import (
     map_magnitude,
     n_fft_of,
     needs_length,
+    scale_of,
 )
 from kit.dsp.tonal.constantq import (
     Filters,
@@ -201,7 +202,9 @@ def chroma_stft(
         weights = chroma_filters(tuning=tuning, **of_filters)
         return _chroma_of_spectrum(y=y, S=S, weights=weights, norm=norm, **framing)
     if S is None:
+        assert y is not None
         require(not isinstance(y, Tracer), "tuning", None, "give a number where y is traced")
+        assert y is not None
         S = _power(y=y, **framing)
     tunings = clip_tunings(S=S, sr=sr, bins_per_octave=n_chroma)
     filters = {t: chroma_filters(tuning=t, **of_filters) for t in np.unique(tunings).tolist()}
@@ -223,6 +226,10 @@ def _chroma_of_spectrum(
     norm: Number | None,
     **framing: Any,
 ) -> tuple[Float[jax.Array, "*batch n_chroma frames"], Length]:
+    if y is not None and norm is not None:
+        y = as_waveform(y)
+        y = y * scale_of(y)
+
     def fold(rows: Num[jax.Array, "rows bins"]) -> Num[jax.Array, "rows n_chroma"]:
         folded = jnp.dot(rows, jnp.asarray(weights, rows.dtype).T, precision=HIGHEST)
         return normalize(folded, norm=norm, axis=-1)

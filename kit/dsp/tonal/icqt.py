@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Int, Num, UInt
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds, start_phases
+from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
@@ -247,8 +247,12 @@ def _griffinlim(
 
     size = jax.eval_shape(lambda c: sound(c)[0], S + 0j).shape[0]
     length = jnp.minimum(jnp.asarray(samples, jnp.int32), max(size, 1))
-    wrapped = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
-    angles = start_phases(wrapped, S.T, init).T
+    angles = jnp.ones_like(S) + 0j
+    if init == "random":
+        # Time is the first axis, so that frames past the clip's end change no number before it.
+        whole = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+        turn = jax.random.uniform(whole, S.T.shape, S.dtype, 0, 2 * np.pi).T
+        angles = jax.lax.complex(jnp.cos(turn), jnp.sin(turn))
 
     def rebuilt(C: jax.Array) -> jax.Array:
         y, _ = sound(C)

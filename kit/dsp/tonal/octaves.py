@@ -159,10 +159,11 @@ def _of_spectra(octaves: _Filters, hop_length: int) -> tuple[tuple[Spectral, ...
         used = np.flatnonzero(np.any(spectra != 0, axis=0))
         low = int(used[0]) // _BINS * _BINS
         high = min(spectra.shape[1], (int(used[-1]) // _BINS + 1) * _BINS)
-        part = spectra[:, low:high].T
+        part: Any = spectra[:, low:high].T
         hop = hop_length // 2 ** len(reaches)
         sizes.append(Spectral(reaches, n_fft, hop, len(spectra), (low, high)))
-        values.append(np.block([[part.real, part.imag], [-part.imag, part.real]]).reshape(-1))
+        real, imag = np.real(part), np.imag(part)
+        values.append(np.block([[real, imag], [-imag, real]]).reshape(-1))
     return tuple(sizes), np.concatenate(values)
 
 
