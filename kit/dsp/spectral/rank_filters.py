@@ -134,7 +134,9 @@ def mean_of_greatest(
         total = first
     else:
         taken = jnp.sum(x >= last[..., None, :], axis=-2)
-        total = lax.cond(jnp.any(taken > count), counted, lambda tops: jnp.sum(tops, axis=0), tops)
+        # The values ran out before `count` steps if some are equal.
+        equal = jnp.any((taken > count) | jnp.isneginf(last))
+        total = lax.cond(equal, counted, lambda tops: jnp.sum(tops, axis=0), tops)
     return jnp.where(jnp.isfinite(jnp.sum(x, axis=-2)), total / count, jnp.nan)
 
 
