@@ -426,7 +426,9 @@ def _calls() -> Iterator[Call]:
     )
 
     yield Call("loudness", lambda x: dsp.loudness(x, sr=SR), stereo, size=8000)
-    yield Call("loudness_range", lambda x: dsp.loudness_range(x, sr=SR), stereo, size=40000)
+    # A difference of levels of some 20 dB, here near 0.
+    close: dict[str, Any] = {"size": 40000, "apart": 1e-3}
+    yield Call("loudness_range", lambda x: dsp.loudness_range(x, sr=SR), stereo, **close)
     yield Call("momentary_loudness", lambda x: dsp.momentary_loudness(x, sr=SR), stereo, size=8000)
     yield Call(
         "short_term_loudness", lambda x: dsp.short_term_loudness(x, sr=SR), stereo, size=40000

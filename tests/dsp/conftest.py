@@ -59,6 +59,8 @@ def relative() -> Callable[[Any, np.ndarray], float]:
     def measure(ours: Any, theirs: np.ndarray) -> float:
         ours = np.asarray(ours)
         assert ours.shape == theirs.shape
+        if ours.dtype == bool:
+            return float((ours != theirs).any())
         difference = np.abs(ours - theirs).max(initial=0)
         # XLA takes denormals for zero, so values next to them have no relative precision.
         least = np.finfo(np.float32).tiny / np.finfo(np.float32).eps

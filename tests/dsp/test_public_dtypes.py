@@ -47,7 +47,7 @@ def test_the_layout_of_an_array_changes_nothing(call: Call):
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_is_widened(call: Call, dtype: type):
     clip = call.make()
-    turn = call.number % 2 == (dtype is np.float16)
+    turn = call.number % 4 == (dtype is np.float16)
     if np.iscomplexobj(clip) or not (THOROUGH or turn):
         return
     half = clip.astype(dtype)
@@ -62,7 +62,7 @@ def test_half_precision_is_widened(call: Call, dtype: type):
 @every
 def test_integers(call: Call):
     clip = call.make()
-    if np.iscomplexobj(clip):
+    if np.iscomplexobj(clip) or not (THOROUGH or call.number % 3 == 0):
         return
     sound = call.clip in (wave, stereo) and call.name != "frame"
     whole = (clip * (1000 if sound else 5)).astype(np.int16)

@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
 from kit.dsp.framing import map_frames, pad_ends
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, array_of, by_clip, placed
 from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import normalize
 from kit.dsp.stft import check_framing, scale_of, stft
@@ -260,8 +260,11 @@ def envelope_of(
 ) -> Float[jax.Array, "*batch frames"]:
     """Return `onset_envelope` in floating point, or the onset strength of `y`."""
     if onset_envelope is not None:
-        envelope = jnp.asarray(onset_envelope)
-        return envelope.astype(jnp.result_type(envelope, jnp.float32))
+        envelope = array_of("onset_envelope", onset_envelope)
+        wide = jnp.result_type(envelope, jnp.float32)
+        if isinstance(envelope, Tracer):
+            return envelope.astype(wide)
+        return placed(np.asarray(envelope, wide))
     if y is None:
         raise ParameterError("y and onset_envelope: give one of them")
     return onset_strength(y=y, sr=sr, hop_length=hop_length, **arguments)

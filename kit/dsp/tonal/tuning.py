@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.jit import Length, by_clip, traceable
+from kit.dsp.jit import Length, by_clip, of_numbers, traceable
 from kit.dsp.stft import (
     PadMode,
     check_framing,
@@ -32,13 +32,21 @@ def hz_to_octs(frequencies: Any, *, tuning: Number = 0.0, bins_per_octave: int =
         frequencies: Hz, any shape.
         tuning: of A440, in bins.
         bins_per_octave: bins.
+    Returns:
+        0 Hz is -infinity, frequencies below are NaN.
     Source: librosa 0.11 `hz_to_octs`.
     """
     require(finite(tuning), "tuning", tuning, "it must be a number of bins")
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
-    xp = jnp if isinstance(frequencies, jax.Array) else np
-    a440 = 440.0 * 2.0 ** (tuning / bins_per_octave)
-    return xp.log2(xp.asarray(frequencies) / (a440 / 16))
+    lowest = 440.0 * 2.0 ** (tuning / bins_per_octave) / 16
+
+    def octaves(xp: Any, f: Any) -> Any:
+        # A logarithm has no slope at zero.
+        nothing = f == 0
+        with np.errstate(invalid="ignore"):
+            return xp.where(nothing, -np.inf, xp.log2(xp.where(nothing, lowest, f) / lowest))
+
+    return of_numbers(octaves, frequencies)
 
 
 def _check_piptrack(given: dict[str, Any]) -> None:
