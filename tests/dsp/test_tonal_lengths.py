@@ -45,7 +45,7 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_a_padded_clip_gives_what_the_exact_length_gives(name, relative):
     call = CALLS[name]
-    for length in LENGTHS[:: 1 if name == "cqt" else 3]:
+    for length in LENGTHS[: 2 if name == "cqt" else 1]:
         y = NOISE[:length]
         exact = np.asarray(jax.jit(call)(y))
         assert relative(call(y), exact) < 1e-6
@@ -55,13 +55,12 @@ def test_inverses_of_any_length(relative):
     C = librosa.cqt(NOISE, **SHORT)
     options = {"fmin": 220.0, "hop_length": 128}
     back = lambda C: dsp.icqt(C, **options)  # noqa: E731
-    for frames in (2, 63, 64, 65):
+    for frames in (2, 65):
         assert relative(back(C[:, :frames]), np.asarray(jax.jit(back)(C[:, :frames]))) < 1e-6
     rebuilt = lambda C: dsp.griffinlim_cqt(C, n_iter=2, rng=1, **options)  # noqa: E731
-    for frames in (7, 65):
-        S = np.abs(C[:, :frames])
-        # What rounding changes, each round makes larger where the magnitude is small.
-        assert relative(rebuilt(S), np.asarray(jax.jit(rebuilt)(S))) < 1e-4
+    S = np.abs(C[:, :65])
+    # What rounding changes, each round makes larger where the magnitude is small.
+    assert relative(rebuilt(S), np.asarray(jax.jit(rebuilt)(S))) < 1e-4
 
 
 def test_lengths_of_frames(relative):
@@ -71,23 +70,6 @@ def test_lengths_of_frames(relative):
         ours, theirs = dsp.cqt(y, **SHORT), librosa.cqt(y, **SHORT)
         assert ours.shape == theirs.shape
         assert relative(np.asarray(ours)[:, 12:-12], theirs[:, 12:-12]) < 5e-3
-
-
-def test_a_batch_is_its_clips():
-    batch = np.stack([NOISE[:8192], NOISE[4000:12192], np.zeros(8192, np.float32)])
-    batch[2, 100:] = 0.1 * np.sin(np.arange(8092) / 7)
-    for call in (
-        lambda y: dsp.cqt(y, **SHORT),
-        lambda y: dsp.chroma_stft(y=y),
-        lambda y: dsp.chroma_cqt(y=y, n_octaves=5, fmin=110.0),
-        lambda y: dsp.icqt(dsp.cqt(y, **SHORT), fmin=220.0, hop_length=128),
-        lambda y: dsp.griffinlim_cqt(
-            np.abs(dsp.cqt(y, **SHORT)), fmin=220.0, hop_length=128, n_iter=1
-        ),
-    ):
-        together = np.asarray(call(batch))
-        for clip, row in zip(batch, together, strict=True):
-            np.testing.assert_array_equal(row, np.asarray(call(clip)))
 
 
 def test_a_tuning_takes_no_program_of_its_own():
