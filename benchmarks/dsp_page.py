@@ -19,7 +19,7 @@ TEXT = """# kit.dsp: how it computes, and how fast
 `python benchmarks/dsp.py` prints these figures (`just bench-dsp` installs the peers first), and
 `python benchmarks/dsp_page.py` writes this page from its JSON. Measured on {cpus} CPU cores
 ({machine}), Python {python}, {versions}. Not measured on a GPU. All contenders take turns in one
-run: medians of three, each warmed up in its turn.
+run, {repeats} of each, warmed up in its turn; medians.
 
 ## How a function is computed
 
@@ -130,6 +130,7 @@ def page(result: dict) -> str:
     slower = [f"`{n}`" for n, found in functions.items() if found["times_faster"] < 1]
     return TEXT.format(
         cpus=machine["cpus"],
+        repeats=machine["repeats"],
         machine=machine["machine"],
         python=machine["python"],
         versions=", ".join(f"{name} {v}" for name, v in machine["versions"].items()),
@@ -144,13 +145,12 @@ def page(result: dict) -> str:
         files=lengths["files"],
         audio_h=lengths["kit"]["audio_s"] / 3600,
         lengths=table(
-            ["", "first 20 files, s", "the others, s", "peak memory, MiB", "memory maps"],
+            ["", "first 20 files, s", "the others, s", "memory maps"],
             [
                 [
                     name,
                     f"{lengths[name]['first_20_s']:.1f}",
                     f"{lengths[name]['others_s']:.1f}",
-                    f"{lengths[name]['peak_mib']:.0f}",
                     f"{lengths[name]['maps']}",
                 ]
                 for name in ("kit", "librosa")
