@@ -259,7 +259,8 @@ for n in lengths:
     seconds.append(time.perf_counter() - start)
 maps = len(pathlib.Path("/proc/self/maps").read_text().splitlines())
 # Unlike getrusage's, the kernel's own mark begins anew with each program.
-peak = int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
+status = pathlib.Path("/proc/self/status").read_text()
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
 print(json.dumps({"first_20_s": sum(seconds[:20]), "others_s": sum(seconds[20:]), "maps": maps,
                   "peak_mib": peak, "audio_s": int(lengths.sum()) / 22050}))
 """
