@@ -15,8 +15,8 @@
 - `functions`: every other function, a batch of 16 clips of 10 s, against librosa's loop; called as
   librosa is, and under jit.
 
-Contenders take turns, REPEATS times (3). Each runs once in its turn before it is timed, as in the middle
-of a long job. Medians are given.
+Contenders take turns, REPEATS times (3). Each runs once in its turn before it is timed, as in the
+middle of a long job. Medians are given.
 """
 
 import argparse
