@@ -201,7 +201,7 @@ class _Plan:
         known = not any(isinstance(a, Tracer) for a in clips.values())
         if known and not _hashable(constants):
             known = not any(isinstance(v, Tracer) for _, _, v in constants)
-            constants = tuple((k, t, _ById(v)) for k, t, v in constants)
+            constants = tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
         if not known:
             return self._traced(clips, constants, batch, n)
         # Compute known clips now even while the caller is traced: a program inside another one
@@ -455,7 +455,7 @@ class _ArrayConstant:
 
 
 class _ById:
-    """A constant that cannot be hashed, such as a list: equal to itself alone."""
+    """A constant that cannot be hashed, such as a dictionary: equal to itself alone."""
 
     def __init__(self, values: Any) -> None:
         self.values = values

@@ -93,3 +93,14 @@ def test_a_window_given_as_its_values_gives_the_same():
     np.testing.assert_array_equal(
         dsp.melspectrogram(y=Y, window=window), dsp.melspectrogram(y=Y, window="hann")
     )
+
+
+def test_an_array_beside_a_constant_that_cannot_be_hashed():
+    class Unhashable(float):
+        __hash__ = None
+
+    scaled, _ = counted()
+    window = np.hanning(len(Y)).astype(np.float32)
+    out = scaled(y=Y, window=window, more=Unhashable(1.0))
+    # Sums near zero have the rounding of 1.
+    np.testing.assert_allclose(out, Y * window + 1, atol=1e-6)

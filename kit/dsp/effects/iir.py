@@ -42,26 +42,6 @@ def one_pole(
     return out.reshape(*x.shape[:-1], blocks * size)[..., :samples]
 
 
-def biquad(
-    x: Float[jax.Array, "*batch samples"], b: np.ndarray, a: np.ndarray
-) -> Float[jax.Array, "*batch samples"]:
-    """Return the output of a second-order section at rest: b of three, a of three, a[0] = 1.
-
-    Source: the transposed direct form II, as `scipy.signal.lfilter`.
-    """
-    b0, b1, b2 = (float(v) for v in b)
-    _, a1, a2 = (float(v) for v in a)
-
-    def step(state: Any, x_t: jax.Array) -> Any:
-        s1, s2 = state
-        y_t = b0 * x_t + s1
-        return (b1 * x_t - a1 * y_t + s2, b2 * x_t - a2 * y_t), y_t
-
-    zero = jnp.zeros(x.shape[:-1], x.dtype)
-    _, y = lax.scan(step, (zero, zero), jnp.moveaxis(x, -1, 0), unroll=32)
-    return jnp.moveaxis(y, 0, -1)
-
-
 def _check(given: dict[str, Any]) -> None:
     y, zi = given["y"], given["zi"]
     if np.ndim(y) == 0:
