@@ -166,7 +166,9 @@ def metrogram(
     aggregate: Callable[..., Any] | None = np.sum,
     kind: str = "linear",
     fill_value: Number = 0,
-) -> Float[jax.Array, "*batch factors frames"] | Float[jax.Array, "*batch factors tempi frames"]:
+) -> (
+    Inexact[jax.Array, "*batch factors frames"] | Inexact[jax.Array, "*batch factors tempi frames"]
+):
     """Return how strongly a tempo and its fraction occur together: how many beats a bar has.
 
     Args:
@@ -210,7 +212,7 @@ def hybrid_tempogram(
     window: WindowSpec = "hann",
     kind: str = "linear",
     fill_value: Number = 0.0,
-) -> Float[jax.Array, "*batch tempi frames"]:
+) -> Float[jax.Array, "*batch tempi times"]:
     """Return the geometric mean of `fourier_tempogram` and `tempogram`.
 
     One has peaks at multiples of the tempo, the other at its fractions; their product has those
