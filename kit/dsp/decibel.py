@@ -93,7 +93,7 @@ def _to_db(
 ) -> jax.Array:
     require(amin > 0, "amin", amin, "it must be above 0")
     require(top_db is None or top_db >= 0, "top_db", top_db, "it must not be negative")
-    if isinstance(ref, str) and ref != "max":
+    if ref is None or (isinstance(ref, str) and ref != "max"):
         raise ParameterError(f'ref is {ref!r}; it must be "max", a number, an array or a function')
     S = array_of("S", S)
     if jnp.iscomplexobj(S):
@@ -172,7 +172,8 @@ def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     if axes == "auto":
         return tuple(range(max(0, ndim - 2), ndim))
     wanted = axes if isinstance(axes, tuple) else (axes,)
-    require(all(-ndim <= a < ndim for a in wanted), "axes", axes, f"S has {ndim} axes")
+    known = all(isinstance(a, int | np.integer) and -ndim <= a < ndim for a in wanted)
+    require(known, "axes", axes, f"S has {ndim} axes")
     return tuple(sorted({a % ndim for a in wanted}))
 
 

@@ -31,7 +31,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Int
 
 from kit.compilation import ONE_CORE
-from kit.dsp.checks import ParameterError
+from kit.dsp.checks import ParameterError, kinds_of, of_kind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -430,6 +430,8 @@ def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
 
 def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
     known: dict[str, Any] = {}
+    kinds = kinds_of(passes)
+    rest = {k: of_kind(k, v, kinds[k]) if k in kinds else v for k, v in rest.items()}
     for function in passes:
         for name, parameter in inspect.signature(function).parameters.items():
             known.setdefault(name, parameter.default)

@@ -28,6 +28,7 @@ from kit.dsp.tonal.tuning import by_tuning
 from kit.dsp.tonal.wavelet import (
     C1_HZ,
     equal_bandwidth,
+    check_tuning,
     finite,
     interval_frequencies,
     relative_bandwidth,
@@ -528,7 +529,7 @@ def frequencies(
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     else:
         bins_per_octave = positive_int("len(intervals)", len(intervals))
-    require(finite(tuning), "tuning", tuning, "it must be a number of bins, or None")
+    check_tuning(tuning, bins_per_octave)
     least = C1_HZ if fmin is None else fmin
     require(
         finite(least) and least > 0 and least * 2.0 ** (tuning / bins_per_octave) < sr / 2,

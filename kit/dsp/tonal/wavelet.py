@@ -25,6 +25,12 @@ def finite(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
 
 
+def check_tuning(tuning: Number, bins_per_octave: int) -> None:
+    """Refuse a tuning that is not finite, or leaves the range of numbers."""
+    known = finite(tuning) and abs(tuning) <= 100 * bins_per_octave
+    require(known, "tuning", tuning, "it must be a number of bins, of at most 100 octaves")
+
+
 def interval_frequencies(
     n_bins: int,
     *,
@@ -50,9 +56,9 @@ def interval_frequencies(
     """
     n_bins = positive_int("n_bins", n_bins)
     require(finite(fmin) and fmin > 0, "fmin", fmin, "it must be a number above 0 Hz")
-    require(finite(tuning), "tuning", tuning, "it must be a number of bins")
     if isinstance(intervals, str):
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
+        check_tuning(tuning, bins_per_octave)
         if intervals == "equal":
             ratios = 2.0 ** ((tuning + np.arange(bins_per_octave)) / bins_per_octave)
         elif intervals == "pythagorean":
