@@ -6,13 +6,14 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import AbstractArray
 
 from kit.errors import ConfigError
 
@@ -103,16 +104,19 @@ def check_values(ok: object, name: str, rule: str) -> None:
 
 
 # Kinds of arguments that are checked by their annotation, and their names in messages.
-_KINDS = {
+_KINDS: dict[Any, str] = {
     bool: "True or False",
     float: "a number",
     int: "a whole number",
     str: "a name",
+    Callable: "a function",
+    Sequence: "a sequence",
+    AbstractArray: "an array",
     types.NoneType: "None",
 }
-NUMBER = frozenset({int, float})
+NUMBER: frozenset[Any] = frozenset({int, float})
 # The kinds of a dtype.
-_DTYPE = frozenset({np.dtype})
+_DTYPE: frozenset[Any] = frozenset({np.dtype})
 # Values to fill in, which may be NaN.
 _FILLS = ("fill", "fill_value")
 
@@ -120,9 +124,9 @@ _FILLS = ("fill", "fill_value")
 def checked(function: Function) -> Function:
     """Return `function` with a check of the kind of its arguments, by their annotations.
 
-    Of an argument annotated as a number, whole number, switch or name, or None beside them, it
-    refuses values of another kind, and NaN; of `dtype`, types that are not floating point or
-    complex. Other annotations are not checked here.
+    Of an argument annotated as a number, whole number, switch, name, function, sequence or array,
+    or None beside them, it refuses values of another kind, and NaN as a number; of `dtype`, types
+    that are not floating point or complex. Other annotations are not checked here.
 
     Raises:
         ParameterError: an argument of another kind.
@@ -142,24 +146,43 @@ def checked(function: Function) -> Function:
     return typing.cast(Function, call)
 
 
-def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[type]]:
+def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[Any]]:
     """Return the kinds of those arguments whose annotations are of `_KINDS` alone.
 
     Of functions that have arguments of one name, the first counts.
     """
-    found: dict[str, frozenset[type]] = {}
+    found: dict[str, frozenset[Any]] = {}
     for function in functions:
         for name, parameter in inspect.signature(function).parameters.items():
-            kinds = typing.get_args(parameter.annotation) or (parameter.annotation,)
+            kinds = frozenset(_kinds_in(parameter.annotation))
             if name == "dtype":
                 found.setdefault(name, _DTYPE)
-            elif all(kind in _KINDS for kind in kinds):
-                found.setdefault(name, frozenset(kinds))
+            elif kinds <= _KINDS.keys():
+                found.setdefault(name, kinds)
     return found
 
 
-def of_kind(name: str, value: Any, kinds: frozenset[type]) -> Any:
-    """Return a value of one of the kinds, as a float where it is too large for JAX's integers.
+def _kinds_in(annotation: Any) -> Iterator[Any]:
+    """Yield the kinds that an annotation names, and whatever else it names."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            yield from _kinds_in(part)
+    elif origin in (tuple, list, Sequence):
+        yield Sequence
+    elif origin is Callable:
+        yield Callable
+    elif isinstance(annotation, type) and issubclass(annotation, AnyArray | AbstractArray):
+        yield AbstractArray
+    else:
+        yield annotation
+
+
+def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
+    """Return a value of one of the kinds, as JAX can compute with it.
+
+    A list in place of an array becomes one, and a whole number that is too large for JAX's
+    integers a float.
 
     Raises:
         ParameterError: it is of another kind, or NaN.
@@ -168,16 +191,27 @@ def of_kind(name: str, value: Any, kinds: frozenset[type]) -> Any:
         _check_dtype(name, value)
         return value
     kind = _kind_of(value)
+    if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
+        return value if hasattr(value, "shape") or Sequence in kinds else _array(name, value)
     if kind not in kinds and not (kind is int and float in kinds):
         wanted = [words for known, words in _KINDS.items() if known in kinds]
         wanted = [words for words in wanted if words != "a whole number" or float not in kinds]
         raise ParameterError(f"{name} is {value!r}; it must be {' or '.join(wanted)}")
-    if kind is float and name not in _FILLS and not isinstance(value, Tracer):
+    if isinstance(value, Tracer):
+        return value
+    if kind is float and name not in _FILLS:
         require(not math.isnan(value), name, value, "it must not be NaN")
-    if kind is int and float in kinds and not isinstance(value, Tracer) and abs(value) >= 2**31:
+    if kind is int and float in kinds and abs(value) >= 2**31:
         require(abs(value) < 2**1000, name, value, "it must be below 2**1000")
         return float(value)
     return value
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ParameterError(f"{name} is no array: {error}") from None
 
 
 def _check_dtype(name: str, value: Any) -> None:
@@ -192,14 +226,17 @@ def _check_dtype(name: str, value: Any) -> None:
     require(known, name, value, rule)
 
 
-def _kind_of(value: Any) -> type:
+def _kind_of(value: Any) -> Any:
     """Return the kind of a value; a number may be an array without axes."""
-    if isinstance(value, bool | int | float | str):
-        return bool if isinstance(value, bool) else next(k for k in _KINDS if isinstance(value, k))
-    if isinstance(value, AnyArray | np.generic) and value.ndim == 0:
-        return {"b": bool, "i": int, "u": int, "f": float}.get(_letter(value.dtype), object)
-    return type(value)
-
-
-def _letter(dtype: Any) -> str:
-    return "f" if jnp.issubdtype(dtype, jnp.floating) else dtype.kind
+    if isinstance(value, AnyArray | np.generic):
+        if value.ndim:
+            return Sequence
+        if jnp.issubdtype(value.dtype, jnp.floating):
+            return float
+        return {"b": bool, "i": int, "u": int}.get(getattr(value.dtype, "kind", ""), AbstractArray)
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind
+    if isinstance(value, tuple | list | range):
+        return Sequence
+    return Callable if callable(value) else type(value)

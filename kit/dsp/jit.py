@@ -18,8 +18,11 @@ import functools
 import inspect
 import math
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 import jax
@@ -42,8 +45,11 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
-# Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
+# Each program keeps 3 to 800 memory maps, 70 on average, and 4 MB. A process may have 65,530 maps.
 MOST_PROGRAMS = 192
+_MOST_MAPS = 8000
+# Where the maps are another library's, so many programs are kept all the same.
+_FEWEST_PROGRAMS = 32
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
@@ -315,20 +321,53 @@ class _Plan:
         return leaf[(..., slice(length), *[slice(None)] * (-1 - self.time_axis))]
 
 
-@functools.lru_cache(maxsize=MOST_PROGRAMS)
+class _Programs:
+    """Compiled programs by key. The least recently used are dropped, which frees them."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Any:
+        """Return the program of a key; if it is not kept, make it and drop others for it."""
+        with self._lock:
+            if key not in self._kept:
+                while len(self._kept) >= MOST_PROGRAMS:
+                    self._kept.popitem(last=False)
+                while len(self._kept) > _FEWEST_PROGRAMS and _memory_maps() > _MOST_MAPS:
+                    for _ in range(len(self._kept) // 8):
+                        self._kept.popitem(last=False)
+                self._kept[key] = make()
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+
+_PROGRAMS = _Programs()
+
+
+def _memory_maps() -> int:
+    """Return the number of memory maps of this process; 0 where the system does not tell."""
+    try:
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
 def _padded_program(
     plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]
 ) -> Callable[..., Any]:
-    """Return the program of one padded clip. It is freed when the cache drops it."""
+    """Return the program of one padded clip."""
 
     def program(clips: dict[str, Any], n: Any) -> tuple[Any, list[Any]]:
         result, lengths = plan.body(n, **_thawed(constants), **clips)
         return result, _broadcast_prefix(lengths, result)
 
-    return jax.jit(program, compiler_options=ONE_CORE)
+    return _PROGRAMS.get(
+        ("padded", plan, constants, shapes),
+        lambda: jax.jit(program, compiler_options=ONE_CORE),
+    )
 
 
-@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _exact_program(
     plan: _Plan,
     constants: tuple[Any, ...],
@@ -336,7 +375,10 @@ def _exact_program(
     n: int,
     shapes: tuple[Any, ...],
 ) -> Callable[..., Any]:
-    return jax.jit(_exact(plan, constants, batch, n))
+    return _PROGRAMS.get(
+        ("exact", plan, constants, batch, n, shapes),
+        lambda: jax.jit(_exact(plan, constants, batch, n)),
+    )
 
 
 def _exact(

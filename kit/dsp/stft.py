@@ -288,4 +288,4 @@ def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarra
 
     Source: librosa 0.11 `fft_frequencies`.
     """
-    return np.arange(1 + n_fft // 2) * (sr / n_fft)
+    return np.arange(1 + positive_int("n_fft", n_fft) // 2) * (sr / n_fft)

@@ -85,8 +85,10 @@ def options_of(name: str) -> list[str]:
     arrays = {"y", "S", "C", "V", "tg", "chroma", "key", "x", "targets", "onset_envelope", "D", "M"}
     arrays |= {"kwargs", "stft_arguments", "rng", "random_state", "config", "noise", "lengths"}
     own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        own += ["n_fft", "win_length", "window", "center", "pad_mode", "fmin", "fmax"]
+    if "stft_arguments" in [p.name for p in parameters] or name in ("mfcc", "onset_strength"):
+        own += ["n_fft", "hop_length", "win_length", "window", "center", "pad_mode"]
+    if name in ("mfcc", "onset_strength"):
+        own += ["fmin", "fmax"]
     return [n for n in dict.fromkeys(own) if n not in arrays]
 
 

@@ -33,7 +33,7 @@ def onset_strength(
     detrend: bool = False,
     center: bool = True,
     feature: Callable[..., Any] | None = None,
-    aggregate: Any = None,
+    aggregate: Callable[..., Any] | bool | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch frames"]:
     """Return the spectral flux: the mean over bands of the increase in level.
@@ -92,7 +92,7 @@ def onset_strength_multi(
     detrend: bool = False,
     center: bool = True,
     feature: Callable[..., Any] | None = None,
-    aggregate: Any = None,
+    aggregate: Callable[..., Any] | bool | None = None,
     channels: Sequence[Any] | np.ndarray | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch channels frames"]:
