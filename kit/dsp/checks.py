@@ -214,6 +214,18 @@ def _array(name: str, values: Any) -> np.ndarray:
         raise ParameterError(f"{name} is no array: {error}") from None
 
 
+def numbers(name: str, values: Any) -> np.ndarray:
+    """Return known numbers in float64.
+
+    Raises:
+        ParameterError: they are no real numbers.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} is {values!r}; it must be numbers") from None
+
+
 def _check_dtype(name: str, value: Any) -> None:
     """Refuse what is not None, floating point or complex."""
     rule = "it must be a dtype of floating point or complex numbers"

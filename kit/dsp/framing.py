@@ -18,7 +18,7 @@ from kit.dsp.jit import Length, array_of, placed
 # Up to so many hops in a frame, frames are shifted views of one reshaped array, put side by side;
 # beyond, that program would be long to compile and a gather is as good.
 MAX_SLICES = 64
-_PAD_MODES = (
+NUMPY_PAD_MODES = (
     *("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "empty"),
     *("maximum", "mean", "median", "minimum"),
 )
@@ -220,8 +220,8 @@ def pad_ends(
         `amount + right` samples more, and the number that are valid.
     """
     right = amount if right is None else right
-    known = callable(pad_mode) or (isinstance(pad_mode, str) and pad_mode in _PAD_MODES)
-    require(known, "pad_mode", pad_mode, f"it must be one of {', '.join(_PAD_MODES)}")
+    known = callable(pad_mode) or (isinstance(pad_mode, str) and pad_mode in NUMPY_PAD_MODES)
+    require(known, "pad_mode", pad_mode, f"it must be one of {', '.join(NUMPY_PAD_MODES)}")
     valid = n + amount + right
     if not isinstance(n, jax.Array) or pad_mode in ("constant", "empty"):
         return jnp.pad(y, (amount, right), mode=pad_mode), valid

@@ -10,7 +10,15 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
+from kit.dsp.checks import (
+    AnyArray,
+    Number,
+    ParameterError,
+    as_waveform,
+    numbers,
+    positive_int,
+    require,
+)
 from kit.dsp.framing import frames_first
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize, normalize_values
@@ -134,7 +142,7 @@ def cq_to_chroma(
     of_bin = ((bins + merge // 2) // merge + roll) % n_chroma
     weights = (of_bin[None, :] == np.arange(n_chroma)[:, None]).astype(np.float64)
     if window is not None:
-        taps = np.asarray(window, np.float64).reshape(-1)
+        taps = numbers("window", window).reshape(-1)
         require(len(taps), "window", window, "it must have a value")
         weights = np.stack([_same(row, taps) for row in weights])
     return weights.astype(dtype)

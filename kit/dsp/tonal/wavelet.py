@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex, Float
 
-from kit.dsp.checks import Number, ParameterError, positive_int, require
+from kit.dsp.checks import Number, ParameterError, numbers, positive_int, require
 from kit.dsp.spectral.normalize import normalize_values
 from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
 from kit.dsp.windows import WindowSpec, get_window
@@ -71,7 +71,7 @@ def interval_frequencies(
             names = ", ".join(f'"{name}"' for name in ("equal", "pythagorean", *_LIMITS))
             raise ParameterError(f"intervals is {intervals!r}; it must be {names} or ratios")
     else:
-        ratios = np.asarray(intervals, np.float64)
+        ratios = numbers("intervals", intervals)
         within = ratios.ndim == 1 and len(ratios) and np.all((ratios >= 1) & (ratios < 2))
         require(within, "intervals", intervals, "ratios must lie in [1, 2)")
     octaves = -(-n_bins // len(ratios))
@@ -139,7 +139,7 @@ def wavelet_lengths(
         ParameterError: an argument out of its range, frequencies that descend.
     Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
     """
-    freqs = np.asarray(freqs, np.float64)
+    freqs = numbers("freqs", freqs)
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
     require(
         finite(filter_scale) and filter_scale > 0,
@@ -154,7 +154,9 @@ def wavelet_lengths(
     wrong = freqs[~((freqs > 0) & np.isfinite(freqs))]
     require(len(wrong) == 0, "freqs", wrong[:3], "frequencies must be above 0 Hz")
     require(np.all(np.diff(freqs) >= 0), "freqs", freqs, "they must ascend")
-    bandwidth = relative_bandwidth(freqs) if alpha is None else np.asarray(alpha, np.float64)
+    bandwidth = relative_bandwidth(freqs) if alpha is None else numbers("alpha", alpha)
+    fits = bandwidth.shape in ((), freqs.shape) and np.all((bandwidth > 0) & np.isfinite(bandwidth))
+    require(fits, "alpha", alpha, "it must be above 0 and finite, one or one for each frequency")
     extra = bandwidth * _ERB_GAMMA if gamma is None else gamma
     q = filter_scale / bandwidth
     highest = np.max(freqs * (1 + 0.5 * window_bandwidth(window) / q) + 0.5 * extra)
@@ -181,7 +183,7 @@ def wavelet(
         dtype: of the filters; computed in complex128.
     Source: librosa 0.11 `filters.wavelet`.
     """
-    freqs = np.asarray(freqs, np.float64)
+    freqs = numbers("freqs", freqs)
     lengths, _ = wavelet_lengths(
         freqs=freqs, sr=sr, window=window, filter_scale=filter_scale, gamma=gamma, alpha=alpha
     )
