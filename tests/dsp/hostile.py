@@ -7,7 +7,6 @@ the same function, the same in any way of calling, and never a plausible number 
 
 import dataclasses
 import inspect
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -50,25 +49,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 # What no argument of a number takes, or only some.
 BAD: tuple[Any, ...] = (0, -1, 1.5, np.nan, np.inf, -np.inf, None, "no", True, 2**40, -(2.0**70))
-
-
-def optioned(call: Call, library: Any, options: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return the function of a call with more options, of `dsp` or of another library."""
-
-    class Instead:
-        def __getattr__(self, name: str) -> Callable[..., Any]:
-            function = library(name)
-            return lambda *args, **given: function(*args, **(given | options))
-
-    scope = call.of.__globals__ | {"dsp": Instead()}
-    of = types.FunctionType(
-        call.of.__code__, scope, call.of.__name__, call.of.__defaults__, call.of.__closure__
-    )
-    return of
-
-
-def _kit(name: str) -> Callable[..., Any]:
-    return getattr(dsp, name)
 
 
 THEIRS = {
@@ -115,7 +95,7 @@ class Case:
         return f"{self.call.id} {self.options} n={self.n} rows={self.rows} batch={self.batch} {np.dtype(self.dtype).name} {self.layout} {self.content} {self.way}"
 
     def of(self, x):
-        return optioned(self.call, _kit, self.options)(x)
+        return self.call.given(self.options)(x)
 
     def array(self) -> np.ndarray:
         clip = self.call.make(n=self.n)
@@ -204,7 +184,7 @@ def check(case: Case, log) -> None:
                     f = THEIRS[n]
                     ok = inspect.signature(f).parameters
                     return f
-                theirs = optioned(case.call, lib, case.options)(wide)
+                theirs = case.call.given(case.options, lib)(wide)
             except Exception as e:
                 theirs = e
             if isinstance(theirs, Exception):

@@ -42,7 +42,7 @@ from kit.dsp.tonal.constantq import (
 )
 from kit.dsp.tonal.octaves import HIGHEST
 from kit.dsp.tonal.tuning import by_tuning, clip_tunings, hz_to_octs
-from kit.dsp.tonal.wavelet import C1_HZ, finite
+from kit.dsp.tonal.wavelet import C1_HZ, Intervals, finite
 from kit.dsp.windows import WindowSpec, get_window
 
 
@@ -387,7 +387,7 @@ def chroma_vqt(
     V: Num[AnyArray, "*batch bins frames"] | None = None,
     hop_length: int = 512,
     fmin: Number | None = None,
-    intervals: Any,
+    intervals: Intervals,
     norm: Number | None = np.inf,
     threshold: Number | None = 0.0,
     n_octaves: int = 7,

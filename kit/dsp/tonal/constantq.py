@@ -28,6 +28,7 @@ from kit.dsp.tonal.tuning import by_tuning
 from kit.dsp.tonal.wavelet import (
     C1_HZ,
     equal_bandwidth,
+    Intervals,
     check_tuning,
     finite,
     interval_frequencies,
@@ -44,7 +45,7 @@ def vqt(
     hop_length: int = 512,
     fmin: Number | None = None,
     n_bins: int | None = 84,
-    intervals: Any = "equal",
+    intervals: Intervals = "equal",
     gamma: Number | None = None,
     bins_per_octave: int = 12,
     tuning: Number | None = 0.0,

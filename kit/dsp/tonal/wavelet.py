@@ -1,9 +1,10 @@
 """Windowed complex tones, the filters of constant-Q and variable-Q transforms."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Num
 
 from kit.dsp.checks import Number, ParameterError, numbers, positive_int, require
 from kit.dsp.spectral.normalize import normalize_values
@@ -18,6 +19,13 @@ _ERB_GAMMA = 24.7 / 0.108
 
 
 _LIMITS = {"ji3": (3,), "ji5": (3, 5), "ji7": (3, 5, 7)}
+
+
+Intervals = str | Sequence[Number] | Num[np.ndarray, "ratios"]
+"""The name of the intervals of an octave, or their ratios."""
+
+# Of all filters: 4 GiB.
+_MOST_SAMPLES = 2**28
 
 
 def finite(value: object) -> bool:
@@ -35,7 +43,7 @@ def interval_frequencies(
     n_bins: int,
     *,
     fmin: Number,
-    intervals: Any = "equal",
+    intervals: Intervals = "equal",
     bins_per_octave: int = 12,
     tuning: Number = 0.0,
     sort: bool = True,
@@ -191,6 +199,12 @@ def wavelet(
     require(norms, "norm", norm, "it must be a number or None")
     longest = max(lengths)
     size = int(2.0 ** np.ceil(np.log2(longest)) if pad_fft else np.ceil(longest))
+    require(
+        size * len(freqs) <= _MOST_SAMPLES,
+        "filter_scale",
+        filter_scale,
+        f"{len(freqs)} filters of {size} samples are too long; lower it, or sr, or raise freqs",
+    )
     rows = np.zeros((len(freqs), size), np.complex128)
     for row, length, freq in zip(rows, lengths, freqs, strict=True):
         at = np.arange(-length // 2, length // 2, dtype=float)
