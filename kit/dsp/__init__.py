@@ -12,8 +12,8 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING
 
+from kit.dsp import checks
 from kit.dsp.checks import ParameterError
-from kit.dsp.checks import checked as _checked
 from kit.dsp.decibel import amplitude_to_db, db_to_amplitude, db_to_power, power_to_db
 from kit.dsp.dft import rfft
 from kit.dsp.framing import frame
@@ -285,7 +285,7 @@ __all__ = [
 
 
 globals().update(
-    {n: _checked(f) for n, f in list(globals().items()) if n in __all__ and inspect.isfunction(f)}
+    {n: checks.checked(f) for n, f in list(globals().items()) if n in __all__ and inspect.isfunction(f)}
 )
 
 
@@ -294,7 +294,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'kit.dsp' has no attribute {name!r}")
     value: object = getattr(importlib.import_module(_HOMES[name]), name)
     # Every function checks its arguments at this door, the same way.
-    globals()[name] = _checked(value) if inspect.isfunction(value) else value
+    globals()[name] = checks.checked(value) if inspect.isfunction(value) else value
     return globals()[name]
 
 

@@ -191,6 +191,8 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
         _check_dtype(name, value)
         return value
     kind = _kind_of(value)
+    if kinds == {bool} and kind is int and not isinstance(value, Tracer) and value in (0, 1):
+        return bool(value)
     if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
         return value if hasattr(value, "shape") or Sequence in kinds else _array(name, value)
     if kind not in kinds and not (kind is int and float in kinds):
