@@ -194,7 +194,9 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
     if kinds == {bool} and kind is int and not isinstance(value, Tracer) and value in (0, 1):
         return bool(value)
     if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
-        return value if hasattr(value, "shape") or Sequence in kinds else _array(name, value)
+        if not hasattr(value, "shape") and Sequence in kinds:
+            return value
+        return _array(name, value)
     if kind not in kinds and not (kind is int and float in kinds):
         wanted = [words for known, words in _KINDS.items() if known in kinds]
         wanted = [words for words in wanted if words != "a whole number" or float not in kinds]
@@ -209,11 +211,17 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
     return value
 
 
-def _array(name: str, values: Any) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ParameterError(f"{name} is no array: {error}") from None
+def _array(name: str, values: Any) -> Any:
+    """Return an array, or a list as one; refuse what does not hold numbers or keys."""
+    if not hasattr(values, "shape"):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ParameterError(f"{name} is no array: {error}") from None
+    known = (jnp.number, jnp.bool_, jax.dtypes.extended)
+    if not any(jnp.issubdtype(values.dtype, kind) for kind in known):
+        raise ParameterError(f"{name} has dtype {values.dtype}; it must be numbers")
+    return values
 
 
 def numbers(name: str, values: Any) -> np.ndarray:
