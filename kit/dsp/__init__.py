@@ -285,7 +285,11 @@ __all__ = [
 
 
 globals().update(
-    {n: checks.checked(f) for n, f in list(globals().items()) if n in __all__ and inspect.isfunction(f)}
+    {
+        n: checks.checked(f)
+        for n, f in list(globals().items())
+        if n in __all__ and inspect.isfunction(f)
+    }
 )
 
 

@@ -203,6 +203,9 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
         raise ParameterError(f"{name} is {value!r}; it must be {' or '.join(wanted)}")
     if isinstance(value, Tracer):
         return value
+    if isinstance(value, np.generic | np.ndarray):
+        # The program of a number of Python's serves NumPy's too.
+        value = value.item()
     if kind is float and name not in _FILLS:
         require(not math.isnan(value), name, value, "it must not be NaN")
     if kind is int and float in kinds and abs(value) >= 2**31:

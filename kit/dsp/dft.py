@@ -24,8 +24,9 @@ def rfft(
         frames: float32 or float64.
         method: "fft"; or "real", products with cosines and sines; "auto" is "fft".
     Raises:
-        ParameterError: an unknown method.
+        ParameterError: an unknown method, complex frames.
     """
+    require(not jnp.iscomplexobj(frames), "frames.dtype", frames.dtype, "it must be real")
     frames = frames.astype(jnp.result_type(frames, jnp.float32))
     known = get_args(Method)
     require(method in known, "method", method, f"it must be one of {', '.join(known)}")

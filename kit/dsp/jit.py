@@ -400,7 +400,7 @@ def _exact(
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
-        if all(isinstance(d, int) for d in (n, *batch)):
+        if n != 0 and all(isinstance(d, int) for d in (n, *batch)):
             # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
             # are computed at once as fit into memory.
             some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
@@ -410,7 +410,7 @@ def _exact(
                 default=functools.partial(lax.map, one, batch_size=some),
             )
         else:
-            # Dimensions that are symbols, under `jax.export`.
+            # Dimensions that are symbols, under `jax.export`, or clips of no frames.
             out = jax.vmap(one)(flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 

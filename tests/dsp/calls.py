@@ -403,7 +403,9 @@ def _calls() -> Iterator[Call]:
     }
     for shape, more in shapes.items():
         yield Call(shape, lambda x, f=shape, m=more: getattr(dsp, f)(y=x, sr=SR, **m, **FRAMES))
-        yield Call(shape, lambda x, f=shape, m=more: getattr(dsp, f)(S=x, sr=SR, **m), magnitudes, "S")
+        yield Call(
+            shape, lambda x, f=shape, m=more: getattr(dsp, f)(S=x, sr=SR, **m), magnitudes, "S"
+        )
     yield Call("spectral_flatness", lambda x: dsp.spectral_flatness(y=x, **FRAMES))
     yield Call("spectral_flatness", lambda x: dsp.spectral_flatness(S=x), magnitudes, "S")
 

@@ -7,7 +7,6 @@ finite gradient, and is not finite if the array is not.
 """
 
 import dataclasses
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,11 +14,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import ml_dtypes
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit import dsp
@@ -70,7 +67,9 @@ DTYPES = {
     "complex64": np.complex64,
     "text": np.str_,
 }
-RANDOM = {c.name for c in CALLS.values() if "key" in inspect.signature(getattr(dsp, c.name)).parameters}
+RANDOM = {
+    c.name for c in CALLS.values() if "key" in inspect.signature(getattr(dsp, c.name)).parameters
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,14 +259,6 @@ def check(case: Case) -> None:
         close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-5)
 
 
-@pytest.fixture
-def untyped() -> Iterator[None]:
-    """Call functions as users do, without the checks of types that these tests are run with."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @settings(
     max_examples=1200 if THOROUGH else 110,
     derandomize=not THOROUGH,
@@ -296,7 +287,6 @@ def test_a_function_of_numbers_is_right_or_refuses(untyped, data: st.DataObject)
         return call
 
     of = CONSTANTS[name]
-    call = Call(name, lambda _: of())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         outcome(lambda: Call(name, of).given({}, instead)())

@@ -27,9 +27,9 @@ from kit.dsp.tonal.octaves import (
 from kit.dsp.tonal.tuning import by_tuning
 from kit.dsp.tonal.wavelet import (
     C1_HZ,
-    equal_bandwidth,
     Intervals,
     check_tuning,
+    equal_bandwidth,
     finite,
     interval_frequencies,
     relative_bandwidth,
