@@ -33,7 +33,8 @@ def get_window(
         import scipy.signal  # 0.4 s, so not before a window is computed
 
         try:
-            found: Any = scipy.signal.get_window(window, length, fftbins=fftbins)
+            with np.errstate(all="ignore"):
+                found: Any = scipy.signal.get_window(window, length, fftbins=fftbins)
             values = np.asarray(found, np.float64)
         except (ValueError, TypeError) as error:
             raise ParameterError(f"window is {window!r}; scipy says: {error}") from error

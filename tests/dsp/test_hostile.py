@@ -166,7 +166,8 @@ THEIRS = dict(compared())
 
 
 def finite(result: Any) -> bool:
-    return all(np.isfinite(leaf).all() for leaf in leaves(result) if leaf.dtype.kind in "fc")
+    inexact = [leaf for leaf in leaves(result) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return all(np.isfinite(leaf).all() for leaf in inexact)
 
 
 def close(ours: Any, theirs: Any, tolerance: float) -> None:
@@ -195,7 +196,10 @@ def outcome(function: Callable[[], Any]) -> Any:
 
 def librosa_of(case: Case, x: np.ndarray) -> Any:
     """Return librosa's result for a finite array of at least single precision, None without one."""
-    if case.call.name not in THEIRS or case.spoilt or case.dtype not in ("float32", "float64"):
+    numbers = [v for _, v in case.options if isinstance(v, int | float)]
+    extreme = any(abs(v) > 1e6 for v in numbers)  # out of the range of single precision
+    known = case.call.name in THEIRS and not case.spoilt and not extreme
+    if not known or case.dtype not in ("float32", "float64"):
         return None
     try:
         return case.call.given(dict(case.options), THEIRS.__getitem__)(x)
@@ -234,6 +238,16 @@ def total(result: Any) -> jax.Array:
     return sum((jnp.sum(jnp.real(a) + jnp.imag(a)) for a in parts), jnp.zeros(()))
 
 
+def hostile(quick: int, thorough: int) -> settings:
+    """Return settings of so many calls."""
+    return settings(
+        max_examples=thorough if THOROUGH else quick,
+        derandomize=not THOROUGH,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 def check(case: Case) -> None:
     """Assert what must hold of a call."""
     x = case.array()
@@ -259,18 +273,13 @@ def check(case: Case) -> None:
         close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-5)
 
 
-@settings(
-    max_examples=1200 if THOROUGH else 110,
-    derandomize=not THOROUGH,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+@hostile(quick=110, thorough=1200)
 @given(case=cases())
 def test_a_call_is_right_or_refused(untyped, case: Case):
     check(case)
 
 
-@settings(max_examples=2000 if THOROUGH else 150, derandomize=not THOROUGH, deadline=None)
+@hostile(quick=150, thorough=2000)
 @given(st.data())
 def test_a_function_of_numbers_is_right_or_refuses(untyped, data: st.DataObject):
     name = data.draw(st.sampled_from(sorted(CONSTANTS)))

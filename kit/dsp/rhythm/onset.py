@@ -153,7 +153,7 @@ def _strength(
     if S is not None:
         y, S, kwargs = None, _two_axes(S), {}
     ref = None if ref is None else _two_axes(ref)
-    known = aggregate in (None, False) or callable(aggregate)
+    known = aggregate is None or aggregate is False or callable(aggregate)
     require(known, "aggregate", aggregate, "it must be a function, False or None")
     aggregate = jnp.mean if aggregate is None else _twin(aggregate)
     framing: Any = {"lag": lag, "center": center, "n_fft": n_fft, "hop_length": hop_length}
