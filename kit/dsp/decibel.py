@@ -104,7 +104,7 @@ def _to_db(
             stacklevel=3,
         )
     over = _axes(axes, S.ndim)
-    if isinstance(S, Tracer) or isinstance(ref, Tracer):
+    if isinstance(S, Tracer) or isinstance(ref, Tracer) or S.size == 0:
         return _decibels(_magnitudes(S), ref, amin, top_db, over, scale)
     rest = tuple(a for a in range(S.ndim) if a not in over)
     clips = np.transpose(np.asarray(S), rest + over)

@@ -400,17 +400,20 @@ def _exact(
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape(math.prod(batch), *own)
-        if n != 0 and all(isinstance(d, int) for d in (n, *batch)):
+        if all(isinstance(d, int) for d in (n, *batch)):
             # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
             # are computed at once as fit into memory.
-            some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
+            some = max(1, _MOST_AT_ONCE // max(1, n))
             out = lax.platform_dependent(
                 flat,
                 cpu=functools.partial(lax.map, one),
-                default=functools.partial(lax.map, one, batch_size=some),
+                # In batches, JAX cannot compute results that are empty.
+                default=jax.vmap(one)
+                if math.prod(batch) <= some
+                else functools.partial(lax.map, one, batch_size=some),
             )
         else:
-            # Dimensions that are symbols, under `jax.export`, or clips of no frames.
+            # Dimensions that are symbols, under `jax.export`.
             out = jax.vmap(one)(flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
