@@ -185,8 +185,10 @@ def _decibels(
     axes: tuple[int, ...],
     scale: float,
 ) -> Float[jax.Array, "*shape"]:
-    if isinstance(ref, str):
-        ref = peak_of(S, axes) if S.size else 1.0
+    if S.size == 0 and (isinstance(ref, str) or callable(ref)):
+        ref = 1.0
+    elif isinstance(ref, str):
+        ref = peak_of(S, axes)
     elif callable(ref):
         ref = _of_each_clip(ref, S, axes)
     floor = jnp.asarray(amin, S.dtype)

@@ -37,7 +37,7 @@ def rfft(
     *batch, n_fft = frames.shape
     rows = np.asarray(frames).reshape(-1, n_fft)
     made = _columns(np.ascontiguousarray(rows.T), method=method)
-    return placed(np.asarray(made).T.reshape(*batch, -1))
+    return placed(np.asarray(made).T.reshape(*batch, n_fft // 2 + 1))
 
 
 def _rows(

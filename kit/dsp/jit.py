@@ -450,7 +450,7 @@ def array_of(name: str, value: Any) -> Any:
             known = np.dtype(np.float64 if known.kind == "f" else np.complex128)
         return array.astype(jax.dtypes.canonicalize_dtype(known), copy=False)
     if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     raise ParameterError(f"{name} has dtype {array.dtype}; it must be numbers")
 
 
