@@ -280,7 +280,7 @@ def test_tracks_are_scored_on_the_grid_and_few_shapes_are_computed(whole):
 
 
 def test_eight_devices_train_and_one_restores(experiment, whole, tmp_path):
-    eight = "--xla_force_host_platform_device_count=8"
+    eight = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8"
     child = trained_elsewhere(experiment(), tmp_path / "m", XLA_FLAGS=eight)
     assert child.returncode == 0, child.stderr.decode()
     (config,) = (tmp_path / "m" / "small").glob("*/config.json")
