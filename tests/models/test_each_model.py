@@ -19,7 +19,7 @@ FRAMES, N_MELS, CLASSES = 20, 16, 3
 SMALL = {
     "conv1d": Conv1DConfig(channels=(8, 8), kernel_size=3, dense=8),
     "short_chunk": ShortChunkConfig(width=4, depth=2),
-    "musicnn": MusicnnConfig(timbral=4, temporal=4, lengths=(8, 4), middle=4, dense=8),
+    "musicnn": MusicnnConfig(4, (0.4,), 4, lengths=(8,), middle=4, dense=8),
 }
 names = pytest.mark.parametrize("name", SMALL)
 

@@ -69,16 +69,16 @@ def test_the_published_weights_fit():
         assert [n for n in value.shape if n > 1] == [n for n in shape if n > 1], path
 
 
-@pytest.mark.parametrize("lengths", [(16, 5), (3,)])
-def test_the_receptive_field(lengths):
-    options = MusicnnConfig(timbral=4, temporal=4, lengths=lengths, middle=4, dense=4)
+def test_the_receptive_field():
+    options = MusicnnConfig(heights=(0.4,), timbral=4, temporal=4, lengths=(16,), middle=4, dense=4)
     module = Musicnn(options, 8, 2, rngs=nnx.Rngs(0))
     module.eval()
     x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 64, 8)), jnp.float32)
     grad = jax.jit(jax.grad(lambda x: module.trunk(x)[:, 32].sum()))(x)
     (seen,) = np.nonzero(np.abs(grad).sum(axis=(0, 2)))
-    assert seen[-1] - seen[0] + 1 == options.receptive_field == max(7, lengths[0]) + 18
+    assert seen[-1] - seen[0] + 1 == options.receptive_field == 16 + 3 * 6
     assert MusicnnConfig().receptive_field == 146
+    assert MusicnnConfig(lengths=(3,)).receptive_field == 7 + 3 * 6
 
 
 def reference(p, x, timbral, temporal):
