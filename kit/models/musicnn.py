@@ -52,6 +52,7 @@ class Filters(nnx.Module):
             kernel_init=GLOROT,
             rngs=rngs,
         )
+        self.height = kernel_size[1]
         self.bias = nnx.Param(jnp.zeros(count))
         self.norm = _norm(count, momentum, rngs)
 
@@ -63,7 +64,7 @@ class Filters(nnx.Module):
     ) -> Float[Array, "batch frames filters"]:
         """Return the filters' outputs for `scale * x + shift`."""
         # Zeros pad the shifted input, so the shift counts less at both ends of a segment.
-        ones = jnp.ones((1, x.shape[1], self.conv.kernel_size[1], 1), x.dtype)
+        ones = jnp.ones((1, x.shape[1], self.height, 1), x.dtype)
         h = scale * self.conv(x) + (shift * self.conv(ones) + self.bias[...])
         return self.norm(nnx.relu(h)).max(axis=2)
 
