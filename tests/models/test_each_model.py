@@ -106,8 +106,8 @@ def test_bfloat16(name):
     expected, _ = apply(params, buffers, clips(8))
     low = {path: value.astype(jnp.bfloat16) for path, value in params.items()}
     logits, _ = apply(low, buffers, clips(8).astype(jnp.bfloat16))
-    # Measured: within TODO.
-    np.testing.assert_allclose(logits.astype(jnp.float32), expected, atol=0.1)
+    # Measured: within 0.016 of logits of up to 5.
+    np.testing.assert_allclose(logits.astype(jnp.float32), expected, atol=0.05)
 
 
 @names
