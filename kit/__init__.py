@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         ExtractConfig,
         FeatureConfig,
         FrontendConfig,
+        MusicnnConfig,
         PreviewConfig,
         SegmentConfig,
+        ShortChunkConfig,
         SplitConfig,
         TrainConfig,
     )
@@ -38,7 +40,8 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("Conv1DConfig", "DemoConfig", "Experiment", "ExtractConfig", "FeatureConfig"),
-            *("FrontendConfig", "PreviewConfig", "SegmentConfig", "SplitConfig", "TrainConfig"),
+            *("FrontendConfig", "MusicnnConfig", "PreviewConfig", "SegmentConfig"),
+            *("ShortChunkConfig", "SplitConfig", "TrainConfig"),
         ),
         "kit.config",
     ),
@@ -54,8 +57,10 @@ __all__ = [
     "FrontendConfig",
     "KitError",
     "KitWarning",
+    "MusicnnConfig",
     "PreviewConfig",
     "SegmentConfig",
+    "ShortChunkConfig",
     "SplitConfig",
     "TrainConfig",
     "__version__",

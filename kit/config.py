@@ -377,7 +377,115 @@ class Conv1DConfig(_Checked):
         return conv1d.Conv1D(self, n_mels, n_classes, rngs=rngs)
 
 
-MODELS: dict[str, type] = {"conv1d": Conv1DConfig}
+@dataclass(frozen=True)
+class ShortChunkConfig(_Checked):
+    """Short-chunk CNN: residual blocks of 3x3 convolutions over time and mel bands."""
+
+    width: int = 16
+    """Channels of the first two blocks; the next four have twice as many, the seventh four times.
+    The paper has 128 (12.1 million parameters), for 20,000 tracks and more; 16 gives fewer
+    parameters than `conv1d`."""
+    depth: int = 5
+    """Residual blocks, each of which halves frames and bands. The paper has 7, which leave one
+    frame of a segment of 128; one output of 5 blocks sees 187 frames already."""
+    pooling: Literal["max", "mean", "attention", "statistics"] = "max"
+    """How the outputs of the last block become one vector: their maximum (the paper), mean, mean
+    with learned weights, or mean and standard deviation."""
+    dropout: float = 0.5
+    """Share of units dropped before the last layer in training."""
+    norm_momentum: float = 0.9
+    """Momentum of the moving averages of batch normalisation."""
+
+    def _check(self) -> None:
+        _require(self.width >= 1, self, "width", "it must be at least 1")
+        _require(1 <= self.depth <= 7, self, "depth", "it must lie between 1 and 7")
+        _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
+        _require(0 <= self.norm_momentum < 1, self, "norm_momentum", "it must lie in [0, 1)")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each block."""
+        return tuple(self.width * times for times in (1, 1, 2, 2, 2, 2, 4)[: self.depth])
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames that one output of the last block sees, padding included."""
+        return 1 + 6 * (2**self.depth - 1)
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest segment: with fewer, the last block would halve one frame."""
+        return 2**self.depth
+
+    def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
+        """Return the module; `n_mels` may be any number, since the blocks pad and pool."""
+        short_chunk = importlib.import_module("kit.models.short_chunk")
+        return short_chunk.ShortChunk(self, n_classes, rngs=rngs)
+
+
+@dataclass(frozen=True)
+class MusicnnConfig(_Checked):
+    """musicnn: tall filters for timbre, long filters for time, three dense layers over both.
+
+    The defaults are those of the published weights, but for `norm_momentum`.
+    """
+
+    timbral: int = 204
+    """Filters of each height in `heights`."""
+    heights: tuple[float, ...] = (0.4, 0.7)
+    """Heights of the timbral filters, as shares of the mel bands; they are 7 frames long."""
+    temporal: int = 51
+    """Filters of each length in `lengths`."""
+    lengths: tuple[int, ...] = (128, 64, 32)
+    """Lengths of the temporal filters, frames; they are one band high."""
+    middle: int = 64
+    """Filters of each of the three convolutions over the outputs of both."""
+    dense: int = 200
+    """Units of the hidden dense layer."""
+    dropout: float = 0.5
+    """Share of units dropped before each dense layer in training."""
+    norm_momentum: float = 0.9
+    """Momentum of the moving averages of batch normalisation; musicnn had TensorFlow's 0.99."""
+
+    def _check(self) -> None:
+        for name in ("timbral", "temporal", "middle", "dense"):
+            _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
+        _require(
+            len(self.heights) >= 1 and all(0 < height <= 1 for height in self.heights),
+            self,
+            "heights",
+            "give one share of the mel bands, above 0 and up to 1, for each kind of filter",
+        )
+        _require(
+            len(self.lengths) >= 1 and min(self.lengths) >= 1,
+            self,
+            "lengths",
+            "give one number of at least 1 for each kind of filter",
+        )
+        _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
+        _require(0 <= self.norm_momentum < 1, self, "norm_momentum", "it must lie in [0, 1)")
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames that one output of the last convolution sees, padding included."""
+        return max(7, *self.lengths) + 3 * 6
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest segment: those of the longest filter."""
+        return max(7, *self.lengths)
+
+    def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
+        """Return the module."""
+        musicnn = importlib.import_module("kit.models.musicnn")
+        return musicnn.Musicnn(self, n_mels, n_classes, rngs=rngs)
+
+
+MODELS: dict[str, type] = {
+    "conv1d": Conv1DConfig,
+    "short_chunk": ShortChunkConfig,
+    "musicnn": MusicnnConfig,
+}
 """kit's own networks by the name that `--model.name` takes: their dataclasses of options."""
 
 
