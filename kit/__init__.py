@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ExtractConfig,
         FeatureConfig,
         FrontendConfig,
+        OptimiserConfig,
         PreviewConfig,
         SegmentConfig,
         SplitConfig,
@@ -38,7 +39,8 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("Conv1DConfig", "DemoConfig", "Experiment", "ExtractConfig", "FeatureConfig"),
-            *("FrontendConfig", "PreviewConfig", "SegmentConfig", "SplitConfig", "TrainConfig"),
+            *("FrontendConfig", "OptimiserConfig", "PreviewConfig", "SegmentConfig"),
+            *("SplitConfig", "TrainConfig"),
         ),
         "kit.config",
     ),
@@ -54,6 +56,7 @@ __all__ = [
     "FrontendConfig",
     "KitError",
     "KitWarning",
+    "OptimiserConfig",
     "PreviewConfig",
     "SegmentConfig",
     "SplitConfig",

@@ -24,16 +24,18 @@ from kit.training.checkpoint import Checkpoints
 from kit.training.state import template
 
 OWN = Path(__file__).with_name("own.py")
+TIMES = ("seconds", "segments_per_s")
 
 
 def last_state(run):
-    network = build(run.experiment().model, n_mels=8, n_classes=2)
+    experiment = run.experiment()
+    network = build(experiment.model, n_mels=8, n_classes=2)
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.restore(checkpoints.step("last"), template(network))
+        return checkpoints.restore(checkpoints.step("last"), template(network, experiment.train))
 
 
 def without_times(rows):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
 def assert_same(a, b):
