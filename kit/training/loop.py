@@ -197,7 +197,7 @@ def _collection(present: pd.DataFrame, store: FeatureStore, experiment: Experime
             "tracks": len(ids),
             "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
         },
-        paths=dict(zip(ids, present["path"].fillna("").astype(str), strict=True)),
+        paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
     )
 
 

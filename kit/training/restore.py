@@ -114,7 +114,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
         n_mels = int(meta["n_mels"])
         network = build(experiment.model, n_mels=n_mels, n_classes=len(labels))
         state = checkpoints.restore(step, template(network, experiment.train))
-    params, buffers = jax.device_put(state.evaluated())
+    params, buffers = state.evaluated()
     predict_step = make_predict_step(network)
     scaling = make_scaling(**meta["scaling"])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from kit.models import Network
@@ -48,9 +49,9 @@ def settled(
         step = make_statistics_step(network, recipe)
         for number, batch in enumerate(batches):
             buffers = step(params, buffers, batch, jax.random.fold_in(key, number), scaling)
-    # Counters and the like are those of the training.
+    # Counters are those of the training: a copy, since a step is given both and donates them.
     new = {
-        path: buffers[path].astype(old.dtype) if floats(old) else state.buffers[path]
+        path: jnp.array(buffers[path] if floats(old) else state.buffers[path], old.dtype, copy=True)
         for path, old in averaged.buffers.items()
     }
     return found._replace(opt_state=averaged._replace(buffers=new))

@@ -24,11 +24,10 @@ class TrainState(NamedTuple):
 
     def evaluated(self) -> tuple[Tree, Tree]:
         """Return the parameters and buffers of evaluation: the averaged ones if there are any."""
-        if not isinstance(self.opt_state, Averaged):
-            return self.params, self.buffers
-        found = (self.opt_state.params, self.opt_state.buffers)
         own = (self.params, self.buffers)
-        return jax.tree.map(lambda new, old: new.astype(old.dtype), found, own)
+        averaged = self.opt_state
+        found = (averaged.params, averaged.buffers) if isinstance(averaged, Averaged) else own
+        return jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), found, own)
 
 
 def init_state(network: Network, config: TrainConfig) -> TrainState:
