@@ -145,10 +145,34 @@ def fit(
     if catalogue is None:
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
+    collection, statement = open_collection(experiment, catalogue, rights=rights)
+    return train(
+        experiment,
+        collection,
+        runs=Path(runs),
+        fresh=fresh,
+        statements=[statement] if statement else [],
+        memory_gib=memory_gib,
+        progress=progress,
+    )
+
+
+def open_collection(
+    experiment: Experiment, catalogue: Catalogue, *, rights: bool = False
+) -> tuple[Collection, str]:
+    """Return the tracks of a catalogue that have features, and the right to them that was stated.
+
+    Args:
+        experiment: the configuration; the features must have been extracted.
+        catalogue: the tracks.
+        rights: as for `fit`.
+    Raises:
+        UsageError: audio from Spotify, and no right to it stated; or a split that cannot be made.
+        KitError: no features.
+    """
     store = FeatureStore.open(store_path(catalogue, experiment.features))
-    known = store.sources
     table = catalogue.table
-    present = table.loc[table["track_id"].isin(list(known))]
+    present = table.loc[table["track_id"].isin(list(store.sources))]
     if present.empty:
         why = left_out_in_words(
             failures_of(store, catalogue), experiment.features, experiment.segments
@@ -159,15 +183,7 @@ def fit(
             else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
         )
     statement = require_rights(present, catalogue.folder, stated=rights)
-    return train(
-        experiment,
-        _collection(present, store, experiment),
-        runs=Path(runs),
-        fresh=fresh,
-        statements=[statement] if statement else [],
-        memory_gib=memory_gib,
-        progress=progress,
-    )
+    return _collection(present, store, experiment), statement
 
 
 def _collection(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
