@@ -248,7 +248,7 @@ def test_a_learning_rate_is_suggested_and_a_training_stops_early(kit, job, tmp_p
     result = kit("lr-find", job.catalogue, *options, "--steps", "60", "--out", tmp_path / "lr")
     assert result.code == 0
     assert names(tmp_path / "lr") == ["lr_find.csv", "lr_find.svg"]
-    rows = list(csv.DictReader((tmp_path / "lr/lr_find.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "lr/lr_find.csv").read_text().splitlines()))
     assert list(rows[0]) == ["learning_rate", "loss", "smoothed_loss"]
     suggested = result.out.strip()
     assert f"try --train.learning-rate {suggested}" in result.err

@@ -193,8 +193,8 @@ def floats(leaf: Any) -> bool:
 def _descending(inner: optax.GradientTransformation, size: Any) -> optax.GradientTransformation:
     """Multiply by the step size in single precision, then round to the parameters' own type."""
 
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        directions, state = inner.update(grads, state, params)
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        directions, state = inner.update(updates, state, params)
         return jax.tree.map(lambda d: (-size * d).astype(d.dtype), directions), state
 
     return optax.GradientTransformation(inner.init, update)

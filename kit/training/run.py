@@ -125,9 +125,7 @@ class Run:
         return rows
 
     def finished(self) -> bool:
-        """Return whether the last epoch's checkpoint is on disk; reads no features or arrays.
-
-        The last epoch is that of the configuration, or the one after which training stopped early.
+        """Return whether the checkpoint of the last epoch, or of an early stop, is on disk.
 
         Raises:
             UsageError: this is not a run's folder.
@@ -135,15 +133,12 @@ class Run:
         """
         rows = self.metrics()
         train = self._read_config()["experiment"].get("train", {})
+        if not rows:
+            return False
+        over = rows[-1].get("epoch") == train.get("epochs")
         # Orbax gives a checkpoint this name once it is whole.
-        return (
-            bool(rows)
-            and (
-                rows[-1].get("epoch") == train.get("epochs")
-                or stopped_early(rows, train.get("patience"))
-            )
-            and (self.checkpoints / str(rows[-1]["step"])).is_dir()
-        )
+        there = (self.checkpoints / str(rows[-1]["step"])).is_dir()
+        return there and (over or stopped_early(rows, train.get("patience")))
 
     @property
     def scores(self) -> pd.DataFrame:

@@ -320,7 +320,7 @@ def test_a_network_that_does_not_take_the_segments_leaves_no_run(experiment, tmp
 
 def test_a_loss_that_is_not_finite_stops(experiment, tmp_path):
     threads = threading.active_count()
-    with pytest.raises(KitError, match=r"after epoch \d+; lower TrainConfig.learning_rate"):
+    with pytest.raises(KitError, match=r"at step \d+, in epoch 1, in a batch of the tracks t\d+"):
         fit(experiment(learning_rate=1e30), runs=tmp_path / "runs")
     assert not [t for t in threading.enumerate() if t.name.startswith("batches")], threads
 

@@ -194,6 +194,24 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     assert settled(network, other, state, iter(()), key, DB) is state
 
 
+def test_other_numbers_are_the_same_program(network):
+    """A sweep over them compiles once, in this process and in the cache."""
+    texts = set()
+    for scale in (1.0, 0.5):
+        optimiser = OptimiserConfig(
+            "adamw",
+            weight_decay=0.1 * scale,
+            warmup=4 * scale,
+            clip_norm=scale,
+            ema_decay=0.9 * scale,
+        )
+        step, state, numbers = setup(
+            network, learning_rate=scale, label_smoothing=0.1 * scale, optimiser=optimiser
+        )
+        texts.add(step.lower(state, batch(), jax.random.key(0), DB, numbers).as_text())
+    assert len(texts) == 1
+
+
 def test_two_batches_accumulated_are_one_of_twice_the_size(network):
     """Without dropout and batch statistics, which are those of single batches."""
     model = resolve(f"{OWN}:PlainConfig")()
