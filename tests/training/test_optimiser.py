@@ -38,9 +38,9 @@ def numbers(total=100, **optimiser):
 def followed(rule, shapes, steps=6):
     """Parameters after steps by gradients that a seed draws."""
     params = made(shapes)
-    state = rule.init(params)
+    state, update = rule.init(params), jax.jit(rule.update)
     for seed in range(1, steps + 1):
-        updates, state = rule.update(made(shapes, seed), state, params)
+        updates, state = update(made(shapes, seed), state, params)
         params = optax.apply_updates(params, updates)
     return params, state
 
