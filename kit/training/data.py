@@ -164,8 +164,9 @@ def make_scaling(
     gain: float = 1.0, offset: float = 0.0, mean: Any = 0.0, deviation: Any = 1.0
 ) -> Scaling:
     """Return a scaling of float32 numbers, one or one for each mel band; `mean` may be None."""
-    gain, offset, deviation = (np.asarray(v, np.float32) for v in (gain, offset, deviation))
-    return Scaling(gain, offset, None if mean is None else np.asarray(mean, np.float32), deviation)
+    first = (np.asarray(gain, np.float32), np.asarray(offset, np.float32))
+    centre = None if mean is None else np.asarray(mean, np.float32)
+    return Scaling(*first, centre, np.asarray(deviation, np.float32))
 
 
 def scaling_in_json(scaling: Scaling) -> dict[str, Any]:

@@ -401,7 +401,7 @@ def _batch(
     return part.batch(tracks[chosen], starts[chosen], frames, size)
 
 
-def _ids_of_batch(ids: Sequence[str], tracks: np.ndarray, size: int, number: int) -> Sequence[str]:
+def _ids_of_batch(ids: list[str], tracks: np.ndarray, size: int, number: int) -> list[str]:
     return [ids[track] for track in tracks[number * size : (number + 1) * size]]
 
 
