@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         FeatureConfig,
         FrontendConfig,
         MusicnnConfig,
+        OptimiserConfig,
         PreviewConfig,
         SegmentConfig,
         ShortChunkConfig,
@@ -40,8 +41,8 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("Conv1DConfig", "DemoConfig", "Experiment", "ExtractConfig", "FeatureConfig"),
-            *("FrontendConfig", "MusicnnConfig", "PreviewConfig", "SegmentConfig"),
-            *("ShortChunkConfig", "SplitConfig", "TrainConfig"),
+            *("FrontendConfig", "MusicnnConfig", "OptimiserConfig", "PreviewConfig"),
+            *("SegmentConfig", "ShortChunkConfig", "SplitConfig", "TrainConfig"),
         ),
         "kit.config",
     ),
@@ -58,6 +59,7 @@ __all__ = [
     "KitError",
     "KitWarning",
     "MusicnnConfig",
+    "OptimiserConfig",
     "PreviewConfig",
     "SegmentConfig",
     "ShortChunkConfig",

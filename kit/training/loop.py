@@ -3,11 +3,10 @@
 import ast
 import dataclasses
 import inspect
-import math
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,28 @@ from kit.config import MODELS, Experiment, SegmentConfig, replaced, to_dict
 from kit.errors import KitError, UsageError
 from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
 from kit.lock import only_one
-from kit.models import Network, check
+from kit.models import Network, Tree, check
 from kit.training import run as run_folder
 from kit.training.checkpoint import Checkpoints
-from kit.training.data import Part, Read, Source, ahead, make_scaling, scaling_of
+from kit.training.data import (
+    Part,
+    Read,
+    Source,
+    ahead,
+    make_scaling,
+    scaling_in_json,
+    scaling_of,
+)
+from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import shardings
 from kit.training.run import Run
 from kit.training.scores import checkpoint_score
-from kit.training.segments import draw, segments_an_epoch
+from kit.training.segments import draw, segments_of_tracks
+from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Batch, Metrics, Rate, Scaling, make_eval_step, make_train_step
+from kit.training.step import Batch, Metrics, Scaling, make_eval_step, make_train_step
+from kit.training.stopping import require_validation, stopped_early
+from kit.training.watch import require_finite_row, require_finite_steps
 
 GIB = 2**30
 
@@ -64,6 +75,7 @@ class Collection:
         offset: dB of a stored 0.
         facts: what `Run.facts` returns of it.
         from_arrays: kit does not know the front end that made the features.
+        paths: the file of each track, by track_id, as far as they are known.
     """
 
     parts: pd.DataFrame
@@ -77,13 +89,18 @@ class Collection:
     offset: float
     facts: Mapping[str, Any]
     from_arrays: bool = False
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    def ids(self, name: str) -> list[str]:
+        """Return the track_id of each track in one part of the split, in the order of `part`."""
+        return self.parts.loc[self.parts["part"] == name, "track_id"].tolist()
 
     def part(self, name: str, n_frames: int) -> Part | None:
         """Return one part of the split; None if no track is in it."""
-        chosen = self.parts.loc[self.parts["part"] == name]
-        if chosen.empty:
+        ids = self.ids(name)
+        if not ids:
             return None
-        ids = chosen["track_id"].tolist()
+        chosen = self.parts.loc[self.parts["part"] == name]
         return Part(
             self.source,
             np.array([self.rows[t] for t in ids], np.int32),
@@ -128,10 +145,34 @@ def fit(
     if catalogue is None:
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
+    collection, statement = open_collection(experiment, catalogue, rights=rights)
+    return train(
+        experiment,
+        collection,
+        runs=Path(runs),
+        fresh=fresh,
+        statements=[statement] if statement else [],
+        memory_gib=memory_gib,
+        progress=progress,
+    )
+
+
+def open_collection(
+    experiment: Experiment, catalogue: Catalogue, *, rights: bool = False
+) -> tuple[Collection, str]:
+    """Return the tracks of a catalogue that have features, and the right to them that was stated.
+
+    Args:
+        experiment: the configuration; the features must have been extracted.
+        catalogue: the tracks.
+        rights: as for `fit`.
+    Raises:
+        UsageError: audio from Spotify, and no right to it stated; or a split that cannot be made.
+        KitError: no features.
+    """
     store = FeatureStore.open(store_path(catalogue, experiment.features))
-    known = store.sources
     table = catalogue.table
-    present = table.loc[table["track_id"].isin(list(known))]
+    present = table.loc[table["track_id"].isin(list(store.sources))]
     if present.empty:
         why = left_out_in_words(
             failures_of(store, catalogue), experiment.features, experiment.segments
@@ -142,15 +183,7 @@ def fit(
             else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
         )
     statement = require_rights(present, catalogue.folder, stated=rights)
-    return train(
-        experiment,
-        _collection(present, store, experiment),
-        runs=Path(runs),
-        fresh=fresh,
-        statements=[statement] if statement else [],
-        memory_gib=memory_gib,
-        progress=progress,
-    )
+    return _collection(present, store, experiment), statement
 
 
 def _collection(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
@@ -180,6 +213,7 @@ def _collection(present: pd.DataFrame, store: FeatureStore, experiment: Experime
             "tracks": len(ids),
             "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
         },
+        paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
     )
 
 
@@ -194,6 +228,7 @@ def train(
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Train on a collection; `fit` and `fit_arrays` describe the arguments and errors."""
+    require_validation(experiment, collection.parts["part"].tolist())
     network = check(
         experiment.model, experiment.segments.frames, collection.n_mels, len(collection.labels)
     )
@@ -257,12 +292,13 @@ def _train(
     with Checkpoints(run.checkpoints) as checkpoints:
         step = checkpoints.step("last") or 0
         if step:
-            host = checkpoints.restore(step, template(network))
+            host = checkpoints.restore(step, template(network, config))
             known = checkpoints.meta(step)["scaling"]
         else:
             host, known = init_state(network, config), None
         training, validation = _parts(experiment, collection, memory_gib)
-        count = segments_an_epoch(training.frames, training.n_frames, segments)
+        each = segments_of_tracks(training.frames, training.n_frames, segments)
+        count = int(each.sum())
         # Full batches only: a repeated segment would count twice in batch normalisation.
         batch_size = min(config.batch_size, count)
         per_epoch = count // batch_size
@@ -270,46 +306,71 @@ def _train(
         scaling = _scaling(experiment, collection, training, known)
         replicated, over_batch = shardings(batch_size)
         state: TrainState = jax.device_put(host, replicated)
-        rate = Rate(np.float32(config.learning_rate), np.float32(total))
-        scaling, rate = jax.device_put((scaling, rate), replicated)
+        counts = np.bincount(training.y, each, len(collection.labels))
+        numbers = hyperparameters(config, total, counts)
+        scaling, numbers = jax.device_put((scaling, numbers), replicated)
         meta = {
             "kit": __version__,
             "experiment": to_dict(experiment),
             "labels": list(collection.labels),
             "n_mels": collection.n_mels,
             "from_arrays": collection.from_arrays,
-            "scaling": {"mean": float(scaling.mean), "deviation": float(scaling.deviation)},
+            "scaling": scaling_in_json(scaling),
             "train_counts": np.bincount(training.y, minlength=len(collection.labels)).tolist(),
         }
-        train_step = make_train_step(network, config.schedule)
+        recipe = Recipe.of(config)
+        train_step = make_train_step(network, recipe)
         eval_step = make_eval_step(network)
         rows = [row for row in run.metrics() if row["step"] <= step]
+        ids = collection.ids("train")
+        classes = training.y if config.balance == "draw" else None
         key = jax.random.key(config.seed)
         for epoch in range(step // per_epoch, config.epochs):
+            if stopped_early(rows, config.patience):
+                break
             started = time.monotonic()
             tracks, starts = draw(
-                training.frames, training.n_frames, segments, seed=config.seed, epoch=epoch
+                training.frames,
+                training.n_frames,
+                segments,
+                seed=config.seed,
+                epoch=epoch,
+                classes=classes,
             )
             make = partial(_batch, training, tracks, starts, segments.frames, batch_size)
             sums = _Sums()
             for batch in ahead(make, per_epoch):
                 placed = jax.device_put(batch, over_batch)
                 state, metrics = train_step(
-                    state, placed, jax.random.fold_in(key, step), scaling, rate
+                    state, placed, jax.random.fold_in(key, step), scaling, numbers
                 )
                 step += 1
                 sums.add(metrics)
                 if progress:
                     progress(Progress(step, total, epoch, rows[-1] if rows else {}))
+            require_finite_steps(
+                run,
+                epoch + 1,
+                step - per_epoch + 1,
+                {name: sums.each(name) for name in ("loss", "grad_norm")},
+                partial(_ids_of_batch, ids, tracks, batch_size),
+                collection.paths,
+            )
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
+            trained_s = time.monotonic() - started
+            again = (jax.device_put(b, over_batch) for b in ahead(make, min(BATCHES, per_epoch)))
+            state = settled(network, recipe, state, again, jax.random.fold_in(key, step), scaling)
+            params, buffers = state.evaluated()
 
-            def evaluate(batch: Batch, state: TrainState = state) -> Metrics:
-                placed = jax.device_put(batch, over_batch)
-                return eval_step(state.params, state.buffers, placed, scaling)
+            def evaluate(batch: Batch, params: Tree = params, buffers: Tree = buffers) -> Metrics:
+                return eval_step(params, buffers, jax.device_put(batch, over_batch), scaling)
 
             row |= _validate(evaluate, validation, segments, batch_size)
-            row["grad_norm"] = sums.mean("grad_norm", "steps")
-            _require_finite(row, run)
+            for name in ("grad_norm", "param_norm", "update_norm"):
+                row[name] = sums.mean(name, "steps")
+            row["learning_rate"] = float(sums.each("learning_rate")[-1])
+            require_finite_row(row, run)
+            row["segments_per_s"] = round(per_epoch * batch_size / trained_s, 1)
             row["seconds"] = round(time.monotonic() - started, 3)
             rows.append(row)
             run.write_metrics(rows)
@@ -321,15 +382,16 @@ def _scaling(
     experiment: Experiment,
     collection: Collection,
     training: Part,
-    known: Mapping[str, float] | None,
+    known: Mapping[str, Any] | None,
 ) -> Scaling:
     """Return the scaling of the training part, or the one that a checkpoint knows."""
     gain, offset = collection.gain, collection.offset
     if known is not None:
         return make_scaling(gain, offset, **known)
-    if not experiment.train.standardise:
-        return make_scaling(gain, offset)
-    return scaling_of(training, gain, offset)
+    kind = experiment.train.standardise
+    return (
+        make_scaling(gain, offset) if kind == "none" else scaling_of(training, gain, offset, kind)
+    )
 
 
 def _batch(
@@ -337,6 +399,10 @@ def _batch(
 ) -> Batch:
     chosen = slice(number * size, (number + 1) * size)
     return part.batch(tracks[chosen], starts[chosen], frames, size)
+
+
+def _ids_of_batch(ids: list[str], tracks: np.ndarray, size: int, number: int) -> list[str]:
+    return [ids[track] for track in tracks[number * size : (number + 1) * size]]
 
 
 class _Sums:
@@ -347,6 +413,9 @@ class _Sums:
 
     def add(self, metrics: Any) -> None:
         self._kept.append(metrics)
+
+    def each(self, name: str) -> np.ndarray:
+        return np.array(jax.device_get([metrics[name] for metrics in self._kept]))
 
     def mean(self, name: str, over: str = "weight") -> float:
         kept = jax.device_get([(m[name], m[over]) for m in self._kept])
@@ -373,12 +442,3 @@ def _validate(
     for batch in ahead(make, -(-len(tracks) // batch_size)):
         sums.add(evaluate(batch))
     return {**sums.means("validation")}
-
-
-def _require_finite(row: dict[str, Any], run: Run) -> None:
-    for name, value in row.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise KitError(
-                f"{name} is {value} after epoch {row['epoch']}; lower TrainConfig.learning_rate "
-                f"(the last good checkpoint is kept in {run.checkpoints})"
-            )
