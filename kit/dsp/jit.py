@@ -16,9 +16,11 @@ shapes are the caller's: the body is traced with the exact length, which is then
 
 import functools
 import inspect
+import itertools
 import math
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
@@ -48,6 +50,8 @@ MOST_PROGRAMS = 192
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
+# Bytes of which an address must be a multiple for JAX on CPU to use the array where it lies.
+_ALIGNED = 64
 
 
 class ByClip(Protocol, Generic[P, R_co]):
@@ -101,6 +105,7 @@ def by_clip(
         parameters = list(inspect.signature(body).parameters.values())[1:]
         signature = inspect.signature(body).replace(parameters=parameters)
         rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+        known = _defaults(passes)
 
         @functools.wraps(body)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -108,17 +113,14 @@ def by_clip(
             bound.apply_defaults()
             given = dict(bound.arguments)
             if rest is not None:
-                given |= _not_default(given.pop(rest), passes)
+                given |= _not_default(given.pop(rest), known)
             given = {
                 k: array_of(k, v) if k in arrays and v is not None else v for k, v in given.items()
             }
             if check is not None:
                 check(given)
             clips = {k: v for k, v in given.items() if k in arrays and v is not None}
-            # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
-            constants = tuple(
-                (k, type(v), _frozen(v)) for k, v in sorted(given.items()) if k not in clips
-            )
+            constants = _constants(given, clips)
             return plan.run(clips, constants, exact is not None and exact(given))
 
         untyped = cast(Any, call)
@@ -142,11 +144,10 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         signature = inspect.signature(function)
         untyped = cast(Any, function)
 
-        def flat(n: Length, **given: Any) -> tuple[Any, Length]:
+        def body(n: Length, **given: Any) -> tuple[Any, Length]:
             return untyped(**given), n
 
-        times: Any = dict.fromkeys(arrays, "t")
-        of_blocks = by_clip(**times)(_with_parameters(flat, signature))
+        plan = _Plan(body, dict.fromkeys(arrays, "t"), -1)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -154,31 +155,18 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             bound.apply_defaults()
             given = dict(bound.arguments)
             values = {k: array_of(k, given[k]) for k in arrays if given[k] is not None}
-            if any(isinstance(v, Tracer) for v in values.values()):
+            if any(isinstance(v, Tracer) for v in (*given.values(), *values.values())):
                 return untyped(**given)
-            shape = np.broadcast_shapes(*(v.shape for v in values.values()))
-            count = math.prod(shape)
-            blocks = max(1, -(-count // _BLOCK))
-            for name, value in values.items():
-                line = np.broadcast_to(np.asarray(value), shape).reshape(-1)
-                if blocks > 1:
-                    line = np.pad(line, (0, blocks * _BLOCK - count)).reshape(blocks, _BLOCK)
-                given[name] = line
-            made = cast(Any, of_blocks)(**given)
-            return jax.tree.map(
-                lambda a: placed(np.asarray(a).reshape(-1)[:count].reshape(shape)), made
-            )
+            with jax.ensure_compile_time_eval():
+                device = _cpu_of(values)
+                shape = np.broadcast_shapes(*(v.shape for v in values.values()))
+                if device is None or math.prod(shape) == 0:
+                    return untyped(**(given | values))
+                return plan.of_elements(values, _constants(given, values), shape, device)
 
         return call
 
     return decorate
-
-
-def _with_parameters(function: Any, signature: inspect.Signature) -> Any:
-    first = inspect.Parameter("n", inspect.Parameter.POSITIONAL_ONLY)
-    rest = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values()]
-    function.__signature__ = signature.replace(parameters=[first, *rest])
-    return function
 
 
 class _Plan:
@@ -201,21 +189,17 @@ class _Plan:
         known = not any(isinstance(a, Tracer) for a in clips.values())
         if known and not _hashable(constants):
             known = not any(isinstance(v, Tracer) for _, _, v in constants)
-            constants = tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
+            constants = _as_keys(constants)
         if not known:
             return self._traced(clips, constants, batch, n)
         # Compute known clips now even while the caller is traced: a program inside another one
         # may not have compiler options.
         with jax.ensure_compile_time_eval():
-            devices = (
-                set[Any]().union(*(a.devices() for a in clips.values() if isinstance(a, jax.Array)))
-                or jnp.zeros(()).devices()
-            )
-            on_host = len(devices) == 1 and next(iter(devices)).platform == "cpu"
+            device = _cpu_of(clips)
             whole = exact or len(lengths - {1}) > 1 or n == 0 or math.prod(batch) == 0
-            if not on_host or whole:
+            if device is None or whole:
                 return self._traced(clips, constants, batch, n)
-            return self._on_threads(clips, constants, batch, n, next(iter(devices)))
+            return self._padded(clips, constants, batch, n, device)
 
     def _batch(self, clips: dict[str, Any]) -> tuple[int, ...]:
         shapes = {k: a.shape[: a.ndim - len(self.arrays[k])] for k, a in clips.items()}
@@ -233,99 +217,197 @@ class _Plan:
         """Compute with the exact length, in one program for all clips."""
         if not _hashable(constants):
             return _exact(self, constants, batch, n)(clips)
-        shapes = tuple((k, a.shape, str(a.dtype)) for k, a in clips.items())
+        shapes = tuple((k, a.shape, a.dtype) for k, a in clips.items())
         return _exact_program(self, constants, batch, n, shapes)(clips)
 
-    def _on_threads(
+    def _padded(
         self,
         clips: dict[str, Any],
         constants: tuple[Any, ...],
         batch: tuple[int, ...],
         n: int,
-        device: Any,
+        device: jax.Device,
     ) -> Any:
         """Compute padded clips, one a thread: twice as fast as XLA's threads in each operation."""
-        committed = any(isinstance(a, jax.Array) and a.committed for a in clips.values())
-        flat = {k: self._flat(k, np.asarray(a), batch) for k, a in clips.items()}
         count, size = math.prod(batch), padded_length(n)
-        rooms = {k: self._room(k, a, n, size) for k, a in flat.items()}
-        shapes = tuple((k, room.shape, str(room.dtype)) for k, room in rooms.items())
-        program = _padded_program(self, constants, shapes)
-        length = np.int32(n)
-        # A new thread knows neither of the caller's contexts.
-        wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
-
-        with jax.default_device(device):
-            first, cuts = program(self._filled(rooms, flat, 0), length)
-        leaves, tree = jax.tree.flatten(first)
-        cuts = [None if c is None else int(c) for c in cuts]
-        uncut = all(
-            c is None or c == leaf.shape[self.time_axis]
-            for leaf, c in zip(leaves, cuts, strict=True)
+        flat, shapes = {}, {}
+        for name, array in clips.items():
+            own = array.shape[array.ndim - len(self.arrays[name]) :]
+            flat[name] = np.broadcast_to(np.asarray(array), (*batch, *own)).reshape(count, *own)
+            timed = self.arrays[name].endswith("t") and own[-1] == n
+            shapes[name] = (*own[:-1], size) if timed else own
+        made = _on_threads(
+            _program_of(self, constants, shapes, flat),
+            lambda i: {k: a[i, ...] for k, a in flat.items()},
+            shapes,
+            count,
+            n,
+            device,
+            functools.partial(_cut, time_axis=self.time_axis),
         )
-        if not batch and uncut:
-            return first
-        cut = [self._cut(np.asarray(leaf), c) for leaf, c in zip(leaves, cuts, strict=True)]
-        out = [aligned_empty((count, *part.shape), part.dtype) for part in cut]
-        for place, part in zip(out, cut, strict=True):
-            place[0] = part
-        workers = min(count - 1, os.cpu_count() or 1)
+        return made.placed(lambda a: a.reshape(*batch, *a.shape[1:]), clips, device)
 
-        def some(worker: int) -> None:
-            own = {k: self._room(k, a, n, size) for k, a in flat.items()}
-            with jax.default_device(device), jax.enable_x64(wide):
-                for i in range(1 + worker, count, workers):
-                    made = jax.tree.leaves(program(self._filled(own, flat, i), length)[0])
-                    for place, leaf, c in zip(out, made, cuts, strict=True):
-                        # This waits for the program, so the buffers are free for the next clip.
-                        place[i] = self._cut(np.asarray(leaf), c)
+    def of_elements(
+        self,
+        values: dict[str, Any],
+        constants: tuple[Any, ...],
+        shape: tuple[int, ...],
+        device: jax.Device,
+    ) -> Any:
+        """Compute a function of each element of known arrays, a block a thread."""
+        count = math.prod(shape)
+        size = min(padded_length(count), _BLOCK)
+        flat = {k: np.broadcast_to(np.asarray(a), shape).reshape(-1) for k, a in values.items()}
+        made = _on_threads(
+            _program_of(self, _as_keys(constants), dict.fromkeys(flat, (size,)), flat),
+            lambda i: {k: a[i * size : (i + 1) * size] for k, a in flat.items()},
+            dict.fromkeys(flat, (size,)),
+            -(-count // size),
+            size,
+            device,
+            lambda block, _: block,
+        )
+        return made.placed(lambda a: a.reshape(-1)[:count].reshape(shape), values, device)
 
-        if workers:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(some, range(workers)))
-        shaped = [a.reshape(*batch, *a.shape[1:]) for a in out]
-        if committed:
-            return jax.tree.unflatten(tree, [jax.device_put(a, device) for a in shaped])
+
+def _cut(leaf: np.ndarray, length: int | None, time_axis: int) -> np.ndarray:
+    if length is None:
+        return leaf
+    return leaf[(..., slice(length), *[slice(None)] * (-1 - time_axis))]
+
+
+def _on_threads(
+    program: "_Program",
+    clip_of: Callable[[int], dict[str, np.ndarray]],
+    shapes: dict[str, tuple[int, ...]],
+    count: int,
+    n: int,
+    device: jax.Device,
+    cut: Callable[[np.ndarray, int | None], np.ndarray],
+) -> "_Results":
+    """Run a program on `count` clips, each of which some thread takes: the caller is one.
+
+    Args:
+        clip_of: the arguments of a clip, of `shapes` or shorter.
+        n: the valid length that the program is told.
+        cut: gives of a result and its valid length what is kept.
+    """
+    results, length = _Results(count), np.int32(n)
+    indices = iter(range(count))
+
+    def work(some: Iterator[int]) -> None:
+        rooms = {k: _Room(shape) for k, shape in shapes.items()}
+        for i in some:
+            clip = clip_of(i)
+            made, ends = program.call({k: rooms[k].filled(a) for k, a in clip.items()}, length)
+            leaves = jax.tree.leaves(made)
+            # This waits for the program, so the buffers are free for the next clip.
+            parts = [
+                cut(np.asarray(leaf), None if end is None else int(end))
+                for leaf, end in zip(leaves, ends, strict=True)
+            ]
+            results.put(i, made, parts)
+
+    # A new thread knows neither of the caller's contexts.
+    wide = jax.config.jax_enable_x64
+
+    def helper() -> None:
+        with jax.default_device(device), jax.enable_x64(wide):
+            work(indices)
+
+    with jax.default_device(device):
+        if not program.compiled:
+            work(itertools.islice(indices, 1))
+            program.compiled = True
+        helpers = min(count, os.cpu_count() or 1) - 1
+        if helpers:
+            with ThreadPoolExecutor(helpers) as pool:
+                others = [pool.submit(helper) for _ in range(helpers)]
+                work(indices)
+                for other in others:
+                    other.result()
+        else:
+            work(indices)
+    return results
+
+
+class _Room:
+    """The buffer of an argument of a program, zero where the clip does not reach."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.buffer: np.ndarray | None = None
+        self.source = 0
+
+    def filled(self, clip: np.ndarray) -> np.ndarray:
+        """Return the clip itself if a program takes it without a copy, otherwise its copy."""
+        address = clip.__array_interface__["data"][0]
+        if clip.shape == self.shape and clip.flags.c_contiguous and address % _ALIGNED == 0:
+            return clip
+        if self.buffer is None:
+            self.buffer = aligned_empty(self.shape, clip.dtype)
+            self.buffer[...] = 0
+        # An array that all clips share is copied once.
+        if address != self.source:
+            self.buffer[tuple(slice(k) for k in clip.shape)] = clip
+            self.source = address
+        return self.buffer
+
+
+class _Results:
+    """The results of all clips, which several threads write."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.lock = threading.Lock()
+        self.tree: Any = None
+        self.arrays: list[np.ndarray] = []
+
+    def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
+        with self.lock:
+            if not self.arrays:
+                self.tree = jax.tree.structure(tree)
+                self.arrays = [aligned_empty((self.count, *p.shape), p.dtype) for p in parts]
+        for array, part in zip(self.arrays, parts, strict=True):
+            array[index] = part
+
+    def placed(
+        self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: jax.Device
+    ) -> Any:
+        """Return the results as JAX's arrays, committed to the device if an argument was."""
+        committed = any(isinstance(a, jax.Array) and a.committed for a in given.values())
         with jax.default_device(device):
-            return jax.tree.unflatten(tree, [jax.device_put(a) for a in shaped])
+            arrays = [jax.device_put(shaped(a), device if committed else None) for a in self.arrays]
+        return jax.tree.unflatten(self.tree, arrays)
 
-    def _flat(self, name: str, array: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
-        own = array.shape[array.ndim - len(self.arrays[name]) :]
-        return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _room(self, name: str, flat: np.ndarray, n: int, size: int) -> np.ndarray:
-        """Return a buffer for one clip, zero from `n` on."""
-        own = flat.shape[1:]
-        if not self.arrays[name].endswith("t") or own[-1] != n:
-            return aligned_empty(own, flat.dtype)
-        room = aligned_empty((*own[:-1], size), flat.dtype)
-        room[..., n:] = 0
-        return room
+class _Program:
+    """A jitted function that knows whether it is compiled."""
 
-    def _filled(
-        self, rooms: dict[str, np.ndarray], flat: dict[str, np.ndarray], i: int
-    ) -> dict[str, np.ndarray]:
-        for name, room in rooms.items():
-            room[tuple(slice(size) for size in flat[name].shape[1:])] = flat[name][i, ...]
-        return rooms
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call, self.compiled = call, False
 
-    def _cut(self, leaf: Any, length: int | None) -> Any:
-        if length is None:
-            return leaf
-        return leaf[(..., slice(length), *[slice(None)] * (-1 - self.time_axis))]
+
+def _program_of(
+    plan: _Plan,
+    constants: tuple[Any, ...],
+    shapes: dict[str, tuple[int, ...]],
+    arrays: dict[str, np.ndarray],
+) -> _Program:
+    return _padded_program(
+        plan, constants, tuple((k, shape, arrays[k].dtype) for k, shape in shapes.items())
+    )
 
 
 @functools.lru_cache(maxsize=MOST_PROGRAMS)
-def _padded_program(
-    plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]
-) -> Callable[..., Any]:
+def _padded_program(plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]) -> _Program:
     """Return the program of one padded clip. It is freed when the cache drops it."""
 
     def program(clips: dict[str, Any], n: Any) -> tuple[Any, list[Any]]:
         result, lengths = plan.body(n, **_thawed(constants), **clips)
         return result, _broadcast_prefix(lengths, result)
 
-    return jax.jit(program, compiler_options=ONE_CORE)
+    return _Program(jax.jit(program, compiler_options=ONE_CORE))
 
 
 @functools.lru_cache(maxsize=MOST_PROGRAMS)
@@ -389,8 +471,8 @@ def _broadcast_prefix(lengths: Any, result: Any) -> list[Any]:
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an empty array at an address that JAX on CPU can use without a copy."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
+    memory = np.empty(size + _ALIGNED, np.uint8)
+    start = -memory.__array_interface__["data"][0] % _ALIGNED
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
@@ -428,11 +510,33 @@ def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
     return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
 
 
-def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    for function in passes:
-        for name, parameter in inspect.signature(function).parameters.items():
-            known.setdefault(name, parameter.default)
+def _cpu_of(arrays: dict[str, Any]) -> jax.Device | None:
+    """Return the CPU on which known arrays are, or None if they are elsewhere or on several."""
+    devices = set[Any]().union(*(a.devices() for a in arrays.values() if isinstance(a, jax.Array)))
+    if not devices:
+        default: Any = jax.config.jax_default_device
+        devices = {
+            default if isinstance(default, jax.Device) else jax.local_devices(backend=default)[0]
+        }
+    device = next(iter(devices))
+    return device if len(devices) == 1 and device.platform == "cpu" else None
+
+
+def _constants(given: dict[str, Any], arrays: dict[str, Any]) -> tuple[Any, ...]:
+    # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
+    return tuple((k, type(v), _frozen(v)) for k, v in sorted(given.items()) if k not in arrays)
+
+
+def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
+    """Return the defaults of all keyword arguments; those of the first functions win."""
+    return {
+        name: parameter.default
+        for function in reversed(functions)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+
+
+def _not_default(rest: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     return {
         k: v
         for k, v in rest.items()
@@ -468,6 +572,10 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list):
         return _List(tuple(_frozen(v) for v in value))
     return value
+
+
+def _as_keys(constants: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
 
 
 class _List(tuple[Any, ...]):
