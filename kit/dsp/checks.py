@@ -78,6 +78,14 @@ def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
     return jnp.asarray(array)
 
 
+def known_waveform(y: AnyArray) -> np.ndarray:
+    """Return what `as_waveform` does of known values, in NumPy."""
+    values = np.asarray(y)
+    if values.dtype == np.int16:
+        return values.astype(np.float32) / np.float32(32768)
+    return values if values.dtype.itemsize >= 4 else values.astype(np.float32)
+
+
 def check_values(ok: object, name: str, rule: str) -> None:
     """Refuses values that are known; while tracing none is, and the check is left out.
 

@@ -44,6 +44,8 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
+# Elements that keep rows from starting at the same lines of the cache.
+_BESIDE = 16
 # Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
 MOST_PROGRAMS = 192
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
@@ -65,11 +67,15 @@ class ByClip(Protocol, Generic[P, R_co]):
 
 
 def padded_length(n: int) -> int:
-    """Return the length of the buffer of a clip of `n`: 2**k or 3 * 2**k, at least 64."""
+    """Return the length of the buffer of a clip of `n`: 2**k or 3 * 2**k, and 16; at least 64.
+
+    Rows whose length is a power of two lie in the same few lines of a CPU's cache, so that reading
+    a column takes up to three times as long.
+    """
     if n <= _SHORTEST:
         return _SHORTEST
-    power = 1 << (n - 1).bit_length()
-    return 3 * power // 4 if n <= 3 * power // 4 else power
+    power = 1 << (n - _BESIDE - 1).bit_length()
+    return _BESIDE + (3 * power // 4 if n - _BESIDE <= 3 * power // 4 else power)
 
 
 def by_clip(
@@ -77,6 +83,7 @@ def by_clip(
     check: Callable[[dict[str, Any]], None] | None = None,
     passes: tuple[Callable[..., Any], ...] = (),
     exact: Callable[[dict[str, Any]], bool] | None = None,
+    of_known: Callable[[dict[str, Any]], Callable[..., Any] | None] | None = None,
     time_axis: int = -1,
     **arrays: str,
 ) -> Callable[
@@ -92,6 +99,9 @@ def by_clip(
             that equals their default shares the program of a call without it.
         exact: says of all arguments that the length of the clip must be known while tracing; such
             a call is another program for each length.
+        of_known: gives of all arguments a function of one clip in NumPy, or None. It is called in
+            place of the program where values are known and on a CPU, with all arguments by name,
+            and returns the result alone. For functions that take less time than a program's call.
         time_axis: of the results, along which they are cut.
         arrays: for each array argument the axes of one clip, a letter each, and "t" for time:
             "bt" is (bands, frames), "" a number for each clip. Axes before those are the batch.
@@ -121,7 +131,8 @@ def by_clip(
                 check(given)
             clips = {k: v for k, v in given.items() if k in arrays and v is not None}
             constants = _constants(given, clips)
-            return plan.run(clips, constants, exact is not None and exact(given))
+            known_function = None if of_known is None else of_known(given)
+            return plan.run(clips, constants, exact is not None and exact(given), known_function)
 
         untyped = cast(Any, call)
         untyped.of_clip = body
@@ -175,7 +186,13 @@ class _Plan:
     def __init__(self, body: Callable[..., Any], arrays: dict[str, str], time_axis: int) -> None:
         self.body, self.arrays, self.time_axis = body, arrays, time_axis
 
-    def run(self, clips: dict[str, Any], constants: tuple[Any, ...], exact: bool) -> Any:
+    def run(
+        self,
+        clips: dict[str, Any],
+        constants: tuple[Any, ...],
+        exact: bool,
+        of_known: Callable[..., Any] | None,
+    ) -> Any:
         for name, array in clips.items():
             if array.ndim < len(self.arrays[name]):
                 axes = {"t": "time", "b": "bands"}
@@ -199,6 +216,9 @@ class _Plan:
             whole = exact or len(lengths - {1}) > 1 or n == 0 or math.prod(batch) == 0
             if device is None or whole:
                 return self._traced(clips, constants, batch, n)
+            if of_known is not None:
+                function = functools.partial(of_known, **_thawed(constants))
+                return self._in_numpy(function, clips, batch, device)
             return self._padded(clips, constants, batch, n, device)
 
     def _batch(self, clips: dict[str, Any]) -> tuple[int, ...]:
@@ -229,23 +249,50 @@ class _Plan:
         device: jax.Device,
     ) -> Any:
         """Compute padded clips, one a thread: twice as fast as XLA's threads in each operation."""
-        count, size = math.prod(batch), padded_length(n)
-        flat, shapes = {}, {}
-        for name, array in clips.items():
-            own = array.shape[array.ndim - len(self.arrays[name]) :]
-            flat[name] = np.broadcast_to(np.asarray(array), (*batch, *own)).reshape(count, *own)
-            timed = self.arrays[name].endswith("t") and own[-1] == n
-            shapes[name] = (*own[:-1], size) if timed else own
-        made = _on_threads(
+        size = padded_length(n)
+        flat = self._flat(clips, batch)
+        shapes = {}
+        for name, array in flat.items():
+            timed = self.arrays[name].endswith("t") and array.shape[-1] == n
+            shapes[name] = (*array.shape[1:-1], size) if timed else array.shape[1:]
+        made = _by_program(
             _program_of(self, constants, shapes, flat),
             lambda i: {k: a[i, ...] for k, a in flat.items()},
             shapes,
-            count,
+            math.prod(batch),
             n,
             device,
             functools.partial(_cut, time_axis=self.time_axis),
         )
         return made.placed(lambda a: a.reshape(*batch, *a.shape[1:]), clips, device)
+
+    def _in_numpy(
+        self,
+        function: Callable[..., Any],
+        clips: dict[str, Any],
+        batch: tuple[int, ...],
+        device: jax.Device,
+    ) -> Any:
+        flat = self._flat(clips, batch)
+        without = {k: None for k in self.arrays if k not in clips}
+
+        def run(i: int) -> tuple[Any, list[np.ndarray]]:
+            # JAX warns of no overflow.
+            with np.errstate(all="ignore"):
+                made = function(**without, **{k: a[i, ...] for k, a in flat.items()})
+            return made, jax.tree.leaves(made)
+
+        made = _on_threads(lambda: run, math.prod(batch), device)
+        return made.placed(lambda a: a.reshape(*batch, *a.shape[1:]), clips, device)
+
+    def _flat(self, clips: dict[str, Any], batch: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Return the arrays of all clips on the host, with one axis of clips."""
+        flat = {}
+        for name, array in clips.items():
+            own = array.shape[array.ndim - len(self.arrays[name]) :]
+            wide = np.broadcast_to(np.asarray(array), (*batch, *own))
+            flat[name] = wide.reshape(math.prod(batch), *own)
+        return flat
 
     def of_elements(
         self,
@@ -258,7 +305,7 @@ class _Plan:
         count = math.prod(shape)
         size = min(padded_length(count), _BLOCK)
         flat = {k: np.broadcast_to(np.asarray(a), shape).reshape(-1) for k, a in values.items()}
-        made = _on_threads(
+        made = _by_program(
             _program_of(self, _as_keys(constants), dict.fromkeys(flat, (size,)), flat),
             lambda i: {k: a[i * size : (i + 1) * size] for k, a in flat.items()},
             dict.fromkeys(flat, (size,)),
@@ -276,7 +323,7 @@ def _cut(leaf: np.ndarray, length: int | None, time_axis: int) -> np.ndarray:
     return leaf[(..., slice(length), *[slice(None)] * (-1 - time_axis))]
 
 
-def _on_threads(
+def _by_program(
     program: "_Program",
     clip_of: Callable[[int], dict[str, np.ndarray]],
     shapes: dict[str, tuple[int, ...]],
@@ -285,49 +332,73 @@ def _on_threads(
     device: jax.Device,
     cut: Callable[[np.ndarray, int | None], np.ndarray],
 ) -> "_Results":
-    """Run a program on `count` clips, each of which some thread takes: the caller is one.
+    """Run a program on `count` clips.
 
     Args:
         clip_of: the arguments of a clip, of `shapes` or shorter.
         n: the valid length that the program is told.
         cut: gives of a result and its valid length what is kept.
     """
-    results, length = _Results(count), np.int32(n)
-    indices = iter(range(count))
+    length = np.int32(n)
 
-    def work(some: Iterator[int]) -> None:
+    def on_a_thread() -> Callable[[int], tuple[Any, list[np.ndarray]]]:
         rooms = {k: _Room(shape) for k, shape in shapes.items()}
-        for i in some:
-            clip = clip_of(i)
-            made, ends = program.call({k: rooms[k].filled(a) for k, a in clip.items()}, length)
-            leaves = jax.tree.leaves(made)
-            # This waits for the program, so the buffers are free for the next clip.
-            parts = [
-                cut(np.asarray(leaf), None if end is None else int(end))
-                for leaf, end in zip(leaves, ends, strict=True)
-            ]
-            results.put(i, made, parts)
 
+        def run(i: int) -> tuple[Any, list[np.ndarray]]:
+            clip = {k: rooms[k].filled(a) for k, a in clip_of(i).items()}
+            made, ends = program.call(clip, length)
+            # This waits for the program, so the buffers are free for the next clip.
+            return made, [
+                cut(np.asarray(leaf), None if end is None else int(end))
+                for leaf, end in zip(jax.tree.leaves(made), ends, strict=True)
+            ]
+
+        return run
+
+    made = _on_threads(on_a_thread, count, device, compiled=program.compiled)
+    program.compiled = True
+    return made
+
+
+def _on_threads(
+    worker: Callable[[], Callable[[int], tuple[Any, list[np.ndarray]]]],
+    count: int,
+    device: jax.Device,
+    compiled: bool = True,
+) -> "_Results":
+    """Return the results of `count` clips, each of which some thread takes: the caller is one.
+
+    Args:
+        worker: gives a function that a thread calls with the numbers of its clips, and which
+            returns the result and its arrays.
+        compiled: if not, no other thread begins before the first clip is there.
+    """
+    results = _Results(count)
+    indices = iter(range(count))
     # A new thread knows neither of the caller's contexts.
     wide = jax.config.jax_enable_x64
+
+    def work(some: Iterator[int]) -> None:
+        run = worker()
+        for i in some:
+            results.put(i, *run(i))
 
     def helper() -> None:
         with jax.default_device(device), jax.enable_x64(wide):
             work(indices)
 
     with jax.default_device(device):
-        if not program.compiled:
+        if not compiled:
             work(itertools.islice(indices, 1))
-            program.compiled = True
         helpers = min(count, os.cpu_count() or 1) - 1
-        if helpers:
-            with ThreadPoolExecutor(helpers) as pool:
-                others = [pool.submit(helper) for _ in range(helpers)]
-                work(indices)
-                for other in others:
-                    other.result()
-        else:
+        if not helpers:
             work(indices)
+            return results
+        with ThreadPoolExecutor(helpers) as pool:
+            others = [pool.submit(helper) for _ in range(helpers)]
+            work(indices)
+            for other in others:
+                other.result()
     return results
 
 
