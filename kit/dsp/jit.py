@@ -32,7 +32,7 @@ from jax.core import Tracer
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Int
 
-from kit.compilation import ONE_CORE
+from kit.compilation import quick_to_compile
 from kit.dsp.checks import ParameterError
 
 P = ParamSpec("P")
@@ -264,7 +264,7 @@ class _Plan:
             device,
             functools.partial(_cut, time_axis=self.time_axis),
         )
-        return made.placed(lambda a: a.reshape(*batch, *a.shape[1:]), clips, device)
+        return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
 
     def _in_numpy(
         self,
@@ -283,7 +283,7 @@ class _Plan:
             return made, jax.tree.leaves(made)
 
         made = _on_threads(lambda: run, math.prod(batch), device)
-        return made.placed(lambda a: a.reshape(*batch, *a.shape[1:]), clips, device)
+        return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
 
     def _flat(self, clips: dict[str, Any], batch: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Return the arrays of all clips on the host, with one axis of clips."""
@@ -291,7 +291,7 @@ class _Plan:
         for name, array in clips.items():
             own = array.shape[array.ndim - len(self.arrays[name]) :]
             wide = np.broadcast_to(np.asarray(array), (*batch, *own))
-            flat[name] = wide.reshape(math.prod(batch), *own)
+            flat[name] = wide.reshape((math.prod(batch), *own))
         return flat
 
     def of_elements(
@@ -478,7 +478,7 @@ def _padded_program(plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, 
         result, lengths = plan.body(n, **_thawed(constants), **clips)
         return result, _broadcast_prefix(lengths, result)
 
-    return _Program(jax.jit(program, compiler_options=ONE_CORE))
+    return _Program(jax.jit(program, compiler_options=quick_to_compile()))
 
 
 @functools.lru_cache(maxsize=MOST_PROGRAMS)
@@ -510,7 +510,7 @@ def _exact(
                 continue
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
-            flat[name] = wide.reshape(math.prod(batch), *own)
+            flat[name] = wide.reshape((math.prod(batch), *own))
         if all(isinstance(d, int) for d in (n, *batch)):
             # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
             # are computed at once as fit into memory.
@@ -523,7 +523,7 @@ def _exact(
         else:
             # Dimensions that are symbols, under `jax.export`.
             out = jax.vmap(one)(flat)
-        return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
+        return jax.tree.map(lambda a: a.reshape((*batch, *a.shape[1:])), out)
 
     return program
 
