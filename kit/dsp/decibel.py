@@ -165,10 +165,13 @@ def _decibels_of_group(
     n: Length, *, S: Any, refs: Any, numbers: Any, of_peak: bool, cut: bool, scale: float
 ) -> tuple[jax.Array, Length]:
     amin, top_db, ref = jnp.split(jnp.asarray(numbers), 3, axis=1)
-    reference = "max" if of_peak else ref if refs is None else refs
     S = _magnitudes(S)
     # What is past the end of the clip must not be its peak.
-    S = jnp.where(jnp.arange(S.shape[1]) < n, S, S[:, :1])
+    inside = jnp.arange(S.shape[1]) < n
+    S = jnp.where(inside, S, S[:, :1])
+    if refs is not None:
+        ref = jnp.where(inside, refs, refs[:, :1])
+    reference = "max" if of_peak else ref
     return _decibels(S, reference, amin, top_db if cut else None, (1,), scale), n
 
 
