@@ -190,7 +190,7 @@ def _of_known_clips(
     return np.asarray(values, np.float64).reshape(batch)
 
 
-def _reshaped(x: jax.Array, shape: tuple[int, ...], order: Any = None) -> jax.Array:
+def _reshaped(x: AnyArray, shape: tuple[int, ...], order: Any = None) -> jax.Array:
     """Reshape on the host, where that is no program for each shape."""
     with jax.ensure_compile_time_eval():
         out = np.asarray(x).reshape(shape)
