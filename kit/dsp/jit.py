@@ -246,7 +246,7 @@ class _Plan:
         constants: tuple[Any, ...],
         batch: tuple[int, ...],
         n: int,
-        device: jax.Device,
+        device: Any,
     ) -> Any:
         """Compute padded clips, one a thread: twice as fast as XLA's threads in each operation."""
         size = padded_length(n)
@@ -271,7 +271,7 @@ class _Plan:
         function: Callable[..., Any],
         clips: dict[str, Any],
         batch: tuple[int, ...],
-        device: jax.Device,
+        device: Any,
     ) -> Any:
         flat = self._flat(clips, batch)
         without = {k: None for k in self.arrays if k not in clips}
@@ -299,7 +299,7 @@ class _Plan:
         values: dict[str, Any],
         constants: tuple[Any, ...],
         shape: tuple[int, ...],
-        device: jax.Device,
+        device: Any,
     ) -> Any:
         """Compute a function of each element of known arrays, a block a thread."""
         count = math.prod(shape)
@@ -329,7 +329,7 @@ def _by_program(
     shapes: dict[str, tuple[int, ...]],
     count: int,
     n: int,
-    device: jax.Device,
+    device: Any,
     cut: Callable[[np.ndarray, int | None], np.ndarray],
 ) -> "_Results":
     """Run a program on `count` clips.
@@ -363,7 +363,7 @@ def _by_program(
 def _on_threads(
     worker: Callable[[], Callable[[int], tuple[Any, list[np.ndarray]]]],
     count: int,
-    device: jax.Device,
+    device: Any,
     compiled: bool = True,
 ) -> "_Results":
     """Return the results of `count` clips, each of which some thread takes: the caller is one.
@@ -376,7 +376,7 @@ def _on_threads(
     results = _Results(count)
     indices = iter(range(count))
     # A new thread knows neither of the caller's contexts.
-    wide = jax.config.jax_enable_x64
+    wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
     def work(some: Iterator[int]) -> None:
         run = worker()
@@ -443,7 +443,7 @@ class _Results:
             array[index] = part
 
     def placed(
-        self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: jax.Device
+        self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: Any
     ) -> Any:
         """Return the results as JAX's arrays, committed to the device if an argument was."""
         committed = any(isinstance(a, jax.Array) and a.committed for a in given.values())
@@ -581,11 +581,11 @@ def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
     return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
 
 
-def _cpu_of(arrays: dict[str, Any]) -> jax.Device | None:
+def _cpu_of(arrays: dict[str, Any]) -> Any:
     """Return the CPU on which known arrays are, or None if they are elsewhere or on several."""
     devices = set[Any]().union(*(a.devices() for a in arrays.values() if isinstance(a, jax.Array)))
     if not devices:
-        default: Any = jax.config.jax_default_device
+        default = cast(Any, jax.config).jax_default_device
         devices = {
             default if isinstance(default, jax.Device) else jax.local_devices(backend=default)[0]
         }
