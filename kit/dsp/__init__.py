@@ -9,8 +9,10 @@ function, since Python would put the folder in the function's place when it is i
 """
 
 import importlib
+import inspect
 from typing import TYPE_CHECKING
 
+from kit.dsp import checks
 from kit.dsp.checks import ParameterError
 from kit.dsp.decibel import amplitude_to_db, db_to_amplitude, db_to_power, power_to_db
 from kit.dsp.dft import rfft
@@ -282,12 +284,22 @@ __all__ = [
 ]
 
 
+globals().update(
+    {
+        n: checks.checked(f)
+        for n, f in list(globals().items())
+        if n in __all__ and inspect.isfunction(f)
+    }
+)
+
+
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'kit.dsp' has no attribute {name!r}")
     value: object = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    # Every function checks its arguments at this door, the same way.
+    globals()[name] = checks.checked(value) if inspect.isfunction(value) else value
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,19 @@
 """Checks made while a function is traced: a bad argument fails before any work is done."""
 
+import functools
+import inspect
+import math
 import operator
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import AbstractArray
 
 from kit.errors import ConfigError
 
@@ -14,6 +22,9 @@ AnyArray = jax.Array | np.ndarray
 
 Number = int | float
 """A real number that is known while tracing."""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ParameterError(ConfigError):
@@ -105,3 +116,167 @@ def check_values(ok: object, name: str, rule: str) -> None:
     """
     if not isinstance(ok, Tracer) and not np.all(np.asarray(ok)):
         raise ParameterError(f"{name} has values out of range; {rule}")
+
+
+# Kinds of arguments that are checked by their annotation, and their names in messages.
+_KINDS: dict[Any, str] = {
+    bool: "True or False",
+    float: "a number",
+    int: "a whole number",
+    str: "a name",
+    Callable: "a function",
+    Sequence: "a sequence",
+    AbstractArray: "an array",
+    types.NoneType: "None",
+}
+NUMBER: frozenset[Any] = frozenset({int, float})
+# The kinds of a dtype.
+_DTYPE: frozenset[Any] = frozenset({np.dtype})
+# Values to fill in, which may be NaN.
+_FILLS = ("fill", "fill_value")
+
+
+def checked(function: Function) -> Function:
+    """Return `function` with a check of the kind of its arguments, by their annotations.
+
+    Of an argument annotated as a number, whole number, switch, name, function, sequence or array,
+    or None beside them, it refuses values of another kind, and NaN as a number; of `dtype`, types
+    that are not floating point or complex. Other annotations are not checked here.
+
+    Raises:
+        ParameterError: an argument of another kind.
+    """
+    signature = inspect.signature(function)
+    kinds = kinds_of([function])
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        given = bound.arguments
+        for name, kind in kinds.items():
+            if name in given:
+                given[name] = of_kind(name, given[name], kind)
+        return function(*bound.args, **bound.kwargs)
+
+    return typing.cast(Function, call)
+
+
+def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[Any]]:
+    """Return the kinds of those arguments whose annotations are of `_KINDS` alone.
+
+    Of functions that have arguments of one name, the first counts.
+    """
+    found: dict[str, frozenset[Any]] = {}
+    for function in functions:
+        for name, parameter in inspect.signature(function).parameters.items():
+            kinds = frozenset(_kinds_in(parameter.annotation))
+            if name == "dtype":
+                found.setdefault(name, _DTYPE)
+            elif kinds <= _KINDS.keys():
+                found.setdefault(name, kinds)
+    return found
+
+
+def _kinds_in(annotation: Any) -> Iterator[Any]:
+    """Yield the kinds that an annotation names, and whatever else it names."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            yield from _kinds_in(part)
+    elif origin in (tuple, list, Sequence):
+        yield Sequence
+    elif origin is Callable:
+        yield Callable
+    elif isinstance(annotation, type) and issubclass(annotation, AnyArray | AbstractArray):
+        yield AbstractArray
+    else:
+        yield annotation
+
+
+def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
+    """Return a value of one of the kinds, as JAX can compute with it.
+
+    A list in place of an array becomes one, and a whole number that is too large for JAX's
+    integers a float.
+
+    Raises:
+        ParameterError: it is of another kind, or NaN.
+    """
+    if kinds is _DTYPE:
+        _check_dtype(name, value)
+        return value
+    kind = _kind_of(value)
+    if kinds == {bool} and kind is int and not isinstance(value, Tracer) and value in (0, 1):
+        return bool(value)
+    if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
+        if not hasattr(value, "shape") and Sequence in kinds:
+            return value
+        return _array(name, value)
+    if kind not in kinds and not (kind is int and float in kinds):
+        wanted = [words for known, words in _KINDS.items() if known in kinds]
+        wanted = [words for words in wanted if words != "a whole number" or float not in kinds]
+        raise ParameterError(f"{name} is {value!r}; it must be {' or '.join(wanted)}")
+    if isinstance(value, Tracer):
+        return value
+    if isinstance(value, np.generic | np.ndarray):
+        # The program of a number of Python's serves NumPy's too.
+        value = value.item()
+    if kind is float and name not in _FILLS:
+        require(not math.isnan(value), name, value, "it must not be NaN")
+    if kind is int and float in kinds and abs(value) >= 2**31:
+        require(abs(value) < 2**1000, name, value, "it must be below 2**1000")
+        return float(value)
+    return value
+
+
+def _array(name: str, values: Any) -> Any:
+    """Return an array, or a list as one; refuse what does not hold numbers or keys."""
+    if not hasattr(values, "shape"):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ParameterError(f"{name} is no array: {error}") from None
+    known = (jnp.number, jnp.bool_, jax.dtypes.extended)
+    if not any(jnp.issubdtype(values.dtype, kind) for kind in known):
+        raise ParameterError(f"{name} has dtype {values.dtype}; it must be numbers")
+    return values
+
+
+def numbers(name: str, values: Any) -> np.ndarray:
+    """Return known numbers in float64.
+
+    Raises:
+        ParameterError: they are no real numbers.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} is {values!r}; it must be numbers") from None
+
+
+def _check_dtype(name: str, value: Any) -> None:
+    """Refuse what is not None, floating point or complex."""
+    rule = "it must be a dtype of floating point or complex numbers"
+    try:
+        known = value is None or (
+            not isinstance(value, bool | int | float) and jnp.issubdtype(value, jnp.inexact)
+        )
+    except TypeError:
+        known = False
+    require(known, name, value, rule)
+
+
+def _kind_of(value: Any) -> Any:
+    """Return the kind of a value; a number may be an array without axes."""
+    if isinstance(value, AnyArray | np.generic):
+        if value.ndim:
+            return Sequence
+        if jnp.issubdtype(value.dtype, jnp.floating):
+            return float
+        return {"b": bool, "i": int, "u": int}.get(getattr(value.dtype, "kind", ""), AbstractArray)
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind
+    if isinstance(value, tuple | list | range):
+        return Sequence
+    return Callable if callable(value) else type(value)

@@ -97,7 +97,7 @@ def _to_db(
 ) -> jax.Array:
     require(amin > 0, "amin", amin, "it must be above 0")
     require(top_db is None or top_db >= 0, "top_db", top_db, "it must not be negative")
-    if isinstance(ref, str) and ref != "max":
+    if ref is None or (isinstance(ref, str) and ref != "max"):
         raise ParameterError(f'ref is {ref!r}; it must be "max", a number, an array or a function')
     S = array_of("S", S)
     if jnp.iscomplexobj(S):
@@ -108,7 +108,7 @@ def _to_db(
             stacklevel=3,
         )
     over = _axes(axes, S.ndim)
-    if isinstance(S, Tracer) or isinstance(ref, Tracer):
+    if isinstance(S, Tracer) or isinstance(ref, Tracer) or S.size == 0:
         return _decibels(_magnitudes(S), ref, amin, top_db, over, scale)
     rest = tuple(a for a in range(S.ndim) if a not in over)
     clips = np.transpose(np.asarray(S), rest + over)
@@ -203,7 +203,8 @@ def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     if axes == "auto":
         return tuple(range(max(0, ndim - 2), ndim))
     wanted = axes if isinstance(axes, tuple) else (axes,)
-    require(all(-ndim <= a < ndim for a in wanted), "axes", axes, f"S has {ndim} axes")
+    known = all(isinstance(a, int | np.integer) and -ndim <= a < ndim for a in wanted)
+    require(known, "axes", axes, f"S has {ndim} axes")
     return tuple(sorted({a % ndim for a in wanted}))
 
 
@@ -215,8 +216,10 @@ def _decibels(
     axes: tuple[int, ...],
     scale: float,
 ) -> Float[jax.Array, "*shape"]:
-    if isinstance(ref, str):
-        ref = peak_of(S, axes) if S.size else 1.0
+    if S.size == 0 and (isinstance(ref, str) or callable(ref)):
+        ref = 1.0
+    elif isinstance(ref, str):
+        ref = peak_of(S, axes)
     elif callable(ref):
         ref = _of_each_clip(ref, S, axes)
     floor = jnp.asarray(amin, S.dtype)

@@ -24,18 +24,20 @@ def rfft(
         frames: float32 or float64.
         method: "fft"; or "real", products with cosines and sines; "auto" is "fft".
     Raises:
-        ParameterError: an unknown method.
+        ParameterError: an unknown method, complex frames.
     """
+    require(not jnp.iscomplexobj(frames), "frames.dtype", frames.dtype, "it must be real")
     frames = frames.astype(jnp.result_type(frames, jnp.float32))
     known = get_args(Method)
     require(method in known, "method", method, f"it must be one of {', '.join(known)}")
+    samples = frames.shape[-1] if frames.ndim else 0
+    require(samples, "frames.shape", frames.shape, "its last axis must be samples, at least one")
     if isinstance(frames, Tracer):
         return _rows(frames, method)
-    require(frames.ndim >= 1, "frames.shape", frames.shape, "its last axis must be samples")
     *batch, n_fft = frames.shape
     rows = np.asarray(frames).reshape(-1, n_fft)
     made = _columns(np.ascontiguousarray(rows.T), method=method)
-    return placed(np.asarray(made).T.reshape(*batch, -1))
+    return placed(np.asarray(made).T.reshape(*batch, n_fft // 2 + 1))
 
 
 def _rows(

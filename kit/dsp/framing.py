@@ -18,6 +18,10 @@ from kit.dsp.jit import Length, array_of, placed
 # Up to so many hops in a frame, frames are shifted views of one reshaped array, put side by side;
 # beyond, that program would be long to compile and a gather is as good.
 MAX_SLICES = 64
+NUMPY_PAD_MODES = (
+    *("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "empty"),
+    *("maximum", "mean", "median", "minimum"),
+)
 # Frames that begin within one frame, at most, that are made as shifted views of the signal.
 _MOST_PHASES = 8
 # Samples in the rows of one transform. With their spectrum they stay in 1 MiB of cache: with four
@@ -216,6 +220,8 @@ def pad_ends(
         `amount + right` samples more, and the number that are valid.
     """
     right = amount if right is None else right
+    known = callable(pad_mode) or (isinstance(pad_mode, str) and pad_mode in NUMPY_PAD_MODES)
+    require(known, "pad_mode", pad_mode, f"it must be one of {', '.join(NUMPY_PAD_MODES)}")
     valid = n + amount + right
     if not isinstance(n, jax.Array) or pad_mode in ("constant", "empty"):
         return jnp.pad(y, (amount, right), mode=pad_mode), valid

@@ -21,8 +21,10 @@ import itertools
 import math
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 import jax
@@ -34,7 +36,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Int
 
 from kit.compilation import quick_to_compile
-from kit.dsp.checks import ParameterError
+from kit.dsp.checks import ParameterError, kinds_of, of_kind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,8 +49,11 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 _SHORTEST = 64
 # Elements that keep rows from starting at the same lines of the cache.
 _BESIDE = 16
-# Each program keeps some 40 memory maps and 4 MB; a process may have 65,530 maps.
+# Each program keeps 3 to 800 memory maps, 70 on average, and 4 MB. A process may have 65,530 maps.
 MOST_PROGRAMS = 192
+_MOST_MAPS = 8000
+# Where the maps are another library's, so many programs are kept all the same.
+_FEWEST_PROGRAMS = 32
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
@@ -116,7 +121,7 @@ def by_clip(
         parameters = list(inspect.signature(body).parameters.values())[1:]
         signature = inspect.signature(body).replace(parameters=parameters)
         rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
-        known = _defaults(passes)
+        known, kinds = _defaults(passes), kinds_of(passes)
 
         @functools.wraps(body)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -124,7 +129,7 @@ def by_clip(
             bound.apply_defaults()
             given = dict(bound.arguments)
             if rest is not None:
-                given |= _not_default(given.pop(rest), known)
+                given |= _not_default(given.pop(rest), known, kinds)
             given = {
                 k: array_of(k, v) if k in arrays and v is not None else v for k, v in given.items()
             }
@@ -470,18 +475,51 @@ def _program_of(
     )
 
 
-@functools.lru_cache(maxsize=MOST_PROGRAMS)
+class _Programs:
+    """Compiled programs by key. The least recently used are dropped, which frees them."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Any:
+        """Return the program of a key; if it is not kept, make it and drop others for it."""
+        with self._lock:
+            if key not in self._kept:
+                while len(self._kept) >= MOST_PROGRAMS:
+                    self._kept.popitem(last=False)
+                while len(self._kept) > _FEWEST_PROGRAMS and _memory_maps() > _MOST_MAPS:
+                    for _ in range(len(self._kept) // 8):
+                        self._kept.popitem(last=False)
+                self._kept[key] = make()
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+
+_PROGRAMS = _Programs()
+
+
+def _memory_maps() -> int:
+    """Return the number of memory maps of this process; 0 where the system does not tell."""
+    try:
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
 def _padded_program(plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]) -> _Program:
-    """Return the program of one padded clip. It is freed when the cache drops it."""
+    """Return the program of one padded clip."""
 
     def program(clips: dict[str, Any], n: Any) -> tuple[Any, list[Any]]:
         result, lengths = plan.body(n, **_thawed(constants), **clips)
         return result, _broadcast_prefix(lengths, result)
 
-    return _Program(jax.jit(program, compiler_options=quick_to_compile()))
+    return _PROGRAMS.get(
+        ("padded", plan, constants, shapes),
+        lambda: _Program(jax.jit(program, compiler_options=quick_to_compile())),
+    )
 
 
-@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def _exact_program(
     plan: _Plan,
     constants: tuple[Any, ...],
@@ -489,7 +527,10 @@ def _exact_program(
     n: int,
     shapes: tuple[Any, ...],
 ) -> Callable[..., Any]:
-    return jax.jit(_exact(plan, constants, batch, n))
+    return _PROGRAMS.get(
+        ("exact", plan, constants, batch, n, shapes),
+        lambda: jax.jit(_exact(plan, constants, batch, n)),
+    )
 
 
 def _exact(
@@ -514,11 +555,14 @@ def _exact(
         if all(isinstance(d, int) for d in (n, *batch)):
             # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
             # are computed at once as fit into memory.
-            some = max(1, min(math.prod(batch), _MOST_AT_ONCE // max(1, n)))
+            some = max(1, _MOST_AT_ONCE // max(1, n))
             out = lax.platform_dependent(
                 flat,
                 cpu=functools.partial(lax.map, one),
-                default=functools.partial(lax.map, one, batch_size=some),
+                # In batches, JAX cannot compute results that are empty.
+                default=jax.vmap(one)
+                if math.prod(batch) <= some
+                else functools.partial(lax.map, one, batch_size=some),
             )
         else:
             # Dimensions that are symbols, under `jax.export`.
@@ -566,7 +610,7 @@ def array_of(name: str, value: Any) -> Any:
             known = np.dtype(np.float64 if known.kind == "f" else np.complex128)
         return array.astype(jax.dtypes.canonicalize_dtype(known), copy=False)
     if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     raise ParameterError(f"{name} has dtype {array.dtype}; it must be numbers")
 
 
@@ -615,10 +659,14 @@ def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
     }
 
 
-def _not_default(rest: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+def _not_default(
+    rest: dict[str, Any], known: dict[str, Any], kinds: dict[str, frozenset[Any]]
+) -> dict[str, Any]:
+    """Check the kinds of keyword arguments, and return those that are not at their defaults."""
+    checked = {k: of_kind(k, v, kinds[k]) if k in kinds else v for k, v in rest.items()}
     return {
         k: v
-        for k, v in rest.items()
+        for k, v in checked.items()
         if not (k in known and type(v) is type(known[k]) and v == known[k])
     }
 

@@ -106,7 +106,7 @@ def mel(
         UserWarning: a filter lies between two bins and is empty.
     Source: librosa 0.11 `filters.mel`.
     """
-    require(sr > 0, "sr", sr, "it must be above 0 Hz")
+    require(0 < sr < math.inf, "sr", sr, "it must be above 0 Hz and finite")
     n_fft = positive_int("n_fft", n_fft)
     n_mels = positive_int("n_mels", n_mels)
     nyquist = sr / 2

@@ -260,10 +260,11 @@ def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "
     """Return a spectrogram in floating point of at least single precision, complex or real.
 
     Raises:
-        ParameterError: fewer than two axes, bins and frames.
+        ParameterError: fewer than two axes, bins and frames, or no bins.
     """
     S = jnp.asarray(S)
     require(S.ndim >= 2, f"{name}.shape", S.shape, "its last two axes are bins and frames")
+    require(S.shape[-2] >= 1, f"{name}.shape", S.shape, "it must have at least one bin")
     return S.astype(jnp.result_type(S, jnp.float32))
 
 
@@ -290,4 +291,4 @@ def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarra
 
     Source: librosa 0.11 `fft_frequencies`.
     """
-    return np.arange(1 + n_fft // 2) * (sr / n_fft)
+    return np.arange(1 + positive_int("n_fft", n_fft) // 2) * (sr / n_fft)

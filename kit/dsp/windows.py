@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Num
 
-from kit.dsp.checks import ParameterError, positive_int, require
+from kit.dsp.checks import ParameterError, numbers, positive_int, require
 
 WindowSpec = str | tuple[Any, ...] | int | float | Callable[[int], Any] | np.ndarray | list[float]
 """A name, a name with parameters, a Kaiser beta, a function of the length, or the values."""
@@ -33,18 +33,20 @@ def get_window(
         import scipy.signal  # 0.4 s, so not before a window is computed
 
         try:
-            found: Any = scipy.signal.get_window(window, length, fftbins=fftbins)
+            with np.errstate(all="ignore"):
+                found: Any = scipy.signal.get_window(window, length, fftbins=fftbins)
             values = np.asarray(found, np.float64)
         except (ValueError, TypeError) as error:
             raise ParameterError(f"window is {window!r}; scipy says: {error}") from error
     else:
-        values = np.asarray(window, np.float64)
+        values = numbers("window", window)
     require(
         values.shape == (length,),
         "window",
         f"an array of shape {values.shape}",
         f"it must have {length} values",
     )
+    require(np.all(np.isfinite(values)), "window", window, "its values must be finite")
     return values
 
 

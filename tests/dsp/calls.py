@@ -5,6 +5,7 @@ A call is a function of one clip, whose last axis is time, and of batches of suc
 """
 
 import dataclasses
+import types
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -153,11 +154,34 @@ class Call:
     def typical(self) -> int:
         return self.size or (3000 if self.clip in (wave, stereo) else 40)
 
+    def given(
+        self, options: dict[str, Any], function: Callable[[str], Callable[..., Any]] | None = None
+    ) -> Callable[[Any], Any]:
+        """Return the function of a clip with more options.
+
+        Args:
+            options: by name, in place of the call's own.
+            function: kit's name of a function -> the function that is called in its place.
+        """
+        library = _Library(options, function or (lambda name: getattr(dsp, name)))
+        of, scope = self.of, self.of.__globals__ | {"dsp": library}
+        return types.FunctionType(of.__code__, scope, of.__name__, of.__defaults__, of.__closure__)
+
     def make(self, seed: int = 0, n: int | None = None) -> np.ndarray:
         """Make a clip of `n`, of the typical length if None."""
         return self.clip(
             self.typical if n is None else n, seed + zlib.crc32(self.name.encode()) % 99
         )
+
+
+class _Library:
+    """Functions that take more options than they are called with."""
+
+    def __init__(self, options: dict[str, Any], function: Callable[[str], Callable[..., Any]]):
+        self.options, self.function = options, function
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **given: self.function(name)(*args, **(given | self.options))
 
 
 KEY = jax.random.key(7)
@@ -378,9 +402,10 @@ def _calls() -> Iterator[Call]:
         "spectral_rolloff": {},
     }
     for shape, more in shapes.items():
-        function = getattr(dsp, shape)
-        yield Call(shape, lambda x, f=function, m=more: f(y=x, sr=SR, **m, **FRAMES))
-        yield Call(shape, lambda x, f=function, m=more: f(S=x, sr=SR, **m), magnitudes, "S")
+        yield Call(shape, lambda x, f=shape, m=more: getattr(dsp, f)(y=x, sr=SR, **m, **FRAMES))
+        yield Call(
+            shape, lambda x, f=shape, m=more: getattr(dsp, f)(S=x, sr=SR, **m), magnitudes, "S"
+        )
     yield Call("spectral_flatness", lambda x: dsp.spectral_flatness(y=x, **FRAMES))
     yield Call("spectral_flatness", lambda x: dsp.spectral_flatness(S=x), magnitudes, "S")
 

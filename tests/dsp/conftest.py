@@ -1,10 +1,11 @@
 """Signals that every function of `kit.dsp` is compared with its reference on."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import soundfile
@@ -67,3 +68,11 @@ def relative() -> Callable[[Any, np.ndarray], float]:
         return float(difference / max(np.abs(theirs).max(initial=0), least))
 
     return measure
+
+
+@pytest.fixture
+def untyped() -> Iterator[None]:
+    """Call functions as users do, without the checks of types that these tests are run with."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kit import dsp
 from kit.dsp import ParameterError
 from kit.dsp.checks import positive_int
 from kit.errors import KitError, UsageError
@@ -21,3 +22,58 @@ def test_whole_numbers():
 def test_is_an_error_of_usage():
     assert issubclass(ParameterError, UsageError)
     assert issubclass(ParameterError, KitError)
+
+
+NOISE = np.random.default_rng(0).standard_normal(600).astype(np.float32)
+POWER = np.abs(NOISE).reshape(20, 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    {
+        "n_fft": lambda: dsp.stft(NOISE, n_fft=64.0),
+        "hop_length": lambda: dsp.stft(NOISE, n_fft=64, hop_length="16"),
+        "sr": lambda: dsp.mel(sr=None, n_fft=64),
+        "fmin": lambda: dsp.mel(sr=8000, n_fft=64, fmin=np.nan),
+        "win_length": lambda: dsp.spectral_centroid(y=NOISE, n_fft=64, win_length=64.5),
+        "center": lambda: dsp.stft(NOISE, n_fft=64, center="no"),
+        "dtype": lambda: dsp.mel(sr=8000, n_fft=64, dtype="no"),
+        "ref": lambda: dsp.power_to_db(POWER, ref=None),
+        "axes": lambda: dsp.power_to_db(POWER, axes=1.5),
+        "kernel_size": lambda: dsp.hpss_spectrum(POWER, kernel_size=np.inf),
+        "margin": lambda: dsp.hpss_spectrum(POWER, margin="no"),
+        "feature": lambda: dsp.onset_strength(y=NOISE, feature=3),
+        "prior": lambda: dsp.tempo(onset_envelope=NOISE, prior=1.5),
+        "wait": lambda: dsp.peak_pick(
+            NOISE, pre_max=1, post_max=1, pre_avg=1, post_avg=1, delta=0, wait=np.inf
+        ),
+        "factors": lambda: dsp.metrogram(tg=POWER, freqs=np.arange(1, 21), factors=2),
+        "pad_mode": lambda: dsp.rms(y=NOISE, frame_length=64, pad_mode="no"),
+        "mode": lambda: dsp.stack_memory(POWER, mode="no"),
+        "window": lambda: dsp.get_window(np.inf, 64),
+        "intervals": lambda: dsp.vqt(NOISE, intervals=None),
+        "alpha": lambda: dsp.wavelet(freqs=[100.0], alpha=0),
+        "filter_scale": lambda: dsp.wavelet(freqs=[1e-6, 1e3]),
+        "tuning": lambda: dsp.hz_to_octs(440.0, tuning=1e9),
+        "S.shape": lambda: dsp.spectral_rolloff(S=POWER[:0]),
+        "events": lambda: dsp.onset_backtrack(np.array(["no"]), NOISE),
+        "y": lambda: dsp.stft(1.0),
+    }.items(),
+)
+def test_an_argument_of_another_kind_is_refused(untyped, name, of):
+    with pytest.raises(ParameterError, match=name):
+        of()
+
+
+def test_kinds_that_mean_the_same():
+    expected = dsp.stft(NOISE, n_fft=64, center=False)
+    np.testing.assert_array_equal(dsp.stft(NOISE, n_fft=np.int64(64), center=0), expected)
+    np.testing.assert_array_equal(dsp.stft(NOISE.tolist(), n_fft=64, center=False), expected)
+    # Too large for JAX's integers.
+    louder = dsp.power_to_db(POWER, ref=2**40)
+    np.testing.assert_array_equal(louder, dsp.power_to_db(POWER, ref=2.0**40))
+
+
+def test_nan_may_be_filled_in():
+    tempi = np.arange(1, 21) * 10.0
+    assert np.isnan(dsp.metrogram(tg=POWER, freqs=tempi, factors=[40], fill_value=np.nan)).any()

@@ -107,14 +107,19 @@ def test_spectra_of_any_length(name, relative):
 
 
 def test_mel_inversion_of_any_length():
+    # Many spectra have these bands: rounding chooses among them.
+    basis = dsp.mel(sr=22050, n_fft=512, n_mels=40)
+
+    def melted(power):
+        return basis @ np.square(power)
+
     made = np.asarray(dsp.mel_to_stft(S[:40], n_fft=512))
+    rounding = {"rtol": 0, "atol": 1e-4 * melted(made).max()}
     for frames in (1, 63, 65):
         part = dsp.mel_to_stft(S[:40, :frames], n_fft=512)
-        np.testing.assert_array_equal(part, made[:, :frames])
+        np.testing.assert_allclose(melted(part), melted(made[:, :frames]), **rounding)
     traced = jax.jit(partial(dsp.mel_to_stft, n_fft=512))(S[:40, :65])
-    np.testing.assert_allclose(
-        np.square(traced), np.square(made[:, :65]), atol=1e-6 * made.max() ** 2
-    )
+    np.testing.assert_allclose(melted(traced), melted(made[:, :65]), **rounding)
     assert dsp.mel_to_stft(S[:40, :0], n_fft=512).shape == (257, 0)
 
 

@@ -9,7 +9,16 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform, check_values, positive_int, require
+from kit.dsp.checks import (
+    NUMBER,
+    AnyArray,
+    Number,
+    as_waveform,
+    check_values,
+    of_kind,
+    positive_int,
+    require,
+)
 from kit.dsp.effects.istft import check_synthesis, sizes_of, synthesis
 from kit.dsp.effects.phase_vocoder import split_phase
 from kit.dsp.jit import Length, by_clip, elementwise
@@ -138,12 +147,15 @@ def separated(
     """
     size, phase = split_phase(S)
     in_time, in_frequency = _pair("kernel_size", kernel_size)
-    margin_harmonic, margin_percussive = _pair("margin", margin)
+    margin_harmonic, margin_percussive = (
+        of_kind("margin", value, NUMBER) for value in _pair("margin", margin)
+    )
     require(min(margin_harmonic, margin_percussive) >= 1, "margin", margin, "it must be at least 1")
-    require(min(in_time, in_frequency) >= 1, "kernel_size", kernel_size, "it must be at least 1")
+    in_time = positive_int("kernel_size", in_time)
+    in_frequency = positive_int("kernel_size", in_frequency)
     require(power > 0, "power", power, "it must be above 0")
-    harmonic = median_filter(size, int(in_time), axis=time_axis, n=n)
-    percussive = median_filter(size, int(in_frequency), axis=-3 - time_axis)
+    harmonic = median_filter(size, in_time, axis=time_axis, n=n)
+    percussive = median_filter(size, in_frequency, axis=-3 - time_axis)
     even = margin_harmonic == 1 and margin_percussive == 1
     of_harmonic = masks(harmonic, percussive * margin_harmonic, power, even)
     of_percussive = masks(percussive, harmonic * margin_percussive, power, even)

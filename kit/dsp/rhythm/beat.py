@@ -10,11 +10,11 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Complex, Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, numbers, require
 from kit.dsp.decibel import at_least, peak_of
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
-from kit.dsp.rhythm.tempo import best_tempo, log_weight, mean_tempogram, window_of
+from kit.dsp.rhythm.tempo import best_tempo, density, log_weight, mean_tempogram, window_of
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
     check_window,
@@ -111,7 +111,7 @@ def beat_track(
 def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
     """Return `bpm` as an argument of `_tracked`: of a clip, or of its frames."""
     if not isinstance(bpm, jax.Array):
-        bpm = np.asarray(bpm)
+        bpm = numbers("bpm", bpm)
     if not isinstance(bpm, Tracer):
         values = np.asarray(bpm)
         check_values((values > 0) & np.isfinite(values), "bpm", "it must be above 0 and finite")
@@ -382,7 +382,7 @@ def plp(
         **given,
         win_length=win_length,
         bins=(int(kept[0]), int(kept[-1]) + 1) if len(kept) else (0, 0),
-        log_prior=None if prior is None else np.asarray(prior.logpdf(bpm), np.float32),
+        log_prior=None if prior is None else np.asarray(density(prior)(bpm), np.float32),
     )
 
 

@@ -33,7 +33,7 @@ def onset_strength(
     detrend: bool = False,
     center: bool = True,
     feature: Callable[..., Any] | None = None,
-    aggregate: Any = None,
+    aggregate: Callable[..., Any] | bool | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch frames"]:
     """Return the spectral flux: the mean over bands of the increase in level.
@@ -92,7 +92,7 @@ def onset_strength_multi(
     detrend: bool = False,
     center: bool = True,
     feature: Callable[..., Any] | None = None,
-    aggregate: Any = None,
+    aggregate: Callable[..., Any] | bool | None = None,
     channels: Sequence[Any] | np.ndarray | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch channels frames"]:
@@ -153,6 +153,8 @@ def _strength(
     if S is not None:
         y, S, kwargs = None, _two_axes(S), {}
     ref = None if ref is None else _two_axes(ref)
+    known = aggregate is None or aggregate is False or callable(aggregate)
+    require(known, "aggregate", aggregate, "it must be a function, False or None")
     aggregate = jnp.mean if aggregate is None else _twin(aggregate)
     framing: Any = {"lag": lag, "center": center, "n_fft": n_fft, "hop_length": hop_length}
     of_bands: Any = {"y": y, "sr": sr, "S": S, "ref": ref, "max_size": max_size, **kwargs}

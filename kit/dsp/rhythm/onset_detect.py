@@ -165,6 +165,9 @@ def peak_pick(
         require(value >= 0, name, value, "it must not be negative")
     for name, value in {"post_max": post_max, "post_avg": post_avg}.items():
         require(value > 0, name, value, "it must be above 0")
+    sizes = {"pre_max": pre_max, "post_max": post_max, "pre_avg": pre_avg, "post_avg": post_avg}
+    for name, value in (sizes | {"wait": wait}).items():
+        require(value < 2**31, name, value, "it must be below 2**31")
     require(method in _METHODS, "method", method, f"it must be one of {', '.join(_METHODS)}")
     array = _known(x)
     _check_sparse(sparse, "x", array)

@@ -114,6 +114,16 @@ def window_of(ac_size: Number, sr: Number, hop_length: int) -> int:
     return positive_int("ac_size * sr // hop_length", int(ac_size * sr) // hop_length)
 
 
+def density(prior: Any) -> Callable[..., Any]:
+    """Return the logarithm of the density of a prior.
+
+    Raises:
+        ParameterError: the prior has none.
+    """
+    require(callable(getattr(prior, "logpdf", None)), "prior", prior, "it must have a logpdf")
+    return prior.logpdf
+
+
 def log_weight(
     lags: int,
     sr: Number,
@@ -132,7 +142,7 @@ def log_weight(
     require(std_bpm > 0, "std_bpm", std_bpm, "it must be above 0")
     bpm = tempo_frequencies(lags, hop_length=hop_length, sr=sr)
     if prior is not None:
-        weight = np.array(prior.logpdf(bpm), np.float64)
+        weight = np.array(density(prior)(bpm), np.float64)
     else:
         weight = -0.5 * ((np.log2(bpm) - np.log2(start_bpm)) / std_bpm) ** 2
     if max_tempo is not None:

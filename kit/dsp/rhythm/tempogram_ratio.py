@@ -10,7 +10,7 @@ import scipy.interpolate
 from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, numbers, positive_int, require
 from kit.dsp.jit import Length, by_clip, of_numpy, placed, traceable
 from kit.dsp.rhythm.tempo import tempo
 from kit.dsp.rhythm.tempogram import (
@@ -111,7 +111,7 @@ def tempogram_ratio(
         bpm=bpm,
         tempi=tempi,
         order=order,
-        factors=np.asarray(_RATIOS if factors is None else factors, np.float64),
+        factors=_factors(factors, _RATIOS),
         kind=kind,
         fill_value=float(fill_value),
     )
@@ -182,10 +182,10 @@ def metrogram(
         ParameterError: `freqs` that do not fit the tempogram, an unknown kind.
     Source: librosa 1.0 `feature.metrogram`; Cozens and Godsill 2023.
     """
-    tempi = np.asarray(freqs, np.float64)
+    tempi = numbers("freqs", freqs)
     _ascending(tempi, _shape(tg)[0])
     require(np.all(np.isfinite(tempi)), "freqs", freqs, "they must be finite")
-    fractions = np.asarray(_METRES if factors is None else factors, np.float64)
+    fractions = _factors(factors, _METRES)
     matrix, outside = _interpolation(tempi, np.multiply.outer(fractions, tempi), kind)
     products = _products(tg=tg, matrix=matrix, fill=outside * float(fill_value))
     return products if aggregate is None else _aggregated(aggregate, products, axis=-2)
@@ -280,9 +280,16 @@ def _interpolation(
     return function(wanted), outside.astype(float)
 
 
+def _factors(factors: Any, default: Any) -> Float[np.ndarray, "factors"]:
+    """Return factors of a tempo as a vector."""
+    found = numbers("factors", default if factors is None else factors)
+    require(found.ndim == 1 and len(found), "factors", factors, "it must be one axis of numbers")
+    return found
+
+
 def _ascending(freqs: Any, rows: int) -> tuple[Float[np.ndarray, "rows"], np.ndarray]:
     """Return the finite tempi in ascending order, and the rows of the tempogram that have them."""
-    tempi = np.asarray(freqs, np.float64)
+    tempi = numbers("freqs", freqs)
     require(tempi.shape == (rows,), "freqs.shape", tempi.shape, f"the tempogram has {rows} rows")
     kept = np.flatnonzero(np.isfinite(tempi))
     order = kept[np.argsort(tempi[kept], kind="stable")]

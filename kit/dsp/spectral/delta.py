@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.framing import pad_ends
+from kit.dsp.framing import NUMPY_PAD_MODES, pad_ends
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PAD_MODES
 
@@ -137,6 +137,9 @@ def _end_matrix(width: int, order: int, degree: int, step: float) -> np.ndarray:
 def _check_memory(given: dict[str, Any]) -> None:
     positive_int("n_steps", given["n_steps"])
     require(given["delay"] != 0, "delay", given["delay"], "it must not be 0")
+    mode = given["mode"]
+    known = callable(mode) or mode in NUMPY_PAD_MODES
+    require(known, "mode", mode, f"it must be one of {', '.join(NUMPY_PAD_MODES)}")
     shape = given["data"].shape
     require(shape[-1] >= 1, "data.shape", shape, "it must have at least one frame")
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.effects.iir import one_pole
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length, array_of, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
 
 
@@ -98,7 +98,7 @@ def pcen(
         require(ref.shape == S.shape, "ref.shape", ref.shape, f"S has shape {S.shape}")
         ref = moved(ref)
     if zi is not None:
-        zi = xp.asarray(zi)
+        zi = xp.asarray(zi if isinstance(zi, Tracer) else array_of("zi", zi))
         shape = tuple(1 if a == axis % S.ndim else k for a, k in enumerate(S.shape))
         try:
             zi = moved(xp.broadcast_to(zi, shape))
@@ -144,7 +144,9 @@ def _pcen(
         # The difference of two roots, with nothing lost where they are close.
         out = quotient / (jnp.sqrt(quotient + bias) + bias**0.5)
     else:
-        out = bias**power * jnp.expm1(power * jnp.log1p(quotient / bias))
+        with np.errstate(over="ignore"):
+            scale = float(np.float64(bias) ** power)
+        out = scale * jnp.expm1(power * jnp.log1p(quotient / bias))
     return (out, last), (n, None)
 
 

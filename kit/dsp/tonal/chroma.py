@@ -10,7 +10,15 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
+from kit.dsp.checks import (
+    AnyArray,
+    Number,
+    ParameterError,
+    as_waveform,
+    numbers,
+    positive_int,
+    require,
+)
 from kit.dsp.framing import frames_first
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize, normalize_values
@@ -34,7 +42,7 @@ from kit.dsp.tonal.constantq import (
 )
 from kit.dsp.tonal.octaves import HIGHEST
 from kit.dsp.tonal.tuning import by_tuning, clip_tunings, hz_to_octs
-from kit.dsp.tonal.wavelet import C1_HZ, finite
+from kit.dsp.tonal.wavelet import C1_HZ, Intervals, finite
 from kit.dsp.windows import WindowSpec, get_window
 
 
@@ -134,7 +142,7 @@ def cq_to_chroma(
     of_bin = ((bins + merge // 2) // merge + roll) % n_chroma
     weights = (of_bin[None, :] == np.arange(n_chroma)[:, None]).astype(np.float64)
     if window is not None:
-        taps = np.asarray(window, np.float64).reshape(-1)
+        taps = numbers("window", window).reshape(-1)
         require(len(taps), "window", window, "it must have a value")
         weights = np.stack([_same(row, taps) for row in weights])
     return weights.astype(dtype)
@@ -379,7 +387,7 @@ def chroma_vqt(
     V: Num[AnyArray, "*batch bins frames"] | None = None,
     hop_length: int = 512,
     fmin: Number | None = None,
-    intervals: Any,
+    intervals: Intervals,
     norm: Number | None = np.inf,
     threshold: Number | None = 0.0,
     n_octaves: int = 7,

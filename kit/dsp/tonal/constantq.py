@@ -27,6 +27,8 @@ from kit.dsp.tonal.octaves import (
 from kit.dsp.tonal.tuning import by_tuning
 from kit.dsp.tonal.wavelet import (
     C1_HZ,
+    Intervals,
+    check_tuning,
     equal_bandwidth,
     finite,
     interval_frequencies,
@@ -43,7 +45,7 @@ def vqt(
     hop_length: int = 512,
     fmin: Number | None = None,
     n_bins: int | None = 84,
-    intervals: Any = "equal",
+    intervals: Intervals = "equal",
     gamma: Number | None = None,
     bins_per_octave: int = 12,
     tuning: Number | None = 0.0,
@@ -528,7 +530,7 @@ def frequencies(
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     else:
         bins_per_octave = positive_int("len(intervals)", len(intervals))
-    require(finite(tuning), "tuning", tuning, "it must be a number of bins, or None")
+    check_tuning(tuning, bins_per_octave)
     least = C1_HZ if fmin is None else fmin
     require(
         finite(least) and least > 0 and least * 2.0 ** (tuning / bins_per_octave) < sr / 2,

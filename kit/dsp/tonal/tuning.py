@@ -21,7 +21,7 @@ from kit.dsp.stft import (
     n_fft_of,
     needs_length,
 )
-from kit.dsp.tonal.wavelet import finite
+from kit.dsp.tonal.wavelet import check_tuning, finite
 from kit.dsp.windows import WindowSpec
 
 
@@ -36,8 +36,8 @@ def hz_to_octs(frequencies: Any, *, tuning: Number = 0.0, bins_per_octave: int =
         0 Hz is -infinity, frequencies below are NaN.
     Source: librosa 0.11 `hz_to_octs`.
     """
-    require(finite(tuning), "tuning", tuning, "it must be a number of bins")
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
+    check_tuning(tuning, bins_per_octave)
     lowest = 440.0 * 2.0 ** (tuning / bins_per_octave) / 16
 
     def octaves(xp: Any, f: Any) -> Any:

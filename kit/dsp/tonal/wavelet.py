@@ -1,11 +1,12 @@
 """Windowed complex tones, the filters of constant-Q and variable-Q transforms."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Num
 
-from kit.dsp.checks import Number, ParameterError, positive_int, require
+from kit.dsp.checks import Number, ParameterError, numbers, positive_int, require
 from kit.dsp.spectral.normalize import normalize_values
 from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
 from kit.dsp.windows import WindowSpec, get_window
@@ -20,16 +21,29 @@ _ERB_GAMMA = 24.7 / 0.108
 _LIMITS = {"ji3": (3,), "ji5": (3, 5), "ji7": (3, 5, 7)}
 
 
+Intervals = str | Sequence[Number] | Num[np.ndarray, "ratios"]
+"""The name of the intervals of an octave, or their ratios."""
+
+# Of all filters: 4 GiB.
+_MOST_SAMPLES = 2**28
+
+
 def finite(value: object) -> bool:
     """Return whether `value` is a real number, neither infinite nor NaN."""
     return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
+
+
+def check_tuning(tuning: Number, bins_per_octave: int) -> None:
+    """Refuse a tuning that is not finite, or leaves the range of numbers."""
+    known = finite(tuning) and abs(tuning) <= 100 * bins_per_octave
+    require(known, "tuning", tuning, "it must be a number of bins, of at most 100 octaves")
 
 
 def interval_frequencies(
     n_bins: int,
     *,
     fmin: Number,
-    intervals: Any = "equal",
+    intervals: Intervals = "equal",
     bins_per_octave: int = 12,
     tuning: Number = 0.0,
     sort: bool = True,
@@ -50,9 +64,9 @@ def interval_frequencies(
     """
     n_bins = positive_int("n_bins", n_bins)
     require(finite(fmin) and fmin > 0, "fmin", fmin, "it must be a number above 0 Hz")
-    require(finite(tuning), "tuning", tuning, "it must be a number of bins")
     if isinstance(intervals, str):
         bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
+        check_tuning(tuning, bins_per_octave)
         if intervals == "equal":
             ratios = 2.0 ** ((tuning + np.arange(bins_per_octave)) / bins_per_octave)
         elif intervals == "pythagorean":
@@ -65,7 +79,7 @@ def interval_frequencies(
             names = ", ".join(f'"{name}"' for name in ("equal", "pythagorean", *_LIMITS))
             raise ParameterError(f"intervals is {intervals!r}; it must be {names} or ratios")
     else:
-        ratios = np.asarray(intervals, np.float64)
+        ratios = numbers("intervals", intervals)
         within = ratios.ndim == 1 and len(ratios) and np.all((ratios >= 1) & (ratios < 2))
         require(within, "intervals", intervals, "ratios must lie in [1, 2)")
     octaves = -(-n_bins // len(ratios))
@@ -133,7 +147,7 @@ def wavelet_lengths(
         ParameterError: an argument out of its range, frequencies that descend.
     Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
     """
-    freqs = np.asarray(freqs, np.float64)
+    freqs = numbers("freqs", freqs)
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
     require(
         finite(filter_scale) and filter_scale > 0,
@@ -148,7 +162,9 @@ def wavelet_lengths(
     wrong = freqs[~((freqs > 0) & np.isfinite(freqs))]
     require(len(wrong) == 0, "freqs", wrong[:3], "frequencies must be above 0 Hz")
     require(np.all(np.diff(freqs) >= 0), "freqs", freqs, "they must ascend")
-    bandwidth = relative_bandwidth(freqs) if alpha is None else np.asarray(alpha, np.float64)
+    bandwidth = relative_bandwidth(freqs) if alpha is None else numbers("alpha", alpha)
+    fits = bandwidth.shape in ((), freqs.shape) and np.all((bandwidth > 0) & np.isfinite(bandwidth))
+    require(fits, "alpha", alpha, "it must be above 0 and finite, one or one for each frequency")
     extra = bandwidth * _ERB_GAMMA if gamma is None else gamma
     q = filter_scale / bandwidth
     highest = np.max(freqs * (1 + 0.5 * window_bandwidth(window) / q) + 0.5 * extra)
@@ -175,7 +191,7 @@ def wavelet(
         dtype: of the filters; computed in complex128.
     Source: librosa 0.11 `filters.wavelet`.
     """
-    freqs = np.asarray(freqs, np.float64)
+    freqs = numbers("freqs", freqs)
     lengths, _ = wavelet_lengths(
         freqs=freqs, sr=sr, window=window, filter_scale=filter_scale, gamma=gamma, alpha=alpha
     )
@@ -183,6 +199,12 @@ def wavelet(
     require(norms, "norm", norm, "it must be a number or None")
     longest = max(lengths)
     size = int(2.0 ** np.ceil(np.log2(longest)) if pad_fft else np.ceil(longest))
+    require(
+        size * len(freqs) <= _MOST_SAMPLES,
+        "filter_scale",
+        filter_scale,
+        f"{len(freqs)} filters of {size} samples are too long; lower it, or sr, or raise freqs",
+    )
     rows = np.zeros((len(freqs), size), np.complex128)
     for row, length, freq in zip(rows, lengths, freqs, strict=True):
         at = np.arange(-length // 2, length // 2, dtype=float)
