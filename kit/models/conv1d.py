@@ -7,6 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from kit.config import Conv1DConfig
+from kit.models.conv import conv_general_dilated, max_pool_by_two
 
 # Keras's batch normalisation, which the original used, differs from Flax's default of 1e-5.
 BATCH_NORM_EPSILON = 1e-3
@@ -38,6 +39,7 @@ class Conv1D(nnx.Module):
                 kernel_size=(config.kernel_size,),
                 padding="VALID",
                 kernel_init=glorot,
+                conv_general_dilated=conv_general_dilated,
                 rngs=rngs,
             )
             for before, after in itertools.pairwise(widths)
@@ -61,8 +63,7 @@ class Conv1D(nnx.Module):
         if x.shape[1] < self.least_frames:
             raise ValueError(f"it needs at least {self.least_frames} frames")
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = norm(nnx.relu(conv(x)))
-            x = nnx.max_pool(x, window_shape=(2,), strides=(2,))
+            x = max_pool_by_two(norm(nnx.relu(conv(x))))
         x = self.dropout(x.max(axis=1))
         x = self.dropout(nnx.relu(self.dense(x)))
         return self.head(x)
