@@ -266,7 +266,7 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, help="file for the results")
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 128, 1024])
     parser.add_argument("--rounds", type=int, default=7)
@@ -276,7 +276,7 @@ def main() -> None:
     if given.serve:
         serve(given.serve, *given.batch)
         return
-    contenders = list(CONTENDERS)
+    contenders: list[str] = list(CONTENDERS)
     if importlib.util.find_spec("torch") is None:
         contenders = ["kit"]
         print("torch is not installed, so kit runs alone; install the extra `peers`")

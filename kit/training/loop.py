@@ -7,7 +7,6 @@ import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from kit.training.run import Run
 from kit.training.scores import checkpoint_score
 from kit.training.segments import draw, segments_an_epoch
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Metrics, Rate, Scaling, make_eval_step, make_train_step
+from kit.training.step import Batch, Metrics, Rate, Scaling, make_eval_step, make_train_step
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,10 @@ def _train(
                 if progress:
                     progress(Progress(step, total, epoch, rows[-1] if rows else {}, path.reason))
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
-            evaluate = partial(eval_step, state.params, state.buffers, scaling=scaling)
+
+            def evaluate(batch: Batch, state: TrainState = state) -> Metrics:
+                return eval_step(state.params, state.buffers, batch, scaling)
+
             row |= _validate(evaluate, feed, validation, segments, batch_size)
             row["grad_norm"] = sums.mean("grad_norm", "steps")
             _require_finite(row, run)
@@ -269,7 +271,7 @@ def _scaling(
 
 
 def _validate(
-    evaluate: Callable[..., Metrics],
+    evaluate: Callable[[Batch], Metrics],
     feed: Feed,
     part: Part | None,
     segments: SegmentConfig,
@@ -279,7 +281,7 @@ def _validate(
         return {"validation_loss": None, "validation_accuracy": None}
     sums = Sums()
     for batch in feed.batches(part.picks(*part.evaluation_segments(segments), batch_size)):
-        sums.add(evaluate(batch=batch))
+        sums.add(evaluate(batch))
     return {**sums.means("validation")}
 
 
