@@ -1,6 +1,7 @@
 """Training the original network: kit, torch eager and torch.compile, in turns.
 
     python benchmarks/training.py [--json OUT] [--batch 64 128 1024] [--rounds 7]
+    taskset --cpu-list 0 python benchmarks/training.py    # on one core
 
 Each contender trains in a process of its own on the same made-up features: float16 rows that lie
 on the device, of which each step cuts a batch of segments, widens it to float32 and scales it. The
@@ -134,7 +135,7 @@ def torch(batch: int, compiled: bool) -> tuple[Round, dict[str, Any]]:
             return self.head(self.dropout(self.dense(self.dropout(x.amax(2))).relu()))
 
     torch.manual_seed(0)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     torch.set_float32_matmul_precision("high")
     on_cpu = not torch.cuda.is_available()
     device = "cpu" if on_cpu else "cuda"
@@ -166,6 +167,10 @@ def torch(batch: int, compiled: bool) -> tuple[Round, dict[str, Any]]:
 
     name = platform.machine() if on_cpu else torch.cuda.get_device_name()
     return run, {"device": name, "on_cpu": on_cpu}
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def serve(contender: str, batch: int) -> None:
@@ -235,7 +240,7 @@ def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     out: dict[str, Any] = {"contenders": found}
     for by in ("samples_s", "samples_cpu_s"):
         peers = [name for name in found if name != "kit"]
-        if peers:
+        if peers and "kit" in found:
             best = max(peers, key=lambda name: found[name][by])
             # Of the same round: a busy machine slows neighbours in time alike.
             ratios = [
@@ -257,7 +262,7 @@ def machine() -> dict[str, Any]:
     found = re.search(r"model name\s*: (.*)", facts.read_text()) if facts.exists() else None
     return {
         "cpu": found[1] if found else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "load": os.getloadavg(),
         "python": platform.python_version(),
         "versions": versions,
@@ -271,14 +276,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 128, 1024])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--note", default="", help="a sentence that the results keep")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--serve", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         serve(given.serve, *given.batch)
         return
-    contenders: list[str] = list(CONTENDERS)
+    contenders: list[str] = list(given.only)
     if importlib.util.find_spec("torch") is None:
-        contenders = ["kit"]
+        contenders = [name for name in contenders if name == "kit"]
         print("torch is not installed, so kit runs alone; install the extra `peers`")
     results: dict[str, Any] = {"machine": machine(), "note": given.note, "batches": {}}
     for batch in given.batch:
