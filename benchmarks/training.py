@@ -86,9 +86,10 @@ def kit(batch: int) -> tuple[Round, dict[str, Any]]:
     from kit.models import build, size
     from kit.training.data import Held, Picks, make_scaling
     from kit.training.epoch import choose, run_epoch
+    from kit.training.optimiser import hyperparameters
     from kit.training.placement import shardings
     from kit.training.state import init_state
-    from kit.training.step import Rate, make_train_step
+    from kit.training.step import make_train_step
 
     on_cpu = jax.default_backend() == "cpu"
     config = Conv1DConfig(CHANNELS, kernel_size=KERNEL, dense=DENSE, dropout=DROPOUT)
@@ -99,10 +100,12 @@ def kit(batch: int) -> tuple[Round, dict[str, Any]]:
     rows, starts, y = segments(steps_of(batch, on_cpu), batch)
     picks = Picks(rows, starts, y, np.ones(y.shape, np.float32))
     train_step = make_train_step(network)
-    state = init_state(network, TrainConfig())
+    train = TrainConfig(learning_rate=RATE)
+    state = init_state(network, train)
     if size(state.params) != PARAMETERS:
         raise SystemExit(f"kit's network has {size(state.params)} parameters, not {PARAMETERS}")
-    given = (make_scaling(GAIN, OFFSET, MEAN, DEVIATION), Rate(np.float32(RATE), np.float32(1e6)))
+    numbers = hyperparameters(train, 1_000_000, np.ones(CLASSES))
+    given = (make_scaling(GAIN, OFFSET, MEAN, DEVIATION), numbers)
     key, step = jax.random.key(0), 0
 
     def run() -> None:

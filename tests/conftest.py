@@ -23,6 +23,13 @@ from kit.config import (
     TrainConfig,
 )
 
+# XLA takes most of the time of the tests: let it optimise less, in child processes too. CI runs the
+# core on the newest Python with what users get.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
+
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")

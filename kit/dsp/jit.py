@@ -14,6 +14,7 @@ and cut. So a program serves all lengths of a range, and any batch. While JAX tr
 shapes are the caller's: the body is traced with the exact length, which is then an int.
 """
 
+import contextlib
 import functools
 import inspect
 import math
@@ -204,9 +205,8 @@ class _Plan:
             constants = tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
         if not known:
             return self._traced(clips, constants, batch, n)
-        # Compute known clips now even while the caller is traced: a program inside another one
-        # may not have compiler options.
-        with jax.ensure_compile_time_eval():
+        # A program inside another one may not have compiler options.
+        with _now():
             devices = (
                 set[Any]().union(*(a.devices() for a in clips.values() if isinstance(a, jax.Array)))
                 or jnp.zeros(()).devices()
@@ -373,6 +373,14 @@ def _exact(
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
 
     return program
+
+
+def _now() -> contextlib.AbstractContextManager[None]:
+    """Return a context in which known arrays are computed even while the caller is traced."""
+    if isinstance(jnp.zeros(()), Tracer):
+        return jax.ensure_compile_time_eval()
+    # Without need it would make a program of its own of each constant of a body.
+    return contextlib.nullcontext()
 
 
 def _broadcast_prefix(lengths: Any, result: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -163,6 +164,9 @@ def _cropped(
 
 
 _conv.defvjp(_forward, _backward)
+
+Conv = partial(nnx.Conv, conv_general_dilated=conv_general_dilated)
+"""Flax's layer, with the gradients of this module."""
 
 
 def max_pool_by_two(

@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from kit.config import Conv1DConfig
-from kit.models.conv import conv_general_dilated, max_pool_by_two
+from kit.models.conv import Conv, max_pool_by_two
 
 # Keras's batch normalisation, which the original used, differs from Flax's default of 1e-5.
 BATCH_NORM_EPSILON = 1e-3
@@ -33,13 +33,12 @@ class Conv1D(nnx.Module):
         self.least_frames = config.receptive_field
         widths = (n_mels, *config.channels)
         self.convs = nnx.List(
-            nnx.Conv(
+            Conv(
                 before,
                 after,
                 kernel_size=(config.kernel_size,),
                 padding="VALID",
                 kernel_init=glorot,
-                conv_general_dilated=conv_general_dilated,
                 rngs=rngs,
             )
             for before, after in itertools.pairwise(widths)

@@ -2,15 +2,18 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kit.catalogue import Catalogue
+from kit.catalogue.rights import require_rights
 from kit.catalogue.split import kept_apart, split
 from kit.config import Experiment
-from kit.features import FeatureStore, codec
+from kit.errors import KitError
+from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
 from kit.training.data import Part, Read, Source, hold
 
 
@@ -30,6 +33,7 @@ class Collection:
         offset: dB of a stored 0.
         facts: what `Run.facts` returns of it.
         from_arrays: kit does not know the front end that made the features.
+        paths: the file of each track, by track_id, as far as they are known.
     """
 
     parts: pd.DataFrame
@@ -43,6 +47,7 @@ class Collection:
     offset: float
     facts: Mapping[str, Any]
     from_arrays: bool = False
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -53,12 +58,16 @@ class Collection:
         """Return the same collection with the rows of all its tracks in memory."""
         return dataclasses.replace(self, source=hold(self.source, len(self.rows)))
 
+    def ids(self, name: str) -> list[str]:
+        """Return the track_id of each track in one part of the split, in the order of `part`."""
+        return self.parts.loc[self.parts["part"] == name, "track_id"].tolist()
+
     def part(self, name: str, n_frames: int) -> Part | None:
         """Return one part of the split; None if no track is in it."""
-        chosen = self.parts.loc[self.parts["part"] == name]
-        if chosen.empty:
+        ids = self.ids(name)
+        if not ids:
             return None
-        ids = chosen["track_id"].tolist()
+        chosen = self.parts.loc[self.parts["part"] == name]
         return Part(
             self.source,
             np.array([self.rows[t] for t in ids], np.int32),
@@ -66,6 +75,35 @@ class Collection:
             np.array([self.labels.index(label) for label in chosen["label"]], np.int32),
             n_frames,
         )
+
+
+def open_collection(
+    experiment: Experiment, catalogue: Catalogue, *, rights: bool = False
+) -> tuple[Collection, str]:
+    """Return the tracks of a catalogue that have features, and the right to them that was stated.
+
+    Args:
+        experiment: the configuration; the features must have been extracted.
+        catalogue: the tracks.
+        rights: as for `fit`.
+    Raises:
+        UsageError: audio from Spotify, and no right to it stated; or a split that cannot be made.
+        KitError: no features.
+    """
+    store = FeatureStore.open(store_path(catalogue, experiment.features))
+    table = catalogue.table
+    present = table.loc[table["track_id"].isin(list(store.sources))]
+    if present.empty:
+        why = left_out_in_words(
+            failures_of(store, catalogue), experiment.features, experiment.segments
+        )
+        raise KitError(
+            f"no track of {catalogue.folder} can be used: {why}"
+            if why
+            else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
+        )
+    statement = require_rights(present, catalogue.folder, stated=rights)
+    return collection_of(present, store, experiment), statement
 
 
 def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
@@ -104,4 +142,5 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
             "tracks": len(ids),
             "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
         },
+        paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
     )

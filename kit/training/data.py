@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float32, Int32
 
-from kit.config import SegmentConfig
-from kit.training.segments import grid
+from kit.config import SegmentConfig, TrainConfig
+from kit.training.segments import draw, grid
 from kit.training.step import Batch, Scaling
 
 CHUNK = 64  # tracks read at once
@@ -150,6 +150,19 @@ class Part:
             (number < len(tracks)).astype(np.float32),
         )
 
+    def training_segments(
+        self, segments: SegmentConfig, config: TrainConfig, epoch: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `(tracks, starts)` of an epoch's segments, in the order of training."""
+        return draw(
+            self.frames,
+            self.n_frames,
+            segments,
+            seed=config.seed,
+            epoch=epoch,
+            classes=self.y if config.balance == "draw" else None,
+        )
+
     def evaluation_segments(self, segments: SegmentConfig) -> tuple[np.ndarray, np.ndarray]:
         """Return `(tracks, starts)` of all segments of evaluation, in order."""
         each = [grid(int(frames), self.n_frames, segments) for frames in self.frames]
@@ -157,36 +170,57 @@ class Part:
         return tracks, np.concatenate(each)
 
 
-def scaling_of(part: Part, gain: float = 1.0, offset: float = 0.0) -> Scaling:
+def scaling_of(
+    part: Part,
+    gain: float = 1.0,
+    offset: float = 0.0,
+    kind: Literal["collection", "band", "clip"] = "collection",
+) -> Scaling:
     """Return the scaling of a part: mean and deviation over its valid frames, in float64.
 
     Args:
         part: the training part.
         gain: turns stored values into dB, with `offset`.
         offset: dB of a stored 0.
+        kind: two numbers ("collection"), two for each mel band ("band"), or no mean and each
+            band's deviation around the means of its tracks ("clip").
     """
-    count, mean, squares = 0, 0.0, 0.0
+    axis = None if kind == "collection" else 0
+    count, mean, squares, within = 0, 0.0, 0.0, 0.0
     for start in range(0, len(part.rows), CHUNK):
         chunk = part.source.rows(part.rows[start : start + CHUNK])
         for row, frames in zip(chunk, part.frames[start : start + CHUNK], strict=True):
             values = row[:frames].astype(np.float64)
-            here = float(values.mean())
-            away, both = here - mean, count + values.size
-            squares += float(np.square(values - here).sum())
+            here = values.mean(axis)
+            size = values.size if axis is None else len(values)
+            away, both = here - mean, count + size
+            inside = np.square(values - here).sum(axis)
+            squares += inside
+            within += inside
             # Chan, Golub and LeVeque (1983): sums of squares of two sets, merged.
-            squares += away * away * count * values.size / both
-            mean += away * values.size / both
+            squares += away * away * count * size / both
+            mean += away * size / both
             count = both
-    # A collection of silence has no deviation, and nothing to scale.
-    deviation = gain * (squares / count) ** 0.5 or 1.0
-    return make_scaling(gain, offset, gain * mean + offset, deviation)
+    about = within if kind == "clip" else squares
+    mean, deviation = gain * mean + offset, gain * (about / count) ** 0.5
+    # What does not vary, such as silence, has no deviation but for rounding: nothing to scale.
+    deviation = np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0)
+    return make_scaling(gain, offset, None if kind == "clip" else mean, deviation)
 
 
 def make_scaling(
-    gain: float = 1.0, offset: float = 0.0, mean: float = 0.0, deviation: float = 1.0
+    gain: float = 1.0, offset: float = 0.0, mean: Any = 0.0, deviation: Any = 1.0
 ) -> Scaling:
-    """Return a scaling of float32 numbers."""
-    return Scaling(*(np.asarray(v, np.float32) for v in (gain, offset, mean, deviation)))
+    """Return a scaling of float32 numbers, one or one for each mel band; `mean` may be None."""
+    first = (np.asarray(gain, np.float32), np.asarray(offset, np.float32))
+    centre = None if mean is None else np.asarray(mean, np.float32)
+    return Scaling(*first, centre, np.asarray(deviation, np.float32))
+
+
+def scaling_in_json(scaling: Scaling) -> dict[str, Any]:
+    """Return what a checkpoint keeps of a scaling: the arguments of `make_scaling` in dB."""
+    mean, deviation = (None if v is None else np.asarray(v).tolist() for v in scaling[2:])
+    return {"mean": mean, "deviation": deviation}
 
 
 def ahead(make: Callable[[int], Batch], count: int) -> Iterator[Batch]:

@@ -2,11 +2,11 @@
 
 import ast
 import inspect
-import math
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,25 @@ import numpy as np
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
-from kit.catalogue.rights import require_rights
 from kit.config import MODELS, Experiment, SegmentConfig, replaced, to_dict
-from kit.errors import KitError, UsageError
-from kit.features import FeatureStore, failures_of, left_out_in_words, store_path
+from kit.errors import UsageError
 from kit.lock import only_one
-from kit.models import Network, check
+from kit.models import Network, Tree, check
 from kit.training import run as run_folder
 from kit.training.checkpoint import Checkpoints
-from kit.training.collection import Collection, collection_of
-from kit.training.data import Part, make_scaling, scaling_of
+from kit.training.collection import Collection, open_collection
+from kit.training.data import Part, Picks, make_scaling, scaling_in_json, scaling_of
 from kit.training.epoch import Feed, Sums, choose, run_epoch
+from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import shardings
 from kit.training.run import Run
 from kit.training.scores import checkpoint_score
-from kit.training.segments import draw, segments_an_epoch
+from kit.training.segments import segments_of_tracks
+from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Batch, Metrics, Rate, Scaling, make_eval_step, make_train_step
+from kit.training.step import Batch, Metrics, Scaling, make_eval_step, make_train_step
+from kit.training.stopping import require_validation, stopped_early
+from kit.training.watch import require_finite_row, require_finite_steps
 
 
 @dataclass(frozen=True)
@@ -88,23 +90,10 @@ def fit(
     if catalogue is None:
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
-    store = FeatureStore.open(store_path(catalogue, experiment.features))
-    known = store.sources
-    table = catalogue.table
-    present = table.loc[table["track_id"].isin(list(known))]
-    if present.empty:
-        why = left_out_in_words(
-            failures_of(store, catalogue), experiment.features, experiment.segments
-        )
-        raise KitError(
-            f"no track of {catalogue.folder} can be used: {why}"
-            if why
-            else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
-        )
-    statement = require_rights(present, catalogue.folder, stated=rights)
+    collection, statement = open_collection(experiment, catalogue, rights=rights)
     return train(
         experiment,
-        collection_of(present, store, experiment),
+        collection,
         runs=Path(runs),
         fresh=fresh,
         statements=[statement] if statement else [],
@@ -136,6 +125,7 @@ def train(
         scan: run many steps in one program; None to do so on GPU and TPU (`kit.training.epoch`).
         progress: as for `fit`.
     """
+    require_validation(experiment, collection.parts["part"].tolist())
     network = check(
         experiment.model, experiment.segments.frames, collection.n_mels, len(collection.labels)
     )
@@ -187,7 +177,7 @@ def _train(
     with Checkpoints(run.checkpoints) as checkpoints:
         step = checkpoints.step("last") or 0
         if step:
-            host = checkpoints.restore(step, template(network))
+            host = checkpoints.restore(step, template(network, config))
             known = checkpoints.meta(step)["scaling"]
         else:
             host, known = init_state(network, config), None
@@ -195,7 +185,8 @@ def _train(
         if path.resident:
             collection = collection.held()
         training, validation = _parts(experiment, collection)
-        count = segments_an_epoch(training.frames, training.n_frames, segments)
+        each = segments_of_tracks(training.frames, training.n_frames, segments)
+        count = int(each.sum())
         # Full batches only: a repeated segment would count twice in batch normalisation.
         batch_size = min(config.batch_size, count)
         per_epoch = count // batch_size
@@ -203,8 +194,9 @@ def _train(
         scaling = _scaling(experiment, collection, training, known)
         replicated, over_batch = shardings(batch_size)
         state: TrainState = jax.device_put(host, replicated)
-        rate = Rate(np.float32(config.learning_rate), np.float32(total))
-        scaling, rate = jax.device_put((scaling, rate), replicated)
+        counts = np.bincount(training.y, each, len(collection.labels))
+        numbers = hyperparameters(config, total, counts)
+        scaling, numbers = jax.device_put((scaling, numbers), replicated)
         feed = path.feed(collection.source, segments.frames, over_batch)
         meta = {
             "kit": __version__,
@@ -212,34 +204,51 @@ def _train(
             "labels": list(collection.labels),
             "n_mels": collection.n_mels,
             "from_arrays": collection.from_arrays,
-            "scaling": {"mean": float(scaling.mean), "deviation": float(scaling.deviation)},
+            "scaling": scaling_in_json(scaling),
             "train_counts": np.bincount(training.y, minlength=len(collection.labels)).tolist(),
         }
-        train_step = make_train_step(network, config.schedule)
+        recipe = Recipe.of(config)
+        train_step = make_train_step(network, recipe)
         eval_step = make_eval_step(network)
         rows = [row for row in run.metrics() if row["step"] <= step]
+        ids = collection.ids("train")
         key = jax.device_put(jax.random.key(config.seed), replicated)
         for epoch in range(step // per_epoch, config.epochs):
+            if stopped_early(rows, config.patience):
+                break
             started = time.monotonic()
-            tracks, starts = draw(
-                training.frames, training.n_frames, segments, seed=config.seed, epoch=epoch
-            )
+            tracks, starts = training.training_segments(segments, config, epoch)
             whole = slice(per_epoch * batch_size)
             picks = training.picks(tracks[whole], starts[whole], batch_size)
             sums = Sums()
-            for done in run_epoch(feed, train_step, state, picks, key, step, scaling, rate):
+            for done in run_epoch(feed, train_step, state, picks, key, step, scaling, numbers):
                 state, step, metrics = done
                 sums.add(metrics)
                 if progress:
                     progress(Progress(step, total, epoch, rows[-1] if rows else {}, path.reason))
+            require_finite_steps(
+                run,
+                epoch + 1,
+                step - per_epoch + 1,
+                {name: sums.each(name) for name in ("loss", "grad_norm")},
+                partial(_ids_of_batch, ids, tracks, batch_size),
+                collection.paths,
+            )
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
+            trained_s = time.monotonic() - started
+            again = feed.batches(Picks(*(each[:BATCHES] for each in picks)))
+            state = settled(network, recipe, state, again, jax.random.fold_in(key, step), scaling)
+            params, buffers = state.evaluated()
 
-            def evaluate(batch: Batch, state: TrainState = state) -> Metrics:
-                return eval_step(state.params, state.buffers, batch, scaling)
+            def evaluate(batch: Batch, params: Tree = params, buffers: Tree = buffers) -> Metrics:
+                return eval_step(params, buffers, batch, scaling)
 
             row |= _validate(evaluate, feed, validation, segments, batch_size)
-            row["grad_norm"] = sums.mean("grad_norm", "steps")
-            _require_finite(row, run)
+            for name in ("grad_norm", "param_norm", "update_norm"):
+                row[name] = sums.mean(name, "steps")
+            row["learning_rate"] = float(sums.each("learning_rate")[-1])
+            require_finite_row(row, run)
+            row["segments_per_s"] = round(per_epoch * batch_size / trained_s, 1)
             row["seconds"] = round(time.monotonic() - started, 3)
             rows.append(row)
             run.write_metrics(rows)
@@ -259,15 +268,20 @@ def _scaling(
     experiment: Experiment,
     collection: Collection,
     training: Part,
-    known: Mapping[str, float] | None,
+    known: Mapping[str, Any] | None,
 ) -> Scaling:
     """Return the scaling of the training part, or the one that a checkpoint knows."""
     gain, offset = collection.gain, collection.offset
     if known is not None:
         return make_scaling(gain, offset, **known)
-    if not experiment.train.standardise:
-        return make_scaling(gain, offset)
-    return scaling_of(training, gain, offset)
+    kind = experiment.train.standardise
+    return (
+        make_scaling(gain, offset) if kind == "none" else scaling_of(training, gain, offset, kind)
+    )
+
+
+def _ids_of_batch(ids: list[str], tracks: np.ndarray, size: int, number: int) -> list[str]:
+    return [ids[track] for track in tracks[number * size : (number + 1) * size]]
 
 
 def _validate(
@@ -283,12 +297,3 @@ def _validate(
     for batch in feed.batches(part.picks(*part.evaluation_segments(segments), batch_size)):
         sums.add(evaluate(batch))
     return {**sums.means("validation")}
-
-
-def _require_finite(row: dict[str, Any], run: Run) -> None:
-    for name, value in row.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise KitError(
-                f"{name} is {value} after epoch {row['epoch']}; lower TrainConfig.learning_rate "
-                f"(the last good checkpoint is kept in {run.checkpoints})"
-            )

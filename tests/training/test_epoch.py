@@ -4,18 +4,27 @@ import jax
 import numpy as np
 import pytest
 
-from kit.config import Conv1DConfig, SplitConfig, TrainConfig
+from kit.config import Conv1DConfig, OptimiserConfig, SplitConfig, TrainConfig
 from kit.models import build
 from kit.training import fit
 from kit.training.data import Held, Picks, Read, make_scaling
 from kit.training.epoch import BLOCK, GIB, Resident, Streamed, Sums, choose, run_epoch
+from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import shardings
 from kit.training.state import init_state
-from kit.training.step import Rate, make_train_step
+from kit.training.step import make_train_step
 
 STEPS, BATCH, FRAMES = 2 * BLOCK + 3, 4, 12
-GIVEN = (make_scaling(0.1, -3.0), Rate(np.float32(1e-3), np.float32(STEPS)))
-CONFIG = TrainConfig()
+CONFIG = TrainConfig(learning_rate=1e-3)
+RECIPES = {
+    "adam": CONFIG,
+    "schedule_free": dataclasses.replace(
+        CONFIG, optimiser=OptimiserConfig("schedule_free", clip_norm=1.0)
+    ),
+    "averages": dataclasses.replace(
+        CONFIG, optimiser=OptimiserConfig("adamw", warmup=0.2, accumulate=2, ema_decay=0.9)
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +39,12 @@ def picks(steps, tracks=6):
     return Picks(rows, starts, rows % 2, np.ones((steps, BATCH), np.float32))
 
 
-def epoch(network, feed, steps=STEPS):
-    state, key = init_state(network, CONFIG), jax.random.key(3)
+def epoch(network, feed, steps=STEPS, config=CONFIG):
+    state, key = init_state(network, config), jax.random.key(3)
     sums, done = Sums(), []
-    train_step = make_train_step(network)
-    for after in run_epoch(feed, train_step, state, picks(steps), key, 0, *GIVEN):
+    train_step = make_train_step(network, Recipe.of(config))
+    given = make_scaling(0.1, -3.0), hyperparameters(config, STEPS, np.ones(2))
+    for after in run_epoch(feed, train_step, state, picks(steps), key, 0, *given):
         state, step, metrics = after
         sums.add(metrics)
         done.append(step)
@@ -56,10 +66,14 @@ def feeds(dtype="float16"):
     return streamed, resident, scanned
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
-def test_the_three_paths_train_the_same_network(network, dtype):
+@pytest.mark.parametrize(
+    ("recipe", "dtype"), [("adam", "float16"), ("schedule_free", "int8"), ("averages", "float16")]
+)
+def test_the_three_paths_train_the_same_network(network, recipe, dtype):
     """Streamed and resident bit for bit; scanned is another program, equal within roundings."""
-    streamed, resident, scanned = (epoch(network, feed) for feed in feeds(dtype))
+    streamed, resident, scanned = (
+        epoch(network, feed, config=RECIPES[recipe]) for feed in feeds(dtype)
+    )
     jax.tree.map(np.testing.assert_array_equal, streamed[0], resident[0])
     assert streamed[2] == resident[2] == list(range(1, STEPS + 1))
     assert scanned[2] == [BLOCK, 2 * BLOCK, *range(2 * BLOCK + 1, STEPS + 1)]
@@ -68,7 +82,7 @@ def test_the_three_paths_train_the_same_network(network, dtype):
         streamed[0],
         scanned[0],
     )
-    for name in ("loss", "weight", "grad_norm"):
+    for name in ("loss", "weight", "grad_norm", "update_norm", "learning_rate"):
         np.testing.assert_allclose(streamed[1].each(name), scanned[1].each(name), rtol=1e-3)
     assert streamed[1].mean("loss") == resident[1].mean("loss")
 
