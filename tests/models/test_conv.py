@@ -11,8 +11,9 @@ from kit.config import Conv1DConfig, TrainConfig
 from kit.models import build
 from kit.models.conv import conv_general_dilated, max_pool_by_two
 from kit.training.data import make_scaling
+from kit.training.optimiser import hyperparameters
 from kit.training.state import init_state
-from kit.training.step import Batch, Rate, make_train_step
+from kit.training.step import Batch, make_train_step
 
 LAYOUT = {3: ("NWC", "WIO", "NWC"), 4: ("NHWC", "HWIO", "NHWC")}
 CASES = [
@@ -156,11 +157,11 @@ def test_a_scan_over_training_steps_has_no_slow_convolution():
     """XLA on CPU computes `b0f_0io->b0f` fast; any other layout in a loop is a naive loop."""
     network = build(Conv1DConfig(channels=(8, 8), dense=8, kernel_size=3), n_mels=4, n_classes=2)
     train_step = make_train_step(network)
-    rate = Rate(np.float32(1e-3), np.float32(2))
+    numbers = hyperparameters(TrainConfig(), 2, np.ones(2))
 
     def scanned(state, batches, key):
         def body(state, batch):
-            return train_step(state, batch, key, make_scaling(), rate)
+            return train_step(state, batch, key, make_scaling(), numbers)
 
         return lax.scan(body, state, batches)
 
