@@ -8,10 +8,10 @@ weights fit `MusicnnConfig()` at 96 mel bands and 50 classes.
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from flax.nnx import Conv
 from jaxtyping import Array, Float
 
 from kit.config import MusicnnConfig
+from kit.models.conv import Conv
 
 # TensorFlow's, with which the published weights were trained; Flax's default is 1e-5.
 BATCH_NORM_EPSILON = 1e-3

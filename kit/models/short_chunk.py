@@ -9,10 +9,10 @@ import itertools
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from flax.nnx import Conv
 from jaxtyping import Array, Float
 
 from kit.config import ShortChunkConfig
+from kit.models.conv import Conv
 
 # The gradient of a standard deviation is not finite where all values are equal.
 LEAST_VARIANCE = 1e-5

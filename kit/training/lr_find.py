@@ -16,10 +16,10 @@ from kit.catalogue import Catalogue
 from kit.config import Experiment, TrainConfig
 from kit.errors import UsageError
 from kit.models import check
+from kit.training.collection import open_collection
 from kit.training.data import Part, ahead, make_scaling, scaling_of
-from kit.training.loop import open_collection
 from kit.training.optimiser import Hyperparameters, Recipe, hyperparameters
-from kit.training.segments import draw, segments_of_tracks
+from kit.training.segments import segments_of_tracks
 from kit.training.state import TrainState, init_state
 from kit.training.step import Batch, Scaling, TrainStep, make_train_step
 
@@ -170,20 +170,12 @@ def _batches(part: Part, experiment: Experiment, count: int, steps: int) -> Iter
     size = min(config.batch_size, count)
     per_epoch = count // size
     drawn = [
-        draw(
-            part.frames,
-            part.n_frames,
-            segments,
-            seed=config.seed,
-            epoch=epoch,
-            classes=part.y if config.balance == "draw" else None,
-        )
-        for epoch in range(-(-steps // per_epoch))
+        part.training_segments(segments, config, epoch) for epoch in range(-(-steps // per_epoch))
     ]
-
-    def make(number: int) -> Batch:
-        epoch, place = divmod(number, per_epoch)
-        tracks, starts = (values[place * size : (place + 1) * size] for values in drawn[epoch])
-        return part.batch(tracks, starts, segments.frames, size)
-
-    return ahead(make, steps)
+    # Full batches only, as in training: each epoch drops what does not fill one.
+    whole = slice(per_epoch * size)
+    tracks, starts = (
+        np.concatenate([each[whole] for each in kind]) for kind in zip(*drawn, strict=True)
+    )
+    picks = part.picks(tracks, starts, size)
+    return ahead(lambda number: picks.batch(part.source, number, segments.frames), steps)

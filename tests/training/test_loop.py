@@ -66,6 +66,7 @@ def test_it_learns_and_writes_what_it_should(experiment, tmp_path):
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert all(row["grad_norm"] > 0 for row in rows)
     assert [p.step for p in seen] == list(range(1, rows[-1]["step"] + 1))
+    assert all(p.path.startswith("features are held on the cpu: 0.00 GiB") for p in seen)
     assert run.experiment() == experiment(epochs=12)
     assert run.folder.parent == tmp_path / "runs" / "small"
     assert run.finished()

@@ -46,6 +46,8 @@ def train(
 
         def progress(p: Progress) -> None:
             nonlocal steps
+            if not steps:
+                terminal.say(p.path)
             steps += 1
             known = {k: p.metrics.get(k) for k in _SHOWN if p.metrics.get(k) is not None}
             update(p.step, p.total_steps, " ".join(f"{k} {v:.3f}" for k, v in known.items()))
