@@ -132,7 +132,7 @@ def _to_db(
     groups, size = _groups(math.prod(batch), line.shape[-1])
     made = _decibels_of_group(
         S=_grouped(line, groups, size),
-        refs=_grouped(reference, groups, size) if of_element else None,
+        refs=_grouped(cast(np.ndarray, reference), groups, size) if of_element else None,
         numbers=_grouped(numbers, groups, size),
         of_peak=reference is None,
         cut=top_db is not None,

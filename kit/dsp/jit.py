@@ -479,10 +479,10 @@ class _Programs:
     """Compiled programs by key. The least recently used are dropped, which frees them."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Any:
+    def get(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return the program of a key; if it is not kept, make it and drop others for it."""
         with self._lock:
             if key not in self._kept:
