@@ -261,10 +261,11 @@ def check(case: Case) -> None:
         return
     half = x.dtype.itemsize == 2
     spoilt = case.spoilt and x.size and jnp.issubdtype(x.dtype, jnp.inexact)
-    if lossy and all(a.size for a in leaves(ours)):
+    if spoilt and all(a.size for a in leaves(ours)):
         assert not finite(ours), "a value that is not finite is lost"
     if theirs is not None:
-        close(ours, theirs, 1e-4)
+        # Where values are nearly as good, a function that chooses may choose another.
+        close(ours, theirs, 1e-2 if case.call.flat else 1e-4)
     if other is None or isinstance(other, ParameterError):
         return
     if case.way == "grad":
@@ -275,7 +276,7 @@ def check(case: Case) -> None:
         close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-5)
 
 
-@hostile(quick=110, thorough=1200)
+@hostile(quick=300, thorough=3000)
 @given(case=cases())
 def test_a_call_is_right_or_refused(untyped, case: Case):
     check(case)
