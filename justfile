@@ -46,6 +46,11 @@ bench-dsp *ARGS:
     {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
     {{python}} benchmarks/dsp.py --json benchmarks/results/dsp.json --plot docs/dsp.png {{ARGS}}
 
+# Training by kit, torch eager and torch.compile; on an idle machine.
+bench-training *ARGS:
+    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
+    {{python}} benchmarks/training.py --json benchmarks/results/training.json {{ARGS}}
+
 # kit features against its peers, at scale, and what a big job costs; on an idle machine.
 bench-features *ARGS:
     {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'

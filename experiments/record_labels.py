@@ -19,7 +19,7 @@ EXPERIMENT = kit.Experiment(
     features=ORIGINAL_FEATURES,
     segments=ORIGINAL_SEGMENTS,
     model=kit.Conv1DConfig(norm_momentum=0.99),  # Keras's default
-    train=kit.TrainConfig(epochs=20, schedule="constant", standardise=False),  # as the original
+    train=kit.TrainConfig(epochs=20, schedule="constant", standardise="none"),  # as the original
 )
 
 if __name__ == "__main__":

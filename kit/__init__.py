@@ -17,8 +17,11 @@ if TYPE_CHECKING:
         ExtractConfig,
         FeatureConfig,
         FrontendConfig,
+        MusicnnConfig,
+        OptimiserConfig,
         PreviewConfig,
         SegmentConfig,
+        ShortChunkConfig,
         SplitConfig,
         TrainConfig,
     )
@@ -38,7 +41,8 @@ _NAMES = {
     **dict.fromkeys(
         (
             *("Conv1DConfig", "DemoConfig", "Experiment", "ExtractConfig", "FeatureConfig"),
-            *("FrontendConfig", "PreviewConfig", "SegmentConfig", "SplitConfig", "TrainConfig"),
+            *("FrontendConfig", "MusicnnConfig", "OptimiserConfig", "PreviewConfig"),
+            *("SegmentConfig", "ShortChunkConfig", "SplitConfig", "TrainConfig"),
         ),
         "kit.config",
     ),
@@ -54,8 +58,11 @@ __all__ = [
     "FrontendConfig",
     "KitError",
     "KitWarning",
+    "MusicnnConfig",
+    "OptimiserConfig",
     "PreviewConfig",
     "SegmentConfig",
+    "ShortChunkConfig",
     "SplitConfig",
     "TrainConfig",
     "__version__",

@@ -1,5 +1,6 @@
 """How XLA compiles: options and cache that the whole process shares."""
 
+import functools
 import os
 import stat
 import sys
@@ -12,6 +13,23 @@ ONE_CORE: dict[str, Any] = {"xla_cpu_multi_thread_eigen": False}
 Pass them to `jax.jit` or to `.compile`. The program then computes on one CPU core, with the same
 bits, and never waits for XLA's thread pool. Without them, JAX 0.11.1 and 0.11.2 never return when
 as many programs as the pool has threads each wait in an FFT for a thread of that pool."""
+
+
+@functools.cache
+def quick_to_compile() -> dict[str, Any]:
+    """Return `ONE_CORE` and the options with which a program compiles in the least time.
+
+    XLA's newer emitter of fused loops takes half again as long as the one before it, for programs
+    of the same bits and speed (jax 0.10). Later versions of XLA have no such choice.
+    """
+    import jax
+
+    options = {**ONE_CORE, "xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=options).lower(0).compile()
+    except jax.errors.JaxRuntimeError:
+        return ONE_CORE
+    return options
 
 
 def use_cache() -> Path | None:

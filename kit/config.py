@@ -377,8 +377,182 @@ class Conv1DConfig(_Checked):
         return conv1d.Conv1D(self, n_mels, n_classes, rngs=rngs)
 
 
-MODELS: dict[str, type] = {"conv1d": Conv1DConfig}
+@dataclass(frozen=True)
+class ShortChunkConfig(_Checked):
+    """Short-chunk CNN: residual blocks of 3x3 convolutions over time and mel bands."""
+
+    width: int = 16
+    """Channels of the first two blocks; the next four have twice as many, the seventh four times.
+    The paper has 128 (12.1 million parameters), for 20,000 tracks and more; 16 gives fewer
+    parameters than `conv1d`."""
+    depth: int = 5
+    """Residual blocks, each of which halves frames and bands. The paper has 7, which leave one
+    frame of a segment of 128; one output of 5 blocks sees 187 frames already."""
+    pooling: Literal["max", "mean", "attention", "statistics"] = "max"
+    """How the outputs of the last block become one vector: their maximum (the paper), mean, mean
+    with learned weights, or mean and standard deviation."""
+    dropout: float = 0.5
+    """Share of units dropped before the last layer in training."""
+    norm_momentum: float = 0.9
+    """Momentum of the moving averages of batch normalisation."""
+
+    def _check(self) -> None:
+        _require(self.width >= 1, self, "width", "it must be at least 1")
+        _require(1 <= self.depth <= 7, self, "depth", "it must lie between 1 and 7")
+        _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
+        _require(0 <= self.norm_momentum < 1, self, "norm_momentum", "it must lie in [0, 1)")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each block."""
+        return tuple(self.width * times for times in (1, 1, 2, 2, 2, 2, 4)[: self.depth])
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames that one output of the last block sees, padding included."""
+        return 1 + 6 * (2**self.depth - 1)
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest segment: with fewer, the last block would halve one frame."""
+        return 2**self.depth
+
+    def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
+        """Return the module; `n_mels` may be any number, since the blocks pad and pool."""
+        short_chunk = importlib.import_module("kit.models.short_chunk")
+        return short_chunk.ShortChunk(self, n_classes, rngs=rngs)
+
+
+@dataclass(frozen=True)
+class MusicnnConfig(_Checked):
+    """musicnn: tall filters for timbre, long filters for time, three dense layers over both.
+
+    The defaults are those of the published weights, but for `norm_momentum`.
+    """
+
+    timbral: int = 204
+    """Filters of each height in `heights`."""
+    heights: tuple[float, ...] = (0.4, 0.7)
+    """Heights of the timbral filters, as shares of the mel bands; they are 7 frames long."""
+    temporal: int = 51
+    """Filters of each length in `lengths`."""
+    lengths: tuple[int, ...] = (128, 64, 32)
+    """Lengths of the temporal filters, frames; they are one band high."""
+    middle: int = 64
+    """Filters of each of the three convolutions over the outputs of both."""
+    dense: int = 200
+    """Units of the hidden dense layer."""
+    dropout: float = 0.5
+    """Share of units dropped before each dense layer in training."""
+    norm_momentum: float = 0.9
+    """Momentum of the moving averages of batch normalisation; musicnn had TensorFlow's 0.99."""
+
+    def _check(self) -> None:
+        for name in ("timbral", "temporal", "middle", "dense"):
+            _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
+        _require(
+            len(self.heights) >= 1 and all(0 < height <= 1 for height in self.heights),
+            self,
+            "heights",
+            "give one share of the mel bands, above 0 and up to 1, for each kind of filter",
+        )
+        _require(
+            len(self.lengths) >= 1 and min(self.lengths) >= 1,
+            self,
+            "lengths",
+            "give one number of at least 1 for each kind of filter",
+        )
+        _require(0 <= self.dropout < 1, self, "dropout", "it must lie in [0, 1)")
+        _require(0 <= self.norm_momentum < 1, self, "norm_momentum", "it must lie in [0, 1)")
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames that one output of the last convolution sees, padding included."""
+        return max(7, *self.lengths) + 3 * 6
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest segment: those of the longest filter."""
+        return max(7, *self.lengths)
+
+    def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
+        """Return the module."""
+        musicnn = importlib.import_module("kit.models.musicnn")
+        return musicnn.Musicnn(self, n_mels, n_classes, rngs=rngs)
+
+
+MODELS: dict[str, type] = {
+    "conv1d": Conv1DConfig,
+    "short_chunk": ShortChunkConfig,
+    "musicnn": MusicnnConfig,
+}
 """kit's own networks by the name that `--model.name` takes: their dataclasses of options."""
+
+
+@dataclass(frozen=True)
+class OptimiserConfig(_Checked):
+    """Gradients to new weights. The defaults are the original's Adam, with nothing added."""
+
+    name: Literal["adam", "adamw", "schedule_free"] = "adam"
+    """Adam, Adam with decoupled weight decay, or schedule-free AdamW, which averages the weights
+    instead of lowering the learning rate: `train.schedule` does not apply to it, and the batch
+    statistics of the averaged weights are estimated anew at the end of each epoch."""
+    weight_decay: float | None = None
+    """Pull of the weights towards zero, for adamw and schedule_free; 0.01 if not given. Norms and
+    biases are left out: they hardly overfit, and a norm's scale would only be undone by the next
+    layer."""
+    warmup: float = 0.0
+    """Steps in which the learning rate rises to its full value; below 1, a share of all steps.
+    Adam's estimates of the first steps are rough."""
+    clip_norm: float | None = None
+    """Gradients with a larger norm over all parameters are scaled down to it; not if not given.
+    One odd batch then moves the weights no further than others do."""
+    accumulate: int = 1
+    """Batches whose mean gradient makes one update, where a larger batch does not fit into memory.
+    Batch statistics remain those of single batches."""
+    ema_decay: float | None = None
+    """Decay of a moving average of the weights and batch statistics, such as 0.999, which
+    evaluation, the best checkpoint and prediction then use; not if not given. It evens out the last
+    steps. At step t it is at most (1 + t) / (10 + t), so that the first weights are forgotten."""
+
+    def _check(self) -> None:
+        _require(
+            self.weight_decay is None or self.weight_decay >= 0,
+            self,
+            "weight_decay",
+            "it must be at least 0",
+        )
+        _require(
+            self.weight_decay is None or self.name != "adam",
+            self,
+            "weight_decay",
+            "adam has no weight decay; leave it out, or set OptimiserConfig.name to adamw",
+        )
+        _require(self.warmup >= 0, self, "warmup", "it must be at least 0")
+        _require(
+            self.clip_norm is None or self.clip_norm > 0, self, "clip_norm", "it must be above 0"
+        )
+        _require(self.accumulate >= 1, self, "accumulate", "it must be at least 1")
+        _require(
+            self.ema_decay is None or 0 < self.ema_decay < 1,
+            self,
+            "ema_decay",
+            "it must lie between 0 and 1",
+        )
+        _require(
+            self.ema_decay is None or self.name != "schedule_free",
+            self,
+            "ema_decay",
+            "schedule_free averages the weights itself; leave it out, or set OptimiserConfig.name "
+            "to adamw",
+        )
+
+    @property
+    def decay(self) -> float:
+        """`weight_decay`, or its default for the optimiser."""
+        if self.weight_decay is None:
+            return 0.0 if self.name == "adam" else 0.01
+        return self.weight_decay
 
 
 @dataclass(frozen=True)
@@ -390,12 +564,30 @@ class TrainConfig(_Checked):
     batch_size: int = 64
     """Segments in one step."""
     learning_rate: float = 1e-3
-    """Adam's step size, at the start."""
+    """The optimiser's step size, at the start or after the warm-up; `kit lr-find` suggests one."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """The step size falls to zero along a cosine, or stays as it is, as in the original."""
-    standardise: bool = True
-    """Shift and scale the input by the mean and deviation of the training part (two numbers, kept
-    in the checkpoint); the original fed decibels as they were."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    label_smoothing: float = 0.0
+    """Share of each label that is spread evenly over all labels. It keeps the network from growing
+    ever surer of labels that may be wrong. The losses that are shown are those without it."""
+    balance: Literal["none", "weights", "draw"] = "none"
+    """Where some labels have more segments than others: weigh the loss of each label by the inverse
+    of its number of segments, or draw equally many segments of each label in every epoch. Without
+    either, a network prefers the frequent labels."""
+    patience: int | None = None
+    """Stop after this many epochs without a better score on the validation part; if not given,
+    train for all epochs. The cosine still reaches zero at the last of `epochs`."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers in which the network computes in training: bfloat16 halves the memory of activations
+    and is faster on GPUs and TPUs, and slower on most CPUs. Weights, batch statistics, loss and
+    optimiser stay in float32; evaluation and prediction compute in float32."""
+    standardise: Literal["collection", "band", "clip", "none"] = "collection"
+    """Shift and scale the input: by the mean and deviation of the training part as two numbers
+    (collection) or for each mel band (band), or by each segment's own mean of each band and the
+    training part's deviations around the means of its tracks (clip), which takes out most of what
+    mastering and equalisers do. The numbers are kept in the checkpoint. The original fed decibels
+    as they were (none)."""
     seed: int = 0
     """Seed of the first weights, of the segments that are drawn, of their order and of dropout."""
 
@@ -403,6 +595,10 @@ class TrainConfig(_Checked):
         _require(self.epochs >= 1, self, "epochs", "it must be at least 1")
         _require(self.batch_size >= 1, self, "batch_size", "it must be at least 1")
         _require(self.learning_rate > 0, self, "learning_rate", "it must be above 0")
+        _require(0 <= self.label_smoothing < 1, self, "label_smoothing", "it must lie in [0, 1)")
+        _require(
+            self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
+        )
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
 
@@ -594,6 +790,9 @@ def _build(cls: Any, value: Any, where: str) -> Any:
     hints = typing.get_type_hints(cls)
     if cls is Experiment and "model" in value:
         value = value | {"model": _model(value["model"], f"{where}.model")}
+    if cls is TrainConfig and isinstance(value.get("standardise"), bool):
+        # Runs of before there were four kinds.
+        value = value | {"standardise": "collection" if value["standardise"] else "none"}
     fields = {f.name for f in dataclasses.fields(cls)}
     if unknown := sorted(set(value) - fields):
         raise ConfigError(

@@ -23,6 +23,14 @@ from kit.config import (
     TrainConfig,
 )
 
+# XLA takes most of the time of the tests: let it optimise less, in child processes too. CI runs the
+# core on the newest Python with what users get.
+# Not level 0, which computes wrong gradients of a maximum, such as inf (jaxlib 0.10.2).
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true",
+)
+
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")

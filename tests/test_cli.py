@@ -242,6 +242,30 @@ def test_the_whole_job(kit, music, tmp_path):
     assert f"page: {data / 'explore' / 'explore.html'}" in result.err
 
 
+def test_a_learning_rate_is_suggested_and_a_training_stops_early(kit, job, tmp_path):
+    options = (*FEATURES, *NETWORK)
+    before = sorted(job.run.rglob("*"))
+    result = kit("lr-find", job.catalogue, *options, "--steps", "60", "--out", tmp_path / "lr")
+    assert result.code == 0
+    assert names(tmp_path / "lr") == ["lr_find.csv", "lr_find.svg"]
+    rows = list(csv.DictReader((tmp_path / "lr/lr_find.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["learning_rate", "loss", "smoothed_loss"]
+    suggested = result.out.strip()
+    assert f"try --train.learning-rate {suggested}" in result.err
+    assert float(rows[0]["learning_rate"]) < float(suggested) < float(rows[-1]["learning_rate"])
+    assert sorted(job.run.rglob("*")) == before
+    assert (
+        "--steps is 3; it must be at least 20"
+        in kit("lr-find", job.catalogue, *options, "--steps", "3").line
+    )
+
+    stops = ("--train.epochs", "50", "--train.patience", "2", "--runs", tmp_path / "runs")
+    result = kit("train", job.catalogue, *options, *stops)
+    assert result.code == 0
+    epochs = len((Path(result.out.strip()) / "metrics.jsonl").read_text().splitlines())
+    assert f"stopped after epoch {epochs} of 50: no better validation score for 2" in result.err
+
+
 def test_tables_are_explored_with_or_without_audio(kit, job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"t{i},{120 + i % 7},{0.1 * (i % 9)},{i % 12}" for i in range(20)]

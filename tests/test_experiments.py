@@ -61,6 +61,24 @@ def test_a_network_of_ones_own(python, job, tmp_path):
     assert answer == pytest.approx(track["probabilities"], abs=1e-5)
 
 
+def test_the_short_chunk_cnn(python, job, tmp_path):
+    options = ("--catalogue", job.catalogue, *FRONTEND, *QUICK, "--split.test-fraction", "0.25")
+    pooling = ("--model.pooling", "statistics")
+    python(
+        EXPERIMENTS / "short_chunk.py",
+        *options,
+        "--model.width",
+        "2",
+        "--model.depth",
+        "3",
+        *pooling,
+    )
+    (run,) = (tmp_path / "runs/short_chunk").glob("2*")
+    assert (run / "report.html").is_file()
+    model = json.loads((run / "config.json").read_text())["experiment"]["model"]
+    assert (model["name"], model["width"], model["pooling"]) == ("short_chunk", 2, "statistics")
+
+
 def test_arrays_of_ones_own(python, tmp_path):
     out = python(EXPERIMENTS / "own_arrays.py", "--tracks", "12", *QUICK)
     lines = out.splitlines()

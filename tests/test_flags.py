@@ -204,9 +204,9 @@ def test_models_are_listed(model_file, refused, monkeypatch, capfd):
         assert caught.value.code == 0
         head, *rows = capfd.readouterr().out.splitlines()
         assert head.split() == ["name", "parameters", "receptive", "field", "options"]
-        assert len(rows) == max(1, len(names))
+        assert len(rows) == len(names or MODELS)
         if names:
             # 16 bands to 4 units, 4 units to 2 labels, each with biases.
             assert rows[0].split() == ["Mine", "78", "not", "stated", "width"]
-        assert "29 frames" in rows[-1]
+        assert any("29 frames" in row for row in rows)
     assert "Demanding has fields without a default" in refused("models", f"{model_file}:Demanding")

@@ -23,6 +23,7 @@ COMMANDS = {
     "describe": "Fill in tempo, key, loudness and nine more descriptors.",
     "explore": "Draw what differs between the labels: figures, and one page.",
     "features": "Compute log-mel features; features that are there are kept.",
+    "lr-find": "Suggest a learning rate: train while it grows, and see where the loss falls.",
     "train": "Train a network on a catalogue.",
     "models": "List the networks, their parameters and their receptive fields.",
     "runs": "List the runs, newest first, with their scores.",
@@ -57,7 +58,7 @@ def _run(arguments: Sequence[str], roots: dict[type, str]) -> int:
         asked = bool(rest) and rest[0] in ("-h", "--help")
         (sys.stdout if asked else sys.stderr).write(_overview(name) + "\n")
         return 0 if asked else UsageError.exit_code
-    word = name.split()[-1]
+    word = name.split()[-1].replace("-", "_")
     command: Callable[..., int] = getattr(importlib.import_module(f"kit.cli.{word}"), word)
     if "model" in inspect.signature(command).parameters and (cls := named_model(rest)):
         command = with_model(command, cls)

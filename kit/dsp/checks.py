@@ -31,6 +31,9 @@ class ParameterError(ConfigError):
     """An argument of a `kit.dsp` function is out of its range, or arrays do not fit together."""
 
 
+_AUDIO = "it must be floating point, or int16 of full scale 32768"
+
+
 def require(ok: object, name: str, value: object, rule: str) -> None:
     """Refuses the argument `name` unless `ok`.
 
@@ -76,9 +79,7 @@ def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
     elif dtype == np.int16:
         array = jnp.asarray(array, jnp.float32) / 32768
     else:
-        raise ParameterError(
-            f"{name} has dtype {dtype}; it must be floating point, or int16 of full scale 32768"
-        )
+        raise ParameterError(f"{name} has dtype {dtype}; {_AUDIO}")
     require(array.ndim >= 1, f"{name}.shape", array.shape, "its last axis must be samples")
     require(
         array.shape[-1] >= least,
@@ -87,6 +88,20 @@ def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
         f"its last axis must hold at least {least} sample{'s' if least > 1 else ''}",
     )
     return jnp.asarray(array)
+
+
+def known_waveform(y: AnyArray, name: str = "y") -> np.ndarray:
+    """Return what `as_waveform` does of known values, in NumPy.
+
+    Raises:
+        ParameterError: a dtype that is not audio.
+    """
+    values = np.asarray(y)
+    if jnp.issubdtype(values.dtype, jnp.floating):
+        return values if values.dtype.itemsize >= 4 else values.astype(np.float32)
+    if values.dtype == np.int16:
+        return values.astype(np.float32) / np.float32(32768)
+    raise ParameterError(f"{name} has dtype {values.dtype}; {_AUDIO}")
 
 
 def check_values(ok: object, name: str, rule: str) -> None:

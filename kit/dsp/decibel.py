@@ -6,9 +6,10 @@ So this module has its own.
 """
 
 import math
+import os
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,9 @@ from kit.dsp.jit import Length, array_of, by_clip, elementwise, of_numpy, tracea
 
 Reference = Number | AnyArray | str | Callable[..., Any]
 Axes = Literal["auto"] | int | tuple[int, ...] | None
+
+# Clips of at most so many elements are computed by fours: a call takes as long as their decibels.
+_GROUP, _MOST_IN_GROUP = 4, 2**17
 
 
 def power_to_db(
@@ -120,28 +124,55 @@ def _to_db(
             reference = np.transpose(np.broadcast_to(reference, S.shape), rest + over)
             reference = reference.reshape(line.shape)
     of_element = reference is not None and np.ndim(reference) > len(batch)
-    made = _decibels_of_clip(
-        S=line,
-        ref=None if of_element else reference,
-        refs=reference if of_element else None,
-        amin=amin,
-        top_db=top_db,
+    numbers = np.zeros((*batch, 3))
+    numbers[..., 0] = amin
+    numbers[..., 1] = 0 if top_db is None else top_db
+    if reference is not None and not of_element:
+        numbers[..., 2] = np.abs(reference)
+    groups, size = _groups(math.prod(batch), line.shape[-1])
+    made = _decibels_of_group(
+        S=_grouped(line, groups, size),
+        refs=_grouped(cast(np.ndarray, reference), groups, size) if of_element else None,
+        numbers=_grouped(numbers, groups, size),
+        of_peak=reference is None,
+        cut=top_db is not None,
         scale=scale,
     )
+    if groups * size != math.prod(batch):
+        made = np.asarray(made).reshape(groups * size, -1)[: math.prod(batch)]
     if over == tuple(range(len(rest), S.ndim)):
         return _reshaped(made, S.shape)
     return _reshaped(made, clips.shape, np.argsort(rest + over))
 
 
-@by_clip(S="t", ref="", refs="t", amin="", top_db="")
-def _decibels_of_clip(
-    n: Length, *, S: Any, ref: Any, refs: Any, amin: Any, top_db: Any, scale: float
+def _groups(clips: int, elements: int) -> tuple[int, int]:
+    """Return the number of groups of clips that share a call of a program, and their size."""
+    few = clips < _GROUP * (os.cpu_count() or 1)
+    size = 1 if few or elements > _MOST_IN_GROUP else _GROUP
+    return -(-clips // size), size
+
+
+def _grouped(x: np.ndarray, groups: int, size: int) -> np.ndarray:
+    rows = x.reshape(-1, x.shape[-1])
+    missing = groups * size - len(rows)
+    if missing:
+        rows = np.concatenate([rows, np.ones((missing, x.shape[-1]), x.dtype)])
+    return rows.reshape(groups, size, x.shape[-1])
+
+
+@by_clip(S="gt", refs="gt", numbers="gk")
+def _decibels_of_group(
+    n: Length, *, S: Any, refs: Any, numbers: Any, of_peak: bool, cut: bool, scale: float
 ) -> tuple[jax.Array, Length]:
-    reference = refs if refs is not None else "max" if ref is None else ref
+    amin, top_db, ref = jnp.split(jnp.asarray(numbers), 3, axis=1)
     S = _magnitudes(S)
     # What is past the end of the clip must not be its peak.
-    S = jnp.where(jnp.arange(S.shape[0]) < n, S, S[0])
-    return _decibels(S, reference, amin, top_db, (0,), scale), n
+    inside = jnp.arange(S.shape[1]) < n
+    S = jnp.where(inside, S, S[:, :1])
+    if refs is not None:
+        ref = jnp.where(inside, refs, refs[:, :1])
+    reference = "max" if of_peak else ref
+    return _decibels(S, reference, amin, top_db if cut else None, (1,), scale), n
 
 
 def _magnitudes(S: AnyArray) -> Float[jax.Array, "*shape"]:
@@ -159,7 +190,7 @@ def _of_known_clips(
     return np.asarray(values, np.float64).reshape(batch)
 
 
-def _reshaped(x: jax.Array, shape: tuple[int, ...], order: Any = None) -> jax.Array:
+def _reshaped(x: AnyArray, shape: tuple[int, ...], order: Any = None) -> jax.Array:
     """Reshape on the host, where that is no program for each shape."""
     with jax.ensure_compile_time_eval():
         out = np.asarray(x).reshape(shape)
@@ -193,13 +224,16 @@ def _decibels(
         ref = _of_each_clip(ref, S, axes)
     floor = jnp.asarray(amin, S.dtype)
     reference = at_least(jnp.abs(jnp.asarray(ref, S.dtype)), floor)
-    db = scale * jnp.log10(
-        at_least(jnp.where(jnp.isneginf(S), jnp.nan, S), floor)
-    ) - scale * jnp.log10(reference)
+    S = at_least(jnp.where(jnp.isneginf(S), jnp.nan, S), floor)
+    zero = scale * jnp.log10(reference)
+    db = scale * jnp.log10(S) - zero
     if top_db is None or db.size == 0:
         return db
+    # Of the power, not of the decibels, which would be computed once more to find it. A reference
+    # for each element moves the peak.
+    varies = any(zero.ndim >= S.ndim - a and zero.shape[a - S.ndim] > 1 for a in axes)
+    peak = peak_of(db, axes) if varies else scale * jnp.log10(peak_of(S, axes)) - zero
     # An unordered comparison with a peak that is NaN would let the rest of the clip through.
-    peak = peak_of(db, axes)
     return jnp.where(jnp.isnan(peak), peak, at_least(db, peak - top_db))
 
 

@@ -236,7 +236,7 @@ def pad_ends(
 
 
 def repeated(
-    index: Int[AnyArray, "amount"], n: Int[jax.Array, ""], pad_mode: str
+    index: Int[AnyArray, "amount"], n: Int[jax.Array, ""], pad_mode: Any
 ) -> Int[jax.Array, "amount"]:
     """Map positions outside a clip of `n` samples to the positions that they repeat."""
     last = n - 1

@@ -14,13 +14,15 @@ and cut. So a program serves all lengths of a range, and any batch. While JAX tr
 shapes are the caller's: the body is traced with the exact length, which is then an int.
 """
 
+import contextlib
 import functools
 import inspect
+import itertools
 import math
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
@@ -33,7 +35,7 @@ from jax.core import Tracer
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Int
 
-from kit.compilation import ONE_CORE
+from kit.compilation import quick_to_compile
 from kit.dsp.checks import ParameterError, kinds_of, of_kind
 
 P = ParamSpec("P")
@@ -45,6 +47,8 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
+# Elements that keep rows from starting at the same lines of the cache.
+_BESIDE = 16
 # Each program keeps 3 to 800 memory maps, 70 on average, and 4 MB. A process may have 65,530 maps.
 MOST_PROGRAMS = 192
 _MOST_MAPS = 8000
@@ -54,6 +58,8 @@ _FEWEST_PROGRAMS = 32
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
+# Bytes of which an address must be a multiple for JAX on CPU to use the array where it lies.
+_ALIGNED = 64
 
 
 class ByClip(Protocol, Generic[P, R_co]):
@@ -67,11 +73,15 @@ class ByClip(Protocol, Generic[P, R_co]):
 
 
 def padded_length(n: int) -> int:
-    """Return the length of the buffer of a clip of `n`: 2**k or 3 * 2**k, at least 64."""
+    """Return the length of the buffer of a clip of `n`: 2**k or 3 * 2**k, and 16; at least 64.
+
+    Rows whose length is a power of two lie in the same few lines of a CPU's cache, so that reading
+    a column takes up to three times as long.
+    """
     if n <= _SHORTEST:
         return _SHORTEST
-    power = 1 << (n - 1).bit_length()
-    return 3 * power // 4 if n <= 3 * power // 4 else power
+    power = 1 << (n - _BESIDE - 1).bit_length()
+    return _BESIDE + (3 * power // 4 if n - _BESIDE <= 3 * power // 4 else power)
 
 
 def by_clip(
@@ -79,6 +89,7 @@ def by_clip(
     check: Callable[[dict[str, Any]], None] | None = None,
     passes: tuple[Callable[..., Any], ...] = (),
     exact: Callable[[dict[str, Any]], bool] | None = None,
+    of_known: Callable[[dict[str, Any]], Callable[..., Any] | None] | None = None,
     time_axis: int = -1,
     **arrays: str,
 ) -> Callable[
@@ -94,6 +105,9 @@ def by_clip(
             that equals their default shares the program of a call without it.
         exact: says of all arguments that the length of the clip must be known while tracing; such
             a call is another program for each length.
+        of_known: gives of all arguments a function of one clip in NumPy, or None. It is called in
+            place of the program where values are known and on a CPU, with all arguments by name,
+            and returns the result alone. For functions that take less time than a program's call.
         time_axis: of the results, along which they are cut.
         arrays: for each array argument the axes of one clip, a letter each, and "t" for time:
             "bt" is (bands, frames), "" a number for each clip. Axes before those are the batch.
@@ -107,6 +121,7 @@ def by_clip(
         parameters = list(inspect.signature(body).parameters.values())[1:]
         signature = inspect.signature(body).replace(parameters=parameters)
         rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+        known, kinds = _defaults(passes), kinds_of(passes)
 
         @functools.wraps(body)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -114,18 +129,16 @@ def by_clip(
             bound.apply_defaults()
             given = dict(bound.arguments)
             if rest is not None:
-                given |= _not_default(given.pop(rest), passes)
+                given |= _not_default(given.pop(rest), known, kinds)
             given = {
                 k: array_of(k, v) if k in arrays and v is not None else v for k, v in given.items()
             }
             if check is not None:
                 check(given)
             clips = {k: v for k, v in given.items() if k in arrays and v is not None}
-            # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
-            constants = tuple(
-                (k, type(v), _frozen(v)) for k, v in sorted(given.items()) if k not in clips
-            )
-            return plan.run(clips, constants, exact is not None and exact(given))
+            constants = _constants(given, clips)
+            known_function = None if of_known is None else of_known(given)
+            return plan.run(clips, constants, exact is not None and exact(given), known_function)
 
         untyped = cast(Any, call)
         untyped.of_clip = body
@@ -148,11 +161,10 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         signature = inspect.signature(function)
         untyped = cast(Any, function)
 
-        def flat(n: Length, **given: Any) -> tuple[Any, Length]:
+        def body(n: Length, **given: Any) -> tuple[Any, Length]:
             return untyped(**given), n
 
-        times: Any = dict.fromkeys(arrays, "t")
-        of_blocks = by_clip(**times)(_with_parameters(flat, signature))
+        plan = _Plan(body, dict.fromkeys(arrays, "t"), -1)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -160,31 +172,18 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             bound.apply_defaults()
             given = dict(bound.arguments)
             values = {k: array_of(k, given[k]) for k in arrays if given[k] is not None}
-            if any(isinstance(v, Tracer) for v in values.values()):
+            if any(isinstance(v, Tracer) for v in (*given.values(), *values.values())):
                 return untyped(**given)
-            shape = np.broadcast_shapes(*(v.shape for v in values.values()))
-            count = math.prod(shape)
-            blocks = max(1, -(-count // _BLOCK))
-            for name, value in values.items():
-                line = np.broadcast_to(np.asarray(value), shape).reshape(-1)
-                if blocks > 1:
-                    line = np.pad(line, (0, blocks * _BLOCK - count)).reshape(blocks, _BLOCK)
-                given[name] = line
-            made = cast(Any, of_blocks)(**given)
-            return jax.tree.map(
-                lambda a: placed(np.asarray(a).reshape(-1)[:count].reshape(shape)), made
-            )
+            with _now():
+                device = _cpu_of(values)
+                shape = np.broadcast_shapes(*(v.shape for v in values.values()))
+                if device is None or math.prod(shape) == 0:
+                    return untyped(**(given | values))
+                return plan.of_elements(values, _constants(given, values), shape, device)
 
         return call
 
     return decorate
-
-
-def _with_parameters(function: Any, signature: inspect.Signature) -> Any:
-    first = inspect.Parameter("n", inspect.Parameter.POSITIONAL_ONLY)
-    rest = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values()]
-    function.__signature__ = signature.replace(parameters=[first, *rest])
-    return function
 
 
 class _Plan:
@@ -193,7 +192,13 @@ class _Plan:
     def __init__(self, body: Callable[..., Any], arrays: dict[str, str], time_axis: int) -> None:
         self.body, self.arrays, self.time_axis = body, arrays, time_axis
 
-    def run(self, clips: dict[str, Any], constants: tuple[Any, ...], exact: bool) -> Any:
+    def run(
+        self,
+        clips: dict[str, Any],
+        constants: tuple[Any, ...],
+        exact: bool,
+        of_known: Callable[..., Any] | None,
+    ) -> Any:
         for name, array in clips.items():
             if array.ndim < len(self.arrays[name]):
                 axes = {"t": "time", "b": "bands"}
@@ -207,21 +212,19 @@ class _Plan:
         known = not any(isinstance(a, Tracer) for a in clips.values())
         if known and not _hashable(constants):
             known = not any(isinstance(v, Tracer) for _, _, v in constants)
-            constants = tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
+            constants = _as_keys(constants)
         if not known:
             return self._traced(clips, constants, batch, n)
-        # Compute known clips now even while the caller is traced: a program inside another one
-        # may not have compiler options.
-        with jax.ensure_compile_time_eval():
-            devices = (
-                set[Any]().union(*(a.devices() for a in clips.values() if isinstance(a, jax.Array)))
-                or jnp.zeros(()).devices()
-            )
-            on_host = len(devices) == 1 and next(iter(devices)).platform == "cpu"
+        # A program inside another one may not have compiler options.
+        with _now():
+            device = _cpu_of(clips)
             whole = exact or len(lengths - {1}) > 1 or n == 0 or math.prod(batch) == 0
-            if not on_host or whole:
+            if device is None or whole:
                 return self._traced(clips, constants, batch, n)
-            return self._on_threads(clips, constants, batch, n, next(iter(devices)))
+            if of_known is not None:
+                function = functools.partial(of_known, **_thawed(constants))
+                return self._in_numpy(function, clips, batch, device)
+            return self._padded(clips, constants, batch, n, device)
 
     def _batch(self, clips: dict[str, Any]) -> tuple[int, ...]:
         shapes = {k: a.shape[: a.ndim - len(self.arrays[k])] for k, a in clips.items()}
@@ -239,10 +242,10 @@ class _Plan:
         """Compute with the exact length, in one program for all clips."""
         if not _hashable(constants):
             return _exact(self, constants, batch, n)(clips)
-        shapes = tuple((k, a.shape, str(a.dtype)) for k, a in clips.items())
+        shapes = tuple((k, a.shape, a.dtype) for k, a in clips.items())
         return _exact_program(self, constants, batch, n, shapes)(clips)
 
-    def _on_threads(
+    def _padded(
         self,
         clips: dict[str, Any],
         constants: tuple[Any, ...],
@@ -251,84 +254,235 @@ class _Plan:
         device: Any,
     ) -> Any:
         """Compute padded clips, one a thread: twice as fast as XLA's threads in each operation."""
-        committed = any(isinstance(a, jax.Array) and a.committed for a in clips.values())
-        flat = {k: self._flat(k, np.asarray(a), batch) for k, a in clips.items()}
-        count, size = math.prod(batch), padded_length(n)
-        rooms = {k: self._room(k, a, n, size) for k, a in flat.items()}
-        shapes = tuple((k, room.shape, str(room.dtype)) for k, room in rooms.items())
-        program = _padded_program(self, constants, shapes)
-        length = np.int32(n)
-        # A new thread knows neither of the caller's contexts.
-        wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
-
-        with jax.default_device(device):
-            first, cuts = program(self._filled(rooms, flat, 0), length)
-        leaves, tree = jax.tree.flatten(first)
-        cuts = [None if c is None else int(c) for c in cuts]
-        uncut = all(
-            c is None or c == leaf.shape[self.time_axis]
-            for leaf, c in zip(leaves, cuts, strict=True)
+        size = padded_length(n)
+        flat = self._flat(clips, batch)
+        shapes = {}
+        for name, array in flat.items():
+            timed = self.arrays[name].endswith("t") and array.shape[-1] == n
+            shapes[name] = (*array.shape[1:-1], size) if timed else array.shape[1:]
+        made = _by_program(
+            _program_of(self, constants, shapes, flat),
+            lambda i: {k: a[i, ...] for k, a in flat.items()},
+            shapes,
+            math.prod(batch),
+            n,
+            device,
+            functools.partial(_cut, time_axis=self.time_axis),
         )
-        if not batch and uncut:
-            return first
-        cut = [self._cut(np.asarray(leaf), c) for leaf, c in zip(leaves, cuts, strict=True)]
-        out = [aligned_empty((count, *part.shape), part.dtype) for part in cut]
-        for place, part in zip(out, cut, strict=True):
-            place[0] = part
-        workers = min(count - 1, os.cpu_count() or 1)
+        return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
 
-        def some(worker: int) -> None:
-            own = {k: self._room(k, a, n, size) for k, a in flat.items()}
-            with jax.default_device(device), jax.enable_x64(wide):
-                for i in range(1 + worker, count, workers):
-                    made = jax.tree.leaves(program(self._filled(own, flat, i), length)[0])
-                    for place, leaf, c in zip(out, made, cuts, strict=True):
-                        # This waits for the program, so the buffers are free for the next clip.
-                        place[i] = self._cut(np.asarray(leaf), c)
+    def _in_numpy(
+        self,
+        function: Callable[..., Any],
+        clips: dict[str, Any],
+        batch: tuple[int, ...],
+        device: Any,
+    ) -> Any:
+        flat = self._flat(clips, batch)
+        without = {k: None for k in self.arrays if k not in clips}
 
-        if workers:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(some, range(workers)))
-        shaped = [a.reshape(*batch, *a.shape[1:]) for a in out]
-        if committed:
-            return jax.tree.unflatten(tree, [jax.device_put(a, device) for a in shaped])
+        def run(i: int) -> tuple[Any, list[np.ndarray]]:
+            # JAX warns of no overflow.
+            with np.errstate(all="ignore"):
+                made = function(**without, **{k: a[i, ...] for k, a in flat.items()})
+            return made, jax.tree.leaves(made)
+
+        made = _on_threads(lambda: run, math.prod(batch), device)
+        return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
+
+    def _flat(self, clips: dict[str, Any], batch: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Return the arrays of all clips on the host, with one axis of clips."""
+        flat = {}
+        for name, array in clips.items():
+            own = array.shape[array.ndim - len(self.arrays[name]) :]
+            wide = np.broadcast_to(np.asarray(array), (*batch, *own))
+            flat[name] = wide.reshape((math.prod(batch), *own))
+        return flat
+
+    def of_elements(
+        self,
+        values: dict[str, Any],
+        constants: tuple[Any, ...],
+        shape: tuple[int, ...],
+        device: Any,
+    ) -> Any:
+        """Compute a function of each element of known arrays, a block a thread."""
+        count = math.prod(shape)
+        size = min(padded_length(count), _BLOCK)
+        flat = {k: np.broadcast_to(np.asarray(a), shape).reshape(-1) for k, a in values.items()}
+        made = _by_program(
+            _program_of(self, _as_keys(constants), dict.fromkeys(flat, (size,)), flat),
+            lambda i: {k: a[i * size : (i + 1) * size] for k, a in flat.items()},
+            dict.fromkeys(flat, (size,)),
+            -(-count // size),
+            size,
+            device,
+            lambda block, _: block,
+        )
+        return made.placed(lambda a: a.reshape(-1)[:count].reshape(shape), values, device)
+
+
+def _cut(leaf: np.ndarray, length: int | None, time_axis: int) -> np.ndarray:
+    if length is None:
+        return leaf
+    return leaf[(..., slice(length), *[slice(None)] * (-1 - time_axis))]
+
+
+def _by_program(
+    program: "_Program",
+    clip_of: Callable[[int], dict[str, np.ndarray]],
+    shapes: dict[str, tuple[int, ...]],
+    count: int,
+    n: int,
+    device: Any,
+    cut: Callable[[np.ndarray, int | None], np.ndarray],
+) -> "_Results":
+    """Run a program on `count` clips.
+
+    Args:
+        clip_of: the arguments of a clip, of `shapes` or shorter.
+        n: the valid length that the program is told.
+        cut: gives of a result and its valid length what is kept.
+    """
+    length = np.int32(n)
+
+    def on_a_thread() -> Callable[[int], tuple[Any, list[np.ndarray]]]:
+        rooms = {k: _Room(shape) for k, shape in shapes.items()}
+
+        def run(i: int) -> tuple[Any, list[np.ndarray]]:
+            clip = {k: rooms[k].filled(a) for k, a in clip_of(i).items()}
+            made, ends = program.call(clip, length)
+            # This waits for the program, so the buffers are free for the next clip.
+            return made, [
+                cut(np.asarray(leaf), None if end is None else int(end))
+                for leaf, end in zip(jax.tree.leaves(made), ends, strict=True)
+            ]
+
+        return run
+
+    made = _on_threads(on_a_thread, count, device, compiled=program.compiled)
+    program.compiled = True
+    return made
+
+
+def _on_threads(
+    worker: Callable[[], Callable[[int], tuple[Any, list[np.ndarray]]]],
+    count: int,
+    device: Any,
+    compiled: bool = True,
+) -> "_Results":
+    """Return the results of `count` clips, each of which some thread takes: the caller is one.
+
+    Args:
+        worker: gives a function that a thread calls with the numbers of its clips, and which
+            returns the result and its arrays.
+        compiled: if not, no other thread begins before the first clip is there.
+    """
+    results = _Results(count)
+    indices = iter(range(count))
+    # A new thread knows neither of the caller's contexts.
+    wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+
+    def work(some: Iterator[int]) -> None:
+        run = worker()
+        for i in some:
+            results.put(i, *run(i))
+
+    def helper() -> None:
+        with jax.default_device(device), jax.enable_x64(wide):
+            work(indices)
+
+    with jax.default_device(device):
+        if not compiled:
+            work(itertools.islice(indices, 1))
+        helpers = min(count, os.cpu_count() or 1) - 1
+        if not helpers:
+            work(indices)
+            return results
+        with ThreadPoolExecutor(helpers) as pool:
+            others = [pool.submit(helper) for _ in range(helpers)]
+            work(indices)
+            for other in others:
+                other.result()
+    return results
+
+
+class _Room:
+    """The buffer of an argument of a program, zero where the clip does not reach."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.buffer: np.ndarray | None = None
+        self.source = 0
+
+    def filled(self, clip: np.ndarray) -> np.ndarray:
+        """Return the clip itself if a program takes it without a copy, otherwise its copy."""
+        address = clip.__array_interface__["data"][0]
+        if clip.shape == self.shape and clip.flags.c_contiguous and address % _ALIGNED == 0:
+            return clip
+        if self.buffer is None:
+            self.buffer = aligned_empty(self.shape, clip.dtype)
+            self.buffer[...] = 0
+        # An array that all clips share is copied once.
+        if address != self.source:
+            self.buffer[tuple(slice(k) for k in clip.shape)] = clip
+            self.source = address
+        return self.buffer
+
+
+class _Results:
+    """The results of all clips, which several threads write."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.lock = threading.Lock()
+        self.tree: Any = None
+        self.arrays: list[np.ndarray] = []
+
+    def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
+        with self.lock:
+            if not self.arrays:
+                self.tree = jax.tree.structure(tree)
+                self.arrays = [aligned_empty((self.count, *p.shape), p.dtype) for p in parts]
+        for array, part in zip(self.arrays, parts, strict=True):
+            array[index] = part
+
+    def placed(
+        self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: Any
+    ) -> Any:
+        """Return the results as JAX's arrays, committed to the device if an argument was."""
+        committed = any(isinstance(a, jax.Array) and a.committed for a in given.values())
         with jax.default_device(device):
-            return jax.tree.unflatten(tree, [jax.device_put(a) for a in shaped])
+            arrays = [jax.device_put(shaped(a), device if committed else None) for a in self.arrays]
+        return jax.tree.unflatten(self.tree, arrays)
 
-    def _flat(self, name: str, array: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
-        own = array.shape[array.ndim - len(self.arrays[name]) :]
-        return np.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
 
-    def _room(self, name: str, flat: np.ndarray, n: int, size: int) -> np.ndarray:
-        """Return a buffer for one clip, zero from `n` on."""
-        own = flat.shape[1:]
-        if not self.arrays[name].endswith("t") or own[-1] != n:
-            return aligned_empty(own, flat.dtype)
-        room = aligned_empty((*own[:-1], size), flat.dtype)
-        room[..., n:] = 0
-        return room
+class _Program:
+    """A jitted function that knows whether it is compiled."""
 
-    def _filled(
-        self, rooms: dict[str, np.ndarray], flat: dict[str, np.ndarray], i: int
-    ) -> dict[str, np.ndarray]:
-        for name, room in rooms.items():
-            room[tuple(slice(size) for size in flat[name].shape[1:])] = flat[name][i, ...]
-        return rooms
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call, self.compiled = call, False
 
-    def _cut(self, leaf: Any, length: int | None) -> Any:
-        if length is None:
-            return leaf
-        return leaf[(..., slice(length), *[slice(None)] * (-1 - self.time_axis))]
+
+def _program_of(
+    plan: _Plan,
+    constants: tuple[Any, ...],
+    shapes: dict[str, tuple[int, ...]],
+    arrays: dict[str, np.ndarray],
+) -> _Program:
+    return _padded_program(
+        plan, constants, tuple((k, shape, arrays[k].dtype) for k, shape in shapes.items())
+    )
 
 
 class _Programs:
     """Compiled programs by key. The least recently used are dropped, which frees them."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[Any, ...], make: Callable[[], Callable[..., Any]]) -> Any:
+    def get(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return the program of a key; if it is not kept, make it and drop others for it."""
         with self._lock:
             if key not in self._kept:
@@ -353,9 +507,7 @@ def _memory_maps() -> int:
         return 0
 
 
-def _padded_program(
-    plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]
-) -> Callable[..., Any]:
+def _padded_program(plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]) -> _Program:
     """Return the program of one padded clip."""
 
     def program(clips: dict[str, Any], n: Any) -> tuple[Any, list[Any]]:
@@ -364,7 +516,7 @@ def _padded_program(
 
     return _PROGRAMS.get(
         ("padded", plan, constants, shapes),
-        lambda: jax.jit(program, compiler_options=ONE_CORE),
+        lambda: _Program(jax.jit(program, compiler_options=quick_to_compile())),
     )
 
 
@@ -399,7 +551,7 @@ def _exact(
                 continue
             own = array.shape[array.ndim - len(plan.arrays[name]) :]
             wide = jnp.broadcast_to(array, (*batch, *own))
-            flat[name] = wide.reshape(math.prod(batch), *own)
+            flat[name] = wide.reshape((math.prod(batch), *own))
         if all(isinstance(d, int) for d in (n, *batch)):
             # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
             # are computed at once as fit into memory.
@@ -415,9 +567,17 @@ def _exact(
         else:
             # Dimensions that are symbols, under `jax.export`.
             out = jax.vmap(one)(flat)
-        return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), out)
+        return jax.tree.map(lambda a: a.reshape((*batch, *a.shape[1:])), out)
 
     return program
+
+
+def _now() -> contextlib.AbstractContextManager[None]:
+    """Return a context in which known arrays are computed even while the caller is traced."""
+    if isinstance(jnp.zeros(()), Tracer):
+        return jax.ensure_compile_time_eval()
+    # Without need it would make a program of its own of each constant of a body.
+    return contextlib.nullcontext()
 
 
 def _broadcast_prefix(lengths: Any, result: Any) -> list[Any]:
@@ -434,8 +594,8 @@ def _broadcast_prefix(lengths: Any, result: Any) -> list[Any]:
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an empty array at an address that JAX on CPU can use without a copy."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
+    memory = np.empty(size + _ALIGNED, np.uint8)
+    start = -memory.__array_interface__["data"][0] % _ALIGNED
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
@@ -473,16 +633,40 @@ def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
     return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
 
 
-def _not_default(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    kinds = kinds_of(passes)
-    rest = {k: of_kind(k, v, kinds[k]) if k in kinds else v for k, v in rest.items()}
-    for function in passes:
-        for name, parameter in inspect.signature(function).parameters.items():
-            known.setdefault(name, parameter.default)
+def _cpu_of(arrays: dict[str, Any]) -> Any:
+    """Return the CPU on which known arrays are, or None if they are elsewhere or on several."""
+    devices = set[Any]().union(*(a.devices() for a in arrays.values() if isinstance(a, jax.Array)))
+    if not devices:
+        default = cast(Any, jax.config).jax_default_device
+        devices = {
+            default if isinstance(default, jax.Device) else jax.local_devices(backend=default)[0]
+        }
+    device = next(iter(devices))
+    return device if len(devices) == 1 and device.platform == "cpu" else None
+
+
+def _constants(given: dict[str, Any], arrays: dict[str, Any]) -> tuple[Any, ...]:
+    # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
+    return tuple((k, type(v), _frozen(v)) for k, v in sorted(given.items()) if k not in arrays)
+
+
+def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
+    """Return the defaults of all keyword arguments; those of the first functions win."""
+    return {
+        name: parameter.default
+        for function in reversed(functions)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+
+
+def _not_default(
+    rest: dict[str, Any], known: dict[str, Any], kinds: dict[str, frozenset[Any]]
+) -> dict[str, Any]:
+    """Check the kinds of keyword arguments, and return those that are not at their defaults."""
+    checked = {k: of_kind(k, v, kinds[k]) if k in kinds else v for k, v in rest.items()}
     return {
         k: v
-        for k, v in rest.items()
+        for k, v in checked.items()
         if not (k in known and type(v) is type(known[k]) and v == known[k])
     }
 
@@ -515,6 +699,10 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list):
         return _List(tuple(_frozen(v) for v in value))
     return value
+
+
+def _as_keys(constants: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
 
 
 class _List(tuple[Any, ...]):

@@ -281,7 +281,9 @@ def energies(what: str, S: Num[AnyArray, "..."]) -> None:
     require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, f"{what} is of magnitudes: take jnp.abs")
     if not isinstance(S, Tracer):
         rule = f"{what} is defined for energies of at least 0"
-        check_values(~(np.asarray(S) < 0), "S", rule)
+        # The least that is a number: no array of booleans is made.
+        least = np.fmin.reduce(np.asarray(S), axis=None, initial=0)
+        check_values(not least < 0, "S", rule)
 
 
 def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarray, "bins"]:

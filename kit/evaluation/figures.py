@@ -1,4 +1,4 @@
-"""The figures of an evaluation: the confusion matrix and the learning curves."""
+"""Figures of a training and its evaluation: confusion matrix, learning curves, range test."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+from kit.training.lr_find import RangeTest
 from kit.training.scores import checkpoint_score
 
 # With more labels than this, a percentage in each cell is too small to read.
@@ -115,6 +116,32 @@ def curves(
     if rows:
         family = {"family": words(theme)["fontfamily"], "size": 8.5}
         right.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
+    return figure
+
+
+def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
+    """Draw the loss over the learning rate of a range test, and mark the suggestion.
+
+    Args:
+        found: the outcome of `kit.training.lr_find.lr_find`.
+        theme: colours.
+    """
+    figure = new_figure(6.4, 3.6, theme)
+    axes = figure.add_subplot()
+    dress(axes, theme, grid=True)
+    axes.plot(found.rates, found.losses, lw=0.8, color=theme.quiet, label="each batch")
+    axes.plot(found.rates, found.smoothed, lw=1.8, color=theme.second, label="smoothed")
+    axes.set_xscale("log")
+    shown = found.smoothed[np.isfinite(found.smoothed)]
+    top = max(shown[0], np.percentile(found.losses[np.isfinite(found.losses)], 90))
+    axes.set_ylim(0, 1.3 * top)
+    axes.set_xlabel("Learning rate", **words(theme, size=8, quiet=True))
+    axes.set_title("Loss", loc="left", **words(theme, size=10), weight="bold")
+    if (rate := found.suggestion) is not None:
+        axes.axvline(rate, color=theme.first, linewidth=1.2, linestyle="--")
+        axes.set_title(f"steepest at {rate:.2g}", loc="right", **words(theme, size=8, quiet=True))
+    family = {"family": words(theme)["fontfamily"], "size": 8.5}
+    axes.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
     return figure
 
 

@@ -7,6 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from kit.config import Conv1DConfig
+from kit.models.conv import Conv, max_pool_by_two
 
 # Keras's batch normalisation, which the original used, differs from Flax's default of 1e-5.
 BATCH_NORM_EPSILON = 1e-3
@@ -32,7 +33,7 @@ class Conv1D(nnx.Module):
         self.least_frames = config.receptive_field
         widths = (n_mels, *config.channels)
         self.convs = nnx.List(
-            nnx.Conv(
+            Conv(
                 before,
                 after,
                 kernel_size=(config.kernel_size,),
@@ -61,8 +62,7 @@ class Conv1D(nnx.Module):
         if x.shape[1] < self.least_frames:
             raise ValueError(f"it needs at least {self.least_frames} frames")
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = norm(nnx.relu(conv(x)))
-            x = nnx.max_pool(x, window_shape=(2,), strides=(2,))
+            x = max_pool_by_two(norm(nnx.relu(conv(x))))
         x = self.dropout(x.max(axis=1))
         x = self.dropout(nnx.relu(self.dense(x)))
         return self.head(x)

@@ -21,8 +21,9 @@ from kit.config import (
     TrainConfig,
 )
 from kit.errors import ConfigError, UsageError
+from kit.training.collection import Collection
 from kit.training.data import Held
-from kit.training.loop import Collection, Progress
+from kit.training.loop import Progress
 from kit.training.loop import train as train_on
 from kit.training.run import Run
 

@@ -3,17 +3,18 @@
 Values stay as they are stored until they are on the device.
 """
 
-import dataclasses
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Array, Float32, Int32
 
-from kit.config import SegmentConfig
-from kit.training.segments import grid
+from kit.config import SegmentConfig, TrainConfig
+from kit.training.segments import draw, grid
 from kit.training.step import Batch, Scaling
 
 CHUNK = 64  # tracks read at once
@@ -30,6 +31,10 @@ class Held:
     def row_bytes(self) -> int:
         """Size of a row, bytes."""
         return self.array[:1].nbytes
+
+    def single(self) -> np.ndarray:
+        """Return all rows in a type that devices have."""
+        return _single(self.array)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Return whole rows, (rows, row_frames, n_mels)."""
@@ -61,6 +66,47 @@ Source = Held | Read
 """Rows of features by number, as they are stored."""
 
 
+class Picks(NamedTuple):
+    """Segments by the place of their values, `(segments,)` each, or `(batches, segments)`."""
+
+    rows: Int32[Array | np.ndarray, "*batches segments"]
+    """The number of each segment's row in its source."""
+    starts: Int32[Array | np.ndarray, "*batches segments"]
+    """The first frame of each segment."""
+    y: Int32[Array | np.ndarray, "*batches segments"]
+    """Classes."""
+    weight: Float32[Array | np.ndarray, "*batches segments"]
+    """1 for a segment, 0 for padding."""
+
+    def batch(self, source: Source, number: int, frames: int) -> Batch:
+        """Return one of the batches."""
+        rows, starts, y, weight = (each[number] for each in self)
+        return Batch(source.cut(np.asarray(rows), np.asarray(starts), frames), y, weight)
+
+
+def hold(source: Source, count: int) -> Held:
+    """Return the first `count` rows of a source in an array that JAX can use without a copy."""
+    if isinstance(source, Held):
+        return source
+    array = None
+    for start in range(0, count, CHUNK):
+        chunk = source.rows(np.arange(start, min(start + CHUNK, count)))
+        if array is None:
+            array = _aligned((count, *chunk.shape[1:]), chunk.dtype)
+        array[start : start + CHUNK] = chunk
+    if array is None:
+        raise ValueError("there are no rows to hold")
+    return Held(array)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an array that starts at a multiple of 64 bytes."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + 64, np.uint8)
+    first = -memory.ctypes.data % 64
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
 def _cut(array: np.ndarray, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
     return array[numbers[:, None], starts[:, None] + np.arange(frames)]
 
@@ -88,31 +134,34 @@ class Part:
     y: Int32[np.ndarray, " tracks"]
     n_frames: int
 
-    @property
-    def nbytes(self) -> int:
-        """Size of all rows, bytes."""
-        return len(self.rows) * self.source.row_bytes
+    def picks(self, tracks: np.ndarray, starts: np.ndarray, size: int) -> Picks:
+        """Return where the segments of all batches of `size` lie, (batches, size) each.
 
-    def held(self) -> "Part":
-        """Return the same part with its rows in memory."""
-        if isinstance(self.source, Held):
-            return self
-        array = None
-        for start in range(0, len(self.rows), CHUNK):
-            chunk = self.source.rows(self.rows[start : start + CHUNK])
-            if array is None:
-                array = np.empty((len(self.rows), *chunk.shape[1:]), chunk.dtype)
-            array[start : start + CHUNK] = chunk
-        if array is None:
-            return self
-        numbers = np.arange(len(self.rows), dtype=np.int32)
-        return dataclasses.replace(self, source=Held(array), rows=numbers)
+        The segments that the last batch lacks repeat its others, with weight 0.
+        """
+        count = -(-len(tracks) // size)
+        last = np.resize(np.arange((count - 1) * size, len(tracks)), size)
+        chosen = np.append(np.arange((count - 1) * size), last).reshape(count, size)
+        number = np.arange(count * size).reshape(count, size)
+        return Picks(
+            self.rows[tracks[chosen]],
+            starts[chosen].astype(np.int32),
+            self.y[tracks[chosen]],
+            (number < len(tracks)).astype(np.float32),
+        )
 
-    def batch(self, tracks: np.ndarray, starts: np.ndarray, frames: int, size: int) -> Batch:
-        """Return a batch of `size` segments; missing ones repeat others, with weight 0."""
-        weight = (np.arange(size) < len(tracks)).astype(np.float32)
-        tracks, starts = np.resize(tracks, size), np.resize(starts, size)
-        return Batch(self.source.cut(self.rows[tracks], starts, frames), self.y[tracks], weight)
+    def training_segments(
+        self, segments: SegmentConfig, config: TrainConfig, epoch: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `(tracks, starts)` of an epoch's segments, in the order of training."""
+        return draw(
+            self.frames,
+            self.n_frames,
+            segments,
+            seed=config.seed,
+            epoch=epoch,
+            classes=self.y if config.balance == "draw" else None,
+        )
 
     def evaluation_segments(self, segments: SegmentConfig) -> tuple[np.ndarray, np.ndarray]:
         """Return `(tracks, starts)` of all segments of evaluation, in order."""
@@ -121,36 +170,57 @@ class Part:
         return tracks, np.concatenate(each)
 
 
-def scaling_of(part: Part, gain: float = 1.0, offset: float = 0.0) -> Scaling:
+def scaling_of(
+    part: Part,
+    gain: float = 1.0,
+    offset: float = 0.0,
+    kind: Literal["collection", "band", "clip"] = "collection",
+) -> Scaling:
     """Return the scaling of a part: mean and deviation over its valid frames, in float64.
 
     Args:
         part: the training part.
         gain: turns stored values into dB, with `offset`.
         offset: dB of a stored 0.
+        kind: two numbers ("collection"), two for each mel band ("band"), or no mean and each
+            band's deviation around the means of its tracks ("clip").
     """
-    count, mean, squares = 0, 0.0, 0.0
+    axis = None if kind == "collection" else 0
+    count, mean, squares, within = 0, 0.0, 0.0, 0.0
     for start in range(0, len(part.rows), CHUNK):
         chunk = part.source.rows(part.rows[start : start + CHUNK])
         for row, frames in zip(chunk, part.frames[start : start + CHUNK], strict=True):
             values = row[:frames].astype(np.float64)
-            here = float(values.mean())
-            away, both = here - mean, count + values.size
-            squares += float(np.square(values - here).sum())
+            here = values.mean(axis)
+            size = values.size if axis is None else len(values)
+            away, both = here - mean, count + size
+            inside = np.square(values - here).sum(axis)
+            squares += inside
+            within += inside
             # Chan, Golub and LeVeque (1983): sums of squares of two sets, merged.
-            squares += away * away * count * values.size / both
-            mean += away * values.size / both
+            squares += away * away * count * size / both
+            mean += away * size / both
             count = both
-    # A collection of silence has no deviation, and nothing to scale.
-    deviation = gain * (squares / count) ** 0.5 or 1.0
-    return make_scaling(gain, offset, gain * mean + offset, deviation)
+    about = within if kind == "clip" else squares
+    mean, deviation = gain * mean + offset, gain * (about / count) ** 0.5
+    # What does not vary, such as silence, has no deviation but for rounding: nothing to scale.
+    deviation = np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0)
+    return make_scaling(gain, offset, None if kind == "clip" else mean, deviation)
 
 
 def make_scaling(
-    gain: float = 1.0, offset: float = 0.0, mean: float = 0.0, deviation: float = 1.0
+    gain: float = 1.0, offset: float = 0.0, mean: Any = 0.0, deviation: Any = 1.0
 ) -> Scaling:
-    """Return a scaling of float32 numbers."""
-    return Scaling(*(np.asarray(v, np.float32) for v in (gain, offset, mean, deviation)))
+    """Return a scaling of float32 numbers, one or one for each mel band; `mean` may be None."""
+    first = (np.asarray(gain, np.float32), np.asarray(offset, np.float32))
+    centre = None if mean is None else np.asarray(mean, np.float32)
+    return Scaling(*first, centre, np.asarray(deviation, np.float32))
+
+
+def scaling_in_json(scaling: Scaling) -> dict[str, Any]:
+    """Return what a checkpoint keeps of a scaling: the arguments of `make_scaling` in dB."""
+    mean, deviation = (None if v is None else np.asarray(v).tolist() for v in scaling[2:])
+    return {"mean": mean, "deviation": deviation}
 
 
 def ahead(make: Callable[[int], Batch], count: int) -> Iterator[Batch]:

@@ -113,8 +113,8 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
         labels = tuple(meta["labels"])
         n_mels = int(meta["n_mels"])
         network = build(experiment.model, n_mels=n_mels, n_classes=len(labels))
-        state = checkpoints.restore(step, template(network))
-    params, buffers = jax.device_put((state.params, state.buffers))
+        state = checkpoints.restore(step, template(network, experiment.train))
+    params, buffers = state.evaluated()
     predict_step = make_predict_step(network)
     scaling = make_scaling(**meta["scaling"])
 

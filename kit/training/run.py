@@ -14,6 +14,7 @@ import pandas as pd
 from kit.config import Experiment, from_dict, to_dict
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write, read_json, write_json
+from kit.training.stopping import stopped_early
 
 SPLIT_COLUMNS = ("track_id", "label", "group", "part")
 SCORE_COLUMNS = ("part", "level", "n", "accuracy", "low", "high", "macro_f1", "majority_accuracy")
@@ -124,20 +125,20 @@ class Run:
         return rows
 
     def finished(self) -> bool:
-        """Is the last epoch's checkpoint on disk? Reads neither features nor arrays.
+        """Return whether the checkpoint of the last epoch, or of an early stop, is on disk.
 
         Raises:
             UsageError: this is not a run's folder.
             KitError: a file is damaged.
         """
         rows = self.metrics()
-        epochs = self._read_config()["experiment"].get("train", {}).get("epochs")
+        train = self._read_config()["experiment"].get("train", {})
+        if not rows:
+            return False
+        over = rows[-1].get("epoch") == train.get("epochs")
         # Orbax gives a checkpoint this name once it is whole.
-        return (
-            bool(rows)
-            and rows[-1].get("epoch") == epochs
-            and (self.checkpoints / str(rows[-1]["step"])).is_dir()
-        )
+        there = (self.checkpoints / str(rows[-1]["step"])).is_dir()
+        return there and (over or stopped_early(rows, train.get("patience")))
 
     @property
     def scores(self) -> pd.DataFrame:

@@ -31,11 +31,12 @@ def grid(frames: int, n_frames: int, segments: SegmentConfig) -> Int[np.ndarray,
     return np.array(starts, np.int64)
 
 
-def segments_an_epoch(
+def segments_of_tracks(
     frames: Int[np.ndarray, " tracks"], n_frames: int, segments: SegmentConfig
-) -> int:
-    """Return the number of segments that `draw` gives."""
-    return int(_excerpts(frames, n_frames, segments)[2].sum())
+) -> Int[np.ndarray, " tracks"]:
+    """Return the number of segments that `draw` gives of each track, where it does not balance."""
+    track, _, count, _ = _excerpts(frames, n_frames, segments)
+    return np.bincount(track, count, len(frames)).astype(np.int64)
 
 
 def draw(
@@ -45,6 +46,7 @@ def draw(
     *,
     seed: int,
     epoch: int,
+    classes: Int[np.ndarray, " tracks"] | None = None,
 ) -> tuple[Int[np.ndarray, " segments"], Int[np.ndarray, " segments"]]:
     """Return the training segments of an epoch in their order: `(tracks, starts)`.
 
@@ -58,17 +60,34 @@ def draw(
         segments: length and kind of draw.
         seed: of the run.
         epoch: from 0.
+        classes: class of each track, to balance them: the number of segments stays, and every class
+            has the same share of it, to one segment. Those of a frequent class are drawn without
+            repetition; those of a rare one come equally often, to one time.
     """
     rng = np.random.default_rng([seed, epoch])
     track, first, count, valid = _excerpts(frames, n_frames, segments)
     track, first, valid = (np.repeat(values, count) for values in (track, first, valid))
+    number = np.arange(len(track)) - np.repeat(np.cumsum(count) - count, count)
+    if classes is not None:
+        chosen = _balanced(rng, np.asarray(classes)[track])
+        track, first, valid, number = (values[chosen] for values in (track, first, valid, number))
     if segments.draw == "random":
         offset = rng.integers(0, valid - segments.frames + 1)
     else:
-        number = np.arange(len(track)) - np.repeat(np.cumsum(count) - count, count)
         offset = number * segments.frames
     order = rng.permutation(len(track))
     return track[order], (first + offset)[order]
+
+
+def _balanced(rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
+    """Return as many indices into `classes` as it has, with each class equally often."""
+    share, rest = divmod(len(classes), len(present := rng.permutation(np.unique(classes))))
+    parts = []
+    for place, name in enumerate(present):
+        own = np.flatnonzero(classes == name)
+        times, more = divmod(share + (place < rest), len(own))
+        parts += [np.tile(own, times), rng.permutation(own)[:more]]
+    return np.concatenate(parts)
 
 
 def _excerpts(

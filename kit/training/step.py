@@ -1,12 +1,13 @@
 """One step of training, of evaluation and of prediction: pure functions, jitted.
 
-What differs from run to run without changing a shape (scaling, step size, length of the schedule)
-is an argument, so that the runs of a sweep share one compiled program.
+What differs from run to run without changing the program (scaling, step size, length of the
+schedule, weight decay and the other `Hyperparameters`) is an argument, so that the runs of a sweep
+share one compiled program.
 """
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +16,12 @@ import optax
 from jaxtyping import Array, Float, Int, Num
 
 from kit.models import Network, Tree
-from kit.training.state import ADAM, TrainState
+from kit.training.average import followed
+from kit.training.optimiser import Hyperparameters, Number, Recipe, optimiser, step_size
+from kit.training.state import TrainState
 
 PROGRAMS = 16
 """Networks whose compiled steps a process keeps, so that a sweep compiles once."""
-
-Number = Array | np.ndarray | np.floating
-"""A float32 scalar."""
 
 
 class Batch(NamedTuple):
@@ -35,73 +35,130 @@ class Batch(NamedTuple):
 class Scaling(NamedTuple):
     """Stored values to the network's input: `(x * gain + offset - mean) / deviation`.
 
-    `gain` and `offset` turn stored values into dB; `mean` and `deviation` are in dB.
+    `gain` and `offset` turn stored values into dB; `mean` and `deviation` are in dB, one number
+    each or one for each mel band. Without a mean, each segment's own mean of each band is taken.
     """
 
     gain: Number = np.float32(1.0)
     offset: Number = np.float32(0.0)
-    mean: Number = np.float32(0.0)
+    mean: Number | None = np.float32(0.0)
     deviation: Number = np.float32(1.0)
 
     def apply(self, x: Array | np.ndarray) -> Array:
-        """Return the network's input, float32."""
+        """Return the network's input, float32, `(…, frames, n_mels)` as `x` is."""
         decibels = jnp.asarray(x).astype(jnp.float32) * self.gain + self.offset
-        return (decibels - self.mean) / self.deviation
-
-
-class Rate(NamedTuple):
-    """The step size at the start, and the number of steps after which the cosine is zero."""
-
-    learning_rate: Number
-    total_steps: Number
+        mean = decibels.mean(axis=-2, keepdims=True) if self.mean is None else self.mean
+        return (decibels - mean) / self.deviation
 
 
 Metrics = dict[str, Array]
-"""Sums over a batch, to be added up: "loss", "correct", "weight"; a training step adds
-"grad_norm" and "steps"."""
+"""Sums over a batch, to be added up: "loss", "correct", "weight". A training step adds
+"learning_rate", the norms "grad_norm", "param_norm" and "update_norm", and "steps", which is 1."""
 
-TrainStep = Callable[[TrainState, Batch, Array, Scaling, Rate], tuple[TrainState, Metrics]]
+TrainStep = Callable[
+    [TrainState, Batch, Array, Scaling, Hyperparameters], tuple[TrainState, Metrics]
+]
 EvalStep = Callable[[Tree, Tree, Batch, Scaling], Metrics]
 PredictStep = Callable[[Tree, Tree, Array, Scaling], Array]
+StatisticsStep = Callable[[Tree, Tree, Batch, Array, Scaling], Tree]
 
 
 @lru_cache(maxsize=PROGRAMS)
-def make_train_step(
-    network: Network, schedule: Literal["cosine", "constant"] = "cosine"
-) -> TrainStep:
-    """Return `train_step(state, batch, key, scaling, rate) -> (state, metrics)`, jitted.
+def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
+    """Return `train_step(state, batch, key, scaling, numbers) -> (state, metrics)`, jitted.
 
-    The old state is donated. Loss: the mean cross-entropy of the batch. Optimiser: Adam.
+    The old state is donated. The loss that is minimised is the mean cross-entropy of the batch,
+    with the recipe's smoothing and weights; the loss in the metrics is without them. The norm of
+    the gradients is taken before clipping, that of the parameters after the update.
     """
 
     @partial(jax.jit, donate_argnums=0)
     def train_step(
-        state: TrainState, batch: Batch, key: Array, scaling: Scaling, rate: Rate
+        state: TrainState, batch: Batch, key: Array, scaling: Scaling, numbers: Hyperparameters
     ) -> tuple[TrainState, Metrics]:
         def loss_fn(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
-            x = scaling.apply(batch.x)
-            logits, buffers = network.apply(params, state.buffers, x, train=True, key=key)
+            logits, buffers = _in_training(
+                network, recipe, params, state.buffers, scaling.apply(batch.x), key
+            )
             sums = _sums(logits, batch)
-            return sums["loss"] / jnp.maximum(sums["weight"], 1.0), (buffers, sums)
+            loss = objective(logits, batch, numbers, recipe)
+            return loss / jnp.maximum(sums["weight"], 1.0), (buffers, sums)
 
         grads, (buffers, metrics) = jax.grad(loss_fn, has_aux=True)(state.params)
-        directions, opt_state = ADAM.update(grads, state.opt_state, state.params)
-        size = step_size(state.step, rate, schedule)
-        updates = jax.tree.map(lambda d: (-size * d).astype(d.dtype), directions)
+        averaged = state.opt_state if recipe.averages else None
+        size = step_size(state.step, numbers, recipe)
+        updates, opt_state = optimiser(recipe, numbers, size).update(
+            cast(optax.Updates, grads),
+            state.opt_state if averaged is None else averaged.inner,
+            cast(optax.Params, state.params),
+        )
         params = cast(Tree, optax.apply_updates(cast(optax.Params, state.params), updates))
-        metrics |= {"grad_norm": optax.tree.norm(grads), "steps": jnp.ones(())}
+        if averaged is not None:
+            opt_state = averaged._replace(inner=opt_state)
+            if recipe.optimiser != "schedule_free":
+                decay = numbers.ema_decay
+                opt_state = followed(opt_state, decay, state.step, params, buffers)
+        metrics |= {
+            "learning_rate": size,
+            "grad_norm": optax.tree.norm(grads),
+            "param_norm": optax.tree.norm(params),
+            "update_norm": optax.tree.norm(updates),
+            "steps": jnp.ones(()),
+        }
         return TrainState(state.step + 1, params, buffers, opt_state), metrics
 
     return train_step
 
 
-def step_size(step: Array, rate: Rate, schedule: Literal["cosine", "constant"]) -> Array:
-    """Return Adam's step size at a step: constant, or along a cosine from the start to zero."""
-    start = jnp.asarray(rate.learning_rate)
-    if schedule == "constant":
-        return start
-    done = jnp.minimum(step.astype(jnp.float32) / rate.total_steps, 1.0)
-    return start * 0.5 * (1 + jnp.cos(jnp.pi * done))
+@lru_cache(maxsize=PROGRAMS)
+def make_statistics_step(network: Network, recipe: Recipe) -> StatisticsStep:
+    """Return `statistics_step(params, buffers, batch, key, scaling) -> buffers`, jitted.
+
+    It updates the batch statistics as training does, and no parameters.
+    """
+
+    @jax.jit
+    def statistics_step(
+        params: Tree, buffers: Tree, batch: Batch, key: Array, scaling: Scaling
+    ) -> Tree:
+        return _in_training(network, recipe, params, buffers, scaling.apply(batch.x), key)[1]
+
+    return statistics_step
+
+
+def _in_training(
+    network: Network, recipe: Recipe, params: Tree, buffers: Tree, x: Array, key: Array
+) -> tuple[Array, Tree]:
+    """Return logits and buffers; parameters and input are cast to the recipe's precision.
+
+    Buffers are not: a network's batch statistics stay in float32.
+    """
+    if recipe.precision == "bfloat16":
+        params = {path: _short(leaf) for path, leaf in params.items()}
+        x = _short(x)
+    return network.apply(params, buffers, x, train=True, key=key)
+
+
+def _short(leaf: Array) -> Array:
+    return leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
+
+
+def objective(
+    logits: Float[Array, "batch n_classes"],
+    batch: Batch,
+    numbers: Hyperparameters,
+    recipe: Recipe = Recipe(),
+) -> Array:
+    """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe."""
+    logits = logits.astype(jnp.float32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
+    if recipe.smooths:
+        # Of a uniform label: the mean over the labels.
+        uniform = -jax.nn.log_softmax(logits).mean(axis=-1)
+        losses = losses + numbers.label_smoothing * (uniform - losses)
+    if recipe.weighs:
+        losses = losses * jnp.asarray(numbers.class_weights)[batch.y]
+    return (losses * batch.weight).sum()
 
 
 @lru_cache(maxsize=PROGRAMS)

@@ -50,24 +50,10 @@ FUNCTIONS = {
     "true_peak": partial(dsp.true_peak, sr=SR),
     "loudness": lambda y: dsp.loudness(y[..., None, :], sr=SR),
 }
-SHOWN = sorted(set(FUNCTIONS) - {"zero_crossing_rate"})
 
 
 def noise() -> np.ndarray:
     return (0.1 * np.random.default_rng(0).standard_normal((3, 6000))).astype(np.float32)
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_stays_in_its_clip(name, bad):
-    clean = noise()
-    spoiled = clean.copy()
-    spoiled[1, 3000:3100] = bad
-    before, after = (jax.tree.leaves(FUNCTIONS[name](y)) for y in (clean, spoiled))
-    for one, other in zip(before, after, strict=True):
-        np.testing.assert_array_equal(one[::2], other[::2])
-    if name in SHOWN:
-        assert any(not np.isfinite(np.asarray(leaf[1])).all() for leaf in after)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kit import dsp
-from kit.dsp.jit import by_clip
+from kit.dsp.jit import by_clip, padded_length
 
-Y = np.random.default_rng(3).standard_normal(4096).astype(np.float32)
+# As long as the buffer that it is computed in, so that arrays of constants fit it.
+Y = np.random.default_rng(3).standard_normal(padded_length(4096)).astype(np.float32)
 
 
 def counted() -> tuple[Callable[..., jax.Array], list[bool]]:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from kit import dsp
 from kit.dsp import (
     ParameterError,
     amplitude_to_db,
@@ -140,3 +141,12 @@ def test_not_a_number_spoils_its_clip_alone(where):
         np.testing.assert_array_equal(clean[[0, 2]], dirty[[0, 2]])
         assert np.isnan(dirty[1]).all()
     assert np.isnan(power_to_db(spoiled, top_db=None)).sum() == 1
+
+
+@pytest.mark.parametrize("batch", [(), (9,)])
+def test_a_reference_for_each_element_is_no_peak_past_the_end_of_the_clip(batch):
+    S = 1 + np.random.default_rng(0).random((*batch, 12, 59)).astype(np.float32)
+    ref = 2 + np.random.default_rng(1).random((12, 59)).astype(np.float32)
+    db = 10 * np.log10(S / ref)
+    expected = np.maximum(db, db.max(axis=(-2, -1), keepdims=True) - 1)
+    np.testing.assert_allclose(dsp.power_to_db(S, ref=ref, top_db=1), expected, atol=1e-5)

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.dsp.effects.iir import one_pole
-from kit.dsp.spectral.rank_filters import maximum_filter, mean_of_greatest, median_filter
+from kit.dsp.spectral import rank_filters
 
-means = jax.jit(mean_of_greatest, static_argnums=1)
+# Compiled whole: operation by operation, tests would take three times as long.
+mean_of_greatest = jax.jit(rank_filters.mean_of_greatest, static_argnums=1)
+median_filter = jax.jit(rank_filters.median_filter, static_argnames=("size", "axis"))
+maximum_filter = jax.jit(rank_filters.maximum_filter, static_argnames=("size", "axis"))
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -19,7 +22,7 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.round(rng.standard_normal(shape), 1).astype(np.float32)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 12, 31, 32, 63, 64, 71])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 31, 32, 71])
 @pytest.mark.parametrize("axis", [-1, -2, 0])
 def test_running_median(size, axis):
     x = noise(75, 80) if axis == 0 else noise(2, 75, 80)
@@ -58,7 +61,7 @@ def test_running_maximum(size):
     np.testing.assert_array_equal(maximum_filter(jnp.asarray(x), size, axis=-1), expected)
 
 
-@pytest.mark.parametrize("size", [2, 5, 31, 71])
+@pytest.mark.parametrize("size", [2, 5, 71])
 @pytest.mark.parametrize("valid", [1, 3, 7, 63, 80])
 def test_ends_within_a_buffer(size, valid):
     """A clip is reflected where it ends, whatever the buffer holds from there on."""
@@ -69,7 +72,7 @@ def test_ends_within_a_buffer(size, valid):
         maximum_filter: scipy.ndimage.maximum_filter1d(clip, size, axis=-1),
     }
     for ours, expected in filters.items():
-        out = jax.jit(lambda x, n, f=ours: f(x, size, axis=-1, n=n))(room, valid)
+        out = np.asarray(ours(room, size, axis=-1, n=valid))
         np.testing.assert_array_equal(out[:, :valid], expected)
 
 
@@ -89,7 +92,7 @@ def test_mean_of_greatest(sizes, seed):
     values, count = sizes
     x = noise(2, values, 3, seed=seed)
     expected = np.sort(x, axis=1)[:, -count:].mean(axis=1)
-    np.testing.assert_allclose(means(jnp.asarray(x), count), expected, atol=1e-5)
+    np.testing.assert_allclose(mean_of_greatest(jnp.asarray(x), count), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -16,7 +16,8 @@ from kit.dsp.jit import padded_length
 from tests.dsp.calls import CALLS, CONSTANTS, OTHER, Call
 
 # Twice as quick to compile as by default, and as right.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+# Not level 0, which computes wrong gradients of a maximum (jaxlib 0.10.2).
+QUICK = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 THOROUGH = bool(os.environ.get("KIT_TEST_THOROUGH"))
 
 # All tests of a call run one after another, so that they share its programs.

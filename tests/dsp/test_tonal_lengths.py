@@ -29,14 +29,11 @@ def feature(name, **options):
 CALLS = {
     "cqt": transform("cqt"),
     "cqt_reflect": transform("cqt", pad_mode="reflect"),
-    "cqt_odd_hop": transform("cqt", hop_length=135),
     "vqt": transform("vqt"),
     "hybrid_cqt": transform("hybrid_cqt"),
     "pseudo_cqt": transform("pseudo_cqt"),
     "chroma_stft": lambda y: dsp.chroma_stft(y=y, tuning=0.1),
     "chroma_cqt": feature("chroma_cqt"),
-    "chroma_cens": feature("chroma_cens"),
-    "tonnetz": feature("tonnetz"),
     "piptrack": lambda y: dsp.piptrack(y=y)[1],
     "key": lambda y: dsp.key(y=y).correlation,
 }

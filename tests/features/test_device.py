@@ -150,7 +150,7 @@ np.savez(
 def test_four_devices_equal_threads(tmp_path):
     """3 and 70 clips are no multiple of the 64 that four devices take at once."""
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
     }
     here = os.path.dirname(__file__)  # noqa: PTH120

@@ -32,3 +32,19 @@ class MineConfig:
 
     def build(self, n_mels, n_classes, *, rngs):
         return Mine(self.width, n_mels, n_classes, rngs=rngs)
+
+
+class Plain(nnx.Module):
+    """One layer, without batch norm and dropout."""
+
+    def __init__(self, n_mels, n_classes, *, rngs):
+        self.head = nnx.Linear(n_mels, n_classes, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(x.mean(axis=1))
+
+
+@dataclass(frozen=True)
+class PlainConfig:
+    def build(self, n_mels, n_classes, *, rngs):
+        return Plain(n_mels, n_classes, rngs=rngs)

@@ -19,7 +19,7 @@ def state_of(seed=0, n_classes=2):
 
 
 def shapes(n_classes=2):
-    return template(build(MODEL, n_mels=4, n_classes=n_classes))
+    return template(build(MODEL, n_mels=4, n_classes=n_classes), TrainConfig())
 
 
 def saved(folder, scores):

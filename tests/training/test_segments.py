@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kit.config import SegmentConfig
 from kit.defaults import ORIGINAL_SEGMENTS
-from kit.training.segments import draw, grid, segments_an_epoch
+from kit.training.segments import draw, grid, segments_of_tracks
 
 
 def test_the_original_grid_is_ten_segments_side_by_side():
@@ -74,7 +74,7 @@ def test_a_draw_stays_inside_and_repeats(layout, seed, epoch):
     np.testing.assert_array_equal(again, (tracks, starts))
     each = frames // n_frames * (n_frames // config.frames) + frames % n_frames // config.frames
     np.testing.assert_array_equal(np.bincount(tracks, minlength=len(frames)), each)
-    assert segments_an_epoch(frames, n_frames, config) == each.sum()
+    np.testing.assert_array_equal(segments_of_tracks(frames, n_frames, config), each)
 
 
 def test_a_draw_of_the_grid_takes_each_segment_once():
@@ -103,3 +103,39 @@ def test_epochs_and_seeds_differ(kind):
     first = draw(frames, 12, config, seed=0, epoch=0)
     assert not np.array_equal(first, draw(frames, 12, config, seed=0, epoch=1))
     assert not np.array_equal(first, draw(frames, 12, config, seed=1, epoch=0))
+
+
+@given(layouts(), st.data())
+def test_a_balanced_draw_gives_each_class_its_share(layout, data):
+    config, n_frames, frames = layout
+    config = dataclasses.replace(config, draw="grid")
+    size = len(frames)
+    classes = np.array(data.draw(st.lists(st.integers(0, 2), min_size=size, max_size=size)))
+    each = segments_of_tracks(frames, n_frames, config)
+    tracks, starts = draw(frames, n_frames, config, seed=0, epoch=1, classes=classes)
+    again = draw(frames, n_frames, config, seed=0, epoch=1, classes=classes)
+    np.testing.assert_array_equal(again, (tracks, starts))
+    assert len(tracks) == each.sum()
+    counts = np.bincount(classes[tracks], minlength=3)[np.unique(classes)]
+    assert counts.max() - counts.min() <= 1
+    for track, start in zip(tracks.tolist(), starts.tolist(), strict=True):
+        assert_inside(start, frames[track], n_frames, config)
+    for name in np.unique(classes):
+        drawn = np.array(
+            [
+                np.count_nonzero((tracks == track) & (starts == start))
+                for track in np.flatnonzero(classes == name)
+                for start in draw(frames[[track]], n_frames, config, seed=0, epoch=0)[1]
+            ]
+        )
+        assert drawn.max() - drawn.min() <= 1
+
+
+def test_repeated_segments_lie_at_offsets_of_their_own():
+    classes = np.array([0] * 99 + [1])
+    tracks, starts = draw(
+        np.full(100, 4000), 4000, SegmentConfig(frames=400), seed=0, epoch=0, classes=classes
+    )
+    rare = starts[tracks == 99]
+    assert len(rare) == 500
+    assert len(np.unique(rare)) > 400

@@ -6,15 +6,9 @@ import pytest
 from kit.config import Conv1DConfig, TrainConfig
 from kit.models import build
 from kit.training.data import make_scaling
+from kit.training.optimiser import Hyperparameters
 from kit.training.state import init_state
-from kit.training.step import (
-    Batch,
-    Rate,
-    make_eval_step,
-    make_predict_step,
-    make_train_step,
-    step_size,
-)
+from kit.training.step import Batch, make_eval_step, make_predict_step, make_train_step
 
 MODEL = Conv1DConfig(channels=(8, 8), dense=8, kernel_size=3, dropout=0.1)
 TRAIN = TrainConfig()
@@ -22,7 +16,7 @@ PLAIN = make_scaling()
 
 
 def rate(learning_rate=1e-2, steps=100):
-    return Rate(np.float32(learning_rate), np.float32(steps))
+    return Hyperparameters(np.float32(learning_rate), np.float32(steps))
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +114,6 @@ def test_the_loss_is_the_cross_entropy(network):
     metrics = make_eval_step(network)(state.params, state.buffers, b, PLAIN)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
     assert float(metrics["correct"]) == (p.argmax(1) == np.asarray(b.y)).sum()
-
-
-@pytest.mark.parametrize(
-    ("schedule", "sizes"),
-    [("cosine", [1e-2, 0.75e-2, 0.25e-2, 0.0, 0.0]), ("constant", [1e-2] * 5)],
-)
-def test_the_schedules(schedule, sizes):
-    given = [step_size(jnp.array(i), rate(1e-2, 3), schedule) for i in range(5)]
-    np.testing.assert_allclose(given, sizes, rtol=1e-6, atol=1e-9)
 
 
 def test_the_first_update_of_adam_is_the_step_size(network, train_step):

@@ -10,6 +10,7 @@ from kit.catalogue.split import kept_apart
 from kit.cli.stages.features import compute
 from kit.config import Experiment
 from kit.training import Progress, Run, fit
+from kit.training.stopping import early_stop_in_words
 
 _SHOWN = ("train_loss", "validation_loss", "validation_accuracy")
 
@@ -45,6 +46,8 @@ def train(
 
         def progress(p: Progress) -> None:
             nonlocal steps
+            if not steps:
+                terminal.say(p.path)
             steps += 1
             known = {k: p.metrics.get(k) for k in _SHOWN if p.metrics.get(k) is not None}
             update(p.step, p.total_steps, " ".join(f"{k} {v:.3f}" for k, v in known.items()))
@@ -58,6 +61,8 @@ def train(
             progress=progress,
         )
     rows = run.metrics()
+    if said := early_stop_in_words(rows, experiment):
+        terminal.say(said)
     if steps:
         terminal.say(f"trained for {len(rows)} epochs, {rows[-1]['step']} steps: {run.folder}")
     else:

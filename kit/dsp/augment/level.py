@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.fft
 from jax.core import Tracer
 from jaxtyping import Float, Shaped
 
@@ -235,7 +236,7 @@ def _tilted(
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # The same transform for all lengths that share a program. Its end does not ring into its start.
-    size = padded_length(y.shape[0]) * 3 // 2
+    size: Any = scipy.fft.next_fast_len(padded_length(y.shape[0]) * 3 // 2, real=True)
     octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
     steepest = (-db_per_octave, db_per_octave)
     slope = jax.random.uniform(key_of(words, example, impl), (), y.dtype, *steepest)

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform, require
+from kit.dsp.checks import AnyArray, Number, as_waveform, known_waveform, require
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 
@@ -52,7 +52,20 @@ def _check(given: dict[str, Any]) -> None:
         require(zi.shape[-1] == 1, "zi.shape", zi.shape, "its last axis must be 1")
 
 
-@by_clip(y="t", zi="z", check=_check)
+def _preemphasis_of_known(
+    y: np.ndarray, *, coef: Number, zi: np.ndarray | None, return_zf: bool
+) -> Any:
+    y = known_waveform(y)
+    factor = y.dtype.type(-coef)
+    state = 2 * y[0] - y[1] if zi is None else zi[0].astype(y.dtype)
+    out = np.empty_like(y)
+    out[0] = y[0] + state
+    np.multiply(y[:-1], factor, out=out[1:])
+    out[1:] += y[1:]
+    return (out, factor * y[-1:]) if return_zf else out
+
+
+@by_clip(y="t", zi="z", check=_check, of_known=lambda _: _preemphasis_of_known)
 def _preemphasis(
     n: Length,
     y: Shaped[AnyArray, "*batch samples"],

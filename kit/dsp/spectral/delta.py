@@ -177,7 +177,27 @@ def stack_memory(
     return _stacked(data=data, n_steps=n_steps, delay=delay, mode=mode, **kwargs)
 
 
-@by_clip(data="bt", check=_check_memory, exact=_needs_length)
+def _stacked_of_known(
+    data: np.ndarray, *, n_steps: int, delay: int, mode: Any, **kwargs: Any
+) -> np.ndarray:
+    bands, frames = data.shape
+    reach = (n_steps - 1) * abs(delay)
+    start = reach if delay > 0 else 0
+    mode = "constant" if mode == "empty" else mode
+    padded = np.pad(data, [(0, 0), (start, reach - start)], mode=mode, **kwargs)
+    out = np.empty((n_steps * bands, frames), data.dtype)
+    for step in range(n_steps):
+        at = start - step * delay
+        out[step * bands : (step + 1) * bands] = padded[:, at : at + frames]
+    return out
+
+
+@by_clip(
+    data="bt",
+    check=_check_memory,
+    exact=_needs_length,
+    of_known=lambda _: _stacked_of_known,
+)
 def _stacked(
     n: Length, *, data: Any, n_steps: int, delay: int, mode: str, **kwargs: Any
 ) -> tuple[Num[jax.Array, "rows frames"], Length]:

@@ -15,6 +15,7 @@ from kit.dsp.checks import (
     ParameterError,
     as_waveform,
     check_values,
+    known_waveform,
     positive_int,
     require,
 )
@@ -28,6 +29,7 @@ from kit.dsp.stft import as_spectrogram, needs_length
 def _check_frames(given: dict[str, Any]) -> None:
     """Refuse signals of which no frame is full."""
     frame_length = positive_int("frame_length", given["frame_length"])
+    positive_int("hop_length", given["hop_length"])
     y = given["y"]
     if y is not None and np.ndim(y) > 0:
         as_waveform(y[..., :1])
@@ -47,7 +49,48 @@ def _check_spectrum(given: dict[str, Any]) -> None:
     _check_frames(given)
 
 
-@by_clip(y="t", S="bt", check=_check_spectrum, exact=needs_length)
+def _rms_of_known(
+    y: np.ndarray,
+    *,
+    frame_length: int,
+    hop_length: int,
+    center: bool,
+    pad_mode: Any,
+    dtype: Any,
+    S: None = None,
+) -> np.ndarray:
+    y = known_waveform(y)
+    peak = max(y.max(), -y.min())
+    # Squares of other samples would leave the range of single precision.
+    scale = y.dtype.type(1)
+    if not 2.0**-8 <= peak <= 2.0**8:
+        _, exponent = np.frexp(np.abs(y[np.isfinite(y)]).max(initial=0))
+        most = np.finfo(y.dtype).maxexp - 2
+        scale = np.ldexp(scale, np.clip(exponent, -most, most))
+        y = y / scale
+    sides = frame_length // 2 if center else 0
+    frames = frame_count(len(y) + 2 * sides, frame_length, hop_length)
+    if sides and pad_mode not in ("constant", "empty"):
+        y, sides = np.pad(y, sides, mode=pad_mode), 0
+    # One copy both centres the frames and fills the last hop.
+    padded = np.zeros((frames + frame_length // hop_length) * hop_length, y.dtype)
+    inside = padded[sides : sides + len(y)]
+    inside[:] = y[: len(inside)]
+    power = _frame_sums(padded, frame_length, hop_length, frames, _sums_of_squares) / frame_length
+    return (np.sqrt(power) * scale).astype(dtype)[None]
+
+
+def _sums_of_squares(rows: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->i", rows, rows)
+
+
+@by_clip(
+    y="t",
+    S="bt",
+    check=_check_spectrum,
+    exact=needs_length,
+    of_known=lambda given: _rms_of_known if given["y"] is not None else None,
+)
 def rms(
     n: Length,
     *,
@@ -79,7 +122,9 @@ def rms(
             y, n = pad_ends(y, n, frame_length // 2, pad_mode)
         # Squares of very large or small samples would leave the range of single precision.
         scale = power_of_two(jnp.abs(y), (0,))
-        power = _frame_sums(jnp.square(y / scale), frame_length, hop_length) / frame_length
+        frames = frame_count(len(y), frame_length, hop_length)
+        squares = fit(jnp.square(y / scale), (frames + frame_length // hop_length) * hop_length)
+        power = _frame_sums(squares, frame_length, hop_length, frames) / frame_length
         n = frame_count(n, frame_length, hop_length)
     else:
         magnitude = jnp.abs(as_spectrogram(cast(Any, S)))
@@ -96,17 +141,29 @@ def rms(
     return (root * scale).astype(dtype)[None], n
 
 
+def _sums_of_rows(rows: Float[AnyArray, "rows values"]) -> Float[AnyArray, "rows"]:
+    return rows.sum(axis=-1)
+
+
 def _frame_sums(
-    x: Float[jax.Array, "samples"], frame_length: int, hop_length: int
-) -> Float[jax.Array, "frames"]:
-    """Return the sums of all frames. Each hop is added up once, not in each frame that it is in."""
-    hop_length = positive_int("hop_length", hop_length)
-    frames = frame_count(x.shape[0], frame_length, hop_length)
+    hops: Float[AnyArray, "samples"],
+    frame_length: int,
+    hop_length: int,
+    frames: int,
+    sums_of: Callable[[Any], Any] = _sums_of_rows,
+) -> Any:
+    """Return the sums of all frames. Each hop is added up once, not in each frame that it is in.
+
+    Args:
+        hops: `frames + frame_length // hop_length` hops of samples.
+        frames: their number.
+        sums_of: of rows of samples.
+    """
     whole, part = divmod(frame_length, hop_length)
-    rows = fit(x, (frames + whole) * hop_length).reshape(frames + whole, hop_length)
-    total = jnp.sum(rows[whole:, :part], axis=-1)
+    rows = hops.reshape(frames + whole, hop_length)
+    total = sums_of(rows[whole:, :part])
     # Sums of 1, 2, 4, … hops, of which those are added that make up a frame.
-    sums, width, done = jnp.sum(rows, axis=-1), 1, 0
+    sums, width, done = sums_of(rows), 1, 0
     while width <= whole:
         if whole & width:
             total = total + sums[done : done + frames]
@@ -236,7 +293,9 @@ def zero_crossing_rate(
     sign = _signs(y, threshold, options["zero_pos"])
     crossed = jnp.concatenate([jnp.zeros(1, y.dtype), (sign[1:] != sign[:-1]).astype(y.dtype)])
     crossed = jnp.where(jnp.isfinite(y), crossed, jnp.nan)
-    sums = _frame_sums(crossed, frame_length, hop_length)
+    frames = frame_count(len(y), frame_length, hop_length)
+    hops = fit(crossed, (frames + frame_length // hop_length) * hop_length)
+    sums = _frame_sums(hops, frame_length, hop_length, frames)
     # Whether a frame's first sample crosses is not for the sample before it to say.
     first = crossed[::hop_length][: len(sums)]
     share = (sums - first + (1 if options["pad"] else 0)) / frame_length
@@ -268,7 +327,12 @@ def loud_frames(
     return _above(amplitude_to_db(level, ref=ref, top_db=None, axes=-1), -top_db)
 
 
-@by_clip(y="t", check=_check_frames)
+def _levels_of_known(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.ndarray:
+    sizes: dict[str, Any] = {"frame_length": frame_length, "hop_length": hop_length}
+    return _rms_of_known(y, **sizes, center=True, pad_mode="constant", dtype=np.float32)[0]
+
+
+@by_clip(y="t", check=_check_frames, of_known=lambda _: _levels_of_known)
 def _levels(
     n: Length, y: Any, *, frame_length: int, hop_length: int
 ) -> tuple[Float[jax.Array, "frames"], Length]:
@@ -288,8 +352,11 @@ def _finite(y: Any) -> np.ndarray:
         values = values.astype(np.float64)
     # All but the values is checked of one sample, whose program serves all lengths.
     known = as_waveform(values[..., :1].astype(values.dtype.newbyteorder("="))).dtype
-    check_values(np.isfinite(values), "y", "they must be finite")
-    return values.astype(known) * np.asarray(2**-15 if values.dtype == np.int16 else 1, known)
+    values = known_waveform(values).astype(known, copy=False)
+    # The least and the greatest are not finite if any is not; no array of booleans is made.
+    extremes = np.asarray([values.min(initial=0), values.max(initial=0)])
+    check_values(np.isfinite(extremes), "y", "they must be finite")
+    return values
 
 
 def _loud_together(
@@ -337,7 +404,7 @@ def trim(
     start = int(where[0]) * hop_length if len(where) else 0
     end = min(y.shape[-1], int(where[-1] + 1) * hop_length) if len(where) else 0
     with jax.ensure_compile_time_eval():
-        return jax.device_put(y[..., start:end]), np.array([start, end])
+        return jax.device_put(np.array(y[..., start:end])), np.array([start, end])
 
 
 def split(

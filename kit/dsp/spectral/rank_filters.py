@@ -108,35 +108,23 @@ def mean_of_greatest(
 ) -> Float[jax.Array, "*batch others"]:
     """Return the mean of the `count` greatest values along the second-to-last axis.
 
-    Each step takes the greatest value below the one before. Reading the array `count` times is
-    faster than sorting it once. Where values are equal, it is read again, to count them. The mean
-    is NaN where a value is not finite.
+    Each step takes the greatest value below the one before, as often as it is there. Reading the
+    array 2 `count` times is faster than sorting it once. To read it half as often, unless values
+    are equal, takes twice as long to compile. The mean is NaN where a value is not finite.
     """
-
-    def below(bound: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        top = jnp.max(jnp.where(x < bound[..., None, :], x, -jnp.inf), axis=-2)
-        return top, top
-
-    first = jnp.max(x, axis=-2)
-    last, rest = lax.scan(below, first, None, length=count - 1)
-    tops = jnp.concatenate([first[None], rest])
-
-    def counted(tops: jax.Array) -> jax.Array:
-        def add(state: tuple[jax.Array, jax.Array], top: jax.Array) -> Any:
-            left, total = state
-            taken = jnp.minimum(jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype), left)
-            return (left - taken, total + jnp.where(taken > 0, taken * top, 0)), None
-
-        start = jnp.zeros_like(first)
-        return lax.scan(add, (start + count, start), tops)[0][1]
-
     if count == 1:
-        total = first
+        total = jnp.max(x, axis=-2)
     else:
-        taken = jnp.sum(x >= last[..., None, :], axis=-2)
-        # The values ran out before `count` steps if some are equal.
-        equal = jnp.any((taken > count) | jnp.isneginf(last))
-        total = lax.cond(equal, counted, lambda tops: jnp.sum(tops, axis=0), tops)
+
+        def step(_: Any, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+            bound, left, total = state
+            top = jnp.max(jnp.where(x < bound[..., None, :], x, -jnp.inf), axis=-2)
+            equal = jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype)
+            taken = jnp.minimum(equal, left)
+            return top, left - taken, total + jnp.where(taken > 0, taken * top, 0)
+
+        none = jnp.zeros_like(x[..., 0, :])
+        total = lax.fori_loop(0, count, step, (none + jnp.inf, none + count, none))[2]
     return jnp.where(jnp.isfinite(jnp.sum(x, axis=-2)), total / count, jnp.nan)
 
 

@@ -332,8 +332,9 @@ def spectral_contrast(
     both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
     # What lies past the end of the clip must not be its peak.
     both = jnp.where(jnp.arange(both.shape[-1]) < frames, both, 0)
-    peak, valley = both[: len(bands)], both[len(bands) :]
-    return peak - valley if linear else power_to_db(peak) - power_to_db(valley), frames
+    both = both.reshape(2, len(bands), -1)
+    peak, valley = both if linear else power_to_db(both)
+    return peak - valley, frames
 
 
 def _octaves(

@@ -1,0 +1,72 @@
+"""`kit lr-find`."""
+
+import sys
+from typing import Annotated, Any
+
+import tyro
+
+from kit.cli.arguments import CatalogueFolder, PathOrNot, Rights, require_catalogue
+from kit.config import (
+    Conv1DConfig,
+    Experiment,
+    FeatureConfig,
+    SegmentConfig,
+    SplitConfig,
+    TrainConfig,
+)
+
+
+def lr_find(
+    catalogue: CatalogueFolder,
+    steps: int = 150,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    out: PathOrNot = None,
+    i_have_the_rights_to_this_audio: Rights = False,
+    train: TrainConfig = TrainConfig(),
+    split: SplitConfig = SplitConfig(),
+    model_name: Annotated[str, tyro.conf.arg(name="model.name")] = "conv1d",
+    model: Any = Conv1DConfig(),
+    segments: SegmentConfig = SegmentConfig(),
+    features: FeatureConfig = FeatureConfig(),
+) -> int:
+    """Suggest a learning rate: train while it grows, and see where the loss falls.
+
+    The rate grows exponentially from step to step until the loss diverges. The suggestion is the
+    rate at which the smoothed loss falls most steeply over the logarithm of the rate; it is
+    printed, and depends on optimiser, batch size and network, so give those of your training. No
+    run is made or changed. Missing features are computed first.
+
+    Example: kit lr-find data/mine --train.optimiser.name adamw
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        steps: Steps from the lowest rate to the highest.
+        lowest: The first learning rate.
+        highest: The last learning rate; the test ends earlier if the loss diverges.
+        out: Folder of lr_find.svg and lr_find.csv; CATALOGUE/lr_find if not given.
+        train: How the network is trained.
+        split: Which tracks are held out.
+        model_name: The network: one that `kit models` lists, or a class of your own as
+            path/to/file.py:Class or package.module:Class.
+        model: The options of the network.
+        segments: What the network takes at a time.
+        features: Excerpts and front end.
+    """
+    require_catalogue(catalogue)
+    experiment = Experiment("lr_find", str(catalogue), features, split, segments, model, train)
+    from kit.catalogue import load
+    from kit.cli.stages.lr_find import find
+
+    found = find(
+        experiment,
+        load(catalogue),
+        out=out or catalogue / "lr_find",
+        rights=i_have_the_rights_to_this_audio,
+        steps=steps,
+        lowest=lowest,
+        highest=highest,
+    )
+    if found.suggestion is not None:
+        sys.stdout.write(f"{found.suggestion:.2g}\n")
+    return 0

@@ -1,0 +1,146 @@
+"""What a training learns from: tracks, labels and where their features are."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit.catalogue import Catalogue
+from kit.catalogue.rights import require_rights
+from kit.catalogue.split import kept_apart, split
+from kit.config import Experiment
+from kit.errors import KitError
+from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
+from kit.training.data import Part, Read, Source, hold
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Tracks, labels and features of one training. Making one reads no features.
+
+    Attributes:
+        parts: the split: track_id, label, group, part.
+        labels: names of the classes, in the order of the network's outputs.
+        sources: the hash of each track's file, or of its array.
+        source: where the rows are.
+        rows: the number of each track's row in `source`, by track_id.
+        frames: valid frames of each track, by track_id.
+        n_mels: mel bands.
+        gain: turns stored values into dB, with `offset`.
+        offset: dB of a stored 0.
+        facts: what `Run.facts` returns of it.
+        from_arrays: kit does not know the front end that made the features.
+        paths: the file of each track, by track_id, as far as they are known.
+    """
+
+    parts: pd.DataFrame
+    labels: tuple[str, ...]
+    sources: Mapping[str, str]
+    source: Source
+    rows: Mapping[str, int]
+    frames: Mapping[str, int]
+    n_mels: int
+    gain: float
+    offset: float
+    facts: Mapping[str, Any]
+    from_arrays: bool = False
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all rows, bytes."""
+        return len(self.rows) * self.source.row_bytes
+
+    def held(self) -> "Collection":
+        """Return the same collection with the rows of all its tracks in memory."""
+        return dataclasses.replace(self, source=hold(self.source, len(self.rows)))
+
+    def ids(self, name: str) -> list[str]:
+        """Return the track_id of each track in one part of the split, in the order of `part`."""
+        return self.parts.loc[self.parts["part"] == name, "track_id"].tolist()
+
+    def part(self, name: str, n_frames: int) -> Part | None:
+        """Return one part of the split; None if no track is in it."""
+        ids = self.ids(name)
+        if not ids:
+            return None
+        chosen = self.parts.loc[self.parts["part"] == name]
+        return Part(
+            self.source,
+            np.array([self.rows[t] for t in ids], np.int32),
+            np.array([self.frames[t] for t in ids], np.int32),
+            np.array([self.labels.index(label) for label in chosen["label"]], np.int32),
+            n_frames,
+        )
+
+
+def open_collection(
+    experiment: Experiment, catalogue: Catalogue, *, rights: bool = False
+) -> tuple[Collection, str]:
+    """Return the tracks of a catalogue that have features, and the right to them that was stated.
+
+    Args:
+        experiment: the configuration; the features must have been extracted.
+        catalogue: the tracks.
+        rights: as for `fit`.
+    Raises:
+        UsageError: audio from Spotify, and no right to it stated; or a split that cannot be made.
+        KitError: no features.
+    """
+    store = FeatureStore.open(store_path(catalogue, experiment.features))
+    table = catalogue.table
+    present = table.loc[table["track_id"].isin(list(store.sources))]
+    if present.empty:
+        why = left_out_in_words(
+            failures_of(store, catalogue), experiment.features, experiment.segments
+        )
+        raise KitError(
+            f"no track of {catalogue.folder} can be used: {why}"
+            if why
+            else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
+        )
+    statement = require_rights(present, catalogue.folder, stated=rights)
+    return collection_of(present, store, experiment), statement
+
+
+def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
+    """Return the collection of a catalogue's tracks that have features.
+
+    Args:
+        present: the rows of the catalogue's table whose tracks are in the store.
+        store: their features.
+        experiment: the configuration of features and split.
+    Raises:
+        UsageError: a split that cannot be made.
+    """
+    config = experiment.features
+    ids = present["track_id"].tolist()
+    parts = split(present, experiment.split)
+    apart = kept_apart(present, experiment.split)
+    by = codec.scale(config)
+    known = store.sources
+
+    def read(numbers: np.ndarray) -> np.ndarray:
+        return store.read_stored([ids[number] for number in numbers])
+
+    row = config.row_frames * config.frontend.n_mels * np.dtype(config.dtype).itemsize
+    return Collection(
+        parts=parts,
+        labels=tuple(sorted(parts["label"].unique())),
+        sources={t: known[t] for t in ids},
+        source=Read(read, row),
+        rows={t: number for number, t in enumerate(ids)},
+        frames=dict(zip(ids, store.frames(ids).tolist(), strict=True)),
+        n_mels=config.frontend.n_mels,
+        gain=by.get("scale_factor", 1.0),
+        offset=by.get("add_offset", 0.0),
+        facts={
+            "kind": "catalogue",
+            "tracks": len(ids),
+            "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
+        },
+        paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
+    )

@@ -1,0 +1,67 @@
+"""Stop a training whose numbers are no longer finite, and name the tracks where it began."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from kit.errors import KitError
+from kit.files import atomic_write
+from kit.training.run import Run
+
+_NAMED = 5
+
+
+def require_finite_steps(
+    run: Run,
+    epoch: int,
+    first_step: int,
+    numbers: Mapping[str, Float[np.ndarray, " steps"]],
+    tracks: Callable[[int], Sequence[str]],
+    paths: Mapping[str, str],
+) -> None:
+    """Check an epoch's steps at once, so that no step waits for the device.
+
+    Args:
+        run: whose folder gets not_finite.csv, the tracks of the first bad batch.
+        epoch: from 1.
+        first_step: number of the epoch's first step, from 1.
+        numbers: metrics of each step, by name.
+        tracks: the number of a step in the epoch, from 0, to the ids of its batch.
+        paths: files of tracks, as far as they are known.
+    Raises:
+        KitError: a number is not finite.
+    """
+    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in numbers.items()}
+    first = min((int(steps[0]) for steps in bad.values() if len(steps)), default=None)
+    if first is None:
+        return
+    name = next(name for name, steps in bad.items() if first in steps)
+    ids = list(dict.fromkeys(tracks(first)))
+    table = pd.DataFrame({"track_id": ids, "path": [paths.get(track, "") for track in ids]})
+    place = run.folder / "not_finite.csv"
+    with atomic_write(place) as stream:
+        table.to_csv(stream, index=False, lineterminator="\n")
+    shown = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} more" if ids[_NAMED:] else "")
+    raise KitError(
+        f"{name} is {numbers[name][first]} at step {first_step + first}, in epoch {epoch}, in a "
+        f"batch of the tracks {shown}; {place} lists them: look at their features, or lower "
+        f"TrainConfig.learning_rate (the last good checkpoint is kept in {run.checkpoints})"
+    )
+
+
+def require_finite_row(row: Mapping[str, Any], run: Run) -> None:
+    """Check the row of an epoch.
+
+    Raises:
+        KitError: a number is not finite.
+    """
+    for name, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise KitError(
+                f"{name} is {value} after epoch {row['epoch']}; lower TrainConfig.learning_rate "
+                f"(the last good checkpoint is kept in {run.checkpoints})"
+            )
