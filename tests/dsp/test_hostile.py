@@ -183,7 +183,8 @@ def close(ours: Any, theirs: Any, tolerance: float) -> None:
         known = np.isfinite(b)
         np.testing.assert_array_equal(np.isfinite(a), known)
         a, b = np.where(known, a, 0), np.where(known, b, 0)
-        peak = max(np.max(np.abs(b), initial=0), 1e-30)
+        # Decibels near 0 are differences of greater ones.
+        peak = max(np.max(np.abs(b), initial=0), 1e-3)
         assert np.max(np.abs(a - b), initial=0) <= tolerance * peak
 
 
@@ -245,7 +246,7 @@ def hostile(quick: int, thorough: int) -> settings:
         max_examples=thorough if THOROUGH else quick,
         derandomize=not THOROUGH,
         deadline=None,
-        suppress_health_check=[*HealthCheck.__members__.values()],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
 
 
@@ -273,9 +274,9 @@ def check(case: Case) -> None:
     if case.way == "grad":
         assert not finite(ours) or finite(other), "a gradient that is not finite"
     elif case.way == "vmap":
-        close(jax.tree.map(lambda a: a[0], other), ours, 1e-2 if half else 1e-5)
+        close(jax.tree.map(lambda a: a[0], other), ours, 1e-2 if half else 1e-4)
     else:
-        close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-5)
+        close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-4)
 
 
 @hostile(quick=300, thorough=3000)
