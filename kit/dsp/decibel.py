@@ -85,11 +85,11 @@ def db_to_power(
 def db_to_amplitude(
     S_db: Num[AnyArray, "*shape"] | Number, *, ref: Number = 1.0
 ) -> Float[jax.Array, "*shape"]:
-    """Return decibels as amplitude, `ref * 10 ** (S_db / 20)`.
+    """Return decibels as amplitude, `abs(ref) * 10 ** (S_db / 20)`.
 
     Source: librosa 0.11 `db_to_amplitude`.
     """
-    return ref * jnp.power(10.0, jnp.asarray(S_db) * 0.05)
+    return abs(ref) * jnp.power(10.0, jnp.asarray(S_db) * 0.05)
 
 
 def _to_db(

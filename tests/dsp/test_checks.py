@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_nan_may_be_filled_in():
 def test_arrays_of_no_frames_or_clips():
     key = jax.random.key(0)
     assert jax.jit(lambda S: dsp.spec_augment(key, S))(POWER[None, :, :0]).shape == (1, 20, 0)
-    assert dsp.rfft(np.zeros((2, 0, 64), np.float32)).shape == (2, 0, 33)
+    assert dsp.rfft(jnp.zeros((2, 0, 64))).shape == (2, 0, 33)
+    assert dsp.spectral_contrast(S=np.ones((129, 0)), sr=8000, n_bands=3).shape == (4, 0)
     for ref in ("max", np.max, 1.0):
         empty = np.zeros((0, 20, 30), np.float32)
         assert dsp.power_to_db(empty, ref=ref, axes=0).shape == empty.shape

@@ -150,3 +150,9 @@ def test_a_reference_for_each_element_is_no_peak_past_the_end_of_the_clip(batch)
     db = 10 * np.log10(S / ref)
     expected = np.maximum(db, db.max(axis=(-2, -1), keepdims=True) - 1)
     np.testing.assert_allclose(dsp.power_to_db(S, ref=ref, top_db=1), expected, atol=1e-5)
+
+
+def test_an_amplitude_is_not_negative():
+    levels = np.array([-20.0, 0.0, 6.0], np.float32)
+    ours, theirs = dsp.db_to_amplitude(levels, ref=-0.5), librosa.db_to_amplitude(levels, ref=-0.5)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)

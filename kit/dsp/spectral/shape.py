@@ -327,7 +327,7 @@ def spectral_contrast(
 
         # A loop of two steps, for peaks and valleys, is compiled once.
         both = lax.map(of_sign, jnp.asarray([1, -1], m.dtype))
-        return both.reshape(-1, len(m)).T
+        return both.reshape(2 * len(bands), len(m)).T
 
     both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
     # What lies past the end of the clip must not be its peak.
