@@ -265,7 +265,8 @@ def check(case: Case) -> None:
     if isinstance(ours, ParameterError):
         return
     half = x.dtype.itemsize == 2
-    spoilt = case.spoilt and x.size and jnp.issubdtype(x.dtype, jnp.inexact)
+    # The difference of two frames needs two.
+    spoilt = case.spoilt and x.size and x.shape[-1] > 2 and jnp.issubdtype(x.dtype, jnp.inexact)
     if spoilt and all(a.size for a in leaves(ours)):
         assert not finite(ours), "a value that is not finite is lost"
     if theirs is not None:
