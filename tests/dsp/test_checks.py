@@ -1,3 +1,5 @@
+import jax
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -58,6 +60,9 @@ POWER = np.abs(NOISE).reshape(20, 30)
         "S.shape": lambda: dsp.spectral_rolloff(S=POWER[:0]),
         "events": lambda: dsp.onset_backtrack(np.array(["no"]), NOISE),
         "y": lambda: dsp.stft(1.0),
+        "weights": lambda: dsp.loudness(np.ones((2, 8000)), sr=8000, weights=(1, "no")),
+        "frames": lambda: dsp.rfft(np.ones((2, 64), np.complex64)),
+        "aggregate": lambda: dsp.onset_strength(S=POWER, aggregate=True),
     }.items(),
 )
 def test_an_argument_of_another_kind_is_refused(untyped, name, of):
@@ -77,3 +82,26 @@ def test_kinds_that_mean_the_same():
 def test_nan_may_be_filled_in():
     tempi = np.arange(1, 21) * 10.0
     assert np.isnan(dsp.metrogram(tg=POWER, freqs=tempi, factors=[40], fill_value=np.nan)).any()
+
+
+def test_arrays_of_no_frames_or_clips():
+    key = jax.random.key(0)
+    assert jax.jit(lambda S: dsp.spec_augment(key, S))(POWER[None, :, :0]).shape == (1, 20, 0)
+    assert dsp.rfft(np.zeros((2, 0, 64), np.float32)).shape == (2, 0, 33)
+    for ref in ("max", np.max, 1.0):
+        empty = np.zeros((0, 20, 30), np.float32)
+        assert dsp.power_to_db(empty, ref=ref, axes=0).shape == empty.shape
+
+
+def test_half_precision_in_the_other_order_of_bytes():
+    half = POWER.astype(ml_dtypes.bfloat16)
+    turned = half.astype(half.dtype.newbyteorder(">"))
+    np.testing.assert_array_equal(dsp.normalize(turned), dsp.normalize(half))
+
+
+def test_64_bits_after_32():
+    envelope = np.abs(NOISE)[:200]
+    single = dsp.tempogram_ratio(onset_envelope=envelope, win_length=32)
+    with jax.enable_x64(True):
+        double = dsp.tempogram_ratio(onset_envelope=envelope, win_length=32)
+    np.testing.assert_allclose(single, double, atol=1e-4)

@@ -157,8 +157,9 @@ def cases(draw: st.DrawFn) -> Case:
 def compared() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the functions that are librosa's, by the table, and librosa's own."""
     for name, ours, *said in ROWS:
-        if ours and said[INSTALLED].startswith("same"):
-            yield ours, librosas(name)
+        function = librosas(name)
+        if ours and function and said[INSTALLED].startswith("same"):
+            yield ours, function
 
 
 THEIRS = dict(compared())
@@ -181,8 +182,10 @@ def close(ours: Any, theirs: Any, tolerance: float) -> None:
         a, b = a.astype(wide), b.astype(wide)
         known = np.isfinite(b)
         np.testing.assert_array_equal(np.isfinite(a), known)
-        peak = np.max(np.abs(b), where=known, initial=1e-30)
-        assert np.max(np.abs(a - b), where=known, initial=0) <= tolerance * peak
+        a, b = np.where(known, a, 0), np.where(known, b, 0)
+        # Decibels near 0 are differences of greater ones.
+        peak = max(np.max(np.abs(b), initial=0), 1e-3)
+        assert np.max(np.abs(a - b), initial=0) <= tolerance * peak
 
 
 def outcome(function: Callable[[], Any]) -> Any:
@@ -243,7 +246,7 @@ def hostile(quick: int, thorough: int) -> settings:
         max_examples=thorough if THOROUGH else quick,
         derandomize=not THOROUGH,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
 
 
@@ -271,9 +274,9 @@ def check(case: Case) -> None:
     if case.way == "grad":
         assert not finite(ours) or finite(other), "a gradient that is not finite"
     elif case.way == "vmap":
-        close(jax.tree.map(lambda a: a[0], other), ours, 1e-2 if half else 1e-5)
+        close(jax.tree.map(lambda a: a[0], other), ours, 1e-2 if half else 1e-4)
     else:
-        close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-5)
+        close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-4)
 
 
 @hostile(quick=300, thorough=3000)

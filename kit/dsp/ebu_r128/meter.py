@@ -10,7 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, numbers, require
 from kit.dsp.ebu_r128.weighting import k_weighted, k_weighting
 from kit.dsp.jit import Length, by_clip
 
@@ -170,14 +170,15 @@ def _check(given: dict[str, Any]) -> None:
     if weights is None:
         channel_weights(channels)
     else:
+        values = numbers("weights", weights)
         require(
-            len(weights) == channels,
+            values.shape == (channels,),
             "weights",
             weights,
             f"y has {channels} channels; give one weight for each",
         )
         require(
-            all(0 <= w < math.inf for w in weights),
+            np.all((values >= 0) & np.isfinite(values)),
             "weights",
             weights,
             "they must be finite and not negative",

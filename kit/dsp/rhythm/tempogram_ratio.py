@@ -131,7 +131,8 @@ def _ratios(
     fill_value: float,
 ) -> tuple[Float[jax.Array, "factors frames"], Length]:
     """Interpolate each frame between rows of ascending tempi."""
-    table = tg[order, :].T.astype(jnp.result_type(tg, jnp.float32))
+    # With 64 bits after 32, JAX (0.10) adds an int32 that it kept to indices of int64, and fails.
+    table = tg[order.astype(np.int32), :].T.astype(jnp.result_type(tg, jnp.float32))
     places = jnp.asarray(tempi, table.dtype)
     wanted = jnp.asarray(bpm, table.dtype)[:, None] * jnp.asarray(factors, table.dtype)
     wanted = jnp.broadcast_to(wanted, (len(table), len(factors)))
