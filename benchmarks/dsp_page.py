@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from kit.dsp.jit import MOST_PROGRAMS
+from kit.dsp.programs import MOST_PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "dsp.json"
