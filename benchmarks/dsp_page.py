@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from kit.dsp.jit import MOST_PROGRAMS
+from kit.dsp.programs import MOST_PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "dsp.json"
@@ -31,8 +31,8 @@ continues the signal at its own end, loops over its own frames, and leaves the p
 means and medians. The result is cut to its own length. So a program serves all lengths of a range,
 and the result is that of the exact length: to the bit for most functions, within 1e-6 of the peak
 for others. Clips of a batch are computed one a thread, so no clip can change another. The
-{programs} programs used last are kept, fewer where they have more than 8,000 memory maps together: XLA gives
-each 70 of them on average, and a process may have 65,530.
+{programs} programs used last are kept, fewer where they have more than 8,000 memory maps
+together: XLA gives each 70 of them on average, and a process may have 65,530.
 
 **Inside your own `jit`, `grad` or `vmap`** shapes are yours: the function is traced with the exact
 length, and each new length compiles anew, as with all of JAX. On a CPU, clips are computed one

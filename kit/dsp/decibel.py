@@ -23,7 +23,7 @@ from kit.dsp.jit import Length, array_of, by_clip, elementwise, of_numpy, tracea
 Reference = Number | AnyArray | str | Callable[..., Any]
 Axes = Literal["auto"] | int | tuple[int, ...] | None
 
-# Clips of at most so many elements are computed by fours: a call takes as long as their decibels.
+# A call takes as long as the decibels of a small clip: up to 2**17 elements, compute four at once.
 _GROUP, _MOST_IN_GROUP = 4, 2**17
 
 

@@ -17,14 +17,8 @@ shapes are the caller's: the body is traced with the exact length, which is then
 import contextlib
 import functools
 import inspect
-import itertools
 import math
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 import jax
@@ -37,6 +31,9 @@ from jaxtyping import Int
 
 from kit.compilation import quick_to_compile
 from kit.dsp.checks import ParameterError, kinds_of, of_kind
+from kit.dsp.keys import as_keys, constants_of, hashable, thawed
+from kit.dsp.programs import PROGRAMS
+from kit.dsp.threads import Program, by_program, on_threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,17 +46,10 @@ Length: TypeAlias = int | Int[jax.Array, ""]
 _SHORTEST = 64
 # Elements that keep rows from starting at the same lines of the cache.
 _BESIDE = 16
-# Each program keeps 3 to 800 memory maps, 70 on average, and 4 MB. A process may have 65,530 maps.
-MOST_PROGRAMS = 192
-_MOST_MAPS = 8000
-# Where the maps are another library's, so many programs are kept all the same.
-_FEWEST_PROGRAMS = 32
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
-# Bytes of which an address must be a multiple for JAX on CPU to use the array where it lies.
-_ALIGNED = 64
 
 
 class ByClip(Protocol, Generic[P, R_co]):
@@ -136,7 +126,7 @@ def by_clip(
             if check is not None:
                 check(given)
             clips = {k: v for k, v in given.items() if k in arrays and v is not None}
-            constants = _constants(given, clips)
+            constants = constants_of(given, clips)
             known_function = None if of_known is None else of_known(given)
             return plan.run(clips, constants, exact is not None and exact(given), known_function)
 
@@ -179,7 +169,7 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 shape = np.broadcast_shapes(*(v.shape for v in values.values()))
                 if device is None or math.prod(shape) == 0:
                     return untyped(**(given | values))
-                return plan.of_elements(values, _constants(given, values), shape, device)
+                return plan.of_elements(values, constants_of(given, values), shape, device)
 
         return call
 
@@ -210,9 +200,9 @@ class _Plan:
         lengths = {a.shape[-1] for k, a in clips.items() if self.arrays[k].endswith("t")}
         n = max(lengths, default=1)
         known = not any(isinstance(a, Tracer) for a in clips.values())
-        if known and not _hashable(constants):
+        if known and not hashable(constants):
             known = not any(isinstance(v, Tracer) for _, _, v in constants)
-            constants = _as_keys(constants)
+            constants = as_keys(constants)
         if not known:
             return self._traced(clips, constants, batch, n)
         # A program inside another one may not have compiler options.
@@ -222,7 +212,7 @@ class _Plan:
             if device is None or whole:
                 return self._traced(clips, constants, batch, n)
             if of_known is not None:
-                function = functools.partial(of_known, **_thawed(constants))
+                function = functools.partial(of_known, **thawed(constants))
                 return self._in_numpy(function, clips, batch, device)
             return self._padded(clips, constants, batch, n, device)
 
@@ -240,7 +230,7 @@ class _Plan:
         self, clips: dict[str, Any], constants: tuple[Any, ...], batch: tuple[int, ...], n: int
     ) -> Any:
         """Compute with the exact length, in one program for all clips."""
-        if not _hashable(constants):
+        if not hashable(constants):
             return _exact(self, constants, batch, n)(clips)
         shapes = tuple((k, a.shape, a.dtype) for k, a in clips.items())
         return _exact_program(self, constants, batch, n, shapes)(clips)
@@ -260,7 +250,7 @@ class _Plan:
         for name, array in flat.items():
             timed = self.arrays[name].endswith("t") and array.shape[-1] == n
             shapes[name] = (*array.shape[1:-1], size) if timed else array.shape[1:]
-        made = _by_program(
+        made = by_program(
             _program_of(self, constants, shapes, flat),
             lambda i: {k: a[i, ...] for k, a in flat.items()},
             shapes,
@@ -287,7 +277,7 @@ class _Plan:
                 made = function(**without, **{k: a[i, ...] for k, a in flat.items()})
             return made, jax.tree.leaves(made)
 
-        made = _on_threads(lambda: run, math.prod(batch), device)
+        made = on_threads(lambda: run, math.prod(batch), device)
         return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
 
     def _flat(self, clips: dict[str, Any], batch: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -310,8 +300,8 @@ class _Plan:
         count = math.prod(shape)
         size = min(padded_length(count), _BLOCK)
         flat = {k: np.broadcast_to(np.asarray(a), shape).reshape(-1) for k, a in values.items()}
-        made = _by_program(
-            _program_of(self, _as_keys(constants), dict.fromkeys(flat, (size,)), flat),
+        made = by_program(
+            _program_of(self, as_keys(constants), dict.fromkeys(flat, (size,)), flat),
             lambda i: {k: a[i * size : (i + 1) * size] for k, a in flat.items()},
             dict.fromkeys(flat, (size,)),
             -(-count // size),
@@ -328,195 +318,27 @@ def _cut(leaf: np.ndarray, length: int | None, time_axis: int) -> np.ndarray:
     return leaf[(..., slice(length), *[slice(None)] * (-1 - time_axis))]
 
 
-def _by_program(
-    program: "_Program",
-    clip_of: Callable[[int], dict[str, np.ndarray]],
-    shapes: dict[str, tuple[int, ...]],
-    count: int,
-    n: int,
-    device: Any,
-    cut: Callable[[np.ndarray, int | None], np.ndarray],
-) -> "_Results":
-    """Run a program on `count` clips.
-
-    Args:
-        clip_of: the arguments of a clip, of `shapes` or shorter.
-        n: the valid length that the program is told.
-        cut: gives of a result and its valid length what is kept.
-    """
-    length = np.int32(n)
-
-    def on_a_thread() -> Callable[[int], tuple[Any, list[np.ndarray]]]:
-        rooms = {k: _Room(shape) for k, shape in shapes.items()}
-
-        def run(i: int) -> tuple[Any, list[np.ndarray]]:
-            clip = {k: rooms[k].filled(a) for k, a in clip_of(i).items()}
-            made, ends = program.call(clip, length)
-            # This waits for the program, so the buffers are free for the next clip.
-            return made, [
-                cut(np.asarray(leaf), None if end is None else int(end))
-                for leaf, end in zip(jax.tree.leaves(made), ends, strict=True)
-            ]
-
-        return run
-
-    made = _on_threads(on_a_thread, count, device, compiled=program.compiled)
-    program.compiled = True
-    return made
-
-
-def _on_threads(
-    worker: Callable[[], Callable[[int], tuple[Any, list[np.ndarray]]]],
-    count: int,
-    device: Any,
-    compiled: bool = True,
-) -> "_Results":
-    """Return the results of `count` clips, each of which some thread takes: the caller is one.
-
-    Args:
-        worker: gives a function that a thread calls with the numbers of its clips, and which
-            returns the result and its arrays.
-        compiled: if not, no other thread begins before the first clip is there.
-    """
-    results = _Results(count)
-    indices = iter(range(count))
-    # A new thread knows neither of the caller's contexts.
-    wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
-
-    def work(some: Iterator[int]) -> None:
-        run = worker()
-        for i in some:
-            results.put(i, *run(i))
-
-    def helper() -> None:
-        with jax.default_device(device), jax.enable_x64(wide):
-            work(indices)
-
-    with jax.default_device(device):
-        if not compiled:
-            work(itertools.islice(indices, 1))
-        helpers = min(count, os.cpu_count() or 1) - 1
-        if not helpers:
-            work(indices)
-            return results
-        with ThreadPoolExecutor(helpers) as pool:
-            others = [pool.submit(helper) for _ in range(helpers)]
-            work(indices)
-            for other in others:
-                other.result()
-    return results
-
-
-class _Room:
-    """The buffer of an argument of a program, zero where the clip does not reach."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-        self.buffer: np.ndarray | None = None
-        self.source = 0
-
-    def filled(self, clip: np.ndarray) -> np.ndarray:
-        """Return the clip itself if a program takes it without a copy, otherwise its copy."""
-        address = clip.__array_interface__["data"][0]
-        if clip.shape == self.shape and clip.flags.c_contiguous and address % _ALIGNED == 0:
-            return clip
-        if self.buffer is None:
-            self.buffer = aligned_empty(self.shape, clip.dtype)
-            self.buffer[...] = 0
-        # An array that all clips share is copied once.
-        if address != self.source:
-            self.buffer[tuple(slice(k) for k in clip.shape)] = clip
-            self.source = address
-        return self.buffer
-
-
-class _Results:
-    """The results of all clips, which several threads write."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.lock = threading.Lock()
-        self.tree: Any = None
-        self.arrays: list[np.ndarray] = []
-
-    def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
-        with self.lock:
-            if not self.arrays:
-                self.tree = jax.tree.structure(tree)
-                self.arrays = [aligned_empty((self.count, *p.shape), p.dtype) for p in parts]
-        for array, part in zip(self.arrays, parts, strict=True):
-            array[index] = part
-
-    def placed(
-        self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: Any
-    ) -> Any:
-        """Return the results as JAX's arrays, committed to the device if an argument was."""
-        committed = any(isinstance(a, jax.Array) and a.committed for a in given.values())
-        with jax.default_device(device):
-            arrays = [jax.device_put(shaped(a), device if committed else None) for a in self.arrays]
-        return jax.tree.unflatten(self.tree, arrays)
-
-
-class _Program:
-    """A jitted function that knows whether it is compiled."""
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self.call, self.compiled = call, False
-
-
 def _program_of(
     plan: _Plan,
     constants: tuple[Any, ...],
     shapes: dict[str, tuple[int, ...]],
     arrays: dict[str, np.ndarray],
-) -> _Program:
+) -> Program:
     return _padded_program(
         plan, constants, tuple((k, shape, arrays[k].dtype) for k, shape in shapes.items())
     )
 
 
-class _Programs:
-    """Compiled programs by key. The least recently used are dropped, which frees them."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """Return the program of a key; if it is not kept, make it and drop others for it."""
-        with self._lock:
-            if key not in self._kept:
-                while len(self._kept) >= MOST_PROGRAMS:
-                    self._kept.popitem(last=False)
-                while len(self._kept) > _FEWEST_PROGRAMS and _memory_maps() > _MOST_MAPS:
-                    for _ in range(len(self._kept) // 8):
-                        self._kept.popitem(last=False)
-                self._kept[key] = make()
-            self._kept.move_to_end(key)
-            return self._kept[key]
-
-
-_PROGRAMS = _Programs()
-
-
-def _memory_maps() -> int:
-    """Return the number of memory maps of this process; 0 where the system does not tell."""
-    try:
-        return Path("/proc/self/maps").read_bytes().count(b"\n")
-    except OSError:
-        return 0
-
-
-def _padded_program(plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]) -> _Program:
+def _padded_program(plan: _Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]) -> Program:
     """Return the program of one padded clip."""
 
     def program(clips: dict[str, Any], n: Any) -> tuple[Any, list[Any]]:
-        result, lengths = plan.body(n, **_thawed(constants), **clips)
+        result, lengths = plan.body(n, **thawed(constants), **clips)
         return result, _broadcast_prefix(lengths, result)
 
-    return _PROGRAMS.get(
+    return PROGRAMS.get(
         ("padded", plan, constants, shapes),
-        lambda: _Program(jax.jit(program, compiler_options=quick_to_compile())),
+        lambda: Program(jax.jit(program, compiler_options=quick_to_compile())),
     )
 
 
@@ -527,7 +349,7 @@ def _exact_program(
     n: int,
     shapes: tuple[Any, ...],
 ) -> Callable[..., Any]:
-    return _PROGRAMS.get(
+    return PROGRAMS.get(
         ("exact", plan, constants, batch, n, shapes),
         lambda: jax.jit(_exact(plan, constants, batch, n)),
     )
@@ -541,7 +363,7 @@ def _exact(
         shared = {k: a for k, a in clips.items() if a.ndim == len(plan.arrays[k])}
 
         def one(own: dict[str, Any]) -> Any:
-            return plan.body(n, **_thawed(constants), **shared, **own)[0]
+            return plan.body(n, **thawed(constants), **shared, **own)[0]
 
         if not batch:
             return one({})
@@ -591,14 +413,6 @@ def _broadcast_prefix(lengths: Any, result: Any) -> list[Any]:
     ]
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return an empty array at an address that JAX on CPU can use without a copy."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _ALIGNED, np.uint8)
-    start = -memory.__array_interface__["data"][0] % _ALIGNED
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
 def array_of(name: str, value: Any) -> Any:
     """Return an array of a type that JAX knows, in this machine's order of bytes."""
     if isinstance(value, jax.Array):
@@ -645,11 +459,6 @@ def _cpu_of(arrays: dict[str, Any]) -> Any:
     return device if len(devices) == 1 and device.platform == "cpu" else None
 
 
-def _constants(given: dict[str, Any], arrays: dict[str, Any]) -> tuple[Any, ...]:
-    # Key on the type too: 1 == 1.0 would share a program, and 1.0 is not a hop length.
-    return tuple((k, type(v), _frozen(v)) for k, v in sorted(given.items()) if k not in arrays)
-
-
 def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
     """Return the defaults of all keyword arguments; those of the first functions win."""
     return {
@@ -669,62 +478,6 @@ def _not_default(
         for k, v in checked.items()
         if not (k in known and type(v) is type(known[k]) and v == known[k])
     }
-
-
-class _ArrayConstant:
-    """An array as a key of the compilation cache: equal if shape, dtype and bytes are."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values.copy()
-        self._key = (values.shape, values.dtype.str, values.tobytes())
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ArrayConstant) and self._key == other._key
-
-
-class _ById:
-    """A constant that cannot be hashed, such as a dictionary: equal to itself alone."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = values
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, np.ndarray | jax.Array) and not isinstance(value, Tracer):
-        values = np.asarray(value)
-        return value if values.dtype.hasobject else _ArrayConstant(values)
-    if isinstance(value, list):
-        return _List(tuple(_frozen(v) for v in value))
-    return value
-
-
-def _as_keys(constants: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple((k, t, v if _hashable(v) else _ById(v)) for k, t, v in constants)
-
-
-class _List(tuple[Any, ...]):
-    """A list as a key of the compilation cache."""
-
-
-def _thawed(constants: tuple[Any, ...]) -> dict[str, Any]:
-    return {name: _value(value) for name, _, value in constants}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, _List):
-        return [_value(v) for v in value]
-    return value.values if isinstance(value, _ArrayConstant | _ById) else value
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
 
 
 def traceable(function: Callable[..., Any]) -> Callable[..., Any]:

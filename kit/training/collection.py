@@ -1,4 +1,4 @@
-"""What a training learns from: tracks, labels and where their features are."""
+"""Tracks, labels and features of a training."""
 
 import dataclasses
 from collections.abc import Mapping

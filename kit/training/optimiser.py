@@ -28,7 +28,7 @@ _NOT_DECAYED = ("bias", "scale")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training's configuration changes in the compiled program.
+    """The part of a training's configuration that the compiled program depends on.
 
     Attributes:
         optimiser: "adam", "adamw" or "schedule_free".

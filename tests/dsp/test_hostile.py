@@ -243,7 +243,7 @@ def total(result: Any) -> jax.Array:
 
 
 def hostile(quick: int, thorough: int) -> settings:
-    """Return settings of so many calls."""
+    """Return the settings of a number of calls."""
     return settings(
         max_examples=thorough if THOROUGH else quick,
         derandomize=not THOROUGH,

@@ -1,4 +1,4 @@
-"""What every network of kit does, whatever its architecture."""
+"""Properties of every network of kit."""
 
 import dataclasses
 from functools import cache

@@ -1,0 +1,159 @@
+"""Clips of a batch computed on the host's threads, and their buffers."""
+
+import itertools
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+# Bytes of which an address must be a multiple for JAX on CPU to use the array where it lies.
+_ALIGNED = 64
+
+
+def by_program(
+    program: "Program",
+    clip_of: Callable[[int], dict[str, np.ndarray]],
+    shapes: dict[str, tuple[int, ...]],
+    count: int,
+    n: int,
+    device: Any,
+    cut: Callable[[np.ndarray, int | None], np.ndarray],
+) -> "Results":
+    """Run a program on `count` clips.
+
+    Args:
+        clip_of: the arguments of a clip, of `shapes` or shorter.
+        n: the valid length that the program is told.
+        cut: gives of a result and its valid length what is kept.
+    """
+    length = np.int32(n)
+
+    def on_a_thread() -> Callable[[int], tuple[Any, list[np.ndarray]]]:
+        rooms = {k: _Room(shape) for k, shape in shapes.items()}
+
+        def run(i: int) -> tuple[Any, list[np.ndarray]]:
+            clip = {k: rooms[k].filled(a) for k, a in clip_of(i).items()}
+            made, ends = program.call(clip, length)
+            # This waits for the program, so the buffers are free for the next clip.
+            return made, [
+                cut(np.asarray(leaf), None if end is None else int(end))
+                for leaf, end in zip(jax.tree.leaves(made), ends, strict=True)
+            ]
+
+        return run
+
+    made = on_threads(on_a_thread, count, device, compiled=program.compiled)
+    program.compiled = True
+    return made
+
+
+def on_threads(
+    worker: Callable[[], Callable[[int], tuple[Any, list[np.ndarray]]]],
+    count: int,
+    device: Any,
+    compiled: bool = True,
+) -> "Results":
+    """Return the results of `count` clips, each of which some thread takes: the caller is one.
+
+    Args:
+        worker: gives a function that a thread calls with the numbers of its clips, and which
+            returns the result and its arrays.
+        compiled: if not, no other thread begins before the first clip is there.
+    """
+    results = Results(count)
+    indices = iter(range(count))
+    # A new thread knows neither of the caller's contexts.
+    wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+
+    def work(some: Iterator[int]) -> None:
+        run = worker()
+        for i in some:
+            results.put(i, *run(i))
+
+    def helper() -> None:
+        with jax.default_device(device), jax.enable_x64(wide):
+            work(indices)
+
+    with jax.default_device(device):
+        if not compiled:
+            work(itertools.islice(indices, 1))
+        helpers = min(count, os.cpu_count() or 1) - 1
+        if not helpers:
+            work(indices)
+            return results
+        with ThreadPoolExecutor(helpers) as pool:
+            others = [pool.submit(helper) for _ in range(helpers)]
+            work(indices)
+            for other in others:
+                other.result()
+    return results
+
+
+class _Room:
+    """The buffer of an argument of a program, zero where the clip does not reach."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.buffer: np.ndarray | None = None
+        self.source = 0
+
+    def filled(self, clip: np.ndarray) -> np.ndarray:
+        """Return the clip itself if a program takes it without a copy, otherwise its copy."""
+        address = clip.__array_interface__["data"][0]
+        if clip.shape == self.shape and clip.flags.c_contiguous and address % _ALIGNED == 0:
+            return clip
+        if self.buffer is None:
+            self.buffer = aligned_empty(self.shape, clip.dtype)
+            self.buffer[...] = 0
+        # An array that all clips share is copied once.
+        if address != self.source:
+            self.buffer[tuple(slice(k) for k in clip.shape)] = clip
+            self.source = address
+        return self.buffer
+
+
+class Results:
+    """The results of all clips, which several threads write."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.lock = threading.Lock()
+        self.tree: Any = None
+        self.arrays: list[np.ndarray] = []
+
+    def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
+        with self.lock:
+            if not self.arrays:
+                self.tree = jax.tree.structure(tree)
+                self.arrays = [aligned_empty((self.count, *p.shape), p.dtype) for p in parts]
+        for array, part in zip(self.arrays, parts, strict=True):
+            array[index] = part
+
+    def placed(
+        self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: Any
+    ) -> Any:
+        """Return the results as JAX's arrays, committed to the device if an argument was."""
+        committed = any(isinstance(a, jax.Array) and a.committed for a in given.values())
+        with jax.default_device(device):
+            arrays = [jax.device_put(shaped(a), device if committed else None) for a in self.arrays]
+        return jax.tree.unflatten(self.tree, arrays)
+
+
+class Program:
+    """A jitted function that knows whether it is compiled."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call, self.compiled = call, False
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an empty array at an address that JAX on CPU can use without a copy."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _ALIGNED, np.uint8)
+    start = -memory.__array_interface__["data"][0] % _ALIGNED
+    return memory[start : start + size].view(dtype).reshape(shape)
