@@ -163,15 +163,24 @@ class Call:
             options: by name, in place of the call's own.
             function: kit's name of a function -> the function that is called in its place.
         """
-        library = _Library(options, function or (lambda name: getattr(dsp, name)))
-        of, scope = self.of, self.of.__globals__ | {"dsp": library}
-        return types.FunctionType(of.__code__, scope, of.__name__, of.__defaults__, of.__closure__)
+        return with_options(self.of, options, function)
 
     def make(self, seed: int = 0, n: int | None = None) -> np.ndarray:
         """Make a clip of `n`, of the typical length if None."""
         return self.clip(
             self.typical if n is None else n, seed + zlib.crc32(self.name.encode()) % 99
         )
+
+
+def with_options(
+    of: Callable[..., Any],
+    options: dict[str, Any],
+    function: Callable[[str], Callable[..., Any]] | None = None,
+) -> Callable[..., Any]:
+    """Return a function that calls those of `dsp` with more options; see `Call.given`."""
+    library = _Library(options, function or (lambda name: getattr(dsp, name)))
+    scope = of.__globals__ | {"dsp": library}
+    return types.FunctionType(of.__code__, scope, of.__name__, of.__defaults__, of.__closure__)
 
 
 class _Library:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from kit import dsp
 from kit.dsp import ParameterError
-from tests.dsp.calls import CALLS, CONSTANTS, Call, stereo, wave
+from tests.dsp.calls import CALLS, CONSTANTS, Call, stereo, wave, with_options
 from tests.dsp.test_public import QUICK, THOROUGH, leaves
 from tests.dsp.test_public_dtypes import LAYOUTS
 from tests.dsp.test_table import INSTALLED, ROWS, librosas
@@ -275,7 +275,7 @@ def check(case: Case) -> None:
     if other is None or isinstance(other, ParameterError):
         return
     if case.way == "grad":
-        assert not finite(ours) or finite(other), "a gradient that is not finite"
+        assert case.spoilt or not finite(ours) or finite(other), "a gradient that is not finite"
     elif case.way == "vmap":
         close(jax.tree.map(lambda a: a[0], other), ours, 1e-2 if half else 1e-4)
     else:
@@ -304,7 +304,6 @@ def test_a_function_of_numbers_is_right_or_refuses(untyped, data: st.DataObject)
 
         return call
 
-    of = CONSTANTS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        outcome(lambda: Call(name, of).given({}, instead)())
+        outcome(with_options(CONSTANTS[name], {}, instead))

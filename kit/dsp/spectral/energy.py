@@ -370,6 +370,7 @@ def _loud_together(
     y = _finite(y)
     level = np.asarray(_levels(y, **sizes))
     db = np.asarray(amplitude_to_db(level, ref=ref, top_db=None, axes=None))
+    require(db.size, "y.shape", y.shape, "it must have a channel")
     flat = db.reshape(-1, db.shape[-1])
     together = flat[0] if len(flat) == 1 else of_numpy(aggregate)(flat, axis=0)
     return y, np.asarray(together > -top_db)
