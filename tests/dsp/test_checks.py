@@ -1,3 +1,5 @@
+# Bad arguments are the point.
+# pyright: reportArgumentType=false
 from typing import Any
 
 import jax
