@@ -31,6 +31,17 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true",
 )
 
+# Numba's cache is not safe where two processes compile one function at once: a worker of a fresh
+# checkout crashed in librosa's beat tracker.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR",
+    str(
+        Path(__file__).parents[1]
+        / ".pytest_cache/numba"
+        / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    ),
+)
+
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
