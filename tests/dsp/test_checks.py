@@ -66,6 +66,8 @@ POWER = np.abs(NOISE).reshape(20, 30)
         "events": lambda: dsp.onset_backtrack(np.array(["no"]), NOISE),
         "y": lambda: dsp.stft(1.0),
         "weights": lambda: dsp.loudness(np.ones((2, 8000)), sr=8000, weights=(1, "no")),
+        "S.dtype": lambda: dsp.spec_augment(jax.random.key(0), np.ones((20, 30), np.int16)),
+        "p is": lambda: dsp.spectral_bandwidth(S=POWER, p=np.inf),
         "frames": lambda: dsp.rfft(np.ones((2, 64), np.complex64)),
         "y.shape": lambda: dsp.split(np.ones((0, 4096), np.float32)),
         "aggregate": lambda: dsp.onset_strength(S=POWER, aggregate=True),

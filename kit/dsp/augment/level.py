@@ -40,12 +40,13 @@ def spec_augment(
         time_share: a band covers at most this share of the frames.
         fill: the value of a blank; the example's mean if None.
     Raises:
-        ParameterError: a negative number or width, a share outside [0, 1].
+        ParameterError: a negative number or width, a share outside [0, 1], `S` not floating point.
     Source: Park et al. 2019 (SpecAugment), without the warping; the defaults are its policy LD.
     """
     require(0 <= time_share <= 1, "time_share", time_share, "it must lie between 0 and 1")
     time_width = positive_int("time_width", time_width, least=0)
     frames = np.shape(S)[-1]
+    require(jnp.issubdtype(S.dtype, jnp.floating), "S.dtype", S.dtype, "it must be floating point")
     return _masked(
         S=S,
         **keys_of(key, S, 2),

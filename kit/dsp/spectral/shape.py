@@ -153,10 +153,10 @@ def spectral_bandwidth(
         norm: weights are scaled to sum to one.
         p: order; 2 is a standard deviation.
     Raises:
-        ParameterError: `p` not above 0, or as in `spectral_centroid`.
+        ParameterError: `p` not above 0 or infinite, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_bandwidth`.
     """
-    require(p > 0, "p", p, "it must be above 0")
+    require(0 < p < math.inf, "p", p, "it must be above 0 and finite")
     frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
     beside = (frequency,) if centroid is None else (frequency, centroid)
 
