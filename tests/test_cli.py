@@ -758,8 +758,9 @@ def test_a_full_disk_and_a_closed_pipe_in_a_new_process(music, job, tmp_path):
     lines = result.stderr.splitlines()
     assert lines[-1].startswith("kit: cannot write")
     assert list((tmp_path / "runs").rglob("*orbax*")) == []
-    # The features, progress now and then, and the refusal.
-    assert all(line.startswith(("features of", "train ")) for line in lines[:-1]), result.stderr
+    # The features and where they are, progress now and then, and the refusal.
+    said = ("features of", "features are held", "train ")
+    assert all(line.startswith(said) for line in lines[:-1]), result.stderr
 
     shell = '"$KIT" -m kit predict "$@" | true; exit "${PIPESTATUS[0]}"'
     files = [job.music / "low/00.flac"] * 3
