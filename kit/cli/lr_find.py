@@ -32,10 +32,10 @@ def lr_find(
 ) -> int:
     """Suggest a learning rate: train while it grows, and see where the loss falls.
 
-    The rate grows exponentially from step to step until the loss diverges. The suggestion is the
-    rate at which the smoothed loss falls most steeply over the logarithm of the rate; it is
-    printed, and depends on optimiser, batch size and network, so give those of your training. No
-    run is made or changed. Missing features are computed first.
+    The rate grows exponentially from step to step until the loss diverges. The suggestion is a
+    tenth of the rate at which the smoothed loss is least; it is printed, and depends on optimiser,
+    batch size and network, so give those of your training. No run is made or changed. Missing
+    features are computed first.
 
     Example: kit lr-find data/mine --train.optimiser.name adamw
 

@@ -49,16 +49,17 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the smoothed loss falls most steeply over the rate's logarithm.
+        """A tenth of the rate at which the smoothed loss is least, as in fastai.
 
-        Only steps before the minimum count. None if the loss does not fall there.
+        At that rate itself training is about to diverge. The steepest fall would be a matter of the
+        batches' noise. None if the loss does not fall by a twentieth.
         """
-        end = int(np.nanargmin(self.smoothed)) + 1
-        if end <= SETTLING + 1:
+        if len(self.smoothed) <= SETTLING:
             return None
-        slopes = np.gradient(self.smoothed[:end], np.log(self.rates[:end]))[SETTLING:]
-        steepest = int(slopes.argmin())
-        return float(self.rates[SETTLING + steepest]) if slopes[steepest] < 0 else None
+        least = SETTLING + int(np.nanargmin(self.smoothed[SETTLING:]))
+        if not self.smoothed[least] < 0.95 * self.smoothed[SETTLING]:
+            return None
+        return float(self.rates[least]) / 10
 
 
 def range_test(

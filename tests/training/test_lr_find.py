@@ -34,20 +34,24 @@ def outcome(loss, rates=RATES):
 
 
 def falling(rate):
-    """Half of it is lost at 1e-2; it explodes above 1."""
-    fall = 1 / (1 + (rate / 1e-2) ** 2)
-    return 0.2 + fall + (100 * (rate - 1) if rate > 1 else 0.0)
+    """A bowl over the logarithm of the rate, lowest at 1e-1; it explodes above 1."""
+    bowl = 0.2 + 0.1 * np.log10(rate / 1e-1) ** 2
+    return bowl + (100 * (rate - 1) if rate > 1 else 0.0)
 
 
-def test_the_suggestion_is_where_the_loss_falls_most_steeply():
+def test_the_suggestion_is_a_tenth_of_the_best_rate():
     found = outcome(falling)
     assert found.diverged
     assert found.rates[-1] < 3
     np.testing.assert_allclose(found.losses, [falling(r) for r in found.rates], rtol=1e-5)
-    # The steepest point of 1 / (1 + (r/c)^2) over log r is c; smoothing delays it by ten steps.
+    # Smoothing delays the minimum by ten steps.
     assert found.suggestion is not None
     step = RATES[1] / RATES[0]
-    assert 1e-2 < found.suggestion < 1e-2 * step**10
+    assert 1e-2 < found.suggestion < 1e-2 * step**11
+    noise = np.random.default_rng(0)
+    noisy = outcome(lambda rate: falling(rate) + noise.uniform(0, 0.2))
+    assert noisy.suggestion is not None
+    assert 3e-3 < noisy.suggestion < 1e-1
 
 
 def test_smoothing_by_hand():

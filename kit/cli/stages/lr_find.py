@@ -53,7 +53,7 @@ def find(
         terminal.say("no suggestion: the loss does not fall; try more --steps or other rates")
     else:
         terminal.say(
-            f"the smoothed loss falls most steeply, over the logarithm of the rate, at "
-            f"{found.suggestion:.2g}: try --train.learning-rate {found.suggestion:.2g}"
+            f"the smoothed loss is least at {10 * found.suggestion:.2g}; a tenth of it: "
+            f"try --train.learning-rate {found.suggestion:.2g}"
         )
     return found
