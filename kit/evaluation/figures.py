@@ -140,7 +140,7 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
     if (rate := found.suggestion) is not None:
         axes.axvline(rate, color=theme.first, linewidth=1.2, linestyle="--")
         axes.set_title(
-            f"a tenth of the lowest: {rate:.2g}", loc="right", **words(theme, size=8, quiet=True)
+            f"a tenth of the best rate: {rate:.2g}", loc="right", **words(theme, size=8, quiet=True)
         )
     family = {"family": words(theme)["fontfamily"], "size": 8.5}
     axes.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
