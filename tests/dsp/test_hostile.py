@@ -42,7 +42,7 @@ GOOD: dict[str, tuple[Any, ...]] = {
     "pad_mode": ("edge", "reflect", "symmetric", "linear_ramp", "wrap"),
     "power": (1, 0.5, 2.0, 3),
     "ref": (2.0, "max", np.max, np.median),
-    "sr": (8000, 44100.0, 1, 1e9),
+    "sr": (8000, 44100.0, 1),
     "top_db": (None, 0, 20.0),
     "win_length": (64, 100, 1),
     "window": ("boxcar", ("kaiser", 4.0), "hamming"),
@@ -204,8 +204,8 @@ def librosa_of(case: Case, x: np.ndarray) -> Any:
     """Return librosa's result for a finite array of at least single precision, None without one."""
     numbers = [v for _, v in case.options if isinstance(v, int | float)]
     extreme = any(abs(v) > 1e6 for v in numbers)  # out of the range of single precision
-    # Whether the loudest frame is above itself is for a rounding to say.
-    undecided = case.call.flat and ("top_db", 0) in case.options
+    # Whether the loudest frame is above itself, or a value is 0, is for a rounding to say.
+    undecided = {("top_db", 0), ("norm", 0)} & {(k, v) for k, v in case.options if k in GOOD}
     known = case.call.name in THEIRS and not (case.spoilt or extreme or undecided)
     if not known or case.dtype not in ("float32", "float64"):
         return None
