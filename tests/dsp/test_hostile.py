@@ -42,7 +42,7 @@ GOOD: dict[str, tuple[Any, ...]] = {
     "pad_mode": ("edge", "reflect", "symmetric", "linear_ramp", "wrap"),
     "power": (1, 0.5, 2.0, 3),
     "ref": (2.0, "max", np.max, np.median),
-    "sr": (8000, 44100.0, 1, 1e9),
+    "sr": (8000, 44100.0, 1),
     "top_db": (None, 0, 20.0),
     "win_length": (64, 100, 1),
     "window": ("boxcar", ("kaiser", 4.0), "hamming"),
@@ -93,6 +93,12 @@ class Case:
     @property
     def spoilt(self) -> bool:
         return self.content in ("nan", "inf")
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a rounding says if the loudest frame is above itself, or a value is 0."""
+        edge = {"top_db": 0, "norm": 0}
+        return any(k in edge and v is not None and v == edge[k] for k, v in self.options)
 
     def of(self, x: Any) -> Any:
         return self.call.given(dict(self.options))(x)
@@ -204,9 +210,7 @@ def librosa_of(case: Case, x: np.ndarray) -> Any:
     """Return librosa's result for a finite array of at least single precision, None without one."""
     numbers = [v for _, v in case.options if isinstance(v, int | float)]
     extreme = any(abs(v) > 1e6 for v in numbers)  # out of the range of single precision
-    # Whether the loudest frame is above itself is for a rounding to say.
-    undecided = case.call.flat and ("top_db", 0) in case.options
-    known = case.call.name in THEIRS and not (case.spoilt or extreme or undecided)
+    known = case.call.name in THEIRS and not (case.spoilt or extreme)
     if not known or case.dtype not in ("float32", "float64"):
         return None
     try:
@@ -274,6 +278,8 @@ def check(case: Case) -> None:
     spoilt = case.spoilt and long and jnp.issubdtype(x.dtype, jnp.inexact)
     if spoilt and all(a.size for a in leaves(ours)):
         assert not finite(ours), "a value that is not finite is lost"
+    if case.undecided:
+        return
     # Decibels near 0 are differences of greater ones.
     least = 1.0 if "_to_db" in case.id else 1e-3
     if theirs is not None:
