@@ -389,7 +389,7 @@ class ShortChunkConfig(_Checked):
     """Residual blocks, each of which halves frames and bands. The paper has 7, which leave one
     frame of a segment of 128; one output of 5 blocks sees 187 frames already."""
     pooling: Literal["max", "mean", "attention", "statistics"] = "max"
-    """How the outputs of the last block become one vector: their maximum (the paper), mean, mean
+    """Pooling of the last block's outputs to one vector: their maximum (the paper), mean, mean
     with learned weights, or mean and standard deviation."""
     dropout: float = 0.5
     """Share of units dropped before the last layer in training."""

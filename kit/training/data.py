@@ -203,7 +203,7 @@ def scaling_of(
             count = both
     about = within if kind == "clip" else squares
     mean, deviation = gain * mean + offset, gain * (about / count) ** 0.5
-    # What does not vary, such as silence, has no deviation but for rounding: nothing to scale.
+    # The deviation of a constant, such as silence, is rounding: there is nothing to scale.
     deviation = np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0)
     return make_scaling(gain, offset, None if kind == "clip" else mean, deviation)
 

@@ -86,7 +86,7 @@ Feed = Streamed | Resident
 
 @dataclass(frozen=True)
 class Path:
-    """Where batches come from, and how steps are run.
+    """The source of batches, and the way in which steps run.
 
     Attributes:
         resident: all rows are held on the device.
