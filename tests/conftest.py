@@ -32,15 +32,11 @@ os.environ.setdefault(
 )
 
 # Numba's cache is not safe where two processes compile one function at once: a worker of a fresh
-# checkout crashed in librosa's beat tracker.
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR",
-    str(
-        Path(__file__).parents[1]
-        / ".pytest_cache/numba"
-        / os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    ),
-)
+# checkout crashed in librosa's beat tracker. Set in each worker anew, which inherits the variables
+# of the process that started it.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    cache = Path(__file__).parents[1] / ".pytest_cache" / "numba" / worker
+    os.environ["NUMBA_CACHE_DIR"] = str(cache)
 
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("kit", deadline=None)
