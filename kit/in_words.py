@@ -7,8 +7,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
-from kit.errors import KitError
+from kit.errors import KitError, KitWarning
 from kit.quiet import quiet_libraries
 
 _LATER_S = 0.05
@@ -32,7 +33,7 @@ def in_words(*, debug: bool = False) -> Iterator[None]:
             yield
         return
     try:
-        with quiet_libraries(), _ctrl_c_heard():
+        with quiet_libraries(), _ctrl_c_heard(), _warnings_in_a_line():
             yield
     except KitError as error:
         _end(str(error), error.exit_code)
@@ -74,6 +75,24 @@ def _ctrl_c_heard() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Write kit's warnings without the place in the code that raised them."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def line(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, KitWarning):
+                from kit import terminal  # a tenth of a second, which `kit --help` does not need
+
+                terminal.warn(str(message))
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = line
+        yield
 
 
 def _end(words: str, code: int) -> None:

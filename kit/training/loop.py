@@ -175,12 +175,12 @@ def _train(
 ) -> None:
     config, segments = experiment.train, experiment.segments
     with Checkpoints(run.checkpoints) as checkpoints:
-        step = checkpoints.step("last") or 0
-        if step:
-            host = checkpoints.restore(step, template(network, config))
-            known = checkpoints.meta(step)["scaling"]
-        else:
-            host, known = init_state(network, config), None
+        saved = checkpoints.newest(template(network, config))
+        step, host, known = (
+            (0, init_state(network, config), None)
+            if saved is None
+            else (saved.step, saved.state, saved.meta["scaling"])
+        )
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
         if path.resident:
             collection = collection.held()

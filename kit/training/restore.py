@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,12 +11,12 @@ from jaxtyping import Float32, Integer
 
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
-from kit.models import build
+from kit.models import Network, build
 from kit.training.checkpoint import Checkpoints, Which
 from kit.training.data import make_scaling
 from kit.training.run import Run
 from kit.training.segments import grid
-from kit.training.state import template
+from kit.training.state import TrainState, template
 from kit.training.step import make_predict_step
 
 BATCH = 128  # segments in one call, at most
@@ -97,23 +98,22 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     Raises:
         UsageError: there is no run or no checkpoint.
         ConfigError: the model's class cannot be found.
-        KitError: a checkpoint that is damaged or does not fit.
+        KitError: no checkpoint is whole, or it does not fit.
+    Warns:
+        KitWarning: the checkpoint is damaged, and another one is restored in its place.
     """
     run = Run(Path(run_folder))
     if not run.folder.is_dir():
         raise UsageError(f"{run.folder} is not a folder; give one that `kit train` made")
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        step = checkpoints.step(which)
-        if step is None:
-            raise UsageError(
-                f"{run.folder} has no checkpoint yet; run the same `kit train` command again"
-            )
-        meta = checkpoints.meta(step)
-        experiment = from_dict(Experiment, meta["experiment"])
-        labels = tuple(meta["labels"])
-        n_mels = int(meta["n_mels"])
-        network = build(experiment.model, n_mels=n_mels, n_classes=len(labels))
-        state = checkpoints.restore(step, template(network, experiment.train))
+        saved = checkpoints.read(which, _template)
+    if saved is None:
+        raise UsageError(
+            f"{run.folder} has no checkpoint yet; run the same `kit train` command again"
+        )
+    step, state, meta = saved
+    experiment, labels, network = _described(meta)
+    n_mels = int(meta["n_mels"])
     params, buffers = state.evaluated()
     predict_step = make_predict_step(network)
     scaling = make_scaling(**meta["scaling"])
@@ -131,3 +131,15 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
         bool(meta["from_arrays"]),
         predict,
     )
+
+
+def _described(meta: dict[str, Any]) -> tuple[Experiment, tuple[str, ...], Network]:
+    experiment = from_dict(Experiment, meta["experiment"])
+    labels = tuple(meta["labels"])
+    network = build(experiment.model, n_mels=int(meta["n_mels"]), n_classes=len(labels))
+    return experiment, labels, network
+
+
+def _template(meta: dict[str, Any]) -> TrainState:
+    experiment, _, network = _described(meta)
+    return template(network, experiment.train)

@@ -19,7 +19,7 @@ from kit.models import build
 from kit.predict import track
 from kit.training import Run, fit, restore
 from kit.training.checkpoint import Checkpoints
-from kit.training.state import init_state
+from kit.training.state import init_state, template
 
 
 @dataclass(frozen=True)
@@ -299,15 +299,14 @@ def test_a_track_without_audio_is_still_scored_and_shown(job, copy, tmp_path):
 def test_a_checkpoint_of_another_model(job, copy):
     config = job.experiment
     with Checkpoints(copy.run / "checkpoints", read_only=True) as checkpoints:
-        step = checkpoints.step("best")
-        meta = checkpoints.meta(step)
+        network = build(config.model, n_mels=16, n_classes=2)
+        step, _, meta = checkpoints.read("best", lambda _: template(network, config.train))
     shutil.rmtree(copy.run / "checkpoints")
     other = build(dataclasses.replace(config.model, dense=4), n_mels=16, n_classes=2)
     with Checkpoints(copy.run / "checkpoints") as checkpoints:
-        meta.pop("format")
         checkpoints.save(step, init_state(other, config.train), meta, 0.5)
         checkpoints.wait()
-    with pytest.raises(KitError, match="does not fit its network or is damaged"):
+    with pytest.raises(KitError, match="holds another network"):
         evaluate(copy.run, catalogue=copy.catalogue)
     assert "evaluation.json" not in files(copy.run)
 

@@ -15,7 +15,7 @@ import pytest
 
 from kit.catalogue import load
 from kit.config import Conv1DConfig, SegmentConfig, SplitConfig, to_json
-from kit.errors import ConfigError, KitError, UsageError
+from kit.errors import ConfigError, KitError, KitWarning, UsageError
 from kit.features import FeatureStore, store_path
 from kit.models import build
 from kit.references import resolve
@@ -31,7 +31,7 @@ def last_state(run):
     experiment = run.experiment()
     network = build(experiment.model, n_mels=8, n_classes=2)
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.restore(checkpoints.step("last"), template(network, experiment.train))
+        return checkpoints.read("last", lambda _: template(network, experiment.train)).state
 
 
 def without_times(rows):
@@ -174,6 +174,21 @@ def test_killed_and_resumed_ends_in_the_same_bits(
         child = trained_elsewhere(config, tmp_path / "cut", at)
         assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     assert_same(uninterrupted, fit(config, runs=tmp_path / "cut"))
+
+
+def test_a_damaged_newest_checkpoint_costs_its_epoch_alone(experiment, whole, tmp_path):
+    run = fit(experiment(), runs=tmp_path)
+    last = run.checkpoints / str(run.metrics()[-1]["step"])
+    manifest = last / "state" / "manifest.ocdbt"
+    manifest.write_bytes(manifest.read_bytes()[:20])
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run.folder / "metrics.jsonl").write_text("".join(lines[:-1]))  # killed just before it
+    seen = []
+    with pytest.warns(KitWarning, match=f"damaged-{last.name} now, and the training goes on"):
+        again = fit(experiment(), runs=tmp_path, progress=lambda p: seen.append(p.epoch))
+    assert set(seen) == {3}
+    assert again == run
+    assert_same(whole, run)
 
 
 def test_a_network_of_ones_own_is_restored_in_another_process(own, own_whole):

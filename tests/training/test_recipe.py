@@ -78,7 +78,7 @@ def state_of(run):
     experiment = run.experiment()
     network = build(experiment.model, n_mels=4, n_classes=2)
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.restore(checkpoints.step("last"), template(network, experiment.train))
+        return checkpoints.read("last", lambda _: template(network, experiment.train)).state
 
 
 def timeless(run):
@@ -362,6 +362,7 @@ def test_a_checkpoint_from_before_these_options_is_restored(plain, tmp_path):
     new = {"optimiser", "label_smoothing", "balance", "patience", "precision"}
     for meta in folder.glob("checkpoints/*/meta/metadata"):
         values = json.loads(meta.read_text())
+        del values["digests"]
         train = values["experiment"]["train"]
         assert new <= set(train)
         values["experiment"]["train"] = {k: v for k, v in train.items() if k not in new} | {
