@@ -25,6 +25,7 @@ COMMANDS = {
     "features": "Compute log-mel features; features that are there are kept.",
     "lr-find": "Suggest a learning rate: train while it grows, and see where the loss falls.",
     "train": "Train a network on a catalogue.",
+    "watch": "Show the epochs of a training as they end, until the training has ended.",
     "models": "List the networks, their parameters and their receptive fields.",
     "runs": "List the runs, newest first, with their scores.",
     "evaluate": "Score runs on their held-out tracks, and write reports.",

@@ -1,0 +1,142 @@
+"""The epochs of a training on the screen."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kit.config import Experiment
+from kit.errors import UsageError
+from kit.training.scores import checkpoint_score
+from kit.training.stopping import early_stop_in_words
+
+Rows = Sequence[Mapping[str, Any]]
+COLUMNS = {
+    "epoch": "epoch",
+    "step": "step",
+    "train_loss": "train loss",
+    "validation_loss": "validation loss",
+    "train_accuracy": "train accuracy",
+    "validation_accuracy": "validation accuracy",
+    "learning_rate": "learning rate",
+    "grad_norm": "gradient norm",
+    "segments_per_s": "segments/s",
+}
+_SHOWN = 15  # of the last epochs
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def require_seconds(every_s: float) -> None:
+    """Check the time between two looks.
+
+    Raises:
+        UsageError: it is not above 0.
+    """
+    if not every_s > 0:
+        raise UsageError(f"--every-s is {every_s}; give seconds above 0")
+
+
+class Screen:
+    """Show the rows of a run: a table that is drawn anew in a terminal, else a line for each."""
+
+    def __init__(self, folder: Path, experiment: Experiment) -> None:
+        """Take the run's folder and its configuration."""
+        self._folder, self._experiment = folder, experiment
+        console = Console(highlight=False)
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._lines = 0
+
+    def __enter__(self) -> Callable[[Rows, bool], None]:
+        if self._live:
+            self._live.start()
+        return self._show
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def _show(self, rows: Rows, ended: bool) -> None:
+        if self._live:
+            self._live.update(drawn(self._folder, self._experiment, rows, ended), refresh=True)
+            return
+        if not self._lines:
+            sys.stdout.write("\t".join(COLUMNS) + "\n")
+            self._lines = 1
+        for row in rows[self._lines - 1 :]:
+            sys.stdout.write("\t".join(_cell(row.get(name)) for name in COLUMNS) + "\n")
+            self._lines += 1
+        sys.stdout.flush()
+
+
+def drawn(folder: Path, experiment: Experiment, rows: Rows, ended: bool) -> Group:
+    """Return a run as a title, a table of its last epochs and the courses of its losses.
+
+    Args:
+        folder: the run's.
+        experiment: its configuration.
+        rows: of metrics.jsonl.
+        ended: the training has ended.
+    """
+    title = Text(f"{folder}: {_state(experiment, rows, ended)}", style="bold", overflow="fold")
+    if not rows:
+        return Group(title)
+    table = Table(box=None, pad_edge=False)
+    for title_of in COLUMNS.values():
+        table.add_column(title_of, justify="right", overflow="fold")
+    best = min(rows, key=checkpoint_score)
+    for row in rows[-_SHOWN:]:
+        cells = [_cell(row.get(name)) for name in COLUMNS]
+        table.add_row(*cells, style="green" if row is best else None)
+    courses = [
+        Text(f"{COLUMNS[name]:>15} {course([row.get(name) for row in rows])}", no_wrap=True)
+        for name in ("train_loss", "validation_loss")
+    ]
+    return Group(title, table, Text(f"best: epoch {best['epoch']}", style="green"), *courses)
+
+
+def course(values: Sequence[float | None], width: int = 60) -> str:
+    """Return numbers as blocks from the lowest to the highest; empty without numbers.
+
+    Args:
+        values: in time; None is left out.
+        width: characters at most; where there are more numbers, each stands for their mean.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    size = -(-len(known) // width)
+    parts = [known[start : start + size] for start in range(0, len(known), size)]
+    means = [sum(part) / len(part) for part in parts]
+    low, high = min(means), max(means)
+    steps = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BLOCKS[round((mean - low) * steps)] for mean in means)
+
+
+def _state(experiment: Experiment, rows: Rows, ended: bool) -> str:
+    epochs = experiment.train.epochs
+    if ended:
+        return early_stop_in_words(rows, experiment) or f"finished, {epochs} epochs"
+    if not rows:
+        return f"no epoch of {epochs} has ended yet"
+    left_s = (epochs - len(rows)) * sum(row["seconds"] for row in rows) / len(rows)
+    clock = time.strftime("%H:%M:%S", time.gmtime(left_s))
+    days = f"{int(left_s // 86400)} d " if left_s >= 86400 else ""
+    return f"{len(rows)} of {epochs} epochs, about {days}{clock} of training left"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"

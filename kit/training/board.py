@@ -1,0 +1,47 @@
+"""The numbers of a run for TensorBoard."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kit.errors import UsageError
+
+PARTS = ("train", "validation")
+
+
+class Board:
+    """TensorBoard's files of one run: one scalar for each metric and epoch.
+
+    `train_loss` becomes "loss/train", so that TensorBoard draws both parts in one chart.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of the files; those of before are replaced.
+
+        Raises:
+            UsageError: the extra `tensorboard` is not installed.
+        """
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise UsageError(
+                "TensorBoard's files need another package: pip install 'genre-kit[tensorboard]'"
+            ) from error
+        shutil.rmtree(folder, ignore_errors=True)
+        self._writer = tensorboardX.SummaryWriter(str(folder))
+        self._epochs = 0
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the epochs that are new; `rows` are all rows of metrics.jsonl."""
+        for row in rows[self._epochs :]:
+            for name, value in row.items():
+                if name != "step" and value is not None:
+                    self._writer.add_scalar(_tag(name), value, row["step"])
+        self._epochs = len(rows)
+        self._writer.flush()
+
+
+def _tag(name: str) -> str:
+    part, _, what = name.partition("_")
+    return f"{what}/{part}" if part in PARTS else name
