@@ -206,8 +206,10 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
         _check_dtype(name, value)
         return value
     kind = _kind_of(value)
-    if kinds == {bool} and kind is int and not isinstance(value, Tracer) and value in (0, 1):
+    if kinds == {bool} and _is_switch(value):
         return bool(value)
+    if AbstractArray in kinds and isinstance(value, int | float | complex | np.number):
+        return np.asarray(value)
     if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
         if not hasattr(value, "shape") and Sequence in kinds:
             return value
@@ -227,6 +229,14 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
         require(abs(value) < 2**1000, name, value, "it must be below 2**1000")
         return float(value)
     return value
+
+
+def _is_switch(value: Any) -> bool:
+    """Return whether a known value is 0 or 1, alone or in an array of one."""
+    if isinstance(value, Tracer) or np.size(value) != 1 or isinstance(value, tuple | list):
+        return False
+    known = np.asarray(value).reshape(())
+    return known.dtype.kind in "bui" and known.item() in (0, 1)
 
 
 def _array(name: str, values: Any) -> Any:

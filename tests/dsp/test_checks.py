@@ -1,5 +1,6 @@
 # Bad arguments are the point.
 # pyright: reportArgumentType=false
+import warnings
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from kit import dsp
 from kit.dsp import ParameterError
 from kit.dsp.checks import positive_int
 from kit.errors import KitError, UsageError
+from tests.dsp.calls import CALLS
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, 2.0, True, "3", None])
@@ -86,6 +88,36 @@ def test_kinds_that_mean_the_same():
     # Too large for JAX's integers.
     louder = dsp.power_to_db(POWER, ref=2**40)
     np.testing.assert_array_equal(louder, dsp.power_to_db(POWER, ref=2.0**40))
+
+
+def test_a_number_in_place_of_an_array(untyped):
+    """Functions of numbers take one, as librosa's do, and the others refuse it."""
+    for given in (2, 2.0, np.float32(2), np.array(2.0)):
+        np.testing.assert_allclose(dsp.power_to_db(given), 10 * np.log10(2), rtol=1e-6)
+        np.testing.assert_allclose(dsp.amplitude_to_db(given), 20 * np.log10(2), rtol=1e-6)
+        np.testing.assert_allclose(dsp.db_to_power(given), 10**0.2, rtol=1e-6)
+    odd = {}
+    # Their calls here ask for the clip's length first.
+    unable = {"mixup", "softmask", "rfft", "loudness_of_steps"}
+    for call in (call for call in CALLS.values() if call.name not in unable):
+        for value in map(np.asarray, (3, 3.0, 3j)):
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    call.of(value)
+            except ParameterError:
+                continue
+            except Exception as error:
+                odd[call.id, value.dtype] = error
+    assert not odd
+
+
+def test_a_switch_may_be_a_number_or_an_array_of_one(untyped):
+    """As in files of MATLAB, which librosa's own tests read."""
+    for on in (True, 1, np.True_, np.array(1), np.array([[1]], np.uint8)):
+        np.testing.assert_array_equal(dsp.hz_to_mel(60.0, htk=on), dsp.hz_to_mel(60.0, htk=True))
+    for odd in (2, 0.5, np.array([0, 1]), np.array([2]), "yes", None):
+        with pytest.raises(ParameterError, match="htk is"):
+            dsp.hz_to_mel(60.0, htk=odd)
 
 
 def test_nan_may_be_filled_in():

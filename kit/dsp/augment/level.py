@@ -45,6 +45,7 @@ def spec_augment(
     """
     require(0 <= time_share <= 1, "time_share", time_share, "it must lie between 0 and 1")
     time_width = positive_int("time_width", time_width, least=0)
+    require(np.ndim(S) >= 2, "S.shape", np.shape(S), "its last axes must be (bands, time)")
     frames = np.shape(S)[-1]
     require(jnp.issubdtype(S.dtype, jnp.floating), "S.dtype", S.dtype, "it must be floating point")
     return _masked(

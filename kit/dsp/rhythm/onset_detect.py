@@ -59,7 +59,8 @@ def onset_detect(
     hop_length = positive_int("hop_length", hop_length)
     envelope = _known(envelope_of(y, sr, onset_envelope, hop_length))
     _check_sparse(sparse, "onset_envelope", envelope)
-    require(envelope.shape[-1] > 0, "onset_envelope.shape", envelope.shape, "no frame is there")
+    frames = envelope.shape[-1] if envelope.ndim else 0
+    require(frames > 0, "onset_envelope.shape", envelope.shape, "no frame is there")
     xp = jnp if isinstance(envelope, Tracer) else np
     check_values(xp.isfinite(envelope), "onset_envelope", "they must be finite")
     if normalize:

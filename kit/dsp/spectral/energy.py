@@ -348,6 +348,7 @@ def _above(level: Any, bound: Number) -> Any:
 def _finite(y: Any) -> np.ndarray:
     """Return a known waveform on the host, in floating point."""
     values = np.asarray(y)
+    require(values.ndim, "y.shape", values.shape, "its last axis must be samples")
     if values.dtype.kind == "f" and values.dtype.itemsize > 8:
         values = values.astype(np.float64)
     # All but the values is checked of one sample, whose program serves all lengths.

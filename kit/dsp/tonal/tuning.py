@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, positive_int, require
+from kit.dsp.checks import AnyArray, Number, numbers, positive_int, require
 from kit.dsp.jit import Length, by_clip, of_numbers, traceable
 from kit.dsp.stft import (
     PadMode,
@@ -180,7 +180,7 @@ def pitch_tuning(
     )
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     _known("frequencies", frequencies)
-    values = np.atleast_1d(np.asarray(frequencies, np.float64))
+    values = np.atleast_1d(numbers("frequencies", frequencies))
     require(
         np.all(np.isfinite(values)), "frequencies", "not finite", "NaN and infinity have no pitch"
     )
