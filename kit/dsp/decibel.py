@@ -88,7 +88,7 @@ def db_to_amplitude(
     return abs(ref) * _power_of_ten(S_db, 0.05)
 
 
-def _power_of_ten(x: Num[AnyArray, "*shape"] | Number, factor: float) -> Float[AnyArray, "*shape"]:
+def _power_of_ten(x: Num[AnyArray, "*shape"] | Number, factor: float) -> Float[jax.Array, "*shape"]:
     """Return `10 ** (factor * x)`; XLA's `power` takes seven times as long and is less exact."""
     return jnp.exp(jnp.asarray(x) * (factor * math.log(10)))
 

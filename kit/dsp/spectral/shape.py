@@ -309,8 +309,10 @@ def _contrast_of_known(
 
 
 def _contrast_is_known(given: dict[str, Any]) -> Any:
-    real = given["y"] is None and given["S"] is not None and not jnp.iscomplexobj(given["S"])
-    return _contrast_of_known if real and given["S"].shape[-2] else None
+    S = given["S"]
+    if given["y"] is not None or S is None or jnp.iscomplexobj(S) or 0 in S.shape:
+        return None
+    return _contrast_of_known
 
 
 @by_clip(
