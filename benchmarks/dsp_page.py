@@ -34,6 +34,10 @@ for others. Clips of a batch are computed one a thread, so no clip can change an
 {programs} programs used last are kept, fewer where they have more than 8,000 memory maps
 together: XLA gives each 70 of them on average, and a process may have 65,530.
 
+Functions that take less time than the call of a program are computed in NumPy there: decibels,
+`rms`, `trim`, `split`, `preemphasis`, `stack_memory`, and `spectral_contrast` of a spectrogram. Up
+to 2^23 elements they run on the caller's thread alone.
+
 **Inside your own `jit`, `grad` or `vmap`** shapes are yours: the function is traced with the exact
 length, and each new length compiles anew, as with all of JAX. On a CPU, clips are computed one
 after the other and each operation may use all cores, which is slower than a clip a thread. Where
@@ -86,6 +90,11 @@ each signal by itself.
 {functions}
 
 {slower}
+
+`resample` takes more CPU time than soxr, which librosa calls. Of 220,500 samples from 44,100 to
+22,050 Hz, soxr takes 0.5 ms, kit's products with matrices 0.9 ms, and blocks by XLA's FFT 0.9 ms
+too. In exchange it runs on any device and under `jit`, and has a gradient. Where none of these is
+needed and resampling takes most of the time, call `soxr.resample(y, 44100, 22050)`.
 """
 
 

@@ -19,6 +19,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 import jax
@@ -33,7 +34,7 @@ from kit.compilation import quick_to_compile
 from kit.dsp.checks import ParameterError, kinds_of, of_kind
 from kit.dsp.keys import as_keys, constants_of, hashable, thawed
 from kit.dsp.programs import PROGRAMS
-from kit.dsp.threads import Program, by_program, on_threads
+from kit.dsp.threads import Program, Results, by_program, on_threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,12 +43,17 @@ R_co = TypeVar("R_co", covariant=True)
 Length: TypeAlias = int | Int[jax.Array, ""]
 """The valid length of a clip: an int where it is known while tracing."""
 
+Empty: TypeAlias = Callable[[tuple[int, ...], Any], np.ndarray]
+"""Gives of shape and dtype an array for a result."""
+
 # The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
 _SHORTEST = 64
 # Elements that keep rows from starting at the same lines of the cache.
 _BESIDE = 16
 # Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
+# Elements for which NumPy takes less time than it takes to start a thread and to share with it.
+_FEW = 2**23
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
 
@@ -96,8 +102,9 @@ def by_clip(
         exact: says of all arguments that the length of the clip must be known while tracing; such
             a call is another program for each length.
         of_known: gives of all arguments a function of one clip in NumPy, or None. It is called in
-            place of the program where values are known and on a CPU, with all arguments by name,
-            and returns the result alone. For functions that take less time than a program's call.
+            place of the program where values are known and on a CPU, with all arguments by name
+            and `empty`, which gives of shape and dtype an array for the result (the first of its
+            arrays). It returns the result alone. For functions that take less time than a program.
         time_axis: of the results, along which they are cut.
         arrays: for each array argument the axes of one clip, a letter each, and "t" for time:
             "bt" is (bands, frames), "" a number for each clip. Axes before those are the batch.
@@ -212,7 +219,7 @@ class _Plan:
             if device is None or whole:
                 return self._traced(clips, constants, batch, n)
             if of_known is not None:
-                function = functools.partial(of_known, **thawed(constants))
+                function = partial(of_known, **thawed(constants))
                 return self._in_numpy(function, clips, batch, device)
             return self._padded(clips, constants, batch, n, device)
 
@@ -257,7 +264,7 @@ class _Plan:
             math.prod(batch),
             n,
             device,
-            functools.partial(_cut, time_axis=self.time_axis),
+            partial(_cut, time_axis=self.time_axis),
         )
         return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
 
@@ -271,13 +278,18 @@ class _Plan:
         flat = self._flat(clips, batch)
         without = {k: None for k in self.arrays if k not in clips}
 
-        def run(i: int) -> tuple[Any, list[np.ndarray]]:
-            # JAX warns of no overflow.
-            with np.errstate(all="ignore"):
-                made = function(**without, **{k: a[i, ...] for k, a in flat.items()})
-            return made, jax.tree.leaves(made)
+        def on_a_thread(results: Results) -> Callable[[int], tuple[Any, list[np.ndarray]]]:
+            def run(i: int) -> tuple[Any, list[np.ndarray]]:
+                clip = {k: a[i, ...] for k, a in flat.items()}
+                # JAX warns of no overflow.
+                with np.errstate(all="ignore"):
+                    made = function(**without, **clip, empty=partial(results.empty, i))
+                return made, jax.tree.leaves(made)
 
-        made = on_threads(lambda: run, math.prod(batch), device)
+            return run
+
+        few = sum(a.size for a in flat.values()) <= _FEW
+        made = on_threads(on_a_thread, math.prod(batch), device, most=1 if few else None)
         return made.placed(lambda a: a.reshape((*batch, *a.shape[1:])), clips, device)
 
     def _flat(self, clips: dict[str, Any], batch: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -380,11 +392,11 @@ def _exact(
             some = max(1, _MOST_AT_ONCE // max(1, n))
             out = lax.platform_dependent(
                 flat,
-                cpu=functools.partial(lax.map, one),
+                cpu=partial(lax.map, one),
                 # In batches, JAX cannot compute results that are empty.
                 default=jax.vmap(one)
                 if math.prod(batch) <= some
-                else functools.partial(lax.map, one, batch_size=some),
+                else partial(lax.map, one, batch_size=some),
             )
         else:
             # Dimensions that are symbols, under `jax.export`.
@@ -394,9 +406,13 @@ def _exact(
     return program
 
 
+# Takes a tenth of the time of `jnp.zeros(())`.
+_zero = jax.jit(lambda: 0)
+
+
 def _now() -> contextlib.AbstractContextManager[None]:
     """Return a context in which known arrays are computed even while the caller is traced."""
-    if isinstance(jnp.zeros(()), Tracer):
+    if isinstance(_zero(), Tracer):
         return jax.ensure_compile_time_eval()
     # Without need it would make a program of its own of each constant of a body.
     return contextlib.nullcontext()

@@ -33,7 +33,7 @@ def by_program(
     """
     length = np.int32(n)
 
-    def on_a_thread() -> Callable[[int], tuple[Any, list[np.ndarray]]]:
+    def on_a_thread(_: Results) -> Callable[[int], tuple[Any, list[np.ndarray]]]:
         rooms = {k: _Room(shape) for k, shape in shapes.items()}
 
         def run(i: int) -> tuple[Any, list[np.ndarray]]:
@@ -53,17 +53,19 @@ def by_program(
 
 
 def on_threads(
-    worker: Callable[[], Callable[[int], tuple[Any, list[np.ndarray]]]],
+    worker: Callable[["Results"], Callable[[int], tuple[Any, list[np.ndarray]]]],
     count: int,
     device: Any,
     compiled: bool = True,
+    most: int | None = None,
 ) -> "Results":
     """Return the results of `count` clips, each of which some thread takes: the caller is one.
 
     Args:
-        worker: gives a function that a thread calls with the numbers of its clips, and which
-            returns the result and its arrays.
+        worker: gives, of the results of all clips, a function that a thread calls with the numbers
+            of its clips, and which returns the result and its arrays.
         compiled: if not, no other thread begins before the first clip is there.
+        most: threads; one a core if not given.
     """
     results = Results(count)
     indices = iter(range(count))
@@ -71,7 +73,7 @@ def on_threads(
     wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
     def work(some: Iterator[int]) -> None:
-        run = worker()
+        run = worker(results)
         for i in some:
             results.put(i, *run(i))
 
@@ -82,13 +84,17 @@ def on_threads(
     with jax.default_device(device):
         if not compiled:
             work(itertools.islice(indices, 1))
-        helpers = min(count, os.cpu_count() or 1) - 1
+        helpers = min(count, os.cpu_count() or 1, most or count) - 1
         if not helpers:
             work(indices)
             return results
+        mine = list(itertools.islice(indices, 1))
         with ThreadPoolExecutor(helpers) as pool:
             others = [pool.submit(helper) for _ in range(helpers)]
-            work(indices)
+            try:
+                work(itertools.chain(mine, indices))
+            finally:
+                results.disown()
             for other in others:
                 other.result()
     return results
@@ -118,21 +124,50 @@ class _Room:
 
 
 class Results:
-    """The results of all clips, which several threads write."""
+    """The results of all clips, which several threads write.
+
+    The thread that makes them allocates their arrays: the system takes back what other threads
+    allocate each time that it is freed, and new pages can take longer than what is written to them.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.lock = threading.Lock()
+        self.owner: int | None = threading.get_ident()
+        self.changed = threading.Condition()
         self.tree: Any = None
         self.arrays: list[np.ndarray] = []
+        self.first: np.ndarray | None = None
+
+    def empty(self, index: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return the place of the first array of a clip's result: to fill it saves a copy."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.first is not None or self._may_allocate())
+            if self.first is None:
+                self.first = aligned_empty((self.count, *shape), dtype)
+                self.changed.notify_all()
+            return self.first[index]
 
     def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
-        with self.lock:
+        with self.changed:
+            self.changed.wait_for(lambda: self.arrays or self._may_allocate())
             if not self.arrays:
                 self.tree = jax.tree.structure(tree)
                 self.arrays = [aligned_empty((self.count, *p.shape), p.dtype) for p in parts]
+                if self.first is not None:
+                    self.arrays[0] = self.first
+                self.changed.notify_all()
         for array, part in zip(self.arrays, parts, strict=True):
-            array[index] = part
+            if not np.may_share_memory(array[index], part):
+                array[index] = part
+
+    def disown(self) -> None:
+        """Let any thread allocate, as the one that made this will not."""
+        with self.changed:
+            self.owner = None
+            self.changed.notify_all()
+
+    def _may_allocate(self) -> bool:
+        return self.owner in (None, threading.get_ident())
 
     def placed(
         self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: Any

@@ -7,6 +7,7 @@ import pytest
 
 from kit import dsp
 from kit.dsp.jit import by_clip, padded_length
+from kit.dsp.threads import on_threads
 
 # As long as the buffer that it is computed in, so that arrays of constants fit it.
 Y = np.random.default_rng(3).standard_normal(padded_length(4096)).astype(np.float32)
@@ -105,3 +106,34 @@ def test_an_array_beside_a_constant_that_cannot_be_hashed():
     out = scaled(y=Y, window=window, more=Unhashable(1.0))
     # Sums near zero have the rounding of 1.
     np.testing.assert_allclose(out, Y * window + 1, atol=1e-6)
+
+
+def test_a_clip_that_fails_stops_the_others():
+    def worker(results):
+        def run(i):
+            if i == 0:
+                raise ValueError("clip 0")
+            place = results.empty(i, (3,), np.float32)
+            place[:] = i
+            return place, [place]
+
+        return run
+
+    # The caller takes the first clip, whose arrays the other threads wait for.
+    with pytest.raises(ValueError, match="clip 0"):
+        on_threads(worker, 8, jax.devices("cpu")[0])
+
+
+def test_results_that_are_written_in_place_and_copied():
+    def worker(results):
+        def run(i):
+            place = results.empty(i, (3,), np.float32)
+            place[:] = i
+            return (place, i), [place, np.full(2, i)]
+
+        return run
+
+    results = on_threads(worker, 8, jax.devices("cpu")[0])
+    first, second = results.arrays
+    np.testing.assert_array_equal(first, np.repeat(np.arange(8), 3).reshape(8, 3))
+    np.testing.assert_array_equal(second, np.repeat(np.arange(8), 2).reshape(8, 2))

@@ -95,6 +95,24 @@ def test_inverses(ref):
     assert db_to_power(-20.0) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(("inverse", "per_ten"), [(db_to_power, 10), (db_to_amplitude, 20)])
+def test_inverses_to_single_precision(inverse, per_ten):
+    db = np.linspace(-120, 60, 20_001, dtype=np.float32)
+    exact = 10 ** (db.astype(np.float64) / per_ten)
+    # Measured: 1.1e-6; by XLA's power 1.4e-6.
+    np.testing.assert_allclose(inverse(db), exact, rtol=1.3e-6)
+
+
+@pytest.mark.parametrize("ref", [1.0, "max", np.median, 0.0])
+@pytest.mark.parametrize("top_db", [None, 3.0])
+def test_known_values_and_traced_ones(ref, top_db):
+    S = np.random.default_rng(0).random((6, 20, 30)).astype(np.float32) ** 8
+    S[1, 3, 4], S[2, 1, 1], S[3, 0, 0], S[4, :2] = np.nan, np.inf, -np.inf, 0
+    S[5] *= -1
+    traced = jax.jit(lambda s: power_to_db(s, ref=ref, top_db=top_db))(S)
+    np.testing.assert_allclose(power_to_db(S, ref=ref, top_db=top_db), traced, atol=EXACT_DB)
+
+
 def test_complex_and_whole_numbers():
     D = np.array([[3 + 4j, 1j]], np.complex64)
     with pytest.warns(UserWarning, match="amplitude_to_db was called on complex input"):

@@ -32,6 +32,13 @@ def test_running_median(size, axis):
     np.testing.assert_array_equal(median_filter(jnp.asarray(x), size, axis=axis), expected)
 
 
+def test_slope_of_a_running_median_of_many():
+    x = jnp.asarray(noise(2, 80))
+    slope = jax.grad(lambda v: (median_filter(v, 71, axis=-1) ** 2).sum() / 2)(x)
+    # Each result is one value of its window.
+    np.testing.assert_allclose(slope.sum(), median_filter(x, 71, axis=-1).sum(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(1, 5), (1, 40), (3, 1), (0, 7)])
 def test_running_median_of_little(shape):
     x = noise(*shape)

@@ -241,6 +241,22 @@ def test_equal_peaks_count_each():
     )
 
 
+@pytest.mark.parametrize("linear", [False, True])
+def test_contrast_of_known_and_of_traced_spectra(linear):
+    S = np.random.default_rng(0).random((3, 1025, 9)).astype(np.float32)
+    S[1, 500, 3], S[1, 7, 4] = np.nan, np.inf
+    known, traced = (
+        np.asarray(of(S))
+        for of in (
+            lambda s: dsp.spectral_contrast(S=s, linear=linear),
+            jax.jit(lambda s: dsp.spectral_contrast(S=s, linear=linear)),
+        )
+    )
+    np.testing.assert_allclose(known, traced, atol=5e-5)
+    assert np.isnan(known[1]).any()
+    assert np.isfinite(known[[0, 2]]).all()
+
+
 LAYOUTS = {
     "big-endian": lambda y: y.astype(">f4"),
     "strided": lambda y: np.repeat(y, 2)[::2],

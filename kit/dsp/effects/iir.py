@@ -10,24 +10,31 @@ from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, known_waveform, require
 from kit.dsp.framing import fit
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Empty, Length, by_clip
 
 # Samples of one product in `one_pole`.
 _BLOCK = 64
 
 
 def one_pole(
-    x: Float[jax.Array, "*batch samples"], pole: float, start: Float[jax.Array, "#*batch 1"]
+    x: Float[jax.Array, "*batch samples"],
+    pole: float,
+    start: Float[jax.Array, "#*batch 1"],
+    block: int = _BLOCK,
 ) -> Float[jax.Array, "*batch samples"]:
     """Return y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
 
     Blocks are products with a triangular matrix of the pole's powers; what goes from block to block
     is a filter of one pole itself.
+
+    Args:
+        block: samples of one product. XLA fuses what is computed of the result into its last step,
+            and on CPU it then uses vector units only if this is no power of two.
     """
     samples = x.shape[-1]
     if samples == 0:
         return x
-    size = min(_BLOCK, samples)
+    size = min(block, samples)
     powers = np.float64(pole) ** np.arange(size + 1)
     back = np.arange(size)[:, None] - np.arange(size)
     matrix = np.where(back >= 0, powers[np.maximum(back, 0)], 0)
@@ -36,7 +43,7 @@ def one_pole(
     inside = jnp.dot(rows, jnp.asarray(matrix.T, x.dtype), precision=lax.Precision.HIGHEST)
     before = jnp.broadcast_to(start, (*x.shape[:-1], 1)).astype(x.dtype)
     if blocks > 1:
-        ends = one_pole(inside[..., :-1, -1], float(powers[size]), before)
+        ends = one_pole(inside[..., :-1, -1], float(powers[size]), before, block)
         before = jnp.concatenate([before, ends], axis=-1)
     out = inside + before[..., None] * jnp.asarray(powers[1:], x.dtype)
     return out.reshape(*x.shape[:-1], blocks * size)[..., :samples]
@@ -53,12 +60,12 @@ def _check(given: dict[str, Any]) -> None:
 
 
 def _preemphasis_of_known(
-    y: np.ndarray, *, coef: Number, zi: np.ndarray | None, return_zf: bool
+    y: np.ndarray, *, coef: Number, zi: np.ndarray | None, return_zf: bool, empty: Empty
 ) -> Any:
     y = known_waveform(y)
     factor = y.dtype.type(-coef)
     state = 2 * y[0] - y[1] if zi is None else zi[0].astype(y.dtype)
-    out = np.empty_like(y)
+    out = empty(y.shape, y.dtype)
     out[0] = y[0] + state
     np.multiply(y[:-1], factor, out=out[1:])
     out[1:] += y[1:]

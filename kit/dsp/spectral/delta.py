@@ -13,7 +13,7 @@ from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.framing import NUMPY_PAD_MODES, pad_ends
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Empty, Length, by_clip
 from kit.dsp.stft import PAD_MODES
 
 _MODES = {"nearest": "edge", "mirror": "reflect", "constant": "constant", "wrap": "wrap"}
@@ -178,17 +178,26 @@ def stack_memory(
 
 
 def _stacked_of_known(
-    data: np.ndarray, *, n_steps: int, delay: int, mode: Any, **kwargs: Any
+    data: np.ndarray, *, n_steps: int, delay: int, mode: Any, empty: Empty, **kwargs: Any
 ) -> np.ndarray:
     bands, frames = data.shape
+    out = empty((n_steps * bands, frames), data.dtype)
+    steps = out.reshape(n_steps, bands, frames)
+    if mode in ("constant", "empty") and kwargs.keys() <= {"constant_values"}:
+        # `np.pad` takes as long as all copies.
+        fill = kwargs.get("constant_values", 0)
+        for step, rows in enumerate(steps):
+            late = min(frames, step * abs(delay))
+            at, new = (late, slice(late)) if delay > 0 else (0, slice(frames - late, None))
+            rows[:, new] = fill
+            rows[:, at : at + frames - late] = data[:, late - at : frames - at]
+        return out
     reach = (n_steps - 1) * abs(delay)
     start = reach if delay > 0 else 0
-    mode = "constant" if mode == "empty" else mode
     padded = np.pad(data, [(0, 0), (start, reach - start)], mode=mode, **kwargs)
-    out = np.empty((n_steps * bands, frames), data.dtype)
-    for step in range(n_steps):
+    for step, rows in enumerate(steps):
         at = start - step * delay
-        out[step * bands : (step + 1) * bands] = padded[:, at : at + frames]
+        rows[:] = padded[:, at : at + frames]
     return out
 
 

@@ -21,7 +21,7 @@ from kit.dsp.checks import (
 )
 from kit.dsp.decibel import Reference, amplitude_to_db
 from kit.dsp.framing import fit, frame, frame_count, pad_ends
-from kit.dsp.jit import Length, by_clip, elementwise, of_numpy, traceable
+from kit.dsp.jit import Empty, Length, by_clip, elementwise, of_numpy, traceable
 from kit.dsp.spectral.normalize import power_of_two
 from kit.dsp.stft import as_spectrogram, needs_length
 
@@ -58,6 +58,7 @@ def _rms_of_known(
     pad_mode: Any,
     dtype: Any,
     S: None = None,
+    empty: Empty | None = None,
 ) -> np.ndarray:
     y = known_waveform(y)
     peak = max(y.max(), -y.min())
@@ -70,18 +71,27 @@ def _rms_of_known(
         y = y / scale
     sides = frame_length // 2 if center else 0
     frames = frame_count(len(y) + 2 * sides, frame_length, hop_length)
-    if sides and pad_mode not in ("constant", "empty"):
-        y, sides = np.pad(y, sides, mode=pad_mode), 0
-    # One copy both centres the frames and fills the last hop.
-    padded = np.zeros((frames + frame_length // hop_length) * hop_length, y.dtype)
-    inside = padded[sides : sides + len(y)]
-    inside[:] = y[: len(inside)]
-    power = _frame_sums(padded, frame_length, hop_length, frames, _sums_of_squares) / frame_length
+    if pad_mode in ("constant", "empty"):
+        # Whole hops of zeros need no copy of the signal.
+        before, rest = divmod(sides, hop_length)
+        y = np.pad(y, (rest, 0)) if rest else y
+    else:
+        y, before = np.pad(y, sides, mode=pad_mode), 0
+    hops = frames + frame_length // hop_length
+    # Other layouts are summed in another order.
+    rows = np.ascontiguousarray(y[: (hops - before) * hop_length])
+    whole = len(rows) // hop_length
+    rows, tail = rows[: whole * hop_length].reshape(whole, hop_length), rows[whole * hop_length :]
+
+    def sums_of(first: int) -> np.ndarray:
+        sums = np.zeros(hops, y.dtype)
+        np.einsum("ij,ij->i", rows[:, :first], rows[:, :first], out=sums[before : before + whole])
+        if len(tail):
+            sums[before + whole] = np.dot(tail[:first], tail[:first])
+        return sums
+
+    power = _frame_sums(sums_of, frame_length, hop_length, frames) / frame_length
     return (np.sqrt(power) * scale).astype(dtype)[None]
-
-
-def _sums_of_squares(rows: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", rows, rows)
 
 
 @by_clip(
@@ -124,7 +134,8 @@ def rms(
         scale = power_of_two(jnp.abs(y), (0,))
         frames = frame_count(len(y), frame_length, hop_length)
         squares = fit(jnp.square(y / scale), (frames + frame_length // hop_length) * hop_length)
-        power = _frame_sums(squares, frame_length, hop_length, frames) / frame_length
+        sums_of = _sums_of_hops(squares, hop_length)
+        power = _frame_sums(sums_of, frame_length, hop_length, frames) / frame_length
         n = frame_count(n, frame_length, hop_length)
     else:
         magnitude = jnp.abs(as_spectrogram(cast(Any, S)))
@@ -141,29 +152,28 @@ def rms(
     return (root * scale).astype(dtype)[None], n
 
 
-def _sums_of_rows(rows: Float[AnyArray, "rows values"]) -> Float[AnyArray, "rows"]:
-    return rows.sum(axis=-1)
+def _sums_of_hops(
+    hops: Float[jax.Array, "samples"], hop_length: int
+) -> Callable[[int], Float[jax.Array, "hops"]]:
+    """Return the function of `_frame_sums` for samples that fill whole hops."""
+    rows = hops.reshape(-1, hop_length)
+    return lambda first: rows[:, :first].sum(axis=-1)
 
 
 def _frame_sums(
-    hops: Float[AnyArray, "samples"],
-    frame_length: int,
-    hop_length: int,
-    frames: int,
-    sums_of: Callable[[Any], Any] = _sums_of_rows,
+    sums_of: Callable[[int], Any], frame_length: int, hop_length: int, frames: int
 ) -> Any:
     """Return the sums of all frames. Each hop is added up once, not in each frame that it is in.
 
     Args:
-        hops: `frames + frame_length // hop_length` hops of samples.
+        sums_of: gives the sums of so many first samples of each hop, of
+            `frames + frame_length // hop_length` hops.
         frames: their number.
-        sums_of: of rows of samples.
     """
     whole, part = divmod(frame_length, hop_length)
-    rows = hops.reshape(frames + whole, hop_length)
-    total = sums_of(rows[whole:, :part])
+    total = sums_of(part)[whole:] if part else 0
     # Sums of 1, 2, 4, … hops, of which those are added that make up a frame.
-    sums, width, done = sums_of(rows), 1, 0
+    sums, width, done = sums_of(hop_length), 1, 0
     while width <= whole:
         if whole & width:
             total = total + sums[done : done + frames]
@@ -295,7 +305,7 @@ def zero_crossing_rate(
     crossed = jnp.where(jnp.isfinite(y), crossed, jnp.nan)
     frames = frame_count(len(y), frame_length, hop_length)
     hops = fit(crossed, (frames + frame_length // hop_length) * hop_length)
-    sums = _frame_sums(hops, frame_length, hop_length, frames)
+    sums = _frame_sums(_sums_of_hops(hops, hop_length), frame_length, hop_length, frames)
     # Whether a frame's first sample crosses is not for the sample before it to say.
     first = crossed[::hop_length][: len(sums)]
     share = (sums - first + (1 if options["pad"] else 0)) / frame_length
@@ -327,7 +337,9 @@ def loud_frames(
     return _above(amplitude_to_db(level, ref=ref, top_db=None, axes=-1), -top_db)
 
 
-def _levels_of_known(y: np.ndarray, *, frame_length: int, hop_length: int) -> np.ndarray:
+def _levels_of_known(
+    y: np.ndarray, *, frame_length: int, hop_length: int, empty: Empty
+) -> np.ndarray:
     sizes: dict[str, Any] = {"frame_length": frame_length, "hop_length": hop_length}
     return _rms_of_known(y, **sizes, center=True, pad_mode="constant", dtype=np.float32)[0]
 

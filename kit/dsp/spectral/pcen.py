@@ -14,6 +14,9 @@ from kit.dsp.effects.iir import one_pole
 from kit.dsp.jit import Length, array_of, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
 
+# Frames of one product in the mean: with 64, a clip of 10 s takes 1.3 ms of CPU in place of 0.4.
+_BLOCK = 24
+
 
 def pcen(
     S: Num[AnyArray, "..."],
@@ -153,9 +156,8 @@ def _pcen(
 def _mean(
     x: Float[jax.Array, "*batch frames"], b: float, state: Float[jax.Array, "*batch 1"]
 ) -> Float[jax.Array, "*batch frames"]:
-    fed = b * x
-    fed = jnp.concatenate([fed[..., :1] + state, fed[..., 1:]], axis=-1)
-    return one_pole(fed, 1 - b, jnp.zeros_like(state))
+    fed = b * x + jnp.where(jnp.arange(x.shape[-1]) == 0, state, 0)
+    return one_pole(fed, 1 - b, jnp.zeros_like(state), _BLOCK)
 
 
 def _band_axis(ndim: int, size: int, axis: int, max_axis: int | None) -> int:

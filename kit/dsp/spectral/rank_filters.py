@@ -2,7 +2,9 @@
 
 The median uses a sorting network of minima and maxima over whole arrays. Each element takes the
 same comparisons, which suits vector units and accelerators. On 2 CPU cores the median of 31 of a
-1025 x 431 spectrogram takes 10 ms, by `jnp.sort` 1,400 ms and by SciPy 230 ms.
+1025 x 431 spectrogram takes 10 ms, by `jnp.sort` 1,400 ms and by SciPy 230 ms. Of more than 63
+values, whose network is long to compile, the median is found bit by bit: 1 us a value of 101, by
+`jnp.sort` 8 us.
 """
 
 from functools import lru_cache
@@ -12,13 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from kit.dsp.framing import repeated
 from kit.dsp.jit import Length
 
 # A longer network takes more time to compile (3 s at 101) than it saves.
 _LONGEST_NETWORK = 63
+# Windows' values that one step of `_middle_by_bits` compares.
+_AT_ONCE = 8
 # Samples in one step of the loop; they stay in the CPU's cache.
 _BLOCK = 2**16
 
@@ -63,11 +67,10 @@ def median_filter(
     rows = reflected(moved.reshape(-1, length), size // 2, (size - 1) // 2, n)
     # XLA never fuses a loop of two or more steps into the operations that use its result. It would
     # otherwise compute the network again for each of them.
-    samples = _BLOCK if size <= _LONGEST_NETWORK else _BLOCK // size
-    chunk = max(1, min(-(-len(rows) // 2), samples // length))
+    chunk = max(1, min(-(-len(rows) // 2), _BLOCK // length))
     chunks = max(2, -(-len(rows) // chunk))
     rows = jnp.pad(rows, [(0, chunk * chunks - len(rows)), (0, 0)])
-    middle = _middle if size <= _LONGEST_NETWORK else _middle_by_sorting
+    middle = _middle if size <= _LONGEST_NETWORK else _middle_by_bits
 
     def of_chunk(part: Float[jax.Array, "rows padded"]) -> Float[jax.Array, "rows length"]:
         return jnp.where(_any_of(~jnp.isfinite(part), size), jnp.nan, middle(part, size))
@@ -95,12 +98,44 @@ def _middle(rows: Float[jax.Array, "rows padded"], size: int) -> Float[jax.Array
     return wires[size // 2]
 
 
-def _middle_by_sorting(
+def _middle_by_bits(
     rows: Float[jax.Array, "rows padded"], size: int
 ) -> Float[jax.Array, "rows length"]:
+    """Return what `_middle` does, by a program that does not grow with the window.
+
+    The median's bits are found from the highest on, by counting the values below.
+    """
     length = rows.shape[1] - size + 1
-    windows = jnp.stack([rows[:, k : k + length] for k in range(size)])
-    return jnp.sort(windows, axis=0)[size // 2]
+    unsigned = jnp.uint32 if rows.dtype.itemsize == 4 else jnp.uint64
+    bits = lax.bitcast_convert_type(lax.stop_gradient(rows), unsigned)
+    highest = jnp.asarray(1 << (8 * rows.dtype.itemsize - 1), unsigned)
+    # Unsigned numbers in the order of the values.
+    keys = jnp.where(bits < highest, bits | highest, ~bits)
+
+    def values(k: Any) -> Shaped[jax.Array, "rows length"]:
+        return lax.dynamic_slice_in_dim(keys, k, length, axis=1)
+
+    def with_bit(step: Any, found: jax.Array) -> jax.Array:
+        higher = found | (highest >> step.astype(unsigned))
+
+        def counted(first: Any, below: jax.Array, count: int = _AT_ONCE) -> jax.Array:
+            for k in range(count):
+                below = below + (values(first * _AT_ONCE + k) < higher)
+            return below
+
+        parts, rest = divmod(size, _AT_ONCE)
+        below = lax.fori_loop(0, parts, counted, jnp.zeros(higher.shape, jnp.int32))
+        return jnp.where(counted(parts, below, rest) <= size // 2, higher, found)
+
+    none = jnp.zeros((len(rows), length), unsigned)
+    median = lax.fori_loop(0, 8 * rows.dtype.itemsize, with_bit, none)
+
+    def place(k: Any, at: jax.Array) -> jax.Array:
+        return jnp.where(values(k) == median, k, at)
+
+    # The value itself, so that it has a slope.
+    at = lax.fori_loop(0, size, place, jnp.zeros(none.shape, jnp.int32))
+    return jnp.take_along_axis(rows, at + jnp.arange(length), axis=1)
 
 
 def mean_of_greatest(

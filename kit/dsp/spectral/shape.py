@@ -12,8 +12,8 @@ from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import at_least, power_to_db
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.decibel import at_least, known_to_db, power_to_db
+from kit.dsp.jit import Empty, Length, by_clip
 from kit.dsp.spectral.rank_filters import mean_of_greatest
 from kit.dsp.stft import (
     check_framing,
@@ -280,7 +280,49 @@ def spectral_flatness(
     return _of_frames(flatness, n, y=y, S=S, framing=stft_arguments)
 
 
-@by_clip(y="t", S="bt", check=_check(), exact=needs_length, passes=(stft,))
+def _contrast_of_known(
+    *,
+    S: np.ndarray,
+    sr: Number,
+    freq: Any,
+    fmin: Number,
+    n_bands: int,
+    quantile: Number,
+    linear: bool,
+    empty: Empty,
+    y: None = None,
+    **stft_arguments: Any,
+) -> np.ndarray:
+    n_fft = stft_arguments.get("n_fft", 2048)
+    bands = _octaves(_centres(freq, sr, S, n_fft), sr, fmin, n_bands, quantile)
+    S = S.astype(jnp.result_type(S, jnp.float32), copy=False)
+    peak, valley = np.empty((2, len(bands), S.shape[-1]), S.dtype)
+    for row, (band, count) in enumerate(bands):
+        rows = np.sort(S[band], axis=0)
+        # NaN and infinity are at the ends.
+        known = np.isfinite(rows[0]) & np.isfinite(rows[-1])
+        peak[row] = np.where(known, rows[-count:].mean(axis=0), np.nan)
+        valley[row] = np.where(known, rows[:count].mean(axis=0), np.nan)
+    if not linear:
+        peak, valley = known_to_db(peak), known_to_db(valley)
+    return np.subtract(peak, valley, out=empty(peak.shape, peak.dtype))
+
+
+def _contrast_is_known(given: dict[str, Any]) -> Any:
+    S = given["S"]
+    if given["y"] is not None or S is None or jnp.iscomplexobj(S) or 0 in S.shape:
+        return None
+    return _contrast_of_known
+
+
+@by_clip(
+    y="t",
+    S="bt",
+    check=_check(),
+    exact=needs_length,
+    of_known=_contrast_is_known,
+    passes=(stft,),
+)
 def spectral_contrast(
     n: Length,
     *,
@@ -307,14 +349,8 @@ def spectral_contrast(
         ParameterError: a band that begins above `sr / 2` or has no bins, a bad share or size.
     Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
     """
-    n_bands = positive_int("n_bands", n_bands)
-    require(0 < quantile < 1, "quantile", quantile, "it must lie between 0 and 1")
-    require(0 < fmin < math.inf, "fmin", fmin, "it must be above 0 Hz")
-    centres = np.asarray(freq) if freq is not None else None
     n_fft = stft_arguments.get("n_fft", 2048)
-    centres = _frequencies(None if centres is None else np.atleast_2d(centres.T).T, sr, S, n_fft)
-    require(centres.shape[1] == 1, "freq.shape", centres.shape, "it must be (bins,)")
-    bands = _octaves(np.asarray(centres)[:, 0], sr, fmin, n_bands, quantile)
+    bands = _octaves(_centres(freq, sr, S, n_fft), sr, fmin, n_bands, quantile)
 
     def extremes(m: Rows) -> Float[jax.Array, "rows both"]:
         def of_sign(sign: Float[jax.Array, ""]) -> Float[jax.Array, "bands rows"]:
@@ -337,10 +373,21 @@ def spectral_contrast(
     return peak - valley, frames
 
 
+def _centres(freq: Any, sr: Number, S: Any, n_fft: int | None) -> Float[np.ndarray, "bins"]:
+    """Return the frequencies of the bins of `spectral_contrast`."""
+    given = None if freq is None else np.atleast_2d(np.asarray(freq).T).T
+    centres = _frequencies(given, sr, S, n_fft)
+    require(centres.shape[1] == 1, "freq.shape", centres.shape, "it must be (bins,)")
+    return np.asarray(centres)[:, 0]
+
+
 def _octaves(
     centres: Float[np.ndarray, "bins"], sr: Number, fmin: Number, n_bands: int, quantile: Number
 ) -> list[tuple[slice, int]]:
     """Return the bins of each band of `spectral_contrast` and how many are its peak."""
+    n_bands = positive_int("n_bands", n_bands)
+    require(0 < quantile < 1, "quantile", quantile, "it must lie between 0 and 1")
+    require(0 < fmin < math.inf, "fmin", fmin, "it must be above 0 Hz")
     edges = np.concatenate([[0.0], fmin * 2.0 ** np.arange(n_bands + 1)])
     require(
         edges[-2] < sr / 2, "n_bands", n_bands, f"the top band begins above sr / 2 = {sr / 2:g} Hz"
