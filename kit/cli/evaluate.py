@@ -42,7 +42,7 @@ def evaluate(
         require_catalogue(catalogue)
     from kit.catalogue import load
     from kit.cli.stages.evaluation import evaluate as stage
-    from kit.training.run import locate
+    from kit.training.folders import locate
 
     found = [locate(name, runs) for name in run or (None,)]
     tracks = None if catalogue is None else load(catalogue)

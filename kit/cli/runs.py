@@ -30,7 +30,7 @@ def runs(
         raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or name another")
     from kit import terminal
     from kit.cli.rows import write_rows
-    from kit.training.run import listing
+    from kit.training.folders import listing
 
     found = listing(folder)
     if not found:
