@@ -4,6 +4,7 @@ Each fold is the test part of one split; a pure function of a table and a config
 """
 
 import re
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ def split_of_fold(folds: pd.DataFrame, name: str, config: SplitConfig) -> pd.Dat
         number = fold_names(folds).index(name)
         # Another stream than those of splits and of shuffled labels, which have the same seed.
         rng = np.random.default_rng([config.seed, 3, number])
-        held = hold_out(counts, counts.any(axis=1), target, rng)
+        held = hold_out(counts, counts.sum(axis=1) > 0, target, rng)
         if held is None:
             raise UsageError(
                 f"no track can be held out for validation beside fold {name}, since each label has "
@@ -85,18 +86,19 @@ def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig
         config: of both.
     """
     if config.fold_column is None:
-        return kept_apart(table, config).in_words().replace("Split ", "Folds ", 1)
+        words = kept_apart(table, config).in_words()
+        return words.replace("Split ", "Folds ", 1).replace("on both sides", "in two folds")
     where = f"Folds of the column {config.fold_column}"
-    members = folds.groupby("group")["fold"]
-    several = members.count() > 1
-    across = int((members.nunique() > 1).sum())
-    if not several.any():
+    pairs = zip(folds["group"].tolist(), folds["fold"].tolist(), strict=True)
+    sizes = Counter(folds["group"].tolist())
+    across = sum(n > 1 for n in Counter(group for group, _ in set(pairs)).values())
+    if max(sizes.values()) == 1:
         return f"{where}; tracks that belong together, such as those of an artist, are not known"
     kind = "artists" if config.by == "artist" else f"groups by {config.by}"
     if not across:
-        return f"{where}: none of the {len(several):,} {kind} lies in two of them"
+        return f"{where}: none of the {len(sizes):,} {kind} lies in two of them"
     return (
-        f"{where}: {across:,} of the {len(several):,} {kind} have tracks in several of them, which "
+        f"{where}: {across:,} of the {len(sizes):,} {kind} have tracks in several of them, which "
         "makes the accuracy too high"
     )
 

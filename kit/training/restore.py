@@ -141,7 +141,7 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
     """Return the mean of several networks' probabilities as one network."""
 
     def predict(x: np.ndarray) -> np.ndarray:
-        each = np.stack([network._predict(x) for network in networks])
+        each = np.stack([network._predict(x) for network in networks]).astype(np.float64)
         return (logsumexp(each, axis=0) - np.log(len(networks))).astype(np.float32)
 
     first = networks[0]
@@ -149,8 +149,8 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
     flat = [step for of in steps for step in (of if isinstance(of, tuple) else (of,))]
     counts = first.train_counts
     if run.is_folded:
-        known = run.folds()["label"]
-        counts = tuple(int((known == label).sum()) for label in first.labels)
+        known = run.folds()["label"].tolist()
+        counts = tuple(known.count(label) for label in first.labels)
     return replace(
         first,
         experiment=run.experiment(),

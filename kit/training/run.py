@@ -150,6 +150,16 @@ class Run:
         """
         return self._table(self._folds, FOLD_COLUMNS)
 
+    @property
+    def fold(self) -> str | None:
+        """The fold that this run tests; None if it is not one of a run of folds.
+
+        Raises:
+            UsageError: this is not a run's folder.
+            KitError: the file is damaged.
+        """
+        return self.facts().get("fold")
+
     def _table(self, path: Path, columns: Sequence[str]) -> pd.DataFrame:
         if not path.is_file():
             raise KitError(f"{path} is missing; restore it, or train again with --fresh")
