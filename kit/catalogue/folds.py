@@ -94,7 +94,7 @@ def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig
     across = sum(n > 1 for n in Counter(group for group, _ in set(pairs)).values())
     if max(sizes.values()) == 1:
         return f"{where}; tracks that belong together, such as those of an artist, are not known"
-    kind = "artists" if config.by == "artist" else f"groups by {config.by}"
+    kind = f"groups by {config.by}"
     if not across:
         return f"{where}: none of the {len(sizes):,} {kind} lies in two of them"
     return (
@@ -107,7 +107,7 @@ def _drawn(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.nd
     """Return the best of many ways to deal the groups, largest first, to the emptiest fold."""
     n = config.folds or 0
     counts, member = _counts(labels.astype(str), groups.astype(str))
-    values = np.unique(labels.astype(str))
+    values = np.unique(labels.astype(str)).tolist()
     for number, value in enumerate(values):
         if (counts[:, number] > 0).sum() < n:
             raise UsageError(_too_few(value, counts[:, number], config))
@@ -178,7 +178,7 @@ def _official(table: pd.DataFrame, labels: np.ndarray, column: str) -> np.ndarra
             f"--split.fold-column is {column!r}, which has one fold only ({cells[0]}); name a "
             "column with at least 2, or use --split.folds 5"
         )
-    for label in np.unique(labels.astype(str)):
+    for label in np.unique(labels.astype(str)).tolist():
         if len(only := np.unique(folds[labels == label])) == 1:
             raise UsageError(
                 f"label {label!r} is in fold {only[0]} of the column {column!r} only, so no "
