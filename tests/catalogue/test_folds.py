@@ -139,7 +139,7 @@ def test_fewer_artists_than_folds_are_refused(by, words):
 
 def test_one_artist_of_a_label_has_no_folds():
     tracks = table(["a", "a", "b", "c"], ["edm", "edm", "techno", "techno"])
-    with pytest.raises(UsageError, match="1 artist only .2 tracks., and each of the 2 folds"):
+    with pytest.raises(UsageError, match=r"1 artist only .2 tracks., and each of the 2 folds"):
         folds_of(tracks, SplitConfig(folds=2))
 
 
