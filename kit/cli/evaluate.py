@@ -24,7 +24,8 @@ def evaluate(
     """Score runs on their held-out tracks, and write reports.
 
     A run's scores and report.html go into its folder; those of another part than "test" are named
-    after the part. Features that are missing are computed first.
+    after the part. A run of folds is scored on all its tracks, each by the network of its fold.
+    Features that are missing are computed first.
 
     Example: kit evaluate
 
