@@ -292,6 +292,17 @@ class SplitConfig(_Checked):
     """Seed of the draw of the held-out groups."""
     shuffle_labels: bool = False
     """Shuffle the labels over the groups: a control, in which no network should beat chance."""
+    folds: int | None = None
+    """Train one network for each of this many folds: every track is in the test part of one of
+    them. The folds have like shares of each label; test_fraction does not count."""
+    fold_column: str | None = None
+    """The column of the table that names each track's fold, where a collection has official folds;
+    in place of folds."""
+
+    @property
+    def is_folded(self) -> bool:
+        """Return whether there is one split for each fold."""
+        return self.folds is not None or self.fold_column is not None
 
     def _check(self) -> None:
         _require(bool(self.by), self, "by", 'name a column, "artist", "track" or "random"')
@@ -303,6 +314,14 @@ class SplitConfig(_Checked):
             f"it must lie between 0 and 1 - test_fraction (={1 - self.test_fraction:g})",
         )
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
+        _require(self.folds is None or self.folds >= 2, self, "folds", "it must be at least 2")
+        _require(
+            self.folds is None or self.fold_column is None,
+            self,
+            "folds",
+            f"leave it out: SplitConfig.fold_column (={self.fold_column!r}) names the folds",
+        )
+        _require(self.fold_column != "", self, "fold_column", "name a column")
 
 
 @dataclass(frozen=True)
@@ -590,6 +609,9 @@ class TrainConfig(_Checked):
     as they were (none)."""
     seed: int = 0
     """Seed of the first weights, of the segments that are drawn, of their order and of dropout."""
+    members: int = 1
+    """Train this many networks on the same tracks, with the seeds `seed`, `seed` + 1 …, and answer
+    with the mean of their probabilities."""
 
     def _check(self) -> None:
         _require(self.epochs >= 1, self, "epochs", "it must be at least 1")
@@ -599,6 +621,7 @@ class TrainConfig(_Checked):
         _require(
             self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
         )
+        _require(self.members >= 1, self, "members", "it must be at least 1")
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
 

@@ -29,7 +29,7 @@ from kit.config import (
 from kit.errors import KitWarning
 from kit.evaluation import evaluate, score_arrays
 from kit.features import extract, left_out_in_words
-from kit.training import Run
+from kit.training import Progress, Run
 from kit.training import fit as train
 from kit.training import fit_arrays as train_arrays
 
@@ -154,7 +154,7 @@ def fit_arrays(
             name=name,
             runs=runs,
             fresh=fresh,
-            progress=lambda p: show("train", p.step, p.total_steps, _note(p.metrics)),
+            progress=lambda p: show("train", p.done, p.total, _note(p)),
         )
         if not _scored(made, report):
             score_arrays(made, x, y, frames=frames, report=report)
@@ -244,7 +244,7 @@ def _extract(tracks: Catalogue, experiment: Experiment, show: Show) -> None:
 
 def _warn_apart(tracks: Catalogue, split: SplitConfig) -> None:
     apart = kept_apart(tracks.table, split)
-    if apart.alone:
+    if apart.alone and split.fold_column is None:
         warnings.warn(apart.in_words(), KitWarning, stacklevel=4)
 
 
@@ -264,7 +264,7 @@ def _trained(
         runs=runs,
         fresh=fresh,
         rights=rights,
-        progress=lambda p: show("train", p.step, p.total_steps, _note(p.metrics)),
+        progress=lambda p: show("train", p.done, p.total, _note(p)),
     )
     if not _scored(made, report):
         evaluate(
@@ -280,13 +280,15 @@ def _scored(made: Run, report: bool) -> bool:
     """Return whether a run has been scored after its last epoch."""
     names = ("evaluation.json", "report.html") if report else ("evaluation.json",)
     files = [made.folder / name for name in names]
-    trained = (made.folder / "metrics.jsonl").stat().st_mtime_ns
+    metrics = [network.folder / "metrics.jsonl" for network in made.trainings]
+    trained = max(file.stat().st_mtime_ns for file in metrics)
     return all(file.is_file() and file.stat().st_mtime_ns >= trained for file in files)
 
 
-def _note(metrics: Mapping[str, Any]) -> str:
-    loss = metrics.get("validation_loss") or metrics.get("train_loss")
-    return "" if loss is None else f"loss {loss:.3f}"
+def _note(p: Progress) -> str:
+    loss = p.metrics.get("validation_loss") or p.metrics.get("train_loss")
+    said = [p.place, "" if loss is None else f"loss {loss:.3f}"]
+    return " ".join(text for text in said if text)
 
 
 def _shown(progress: bool | Show) -> AbstractContextManager[Show]:

@@ -266,6 +266,42 @@ def test_a_learning_rate_is_suggested_and_a_training_stops_early(kit, job, tmp_p
     assert f"stopped after epoch {epochs} of 50: no better validation score for 2" in result.err
 
 
+def test_folds_and_members_from_training_to_prediction(kit, job, tmp_path):
+    runs = tmp_path / "runs"
+    train = ("train", job.catalogue, *FEATURES, *NETWORK, "--runs", runs, "--train.epochs", "2")
+    train = (*train, "--split.folds", "2", "--train.members", "2")
+    result = kit(*train)
+    assert result.code == 0
+    run = Path(result.out.strip())
+    assert "Folds by artist: 8 artists, none in two folds" in result.err
+    assert f"\ntrained 4 networks: {run}\n" in result.err
+    assert f"already trained 4 networks: {run}; --fresh trains anew" in kit(*train).err
+
+    result = kit("evaluate", run)
+    assert result.code == 0
+    assert " of 16 tracks right: " in result.err
+    assert "2 folds: " in result.err
+    assert f"report: {run / 'report.html'}" in result.err
+    assert "8 test tracks right" in kit("evaluate", run / "fold-0").err
+    assert kit("evaluate", run / "fold-0/member-1").code == 0
+    assert (
+        f"kit evaluate {run / 'fold-0'} --part train" in kit("evaluate", run, "--part", "train").err
+    )
+
+    (row,) = json.loads(kit("runs", runs, "--format", "json").out)
+    assert (row["run"], row["state"], row["tracks"]) == (str(run), "finished", 16)
+    answers = [
+        json.loads(kit("predict", place, job.music / "high/00.flac").out)["probabilities"]["high"]
+        for place in (run, run / "fold-0", run / "fold-1")
+    ]
+    assert min(answers[1:]) <= answers[0] <= max(answers[1:])
+
+    result = kit(*train[:-4], "--split.folds", "5")
+    assert result.code == 2
+    assert "label 'high' has 4 artists only (8 tracks)" in result.err
+    assert "--split.folds 4 or --split.by track" in result.err
+
+
 def test_tables_are_explored_with_or_without_audio(kit, job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"t{i},{120 + i % 7},{0.1 * (i % 9)},{i % 12}" for i in range(20)]

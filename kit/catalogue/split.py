@@ -20,7 +20,7 @@ from kit.errors import UsageError
 PARTS = ("train", "validation", "test")
 
 # Orders in which the groups are tried; the best of them is taken.
-_TRIALS = 64
+TRIALS = 64
 
 # What stands behind the first artist in a name, in lower case. Ties through every guest would be
 # too many: of 655 EDM tracks of a real table they make one group of 521.
@@ -53,17 +53,17 @@ class KeptApart:
         """Return one sentence on what lies in one part, and on what may lie in several."""
         if self.by == "random":
             return (
-                f"Split at random: {_count(self.tracks, 'track')}, each by itself; tracks of one "
+                f"Split at random: {count(self.tracks, 'track')}, each by itself; tracks of one "
                 "artist may lie on both sides"
             )
         if self.by == "track" and self.values == self.tracks:
             return (
-                f"Split by track: {_count(self.tracks, 'track')}; tracks of one artist may lie on "
+                f"Split by track: {count(self.tracks, 'track')}; tracks of one artist may lie on "
                 "both sides"
             )
         kinds = "artist" if self.by == "artist" else "group"
         kinds = f"main {kinds}" if self.guests else kinds
-        apart = f"{_count(self.values, kinds)}, none on both sides"
+        apart = f"{count(self.values, kinds)}, none on both sides"
         if not self.alone:
             return f"Split by {self.by}: {apart}"
         others = self.tracks - self.alone
@@ -74,7 +74,7 @@ class KeptApart:
             else f"fill in the column {self.by}"
         )
         return (
-            f"{self.alone:,} of {_count(self.tracks, 'track')} {_verb(self.alone)} no {self.by}: "
+            f"{self.alone:,} of {count(self.tracks, 'track')} {_verb(self.alone)} no {self.by}: "
             f"each stands for itself, so tracks of one {self.by} may lie on both sides{known}; "
             f"{remedy}"
         )
@@ -105,7 +105,7 @@ def _with_guests(artists: Iterable[Any]) -> int:
     return sum(any(_main_artist(name) != name for name in names_of) for names_of in names)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
@@ -126,15 +126,7 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
         UsageError: fewer than two labels, no such column, or no way to have every label in train
             and test; the message says what to do.
     """
-    labels = np.array([str(label) for label in table["label"]], dtype=object)
-    if len(set(labels)) < 2:
-        raise UsageError(
-            f"the catalogue has {len(set(labels))} label, training needs at least 2; "
-            "add audio of another label"
-        )
-    groups = _groups(table, config.by)
-    if config.shuffle_labels:
-        labels = _shuffled(labels, groups, config.seed)
+    labels, groups = labels_and_groups(table, config)
     if config.by == "random":
         parts = _at_random(labels, groups, config)
     else:
@@ -147,6 +139,22 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
             "part": parts.astype(str),
         }
     )
+
+
+def labels_and_groups(table: pd.DataFrame, config: SplitConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return the label to train on and the group of each track, (tracks,) of `str` each.
+
+    Raises:
+        UsageError: fewer than two labels, or no column `config.by`.
+    """
+    labels = np.array([str(label) for label in table["label"]], dtype=object)
+    if len(set(labels)) < 2:
+        raise UsageError(
+            f"the catalogue has {len(set(labels))} label, training needs at least 2; "
+            "add audio of another label"
+        )
+    groups = _groups(table, config.by)
+    return (_shuffled(labels, groups, config.seed) if config.shuffle_labels else labels), groups
 
 
 def _groups(table: pd.DataFrame, by: str) -> np.ndarray:
@@ -263,19 +271,16 @@ def _by_group(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np
         raise UsageError(
             f"no split by {config.by} has every label in both train and test, since too many "
             f"groups have tracks of several labels; use --split.by track, or add audio of "
-            f"{_another(config.by)} with one label"
+            f"{another(config.by)} with one label"
         )
     parts = np.where(test, "test", "train").astype(object)
     if config.validation_fraction > 0:
         target = total * config.validation_fraction
-        held = _draw(counts, ~test, target, True, rng)
+        held = validation_groups(counts, ~test, target, rng)
         if held is None:
-            # Some labels have too few groups: validation on the other labels is better than none.
-            held = _draw(counts, ~test, target, False, rng)
-        if held is None or not held.any():
-            groups_of = (counts > 0).sum(axis=0)
-            fewest = int(np.argmin(groups_of))
-            if groups_of[fewest] < 3:
+            in_groups = (counts > 0).sum(axis=0)
+            fewest = int(np.argmin(in_groups))
+            if in_groups[fewest] < 3:
                 raise UsageError(_too_few(values[fewest], counts[:, fewest], 3, config.by))
             raise UsageError(
                 f"no split by {config.by} leaves tracks for validation, since too many groups have "
@@ -283,6 +288,24 @@ def _by_group(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np
             )
         parts[held] = "validation"
     return parts[member]
+
+
+def validation_groups(
+    counts: np.ndarray, free: np.ndarray, target: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return which groups are held out for validation, (groups,); None if none can be.
+
+    Args:
+        counts: tracks, (groups, labels).
+        free: which groups are not in the test part, (groups,).
+        target: tracks wanted of each label, (labels,).
+        rng: draws the orders in which the groups are tried.
+    """
+    held = _draw(counts, free, target, True, rng)
+    if held is None:
+        # Some labels have too few groups: validation on the other labels is better than none.
+        held = _draw(counts, free, target, False, rng)
+    return held if held is not None and held.any() else None
 
 
 def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
@@ -302,14 +325,14 @@ def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
     use = f"use {' or '.join(remedies)}, or add" if remedies else "add"
     parts = "train, validation and test" if needed == 3 else "train and test"
     noun = by if by in ("artist", "track") else "group"
-    of = "" if noun == "track" and groups == tracks else f" ({_count(tracks, 'track')})"
+    of = "" if noun == "track" and groups == tracks else f" ({count(tracks, 'track')})"
     return (
-        f"label {label!r} has {_count(groups, noun)} only{of}, and {parts} need one each; "
-        f"{use} audio of {_another(by)} with this label"
+        f"label {label!r} has {count(groups, noun)} only{of}, and {parts} need one each; "
+        f"{use} audio of {another(by)} with this label"
     )
 
 
-def _another(by: str) -> str:
+def another(by: str) -> str:
     return f"another {by}" if by in ("artist", "track") else f"another group by {by}"
 
 
@@ -328,11 +351,11 @@ def _draw(
         Which groups are taken, (groups,).
     """
     groups = np.flatnonzero(free)
-    orders = rng.permuted(np.tile(groups, (_TRIALS, 1)), axis=1)
-    taken = np.zeros((_TRIALS, len(counts)), bool)
-    trials = np.arange(_TRIALS)
-    have = np.zeros((_TRIALS, counts.shape[1]))
-    left = np.tile(counts[groups].sum(axis=0), (_TRIALS, 1))
+    orders = rng.permuted(np.tile(groups, (TRIALS, 1)), axis=1)
+    taken = np.zeros((TRIALS, len(counts)), bool)
+    trials = np.arange(TRIALS)
+    have = np.zeros((TRIALS, counts.shape[1]))
+    left = np.tile(counts[groups].sum(axis=0), (TRIALS, 1))
     scale = np.maximum(target, 1)
     for group in orders.T:
         row = counts[group]

@@ -24,7 +24,8 @@ def evaluate(
     """Score runs on their held-out tracks, and write reports.
 
     A run's scores and report.html go into its folder; those of another part than "test" are named
-    after the part. Features that are missing are computed first.
+    after the part. A run of folds is scored on all its tracks, each by the network of its fold.
+    Features that are missing are computed first.
 
     Example: kit evaluate
 
@@ -42,7 +43,7 @@ def evaluate(
         require_catalogue(catalogue)
     from kit.catalogue import load
     from kit.cli.stages.evaluation import evaluate as stage
-    from kit.training.run import locate
+    from kit.training.folders import locate
 
     found = [locate(name, runs) for name in run or (None,)]
     tracks = None if catalogue is None else load(catalogue)

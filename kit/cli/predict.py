@@ -65,7 +65,7 @@ def predict(
     from kit.compilation import use_cache
     from kit.files import atomic_write
     from kit.predict import load, track
-    from kit.training.run import locate
+    from kit.training.folders import locate
 
     use_cache()
     found = locate(run, runs)

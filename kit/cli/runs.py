@@ -30,7 +30,7 @@ def runs(
         raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or name another")
     from kit import terminal
     from kit.cli.rows import write_rows
-    from kit.training.run import listing
+    from kit.training.folders import listing
 
     found = listing(folder)
     if not found:
@@ -49,8 +49,7 @@ def _row(run: Any) -> dict[str, Any]:
         **dict.fromkeys(("state", "accuracy", "low", "high", "tracks")),
     }
     try:
-        epochs = len(run.metrics())
-        row["state"] = "finished" if run.finished() else f"after {epochs} epochs"
+        row["state"] = "finished" if run.finished() else _so_far(run)
         scores = run.scores
         test = scores[(scores["part"] == "test") & (scores["level"] == "track")]
         for score in test.to_dict("records"):
@@ -59,6 +58,13 @@ def _row(run: Any) -> dict[str, Any]:
     except KitError:
         row["state"] = "damaged"
     return row
+
+
+def _so_far(run: Any) -> str:
+    if not run.inside:
+        return f"after {len(run.metrics())} epochs"
+    finished = [network.finished() for network in run.trainings]
+    return f"{sum(finished)} of {len(finished)} networks"
 
 
 def _number(value: Any) -> float | None:

@@ -40,6 +40,8 @@ def train(
 
     Example: kit train data/mine --split.by track --train.epochs 40
 
+    Example: kit train data/mine --split.folds 5 --train.members 4
+
     Args:
         catalogue: Folder that `kit scan` made.
         name: Name of the folder under RUNS.

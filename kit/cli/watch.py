@@ -1,6 +1,5 @@
 """`kit watch`."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +23,8 @@ def watch(
 ) -> int:
     """Show the epochs of a training as they end, until the training has ended.
 
-    Ctrl-C ends the watching, not the training. A run that has ended is shown as it is. Where the
-    output is not a terminal, each epoch is a line.
+    Ctrl-C ends the watching, not the training. A run that has ended is shown as it is; of folds and
+    members, one network after another. Where the output is not a terminal, each epoch is a line.
 
     Example: kit watch
 
@@ -35,26 +34,19 @@ def watch(
         run: Folder that `kit train` made, or name of an experiment, which stands for its newest
             run; the newest run of all if it is left out.
         runs: Folder of the run folders.
-        once: Show what is there now, and end.
+        once: Show what is there now, and end; of folds and members, the network in training.
         every_s: Seconds between two looks at the run.
         tensorboard: Write the numbers for TensorBoard too, into RUN/tensorboard. Needs
             pip install 'genre-kit[tensorboard]'; look at them by tensorboard --logdir RUNS
     """
-    from kit.cli.stages.watching import Screen, require_seconds
-    from kit.training.board import Board
-    from kit.training.run import locate
+    from kit.cli.stages.watching import follow, require_seconds
+    from kit.training.folders import locate
 
     require_seconds(every_s)
-    found = locate(run, runs)
-    experiment = found.experiment()
-    board = Board(found.folder / "tensorboard") if tensorboard else None
-    with Screen(found.folder, experiment) as show:
-        while True:
-            ended = found.finished()
-            rows = found.metrics()
-            show(rows, ended)
-            if board:
-                board.add(rows)
-            if ended or once:
-                return 0
-            time.sleep(every_s)
+    trainings = locate(run, runs).trainings
+    if once:
+        open_ones = [one for one in trainings if not one.finished()]
+        trainings = [*open_ones, trainings[-1]][:1]
+    for one in trainings:
+        follow(one, once=once, every_s=every_s, tensorboard=tensorboard)
+    return 0

@@ -149,8 +149,10 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
 
 def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
     """Return the epoch of the best checkpoint, the first with the lowest `checkpoint_score`; None
-    without validation."""
-    validated = [row for row in rows if row.get("validation_loss") is not None]
+    without validation, and for means over several networks."""
+    validated = [
+        row for row in rows if row.get("validation_loss") is not None and "networks" not in row
+    ]
     if not validated:
         return None
     return min(validated, key=checkpoint_score)["epoch"]

@@ -132,6 +132,9 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     matrix = np.asarray(shown["track"]["confusion"])
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
+    saved = f"{which} checkpoint, step {step}"
+    if isinstance(step, list | tuple):
+        saved = f"{which} checkpoints of {len(step)} networks"
     best = figures.best_epoch(rows)
     config = _read_config(run_dir / "config.json")
     unseen = evaluation.get("unseen")
@@ -148,7 +151,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     return {
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
-        "origin": f"{_list(labels)}; {which} checkpoint, step {step}",
+        "origin": f"{_list(labels)}; {saved}",
         "scored": "unseen tracks" if unseen else words.noun(evaluation),
         "headline": words.headline(evaluation),
         "lede": _lede(evaluation),
@@ -159,6 +162,8 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "per_class": shown["track"]["per_class"],
         # Training tracks have no place on the scale of accuracy.
         "scale": None if _learned_from(evaluation) and not unseen else shown["track"],
+        "folds": evaluation.get("folds") or [],
+        "by_fold": words.by_fold(evaluation),
         "independence": _independence(evaluation),
         "confusion": picture(
             figures.confusion(matrix, labels, theme=LIGHT),
@@ -256,6 +261,8 @@ def _shown(evaluation: Row) -> Row:
 def _caption(evaluation: Row) -> str:
     """Return which tracks a table of numbers is about."""
     n, learned = evaluation["track"]["n"], _learned_from(evaluation)
+    if evaluation.get("folds"):
+        return "On every track, by the network that never learned from it"
     if learned == n:
         return "On tracks that were learned from"
     if learned:
@@ -308,6 +315,12 @@ def _independence(evaluation: Row) -> str:
 def _learned(rows: list[Row], best: int | None) -> str:
     if not rows:
         return "No epoch is recorded in metrics.jsonl."
+    if "networks" in rows[0]:
+        return (
+            f"Means over the {rows[0]['networks']} networks, or over those that reached the epoch. "
+            "Each network has a best epoch of its own. Training values are means over an epoch in "
+            "which the network still learned, so they are behind those of validation."
+        )
     if best is None:
         return "There was no validation part, so the last epoch counts as the best."
     return (
@@ -318,7 +331,7 @@ def _learned(rows: list[Row], best: int | None) -> str:
 
 
 def _sizes(split: Row, labels: list[str]) -> Row:
-    parts = [part for part in PARTS if part in split]
+    parts = [part for part in PARTS if part in split] or list(split)
     sizes = [
         {"label": name, "counts": [int(split[part].get(name, 0)) for part in parts]}
         for name in labels

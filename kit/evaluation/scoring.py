@@ -1,53 +1,37 @@
 """Score a run on tracks, and write what was found. Features are read, never computed."""
 
 import contextlib
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
+from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
+from kit.evaluation.folds import (
+    fold_counts,
+    mean_metrics,
+    out_of_fold,
+    predictions_in_csv,
+    require_one_split,
+)
 from kit.evaluation.metrics import EvaluationError, summarise
 from kit.evaluation.parts import Part, file_name
+from kit.evaluation.scores import Progress, Scores, step_in_json
 from kit.evaluation.words import features_command
 from kit.features import FeatureStore, store_path
-from kit.files import write_json
+from kit.files import write_json, write_text
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
 from kit.training.scores import track_log_probabilities
 
 CHUNK = 64  # tracks read from the store at once
-
-Progress = Callable[[int, int], None]
-"""Called with (tracks scored, tracks in all)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """The answers of a network for the tracks of one part.
-
-    Attributes:
-        part: of the run's split.
-        tracks: one row a track: `track_id`, `label`, `part` and `group` of the run's split ("" if
-            it has no part in it), `artists`, `title`, `path` ("" if not known).
-        segments: for each track the log-probabilities of its segments.
-        not_scored: number of tracks of the part that could not be scored, by reason.
-        notes: more entries for evaluation.json.
-    """
-
-    part: Part
-    tracks: pd.DataFrame
-    segments: list[Float[np.ndarray, "_ n_classes"]]
-    not_scored: dict[str, int]
-    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def evaluate(
@@ -61,8 +45,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Restore a run, score one part of its tracks, and write evaluation.json and a report.
 
-    The features must have been computed. The files of another part than the test part have its
-    name: `evaluation-train.json`, `report-train.html`, `confusion-train.png`.
+    The features must have been computed. In a run of folds the test part is every track, scored by
+    the network of its fold; out_of_fold.csv has the predictions. The files of another part than
+    the test part have its name: `evaluation-train.json`, `report-train.html`,
+    `confusion-train.png`.
 
     Args:
         run: a run, or its folder, on the machine that made it or on another one.
@@ -81,10 +67,21 @@ def evaluate(
             know, or a folder that cannot be written.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
+    require_one_split(run, part)
     restored = restore(run.folder, which)
     tracks = _catalogue(restored, catalogue)
-    store, scores = score_part(run, restored, tracks, part, progress)
-    evaluation = summary(run, restored, scores)
+    if run.is_folded and part == "test":
+        store = _store(tracks, restored.experiment.features)
+        evaluation = _evaluated_by_fold(
+            run,
+            restored,
+            which,
+            lambda fold, network, said: score_part(fold, network, tracks, "test", said)[1],
+            progress,
+        )
+    else:
+        store, scores = score_part(run, restored, tracks, part, progress)
+        evaluation = summary(run, restored, scores)
     write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
     if report:
         _write_report(
@@ -127,8 +124,16 @@ def score_arrays(
     row_of = {str(track_id): i for i, track_id in enumerate(run.split()["track_id"])}
     evaluations = []
     for part in parts:
-        scores = score_items(run, restored, x, y, frames, part)
-        evaluation = summary(run, restored, scores)
+        require_one_split(run, part)
+        if run.is_folded and part == "test":
+            evaluation = _evaluated_by_fold(
+                run,
+                restored,
+                which,
+                lambda fold, network, _: score_items(fold, network, x, y, frames, "test"),
+            )
+        else:
+            evaluation = summary(run, restored, score_items(run, restored, x, y, frames, part))
         write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
         if report:
             _write_report(
@@ -165,10 +170,7 @@ def score_part(
     gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
     config = restored.experiment.features
     command = features_command(catalogue.folder, config)
-    path = store_path(catalogue, config)
-    if not FeatureStore.exists(path):
-        raise KitError(f"{catalogue.folder} has no features for this run; compute them: {command}")
-    store = FeatureStore.open(path)
+    store = _store(catalogue, config)
     known = store.sources
     present = chosen.loc[chosen["track_id"].isin(list(known))]
     if present.empty:
@@ -240,7 +242,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
     evaluation: dict[str, Any] = {
         "kit": __version__,
         "run": run.folder.name,
-        "checkpoint": {"step": restored.step, "which": restored.which},
+        "checkpoint": {"step": step_in_json(restored), "which": restored.which},
         "part": scores.part,
         "labels": list(restored.labels),
         "not_scored": scores.not_scored,
@@ -264,6 +266,29 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
     return evaluation
 
 
+def _store(catalogue: Catalogue, config: FeatureConfig) -> FeatureStore:
+    path = store_path(catalogue, config)
+    if not FeatureStore.exists(path):
+        command = features_command(catalogue.folder, config)
+        raise KitError(f"{catalogue.folder} has no features for this run; compute them: {command}")
+    return FeatureStore.open(path)
+
+
+def _evaluated_by_fold(
+    run: Run,
+    restored: Restored,
+    which: Which,
+    score: Callable[[Run, Restored, Progress | None], Scores],
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Return evaluation.json of the out-of-fold predictions, and write these as CSV."""
+    scores, folds = out_of_fold(run, which, score, progress)
+    evaluation = summary(run, restored, scores)
+    evaluation |= {"split": fold_counts(run), "folds": folds}
+    write_text(run.folder / "out_of_fold.csv", predictions_in_csv(evaluation))
+    return evaluation
+
+
 def _write_report(
     run: Run,
     evaluation: dict[str, Any],
@@ -274,7 +299,7 @@ def _write_report(
     # Matplotlib and Pillow take longer to import than a small run takes to score.
     from kit.evaluation.report import write_figures, write_report
 
-    rows = run.metrics()
+    rows = mean_metrics(run)
     write_figures(run.folder, evaluation, rows)
     write_report(run.folder, evaluation, rows, audio_of=audio_of, spectrogram_of=spectrogram_of)
 
@@ -405,7 +430,11 @@ def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
                 "probability": float(p[best]),
                 "probabilities": {name: float(v) for name, v in zip(labels, p, strict=True)},
                 "segments": len(segments),
-                **{name: known[name] for name in ("artists", "title", "path")},
+                **{
+                    name: known[name]
+                    for name in ("artists", "title", "path", "fold")
+                    if name in known
+                },
             }
         )
     return rows

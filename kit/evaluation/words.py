@@ -4,6 +4,7 @@ An evaluation is the content of evaluation.json, as `kit.evaluation.evaluate` re
 """
 
 import shlex
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     learned = _seen(evaluation, "train")
     sentences = [f"{first}." if learned else f"{first}: {accuracy(track)}"]
     sentences += [unseen_in_words(unseen["track"])] if unseen else []
-    sentences += [verdict(evaluation), caveat(evaluation), left_out(evaluation)]
+    sentences += [
+        by_fold(evaluation),
+        verdict(evaluation),
+        caveat(evaluation),
+        left_out(evaluation),
+    ]
     if not evaluation.get("another_collection"):
         sentences.append(apart(evaluation))
     return [sentence for sentence in sentences if sentence]
@@ -38,6 +44,8 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
 
 def noun(evaluation: Evaluation) -> str:
     """Return the name of the tracks that were scored, such as "test tracks"."""
+    if evaluation.get("folds"):
+        return "tracks"
     return _NOUNS[evaluation.get("part", "test")]
 
 
@@ -63,6 +71,18 @@ def accuracy(track: dict[str, Any]) -> str:
 def unseen_in_words(track: dict[str, Any]) -> str:
     """Return the result of the tracks that neither training nor validation has seen."""
     return f"Unseen tracks alone: {track['correct']} of {track['n']} right, {accuracy(track)}"
+
+
+def by_fold(evaluation: Evaluation) -> str:
+    """Return the accuracies of the folds, by track; empty for a run without folds."""
+    each = [fold["accuracy"] for fold in evaluation.get("folds") or ()]
+    if not each:
+        return ""
+    return (
+        "Each track is scored by the network of its fold, which has not learned from it; "
+        f"{len(each)} folds: {percent(min(each))} to {percent(max(each))}, mean "
+        f"{percent(statistics.mean(each))}, standard deviation {percent(statistics.stdev(each))}."
+    )
 
 
 def held_out(evaluation: Evaluation) -> bool:

@@ -1,9 +1,11 @@
 """Training: features to a run with checkpoints, and a run back to a network that answers."""
 
 from kit.training.arrays import fit_arrays
-from kit.training.loop import Progress, fit
+from kit.training.fitting import fit
+from kit.training.folders import listing, locate
+from kit.training.loop import Progress
 from kit.training.restore import Restored, restore
-from kit.training.run import Run, listing, locate
+from kit.training.run import Run
 from kit.training.scores import track_log_probabilities
 
 __all__ = [

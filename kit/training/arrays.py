@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.catalogue.split import kept_apart
-from kit.catalogue.split import split as split_table
 from kit.config import (
     Conv1DConfig,
     Experiment,
@@ -21,10 +19,10 @@ from kit.config import (
     TrainConfig,
 )
 from kit.errors import ConfigError, UsageError
-from kit.training.collection import Collection
+from kit.training.collection import Collection, divide
 from kit.training.data import Held
+from kit.training.fitting import train as train_on
 from kit.training.loop import Progress
-from kit.training.loop import train as train_on
 from kit.training.run import Run
 
 SEGMENT_FRAMES = 128
@@ -106,9 +104,9 @@ def fit_arrays(
     )
     table = _table(x, valid, names, groups)
     by_id = {track_id: number for number, track_id in enumerate(table["track_id"])}
-    apart = kept_apart(table, split)
+    divided = divide(table, split)
     collection = Collection(
-        parts=split_table(table, split),
+        parts=divided.parts,
         labels=order,
         sources=dict(zip(table["track_id"], table["source_hash"], strict=True)),
         source=Held(x),
@@ -120,9 +118,10 @@ def fit_arrays(
         facts={
             "kind": "arrays",
             "tracks": len(x),
-            "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
+            "kept_apart": divided.kept_apart,
         },
         from_arrays=features is None,
+        folds=divided.folds,
     )
     return train_on(experiment, collection, runs=Path(runs), fresh=fresh, progress=progress)
 

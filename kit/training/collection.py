@@ -3,15 +3,16 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from kit.catalogue import Catalogue
+from kit.catalogue.folds import fold_names, folds_in_words, folds_of, split_of_fold
 from kit.catalogue.rights import require_rights
 from kit.catalogue.split import kept_apart, split
-from kit.config import Experiment
+from kit.config import Experiment, SplitConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
 from kit.training.data import Part, Read, Source, hold
@@ -22,7 +23,7 @@ class Collection:
     """Tracks, labels and features of one training. Making one reads no features.
 
     Attributes:
-        parts: the split: track_id, label, group, part.
+        parts: the split: track_id, label, group, part; that of the first fold if it has folds.
         labels: names of the classes, in the order of the network's outputs.
         sources: the hash of each track's file, or of its array.
         source: where the rows are.
@@ -34,6 +35,7 @@ class Collection:
         facts: what `Run.facts` returns of it.
         from_arrays: kit does not know the front end that made the features.
         paths: the file of each track, by track_id, as far as they are known.
+        folds: track_id, label, group, fold; None without folds.
     """
 
     parts: pd.DataFrame
@@ -48,6 +50,7 @@ class Collection:
     facts: Mapping[str, Any]
     from_arrays: bool = False
     paths: Mapping[str, str] = field(default_factory=dict)
+    folds: pd.DataFrame | None = None
 
     @property
     def nbytes(self) -> int:
@@ -118,8 +121,7 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
     """
     config = experiment.features
     ids = present["track_id"].tolist()
-    parts = split(present, experiment.split)
-    apart = kept_apart(present, experiment.split)
+    divided = divide(present, experiment.split)
     by = codec.scale(config)
     known = store.sources
 
@@ -128,8 +130,8 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
 
     row = config.row_frames * config.frontend.n_mels * np.dtype(config.dtype).itemsize
     return Collection(
-        parts=parts,
-        labels=tuple(sorted(parts["label"].unique())),
+        parts=divided.parts,
+        labels=tuple(sorted(divided.parts["label"].unique())),
         sources={t: known[t] for t in ids},
         source=Read(read, row),
         rows={t: number for number, t in enumerate(ids)},
@@ -140,7 +142,36 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
         facts={
             "kind": "catalogue",
             "tracks": len(ids),
-            "kept_apart": dataclasses.asdict(apart) | {"in_words": apart.in_words()},
+            "kept_apart": divided.kept_apart,
         },
         paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
+        folds=divided.folds,
     )
+
+
+class Divided(NamedTuple):
+    """A table of tracks in parts, in folds if there are any, and what these keep apart."""
+
+    parts: pd.DataFrame
+    folds: pd.DataFrame | None
+    kept_apart: dict[str, Any]
+
+
+def divide(table: pd.DataFrame, config: SplitConfig) -> Divided:
+    """Split tracks, or assign them to folds and split them for the first one.
+
+    Args:
+        table: as for `kit.catalogue.split.split`.
+        config: of split and folds.
+    Raises:
+        UsageError: a split or folds that cannot be made.
+    """
+    apart = kept_apart(table, config)
+    if not config.is_folded:
+        return Divided(
+            split(table, config), None, dataclasses.asdict(apart) | {"in_words": apart.in_words()}
+        )
+    folds = folds_of(table, config)
+    parts = split_of_fold(folds, fold_names(folds)[0], config)
+    words = folds_in_words(table, folds, config)
+    return Divided(parts, folds, dataclasses.asdict(apart) | {"in_words": words})

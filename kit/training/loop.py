@@ -1,27 +1,20 @@
-"""The training loop: features in, a run's folder with checkpoints out."""
+"""The training loop: features in, checkpoints and metrics of one network out."""
 
-import ast
-import inspect
-import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from kit import __version__
-from kit.catalogue import Catalogue, load
-from kit.config import MODELS, Experiment, SegmentConfig, replaced, to_dict
+from kit.config import Experiment, SegmentConfig, to_dict
 from kit.errors import UsageError
-from kit.lock import only_one
-from kit.models import Network, Tree, check
-from kit.training import run as run_folder
+from kit.models import Network, Tree
 from kit.training.checkpoint import Checkpoints
-from kit.training.collection import Collection, open_collection
+from kit.training.collection import Collection
 from kit.training.data import Part, Picks, make_scaling, scaling_in_json, scaling_of
 from kit.training.epoch import Feed, Sums, choose, run_epoch
 from kit.training.optimiser import Recipe, hyperparameters
@@ -32,7 +25,7 @@ from kit.training.segments import segments_of_tracks
 from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
 from kit.training.step import Batch, Metrics, Scaling, make_eval_step, make_train_step
-from kit.training.stopping import require_validation, stopped_early
+from kit.training.stopping import stopped_early
 from kit.training.watch import require_finite_row, require_finite_steps
 
 
@@ -41,11 +34,14 @@ class Progress:
     """The state of a training after one or more steps, which `fit` reports.
 
     Attributes:
-        step: steps done.
-        total_steps: steps of the whole training.
+        step: steps done of this network.
+        total_steps: steps of its whole training.
         epoch: the current epoch, from 0.
         metrics: the row of the last finished epoch; empty in the first.
         path: one line: where the features are, and why.
+        trained: networks that are trained already, of folds and members.
+        networks: all of them.
+        place: such as "fold 2/5, member 1/4"; empty if there is one network.
     """
 
     step: int
@@ -53,118 +49,22 @@ class Progress:
     epoch: int
     metrics: dict[str, Any]
     path: str
+    trained: int = 0
+    networks: int = 1
+    place: str = ""
+
+    @property
+    def done(self) -> int:
+        """Steps done of all networks, each as long as this one."""
+        return self.trained * self.total_steps + self.step
+
+    @property
+    def total(self) -> int:
+        """Steps of all networks, each as long as this one."""
+        return self.networks * self.total_steps
 
 
-def fit(
-    experiment: Experiment,
-    *,
-    catalogue: Catalogue | None = None,
-    runs: Path | str = "runs",
-    fresh: bool = False,
-    rights: bool = False,
-    memory_gib: float = 4.0,
-    progress: Callable[[Progress], None] | None = None,
-) -> Run:
-    """Train a network, resume a training that was interrupted, or find the finished run.
-
-    The same experiment on the same files has one folder under `runs`. Stopped at any instant and
-    called again, it ends in the same parameters, bit for bit, as if it had never been stopped.
-
-    Args:
-        experiment: the configuration; the features must have been extracted.
-        catalogue: the tracks; loaded from `experiment.catalogue` if not given.
-        runs: where run folders are made.
-        fresh: start a new run even if there is one.
-        rights: state a right to train on all of the catalogue's audio; config.json keeps the
-            statement where there is audio that needs one.
-        memory_gib: features up to this size, GiB, are held on the device, or in memory if the
-            device is the CPU; larger ones are read batch by batch. The result is the same.
-        progress: called after each step; on GPU and TPU, after each block of steps.
-    Raises:
-        UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`); or a
-            split that cannot be made.
-        ConfigError: a network that cannot be built, or does not take the segments.
-        KitError: no features, another process at work on this run, a loss that is not finite, or
-            a folder that cannot be written.
-    """
-    if catalogue is None:
-        catalogue = load(Path(experiment.catalogue))
-    experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
-    collection, statement = open_collection(experiment, catalogue, rights=rights)
-    return train(
-        experiment,
-        collection,
-        runs=Path(runs),
-        fresh=fresh,
-        statements=[statement] if statement else [],
-        memory_gib=memory_gib,
-        progress=progress,
-    )
-
-
-def train(
-    experiment: Experiment,
-    collection: Collection,
-    *,
-    runs: Path,
-    fresh: bool = False,
-    statements: Sequence[str] = (),
-    memory_gib: float = 4.0,
-    scan: bool | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Run:
-    """Train on a collection; `fit` and `fit_arrays` describe the other arguments and errors.
-
-    Args:
-        experiment: as for `fit`.
-        collection: tracks, labels and features.
-        runs: as for `fit`.
-        fresh: as for `fit`.
-        statements: statements of rights that the run keeps.
-        memory_gib: as for `fit`.
-        scan: run many steps in one program; None to do so on GPU and TPU (`kit.training.epoch`).
-        progress: as for `fit`.
-    """
-    require_validation(experiment, collection.parts["part"].tolist())
-    network = check(
-        experiment.model, experiment.segments.frames, collection.n_mels, len(collection.labels)
-    )
-    key = run_folder.identity(
-        experiment, collection.sources, collection.parts, _code(experiment.model, network)
-    )
-    run = None if fresh else run_folder.find(experiment, key, runs)
-    if run is not None and run.finished():
-        run.add_statements(statements)
-        return run
-    place = runs / experiment.name
-    with only_one(place / f".{key}", "trains", name=f"this experiment in {place}"):
-        if not fresh:
-            run = run_folder.find(experiment, key, runs)
-        if run is None:
-            facts = {"labels": list(collection.labels), **collection.facts}
-            run = run_folder.create(
-                experiment, key, collection.parts, runs, facts=facts, statements=statements
-            )
-        run.add_statements(statements)
-        _train(experiment, collection, network, run, memory_gib, scan, progress)
-    return run
-
-
-def _code(model: Any, network: Network) -> str:
-    """Return the source of a model that is not kit's own: edited, it is another experiment."""
-    if type(model) in MODELS.values():
-        return ""
-    sources = []
-    for cls in (type(model), network.module):
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-        except (OSError, TypeError, SyntaxError):
-            continue  # defined in a shell, or in a compiled module
-        sources.append(ast.unparse(tree))
-    return "\n".join(sources)
-
-
-def _train(
+def train_run(
     experiment: Experiment,
     collection: Collection,
     network: Network,
@@ -173,6 +73,17 @@ def _train(
     scan: bool | None,
     progress: Callable[[Progress], None] | None,
 ) -> None:
+    """Train one network, or resume its training; `kit.training.fitting` has the arguments.
+
+    Args:
+        experiment: of this network alone.
+        collection: in its split.
+        network: its functions.
+        run: the folder of this network.
+        memory_gib: as for `fit`.
+        scan: as for `kit.training.fitting.train`.
+        progress: as for `fit`.
+    """
     config, segments = experiment.train, experiment.segments
     with Checkpoints(run.checkpoints) as checkpoints:
         saved = checkpoints.newest(template(network, config))

@@ -1,13 +1,14 @@
-"""Restore a run's checkpoint on whatever device there is."""
+"""Restore a run's checkpoint, or those of its members, on whatever device there is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float32, Integer
+from scipy.special import logsumexp
 
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
@@ -30,7 +31,7 @@ class Restored:
         experiment: the configuration it was trained with, front end included.
         labels: names of the classes, in the order of the network's outputs.
         train_counts: training tracks of each class.
-        step: of the checkpoint.
+        step: of the checkpoint, or of each network's checkpoint where there are several.
         which: "best" or "last".
         n_mels: mel bands that the network takes.
         from_arrays: trained on arrays whose front end kit does not know, so that it cannot be
@@ -40,7 +41,7 @@ class Restored:
     experiment: Experiment
     labels: tuple[str, ...]
     train_counts: tuple[int, ...]
-    step: int
+    step: int | tuple[int, ...]
     which: Which
     n_mels: int
     from_arrays: bool
@@ -90,13 +91,14 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     """Restore a run. Its folder is enough: it may have been moved from another machine.
 
     A model that is not kit's own is imported from where the run found it: an installed module, or
-    the file that defined it.
+    the file that defined it. A run of folds or members answers with the mean of the probabilities
+    of all its networks, for each segment.
 
     Args:
         run_folder: the folder that `fit` made.
         which: the checkpoint with the highest validation accuracy, or the last.
     Raises:
-        UsageError: there is no run or no checkpoint.
+        UsageError: there is no run or no checkpoint, or a network that is not trained yet.
         ConfigError: the model's class cannot be found.
         KitError: no checkpoint is whole, or it does not fit.
     Warns:
@@ -105,6 +107,8 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     run = Run(Path(run_folder))
     if not run.folder.is_dir():
         raise UsageError(f"{run.folder} is not a folder; give one that `kit train` made")
+    if inside := run.inside if run.is_run else []:
+        return _mean(run, [restore(one.folder, which) for one in inside])
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
         saved = checkpoints.read(which, _template)
     if saved is None:
@@ -143,3 +147,26 @@ def _described(meta: dict[str, Any]) -> tuple[Experiment, tuple[str, ...], Netwo
 def _template(meta: dict[str, Any]) -> TrainState:
     experiment, _, network = _described(meta)
     return template(network, experiment.train)
+
+
+def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
+    """Return the mean of several networks' probabilities as one network."""
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        each = np.stack([network._predict(x) for network in networks]).astype(np.float64)
+        return (logsumexp(each, axis=0) - np.log(len(networks))).astype(np.float32)
+
+    first = networks[0]
+    steps = [network.step for network in networks]
+    flat = [step for of in steps for step in (of if isinstance(of, tuple) else (of,))]
+    counts = first.train_counts
+    if run.is_folded:
+        known = run.folds()["label"].tolist()
+        counts = tuple(known.count(label) for label in first.labels)
+    return replace(
+        first,
+        experiment=run.experiment(),
+        train_counts=counts,
+        step=tuple(flat),
+        _predict=predict,
+    )

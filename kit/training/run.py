@@ -1,9 +1,6 @@
-"""Run folders, runs/<experiment>/<time>-<id>/, keyed by a hash of the experiment and its inputs."""
+"""The files of a run, and of the runs that it holds: one for each fold, one for each member."""
 
-import hashlib
 import json
-import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +8,23 @@ from typing import Any
 
 import pandas as pd
 
-from kit.config import Experiment, from_dict, to_dict
+from kit.config import Experiment, from_dict
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write, read_json, write_json
 from kit.training.stopping import stopped_early
 
 SPLIT_COLUMNS = ("track_id", "label", "group", "part")
+FOLD_COLUMNS = ("track_id", "label", "group", "fold")
 SCORE_COLUMNS = ("part", "level", "n", "accuracy", "low", "high", "macro_f1", "majority_accuracy")
 
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one run."""
+    """The files of one run.
+
+    A run of folds or of members holds other runs, in folders of its own: `fold-0`, `member-0`, or
+    `fold-0/member-0`. These are the ones with checkpoints.
+    """
 
     folder: Path
 
@@ -30,6 +32,41 @@ class Run:
     def checkpoints(self) -> Path:
         """Orbax's folder."""
         return self.folder / "checkpoints"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder has a run's configuration; checkpoints alone can be restored too."""
+        return self._config.is_file()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the run holds one run for each fold."""
+        return self._folds.is_file()
+
+    @property
+    def inside(self) -> list["Run"]:
+        """The runs that this one holds, in order: its folds, or its members; mostly none.
+
+        Raises:
+            UsageError: this is not a run's folder.
+            KitError: the file is damaged.
+        """
+        return [Run(self.folder / name) for name in self._read_config().get("holds") or ()]
+
+    @property
+    def trainings(self) -> list["Run"]:
+        """The runs with checkpoints: this one, or all that it holds.
+
+        Raises:
+            UsageError: one of them is not a run's folder.
+            KitError: a file is damaged.
+        """
+        inside = self.inside
+        return [one for run in inside for one in run.trainings] if inside else [self]
+
+    @property
+    def _folds(self) -> Path:
+        return self.folder / "folds.csv"
 
     @property
     def _config(self) -> Path:
@@ -82,6 +119,8 @@ class Run:
         new = _with(config, statements)
         if new != config:
             write_json(self._config, new)
+        for run in self.inside:
+            run.add_statements(statements)
 
     def _read_config(self) -> dict[str, Any]:
         if not self._config.is_file():
@@ -94,21 +133,46 @@ class Run:
     def split(self) -> pd.DataFrame:
         """Return the split: track_id, label, group, part.
 
+        In a run of folds every track is in the part "train": some of its networks learned from it.
+
         Raises:
             KitError: the run has no split, or the file is damaged.
         """
-        if not self._split.is_file():
-            raise KitError(f"{self._split} is missing; restore it, or train again with --fresh")
+        if self.is_folded:
+            return self.folds().drop(columns="fold").assign(part="train")
+        return self._table(self._split, SPLIT_COLUMNS)
+
+    def folds(self) -> pd.DataFrame:
+        """Return the fold of each track of a run of folds: track_id, label, group, fold.
+
+        Raises:
+            KitError: the run has no folds, or the file is damaged.
+        """
+        return self._table(self._folds, FOLD_COLUMNS)
+
+    @property
+    def fold(self) -> str | None:
+        """The fold that this run tests; None if it is not one of a run of folds.
+
+        Raises:
+            UsageError: this is not a run's folder.
+            KitError: the file is damaged.
+        """
+        return self.facts().get("fold")
+
+    def _table(self, path: Path, columns: Sequence[str]) -> pd.DataFrame:
+        if not path.is_file():
+            raise KitError(f"{path} is missing; restore it, or train again with --fresh")
         try:
-            parts = pd.read_csv(self._split, dtype=str, keep_default_na=False)
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
         except (OSError, ValueError) as error:
-            raise self._damaged(self._split) from error
-        if tuple(parts.columns) != SPLIT_COLUMNS:
-            raise self._damaged(self._split)
-        return parts
+            raise self._damaged(path) from error
+        if tuple(table.columns) != tuple(columns):
+            raise self._damaged(path)
+        return table
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return one row for each finished epoch.
+        """Return one row for each finished epoch; none of a run that holds others.
 
         Raises:
             KitError: the file is damaged.
@@ -127,10 +191,14 @@ class Run:
     def finished(self) -> bool:
         """Return whether the checkpoint of the last epoch, or of an early stop, is on disk.
 
+        A run that holds others is finished when all of them are.
+
         Raises:
             UsageError: this is not a run's folder.
             KitError: a file is damaged.
         """
+        if inside := self.inside:
+            return all(run.finished() for run in inside)
         rows = self.metrics()
         train = self._read_config()["experiment"].get("train", {})
         if not rows:
@@ -175,120 +243,25 @@ class Run:
         with atomic_write(self._metrics) as stream:
             stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
 
+    def write(
+        self,
+        table: pd.DataFrame,
+        config: Mapping[str, Any],
+        statements: Sequence[str] = (),
+    ) -> None:
+        """Write the files that make a folder a run.
 
-def identity(
-    experiment: Experiment, sources: Mapping[str, str], split: pd.DataFrame, code: str = ""
-) -> str:
-    """Return eight hexadecimal digits of a configuration and of what it learns from.
-
-    Where the catalogue and the model's file lie does not count.
-
-    Args:
-        experiment: the configuration.
-        sources: the hash of each track's file.
-        split: label, group and part of each track.
-        code: the source of a model of the user's own.
-    """
-    config = to_dict(experiment)
-    del config["catalogue"]
-    model = config["model"]
-    model["name"] = model["name"].rpartition(":")[2]
-    model.pop("file", None)
-    rows = split.loc[:, list(SPLIT_COLUMNS)].sort_values("track_id").to_numpy().tolist()
-    text = json.dumps([config, sorted(sources.items()), rows, code], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def find(experiment: Experiment, key: str, runs: Path) -> Run | None:
-    """Return the newest run of an experiment with this `identity`, finished or not."""
-    found = sorted((runs / experiment.name).glob(f"*-{key}"))
-    whole = [folder for folder in found if (folder / "config.json").is_file()]
-    return Run(whole[-1]) if whole else None
-
-
-def create(
-    experiment: Experiment,
-    key: str,
-    split: pd.DataFrame,
-    runs: Path,
-    *,
-    facts: Mapping[str, Any] | None = None,
-    statements: Sequence[str] = (),
-) -> Run:
-    """Make a new run's folder, with its split and its configuration.
-
-    Args:
-        experiment: the configuration.
-        key: its `identity`.
-        split: which track is in which part.
-        runs: where run folders are made.
-        facts: what is known of the data, for `Run.facts`.
-        statements: what the user has stated.
-    Raises:
-        KitError: it cannot be written.
-    """
-    run = Run(_new_folder(runs / experiment.name, key))
-    try:
-        with atomic_write(run._split) as stream:
-            split.to_csv(stream, index=False, lineterminator="\n")
+        Args:
+            table: of `SPLIT_COLUMNS`, or of `FOLD_COLUMNS` for a run of folds.
+            config: the content of config.json, without statements.
+            statements: what the user has stated.
+        Raises:
+            KitError: they cannot be written.
+        """
+        with atomic_write(self._folds if "fold" in table else self._split) as stream:
+            table.to_csv(stream, index=False, lineterminator="\n")
         # Last, since a folder with this file counts as a run.
-        config = {"experiment": to_dict(experiment), "data": dict(facts or {})}
-        write_json(run._config, _with(config, statements))
-    except KitError:
-        shutil.rmtree(run.folder, ignore_errors=True)
-        raise
-    return run
-
-
-def _new_folder(place: Path, key: str) -> Path:
-    stem = time.strftime("%Y%m%d-%H%M%S")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for number in range(100):
-            folder = place / (f"{stem}.{number:02d}-{key}" if number else f"{stem}-{key}")
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                continue
-    except OSError as error:
-        raise KitError(
-            f"cannot write {place}: {error.strerror or error}; "
-            "free some space, or choose a folder that you may write to"
-        ) from error
-    raise KitError(f"{place} has a hundred runs of this second; start fewer at a time")
-
-
-def listing(runs: Path | str = "runs") -> list[Run]:
-    """Return all runs under a folder, newest first."""
-    folders = [config.parent for config in Path(runs).glob("*/*/config.json")]
-    return [Run(folder) for folder in sorted(folders, key=lambda f: (f.name, f), reverse=True)]
-
-
-def locate(name: Path | str | None, runs: Path | str = "runs") -> Run:
-    """Return the run that a name stands for.
-
-    Args:
-        name: a run's folder; an experiment's name, or its folder, for its newest run; or None
-            for the newest run of all.
-        runs: where the run folders are.
-    Raises:
-        UsageError: there is no such run.
-    """
-    if name is None:
-        found = listing(runs)
-        if not found:
-            raise UsageError(f"there is no run in {runs}; train one with `kit train`")
-        return found[0]
-    for folder in (Path(name), Path(runs) / name):
-        if (folder / "config.json").is_file() or (folder / "checkpoints").is_dir():
-            return Run(folder)
-        inside = [config.parent for config in folder.glob("*/config.json")]
-        if inside:
-            return Run(max(inside, key=lambda f: f.name))
-    known = sorted({run.folder.parent.name for run in listing(runs)})
-    have = f"it has runs of {', '.join(known)}" if known else "it has no run; train one first"
-    raise UsageError(f"{name} is neither a run's folder nor an experiment in {runs}; {have}")
+        write_json(self._config, _with(dict(config), statements))
 
 
 def _with(config: dict[str, Any], statements: Sequence[str]) -> dict[str, Any]:

@@ -131,5 +131,7 @@ def test_splits_seeds_and_lengths_share_their_programs(network, experiment, tmp_
     for seed in (1, 2):
         fold = {"test_fraction": 0.4, "validation_fraction": 0.2, "seed": seed}
         assert not compiled(lambda fold=fold: train(**other, split=fold))
+    for split in ({"folds": 2, "validation_fraction": 0.2}, {"validation_fraction": 0.2}):
+        assert not compiled(lambda split=split: train(epochs=1, members=2, split=split))
     assert not compiled(lambda: epoch(network, scanned, BLOCK))
     assert compiled(lambda: train(epochs=1, batch_size=7))

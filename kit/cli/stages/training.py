@@ -39,7 +39,8 @@ def train(
     require_audio_rights(catalogue, stated=rights)
     apart = kept_apart(catalogue.table, experiment.split)
     compute(catalogue, experiment.features, segments=experiment.segments)
-    if apart.alone:
+    # What official folds keep apart is said after the training.
+    if apart.alone and experiment.split.fold_column is None:
         terminal.warn(apart.in_words())
     steps = 0
     with terminal.bar("train") as update:
@@ -50,7 +51,8 @@ def train(
                 terminal.say(p.path)
             steps += 1
             known = {k: p.metrics.get(k) for k in _SHOWN if p.metrics.get(k) is not None}
-            update(p.step, p.total_steps, " ".join(f"{k} {v:.3f}" for k, v in known.items()))
+            said = [p.place, *(f"{k} {v:.3f}" for k, v in known.items())]
+            update(p.done, p.total, " ".join(text for text in said if text))
 
         run = fit(
             experiment,
@@ -60,6 +62,9 @@ def train(
             rights=rights,
             progress=progress,
         )
+    if run.inside:
+        _say_networks(run, steps > 0)
+        return run
     rows = run.metrics()
     if said := early_stop_in_words(rows, experiment):
         terminal.say(said)
@@ -71,6 +76,18 @@ def train(
             f"--fresh trains anew, --train.seed {experiment.train.seed + 1} trains another one"
         )
     return run
+
+
+def _say_networks(run: Run, trained: bool) -> None:
+    """Print what a run of folds or members holds, and which of its networks stopped early."""
+    for network in run.trainings:
+        if said := early_stop_in_words(network.metrics(), network.experiment()):
+            terminal.say(f"{network.folder.relative_to(run.folder)}: {said}")
+    if run.is_folded:
+        terminal.say(run.facts()["kept_apart"]["in_words"])
+    networks, how = len(run.trainings), "trained" if trained else "already trained"
+    anew = "" if trained else "; --fresh trains anew"
+    terminal.say(f"{how} {networks} networks: {run.folder}{anew}")
 
 
 def say_next(run: Run) -> None:

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from kit.config import Experiment
 from kit.errors import UsageError
+from kit.training.board import Board
+from kit.training.run import Run
 from kit.training.scores import checkpoint_score
 from kit.training.stopping import early_stop_in_words
 
@@ -41,6 +43,31 @@ def require_seconds(every_s: float) -> None:
     """
     if not every_s > 0:
         raise UsageError(f"--every-s is {every_s}; give seconds above 0")
+
+
+def follow(run: Run, *, once: bool, every_s: float, tensorboard: bool) -> None:
+    """Show the epochs of a training until it has ended.
+
+    Args:
+        run: one with checkpoints of its own.
+        once: show it as it is now.
+        every_s: seconds between two looks.
+        tensorboard: also write TensorBoard's files.
+    Raises:
+        UsageError: it is no run, or TensorBoard's files cannot be written.
+        KitError: a file of the run is damaged.
+    """
+    board = Board(run.folder / "tensorboard") if tensorboard else None
+    with Screen(run.folder, run.experiment()) as show:
+        while True:
+            ended = run.finished()
+            rows = run.metrics()
+            show(rows, ended)
+            if board:
+                board.add(rows)
+            if ended or once:
+                return
+            time.sleep(every_s)
 
 
 class Screen:

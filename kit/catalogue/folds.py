@@ -1,0 +1,203 @@
+"""Folds of a collection: drawn by group and stratified by label, or read from a column.
+
+Each fold is the test part of one split; a pure function of a table and a configuration.
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from kit.catalogue.split import TRIALS, another, count, kept_apart, labels_and_groups
+from kit.catalogue.split import validation_groups as hold_out
+from kit.config import SplitConfig
+from kit.errors import UsageError
+
+# A fold's name is a part of a folder's name.
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+
+
+def folds_of(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+    """Assign each track to a fold.
+
+    Args:
+        table: one row a track: `track_id`, `label`, and the columns that the configuration names.
+        config: `folds` or `fold_column`, and what a split needs.
+    Returns:
+        `track_id`, `label` (the one to train on), `group` and `fold`, in the order of the table.
+        Drawn folds are named "0", "1" …; the order of the rows changes nothing.
+    Raises:
+        UsageError: fewer than two labels, no such column, a label with fewer groups than folds, or
+            a column that does not name usable folds; the message says what to do.
+    """
+    labels, groups = labels_and_groups(table, config)
+    if config.fold_column is None:
+        folds = _drawn(labels, groups, config)
+    else:
+        folds = _official(table, labels, config.fold_column)
+    columns = {"label": labels.astype(str), "group": groups.astype(str), "fold": folds}
+    return pd.DataFrame({"track_id": table["track_id"].to_numpy(), **columns})
+
+
+def fold_names(folds: pd.DataFrame) -> list[str]:
+    """Return the names of the folds in order: numbers by value, then other names."""
+    names = folds["fold"].unique().tolist()
+    return sorted(names, key=lambda name: (0, int(name), name) if name.isdigit() else (1, 0, name))
+
+
+def split_of_fold(folds: pd.DataFrame, name: str, config: SplitConfig) -> pd.DataFrame:
+    """Return the split in which one fold is the test part, as `kit.catalogue.split.split` does.
+
+    Args:
+        folds: as `folds_of` returns them.
+        name: of the fold.
+        config: `validation_fraction` is the share of all tracks that is held out of the other
+            folds, by group and stratified by label.
+    Raises:
+        UsageError: nothing can be held out for validation.
+    """
+    test = (folds["fold"] == name).to_numpy()
+    parts = np.where(test, "test", "train").astype(object)
+    if config.validation_fraction > 0:
+        counts, member = _counts(folds["label"].to_numpy(str), folds["group"].to_numpy(str), ~test)
+        target = _sizes(folds["label"].to_numpy(str)) * config.validation_fraction
+        number = fold_names(folds).index(name)
+        # Another stream than those of splits and of shuffled labels, which have the same seed.
+        rng = np.random.default_rng([config.seed, 3, number])
+        held = hold_out(counts, counts.sum(axis=1) > 0, target, rng)
+        if held is None:
+            raise UsageError(
+                f"no track can be held out for validation beside fold {name}, since each label has "
+                f"only one group by {config.by} in the other folds; use "
+                "--split.validation-fraction 0, or add audio"
+            )
+        parts[held[member] & ~test] = "validation"
+    kept = folds.loc[:, ["track_id", "label", "group"]]
+    return kept.assign(part=parts.astype(str))
+
+
+def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig) -> str:
+    """Return one sentence on what lies in one fold, and on what lies in several.
+
+    Args:
+        table: as for `folds_of`.
+        folds: what it returned.
+        config: of both.
+    """
+    if config.fold_column is None:
+        words = kept_apart(table, config).in_words()
+        return words.replace("Split ", "Folds ", 1).replace("on both sides", "in two folds")
+    where = f"Folds of the column {config.fold_column}"
+    pairs = zip(folds["group"].tolist(), folds["fold"].tolist(), strict=True)
+    sizes = Counter(folds["group"].tolist())
+    across = sum(n > 1 for n in Counter(group for group, _ in set(pairs)).values())
+    if max(sizes.values()) == 1:
+        return f"{where}; tracks that belong together, such as those of an artist, are not known"
+    kind = f"groups by {config.by}"
+    if not across:
+        return f"{where}: none of the {len(sizes):,} {kind} lies in two of them"
+    return (
+        f"{where}: {across:,} of the {len(sizes):,} {kind} have tracks in several of them, which "
+        "makes the accuracy too high"
+    )
+
+
+def _drawn(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """Return the best of many ways to deal the groups, largest first, to the emptiest fold."""
+    n = config.folds or 0
+    counts, member = _counts(labels.astype(str), groups.astype(str))
+    values = np.unique(labels.astype(str)).tolist()
+    for number, value in enumerate(values):
+        if (counts[:, number] > 0).sum() < n:
+            raise UsageError(_too_few(value, counts[:, number], config))
+    target = counts.sum(axis=0) / n
+    rng = np.random.default_rng([config.seed, 2])
+    orders = rng.permuted(np.tile(np.arange(len(counts)), (TRIALS, 1)), axis=1)
+    sizes = counts.sum(axis=1)
+    orders = np.take_along_axis(orders, np.argsort(-sizes[orders], axis=1, kind="stable"), axis=1)
+    trials = np.arange(TRIALS)
+    have = np.zeros((TRIALS, n, len(values)))
+    fold = np.zeros((TRIALS, len(counts)), int)
+    for group in orders.T:
+        row = counts[group][:, None]
+        # The growth of the sum of squared differences from the target.
+        cost = (row * (2 * have + row - 2 * target) / np.square(target)).sum(axis=2)
+        best = cost.argmin(axis=1)
+        fold[trials, group] = best
+        have[trials, best] += row[:, 0]
+    score = (np.abs(have - target) / target).sum(axis=(1, 2))
+    score[(have == 0).any(axis=(1, 2))] = np.inf
+    best = int(np.argmin(score))
+    if not np.isfinite(score[best]):
+        raise UsageError(
+            f"no {n} folds by {config.by} have every label each, since too many groups have "
+            "tracks of several labels; lower --split.folds, or use --split.by track"
+        )
+    return fold[best][member].astype(str)
+
+
+def _too_few(label: str, counts: np.ndarray, config: SplitConfig) -> str:
+    tracks, groups = int(counts.sum()), int((counts > 0).sum())
+    noun = config.by if config.by in ("artist", "track") else "group"
+    remedies = [f"--split.folds {groups}"] if groups > 1 else []
+    if config.by != "track" and tracks >= (config.folds or 0):
+        remedies.append("--split.by track")
+    use = f"use {' or '.join(remedies)}, or add" if remedies else "add"
+    return (
+        f"label {label!r} has {count(groups, noun)} only ({count(tracks, 'track')}), and each of "
+        f"the {config.folds} folds needs one; {use} audio of {another(config.by)} with this label"
+    )
+
+
+def _official(table: pd.DataFrame, labels: np.ndarray, column: str) -> np.ndarray:
+    if column not in table:
+        raise UsageError(
+            f"--split.fold-column is {column!r}, but the catalogue has no such column; add it, use "
+            f"--split.folds 5, or another of its columns: {', '.join(map(str, table.columns))}"
+        )
+    cells = ["" if pd.isna(cell) else str(cell).strip() for cell in table[column]]
+    if missing := cells.count(""):
+        raise UsageError(
+            f"{count(missing, 'track')} of {len(cells):,} have no fold in the column {column!r} of "
+            "--split.fold-column; fill it in, or take these tracks out of the catalogue"
+        )
+    if odd := next((cell for cell in cells if not _NAME.fullmatch(cell)), None):
+        raise UsageError(
+            f"--split.fold-column is {column!r}, which has the fold {odd!r}; name folds by 1 to 32 "
+            "letters of the English alphabet, digits, dots, - or _"
+        )
+    folds = np.array(cells)
+    if len({cell.casefold() for cell in cells}) != len(set(cells)):
+        raise UsageError(
+            f"--split.fold-column is {column!r}, which has folds that differ only in upper and "
+            "lower case; give them other names, since each names a folder"
+        )
+    if len(set(cells)) < 2:
+        raise UsageError(
+            f"--split.fold-column is {column!r}, which has one fold only ({cells[0]}); name a "
+            "column with at least 2, or use --split.folds 5"
+        )
+    for label in np.unique(labels.astype(str)).tolist():
+        if len(only := np.unique(folds[labels == label])) == 1:
+            raise UsageError(
+                f"label {label!r} is in fold {only[0]} of the column {column!r} only, so no "
+                "network could learn it before that fold tests it; take its tracks out, or use "
+                "--split.folds 5"
+            )
+    return folds
+
+
+def _counts(
+    labels: np.ndarray, groups: np.ndarray, chosen: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of chosen tracks, (groups, labels), and the group of each track."""
+    names, member = np.unique(groups, return_inverse=True)
+    values, code = np.unique(labels, return_inverse=True)
+    counts = np.zeros((len(names), len(values)), int)
+    np.add.at(counts, (member, code), 1 if chosen is None else chosen.astype(int))
+    return counts, member
+
+
+def _sizes(labels: np.ndarray) -> np.ndarray:
+    return np.unique(labels, return_counts=True)[1]

@@ -1,0 +1,148 @@
+"""Out-of-fold predictions: each track by the network of its fold, which never learned from it."""
+
+import csv
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import UsageError
+from kit.evaluation.metrics import summarise
+from kit.evaluation.parts import Part
+from kit.evaluation.scores import Progress, Scores, step_in_json
+from kit.training import Restored, Run, restore
+from kit.training.checkpoint import Which
+
+_CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+def require_one_split(run: Run, part: Part) -> None:
+    """Check that a part is one of the run's own split, or of all its folds.
+
+    Raises:
+        UsageError: each of the run's folds has a train and a validation part of its own.
+    """
+    if run.is_folded and part in ("train", "validation"):
+        raise UsageError(
+            f"{run.folder} has a {part} part for each fold; score that of one of them: "
+            f"kit evaluate {run.inside[0].folder} --part {part}"
+        )
+
+
+def out_of_fold(
+    run: Run,
+    which: Which,
+    score: Callable[[Run, Restored, Progress | None], Scores],
+    progress: Progress | None = None,
+) -> tuple[Scores, list[dict[str, Any]]]:
+    """Return the answers for the tracks of all folds, and the scores of each fold.
+
+    Args:
+        run: a run of folds.
+        which: the best checkpoints, or the last ones.
+        score: a fold's run, its network and its progress to the answers for its test part.
+        progress: called with (tracks scored, tracks in all).
+    Returns:
+        The answers in the order of folds.csv, and for each fold `fold`, `n`, `correct`,
+        `accuracy`, `interval`, `macro_f1` and `log_loss` by track, `segments` and
+        `segment_accuracy`, and `step` of its checkpoint.
+    Raises:
+        UsageError: a fold that is not trained yet.
+    """
+    known = run.folds()
+    answers: list[Scores] = []
+    rows = []
+    done = 0
+    for fold in run.inside:
+        network = restore(fold.folder, which)
+        scores = score(fold, network, _offset(progress, done, len(known)))
+        done += len(scores.tracks)
+        answers.append(
+            dataclasses.replace(scores, tracks=scores.tracks.assign(fold=str(fold.fold)))
+        )
+        rows.append({"fold": str(fold.fold), **_row(scores, network)})
+    tracks = pd.concat([scores.tracks for scores in answers], ignore_index=True)
+    segments = [one for scores in answers for one in scores.segments]
+    place = {track_id: number for number, track_id in enumerate(known["track_id"])}
+    order = np.argsort([place[track_id] for track_id in tracks["track_id"]], kind="stable")
+    missing: Counter[str] = Counter()
+    for scores in answers:
+        missing.update(scores.not_scored)
+    merged = dataclasses.replace(
+        answers[0],
+        tracks=tracks.iloc[order].reset_index(drop=True),
+        segments=[segments[number] for number in order],
+        not_scored=dict(missing),
+    )
+    return merged, rows
+
+
+def _offset(progress: Progress | None, before: int, total: int) -> Progress | None:
+    return progress and (lambda done, _: progress(before + done, total))
+
+
+def _row(scores: Scores, network: Restored) -> dict[str, Any]:
+    targets = np.array([network.labels.index(label) for label in scores.tracks["label"]], np.int64)
+    counts = np.array(network.train_counts, np.int64)
+    found = summarise(scores.segments, targets, network.labels, counts)
+    track, segment = found["track"], found["segment"]
+    names = ("n", "correct", "accuracy", "interval", "macro_f1", "log_loss")
+    return {
+        **{name: track[name] for name in names},
+        "segments": segment["n"],
+        "segment_accuracy": segment["accuracy"],
+        "step": step_in_json(network),
+    }
+
+
+def fold_counts(run: Run) -> dict[str, dict[str, int]]:
+    """Return the number of tracks of each label in each fold of a run."""
+    folds = run.folds()
+    counts = {}
+    for fold in run.inside:
+        labels = folds.loc[folds["fold"] == fold.fold, "label"]
+        counts[f"fold {fold.fold}"] = dict(sorted(Counter(labels).items()))
+    return counts
+
+
+def predictions_in_csv(evaluation: dict[str, Any]) -> str:
+    """Return out_of_fold.csv: track_id, label, fold, predicted, probability, and p_LABEL of each.
+
+    Args:
+        evaluation: of a run of folds.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    about = ("track_id", "label", "fold", "predicted", "probability")
+    writer.writerow([*about, *(f"p_{label}" for label in evaluation["labels"])])
+    for track in evaluation["tracks"]:
+        probabilities = [track["probabilities"][label] for label in evaluation["labels"]]
+        writer.writerow([*(track[name] for name in about), *probabilities])
+    return stream.getvalue()
+
+
+def mean_metrics(run: Run) -> list[dict[str, Any]]:
+    """Return the rows of metrics.jsonl; for folds and members, their means by epoch.
+
+    A row of means has `epoch`, losses and accuracies, and `networks`, the number of networks that
+    reached the epoch.
+    """
+    trainings = run.trainings
+    if trainings == [run]:
+        return run.metrics()
+    by_epoch: dict[int, list[dict[str, Any]]] = {}
+    for training in trainings:
+        for row in training.metrics():
+            by_epoch.setdefault(row["epoch"], []).append(row)
+    means = []
+    for epoch, rows in sorted(by_epoch.items()):
+        row: dict[str, Any] = {"epoch": epoch, "networks": len(rows)}
+        for name in _CURVES:
+            values = [row[name] for row in rows if row[name] is not None]
+            row[name] = float(np.mean(values)) if values else None
+        means.append(row)
+    return means

@@ -1,0 +1,42 @@
+"""The answers of a network for the tracks of one part."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from kit.evaluation.parts import Part
+from kit.training import Restored
+
+Progress = Callable[[int, int], None]
+"""Called with (tracks scored, tracks in all)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The answers of a network for the tracks of one part.
+
+    Attributes:
+        part: of the run's split.
+        tracks: one row a track: `track_id`, `label`, `part` and `group` of the run's split ("" if
+            it has no part in it), `artists`, `title`, `path` ("" if not known), and `fold` in a
+            run of folds.
+        segments: for each track the log-probabilities of its segments.
+        not_scored: number of tracks of the part that could not be scored, by reason.
+        notes: more entries for evaluation.json.
+    """
+
+    part: Part
+    tracks: pd.DataFrame
+    segments: list[Float[np.ndarray, "_ n_classes"]]
+    not_scored: dict[str, int]
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def step_in_json(restored: Restored) -> int | list[int]:
+    """Return the step of a checkpoint, or of each network's checkpoint, in JSON's types."""
+    return list(restored.step) if isinstance(restored.step, tuple) else restored.step

@@ -1,0 +1,154 @@
+"""Train what an experiment asks for: one network, or one for each fold and member."""
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from kit.catalogue import Catalogue, load
+from kit.config import MODELS, Experiment, replaced
+from kit.lock import only_one
+from kit.models import Network, check
+from kit.training import folders
+from kit.training.collection import Collection, open_collection
+from kit.training.epoch import choose
+from kit.training.loop import Progress, train_run
+from kit.training.plan import place_in_words, planned
+from kit.training.run import Run
+from kit.training.stopping import require_validation
+
+
+def fit(
+    experiment: Experiment,
+    *,
+    catalogue: Catalogue | None = None,
+    runs: Path | str = "runs",
+    fresh: bool = False,
+    rights: bool = False,
+    memory_gib: float = 4.0,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Train a network, resume a training that was interrupted, or find the finished run.
+
+    The same experiment on the same files has one folder under `runs`. Stopped at any instant and
+    called again, it ends in the same parameters, bit for bit, as if it had never been stopped.
+    With folds or members it trains one network after another, each into a folder of its own inside
+    the run's; those that are finished are not trained again.
+
+    Args:
+        experiment: the configuration; the features must have been extracted.
+        catalogue: the tracks; loaded from `experiment.catalogue` if not given.
+        runs: where run folders are made.
+        fresh: start a new run even if there is one.
+        rights: state a right to train on all of the catalogue's audio; config.json keeps the
+            statement where there is audio that needs one.
+        memory_gib: features up to this size, GiB, are held on the device, or in memory if the
+            device is the CPU; larger ones are read batch by batch. The result is the same.
+        progress: called after each step; on GPU and TPU, after each block of steps.
+    Raises:
+        UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`); or a
+            split that cannot be made.
+        ConfigError: a network that cannot be built, or does not take the segments.
+        KitError: no features, another process at work on this run, a loss that is not finite, or
+            a folder that cannot be written.
+    """
+    if catalogue is None:
+        catalogue = load(Path(experiment.catalogue))
+    experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
+    collection, statement = open_collection(experiment, catalogue, rights=rights)
+    return train(
+        experiment,
+        collection,
+        runs=Path(runs),
+        fresh=fresh,
+        statements=[statement] if statement else [],
+        memory_gib=memory_gib,
+        progress=progress,
+    )
+
+
+def train(
+    experiment: Experiment,
+    collection: Collection,
+    *,
+    runs: Path,
+    fresh: bool = False,
+    statements: Sequence[str] = (),
+    memory_gib: float = 4.0,
+    scan: bool | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Train on a collection; `fit` and `fit_arrays` describe the other arguments and errors.
+
+    Args:
+        experiment: as for `fit`.
+        collection: tracks, labels and features.
+        runs: as for `fit`.
+        fresh: as for `fit`.
+        statements: statements of rights that the run keeps.
+        memory_gib: as for `fit`.
+        scan: run many steps in one program; None to do so on GPU and TPU (`kit.training.epoch`).
+        progress: as for `fit`.
+    """
+    plan = planned(experiment, collection)
+    for _, one in plan.trainings():
+        require_validation(one.experiment, one.table["part"].tolist())
+    network = check(
+        experiment.model, experiment.segments.frames, collection.n_mels, len(collection.labels)
+    )
+    key = folders.identity(
+        experiment, collection.sources, plan.table, _code(experiment.model, network)
+    )
+    run = None if fresh else folders.find(experiment, key, runs)
+    if run is not None and run.finished():
+        run.add_statements(statements)
+        return run
+    place = runs / experiment.name
+    with only_one(place / f".{key}", "trains", name=f"this experiment in {place}"):
+        if not fresh:
+            run = folders.find(experiment, key, runs)
+        if run is None:
+            run = folders.create(plan, key, runs, statements=statements)
+        run.add_statements(statements)
+        if choose(collection.nbytes, memory_gib, jax.default_backend(), scan).resident:
+            # Read once for all networks.
+            collection = collection.held()
+        networks = list(plan.trainings())
+        for number, (at, one) in enumerate(networks):
+            inner = Run(run.folder / at)
+            if inner.finished():
+                continue
+            said = _said(progress, number, len(networks), place_in_words(at, plan))
+            here = dataclasses.replace(collection, parts=one.table)
+            train_run(one.experiment, here, network, inner, memory_gib, scan, said)
+    return run
+
+
+def _said(
+    progress: Callable[[Progress], None] | None, trained: int, networks: int, place: str
+) -> Callable[[Progress], None] | None:
+    """Return `progress` for one network of several."""
+    if progress is None or networks == 1:
+        return progress
+    return lambda p: progress(
+        dataclasses.replace(p, trained=trained, networks=networks, place=place)
+    )
+
+
+def _code(model: Any, network: Network) -> str:
+    """Return the source of a model that is not kit's own: edited, it is another experiment."""
+    if type(model) in MODELS.values():
+        return ""
+    sources = []
+    for cls in (type(model), network.module):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        except (OSError, TypeError, SyntaxError):
+            continue  # defined in a shell, or in a compiled module
+        sources.append(ast.unparse(tree))
+    return "\n".join(sources)
