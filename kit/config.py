@@ -556,6 +556,70 @@ class OptimiserConfig(_Checked):
 
 
 @dataclass(frozen=True)
+class AugmentConfig(_Checked):
+    """Random changes of the segments of each training step; all are off at first.
+
+    Evaluation and prediction see segments as they are. Random crops are `SegmentConfig.draw`.
+    """
+
+    gain_db: float = 0.0
+    """Each segment is made louder or quieter by up to this, dB: a track's level tells of its
+    mastering, not of its genre."""
+    tilt_db: float = 0.0
+    """A slope over the mel bands, up to this at the highest band and its negative at the lowest,
+    or the reverse, dB: equalisers and old recordings differ in it."""
+    shift: int = 0
+    """Each segment is rotated by up to this many frames, earlier or later. It is of use where
+    segments are not drawn at random (`segments.draw grid`), and to mixtures."""
+    time_masks: int = 0
+    """Bands of frames that are blanked with the segment's mean (SpecAugment), so that no single
+    moment decides."""
+    time_width: int = 16
+    """Longest of `time_masks`, frames; an eighth of a segment of 128."""
+    band_masks: int = 0
+    """Bands of mel bands that are blanked with the segment's mean (SpecAugment), so that no single
+    range of frequencies decides."""
+    band_width: int = 16
+    """Widest of `band_masks`, mel bands; an eighth of 128, as in PANNs."""
+    mix: Literal["none", "mixup", "between_class"] = "none"
+    """Mix each segment and its label with another segment of the batch: decibels are interpolated
+    (mixup), or the powers of two segments of different labels are added in a ratio that allows for
+    their levels, as sound adds up (between_class). Of all augmentations it helps small collections
+    most."""
+    mix_alpha: float | None = None
+    """Shares in a mixture are drawn from the beta distribution of (alpha, alpha): near 0 hardly
+    anything is mixed, at 1 all ratios are equally likely. 0.2 for mixup and 1 for between_class if
+    not given, as in their papers."""
+
+    def _check(self) -> None:
+        for name in ("gain_db", "tilt_db"):
+            _require(0 <= getattr(self, name) < math.inf, self, name, "it must be at least 0 dB")
+        for name in ("shift", "time_masks", "band_masks"):
+            _require(getattr(self, name) >= 0, self, name, "it must be at least 0")
+        for name in ("time_width", "band_width"):
+            _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
+        _require(
+            self.mix_alpha is None or 0 < self.mix_alpha < math.inf,
+            self,
+            "mix_alpha",
+            "it must be above 0",
+        )
+        _require(
+            self.mix_alpha is None or self.mix != "none",
+            self,
+            "mix_alpha",
+            "nothing is mixed; set AugmentConfig.mix, or leave it out",
+        )
+
+    @property
+    def alpha(self) -> float:
+        """`mix_alpha`, or its default for the kind of mixture."""
+        if self.mix_alpha is None:
+            return 1.0 if self.mix == "between_class" else 0.2
+        return self.mix_alpha
+
+
+@dataclass(frozen=True)
 class TrainConfig(_Checked):
     """Configuration of the training."""
 
@@ -588,8 +652,10 @@ class TrainConfig(_Checked):
     training part's deviations around the means of its tracks (clip), which takes out most of what
     mastering and equalisers do. The numbers are kept in the checkpoint. The original fed decibels
     as they were (none)."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
-    """Seed of the first weights, of the segments that are drawn, of their order and of dropout."""
+    """Seed of the first weights, of the segments that are drawn, of their order, of augmentation
+    and of dropout."""
 
     def _check(self) -> None:
         _require(self.epochs >= 1, self, "epochs", "it must be at least 1")
@@ -599,6 +665,16 @@ class TrainConfig(_Checked):
         _require(
             self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
         )
+        # In a sum of powers, the level of each band still matters.
+        if self.standardise == "clip" and self.augment.mix != "between_class":
+            for name in ("gain_db", "tilt_db"):
+                _require(
+                    getattr(self.augment, name) == 0,
+                    self.augment,
+                    name,
+                    "TrainConfig.standardise clip subtracts each segment's mean of each band, and "
+                    "takes it out again; leave it out",
+                )
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
 
@@ -659,6 +735,19 @@ class Experiment(_Checked):
             "frames",
             f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
             f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
+        )
+        augment, n_mels = self.train.augment, self.features.frontend.n_mels
+        _require(
+            not augment.time_masks or augment.time_width < frames,
+            augment,
+            "time_width",
+            f"it must be below SegmentConfig.frames (={frames}), or a mask could cover a segment",
+        )
+        _require(
+            not augment.band_masks or augment.band_width < n_mels,
+            augment,
+            "band_width",
+            f"it must be below FrontendConfig.n_mels (={n_mels}), or a mask could cover a segment",
         )
 
 

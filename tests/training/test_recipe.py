@@ -178,7 +178,7 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     for number in range(6):
         state, _ = step(state, batch(number), jax.random.key(number), DB, numbers)
     recipe, key = Recipe.of(dataclasses.replace(BASE, **changes)), jax.random.key(9)
-    found = settled(network, recipe, state, map(batch, range(3)), key, DB)
+    found = settled(network, recipe, state, map(batch, range(3)), key, DB, numbers)
     params, buffers = found.evaluated()
     expected = optax.contrib.schedule_free_eval_params(state.opt_state.inner, state.params)
     by_hand, apply = state.buffers, jax.jit(partial(network.apply, train=True))
@@ -191,7 +191,7 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     assert not np.array_equal(params["head/kernel"], state.params["head/kernel"])
     assert not np.array_equal(buffers["norms/0/mean"], state.buffers["norms/0/mean"])
     other = Recipe.of(BASE)
-    assert settled(network, other, state, iter(()), key, DB) is state
+    assert settled(network, other, state, iter(()), key, DB, numbers) is state
 
 
 def test_other_numbers_are_the_same_program(network):
