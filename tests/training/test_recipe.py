@@ -14,7 +14,7 @@ import optax.contrib
 import pandas as pd
 import pytest
 
-from kit.config import Conv1DConfig, OptimiserConfig, SegmentConfig, TrainConfig
+from kit.config import AugmentConfig, Conv1DConfig, OptimiserConfig, SegmentConfig, TrainConfig
 from kit.errors import KitError
 from kit.models import build
 from kit.references import resolve
@@ -40,16 +40,19 @@ RECIPES = {
         "label_smoothing": 0.2,
         "balance": "weights",
         "standardise": "band",
+        "augment": AugmentConfig(gain_db=3.0, tilt_db=2.0, shift=2, mix="mixup"),
     },
     "own averages": {
         "optimiser": OptimiserConfig(ema_decay=0.9, accumulate=2),
         "balance": "draw",
         "standardise": "clip",
+        "augment": AugmentConfig(time_masks=1, time_width=2, mix="between_class"),
     },
     "own schedule_free": {
         "optimiser": OptimiserConfig("schedule_free", warmup=3.0),
         "standardise": "none",
         "precision": "bfloat16",
+        "augment": AugmentConfig(gain_db=3.0, band_masks=1, band_width=2),
     },
 }
 
@@ -359,7 +362,7 @@ def test_prediction_is_by_the_averages_and_scaled_as_in_training(run_of, name, k
 
 def test_a_checkpoint_from_before_these_options_is_restored(plain, tmp_path):
     folder = shutil.copytree(plain.folder, tmp_path / "old")
-    new = {"optimiser", "label_smoothing", "balance", "patience", "precision"}
+    new = {"optimiser", "label_smoothing", "balance", "patience", "precision", "augment"}
     for meta in folder.glob("checkpoints/*/meta/metadata"):
         values = json.loads(meta.read_text())
         train = values["experiment"]["train"]
