@@ -19,6 +19,10 @@ from kit.references import name_of, resolve
 
 T = TypeVar("T")
 
+LATER = {"later": True}
+"""Metadata of a field that is left out of JSON at its default: configurations from before the field
+keep their hashes."""
+
 
 def _require(ok: bool, owner: object, name: str, rule: str) -> None:
     if not ok:
@@ -81,6 +85,11 @@ class FrontendConfig(_Checked):
     top_db: float | None = 80.0
     """Levels further below the clip's own peak are raised to this distance, dB; if given."""
 
+    compression: Literal["db", "pcen"] = field(default="db", metadata=LATER)
+    """Decibels, or per-channel energy normalisation (PCEN, Wang et al. 2017): each band is divided
+    by its own mean of the last 0.4 s, so that loudness, equalisers and steady noise hardly count
+    and onsets stand out. `ref`, `amin` and `top_db` then do not apply."""
+
     def _check(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
             _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
@@ -137,6 +146,12 @@ class FeatureConfig(_Checked):
             self,
             "dtype",
             'it needs frontend.ref "max" and a frontend.top_db: levels between 0 and -top_db dB',
+        )
+        _require(
+            self.dtype != "int8" or self.frontend.compression == "db",
+            self,
+            "dtype",
+            "FrontendConfig.compression pcen has no highest value; take float16",
         )
         _require(1 <= self.excerpts <= 64, self, "excerpts", "it must lie between 1 and 64")
         _require(self.n_frames >= 1, self, "n_frames", "it must be at least 1")
@@ -652,7 +667,7 @@ class TrainConfig(_Checked):
     training part's deviations around the means of its tracks (clip), which takes out most of what
     mastering and equalisers do. The numbers are kept in the checkpoint. The original fed decibels
     as they were (none)."""
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig, metadata=LATER)
     seed: int = 0
     """Seed of the first weights, of the segments that are drawn, of their order, of augmentation
     and of dropout."""
@@ -736,7 +751,19 @@ class Experiment(_Checked):
             f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
             f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
         )
-        augment, n_mels = self.train.augment, self.features.frontend.n_mels
+        self._check_augment(self.train.augment, self.features.frontend, frames)
+
+    def _check_augment(self, augment: AugmentConfig, frontend: FrontendConfig, frames: int) -> None:
+        if frontend.compression == "pcen":
+            for name, off in (("gain_db", 0), ("tilt_db", 0), ("mix", "none")):
+                value = getattr(augment, name)
+                _require(
+                    value in (off, "mixup"),
+                    augment,
+                    name,
+                    "it changes decibels, and FrontendConfig.compression pcen gives none; "
+                    "leave it out",
+                )
         _require(
             not augment.time_masks or augment.time_width < frames,
             augment,
@@ -744,10 +771,11 @@ class Experiment(_Checked):
             f"it must be below SegmentConfig.frames (={frames}), or a mask could cover a segment",
         )
         _require(
-            not augment.band_masks or augment.band_width < n_mels,
+            not augment.band_masks or augment.band_width < frontend.n_mels,
             augment,
             "band_width",
-            f"it must be below FrontendConfig.n_mels (={n_mels}), or a mask could cover a segment",
+            f"it must be below FrontendConfig.n_mels (={frontend.n_mels}), or a mask could cover "
+            "a segment",
         )
 
 
@@ -800,9 +828,21 @@ def to_dict(config: Any) -> dict[str, Any]:
     An experiment's model comes with its `name`, and with its `file` if it is not kit's own.
     """
     value = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
+    _leave_out_later(config, value)
     if isinstance(config, Experiment):
         value["model"] = _named(config.model) | value["model"]
     return value
+
+
+def _leave_out_later(config: Any, value: dict[str, Any]) -> None:
+    """Delete fields of `LATER` that have their defaults."""
+    for field_ in dataclasses.fields(config):
+        own = getattr(config, field_.name)
+        default = type(own)() if dataclasses.is_dataclass(own) else field_.default
+        if field_.metadata.get("later") and own == default:
+            del value[field_.name]
+        elif dataclasses.is_dataclass(own):
+            _leave_out_later(own, value[field_.name])
 
 
 def _named(model: Any) -> dict[str, Any]:

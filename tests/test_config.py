@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from kit.config import (
+    AugmentConfig,
     Conv1DConfig,
     DemoConfig,
     Experiment,
@@ -126,6 +127,19 @@ def test_equal_configurations_have_equal_hashes_and_different_ones_do_not():
     assert FeatureConfig(n_frames=1279).hash != FeatureConfig().hash
     other = FeatureConfig(frontend=FrontendConfig(n_mels=64))
     assert other.hash != FeatureConfig().hash
+
+
+def test_features_that_are_stored_keep_their_hashes():
+    """Fields that came later are left out at their defaults."""
+    assert FeatureConfig().hash == "7a6856561ec0"
+    small = FeatureConfig(dtype="int8", frontend=FrontendConfig(n_mels=64))
+    assert small.hash == "66de138c9ba3"
+    pcen = FeatureConfig(frontend=FrontendConfig(compression="pcen"))
+    assert pcen.hash != FeatureConfig().hash
+    assert from_json(FeatureConfig, to_json(pcen)) == pcen
+    assert "augment" not in to_dict(Experiment())["train"]
+    louder = Experiment(train=TrainConfig(augment=AugmentConfig(gain_db=1.0)))
+    assert from_json(Experiment, to_json(louder)) == louder
 
 
 def test_to_dict_holds_json_types_only():

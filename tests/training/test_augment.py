@@ -11,7 +11,14 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.config import AugmentConfig, Experiment, TrainConfig, replaced
+from kit.config import (
+    AugmentConfig,
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    TrainConfig,
+    replaced,
+)
 from kit.errors import ConfigError
 from kit.models import build
 from kit.references import resolve
@@ -369,6 +376,11 @@ def test_what_has_no_effect_or_hides_a_segment_is_refused():
         replaced(clip, "augment.tilt_db", 3.0)
     both = AugmentConfig(tilt_db=3.0, mix="between_class")
     assert replaced(clip, "augment", both).augment.alpha == 1
+    pcen = FeatureConfig(frontend=FrontendConfig(compression="pcen"))
+    Experiment(features=pcen, train=TrainConfig(augment=AugmentConfig(shift=2, mix="mixup")))
+    for change in ({"gain_db": 1.0}, {"tilt_db": 1.0}, {"mix": "between_class"}):
+        with pytest.raises(ConfigError, match=f"AugmentConfig.{min(change)} is .*compression pcen"):
+            Experiment(features=pcen, train=TrainConfig(augment=AugmentConfig(**change)))
     for name, width in (("time", 128), ("band", 128)):
         with pytest.raises(ConfigError, match=f"AugmentConfig.{name}_width is 128; it must be be"):
             augment = AugmentConfig(**{f"{name}_masks": 1, f"{name}_width": width})
