@@ -20,8 +20,8 @@ from kit.references import name_of, resolve
 T = TypeVar("T")
 
 LATER = {"later": True}
-"""Metadata of a field that is left out of JSON at its default: configurations from before the field
-keep their hashes."""
+"""Metadata of a field that came later: at its default it is no part of `identity`, so that
+configurations from before it keep their hashes."""
 
 
 def _require(ok: bool, owner: object, name: str, rule: str) -> None:
@@ -206,7 +206,8 @@ class FeatureConfig(_Checked):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this configuration."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()[:12]
+        text = json.dumps(identity(self), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -828,21 +829,23 @@ def to_dict(config: Any) -> dict[str, Any]:
     An experiment's model comes with its `name`, and with its `file` if it is not kit's own.
     """
     value = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
-    _leave_out_later(config, value)
     if isinstance(config, Experiment):
         value["model"] = _named(config.model) | value["model"]
     return value
 
 
-def _leave_out_later(config: Any, value: dict[str, Any]) -> None:
-    """Delete fields of `LATER` that have their defaults."""
+def identity(config: Any) -> dict[str, Any]:
+    """Return `to_dict` without the fields of `LATER` that have their defaults, for hashes."""
+    value = to_dict(config)
     for field_ in dataclasses.fields(config):
         own = getattr(config, field_.name)
-        default = type(own)() if dataclasses.is_dataclass(own) else field_.default
-        if field_.metadata.get("later") and own == default:
+        if field_.metadata.get("later") and own == getattr(type(config)(), field_.name):
             del value[field_.name]
-        elif dataclasses.is_dataclass(own):
-            _leave_out_later(own, value[field_.name])
+        elif isinstance(own, _Checked):
+            value[field_.name] = identity(own)
+    if isinstance(config, Experiment):
+        value["model"] = to_dict(config)["model"]
+    return value
 
 
 def _named(model: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from kit.config import Experiment, from_dict, to_dict
+from kit.config import identity as identity_of
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write, read_json, write_json
 from kit.training.stopping import stopped_early
@@ -189,7 +190,7 @@ def identity(
         split: label, group and part of each track.
         code: the source of a model of the user's own.
     """
-    config = to_dict(experiment)
+    config = identity_of(experiment)
     del config["catalogue"]
     model = config["model"]
     model["name"] = model["name"].rpartition(":")[2]

@@ -362,7 +362,7 @@ def test_prediction_is_by_the_averages_and_scaled_as_in_training(run_of, name, k
 
 def test_a_checkpoint_from_before_these_options_is_restored(plain, tmp_path):
     folder = shutil.copytree(plain.folder, tmp_path / "old")
-    new = {"optimiser", "label_smoothing", "balance", "patience", "precision"}
+    new = {"optimiser", "label_smoothing", "balance", "patience", "precision", "augment"}
     for meta in folder.glob("checkpoints/*/meta/metadata"):
         values = json.loads(meta.read_text())
         train = values["experiment"]["train"]
