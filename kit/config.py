@@ -600,8 +600,8 @@ class AugmentConfig(_Checked):
     mix: Literal["none", "mixup", "between_class"] = "none"
     """Mix each segment and its label with another segment of the batch: decibels are interpolated
     (mixup), or the powers of two segments of different labels are added in a ratio that allows for
-    their levels, as sound adds up (between_class). Of all augmentations it helps small collections
-    most."""
+    their levels, as sound adds up (between_class). Mixtures cannot be learned by heart, and take
+    more epochs."""
     mix_alpha: float | None = None
     """Shares in a mixture are drawn from the beta distribution of (alpha, alpha): near 0 hardly
     anything is mixed, at 1 all ratios are equally likely. 0.2 for mixup and 1 for between_class if
