@@ -19,6 +19,10 @@ from kit.references import name_of, resolve
 
 T = TypeVar("T")
 
+LATER = {"later": True}
+"""Metadata of a field that came later: at its default it is no part of `identity`, so that
+configurations from before it keep their hashes."""
+
 
 def _require(ok: bool, owner: object, name: str, rule: str) -> None:
     if not ok:
@@ -81,6 +85,11 @@ class FrontendConfig(_Checked):
     top_db: float | None = 80.0
     """Levels further below the clip's own peak are raised to this distance, dB; if given."""
 
+    compression: Literal["db", "pcen"] = field(default="db", metadata=LATER)
+    """Decibels, or per-channel energy normalisation (PCEN, Wang et al. 2017): each band is divided
+    by its own mean of the last 0.4 s, so that loudness, equalisers and steady noise hardly count
+    and onsets stand out. `ref`, `amin` and `top_db` then do not apply."""
+
     def _check(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
             _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
@@ -138,6 +147,12 @@ class FeatureConfig(_Checked):
             "dtype",
             'it needs frontend.ref "max" and a frontend.top_db: levels between 0 and -top_db dB',
         )
+        _require(
+            self.dtype != "int8" or self.frontend.compression == "db",
+            self,
+            "dtype",
+            "FrontendConfig.compression pcen has no highest value; take float16",
+        )
         _require(1 <= self.excerpts <= 64, self, "excerpts", "it must lie between 1 and 64")
         _require(self.n_frames >= 1, self, "n_frames", "it must be at least 1")
         _require(0 <= self.offset_s < math.inf, self, "offset_s", "it must not be negative")
@@ -191,7 +206,8 @@ class FeatureConfig(_Checked):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this configuration."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()[:12]
+        text = json.dumps(identity(self), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -292,10 +308,10 @@ class SplitConfig(_Checked):
     """Seed of the draw of the held-out groups."""
     shuffle_labels: bool = False
     """Shuffle the labels over the groups: a control, in which no network should beat chance."""
-    folds: int | None = None
+    folds: int | None = field(default=None, metadata=LATER)
     """Train one network for each of this many folds: every track is in the test part of one of
     them. The folds have like shares of each label; test_fraction does not count."""
-    fold_column: str | None = None
+    fold_column: str | None = field(default=None, metadata=LATER)
     """The column of the table that names each track's fold, where a collection has official folds;
     in place of folds."""
 
@@ -575,6 +591,70 @@ class OptimiserConfig(_Checked):
 
 
 @dataclass(frozen=True)
+class AugmentConfig(_Checked):
+    """Random changes of the segments of each training step; all are off at first.
+
+    Evaluation and prediction see segments as they are. Random crops are `SegmentConfig.draw`.
+    """
+
+    gain_db: float = 0.0
+    """Each segment is made louder or quieter by up to this, dB: a track's level tells of its
+    mastering, not of its genre."""
+    tilt_db: float = 0.0
+    """A slope over the mel bands, up to this at the highest band and its negative at the lowest,
+    or the reverse, dB: equalisers and old recordings differ in it."""
+    shift: int = 0
+    """Each segment is rotated by up to this many frames, earlier or later. It is of use where
+    segments are not drawn at random (`segments.draw grid`), and to mixtures."""
+    time_masks: int = 0
+    """Bands of frames that are blanked with the segment's mean (SpecAugment), so that no single
+    moment decides."""
+    time_width: int = 16
+    """Longest of `time_masks`, frames; an eighth of a segment of 128."""
+    band_masks: int = 0
+    """Bands of mel bands that are blanked with the segment's mean (SpecAugment), so that no single
+    range of frequencies decides."""
+    band_width: int = 16
+    """Widest of `band_masks`, mel bands; an eighth of 128, as in PANNs."""
+    mix: Literal["none", "mixup", "between_class"] = "none"
+    """Mix each segment and its label with another segment of the batch: decibels are interpolated
+    (mixup), or the powers of two segments of different labels are added in a ratio that allows for
+    their levels, as sound adds up (between_class). Mixtures cannot be learned by heart, and take
+    more epochs."""
+    mix_alpha: float | None = None
+    """Shares in a mixture are drawn from the beta distribution of (alpha, alpha): near 0 hardly
+    anything is mixed, at 1 all ratios are equally likely. 0.2 for mixup and 1 for between_class if
+    not given, as in their papers."""
+
+    def _check(self) -> None:
+        for name in ("gain_db", "tilt_db"):
+            _require(0 <= getattr(self, name) < math.inf, self, name, "it must be at least 0 dB")
+        for name in ("shift", "time_masks", "band_masks"):
+            _require(getattr(self, name) >= 0, self, name, "it must be at least 0")
+        for name in ("time_width", "band_width"):
+            _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
+        _require(
+            self.mix_alpha is None or 0 < self.mix_alpha < math.inf,
+            self,
+            "mix_alpha",
+            "it must be above 0",
+        )
+        _require(
+            self.mix_alpha is None or self.mix != "none",
+            self,
+            "mix_alpha",
+            "nothing is mixed; set AugmentConfig.mix, or leave it out",
+        )
+
+    @property
+    def alpha(self) -> float:
+        """`mix_alpha`, or its default for the kind of mixture."""
+        if self.mix_alpha is None:
+            return 1.0 if self.mix == "between_class" else 0.2
+        return self.mix_alpha
+
+
+@dataclass(frozen=True)
 class TrainConfig(_Checked):
     """Configuration of the training."""
 
@@ -607,9 +687,11 @@ class TrainConfig(_Checked):
     training part's deviations around the means of its tracks (clip), which takes out most of what
     mastering and equalisers do. The numbers are kept in the checkpoint. The original fed decibels
     as they were (none)."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig, metadata=LATER)
     seed: int = 0
-    """Seed of the first weights, of the segments that are drawn, of their order and of dropout."""
-    members: int = 1
+    """Seed of the first weights, of the segments that are drawn, of their order, of augmentation
+    and of dropout."""
+    members: int = field(default=1, metadata=LATER)
     """Train this many networks on the same tracks, with the seeds `seed`, `seed` + 1 …, and answer
     with the mean of their probabilities."""
 
@@ -622,6 +704,16 @@ class TrainConfig(_Checked):
             self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
         )
         _require(self.members >= 1, self, "members", "it must be at least 1")
+        # In a sum of powers, the level of each band still matters.
+        if self.standardise == "clip" and self.augment.mix != "between_class":
+            for name in ("gain_db", "tilt_db"):
+                _require(
+                    getattr(self.augment, name) == 0,
+                    self.augment,
+                    name,
+                    "TrainConfig.standardise clip subtracts each segment's mean of each band, and "
+                    "takes it out again; leave it out",
+                )
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
 
@@ -683,6 +775,32 @@ class Experiment(_Checked):
             f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
             f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
         )
+        self._check_augment(self.train.augment, self.features.frontend, frames)
+
+    def _check_augment(self, augment: AugmentConfig, frontend: FrontendConfig, frames: int) -> None:
+        if frontend.compression == "pcen":
+            for name, off in (("gain_db", 0), ("tilt_db", 0), ("mix", "none")):
+                value = getattr(augment, name)
+                _require(
+                    value in (off, "mixup"),
+                    augment,
+                    name,
+                    "it changes decibels, and FrontendConfig.compression pcen gives none; "
+                    "leave it out",
+                )
+        _require(
+            not augment.time_masks or augment.time_width < frames,
+            augment,
+            "time_width",
+            f"it must be below SegmentConfig.frames (={frames}), or a mask could cover a segment",
+        )
+        _require(
+            not augment.band_masks or augment.band_width < frontend.n_mels,
+            augment,
+            "band_width",
+            f"it must be below FrontendConfig.n_mels (={frontend.n_mels}), or a mask could cover "
+            "a segment",
+        )
 
 
 def require_model(model: Any) -> None:
@@ -736,6 +854,20 @@ def to_dict(config: Any) -> dict[str, Any]:
     value = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
     if isinstance(config, Experiment):
         value["model"] = _named(config.model) | value["model"]
+    return value
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """Return `to_dict` without the fields of `LATER` that have their defaults, for hashes."""
+    value = to_dict(config)
+    for field_ in dataclasses.fields(config):
+        own = getattr(config, field_.name)
+        if field_.metadata.get("later") and own == getattr(type(config)(), field_.name):
+            del value[field_.name]
+        elif isinstance(own, _Checked):
+            value[field_.name] = identity(own)
+    if isinstance(config, Experiment):
+        value["model"] = to_dict(config)["model"]
     return value
 
 

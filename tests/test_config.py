@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from kit.config import (
+    AugmentConfig,
     Conv1DConfig,
     DemoConfig,
     Experiment,
@@ -20,6 +21,7 @@ from kit.config import (
     frames_of,
     from_dict,
     from_json,
+    identity,
     replaced,
     to_dict,
     to_json,
@@ -126,6 +128,24 @@ def test_equal_configurations_have_equal_hashes_and_different_ones_do_not():
     assert FeatureConfig(n_frames=1279).hash != FeatureConfig().hash
     other = FeatureConfig(frontend=FrontendConfig(n_mels=64))
     assert other.hash != FeatureConfig().hash
+
+
+def test_features_that_are_stored_keep_their_hashes():
+    """Fields that came later are no part of it at their defaults."""
+    assert FeatureConfig().hash == "7a6856561ec0"
+    small = FeatureConfig(dtype="int8", frontend=FrontendConfig(n_mels=64))
+    assert small.hash == "66de138c9ba3"
+    pcen = FeatureConfig(frontend=FrontendConfig(compression="pcen"))
+    assert pcen.hash != FeatureConfig().hash
+    assert from_json(FeatureConfig, to_json(pcen)) == pcen
+    assert from_dict(FeatureConfig, identity(FeatureConfig())) == FeatureConfig()
+
+
+def test_runs_from_before_augmentation_keep_their_identities():
+    louder = Experiment(train=TrainConfig(augment=AugmentConfig(gain_db=1.0)))
+    assert "augment" not in identity(Experiment())["train"]
+    assert identity(louder) | {"features": 0} == to_dict(louder) | {"features": 0}
+    assert from_dict(Experiment, identity(Experiment())) == Experiment()
 
 
 def test_to_dict_holds_json_types_only():

@@ -11,7 +11,7 @@ import kit
 from kit.cli import main
 from kit.cli.flags import flag_table, in_flags
 from kit.cli.script import run_script
-from kit.config import MODELS, Experiment
+from kit.config import MODELS, AugmentConfig, Experiment
 
 MODEL = '''
 import dataclasses
@@ -175,6 +175,21 @@ def test_the_help_has_the_options_of_the_network_that_is_named(model_file, monke
         assert caught.value.code == 0
         assert has in out
         assert has_not not in out
+
+
+def test_the_help_has_each_augmentation_and_its_reason(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["kit", "train", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    out = " ".join(capfd.readouterr().out.replace("│", " ").split())
+    for field in dataclasses.fields(AugmentConfig):
+        assert f"--train.augment.{field.name.replace('_', '-')} " in out
+    for reason in (
+        "tells of its mastering",
+        "so that no single moment decides",
+        "as sound adds up",
+    ):
+        assert reason in out
 
 
 def test_networks_that_cannot_be_used(refused, model_file, tmp_path):

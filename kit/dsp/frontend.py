@@ -1,7 +1,8 @@
 """Waveforms to log-mel frames: the one front end of training, evaluation and prediction.
 
 `log_mel` reads from top to bottom: pad the clip, cut it into frames, and for each frame take the
-window, the DFT, the power, the mel bands and the logarithm; then set the level of 0 dB.
+window, the DFT, the power, the mel bands and the logarithm; then set the level of 0 dB. PCEN takes
+the place of the logarithm and the level.
 """
 
 import math
@@ -19,6 +20,7 @@ from kit.dsp.dft import Method, real_rfft, rfft, rfft_in_double
 from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.mel import banded_product, mel
+from kit.dsp.spectral.pcen import newest_weight, pcen
 from kit.dsp.stft import magnitude
 from kit.dsp.windows import padded_window
 
@@ -64,12 +66,13 @@ def log_mel(
         config: static; another configuration is another compilation.
         method: of the DFT; see `Precise`.
     Returns:
-        (frames, n_mels) for one clip, (…, frames, n_mels) for a batch, in dB and in y's dtype;
-        frames = `frames_of(samples, config)`. `ref="max"` and `top_db` refer to the peak of the
-        clip's own valid frames, of which there are `frames_of(length, config)`. Frames past those
-        hold the level of silence: the higher of `amin` and `top_db` below the peak. No bit of a
-        clip's result depends on the other clips or on the size of the batch; a longer buffer
-        changes it by a rounding at most. NaN or infinity in a clip spoils that clip alone.
+        (frames, n_mels) for one clip, (…, frames, n_mels) for a batch, in y's dtype;
+        frames = `frames_of(samples, config)`. Decibels, or PCEN where `config.compression` says so.
+        `ref="max"` and `top_db` refer to the peak of the clip's own valid frames, of which there
+        are `frames_of(length, config)`. Frames past those hold the level of silence: the higher of
+        `amin` and `top_db` below the peak, or a PCEN of 0. No bit of a clip's result depends on the
+        other clips or on the size of the batch; a longer buffer changes it by a rounding at most.
+        NaN or infinity in a clip spoils that clip alone.
     Raises:
         ParameterError: `lengths` has another shape than the batch, or y is not audio.
     """
@@ -85,15 +88,17 @@ def log_mel(
         right = n_fft - n_fft // 2
         signal, _ = pad_ends(signal, length, n_fft // 2, config.pad_mode, right)
         total = n + n_fft
+    of_block = block_levels if config.compression == "db" else block_bands
     levels, _ = map_frames(
-        lambda block: block_levels(block, config, method),
+        lambda block: of_block(block, config, method),
         signal,
         total,
         frame_length=n_fft,
         hop_length=config.hop_length,
     )
     valid = jnp.arange(levels.shape[0]) < valid_frames(length, config)
-    levels = relative_levels(levels, valid[:, None], config)
+    finish = relative_levels if config.compression == "db" else normalised
+    levels = finish(levels, valid[:, None], config)
     return (levels if isinstance(frames, jax.Array) else levels[:frames]), frames
 
 
@@ -110,7 +115,14 @@ def valid_frames(
 def block_levels(
     frames: Float[Array, "*batch n_fft"], config: FrontendConfig, method: Precise = "auto"
 ) -> Float[Array, "*batch n_mels"]:
-    """Return 10 log10 of the mel spectrum of frames, at least `amin`.
+    """Return 10 log10 of `block_bands`, at least `amin`."""
+    return 10.0 * jnp.log10(at_least(block_bands(frames, config, method), config.amin))
+
+
+def block_bands(
+    frames: Float[Array, "*batch n_fft"], config: FrontendConfig, method: Precise = "auto"
+) -> Float[Array, "*batch n_mels"]:
+    """Return the mel spectrum of frames.
 
     Args:
         frames: samples, one frame a row.
@@ -134,8 +146,7 @@ def block_levels(
     else:
         windowed = frames * jnp.asarray(window, frames.dtype)
         spectrum = real_rfft(windowed) if method == "real" else rfft(windowed, method=method)
-    bands = banded_product(magnitude(spectrum, config.power), basis)
-    return 10.0 * jnp.log10(at_least(bands, config.amin))
+    return banded_product(magnitude(spectrum, config.power), basis)
 
 
 def relative_levels(
@@ -155,3 +166,17 @@ def relative_levels(
         floor = jnp.maximum(floor, (peak - reference) - config.top_db)
     relative = jnp.where(valid, at_least(levels - reference, floor), floor)
     return jnp.where(jnp.isnan(floor), floor, relative)
+
+
+def normalised(
+    bands: Float[Array, "frames n_mels"], valid: Bool[Array, "frames 1"], config: FrontendConfig
+) -> Float[Array, "frames n_mels"]:
+    """Return the PCEN of a clip's mel spectrum, by librosa's defaults; 0 of frames past the clip.
+
+    Samples are taken as 32-bit integers, as librosa advises. The mean begins at the first frame,
+    where librosa's begins at 1 and takes a while to rise.
+    """
+    spectrum = jnp.where(valid, bands, 0) * 2.0**31
+    b = newest_weight(0.4, config.sample_rate, config.hop_length)
+    found = pcen(spectrum, b=b, zi=(1 - b) * spectrum[:1], axis=0)
+    return jnp.where(valid, found, 0)

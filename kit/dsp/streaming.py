@@ -37,9 +37,15 @@ def begin(config: FrontendConfig, *, batch: int = 1) -> StreamState:
 
     Raises:
         ParameterError: a centred front end that pads otherwise than with zeros: the end of a signal
-            that is still to come cannot be mirrored.
+            that is still to come cannot be mirrored. PCEN.
     """
     batch = positive_int("batch", batch)
+    require(
+        config.compression == "db",
+        "FrontendConfig.compression",
+        config.compression,
+        'a stream gives decibels: take "db"',
+    )
     require(
         not config.center or config.pad_mode == "constant",
         "FrontendConfig.pad_mode",

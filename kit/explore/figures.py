@@ -63,7 +63,10 @@ def mel(
 def decibels(
     y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
 ) -> Figure:
-    """The mel spectrogram in decibels, as the network gets it. Arguments and errors as of `mel`."""
+    """Draw the mel spectrogram in decibels, as the network gets it unless its front end has PCEN.
+
+    Arguments and errors are those of `mel`.
+    """
     _require_samples(y, sr, config)
     figure = new_figure(9, 2.8, theme)
     _draw_decibels(figure, figure.add_subplot(), y, config, theme)
@@ -198,6 +201,7 @@ def _draw_decibels(
 
 
 def _levels(y: Waveform, config: FrontendConfig) -> Float32[np.ndarray, "n_mels frames"]:
+    config = dataclasses.replace(config, compression="db")
     return np.asarray(dsp.log_mel(y[None], np.array([len(y)], np.int32), config))[0].T
 
 

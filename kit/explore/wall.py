@@ -32,10 +32,10 @@ def wall(
     config: FrontendConfig | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """The first spectrograms of a label, ten in a row, all on one scale of colours.
+    """Draw the first spectrograms of a label, ten in a row, all on one scale of colours.
 
     Args:
-        features: log-mel frames in decibels, time first.
+        features: mel frames in decibels or PCEN, time first.
         titles: one a track; any text, cut to what fits.
         label: written above.
         count: how many tracks at most.
@@ -104,7 +104,8 @@ def wall(
     dress(bar_axes, theme)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar_axes.tick_params(labelsize=8)
-    bar.set_label("dB", **words(theme, size=8, quiet=True))
+    unit = "dB" if config is None or config.compression == "db" else "PCEN"
+    bar.set_label(unit, **words(theme, size=8, quiet=True))
     tracks = "1 track" if n == 1 else f"the first {n} tracks"
     figure.text(
         _LEFT / width,

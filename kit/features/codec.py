@@ -1,4 +1,4 @@
-"""Features as a store keeps them: float32 decibels, half precision, or bytes."""
+"""Features as a store keeps them: float32 decibels or PCEN, half precision, or bytes."""
 
 import math
 from typing import Any
@@ -24,16 +24,23 @@ def fill_value(config: FeatureConfig) -> Any:
 
 
 def padding(config: FeatureConfig) -> float:
-    """Return the level of the frames of a row that are behind a track's last frame, dB.
+    """Return the level of the frames of a row that are behind a track's last frame, dB or PCEN.
 
     It is the front end's floor: `top_db` below the peak, or that of `amin` where there is no peak
-    to go by. A function of the configuration alone, so that a row's bytes are.
+    to go by; 0 of PCEN. A function of the configuration alone, so that a row's bytes are.
     """
     frontend = config.frontend
+    if frontend.compression == "pcen":
+        return 0.0
     if frontend.ref == "max" and frontend.top_db is not None:
         return -frontend.top_db
     reference = 1.0 if frontend.ref == "max" else max(frontend.amin, frontend.ref)
     return 10 * math.log10(frontend.amin / reference)
+
+
+def units(config: FeatureConfig) -> str:
+    """Return the units of features, as the CF conventions write them."""
+    return "dB" if config.frontend.compression == "db" else "1"
 
 
 def scale(config: FeatureConfig) -> dict[str, float]:

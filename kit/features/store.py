@@ -448,7 +448,7 @@ def _tensorstore(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
             "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
             "fill_value": codec.fill_value(config),
             "dimension_names": ["track", "frame", "mel"],
-            "attributes": {"units": "dB", **codec.scale(config)},
+            "attributes": {"units": codec.units(config), **codec.scale(config)},
         }
     with storage_errors("make", place) if create else storage_errors("open", place, _ANEW):
         return ts.open(spec, open=not create, create=create, delete_existing=create).result()

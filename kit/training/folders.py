@@ -11,16 +11,10 @@ from typing import Any
 import pandas as pd
 
 from kit.config import Experiment, to_dict
+from kit.config import identity as identity_of
 from kit.errors import KitError, UsageError
 from kit.training.plan import Plan
 from kit.training.run import SPLIT_COLUMNS, Run
-
-LATER: dict[str, dict[str, Any]] = {
-    "split": {"folds": None, "fold_column": None},
-    "train": {"members": 1},
-}
-"""Fields that came after the first runs, with the values that change nothing. They do not count in
-an identity, so that a run of before is found again."""
 
 
 def identity(
@@ -36,12 +30,8 @@ def identity(
         split: label, group and part of each track; the fold in place of the part if it has folds.
         code: the source of a model of the user's own.
     """
-    config = to_dict(experiment)
+    config = identity_of(experiment)
     del config["catalogue"]
-    for stage, fields in LATER.items():
-        for name, value in fields.items():
-            if config[stage][name] == value:
-                del config[stage][name]
     model = config["model"]
     model["name"] = model["name"].rpartition(":")[2]
     model.pop("file", None)

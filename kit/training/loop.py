@@ -148,7 +148,8 @@ def train_run(
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
             trained_s = time.monotonic() - started
             again = feed.batches(Picks(*(each[:BATCHES] for each in picks)))
-            state = settled(network, recipe, state, again, jax.random.fold_in(key, step), scaling)
+            here = jax.random.fold_in(key, step)
+            state = settled(network, recipe, state, again, here, scaling, numbers)
             params, buffers = state.evaluated()
 
             def evaluate(batch: Batch, params: Tree = params, buffers: Tree = buffers) -> Metrics:

@@ -79,7 +79,7 @@ def range_test(
         state: the first one; it is donated.
         batches: at least as many as rates.
         rates: learning rates, growing exponentially.
-        key: PRNG key of dropout.
+        key: PRNG key of augmentation and dropout.
         scaling: of the input.
         numbers: the other numbers of the training.
         progress: called with steps done and steps in all.

@@ -4,7 +4,7 @@ What changes the compiled program is a `Recipe`; the numbers are arguments of th
 a sweep over them compiles once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from kit.config import TrainConfig
 from kit.models import Tree
+from kit.training.augment import Augmentations, Strengths
 
 ADAM = optax.scale_by_adam()
 """Adam without its step size, which is an argument of the training step."""
@@ -41,6 +42,7 @@ class Recipe:
         smooths: labels are smoothed.
         weighs: segments are weighed by their label.
         precision: in which the network computes.
+        augment: augmentations that are on.
     """
 
     optimiser: str = "adam"
@@ -52,6 +54,7 @@ class Recipe:
     smooths: bool = False
     weighs: bool = False
     precision: str = "float32"
+    augment: Augmentations = field(default_factory=Augmentations)
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Recipe":
@@ -67,6 +70,7 @@ class Recipe:
             smooths=config.label_smoothing > 0,
             weighs=config.balance == "weights",
             precision=config.precision,
+            augment=Augmentations.of(config.augment),
         )
 
 
@@ -82,6 +86,7 @@ class Hyperparameters(NamedTuple):
         label_smoothing: share of a label that is spread over all labels.
         ema_decay: of the moving average of the weights.
         class_weights: weight of the loss of each class, `(n_classes,)`.
+        augment: strengths of augmentations.
     """
 
     learning_rate: Number
@@ -92,6 +97,7 @@ class Hyperparameters(NamedTuple):
     label_smoothing: Number = np.float32(0.0)
     ema_decay: Number = np.float32(0.0)
     class_weights: Number = np.float32(1.0)
+    augment: Strengths = Strengths()
 
 
 def hyperparameters(
@@ -114,6 +120,7 @@ def hyperparameters(
         clip_norm=np.float32(np.inf if how.clip_norm is None else how.clip_norm),
         label_smoothing=np.float32(config.label_smoothing),
         ema_decay=np.float32(how.ema_decay or 0.0),
+        augment=Strengths.of(config.augment),
     )
     # As scikit-learn's "balanced": the mean over the segments is 1.
     balanced = class_counts.sum() / (len(class_counts) * np.maximum(class_counts, 1))

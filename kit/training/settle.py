@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from kit.models import Network
 from kit.training.average import schedule_free
-from kit.training.optimiser import Recipe, floats
+from kit.training.optimiser import Hyperparameters, Recipe, floats
 from kit.training.state import TrainState
 from kit.training.step import Batch, Scaling, make_statistics_step
 
@@ -24,6 +24,7 @@ def settled(
     batches: Iterable[Batch],
     key: Array,
     scaling: Scaling,
+    numbers: Hyperparameters,
 ) -> TrainState:
     """Return the state at the end of an epoch, ready to be evaluated and saved.
 
@@ -36,8 +37,9 @@ def settled(
         recipe: of the training.
         state: after the last step of the epoch.
         batches: training batches, the same after a resume; `BATCHES` are enough.
-        key: PRNG key of dropout.
+        key: PRNG key of augmentation and dropout.
         scaling: of the training.
+        numbers: of the training.
     """
     if recipe.optimiser != "schedule_free":
         return state
@@ -48,7 +50,8 @@ def settled(
         params, _ = found.evaluated()
         step = make_statistics_step(network, recipe)
         for number, batch in enumerate(batches):
-            buffers = step(params, buffers, batch, jax.random.fold_in(key, number), scaling)
+            here = jax.random.fold_in(key, number)
+            buffers = step(params, buffers, batch, here, scaling, numbers)
     # Counters are those of the training: a copy, since a step is given both and donates them.
     new = {
         path: jnp.array(buffers[path] if floats(old) else state.buffers[path], old.dtype, copy=True)

@@ -7,7 +7,7 @@ share one compiled program.
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int, Num
 
 from kit.models import Network, Tree
+from kit.training.augment import Augmentations, Mixture, in_decibels, masked
 from kit.training.average import followed
 from kit.training.optimiser import Hyperparameters, Number, Recipe, optimiser, step_size
 from kit.training.state import TrainState
@@ -46,7 +47,14 @@ class Scaling(NamedTuple):
 
     def apply(self, x: Array | np.ndarray) -> Array:
         """Return the network's input, float32, `(…, frames, n_mels)` as `x` is."""
-        decibels = jnp.asarray(x).astype(jnp.float32) * self.gain + self.offset
+        return self.standardise(self.decibels(x))
+
+    def decibels(self, x: Array | np.ndarray) -> Array:
+        """Return stored values in dB, float32."""
+        return jnp.asarray(x).astype(jnp.float32) * self.gain + self.offset
+
+    def standardise(self, decibels: Array) -> Array:
+        """Return the network's input of values in dB."""
         mean = decibels.mean(axis=-2, keepdims=True) if self.mean is None else self.mean
         return (decibels - mean) / self.deviation
 
@@ -60,7 +68,10 @@ TrainStep = Callable[
 ]
 EvalStep = Callable[[Tree, Tree, Batch, Scaling], Metrics]
 PredictStep = Callable[[Tree, Tree, Array, Scaling], Array]
-StatisticsStep = Callable[[Tree, Tree, Batch, Array, Scaling], Tree]
+StatisticsStep = Callable[[Tree, Tree, Batch, Array, Scaling, Hyperparameters], Tree]
+
+_AUGMENTATION = 2**31
+"""Folded into a step's key for augmentation; a network's dropouts fold in 0, 1 …"""
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -68,8 +79,10 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
     """Return `train_step(state, batch, key, scaling, numbers) -> (state, metrics)`, jitted.
 
     The old state is donated. The loss that is minimised is the mean cross-entropy of the batch,
-    with the recipe's smoothing and weights; the loss in the metrics is without them. The norm of
-    the gradients is taken before clipping, that of the parameters after the update.
+    with the recipe's smoothing and weights; the loss in the metrics is without them. Where segments
+    are mixed, both are losses of the mixed labels, and "correct" counts the segments whose larger
+    part is recognised. The norm of the gradients is taken before clipping, that of the parameters
+    after the update.
     """
 
     @partial(jax.jit, donate_argnums=0)
@@ -77,11 +90,10 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
         state: TrainState, batch: Batch, key: Array, scaling: Scaling, numbers: Hyperparameters
     ) -> tuple[TrainState, Metrics]:
         def loss_fn(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
-            logits, buffers = _in_training(
-                network, recipe, params, state.buffers, scaling.apply(batch.x), key
-            )
-            sums = _sums(logits, batch)
-            loss = objective(logits, batch, numbers, recipe)
+            x, mixture = _augmented(recipe, batch, key, scaling, numbers)
+            logits, buffers = _in_training(network, recipe, params, state.buffers, x, key)
+            sums = _sums(logits, batch, mixture)
+            loss = objective(logits, batch, numbers, recipe, mixture)
             return loss / jnp.maximum(sums["weight"], 1.0), (buffers, sums)
 
         grads, (buffers, metrics) = jax.grad(loss_fn, has_aux=True)(state.params)
@@ -112,18 +124,37 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
 
 @lru_cache(maxsize=PROGRAMS)
 def make_statistics_step(network: Network, recipe: Recipe) -> StatisticsStep:
-    """Return `statistics_step(params, buffers, batch, key, scaling) -> buffers`, jitted.
+    """Return `statistics_step(params, buffers, batch, key, scaling, numbers) -> buffers`, jitted.
 
-    It updates the batch statistics as training does, and no parameters.
+    It updates the batch statistics as training does, by augmented segments, and no parameters.
     """
 
     @jax.jit
     def statistics_step(
-        params: Tree, buffers: Tree, batch: Batch, key: Array, scaling: Scaling
+        params: Tree,
+        buffers: Tree,
+        batch: Batch,
+        key: Array,
+        scaling: Scaling,
+        numbers: Hyperparameters,
     ) -> Tree:
-        return _in_training(network, recipe, params, buffers, scaling.apply(batch.x), key)[1]
+        x, _ = _augmented(recipe, batch, key, scaling, numbers)
+        return _in_training(network, recipe, params, buffers, x, key)[1]
 
     return statistics_step
+
+
+def _augmented(
+    recipe: Recipe, batch: Batch, key: Array, scaling: Scaling, numbers: Hyperparameters
+) -> tuple[Array, Mixture | None]:
+    """Return the network's input in training, and the labels of mixed segments if they are."""
+    which, by = recipe.augment, numbers.augment
+    if which == Augmentations():
+        return scaling.apply(batch.x), None
+    in_db, of_masks = jax.random.split(jax.random.fold_in(key, _AUGMENTATION))
+    y, real = jnp.asarray(batch.y), jnp.asarray(batch.weight) > 0
+    x, mixture = in_decibels(in_db, scaling.decibels(batch.x), y, real, which, by)
+    return masked(of_masks, scaling.standardise(x), real, which, by), mixture
 
 
 def _in_training(
@@ -148,17 +179,35 @@ def objective(
     batch: Batch,
     numbers: Hyperparameters,
     recipe: Recipe = Recipe(),
+    mixture: Mixture | None = None,
 ) -> Array:
-    """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe."""
+    """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe.
+
+    Each label of a mixed segment has its own weight, and its share of the loss.
+    """
     logits = logits.astype(jnp.float32)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
-    if recipe.smooths:
-        # Of a uniform label: the mean over the labels.
-        uniform = -jax.nn.log_softmax(logits).mean(axis=-1)
-        losses = losses + numbers.label_smoothing * (uniform - losses)
-    if recipe.weighs:
-        losses = losses * jnp.asarray(numbers.class_weights)[batch.y]
-    return (losses * batch.weight).sum()
+
+    def losses_of(y: Array | np.ndarray) -> Array:
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+        if recipe.smooths:
+            # Of a uniform label: the mean over the labels.
+            uniform = -jax.nn.log_softmax(logits).mean(axis=-1)
+            losses = losses + numbers.label_smoothing * (uniform - losses)
+        if recipe.weighs:
+            losses = losses * jnp.asarray(numbers.class_weights)[y]
+        return losses
+
+    return (_shared(losses_of, batch, mixture) * batch.weight).sum()
+
+
+def _shared(
+    losses_of: Callable[[Any], Array], batch: Batch, mixture: Mixture | None
+) -> Float[Array, " batch"]:
+    """Return the loss of each segment by its label, or by both labels of its mixture."""
+    own = losses_of(batch.y)
+    if mixture is None:
+        return own
+    return mixture.share * own + (1 - mixture.share) * losses_of(mixture.other)
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -188,9 +237,12 @@ def make_predict_step(network: Network) -> PredictStep:
     return predict_step
 
 
-def _sums(logits: Float[Array, "batch n_classes"], batch: Batch) -> Metrics:
+def _sums(
+    logits: Float[Array, "batch n_classes"], batch: Batch, mixture: Mixture | None = None
+) -> Metrics:
     logits = logits.astype(jnp.float32)
-    loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
+    losses_of = partial(optax.softmax_cross_entropy_with_integer_labels, logits)
+    loss = _shared(losses_of, batch, mixture)
     correct = (logits.argmax(-1) == batch.y).astype(jnp.float32)
     return {
         "loss": (loss * batch.weight).sum(),

@@ -11,6 +11,7 @@ from kit.config import FrontendConfig, frames_of
 from kit.dsp import ParameterError, log_mel
 from kit.dsp.framing import frame_count, frames_first, map_frames
 from kit.dsp.frontend import block_levels, valid_frames
+from kit.dsp.streaming import begin
 
 # Measured by method "double": 2e-5 dB, the last two bits of a level near -80.
 DOUBLE_DB = 1e-4
@@ -329,3 +330,28 @@ def test_compiles_once_for_a_shape():
 def test_lengths_for_each_clip():
     with pytest.raises(ParameterError, match="y has 2 clips"):
         log_mel(np.zeros((2, 100), np.float32), np.array([100]), SMALL)
+
+
+def test_pcen_equals_librosa_of_a_mean_that_begins_at_the_first_frame():
+    config = replace(SMALL, compression="pcen")
+    clips = [noise(9000), 0.01 * noise(4000, 1), np.zeros(3000, np.float32)]
+    ours = np.asarray(log_mel(*batch_of(clips, 9000), config))
+    hops = 0.4 * config.sample_rate / config.hop_length
+    b = (np.sqrt(1 + 4 * hops**2) - 1) / (2 * hops**2)
+    power = replace(config, ref=1.0, amin=1e-30, top_db=None)
+    for found, clip in zip(ours, clips, strict=True):
+        S = librosa.db_to_power(reference(clip.astype(np.float64), power).T) * 2.0**31
+        expected = librosa.pcen(S, b=b, zi=(1 - b) * S[:, :1]).T
+        valid = frames_of(len(clip), config)
+        # Measured: 3e-6, at values up to 3.
+        np.testing.assert_allclose(found[:valid], expected, atol=2e-5)
+        np.testing.assert_array_equal(found[valid:], 0)
+    assert not ours[2].any()  # silence
+
+
+def test_pcen_hardly_depends_on_the_level():
+    config = replace(SMALL, compression="pcen")
+    loud, quiet = (np.asarray(log_mel(gain * noise(9000), None, config)) for gain in (1.0, 0.1))
+    np.testing.assert_allclose(quiet, loud, rtol=0.12)  # 20 dB of power to 1 - gain: 0.1 ** 0.04
+    with pytest.raises(ParameterError, match="a stream gives decibels"):
+        begin(config)

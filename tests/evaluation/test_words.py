@@ -86,9 +86,12 @@ def test_tracks_that_were_learned_from_are_no_success():
 def test_the_command_has_the_flags_that_differ_from_the_defaults(tmp_path):
     assert features_command(tmp_path, FeatureConfig()) == f"kit features {tmp_path}"
     config = FeatureConfig(
-        frontend=FrontendConfig(sample_rate=8000, fmax=3000.0), least_s=None, clip_s=90.0
+        frontend=FrontendConfig(sample_rate=8000, fmax=3000.0, compression="pcen"),
+        least_s=None,
+        clip_s=90.0,
     )
     assert features_command(tmp_path / "my music", config) == (
         f"kit features '{tmp_path / 'my music'}' --features.frontend.sample-rate 8000 "
-        "--features.frontend.fmax 3000.0 --features.clip-s 90.0 --features.least-s None"
+        "--features.frontend.fmax 3000.0 --features.frontend.compression pcen "
+        "--features.clip-s 90.0 --features.least-s None"
     )

@@ -98,6 +98,14 @@ def test_int8_needs_levels_within_bounds(change):
         dataclasses.replace(CONFIG, frontend=frontend, dtype="int8")
 
 
+def test_pcen_is_kept_in_floating_point_and_padded_with_silence():
+    frontend = dataclasses.replace(FRONTEND, compression="pcen")
+    config = dataclasses.replace(CONFIG, frontend=frontend, dtype="float16")
+    assert (codec.padding(config), codec.units(config)) == (0.0, "1")
+    with pytest.raises(ConfigError, match=r"FeatureConfig.*dtype.*take float16"):
+        dataclasses.replace(config, dtype="int8")
+
+
 def test_a_dtype_has_a_store_of_its_own():
     configs = [config_of(dtype) for dtype in ("float32", "float16", "int8")]
     assert len({config.hash for config in configs}) == 3

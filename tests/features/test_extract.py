@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from kit.catalogue import from_csv, from_folder, load, read_failures, save
-from kit.config import DemoConfig, FeatureConfig, FrontendConfig
+from kit.config import DemoConfig, FeatureConfig, FrontendConfig, replaced
 from kit.defaults import ORIGINAL_FEATURES
 from kit.demo import plan, synthesise
 from kit.errors import KitError
@@ -333,11 +333,12 @@ def test_a_store_of_another_configuration_is_not_mixed_with(few):
         extract(few, other)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_a_row_of_excerpts_has_the_bits_of_the_store(some, tmp_path, dtype):
-    config = dataclasses.replace(some.config, dtype=dtype)
+@pytest.mark.parametrize("kind", ["float32", "int8", "pcen"])
+def test_a_row_of_excerpts_has_the_bits_of_the_store(some, tmp_path, kind):
+    path, value = ("frontend.compression", kind) if kind == "pcen" else ("dtype", kind)
+    config = replaced(some.config, path, value)
     catalogue = some.copy(tmp_path / "data")
-    store = some.result.store if dtype == "float32" else extract(catalogue, config).store
+    store = some.result.store if kind == "float32" else extract(catalogue, config).store
     paths = dict(zip(catalogue.table["track_id"], catalogue.table.index, strict=True))
     for track_id in ("000", "005", "058"):
         path = catalogue.path_of(catalogue.table.loc[paths[track_id]])

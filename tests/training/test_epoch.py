@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from kit.config import Conv1DConfig, OptimiserConfig, SplitConfig, TrainConfig
+from kit.config import AugmentConfig, Conv1DConfig, OptimiserConfig, SplitConfig, TrainConfig
 from kit.models import build
 from kit.training import fit
 from kit.training.data import Held, Picks, Read, make_scaling
@@ -19,10 +19,16 @@ CONFIG = TrainConfig(learning_rate=1e-3)
 RECIPES = {
     "adam": CONFIG,
     "schedule_free": dataclasses.replace(
-        CONFIG, optimiser=OptimiserConfig("schedule_free", clip_norm=1.0)
+        CONFIG,
+        optimiser=OptimiserConfig("schedule_free", clip_norm=1.0),
+        augment=AugmentConfig(shift=3, mix="mixup"),
     ),
     "averages": dataclasses.replace(
-        CONFIG, optimiser=OptimiserConfig("adamw", warmup=0.2, accumulate=2, ema_decay=0.9)
+        CONFIG,
+        optimiser=OptimiserConfig("adamw", warmup=0.2, accumulate=2, ema_decay=0.9),
+        augment=AugmentConfig(
+            gain_db=6.0, tilt_db=3.0, time_masks=2, time_width=3, mix="between_class"
+        ),
     ),
 }
 

@@ -14,7 +14,7 @@ import optax.contrib
 import pandas as pd
 import pytest
 
-from kit.config import Conv1DConfig, OptimiserConfig, SegmentConfig, TrainConfig
+from kit.config import AugmentConfig, Conv1DConfig, OptimiserConfig, SegmentConfig, TrainConfig
 from kit.errors import KitError
 from kit.models import build
 from kit.references import resolve
@@ -40,16 +40,19 @@ RECIPES = {
         "label_smoothing": 0.2,
         "balance": "weights",
         "standardise": "band",
+        "augment": AugmentConfig(gain_db=3.0, tilt_db=2.0, shift=2, mix="mixup"),
     },
     "own averages": {
         "optimiser": OptimiserConfig(ema_decay=0.9, accumulate=2),
         "balance": "draw",
         "standardise": "clip",
+        "augment": AugmentConfig(time_masks=1, time_width=2, mix="between_class"),
     },
     "own schedule_free": {
         "optimiser": OptimiserConfig("schedule_free", warmup=3.0),
         "standardise": "none",
         "precision": "bfloat16",
+        "augment": AugmentConfig(gain_db=3.0, band_masks=1, band_width=2),
     },
 }
 
@@ -178,7 +181,7 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     for number in range(6):
         state, _ = step(state, batch(number), jax.random.key(number), DB, numbers)
     recipe, key = Recipe.of(dataclasses.replace(BASE, **changes)), jax.random.key(9)
-    found = settled(network, recipe, state, map(batch, range(3)), key, DB)
+    found = settled(network, recipe, state, map(batch, range(3)), key, DB, numbers)
     params, buffers = found.evaluated()
     expected = optax.contrib.schedule_free_eval_params(state.opt_state.inner, state.params)
     by_hand, apply = state.buffers, jax.jit(partial(network.apply, train=True))
@@ -191,7 +194,7 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     assert not np.array_equal(params["head/kernel"], state.params["head/kernel"])
     assert not np.array_equal(buffers["norms/0/mean"], state.buffers["norms/0/mean"])
     other = Recipe.of(BASE)
-    assert settled(network, other, state, iter(()), key, DB) is state
+    assert settled(network, other, state, iter(()), key, DB, numbers) is state
 
 
 def test_other_numbers_are_the_same_program(network):
@@ -359,7 +362,7 @@ def test_prediction_is_by_the_averages_and_scaled_as_in_training(run_of, name, k
 
 def test_a_checkpoint_from_before_these_options_is_restored(plain, tmp_path):
     folder = shutil.copytree(plain.folder, tmp_path / "old")
-    new = {"optimiser", "label_smoothing", "balance", "patience", "precision"}
+    new = {"optimiser", "label_smoothing", "balance", "patience", "precision", "augment"}
     for meta in folder.glob("checkpoints/*/meta/metadata"):
         values = json.loads(meta.read_text())
         del values["digests"]

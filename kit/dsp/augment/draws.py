@@ -1,12 +1,14 @@
-"""Keys of the examples of a batch, as arguments of functions made by `by_clip`."""
+"""Keys of the examples of a batch, as arguments of functions made by `by_clip`, and draws."""
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Key, Shaped, UInt32
+from jaxtyping import Bool, Int, Key, Shaped, UInt32
 
 from kit.dsp.checks import AnyArray, require
+from kit.dsp.jit import Length
 
 PRNGKey = Key[jax.Array, ""]
 
@@ -41,3 +43,23 @@ def draws_by_length(given: dict[str, Any]) -> bool:
     """Say whether the first of many draws hang on their number, so that it must be exact."""
     config: Any = jax.config
     return not (given["impl"] == "threefry2x32" and config.jax_threefry_partitionable)
+
+
+def bands(
+    key: Shaped[jax.Array, ""], room: int, size: Length, count: int, widest: Any
+) -> Bool[jax.Array, " room"]:
+    """Return where some bands of an axis lie, each 0 to `widest` long and at any place.
+
+    Args:
+        key: JAX key.
+        room: length of the axis.
+        size: the bands lie in its first entries, as many as this.
+        count: bands.
+        widest: at most `size`; it may be traced.
+    """
+    of_width, of_start = jax.random.split(key)
+    width = jax.random.randint(of_width, (count, 1), 0, widest + 1)
+    start = jax.random.uniform(of_start, (count, 1)) * (size - width + 1)
+    at = jnp.arange(room)
+    first = jnp.floor(start).astype(jnp.int32)
+    return jnp.any((at >= first) & (at < first + width), axis=0)

@@ -14,7 +14,7 @@ import scipy.fft
 from jax.core import Tracer
 from jaxtyping import Float, Shaped
 
-from kit.dsp.augment.draws import PRNGKey, draws_by_length, key_of, keys_of
+from kit.dsp.augment.draws import PRNGKey, bands, draws_by_length, key_of, keys_of
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
 from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 
@@ -76,8 +76,8 @@ def _masked(
     S = jnp.asarray(S)
     bins, frames = S.shape
     in_bins, in_frames = jax.random.split(key_of(words, example, impl))
-    blank = _bands(in_bins, bins, bins, freq_masks, min(freq_width, bins))[:, None]
-    blank = blank | _bands(in_frames, frames, n, time_masks, longest)[None, :]
+    blank = bands(in_bins, bins, bins, freq_masks, min(freq_width, bins))[:, None]
+    blank = blank | bands(in_frames, frames, n, time_masks, longest)[None, :]
     if fill is None:
         wide = S.astype(jnp.result_type(S, jnp.float32))
         wide = jnp.where(jnp.arange(frames) < n, wide, 0)
@@ -85,15 +85,6 @@ def _masked(
     else:
         value = jnp.asarray(fill, S.dtype)
     return jnp.where(blank, value, S), n
-
-
-def _bands(key: jax.Array, room: int, size: Length, count: int, widest: Any) -> jax.Array:
-    of_width, of_start = jax.random.split(key)
-    width = jax.random.randint(of_width, (count, 1), 0, widest + 1)
-    start = jax.random.uniform(of_start, (count, 1)) * (size - width + 1)
-    at = jnp.arange(room)
-    first = jnp.floor(start).astype(jnp.int32)
-    return jnp.any((at >= first) & (at < first + width), axis=0)
 
 
 def mixup(

@@ -64,9 +64,7 @@ def pcen(
     require(time_constant > 0, "time_constant", time_constant, "it must be above 0 s")
     max_size = positive_int("max_size", max_size)
     if b is None:
-        hops = time_constant * sr / positive_int("hop_length", hop_length)
-        require(hops > 0, "sr", sr, "it must be above 0 Hz")
-        b = float((np.sqrt(1 + 4 * hops**2) - 1) / (2 * hops**2))
+        b = newest_weight(time_constant, sr, hop_length)
     require(0 <= b <= 1, "b", b, "it must lie between 0 and 1")
     arrays = {"S": S, "ref": ref, "zi": zi}
     # On the host, an axis is moved without a program for each shape.
@@ -111,6 +109,17 @@ def pcen(
         S=moved(S), ref=ref, zi=zi, gain=gain, bias=bias, power=power, eps=eps, b=b, size=max_size
     )
     return (back(out), back(last)) if return_zf else back(out)
+
+
+def newest_weight(time_constant: Number, sr: Number, hop_length: int) -> float:
+    """Return `b` of a time constant in seconds.
+
+    Raises:
+        ParameterError: a rate or a hop not above 0.
+    """
+    hops = time_constant * sr / positive_int("hop_length", hop_length)
+    require(hops > 0, "sr", sr, "it must be above 0 Hz")
+    return float((np.sqrt(1 + 4 * hops**2) - 1) / (2 * hops**2))
 
 
 @by_clip(S="bt", ref="bt", zi="bt")
