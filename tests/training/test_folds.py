@@ -42,7 +42,7 @@ def last_state(run):
     experiment = run.experiment()
     network = build(experiment.model, n_mels=8, n_classes=2)
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.restore(checkpoints.step("last"), template(network, experiment.train))
+        return checkpoints.read("last", lambda _: template(network, experiment.train)).state
 
 
 def assert_same(a, b):
