@@ -16,7 +16,7 @@ from kit.config import to_json
 from kit.models import build
 from kit.training.checkpoint import Checkpoints
 from kit.training.collection import open_collection
-from kit.training.loop import train
+from kit.training.fitting import train
 from kit.training.state import template
 
 KILLS = 10 if os.environ.get("KIT_TEST_THOROUGH") else 1
@@ -33,7 +33,7 @@ from pathlib import Path
 from kit.catalogue import load
 from kit.config import Experiment, from_json
 from kit.training.collection import open_collection
-from kit.training.loop import train
+from kit.training.fitting import train
 
 experiment = from_json(Experiment, sys.argv[1])
 collection, _ = open_collection(experiment, load(Path(experiment.catalogue)), rights=False)
