@@ -28,13 +28,13 @@ from kit.config import (
 # XLA takes most of the time of the tests: let it optimise less, in child processes too. CI runs the
 # core on the newest Python with what users get.
 # Not level 0, which computes wrong gradients of a maximum, such as inf (jaxlib 0.10.2).
-# One part a program: as many threads as cores would be those of the other worker.
+# One part for each program: the other worker needs the other core.
 QUICK_TO_COMPILE = (
     "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
     " --xla_cpu_parallel_codegen_split_count=1"
 )
-# XLA's newer emitter of fused loops takes twice as long as the one before it. Later versions have no
-# such choice, and end the process that asks for it.
+# XLA's newer emitter of fused loops takes twice as long as the one before it. Later versions do not
+# know the flag, and end the process.
 if version("jaxlib").startswith("0.10."):
     QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
@@ -52,9 +52,10 @@ settings.load_profile("kit")
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what was imported: it takes a tenth of the time of the tests."""
+    """Collect garbage seldom, and not among the imports: it took a tenth of the time of tests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 RATE = 8000
