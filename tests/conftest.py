@@ -1,10 +1,12 @@
 """One small job of real files, made once for all who need a trained run."""
 
 import contextlib
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import mutagen
@@ -26,10 +28,16 @@ from kit.config import (
 # XLA takes most of the time of the tests: let it optimise less, in child processes too. CI runs the
 # core on the newest Python with what users get.
 # Not level 0, which computes wrong gradients of a maximum, such as inf (jaxlib 0.10.2).
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true",
+# One part for each program: the other worker needs the other core.
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
+    " --xla_cpu_parallel_codegen_split_count=1"
 )
+# XLA's newer emitter of fused loops takes twice as long as the one before it. Later versions do not
+# know the flag, and end the process.
+if version("jaxlib").startswith("0.10."):
+    QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 # Numba's cache is not safe where two processes compile one function at once: a worker of a fresh
 # checkout crashed in librosa's beat tracker. Set in each worker anew, which inherits the variables
@@ -41,6 +49,14 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage seldom, and not among the imports: it took a tenth of the time of tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
 
 RATE = 8000
 LABELS = {"high": 1500.0, "low": 200.0}

@@ -215,16 +215,6 @@ def test_gradients_at_silence_are_finite(function):
     assert np.all(np.asarray(slope(np.zeros_like(half))) == 0)
 
 
-@pytest.mark.parametrize(
-    "function", [dsp.loudness, dsp.loudness_range, dsp.momentary_loudness, dsp.true_peak]
-)
-def test_a_longer_buffer_changes_nothing(function):
-    """Outside `jit` programmes are padded; inside they are not."""
-    y = (0.1 * np.random.default_rng(5).standard_normal((2, 25_000))).astype(np.float32)
-    exact = jax.jit(lambda y: function(y, sr=8000))(y)
-    np.testing.assert_allclose(function(y, sr=8000), exact, atol=1e-4)
-
-
 @settings(deadline=None, max_examples=10)
 @given(st.integers(25_000, 32_000), st.integers(0, 2**32 - 1))
 def test_what_comes_later_does_not_reach_back(samples, seed):

@@ -26,15 +26,11 @@ def feature(name, **options):
     return lambda y: getattr(dsp, name)(y=y, **(shared | options))
 
 
+# Of the other functions, and of two octaves, `test_public` compares them.
 CALLS = {
     "cqt": transform("cqt"),
     "cqt_reflect": transform("cqt", pad_mode="reflect"),
-    "vqt": transform("vqt"),
-    "hybrid_cqt": transform("hybrid_cqt"),
-    "pseudo_cqt": transform("pseudo_cqt"),
-    "chroma_stft": lambda y: dsp.chroma_stft(y=y, tuning=0.1),
     "chroma_cqt": feature("chroma_cqt"),
-    "piptrack": lambda y: dsp.piptrack(y=y)[1],
     "key": lambda y: dsp.key(y=y).correlation,
 }
 
@@ -48,16 +44,11 @@ def test_a_padded_clip_gives_what_the_exact_length_gives(name, relative):
         assert relative(call(y), exact) < 1e-6
 
 
-def test_inverses_of_any_length(relative):
-    C = librosa.cqt(NOISE, **SHORT)
-    options = {"fmin": 220.0, "hop_length": 128}
-    back = lambda C: dsp.icqt(C, **options)  # noqa: E731
-    for frames in (2, 65):
-        assert relative(back(C[:, :frames]), np.asarray(jax.jit(back)(C[:, :frames]))) < 1e-6
-    rebuilt = lambda C: dsp.griffinlim_cqt(C, n_iter=2, rng=1, **options)  # noqa: E731
-    S = np.abs(C[:, :65])
-    # What rounding changes, each round makes larger where the magnitude is small.
-    assert relative(rebuilt(S), np.asarray(jax.jit(rebuilt)(S))) < 1e-4
+def test_inverse_of_two_frames(relative):
+    """Of more frames, and of `griffinlim_cqt`, see `test_public`."""
+    C = librosa.cqt(NOISE, **SHORT)[:, :2]
+    back = lambda C: dsp.icqt(C, fmin=220.0, hop_length=128)  # noqa: E731
+    assert relative(back(C), np.asarray(jax.jit(back)(C))) < 1e-6
 
 
 def test_lengths_of_frames(relative):
