@@ -2,10 +2,10 @@
 
     python benchmarks/larger_than_memory.py [--tracks 20000] [--steps 300] [--json OUT]
 
-Features of so many tracks are made up, noise in dB with a band that tells two labels apart, and
-written into a store as `kit features` writes them. A process of its own trains the original network
-on them, reading batch by batch, and is stopped after so many steps. Given are its peak memory, the
-size of the features, and segments a second after the first ten steps.
+The features of TRACKS tracks, noise in dB with a band that tells two labels apart, are written into
+a store as `kit features` writes them. Another process trains the original network on them, reading
+batch by batch, and stops after STEPS steps. The result has its peak memory, the size of the
+features, and the segments a second after the first ten steps.
 """
 
 import argparse

@@ -27,7 +27,7 @@ Batched = Float[Array, "batch frames n_mels"]
 
 @dataclass(frozen=True)
 class Augmentations:
-    """Which augmentations a compiled step has.
+    """The augmentations that a compiled step has.
 
     Attributes:
         shifts: segments are rotated.

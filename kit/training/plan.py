@@ -1,4 +1,4 @@
-"""What a command trains: one network, or one for each fold and member."""
+"""The networks that a command trains: one, or one for each fold and member."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

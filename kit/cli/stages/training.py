@@ -39,7 +39,7 @@ def train(
     require_audio_rights(catalogue, stated=rights)
     apart = kept_apart(catalogue.table, experiment.split)
     compute(catalogue, experiment.features, segments=experiment.segments)
-    # What official folds keep apart is said after the training.
+    # The summary after the training tells how far official folds keep artists apart.
     if apart.alone and experiment.split.fold_column is None:
         terminal.warn(apart.in_words())
     steps = 0

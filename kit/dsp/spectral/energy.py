@@ -166,7 +166,7 @@ def _frame_sums(
     """Return the sums of all frames. Each hop is added up once, not in each frame that it is in.
 
     Args:
-        sums_of: gives the sums of so many first samples of each hop, of
+        sums_of: from a number of samples to the sums of that many first samples of each of
             `frames + frame_length // hop_length` hops.
         frames: their number.
     """
