@@ -208,13 +208,14 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
     kind = _kind_of(value)
     if kinds == {bool} and _is_switch(value):
         return bool(value)
-    if AbstractArray in kinds and isinstance(value, int | float | complex | np.number):
+    fits = kind in kinds or (kind is int and float in kinds)
+    if AbstractArray in kinds and not fits and isinstance(value, int | float | complex | np.number):
         return np.asarray(value)
     if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
         if not hasattr(value, "shape") and Sequence in kinds:
             return value
         return _array(name, value)
-    if kind not in kinds and not (kind is int and float in kinds):
+    if not fits:
         wanted = [words for known, words in _KINDS.items() if known in kinds]
         wanted = [words for words in wanted if words != "a whole number" or float not in kinds]
         raise ParameterError(f"{name} is {value!r}; it must be {' or '.join(wanted)}")
