@@ -68,7 +68,7 @@ def scalars(data):
 
 
 def text_of(run, rows, ended):
-    console = Console(file=io.StringIO(), width=120)
+    console = Console(file=io.StringIO(), width=400)
     console.print(drawn(run.folder, run.experiment(), rows, ended))
     return console.file.getvalue()  # type: ignore[attr-defined]
 

@@ -20,7 +20,6 @@ from kit.dsp.dft import Method, real_rfft, rfft, rfft_in_double
 from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.mel import banded_product, mel
-from kit.dsp.spectral.pcen import newest_weight, pcen
 from kit.dsp.stft import magnitude
 from kit.dsp.windows import padded_window
 
@@ -176,6 +175,9 @@ def normalised(
     Samples are taken as 32-bit integers, as librosa advises. The mean begins at the first frame,
     where librosa's begins at 1 and takes a while to rise.
     """
+    # Few configurations need it, and all others pay for its import.
+    from kit.dsp.spectral.pcen import newest_weight, pcen
+
     spectrum = jnp.where(valid, bands, 0) * 2.0**31
     b = newest_weight(0.4, config.sample_rate, config.hop_length)
     found = pcen(spectrum, b=b, zi=(1 - b) * spectrum[:1], axis=0)
