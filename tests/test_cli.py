@@ -33,7 +33,8 @@ from kit.cli.app import COMMANDS
 from kit.features import FeatureStore, store_path
 from kit.models import build
 from kit.training.checkpoint import Checkpoints
-from kit.training.state import init_state, template
+from kit.training.restore import template_of
+from kit.training.state import init_state
 
 # The small job's configuration, as a person would type it.
 FEATURES = (
@@ -688,8 +689,7 @@ def test_no_run_there(kit, tmp_path):
 def test_a_checkpoint_of_another_model(kit, job, tmp_path):
     run = Path(shutil.copytree(job.run, tmp_path / "run"))
     with Checkpoints(run / "checkpoints", read_only=True) as checkpoints:
-        network = build(job.experiment.model, n_mels=16, n_classes=2)
-        step, _, meta = checkpoints.read("best", lambda _: template(network, job.experiment.train))
+        step, _, meta = checkpoints.read("best", template_of)
     shutil.rmtree(run / "checkpoints")
     wider = dataclasses.replace(job.experiment.model, dense=9)
     with Checkpoints(run / "checkpoints") as checkpoints:

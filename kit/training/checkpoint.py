@@ -125,18 +125,19 @@ class Checkpoints:
         chosen = self.step(which)
         if chosen is None:
             return None
-        try:
-            return self._read(chosen, template)
-        except DamagedError as error:
-            for step in sorted(self._manager.all_steps(), reverse=True):
-                try:
-                    saved = self._read(step, template)
-                except DamagedError:
-                    continue
-                said = f"{error}; checkpoint {step} is used in its place"
+        others = sorted(set(self._manager.all_steps()) - {chosen}, reverse=True)
+        damage = None
+        for step in (chosen, *others):
+            try:
+                saved = self._read(step, template)
+            except DamagedError as error:
+                damage = damage or error
+                continue
+            if damage:
+                said = f"{damage}; checkpoint {step} is used in its place"
                 warnings.warn(said, KitWarning, stacklevel=2)
-                return saved
-            raise DamagedError(f"{error}; restore the folder from a copy, or train again") from None
+            return saved
+        raise DamagedError(f"{damage}; restore the folder from a copy, or train again")
 
     def save(self, step: int, state: Any, meta: dict[str, Any], score: float) -> None:
         """Save in the background; the checkpoint with the lowest score is the best.

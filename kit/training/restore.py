@@ -110,7 +110,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     if inside := run.inside if run.is_run else []:
         return _mean(run, [restore(one.folder, which) for one in inside])
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        saved = checkpoints.read(which, _template)
+        saved = checkpoints.read(which, template_of)
     if saved is None:
         raise UsageError(
             f"{run.folder} has no checkpoint yet; run the same `kit train` command again"
@@ -144,7 +144,8 @@ def _described(meta: dict[str, Any]) -> tuple[Experiment, tuple[str, ...], Netwo
     return experiment, labels, network
 
 
-def _template(meta: dict[str, Any]) -> TrainState:
+def template_of(meta: dict[str, Any]) -> TrainState:
+    """Return the shapes and dtypes of the state beside a checkpoint's metadata."""
     experiment, _, network = _described(meta)
     return template(network, experiment.train)
 

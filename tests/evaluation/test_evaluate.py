@@ -19,7 +19,8 @@ from kit.models import build
 from kit.predict import track
 from kit.training import Run, fit, restore
 from kit.training.checkpoint import Checkpoints
-from kit.training.state import init_state, template
+from kit.training.restore import template_of
+from kit.training.state import init_state
 
 
 @dataclass(frozen=True)
@@ -299,8 +300,7 @@ def test_a_track_without_audio_is_still_scored_and_shown(job, copy, tmp_path):
 def test_a_checkpoint_of_another_model(job, copy):
     config = job.experiment
     with Checkpoints(copy.run / "checkpoints", read_only=True) as checkpoints:
-        network = build(config.model, n_mels=16, n_classes=2)
-        step, _, meta = checkpoints.read("best", lambda _: template(network, config.train))
+        step, _, meta = checkpoints.read("best", template_of)
     shutil.rmtree(copy.run / "checkpoints")
     other = build(dataclasses.replace(config.model, dense=4), n_mels=16, n_classes=2)
     with Checkpoints(copy.run / "checkpoints") as checkpoints:

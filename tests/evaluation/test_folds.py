@@ -65,7 +65,7 @@ def test_the_scores_of_all_folds_add_up(folded):
     assert [len(row["step"]) for row in each] == [2, 2]
     assert len(result["checkpoint"]["step"]) == 4
     assert result["split"] == {f"fold {i}": {"high": 4, "low": 4} for i in range(2)}
-    # What a fold alone gives is a row of the whole.
+    # The scores of a fold alone are a row of the scores of all folds.
     alone = evaluate(run.inside[1], report=False)
     assert alone["track"]["accuracy"] == each[1]["accuracy"]
     assert alone["track"]["log_loss"] == each[1]["log_loss"]

@@ -285,7 +285,7 @@ def setup(network, config=ALL):
 
 
 def test_a_step_sees_augmented_segments_and_reports_the_loss_of_mixed_labels(network):
-    """What is recognised by the larger part of a mixture is right; batch statistics are of them."""
+    """A mixture is right if its larger part is recognised; batch statistics are of mixtures."""
     step, state, numbers = setup(network)
     params, buffers = jax.tree.map(np.array, (state.params, state.buffers))
     key = jax.random.key(5)

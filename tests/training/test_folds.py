@@ -16,11 +16,9 @@ import pytest
 from kit.catalogue import load
 from kit.config import Experiment, SplitConfig, TrainConfig, replaced, to_json
 from kit.errors import KitError, UsageError
-from kit.models import build
 from kit.training import Run, fit, listing, locate, restore
-from kit.training.checkpoint import Checkpoints
 from kit.training.folders import identity
-from kit.training.state import template
+from tests.training.saved import saved
 
 TIMES = ("seconds", "segments_per_s")
 FOLDS = SplitConfig(folds=2, validation_fraction=0.2)
@@ -38,18 +36,11 @@ def uninterrupted(folded, tmp_path_factory):
     return fit(folded, runs=tmp_path_factory.mktemp("folded"))
 
 
-def last_state(run):
-    experiment = run.experiment()
-    network = build(experiment.model, n_mels=8, n_classes=2)
-    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.read("last", lambda _: template(network, experiment.train)).state
-
-
 def assert_same(a, b):
     """Two trained networks, or all of two runs, have the same parameters and metrics."""
     assert len(a.trainings) == len(b.trainings)
     for one, two in zip(a.trainings, b.trainings, strict=True):
-        jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(two))
+        jax.tree.map(np.testing.assert_array_equal, saved(one).state, saved(two).state)
         rows = [
             [{k: v for k, v in row.items() if k not in TIMES} for row in run.metrics()]
             for run in (one, two)
@@ -91,7 +82,7 @@ def test_a_member_is_the_training_of_its_seed(experiment, tmp_path):
     assert not run.is_folded
     for number, member in enumerate(run.inside):
         assert_same(member, fit(experiment(epochs=1, seed=4 + number), runs=tmp_path))
-    states = [last_state(member).params for member in run.inside]
+    states = [saved(member).state.params for member in run.inside]
     assert not np.array_equal(states[0]["head/kernel"], states[1]["head/kernel"])
 
 

@@ -13,11 +13,9 @@ import pytest
 
 from kit.catalogue import load
 from kit.config import to_json
-from kit.models import build
-from kit.training.checkpoint import Checkpoints
 from kit.training.collection import open_collection
 from kit.training.fitting import train
-from kit.training.state import template
+from tests.training.saved import saved
 
 KILLS = 10 if os.environ.get("KIT_TEST_THOROUGH") else 1
 PATHS = {
@@ -40,17 +38,6 @@ collection, _ = open_collection(experiment, load(Path(experiment.catalogue)), ri
 say = lambda p: print(p.step, flush=True)
 train(experiment, collection, runs=Path(sys.argv[2]), progress=say, **eval(sys.argv[3]))
 """
-
-
-def checkpoints_of(run):
-    """Steps and states of the last and of the best checkpoint."""
-    experiment = run.experiment()
-    network = build(experiment.model, n_mels=8, n_classes=2)
-    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        for which in ("last", "best"):
-            saved = checkpoints.read(which, lambda _: template(network, experiment.train))
-            assert saved is not None
-            yield saved.step, saved.state
 
 
 def timeless(run):
@@ -85,8 +72,7 @@ def test_killed_at_random_instants(experiment, tmp_path, path):
         killed += 1
     again = train(config, collection, runs=tmp_path / "cut", **options)
     assert timeless(again) == timeless(whole)
-    for (step, state), (known, expected) in zip(
-        checkpoints_of(again), checkpoints_of(whole), strict=True
-    ):
-        assert step == known
-        jax.tree.map(np.testing.assert_array_equal, state, expected)
+    for which in ("last", "best"):
+        found, expected = saved(again, which), saved(whole, which)
+        assert found.step == expected.step
+        jax.tree.map(np.testing.assert_array_equal, found.state, expected.state)

@@ -17,21 +17,13 @@ from kit.catalogue import load
 from kit.config import Conv1DConfig, SegmentConfig, SplitConfig, to_json
 from kit.errors import ConfigError, KitError, KitWarning, UsageError
 from kit.features import FeatureStore, store_path
-from kit.models import build
 from kit.references import resolve
 from kit.training import Run, fit, restore
 from kit.training.checkpoint import Checkpoints
-from kit.training.state import template
+from tests.training.saved import saved
 
 OWN = Path(__file__).with_name("own.py")
 TIMES = ("seconds", "segments_per_s")
-
-
-def last_state(run):
-    experiment = run.experiment()
-    network = build(experiment.model, n_mels=8, n_classes=2)
-    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.read("last", lambda _: template(network, experiment.train)).state
 
 
 def without_times(rows):
@@ -39,7 +31,7 @@ def without_times(rows):
 
 
 def assert_same(a, b):
-    one, two = last_state(a), last_state(b)
+    one, two = saved(a).state, saved(b).state
     assert jax.tree.structure(one) == jax.tree.structure(two)
     jax.tree.map(np.testing.assert_array_equal, one, two)
     assert without_times(a.metrics()) == without_times(b.metrics())
@@ -211,7 +203,7 @@ print(type(r.experiment.model).__name__, r.log_probabilities(x).tolist())
     x = np.random.default_rng(0).normal(-40, 5, (3, 16, 8)).astype(np.float32)
     here = restore(own_whole.folder).log_probabilities(x)
     np.testing.assert_allclose(json.loads(numbers), here, rtol=1e-6)
-    assert int(last_state(own_whole).buffers["steps"]) == own_whole.metrics()[-1]["step"]
+    assert int(saved(own_whole).state.buffers["steps"]) == own_whole.metrics()[-1]["step"]
 
 
 def test_an_edited_network_is_another_run(experiment, tmp_path):

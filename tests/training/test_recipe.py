@@ -20,14 +20,14 @@ from kit.models import build
 from kit.references import resolve
 from kit.training import fit_arrays, listing, restore
 from kit.training.average import Averaged
-from kit.training.checkpoint import Checkpoints
 from kit.training.data import Held, Part, make_scaling, scaling_of
 from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.segments import draw
 from kit.training.settle import settled
-from kit.training.state import init_state, template
+from kit.training.state import init_state
 from kit.training.step import Batch, make_train_step
 from kit.training.watch import require_finite_steps
+from tests.training.saved import saved
 
 OWN = Path(__file__).with_name("own.py")
 MODEL = Conv1DConfig(channels=(8,), dense=8, kernel_size=3, dropout=0.1)
@@ -77,13 +77,6 @@ def trained(runs, progress=None, model=MODEL, **changes):
     )
 
 
-def state_of(run):
-    experiment = run.experiment()
-    network = build(experiment.model, n_mels=4, n_classes=2)
-    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        return checkpoints.read("last", lambda _: template(network, experiment.train)).state
-
-
 def timeless(run):
     return [{k: v for k, v in row.items() if k not in TIMES} for row in run.metrics()]
 
@@ -122,7 +115,7 @@ def test_interrupted_and_resumed_ends_in_the_same_bits(run_of, tmp_path, name):
         trained(tmp_path, stop, model_of(name), **RECIPES[name])
     resumed = trained(tmp_path, None, model_of(name), **RECIPES[name])
     run = run_of(name)
-    one, two = state_of(run), state_of(resumed)
+    one, two = saved(run).state, saved(resumed).state
     assert jax.tree.structure(one) == jax.tree.structure(two)
     jax.tree.map(np.testing.assert_array_equal, one, two)
     assert timeless(run) == timeless(resumed)
@@ -340,7 +333,7 @@ def test_the_scaling_is_that_by_hand(kind):
 def test_prediction_is_by_the_averages_and_scaled_as_in_training(run_of, name, kind):
     run = run_of(name)
     network = build(model_of(name), n_mels=4, n_classes=2)
-    state = jax.tree.map(jnp.asarray, state_of(run))
+    state = jax.tree.map(jnp.asarray, saved(run).state)
     params, buffers = state.params, state.buffers
     if name == "own averages":
         assert isinstance(state.opt_state, Averaged)
