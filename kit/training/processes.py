@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -78,8 +78,7 @@ def joined(config: DistributedConfig) -> Iterator[None]:
 def together() -> Iterator[None]:
     """Wrap work that all processes do: if one of them ends, the others end too, with a sentence.
 
-    Raises:
-        KitError: another process has ended.
+    It ends this process with exit code 1 if another one has ended.
     """
     if _alone():
         yield
@@ -91,10 +90,10 @@ def together() -> Iterator[None]:
         _leave_at_exit(error.exit_code)
         raise
     except Exception as error:
-        _leave_at_exit(1)
         # The CPU's collectives notice first. Those of GPUs wait until JAX aborts the process.
         if "Gloo" in str(error):
-            raise KitError(_LOST) from error
+            _end(_LOST)
+        _leave_at_exit(1)
         raise
     except BaseException:
         _leave_at_exit(128 + signal.SIGINT)
@@ -168,7 +167,7 @@ def _answer(key: str) -> Any:
             message = json.loads(_client().blocking_key_value_get(key, _POLL_MS))
         except jax.errors.JaxRuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
-                raise KitError(_LOST) from error
+                _end(_LOST)
             continue
         if "error" in message:
             raise (UsageError if message["usage"] else KitError)(message["error"])
@@ -181,15 +180,17 @@ def _say_if_aborted(words: str) -> None:
     JAX aborts each process when another one has ended, and offers no other way to hear of it.
     """
 
-    def end(_signal: int) -> None:
-        if not _leaving:
-            sys.stderr.write(f"\nkit: {words}\n")
-            sys.stderr.flush()
-        os._exit(_leaving[0] if _leaving else 1)
-
-    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(end)
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: _end(words))
     _handlers.append(handler)
     ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+
+
+def _end(words: str) -> NoReturn:
+    """End this process with a sentence, or with its own error if it has one."""
+    if not _leaving:
+        sys.stderr.write(f"\nkit: {words}\n")
+        sys.stderr.flush()
+    os._exit(_leaving[0] if _leaving else 1)
 
 
 def _leave_at_exit(code: int) -> None:

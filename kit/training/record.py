@@ -2,8 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -51,12 +50,10 @@ class Record:
             self.state = processes.of_first(self._saved.state if self._saved else shapes)
         self._saved = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Record":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._held.close()
 
     def _open(self, template: TrainState) -> dict[str, Any]:
