@@ -62,8 +62,9 @@ def joined(config: DistributedConfig) -> Iterator[None]:
         )
     except ValueError as error:
         raise UsageError(
-            f"{str(error).rstrip('.')}; give DistributedConfig.coordinator_address, num_processes "
-            "and process_id, which no cluster's environment tells"
+            f"{str(error).rstrip('.')}; give DistributedConfig.coordinator_address, "
+            "DistributedConfig.num_processes and DistributedConfig.process_id: no cluster's "
+            "environment names them"
         ) from error
     except RuntimeError as error:
         raise KitError(
