@@ -1,18 +1,18 @@
 """Two real processes, of four devices each, train as one process with one device does."""
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from kit.cli import main
 from kit.config import to_json
 from kit.training import Run, fit
 from tests.training.saved import saved
@@ -38,43 +38,33 @@ WAIT_S = 300.0
 
 @pytest.fixture
 def pair():
-    """A function: an experiment and (runs, memory_gib) one after another -> two processes that
-    train them together. The output of the first one is a pipe."""
-    started = []
+    """A function: an experiment, then runs and memory_gib of one training after another -> two
+    processes that do them together. The steps of the first one are a pipe."""
+    with contextlib.ExitStack() as held:
 
-    def start(experiment, *jobs, devices=4):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            address = "127.0.0.1:{}".format(free.getsockname()[1])
-        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-        environment = os.environ | {
-            "XLA_FLAGS": flags,
-            "JAX_COORDINATOR_BIND_ADDRESS": address,
-        }
-        named = [str(each) for job in jobs for each in job]
-        for number in range(2):
-            started.append(
-                subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-c",
-                        CHILD,
-                        to_json(experiment),
-                        address,
-                        str(number),
-                        *named,
-                    ],
-                    env=environment,
+        def start(experiment, *jobs):
+            # Bound until the end, so that nobody else is given the port. JAX shares it.
+            port = held.enter_context(socket.socket())
+            port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            port.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{port.getsockname()[1]}"
+            four = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4"
+            environment = {"XLA_FLAGS": four, "JAX_COORDINATOR_BIND_ADDRESS": address}
+            children = []
+            for number in range(2):
+                arguments = [to_json(experiment), address, number, *itertools.chain(*jobs)]
+                child = subprocess.Popen(
+                    [sys.executable, "-c", CHILD, *map(str, arguments)],
+                    env=os.environ | environment,
                     stdout=subprocess.PIPE if number == 0 else subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     text=True,
                 )
-            )
-        return started[-2:]
+                children.append(held.enter_context(child))
+                held.callback(child.kill)
+            return children
 
-    yield start
-    for child in started:
-        child.kill()
-        child.wait()
+        yield start
 
 
 def ended(children):
@@ -135,8 +125,12 @@ def test_as_one_process_killed_and_on_other_numbers(experiment, whole, pair, tmp
     killed = only_run(tmp_path / "killed")
     assert not killed.finished()
     shutil.copytree(tmp_path / "killed", tmp_path / "to one")
-    codes, heard = ended(pair(config, (tmp_path / "killed", 4.0)))
-    assert codes == [0, 0], heard
+    # After that, an error of the writer: both end with it.
+    (tmp_path / "file").touch()
+    jobs = [(tmp_path / "killed", 4.0), (tmp_path / "file" / "runs", 4.0)]
+    codes, heard = ended(pair(config, *jobs))
+    assert codes == [1, 1], heard
+    assert all(f"cannot write {tmp_path / 'file'}" in said for said in heard)
     assert_bits(killed, resident)
     to_one = fit(config, runs=tmp_path / "to one")
     assert to_one.folder.name == killed.folder.name
