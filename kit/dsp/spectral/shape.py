@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Num, Shaped
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.decibel import at_least, known_to_db, power_to_db
 from kit.dsp.jit import Empty, Length, by_clip
-from kit.dsp.spectral.rank_filters import mean_of_greatest
+from kit.dsp.spectral.extremes import means_of_extremes
 from kit.dsp.stft import (
     check_framing,
     energies,
@@ -353,17 +353,8 @@ def spectral_contrast(
     bands = _octaves(_centres(freq, sr, S, n_fft), sr, fmin, n_bands, quantile)
 
     def extremes(m: Rows) -> Float[jax.Array, "rows both"]:
-        def of_sign(sign: Float[jax.Array, ""]) -> Float[jax.Array, "bands rows"]:
-            # A band is read many times, which takes half as long where it is a copy of its own.
-            copies = [lax.optimization_barrier(sign * m.T[band]) for band, _ in bands]
-            means = [
-                mean_of_greatest(c, count) for c, (_, count) in zip(copies, bands, strict=True)
-            ]
-            return sign * jnp.stack(means)
-
-        # A loop of two steps, for peaks and valleys, is compiled once.
-        both = lax.map(of_sign, jnp.asarray([1, -1], m.dtype))
-        return both.reshape(2 * len(bands), len(m)).T
+        means = [means_of_extremes(m.T[band], count) for band, count in bands]
+        return jnp.stack(means, axis=1).reshape(2 * len(bands), len(m)).T
 
     both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
     # What lies past the end of the clip must not be its peak.
