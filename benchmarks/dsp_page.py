@@ -35,8 +35,8 @@ for others. Clips of a batch are computed one a thread, so no clip can change an
 together: XLA gives each 70 of them on average, and a process may have 65,530.
 
 Functions that take less time than the call of a program are computed in NumPy there: decibels,
-`rms`, `trim`, `split`, `preemphasis`, `stack_memory`, and `spectral_contrast` of a spectrogram. Up
-to 2^23 elements they run on the caller's thread alone.
+`rms`, `trim`, `split`, `preemphasis`, `delta`, `stack_memory`, and `spectral_contrast` of a
+spectrogram. Up to 2^23 elements they run on the caller's thread alone.
 
 **Inside your own `jit`, `grad` or `vmap`** shapes are yours: the function is traced with the exact
 length, and each new length compiles anew, as with all of JAX. On a CPU, clips are computed one
