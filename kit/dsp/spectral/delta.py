@@ -146,7 +146,7 @@ def _taps(width: int, order: int, degree: int, step: Number) -> tuple[float, ...
     import scipy.signal
 
     taps = scipy.signal.savgol_coeffs(width, degree, deriv=order, delta=step, use="dot")
-    return tuple(taps.tolist())
+    return tuple(float(tap) for tap in taps)
 
 
 def _continued(
