@@ -237,7 +237,37 @@ def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
     return jnp.minimum(group * size + step, bins - 1)
 
 
-@by_clip(y="t", S="bt", check=_check("flatness"), exact=needs_length, passes=(stft,))
+def _flatness_of_known(
+    *, S: np.ndarray, amin: Number, power: Number, empty: Empty, **_: Any
+) -> np.ndarray:
+    S = np.ascontiguousarray(S, jnp.result_type(S, jnp.float32))
+    power, limits = float(power), np.finfo(S.dtype)
+    least = float(np.clip(np.float64(amin) ** (1 / power), limits.tiny, limits.max))
+    # As in a program, in units of the greatest magnitude. NumPy's maxima keep NaN, and its sums
+    # over rows are rounded once a row in single precision.
+    peak = np.maximum(S.max(axis=0), least)
+    floor = math.log(amin) - power * np.log(peak)
+    share = S / peak
+    powers = np.maximum(share**power, np.exp(floor)).mean(axis=0, dtype=np.float64)
+    logs = np.maximum(power * np.log(share), floor).mean(axis=0, dtype=np.float64)
+    out = empty((1, len(peak)), S.dtype)
+    out[0] = np.exp(logs) / powers
+    return out
+
+
+def _flatness_is_known(given: dict[str, Any]) -> Any:
+    S = given["S"]
+    return None if given["y"] is not None or S is None or 0 in S.shape else _flatness_of_known
+
+
+@by_clip(
+    y="t",
+    S="bt",
+    check=_check("flatness"),
+    exact=needs_length,
+    of_known=_flatness_is_known,
+    passes=(stft,),
+)
 def spectral_flatness(
     n: Length,
     *,
