@@ -35,8 +35,8 @@ for others. Clips of a batch are computed one a thread, so no clip can change an
 together: XLA gives each 70 of them on average, and a process may have 65,530.
 
 Functions that take less time than the call of a program are computed in NumPy there: decibels,
-`rms`, `trim`, `split`, `preemphasis`, `stack_memory`, and `spectral_contrast` of a spectrogram. Up
-to 2^23 elements they run on the caller's thread alone.
+`rms`, `trim`, `split`, `preemphasis`, `delta`, `stack_memory`, and `spectral_contrast` and
+`spectral_flatness` of a spectrogram. Up to 2^23 elements they run on the caller's thread alone.
 
 **Inside your own `jit`, `grad` or `vmap`** shapes are yours: the function is traced with the exact
 length, and each new length compiles anew, as with all of JAX. On a CPU, clips are computed one
@@ -95,6 +95,15 @@ each signal by itself.
 22,050 Hz, soxr takes 0.5 ms, kit's products with matrices 0.9 ms, and blocks by XLA's FFT 0.9 ms
 too. In exchange it runs on any device and under `jit`, and has a gradient. Where none of these is
 needed and resampling takes most of the time, call `soxr.resample(y, 44100, 22050)`.
+
+These functions cannot be made much faster:
+
+- `stft` under `jit`: four fifths of its time are the FFTs and one write of the result. The spectra
+  of the batch are one new array, whose memory the system clears first; librosa's loop reuses the
+  memory of earlier clips.
+- `melspectrogram` and `power_to_db` in one program: at four times librosa's speed, the FFTs alone
+  would take all the time.
+- `tempogram`: three quarters of its time are two FFTs of each window.
 """
 
 

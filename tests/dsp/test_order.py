@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.dsp.effects.iir import one_pole
-from kit.dsp.spectral import rank_filters
+from kit.dsp.spectral import extremes, rank_filters
 
 # Compiled whole: operation by operation, tests would take three times as long.
-mean_of_greatest = jax.jit(rank_filters.mean_of_greatest, static_argnums=1)
+means_of_extremes = jax.jit(extremes.means_of_extremes, static_argnums=1)
 median_filter = jax.jit(rank_filters.median_filter, static_argnames=("size", "axis"))
 maximum_filter = jax.jit(rank_filters.maximum_filter, static_argnames=("size", "axis"))
 
@@ -95,20 +95,30 @@ def test_no_rank_of_nan(running, size):
 
 # Few shapes: each is compiled.
 @given(sizes=st.sampled_from([(1, 1), (7, 6), (7, 7), (30, 1), (60, 5)]), seed=st.integers(0, 1000))
-def test_mean_of_greatest(sizes, seed):
+def test_means_of_extremes(sizes, seed):
     values, count = sizes
-    x = noise(2, values, 3, seed=seed)
-    expected = np.sort(x, axis=1)[:, -count:].mean(axis=1)
-    np.testing.assert_allclose(mean_of_greatest(jnp.asarray(x), count), expected, atol=1e-5)
+    x = noise(values, 6, seed=seed)
+    ranked = np.sort(x, axis=0)
+    expected = [ranked[-count:].mean(axis=0), ranked[:count].mean(axis=0)]
+    np.testing.assert_allclose(means_of_extremes(jnp.asarray(x), count), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_mean_of_greatest_of_what_is_not_finite(bad):
-    x = noise(2, 30, 3)
-    x[0, 5, 1] = bad
-    out = np.asarray(mean_of_greatest(jnp.asarray(x), 4))
-    assert np.isnan(out[0, 1])
-    assert np.isfinite(np.delete(out.ravel(), 1)).all()
+@pytest.mark.parametrize("count", [1, 4])
+def test_means_of_extremes_of_what_is_not_finite(bad, count):
+    x = noise(30, 6)
+    x[5, 1] = bad
+    out = np.asarray(means_of_extremes(jnp.asarray(x), count))
+    assert np.isnan(out[:, 1]).all()
+    assert np.isfinite(np.delete(out, 1, axis=1)).all()
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_equal_values_share_the_slope_of_a_mean_of_extremes(row):
+    x = jnp.asarray([[1.0, 0.0], [3.0, 0.0], [1.0, 0.0], [2.0, 0.0], [1.0, 0.0]]) * (1 - 2 * row)
+    slope = jax.grad(lambda v: means_of_extremes(v, 4)[row].sum())(x)
+    ones, others = [1 / 6, 1 / 5], [1 / 4, 1 / 5]
+    np.testing.assert_allclose(slope, [ones, others, ones, others, ones], rtol=1e-6)
 
 
 @given(

@@ -1,5 +1,6 @@
 """Recursive filters of low order as scans, and the filters made of them."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,24 +29,26 @@ def one_pole(
     is a filter of one pole itself.
 
     Args:
-        block: samples of one product. XLA fuses what is computed of the result into its last step,
-            and on CPU it then uses vector units only if this is no power of two.
+        block: samples of one product.
     """
     samples = x.shape[-1]
     if samples == 0:
         return x
     size = min(block, samples)
     powers = np.float64(pole) ** np.arange(size + 1)
-    back = np.arange(size)[:, None] - np.arange(size)
+    back = np.arange(size) - np.arange(size)[:, None]
     matrix = np.where(back >= 0, powers[np.maximum(back, 0)], 0)
     blocks = -(-samples // size)
     rows = fit(x, blocks * size).reshape(*x.shape[:-1], blocks, size)
-    inside = jnp.dot(rows, jnp.asarray(matrix.T, x.dtype), precision=lax.Precision.HIGHEST)
     before = jnp.broadcast_to(start, (*x.shape[:-1], 1)).astype(x.dtype)
+    dot = partial(jnp.dot, precision=lax.Precision.HIGHEST)
     if blocks > 1:
-        ends = one_pole(inside[..., :-1, -1], float(powers[size]), before, block)
-        before = jnp.concatenate([before, ends], axis=-1)
-    out = inside + before[..., None] * jnp.asarray(powers[1:], x.dtype)
+        last = dot(rows[..., :-1, :], jnp.asarray(matrix[:, -1], x.dtype))
+        before = jnp.concatenate([before, one_pole(last, powers[size], before, block)], axis=-1)
+    # The start of a block is one more factor of its product: added to the product, it would be
+    # fused with what is computed of the result, which then uses no vector units.
+    fed = jnp.concatenate([before[..., None], rows], axis=-1)
+    out = dot(fed, jnp.asarray(np.vstack([powers[1:], matrix]), x.dtype))
     return out.reshape(*x.shape[:-1], blocks * size)[..., :samples]
 
 

@@ -15,7 +15,7 @@ from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positi
 from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, array_of, by_clip, placed
 from kit.dsp.rhythm.onset import flux, onset_strength
-from kit.dsp.spectral.normalize import normalize
+from kit.dsp.spectral.normalize import to_unit_norm
 from kit.dsp.stft import check_framing, scale_of, stft
 from kit.dsp.windows import WindowSpec, get_window
 
@@ -166,11 +166,13 @@ def tempogram(
     """
     envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
     scale = 1.0 if norm is None else scale_of(envelope)
-    rows, times = map_windows(
-        autocorrelation, n, envelope * scale, win_length=win_length, center=center, window=window
-    )
-    lags = jax.vmap(lambda row: normalize(row, norm=norm, axis=0))(rows)
-    return jnp.swapaxes(lags, -1, -2), times
+
+    def lags_of(rows: Float[jax.Array, "rows win"]) -> Float[jax.Array, "rows lags"]:
+        return to_unit_norm(autocorrelation(rows), norm=norm, axis=-1)
+
+    options: dict[str, Any] = {"win_length": win_length, "center": center, "window": window}
+    lags, times = map_windows(lags_of, n, envelope * scale, **options)
+    return lags.T, times
 
 
 def map_windows(

@@ -1,8 +1,8 @@
 """Derivatives over frames, and frames beside their past."""
 
 import math
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,38 @@ def delta(
         return jax.device_put(out) if known else out
 
 
-@by_clip(data="bt")
+def _savgol_of_known(
+    data: np.ndarray,
+    *,
+    width: int,
+    order: int,
+    degree: int,
+    mode: str,
+    cval: Number,
+    step: Number,
+    empty: Empty,
+) -> np.ndarray:
+    x = np.ascontiguousarray(data, jnp.result_type(data, jnp.float32))
+    half, frames = width // 2, x.shape[-1]
+    out = empty(x.shape, x.dtype)
+    sides = half if mode == "interp" else 0
+    padded = x
+    if mode != "interp":
+        fill: dict[str, Any] = {"constant_values": cval} if mode == "constant" else {}
+        padded = np.pad(x, [(0, 0), (half, half)], mode=cast(Any, _MODES[mode]), **fill)
+    # All rows as one; windows that lie in two rows are left out.
+    taps = np.asarray(_taps(width, order, degree, step), x.dtype)
+    found = np.zeros_like(padded)
+    found.reshape(-1)[: padded.size - 2 * half] = np.correlate(padded.reshape(-1), taps, "valid")
+    out[:, sides : frames - sides] = found[:, : frames - 2 * sides]
+    if mode == "interp":
+        ends = _end_matrix(width, order, degree, step).astype(x.dtype)
+        out[:, :half] = x[:, :width] @ ends[:, :half]
+        out[:, frames - half :] = x[:, frames - width :] @ ends[:, width - half :]
+    return out
+
+
+@by_clip(data="bt", of_known=lambda given: _savgol_of_known if given["data"].size else None)
 def _savgol(
     n: Length,
     *,
@@ -90,16 +121,14 @@ def _savgol(
     cval: Number,
     step: Number,
 ) -> tuple[Float[jax.Array, "rows frames"], Length]:
-    import scipy.signal
-
     x = data.astype(jnp.result_type(data, jnp.float32))
     half, frames = width // 2, data.shape[-1]
-    taps = scipy.signal.savgol_coeffs(width, degree, deriv=order, delta=step, use="dot")
+    taps = _taps(width, order, degree, step)
     if mode in ("interp", "constant"):
         padded = _continued(x, n, half, half, "constant", constant_values=cval)
     else:
         padded = _continued(x, n, half, half, _MODES[mode])
-    middle = sum(float(c) * padded[:, k : k + frames] for k, c in enumerate(taps))
+    middle = sum(tap * padded[:, k : k + frames] for k, tap in enumerate(taps))
     middle = jnp.asarray(middle, x.dtype)
     if mode != "interp":
         return middle, n
@@ -110,6 +139,14 @@ def _savgol(
     out = lax.dynamic_update_slice_in_dim(middle, dot(x[:, :width], ends[:, :half]), 0, axis=-1)
     tail = dot(last, ends[:, width - half :])
     return lax.dynamic_update_slice_in_dim(out, tail, n - half, axis=-1), n
+
+
+@lru_cache(maxsize=16)
+def _taps(width: int, order: int, degree: int, step: Number) -> tuple[float, ...]:
+    import scipy.signal
+
+    taps = scipy.signal.savgol_coeffs(width, degree, deriv=order, delta=step, use="dot")
+    return tuple(float(tap) for tap in taps)
 
 
 def _continued(
@@ -124,6 +161,7 @@ def _continued(
     return jax.vmap(lambda row: pad_ends(row, n, left, mode, right)[0])(x)
 
 
+@lru_cache(maxsize=16)
 def _end_matrix(width: int, order: int, degree: int, step: float) -> np.ndarray:
     at = np.arange(width) - width // 2
     fit = np.linalg.pinv(np.vander(at, degree + 1, increasing=True).astype(np.float64))

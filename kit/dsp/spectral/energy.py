@@ -6,6 +6,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
@@ -127,15 +128,30 @@ def rms(
     Source: librosa 0.11 `feature.rms`.
     """
     if y is not None:
-        y = as_waveform(y)
-        if center:
-            y, n = pad_ends(y, n, frame_length // 2, pad_mode)
+        y, before = as_waveform(y), 0
+        sides = frame_length // 2 if center else 0
+        frames = frame_count(len(y) + 2 * sides, frame_length, hop_length)
+        if pad_mode in ("constant", "empty") and sides % hop_length == 0:
+            # Whole hops of zeros need no copy of the signal.
+            before, n = sides // hop_length, n + 2 * sides
+        elif center:
+            y, n = pad_ends(y, n, sides, pad_mode)
+        hops = frames + frame_length // hop_length
+
+        def power_of(y: Float[jax.Array, "samples"]) -> Float[jax.Array, "frames"]:
+            squares = fit(jnp.square(y), (hops - before) * hop_length)
+            sums_of = _sums_of_hops(squares, hop_length, before)
+            return _frame_sums(sums_of, frame_length, hop_length, frames) / frame_length
+
+        def scaled() -> tuple[jax.Array, jax.Array]:
+            scale = power_of_two(jnp.abs(y), (0,))
+            return power_of(y / scale), scale[0]
+
         # Squares of very large or small samples would leave the range of single precision.
-        scale = power_of_two(jnp.abs(y), (0,))
-        frames = frame_count(len(y), frame_length, hop_length)
-        squares = fit(jnp.square(y / scale), (frames + frame_length // hop_length) * hop_length)
-        sums_of = _sums_of_hops(squares, hop_length)
-        power = _frame_sums(sums_of, frame_length, hop_length, frames) / frame_length
+        power = power_of(y)
+        loudest = jnp.max(power)
+        in_range = (loudest > 2.0**-40) & (loudest < 2.0**40)
+        power, scale = lax.cond(in_range, lambda: (power, jnp.ones_like(loudest)), scaled)
         n = frame_count(n, frame_length, hop_length)
     else:
         magnitude = jnp.abs(as_spectrogram(cast(Any, S)))
@@ -153,11 +169,11 @@ def rms(
 
 
 def _sums_of_hops(
-    hops: Float[jax.Array, "samples"], hop_length: int
+    hops: Float[jax.Array, "samples"], hop_length: int, before: int = 0
 ) -> Callable[[int], Float[jax.Array, "hops"]]:
-    """Return the function of `_frame_sums` for samples that fill whole hops."""
+    """Return the function of `_frame_sums` for samples that fill whole hops, `before` of zeros."""
     rows = hops.reshape(-1, hop_length)
-    return lambda first: rows[:, :first].sum(axis=-1)
+    return lambda first: jnp.pad(rows[:, :first].sum(axis=-1), (before, 0))
 
 
 def _frame_sums(

@@ -1,4 +1,4 @@
-"""Rank filters: running maximum, running median, and the mean of the greatest values.
+"""Rank filters: running maximum and running median.
 
 The median uses a sorting network of minima and maxima over whole arrays. Each element takes the
 same comparisons, which suits vector units and accelerators. On 2 CPU cores the median of 31 of a
@@ -136,31 +136,6 @@ def _middle_by_bits(
     # The value itself, so that it has a slope.
     at = lax.fori_loop(0, size, place, jnp.zeros(none.shape, jnp.int32))
     return jnp.take_along_axis(rows, at + jnp.arange(length), axis=1)
-
-
-def mean_of_greatest(
-    x: Float[jax.Array, "*batch values others"], count: int
-) -> Float[jax.Array, "*batch others"]:
-    """Return the mean of the `count` greatest values along the second-to-last axis.
-
-    Each step takes the greatest value below the one before, as often as it is there. Reading the
-    array 2 `count` times is faster than sorting it once. To read it half as often, unless values
-    are equal, takes twice as long to compile. The mean is NaN where a value is not finite.
-    """
-    if count == 1:
-        total = jnp.max(x, axis=-2)
-    else:
-
-        def step(_: Any, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-            bound, left, total = state
-            top = jnp.max(jnp.where(x < bound[..., None, :], x, -jnp.inf), axis=-2)
-            equal = jnp.sum(x == top[..., None, :], axis=-2, dtype=x.dtype)
-            taken = jnp.minimum(equal, left)
-            return top, left - taken, total + jnp.where(taken > 0, taken * top, 0)
-
-        none = jnp.zeros_like(x[..., 0, :])
-        total = lax.fori_loop(0, count, step, (none + jnp.inf, none + count, none))[2]
-    return jnp.where(jnp.isfinite(jnp.sum(x, axis=-2)), total / count, jnp.nan)
 
 
 def _exchanged(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Num, Shaped
 from kit.dsp.checks import AnyArray, Number, positive_int, require
 from kit.dsp.decibel import at_least, known_to_db, power_to_db
 from kit.dsp.jit import Empty, Length, by_clip
-from kit.dsp.spectral.rank_filters import mean_of_greatest
+from kit.dsp.spectral.extremes import means_of_extremes
 from kit.dsp.stft import (
     check_framing,
     energies,
@@ -237,7 +237,37 @@ def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
     return jnp.minimum(group * size + step, bins - 1)
 
 
-@by_clip(y="t", S="bt", check=_check("flatness"), exact=needs_length, passes=(stft,))
+def _flatness_of_known(
+    *, S: np.ndarray, amin: Number, power: Number, empty: Empty, **_: Any
+) -> np.ndarray:
+    S = np.ascontiguousarray(S, jnp.result_type(S, jnp.float32))
+    power, limits = float(power), np.finfo(S.dtype)
+    least = float(np.clip(np.float64(amin) ** (1 / power), limits.tiny, limits.max))
+    # As in a program, in units of the greatest magnitude. NumPy's maxima keep NaN, and its sums
+    # over rows are rounded once a row in single precision.
+    peak = np.maximum(S.max(axis=0), least)
+    floor = math.log(amin) - power * np.log(peak)
+    share = S / peak
+    powers = np.maximum(share**power, np.exp(floor)).mean(axis=0, dtype=np.float64)
+    logs = np.maximum(power * np.log(share), floor).mean(axis=0, dtype=np.float64)
+    out = empty((1, len(peak)), S.dtype)
+    out[0] = np.exp(logs) / powers
+    return out
+
+
+def _flatness_is_known(given: dict[str, Any]) -> Any:
+    S = given["S"]
+    return None if given["y"] is not None or S is None or 0 in S.shape else _flatness_of_known
+
+
+@by_clip(
+    y="t",
+    S="bt",
+    check=_check("flatness"),
+    exact=needs_length,
+    of_known=_flatness_is_known,
+    passes=(stft,),
+)
 def spectral_flatness(
     n: Length,
     *,
@@ -353,17 +383,8 @@ def spectral_contrast(
     bands = _octaves(_centres(freq, sr, S, n_fft), sr, fmin, n_bands, quantile)
 
     def extremes(m: Rows) -> Float[jax.Array, "rows both"]:
-        def of_sign(sign: Float[jax.Array, ""]) -> Float[jax.Array, "bands rows"]:
-            # A band is read many times, which takes half as long where it is a copy of its own.
-            copies = [lax.optimization_barrier(sign * m.T[band]) for band, _ in bands]
-            means = [
-                mean_of_greatest(c, count) for c, (_, count) in zip(copies, bands, strict=True)
-            ]
-            return sign * jnp.stack(means)
-
-        # A loop of two steps, for peaks and valleys, is compiled once.
-        both = lax.map(of_sign, jnp.asarray([1, -1], m.dtype))
-        return both.reshape(2 * len(bands), len(m)).T
+        means = [means_of_extremes(m.T[band], count) for band, count in bands]
+        return jnp.stack(means, axis=1).reshape(2 * len(bands), len(m)).T
 
     both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
     # What lies past the end of the clip must not be its peak.
