@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 
 from kit import __version__
 from kit.config import Experiment, to_dict
@@ -102,7 +101,7 @@ def train_run(
         scaling = _scaling(experiment, collection, training, known)
         replicated, over_batch = shardings(batches.size)
         state: TrainState = jax.device_put(host, replicated)
-        counts = np.bincount(training.y, batches.units, len(collection.labels))
+        counts = training.counts(len(collection.labels), batches.units)
         numbers = hyperparameters(config, total, counts)
         scaling, numbers = jax.device_put((scaling, numbers), replicated)
         feed = path.feed(collection.source, segments.frames, over_batch)
@@ -113,11 +112,11 @@ def train_run(
             "n_mels": collection.n_mels,
             "from_arrays": collection.from_arrays,
             "scaling": scaling_in_json(scaling),
-            "train_counts": np.bincount(training.y, minlength=len(collection.labels)).tolist(),
+            "train_counts": training.counts(len(collection.labels)).tolist(),
         }
         recipe = Recipe.of(config)
         train_step = make_train_step(network, recipe)
-        eval_step = make_eval_step(network, config.loss)
+        eval_step = make_eval_step(network, config.loss, config.several)
         rows = [row for row in run.metrics() if row["step"] <= step]
         ids = {number: track_id for track_id, number in collection.rows.items()}
         key = jax.device_put(jax.random.key(config.seed), replicated)
