@@ -678,9 +678,9 @@ class TrainConfig(_Checked):
     only a part of a track tells its label. A step then takes whole tracks, `batch_size` segments at
     most."""
     label_smoothing: float = 0.0
-    """Share of each label that is spread evenly over all labels, or over yes and no where a track has
-    several. It keeps the network from growing
-    ever surer of labels that may be wrong. The losses that are shown are those without it."""
+    """Share of each label that is spread evenly over all labels, or over yes and no where a track
+    has several. It keeps the network from growing ever surer of labels that may be wrong. The
+    losses that are shown are those without it."""
     balance: Literal["none", "weights", "draw"] = "none"
     """Where some labels have more segments than others: weigh the loss of each label by the inverse
     of its number of segments, or draw equally many segments of each label in every epoch. Without
