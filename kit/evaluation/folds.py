@@ -80,7 +80,7 @@ def out_of_fold(
     merged = dataclasses.replace(
         answers[0],
         tracks=tracks.iloc[order].reset_index(drop=True),
-        answers=scored.chosen(order),
+        answers=scored.chosen(order.tolist()),
         not_scored=dict(missing),
     )
     return merged, rows
