@@ -152,14 +152,15 @@ def _interval(log_p: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dic
     if count < 2 or not len(mixed):
         return {"interval": None, "interval_method": "none: one group, or no label to tell"}
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, member]
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, member].astype(
+        float
+    )
     each = [average_precision(log_p[:, k], targets[:, k], weights) for k in mixed]
     known = np.isfinite(each)
     # A draw without any of the tracks of a label says nothing of that label.
-    total = np.where(known, each, 0).sum(axis=0)[known.any(axis=0)]
-    drawn = total / known.sum(axis=0)[known.any(axis=0)]
+    total, of = np.where(known, each, 0).sum(axis=0), known.sum(axis=0)
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
+    low, high = np.percentile(total[of > 0] / of[of > 0], [tail, 100 - tail])
     return {
         "interval": [float(low), float(high)],
         "interval_method": "bootstrap over groups of the split",

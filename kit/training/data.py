@@ -151,7 +151,9 @@ class Part:
         """Return the number of tracks of each of `labels` labels, or the sum of their `units`."""
         if self.y.ndim == 1:
             return np.bincount(self.y, units, labels)
-        return (self.y if units is None else self.y * units[:, None]).sum(axis=0).astype(int)
+        if units is None:
+            return self.y.sum(axis=0).astype(int)
+        return (self.y.astype(np.float64) * units[:, None]).sum(axis=0)
 
     def picks(self, tracks: np.ndarray, starts: np.ndarray, size: int) -> Picks:
         """Return where the segments of all batches of `size` lie, (batches, size) each.

@@ -1,9 +1,9 @@
 """Several labels a track: from the table to the report, and measures against scikit-learn."""
 
-import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from kit.catalogue import from_csv, load, save
 from kit.catalogue.folds import folds_of
 from kit.catalogue.schema import several_labels
 from kit.catalogue.split import split
@@ -97,7 +98,7 @@ def test_the_loss_is_the_mean_binary_cross_entropy():
     numbers = hyperparameters(config, 1, np.ones(3))
     p, target = sigmoid(logits), 0.8 * y + 0.1
     losses = -(target * np.log(p) + (1 - target) * np.log(1 - p)).mean(axis=1)
-    found = objective(logits, batch, numbers, Recipe.of(config))
+    found = objective(jnp.asarray(logits), batch, numbers, Recipe.of(config))
     np.testing.assert_allclose(found, losses[:3].sum(), rtol=1e-5)
 
 
@@ -142,7 +143,7 @@ def data(seed=0):
 def fitted(runs, **changes):
     x, y, groups = data()
     config = TrainConfig(
-        **{"epochs": 4, "batch_size": 16, "learning_rate": 0.1, "labels": "several"} | changes
+        **{"epochs": 3, "batch_size": 16, "learning_rate": 0.1, "labels": "several"} | changes
     )
     segments = SegmentConfig(frames=8)
     return fit_arrays(
@@ -165,7 +166,7 @@ def test_a_run_learns_and_answers_for_each_label(run):
     assert parts.groupby("group")["part"].nunique().max() == 1
     for part in ("train", "test"):
         assert y[(parts["part"] == part).to_numpy()].any(axis=0).all()
-    result = score_arrays(run, x, y)
+    result = score_arrays(run, x, y, report=False)
     track = result["track"]
     assert track["mean_average_precision"] > 0.9 > 2 * track["guessing"]
     low, high = track["interval"]
@@ -197,14 +198,8 @@ def test_the_loss_of_validation_chooses_the_checkpoint(run):
     np.testing.assert_allclose(loss[at].mean(), min(losses), rtol=1e-4)
 
 
-def test_the_report_shows_what_has_a_meaning(run):
-    score_arrays(run, *data()[:2])
-    page = (run.folder / "report.html").read_text()
-    assert "average precision" in page
-    assert "Confusion matrix" not in page
-    assert "confident mistakes" not in page
-    assert not (run.folder / "confusion.png").exists()
-    evaluation = json.loads((run.folder / "evaluation.json").read_text())
+def test_the_words_and_the_table_of_scores(run):
+    evaluation = score_arrays(run, *data()[:2], report=False)
     first, second, *_ = evaluation_in_words(evaluation)
     assert first == f"3 labels, {evaluation['track']['n']} test tracks"
     assert second.startswith("The mean average precision over labels is ")
@@ -291,18 +286,22 @@ def test_folds_of_a_catalogue(tmp_path):
         split=SplitConfig(folds=2, validation_fraction=0.2),
         segments=SegmentConfig(frames=8),
         model=PLAIN,
-        train=TrainConfig(epochs=2, batch_size=16, learning_rate=0.1, labels="several"),
+        train=TrainConfig(epochs=3, batch_size=8, learning_rate=0.1, labels="several"),
     )
     run = fit(experiment, runs=tmp_path / "runs")
     result = evaluate(run)
     assert result["labels"] == ["-", *sorted(NAMES)]
     assert result["track"]["n"] == N
-    assert result["track"]["mean_average_precision"] > 0.6
+    assert result["track"]["interval"][0] > result["track"]["guessing"]
     assert [fold["n"] for fold in result["folds"]] == [
         sum(counts) for counts in (run.folds()["fold"] == name for name in "01")
     ]
     assert (run.folder / "out_of_fold.csv").is_file()
-    assert "mean average precision" in (run.folder / "report.html").read_text()
+    page = (run.folder / "report.html").read_text()
+    assert "mean average precision" in page
+    assert "Confusion matrix" not in page
+    assert "confident mistakes" not in page
+    assert not (run.folder / "confusion.png").exists()
     has = y.sum(axis=0)
     totals = {name: sum(part[name] for part in result["split"].values()) for name in NAMES}
     assert totals == dict(zip(NAMES, has.tolist(), strict=True))

@@ -33,6 +33,9 @@ RECIPES = {
     "attention": dataclasses.replace(
         CONFIG, loss="attention", balance="weights", augment=AugmentConfig(shift=3)
     ),
+    "several": dataclasses.replace(
+        CONFIG, labels="several", label_smoothing=0.1, augment=AugmentConfig(mix="mixup")
+    ),
 }
 SMALL = Conv1DConfig(channels=(4,), kernel_size=3, dense=4)
 
@@ -58,6 +61,9 @@ def epoch(network, feed, steps=STEPS, config=CONFIG):
     train_step = make_train_step(network, Recipe.of(config))
     given = make_scaling(0.1, -3.0), hyperparameters(config, STEPS, np.ones(2))
     batches = picks(steps, each=2 if config.by_track else 1)
+    if config.several:
+        both = np.stack([batches.y, batches.rows > 2], axis=-1)
+        batches = batches._replace(y=both.astype(np.float32))
     for after in run_epoch(feed, train_step, state, batches, key, 0, *given):
         state, step, metrics = after
         sums.add(metrics)
@@ -87,6 +93,7 @@ def feeds(dtype="float16"):
         ("schedule_free", "int8"),
         ("averages", "float16"),
         ("attention", "float16"),
+        ("several", "int8"),
     ],
 )
 def test_the_three_paths_train_the_same_network(network, recipe, dtype):
