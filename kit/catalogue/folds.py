@@ -72,8 +72,9 @@ def split_of_fold(
     test = (folds["fold"] == name).to_numpy()
     parts = np.where(test, "test", "train").astype(object)
     if config.validation_fraction > 0:
-        _, has = strata(folds["label"].to_numpy(str), several)
-        counts, member = _counts(has * ~test[:, None], folds["group"].to_numpy(str))
+        groups = folds["group"].to_numpy(str)
+        _, has = strata(folds["label"].to_numpy(str), groups, several)
+        counts, member = _counts(has * ~test[:, None], groups)
         target = has.sum(axis=0) * config.validation_fraction
         number = fold_names(folds).index(name)
         # Another stream than those of splits and of shuffled labels, which have the same seed.
@@ -121,7 +122,7 @@ def _drawn(
 ) -> np.ndarray:
     """Return the best of many ways to deal the groups, largest first, to the emptiest fold."""
     n = config.folds or 0
-    values, has = strata(labels, several)
+    values, has = strata(labels, groups, several, n)
     counts, member = _counts(has, groups.astype(str))
     for number, value in enumerate(values):
         if (counts[:, number] > 0).sum() < n:

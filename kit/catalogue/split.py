@@ -157,11 +157,18 @@ def memberships(labels: np.ndarray, several: bool) -> tuple[list[str], np.ndarra
     return values, np.array([[name in names for name in values] for names in each], int)
 
 
-def strata(labels: np.ndarray, several: bool) -> tuple[list[str], np.ndarray]:
-    """Return `memberships`, with the tracks that have no label as one more."""
+def strata(
+    labels: np.ndarray, groups: np.ndarray, several: bool, least: int = 3
+) -> tuple[list[str], np.ndarray]:
+    """Return `memberships`, with the tracks that have no label as one label more.
+
+    Not if fewer groups than `least` have such tracks: they are in the training part then.
+    """
     values, has = memberships(labels, several)
-    none = (has.sum(axis=1) == 0).astype(int)
-    return ([*values, ""], np.column_stack([has, none])) if none.any() else (values, has)
+    none = has.sum(axis=1) == 0
+    if len(np.unique(groups[none].astype(str))) < least:
+        return values, has
+    return [*values, ""], np.column_stack([has, none.astype(int)])
 
 
 def labels_and_groups(
@@ -284,7 +291,7 @@ def _by_group(
     labels: np.ndarray, groups: np.ndarray, config: SplitConfig, several: bool
 ) -> np.ndarray:
     names, member = np.unique(groups, return_inverse=True)
-    values, has = strata(labels, several)
+    values, has = strata(labels, groups, several)
     # Tracks of each group and label; everything below is about these counts alone.
     counts = np.zeros((len(names), len(values)), int)
     np.add.at(counts, member, has)

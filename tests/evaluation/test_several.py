@@ -243,6 +243,17 @@ def test_each_label_is_stratified_and_artists_stay_apart():
         np.testing.assert_allclose(share, 0.25, atol=0.12)
 
 
+@pytest.mark.parametrize("unlabelled", [1, 40])
+def test_tracks_without_a_label_are_split_too(unlabelled):
+    labels = ["a", "b", "a; b"] * 40 + [""] * unlabelled
+    parts = split(table(labels), SplitConfig(by="track", test_fraction=0.25), several=True)
+    share = (parts["part"] == "test")[120:].mean()
+    assert share == pytest.approx(0.25 if unlabelled > 1 else 0, abs=0.03)
+    folds = folds_of(table(labels), SplitConfig(by="track", folds=4), several=True)
+    counts = folds["fold"][120:].value_counts()
+    assert counts.tolist() == ([10] * 4 if unlabelled > 1 else [1])
+
+
 def test_a_label_of_one_artist_is_named():
     labels = ["a; b"] * 10 + ["a"] * 9 + ["a; c"]
     with pytest.raises(UsageError, match="label 'c' has 1 artist only"):
