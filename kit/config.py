@@ -243,6 +243,42 @@ class ExtractConfig(_Checked):
 
 
 @dataclass(frozen=True)
+class DistributedConfig(_Checked):
+    """The processes that train one network together: the arguments of `jax.distributed.initialize`.
+
+    Without any of them, one process trains alone. What is not given is taken from the environment
+    of Slurm, Open MPI, Kubernetes or a TPU pod.
+    """
+
+    detect: bool = False
+    """Take everything from the environment of the cluster."""
+    coordinator_address: str | None = None
+    """Host and port of process 0, such as 10.0.0.1:4321: the same for all processes."""
+    num_processes: int | None = None
+    """Number of processes."""
+    process_id: int | None = None
+    """Number of this process, from 0. Process 0 writes the run; all others only read features."""
+
+    def _check(self) -> None:
+        if self.coordinator_address is not None:
+            port = self.coordinator_address.rpartition(":")[2]
+            _require(
+                ":" in self.coordinator_address and port.isdecimal(),
+                self,
+                "coordinator_address",
+                "give a host and a port, such as 10.0.0.1:4321",
+            )
+        if self.process_id is not None:
+            count = math.inf if self.num_processes is None else self.num_processes
+            _require(
+                0 <= self.process_id < count,
+                self,
+                "process_id",
+                "it must be at least 0, and below DistributedConfig.num_processes",
+            )
+
+
+@dataclass(frozen=True)
 class PreviewConfig(_Checked):
     """Configuration of the download of previews."""
 

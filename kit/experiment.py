@@ -32,6 +32,7 @@ from kit.features import extract, left_out_in_words
 from kit.training import Progress, Run
 from kit.training import fit as train
 from kit.training import fit_arrays as train_arrays
+from kit.training.processes import agreed
 
 Show = Callable[[str, int, int, str], None]
 """Called with the stage ("features", "train", "evaluate"), the number done, the number in all, and
@@ -156,8 +157,12 @@ def fit_arrays(
             fresh=fresh,
             progress=lambda p: show("train", p.done, p.total, _note(p)),
         )
-        if not _scored(made, report):
-            score_arrays(made, x, y, frames=frames, report=report)
+
+        def score() -> None:
+            if not _scored(made, report):
+                score_arrays(made, x, y, frames=frames, report=report)
+
+        agreed(score)
     return made
 
 
@@ -236,8 +241,14 @@ def _opened(
 
 def _extract(tracks: Catalogue, experiment: Experiment, show: Show) -> None:
     config = experiment.features
-    result = extract(tracks, config, progress=lambda p: show("features", p.done, p.total, str(p)))
-    if said := left_out_in_words(result.failures, config, experiment.segments):
+
+    def compute() -> str | None:
+        result = extract(
+            tracks, config, progress=lambda p: show("features", p.done, p.total, str(p))
+        )
+        return left_out_in_words(result.failures, config, experiment.segments)
+
+    if said := agreed(compute):
         place = tracks.folder / "failures.csv"
         warnings.warn(f"{said}; see {place}", KitWarning, stacklevel=4)
 
@@ -266,13 +277,17 @@ def _trained(
         rights=rights,
         progress=lambda p: show("train", p.done, p.total, _note(p)),
     )
-    if not _scored(made, report):
-        evaluate(
-            made,
-            catalogue=tracks,
-            report=report,
-            progress=lambda done, total: show("evaluate", done, total, ""),
-        )
+
+    def score() -> None:
+        if not _scored(made, report):
+            evaluate(
+                made,
+                catalogue=tracks,
+                report=report,
+                progress=lambda done, total: show("evaluate", done, total, ""),
+            )
+
+    agreed(score)
     return made
 
 

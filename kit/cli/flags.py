@@ -6,7 +6,14 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 
-from kit.config import MODELS, DemoConfig, Experiment, ExtractConfig, PreviewConfig
+from kit.config import (
+    MODELS,
+    DemoConfig,
+    DistributedConfig,
+    Experiment,
+    ExtractConfig,
+    PreviewConfig,
+)
 from kit.errors import KitError
 
 ROOTS: dict[type, str] = {
@@ -14,6 +21,7 @@ ROOTS: dict[type, str] = {
     ExtractConfig: "",
     PreviewConfig: "",
     DemoConfig: "demo.",
+    DistributedConfig: "distributed.",
     **dict.fromkeys(MODELS.values(), "model."),
 }
 """The configurations that commands take, and what precedes their fields in a flag."""

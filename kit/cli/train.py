@@ -9,6 +9,7 @@ import tyro
 from kit.cli.arguments import CatalogueFolder, Flag, Rights, Runs, require_catalogue
 from kit.config import (
     Conv1DConfig,
+    DistributedConfig,
     Experiment,
     FeatureConfig,
     SegmentConfig,
@@ -29,6 +30,7 @@ def train(
     model: Any = Conv1DConfig(),
     segments: SegmentConfig = SegmentConfig(),
     features: FeatureConfig = FeatureConfig(),
+    distributed: Annotated[DistributedConfig, tyro.conf.FlagCreatePairsOff] = DistributedConfig(),
 ) -> int:
     """Train a network on a catalogue.
 
@@ -54,20 +56,26 @@ def train(
         model: The options of the network.
         segments: What the network takes at a time.
         features: Excerpts and front end.
+        distributed: Several processes, here or on several machines, that train one network: start
+            the same command once for each of them.
     """
     require_catalogue(catalogue)
     experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
     from kit.catalogue import load
     from kit.cli.stages.training import say_next
     from kit.cli.stages.training import train as stage
+    from kit.training.processes import is_first, joined
 
-    run = stage(
-        experiment,
-        load(catalogue),
-        runs=runs,
-        fresh=fresh,
-        rights=i_have_the_rights_to_this_audio,
-    )
-    say_next(run)
-    sys.stdout.write(f"{run.folder}\n")
+    # Several processes must know of each other before anything is computed.
+    with joined(distributed):
+        run = stage(
+            experiment,
+            load(catalogue),
+            runs=runs,
+            fresh=fresh,
+            rights=i_have_the_rights_to_this_audio,
+        )
+        if is_first():
+            say_next(run)
+            sys.stdout.write(f"{run.folder}\n")
     return 0

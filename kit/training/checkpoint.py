@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
 from orbax.checkpoint.checkpoint_managers import preservation_policy
+from orbax.checkpoint.options import MultiprocessingOptions
 
 from kit.errors import KitError, KitWarning, UsageError
 from kit.files import require_room
@@ -52,6 +53,7 @@ class Checkpoints:
             raise UsageError(f"{folder} holds no checkpoint; give a folder that `kit train` made")
         self._folder = folder.resolve()
         if not read_only:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._set_aside_unscored()
         policies = [
             # Two, so that there is one to go on from where the newest is damaged.
@@ -60,10 +62,15 @@ class Checkpoints:
         ]
         # Orbax's own `read_only` warns of itself three times on every opening. Where nothing is
         # deleted it needs no scores, which it cannot open a folder without if one is damaged.
+        alone = _alone()
         options = (
-            ocp.CheckpointManagerOptions(create=False, lightweight_initialize=True)
+            ocp.CheckpointManagerOptions(
+                create=False, lightweight_initialize=True, multiprocessing_options=alone
+            )
             if read_only
             else ocp.CheckpointManagerOptions(
+                create=False,
+                multiprocessing_options=alone,
                 best_fn=_score,
                 best_mode="min",
                 preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
@@ -227,6 +234,14 @@ class Checkpoints:
 
     def _damaged(self, step: int, error: object) -> DamagedError:
         return DamagedError(f"checkpoint {step} in {self._folder} is damaged: {_first_line(error)}")
+
+
+def _alone() -> MultiprocessingOptions:
+    """Return orbax's options for this process alone, whatever others train with it."""
+    if jax.process_count() == 1:
+        return MultiprocessingOptions()
+    here = jax.process_index()
+    return MultiprocessingOptions(primary_host=here, active_processes={here})
 
 
 def _score(metrics: dict[str, float]) -> float:

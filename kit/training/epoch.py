@@ -3,6 +3,7 @@
 - Streamed: the host makes each batch while the device computes. For features larger than memory.
 - Resident: all rows are on the device, as they are stored, and a small program cuts each batch out
   of them. Streamed and resident batches go into the same compiled step: the same bits.
+  Each device has all rows, so that no batch needs rows of another device.
 - Scanned: resident, and one program runs `BLOCK` steps. For GPU and TPU, which would wait for
   Python between short steps; on CPU, XLA computes the convolutions of a loop on one core.
 
@@ -22,6 +23,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Num
 
 from kit.training.data import Held, Picks, Source, ahead
+from kit.training.placement import own_part, placed
 from kit.training.state import TrainState
 from kit.training.step import PROGRAMS, Batch, Metrics
 
@@ -33,7 +35,10 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Streamed:
-    """Batches that the host makes ahead of their use, of segments of `frames` frames."""
+    """Batches that the host makes ahead of their use, of segments of `frames` frames.
+
+    Each process reads the rows of its own devices.
+    """
 
     source: Source
     frames: int
@@ -41,9 +46,10 @@ class Streamed:
 
     def batches(self, picks: Picks) -> Iterator[Batch]:
         """Yield all batches, on the device."""
-        make = partial(picks.batch, self.source, frames=self.frames)
-        for batch in ahead(lambda number: make(number=number), len(picks.y)):
-            yield jax.device_put(batch, self.sharding)
+        own = Picks(*(own_part(np.asarray(each), self.sharding) for each in picks))
+        make = partial(own.batch, self.source, frames=self.frames)
+        for batch in ahead(lambda number: make(number=number), len(own.y)):
+            yield placed(batch, self.sharding)
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ class Resident:
             count = len(block.y)
             # A part of a block would be another shape, and another program.
             whole = Picks(*(np.resize(each, (BLOCK, *each.shape[1:])) for each in block))
-            yield jax.device_put(whole, sharding), count
+            own = Picks(*(own_part(np.asarray(each), self.sharding) for each in whole))
+            yield placed(own, sharding), count
 
 
 Feed = Streamed | Resident
@@ -109,7 +116,7 @@ class Path:
         if not (self.resident and isinstance(source, Held)):
             return Streamed(source, frames, sharding)
         everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-        return Resident(jax.device_put(source.single(), everywhere), frames, sharding, self.scan)
+        return Resident(placed(source.single(), everywhere), frames, sharding, self.scan)
 
 
 def choose(nbytes: int, memory_gib: float, platform: str, scan: bool | None = None) -> Path:

@@ -1,6 +1,7 @@
 """Train what an experiment asks for: one network, or one for each fold and member."""
 
 import ast
+import contextlib
 import dataclasses
 import inspect
 import textwrap
@@ -14,7 +15,7 @@ from kit.catalogue import Catalogue, load
 from kit.config import MODELS, Experiment, replaced
 from kit.lock import only_one
 from kit.models import Network, check
-from kit.training import folders
+from kit.training import folders, processes
 from kit.training.collection import Collection, open_collection
 from kit.training.epoch import choose
 from kit.training.loop import Progress, train_run
@@ -72,6 +73,7 @@ def fit(
     )
 
 
+@processes.together()
 def train(
     experiment: Experiment,
     collection: Collection,
@@ -103,27 +105,33 @@ def train(
     key = folders.identity(
         experiment, collection.sources, plan.table, _code(experiment.model, network)
     )
-    run = None if fresh else folders.find(experiment, key, runs)
-    if run is not None and run.finished():
-        run.add_statements(statements)
-        return run
     place = runs / experiment.name
-    with only_one(place / f".{key}", "trains", name=f"this experiment in {place}"):
-        if not fresh:
-            run = folders.find(experiment, key, runs)
-        if run is None:
-            run = folders.create(plan, key, runs, statements=statements)
-        run.add_statements(statements)
-        if choose(collection.nbytes, memory_gib, jax.default_backend(), scan).resident:
+    lock = only_one(place / f".{key}", "trains", name=f"this experiment in {place}")
+    with contextlib.ExitStack() as held:
+
+        def begin() -> tuple[str, list[int]]:
+            """Find or make the run, and return its folder and the networks to train."""
+            run = None if fresh else folders.find(experiment, key, runs)
+            if run is None or not run.finished():
+                held.enter_context(lock)
+                run = None if fresh else folders.find(experiment, key, runs)
+                run = run or folders.create(plan, key, runs, statements=statements)
+            run.add_statements(statements)
+            todo = [n for n, (at, _) in enumerate(networks) if not Run(run.folder / at).finished()]
+            return str(run.folder), todo
+
+        networks = list(plan.trainings())
+        folder, todo = processes.agreed(begin)
+        run = Run(Path(folder))
+        path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
+        if todo and path.resident:
             # Read once for all networks.
             collection = collection.held()
-        networks = list(plan.trainings())
-        for number, (at, one) in enumerate(networks):
-            inner = Run(run.folder / at)
-            if inner.finished():
-                continue
+        for number in todo:
+            at, one = networks[number]
             said = _said(progress, number, len(networks), place_in_words(at, plan))
             here = dataclasses.replace(collection, parts=one.table)
+            inner = Run(run.folder / at)
             train_run(one.experiment, here, network, inner, memory_gib, scan, said)
     return run
 

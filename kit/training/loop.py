@@ -12,15 +12,15 @@ from kit import __version__
 from kit.config import Experiment, to_dict
 from kit.errors import UsageError
 from kit.models import Network, Tree
+from kit.training import processes
 from kit.training.batches import Batches
-from kit.training.checkpoint import Checkpoints
 from kit.training.collection import Collection
 from kit.training.data import Part, Picks, make_scaling, scaling_in_json, scaling_of
 from kit.training.epoch import Feed, Sums, choose, run_epoch
 from kit.training.optimiser import Recipe, hyperparameters
-from kit.training.placement import shardings
+from kit.training.placement import placed, shardings
+from kit.training.record import Record
 from kit.training.run import Run
-from kit.training.scores import checkpoint_score
 from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
 from kit.training.step import Batch, Metrics, Scaling, make_eval_step, make_train_step
@@ -84,13 +84,9 @@ def train_run(
         progress: as for `fit`.
     """
     config, segments = experiment.train, experiment.segments
-    with Checkpoints(run.checkpoints) as checkpoints:
-        saved = checkpoints.newest(template(network, config))
-        step, host, known = (
-            (0, init_state(network, config), None)
-            if saved is None
-            else (saved.step, saved.state, saved.meta["scaling"])
-        )
+    with Record(run, template(network, config)) as record:
+        step, rows = record.step, record.rows
+        host = record.state or processes.of_first(init_state(network, config))
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
         if path.resident:
             collection = collection.held()
@@ -98,12 +94,12 @@ def train_run(
         batches = Batches.of(experiment, training)
         per_epoch = batches.per_epoch
         total = per_epoch * config.epochs
-        scaling = _scaling(experiment, collection, training, known)
+        scaling = _scaling(experiment, collection, training, record.meta.get("scaling"))
         replicated, over_batch = shardings(batches.size)
-        state: TrainState = jax.device_put(host, replicated)
+        state: TrainState = placed(host, replicated)
         counts = training.counts(len(collection.labels), batches.units)
         numbers = hyperparameters(config, total, counts)
-        scaling, numbers = jax.device_put((scaling, numbers), replicated)
+        scaling, numbers = placed((scaling, numbers), replicated)
         feed = path.feed(collection.source, segments.frames, over_batch)
         meta = {
             "kit": __version__,
@@ -117,9 +113,8 @@ def train_run(
         recipe = Recipe.of(config)
         train_step = make_train_step(network, recipe)
         eval_step = make_eval_step(network, config.loss, config.several)
-        rows = [row for row in run.metrics() if row["step"] <= step]
         ids = {number: track_id for track_id, number in collection.rows.items()}
-        key = jax.device_put(jax.random.key(config.seed), replicated)
+        key = jax.jit(jax.random.key, out_shardings=replicated)(config.seed)
         for epoch in range(step // per_epoch, config.epochs):
             if stopped_early(rows, config.patience):
                 break
@@ -131,13 +126,16 @@ def train_run(
                 sums.add(metrics)
                 if progress:
                     progress(Progress(step, total, epoch, rows[-1] if rows else {}, path.reason))
-            require_finite_steps(
-                run,
-                epoch + 1,
-                step - per_epoch + 1,
-                {name: sums.each(name) for name in ("loss", "grad_norm")},
-                partial(_ids_of_batch, ids, picks),
-                collection.paths,
+            processes.agreed(
+                partial(
+                    require_finite_steps,
+                    run,
+                    epoch + 1,
+                    step - per_epoch + 1,
+                    {name: sums.each(name) for name in ("loss", "grad_norm")},
+                    partial(_ids_of_batch, ids, picks),
+                    collection.paths,
+                )
             )
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
             trained_s = time.monotonic() - started
@@ -156,10 +154,8 @@ def train_run(
             require_finite_row(row, run)
             row["segments_per_s"] = round(float(picks.weight.sum()) / trained_s, 1)
             row["seconds"] = round(time.monotonic() - started, 3)
-            rows.append(row)
-            run.write_metrics(rows)
-            checkpoints.save(step, state, meta, checkpoint_score(row))
-        checkpoints.wait()
+            record.add(row, state, meta)
+        record.wait()
 
 
 def _parts(experiment: Experiment, collection: Collection) -> tuple[Part, Part | None]:

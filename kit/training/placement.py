@@ -1,16 +1,60 @@
 """Placement of arrays: batches are split over the devices, all else is copied to each."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from kit.errors import UsageError
+
 
 def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
-    """Return the shardings `(replicated, batch)`.
+    """Return the shardings `(replicated, batch)` over one mesh, whose axis is `data`.
 
-    They span the largest number of local devices that divides the batch evenly.
+    The mesh spans equally many devices of each process: as many as divide the batch evenly. Each
+    process has one block of the batch, in the order of the processes.
+
+    Args:
+        batch_size: rows of a batch, those of all processes together.
+    Raises:
+        UsageError: the batch cannot be divided evenly among the processes.
     """
-    devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
-    mesh = Mesh(np.array(devices[:count]), ("batch",))
-    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
+    processes = jax.process_count()
+    devices = [[d for d in jax.devices() if d.process_index == here] for here in range(processes)]
+    counts = range(1, min(map(len, devices)) + 1)
+    even = [n for n in counts if batch_size % (processes * n) == 0]
+    if not even:
+        raise UsageError(
+            f"a batch of {batch_size} cannot be divided among {processes} processes; set "
+            f"TrainConfig.batch_size to a multiple of {processes} that the training part fills"
+        )
+    chosen = [device for of_process in devices for device in of_process[: max(even)]]
+    mesh = Mesh(np.array(chosen), ("data",))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+
+
+def own_part(values: np.ndarray, sharding: NamedSharding) -> np.ndarray:
+    """Return what this process holds of values that are split by their second axis.
+
+    Args:
+        values: `(batches, batch, …)`.
+        sharding: of a batch.
+    """
+    parts = sharding.addressable_devices_indices_map((values.shape[1],)).values()
+    bounds = [part[0].indices(values.shape[1]) for part in parts if part]
+    return values[:, min(b[0] for b in bounds) : max(b[1] for b in bounds)]
+
+
+def placed(tree: Any, sharding: NamedSharding) -> Any:
+    """Return arrays on the devices.
+
+    Args:
+        tree: the part of each array that this process holds; all of it if it is replicated.
+        sharding: of each array.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
+    )

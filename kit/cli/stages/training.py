@@ -10,6 +10,7 @@ from kit.catalogue.split import kept_apart
 from kit.cli.stages.features import compute
 from kit.config import Experiment
 from kit.training import Progress, Run, fit
+from kit.training.processes import agreed, is_first
 from kit.training.stopping import early_stop_in_words
 
 _SHOWN = ("train_loss", "validation_loss", "validation_accuracy")
@@ -38,7 +39,9 @@ def train(
     # Before hours of work; `fit` checks again the tracks that it trains on.
     require_audio_rights(catalogue, stated=rights)
     apart = kept_apart(catalogue.table, experiment.split)
-    compute(catalogue, experiment.features, segments=experiment.segments)
+    agreed(lambda: _compute(experiment, catalogue))
+    if not is_first():
+        return fit(experiment, catalogue=catalogue, runs=runs, fresh=fresh, rights=rights)
     # The summary after the training tells how far official folds keep artists apart.
     if apart.alone and experiment.split.fold_column is None:
         terminal.warn(apart.in_words())
@@ -76,6 +79,10 @@ def train(
             f"--fresh trains anew, --train.seed {experiment.train.seed + 1} trains another one"
         )
     return run
+
+
+def _compute(experiment: Experiment, catalogue: Catalogue) -> None:
+    compute(catalogue, experiment.features, segments=experiment.segments)
 
 
 def _say_networks(run: Run, trained: bool) -> None:

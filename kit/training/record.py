@@ -1,0 +1,86 @@
+"""The checkpoints and metrics of a training in progress, which process 0 alone reads and writes."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from kit.training import processes
+from kit.training.checkpoint import Checkpoints, Saved
+from kit.training.run import Run
+from kit.training.scores import checkpoint_score
+from kit.training.state import TrainState
+
+
+class Record:
+    """What a training has written, and writes after each epoch; a context manager.
+
+    All processes hold the same attributes and call the same methods.
+
+    Attributes:
+        step: steps done before.
+        state: after that step, as NumPy arrays; None before the first checkpoint.
+        meta: the metadata of that checkpoint; empty before the first one.
+        rows: of metrics.jsonl, up to that step.
+    """
+
+    def __init__(self, run: Run, template: TrainState) -> None:
+        """Read what is there.
+
+        Args:
+            run: the folder of the training.
+            template: the shapes and dtypes of its state.
+        Raises:
+            KitError: a checkpoint of another format or network, or a damaged file.
+        Warns:
+            KitWarning: a checkpoint is damaged; the one before it is taken.
+        """
+        self._run = run
+        self._held = contextlib.ExitStack()
+        self._saved: Saved | None = None
+        found = processes.agreed(lambda: self._open(template))
+        self.step: int = found["step"]
+        self.meta: dict[str, Any] = found["meta"]
+        self.rows: list[dict[str, Any]] = found["rows"]
+        self.state: TrainState | None = None
+        if self.step:
+            shapes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
+            self.state = processes.of_first(self._saved.state if self._saved else shapes)
+        self._saved = None
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def _open(self, template: TrainState) -> dict[str, Any]:
+        self._checkpoints = self._held.enter_context(Checkpoints(self._run.checkpoints))
+        self._saved = saved = self._checkpoints.newest(template)
+        step = saved.step if saved else 0
+        rows = [row for row in self._run.metrics() if row["step"] <= step]
+        return {"step": step, "meta": saved.meta if saved else {}, "rows": rows}
+
+    def add(self, row: dict[str, Any], state: TrainState, meta: Mapping[str, Any]) -> None:
+        """Write the row of an epoch, and begin to save the state after it.
+
+        Raises:
+            KitError: they cannot be written.
+        """
+        self.rows.append(row)
+
+        def write() -> None:
+            self._run.write_metrics(self.rows)
+            self._checkpoints.save(row["step"], state, dict(meta), checkpoint_score(row))
+
+        processes.agreed(write)
+
+    def wait(self) -> None:
+        """Wait until everything is on disk.
+
+        Raises:
+            KitError: a save failed.
+        """
+        processes.agreed(lambda: self._checkpoints.wait())
