@@ -703,6 +703,10 @@ class TrainConfig(_Checked):
     schedule: Literal["cosine", "constant"] = "cosine"
     """The step size falls to zero along a cosine, or stays as it is, as in the original."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    labels: Literal["one", "several"] = field(default="one", metadata=LATER)
+    """A track has one label, and the probabilities of all labels add up to 1 (one), or it has
+    several, divided by ";" in the catalogue's column label, and each label has a probability of its
+    own (several)."""
     loss: Literal["segments", "mean", "attention"] = field(default="segments", metadata=LATER)
     """Compare each segment with its track's label (segments), or the answer for a whole track: the
     mean of its segments' log-probabilities, which is the answer of evaluation and prediction too
@@ -710,8 +714,9 @@ class TrainConfig(_Checked):
     only a part of a track tells its label. A step then takes whole tracks, `batch_size` segments at
     most."""
     label_smoothing: float = 0.0
-    """Share of each label that is spread evenly over all labels. It keeps the network from growing
-    ever surer of labels that may be wrong. The losses that are shown are those without it."""
+    """Share of each label that is spread evenly over all labels, or over yes and no where a track
+    has several. It keeps the network from growing ever surer of labels that may be wrong. The
+    losses that are shown are those without it."""
     balance: Literal["none", "weights", "draw"] = "none"
     """Where some labels have more segments than others: weigh the loss of each label by the inverse
     of its number of segments, or draw equally many segments of each label in every epoch. Without
@@ -753,6 +758,21 @@ class TrainConfig(_Checked):
             f"it compares whole tracks, and AugmentConfig.mix {self.augment.mix} mixes single "
             "segments; leave one of them out",
         )
+        if self.several:
+            _require(
+                self.balance == "none",
+                self,
+                "balance",
+                "it weighs or draws by the label of a track, and TrainConfig.labels several gives "
+                "a track several; leave it out",
+            )
+            _require(
+                self.augment.mix != "between_class",
+                self.augment,
+                "mix",
+                "it mixes tracks of different labels, and TrainConfig.labels several lets tracks "
+                "share some of them; take mixup",
+            )
         # In a sum of powers, the level of each band still matters.
         if self.standardise == "clip" and self.augment.mix != "between_class":
             for name in ("gain_db", "tilt_db"):
@@ -769,6 +789,11 @@ class TrainConfig(_Checked):
     def by_track(self) -> bool:
         """Whether the loss is of whole tracks, so that a batch is made of these."""
         return self.loss != "segments"
+
+    @property
+    def several(self) -> bool:
+        """Whether a track has several labels."""
+        return self.labels == "several"
 
     def outputs(self, labels: int) -> int:
         """Return the number of a network's outputs: one for each label, and one for attention."""

@@ -20,7 +20,7 @@ BLOCK_S = 30.0  # of a long file, read at once
 WINDOWS = 8  # of a long file, computed at once
 
 Probabilities = dict[str, float]
-"""The probability of each label by its name; they add up to 1."""
+"""The probability of each label by its name; they add up to 1 if a track has one label."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Prediction:
         end_s: where it ends.
         label: the most probable one.
         probability: of that label.
-        probabilities: of each label, by name; they add up to 1.
+        probabilities: of each label, by name; they add up to 1 if a track has one label.
     """
 
     path: str

@@ -9,7 +9,15 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from kit.catalogue.split import TRIALS, another, count, kept_apart, labels_and_groups
+from kit.catalogue.split import (
+    TRIALS,
+    another,
+    count,
+    kept_apart,
+    labels_and_groups,
+    memberships,
+    strata,
+)
 from kit.catalogue.split import validation_groups as hold_out
 from kit.config import SplitConfig
 from kit.errors import UsageError
@@ -18,12 +26,13 @@ from kit.errors import UsageError
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 
-def folds_of(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+def folds_of(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> pd.DataFrame:
     """Assign each track to a fold.
 
     Args:
         table: one row a track: `track_id`, `label`, and the columns that the configuration names.
         config: `folds` or `fold_column`, and what a split needs.
+        several: as for `kit.catalogue.split.split`.
     Returns:
         `track_id`, `label` (the one to train on), `group` and `fold`, in the order of the table.
         Drawn folds are named "0", "1" …; the order of the rows changes nothing.
@@ -31,11 +40,11 @@ def folds_of(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
         UsageError: fewer than two labels, no such column, a label with fewer groups than folds, or
             a column that does not name usable folds; the message says what to do.
     """
-    labels, groups = labels_and_groups(table, config)
+    labels, groups = labels_and_groups(table, config, several)
     if config.fold_column is None:
-        folds = _drawn(labels, groups, config)
+        folds = _drawn(labels, groups, config, several)
     else:
-        folds = _official(table, labels, config.fold_column)
+        folds = _official(table, labels, config.fold_column, several)
     columns = {"label": labels.astype(str), "group": groups.astype(str), "fold": folds}
     return pd.DataFrame({"track_id": table["track_id"].to_numpy(), **columns})
 
@@ -46,7 +55,9 @@ def fold_names(folds: pd.DataFrame) -> list[str]:
     return sorted(names, key=lambda name: (0, int(name), name) if name.isdigit() else (1, 0, name))
 
 
-def split_of_fold(folds: pd.DataFrame, name: str, config: SplitConfig) -> pd.DataFrame:
+def split_of_fold(
+    folds: pd.DataFrame, name: str, config: SplitConfig, several: bool = False
+) -> pd.DataFrame:
     """Return the split in which one fold is the test part, as `kit.catalogue.split.split` does.
 
     Args:
@@ -54,14 +65,17 @@ def split_of_fold(folds: pd.DataFrame, name: str, config: SplitConfig) -> pd.Dat
         name: of the fold.
         config: `validation_fraction` is the share of all tracks that is held out of the other
             folds, by group and stratified by label.
+        several: as for `kit.catalogue.split.split`.
     Raises:
         UsageError: nothing can be held out for validation.
     """
     test = (folds["fold"] == name).to_numpy()
     parts = np.where(test, "test", "train").astype(object)
     if config.validation_fraction > 0:
-        counts, member = _counts(folds["label"].to_numpy(str), folds["group"].to_numpy(str), ~test)
-        target = _sizes(folds["label"].to_numpy(str)) * config.validation_fraction
+        groups = folds["group"].to_numpy(str)
+        _, has = strata(folds["label"].to_numpy(str), groups, several)
+        counts, member = _counts(has * ~test[:, None], groups)
+        target = has.sum(axis=0) * config.validation_fraction
         number = fold_names(folds).index(name)
         # Another stream than those of splits and of shuffled labels, which have the same seed.
         rng = np.random.default_rng([config.seed, 3, number])
@@ -103,11 +117,13 @@ def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig
     )
 
 
-def _drawn(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
+def _drawn(
+    labels: np.ndarray, groups: np.ndarray, config: SplitConfig, several: bool
+) -> np.ndarray:
     """Return the best of many ways to deal the groups, largest first, to the emptiest fold."""
     n = config.folds or 0
-    counts, member = _counts(labels.astype(str), groups.astype(str))
-    values = np.unique(labels.astype(str)).tolist()
+    values, has = strata(labels, groups, several, n)
+    counts, member = _counts(has, groups.astype(str))
     for number, value in enumerate(values):
         if (counts[:, number] > 0).sum() < n:
             raise UsageError(_too_few(value, counts[:, number], config))
@@ -150,7 +166,7 @@ def _too_few(label: str, counts: np.ndarray, config: SplitConfig) -> str:
     )
 
 
-def _official(table: pd.DataFrame, labels: np.ndarray, column: str) -> np.ndarray:
+def _official(table: pd.DataFrame, labels: np.ndarray, column: str, several: bool) -> np.ndarray:
     if column not in table:
         raise UsageError(
             f"--split.fold-column is {column!r}, but the catalogue has no such column; add it, use "
@@ -178,8 +194,9 @@ def _official(table: pd.DataFrame, labels: np.ndarray, column: str) -> np.ndarra
             f"--split.fold-column is {column!r}, which has one fold only ({cells[0]}); name a "
             "column with at least 2, or use --split.folds 5"
         )
-    for label in np.unique(labels.astype(str)).tolist():
-        if len(only := np.unique(folds[labels == label])) == 1:
+    values, has = memberships(labels, several)
+    for label, own in zip(values, has.T > 0, strict=True):
+        if len(only := np.unique(folds[own])) == 1:
             raise UsageError(
                 f"label {label!r} is in fold {only[0]} of the column {column!r} only, so no "
                 "network could learn it before that fold tests it; take its tracks out, or use "
@@ -188,16 +205,14 @@ def _official(table: pd.DataFrame, labels: np.ndarray, column: str) -> np.ndarra
     return folds
 
 
-def _counts(
-    labels: np.ndarray, groups: np.ndarray, chosen: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of chosen tracks, (groups, labels), and the group of each track."""
+def _counts(has: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of tracks, (groups, labels), and the group of each track.
+
+    Args:
+        has: which tracks have which labels and count, (tracks, labels).
+        groups: of each track.
+    """
     names, member = np.unique(groups, return_inverse=True)
-    values, code = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(names), len(values)), int)
-    np.add.at(counts, (member, code), 1 if chosen is None else chosen.astype(int))
+    counts = np.zeros((len(names), has.shape[1]), int)
+    np.add.at(counts, member, has)
     return counts, member
-
-
-def _sizes(labels: np.ndarray) -> np.ndarray:
-    return np.unique(labels, return_counts=True)[1]

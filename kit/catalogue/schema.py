@@ -63,6 +63,12 @@ def label_form(text: str) -> str:
     return one_line(unicodedata.normalize("NFC", text))
 
 
+def several_labels(text: str) -> tuple[str, ...]:
+    """Return the labels of a track that has several, such as "house; vocal", each once."""
+    names = (label_form(name) for name in text.split(SEPARATOR.strip()))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 _PLAIN = {"rule": "one line without control characters", "ok": is_plain}
 
 COLUMNS: dict[str, Column] = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.catalogue.schema import SEPARATOR
+from kit.catalogue.schema import SEPARATOR, several_labels
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
@@ -113,12 +113,13 @@ def _verb(number: int) -> str:
     return "has" if number == 1 else "have"
 
 
-def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+def split(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> pd.DataFrame:
     """Assign tracks to train, validation and test.
 
     Args:
         table: one row a track: `track_id`, `label`, and the columns that `config.by` needs.
         config: shares, seed, the column that stays together, and whether labels are shuffled.
+        several: a track may have several labels, divided by ";"; each of them is stratified.
     Returns:
         `track_id`, `label` (the one to train on), `group` and `part`, in the order of the table.
         The order of the rows changes nothing, except with `by="random"`.
@@ -126,11 +127,11 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
         UsageError: fewer than two labels, no such column, or no way to have every label in train
             and test; the message says what to do.
     """
-    labels, groups = labels_and_groups(table, config)
-    if config.by == "random":
+    labels, groups = labels_and_groups(table, config, several)
+    if config.by == "random" and not several:
         parts = _at_random(labels, groups, config)
     else:
-        parts = _by_group(labels, groups, config)
+        parts = _by_group(labels, groups, config, several)
     return pd.DataFrame(
         {
             "track_id": table["track_id"].to_numpy(),
@@ -141,16 +142,47 @@ def split(table: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
     )
 
 
-def labels_and_groups(table: pd.DataFrame, config: SplitConfig) -> tuple[np.ndarray, np.ndarray]:
+def memberships(labels: np.ndarray, several: bool) -> tuple[list[str], np.ndarray]:
+    """Return the labels in sorted order, and which tracks have them, (tracks, labels) of 0 and 1.
+
+    Args:
+        labels: of each track, or several divided by ";".
+        several: divide them.
+    """
+    if not several:
+        values, code = np.unique(labels.astype(str), return_inverse=True)
+        return values.tolist(), np.eye(len(values), dtype=int)[code]
+    each = [several_labels(str(text)) for text in labels]
+    values = sorted({name for names in each for name in names})
+    return values, np.array([[name in names for name in values] for names in each], int)
+
+
+def strata(
+    labels: np.ndarray, groups: np.ndarray, several: bool, least: int = 3
+) -> tuple[list[str], np.ndarray]:
+    """Return `memberships`, with the tracks that have no label as one label more.
+
+    Not if fewer groups than `least` have such tracks: they are in the training part then.
+    """
+    values, has = memberships(labels, several)
+    none = has.sum(axis=1) == 0
+    if len(np.unique(groups[none].astype(str))) < least:
+        return values, has
+    return [*values, ""], np.column_stack([has, none.astype(int)])
+
+
+def labels_and_groups(
+    table: pd.DataFrame, config: SplitConfig, several: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the label to train on and the group of each track, (tracks,) of `str` each.
 
     Raises:
         UsageError: fewer than two labels, or no column `config.by`.
     """
     labels = np.array([str(label) for label in table["label"]], dtype=object)
-    if len(set(labels)) < 2:
+    if len(values := memberships(labels, several)[0]) < 2:
         raise UsageError(
-            f"the catalogue has {len(set(labels))} label, training needs at least 2; "
+            f"the catalogue has {len(values)} label, training needs at least 2; "
             "add audio of another label"
         )
     groups = _groups(table, config.by)
@@ -255,12 +287,14 @@ def _at_random(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> n
     return parts[first][member]
 
 
-def _by_group(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
+def _by_group(
+    labels: np.ndarray, groups: np.ndarray, config: SplitConfig, several: bool
+) -> np.ndarray:
     names, member = np.unique(groups, return_inverse=True)
-    values, code = np.unique(labels, return_inverse=True)
+    values, has = strata(labels, groups, several)
     # Tracks of each group and label; everything below is about these counts alone.
     counts = np.zeros((len(names), len(values)), int)
-    np.add.at(counts, (member, code), 1)
+    np.add.at(counts, member, has)
     for number, value in enumerate(values):
         if (counts[:, number] > 0).sum() < 2:
             raise UsageError(_too_few(value, counts[:, number], 2, config.by))

@@ -36,7 +36,8 @@ def evaluate(
             run; the newest run of all if none is given.
         catalogue: Folder of the catalogue, if it is not where it was in training.
         part: Which part of the run's split; "all" for another collection than it was trained on.
-        checkpoint: The one with the highest validation accuracy, or the last.
+        checkpoint: The one with the highest validation accuracy, or the least validation loss if
+            tracks have several labels; or the last.
         runs: Folder of the run folders.
     """
     if catalogue is not None:

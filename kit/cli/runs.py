@@ -18,7 +18,8 @@ def runs(
     """List the runs, newest first, with their scores.
 
     The accuracy is the share of right test tracks, with its 95% interval; it is empty before
-    `kit evaluate`.
+    `kit evaluate`. Where tracks have several labels, "map" is the mean average precision, and the
+    interval is its own.
 
     Example: kit runs --format csv
 
@@ -36,7 +37,9 @@ def runs(
     if not found:
         terminal.say(f"no runs in {folder}; train one with `kit train`")
         return 0
-    write_rows(format, [_row(run) for run in found])
+    rows = [_row(run) for run in found]
+    several = any("map" in row for row in rows)
+    write_rows(format, [row | {"map": row.get("map")} if several else row for row in rows])
     return 0
 
 
@@ -54,7 +57,9 @@ def _row(run: Any) -> dict[str, Any]:
         test = scores[(scores["part"] == "test") & (scores["level"] == "track")]
         for score in test.to_dict("records"):
             row["tracks"] = int(score["n"])
-            row |= {name: _number(score[name]) for name in ("accuracy", "low", "high")}
+            row |= {name: _number(score.get(name)) for name in ("accuracy", "low", "high")}
+            if "accuracy" not in score:
+                row["map"] = _number(score["mean_average_precision"])
     except KitError:
         row["state"] = "damaged"
     return row

@@ -84,19 +84,28 @@ def curves(
 
     Args:
         rows: the rows of metrics.jsonl, one an epoch: `epoch`, `train_loss`, `train_accuracy`, and
-            `validation_loss`, `validation_accuracy` or None where there was no validation.
+            `validation_loss`, `validation_accuracy` or None where there was no validation. Without
+            accuracies the losses alone are drawn.
         theme: colours.
         stacked: one above the other, for a narrow screen.
     """
+    known = [
+        m for m in ("loss", "accuracy") if not rows or rows[-1].get(f"train_{m}", 0.0) is not None
+    ]
     size, shape = ((4.0, 5.6), (2, 1)) if stacked else ((8.4, 3.1), (1, 2))
+    if len(known) == 1:
+        size, shape = ((4.0, 3.1), (1, 1)) if stacked else ((8.4, 3.1), (1, 1))
     figure = new_figure(*size, theme, fitted=False)
-    left, right = figure.subplots(*shape)
-    if stacked:
+    panels = list(figure.subplots(*shape, squeeze=False).flat)
+    left, right = panels[0], panels[-1]
+    if stacked and len(known) == 1:
+        figure.subplots_adjust(0.13, 0.16, 0.96, 0.88)
+    elif stacked:
         figure.subplots_adjust(0.13, 0.09, 0.96, 0.93, hspace=0.36)
     else:
         figure.subplots_adjust(0.06, 0.16, 0.985, 0.88, wspace=0.16)
     best = best_epoch(rows)
-    for axes, measure in ((left, "loss"), (right, "accuracy")):
+    for axes, measure in zip(panels, known, strict=True):
         dress(axes, theme, grid=True)
         axes.set_title(measure.capitalize(), loc="left", **words(theme, size=10), weight="bold")
         axes.set_xlabel("Epoch", **words(theme, size=8, quiet=True))
@@ -111,8 +120,9 @@ def curves(
             note = words(theme, quiet=True)
             axes.text(0.5, 0.5, "no epoch recorded", transform=axes.transAxes, ha="center", **note)
     left.set_ylim(bottom=0)
-    right.set_ylim(0, 1.02)
-    right.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if len(known) == 2:
+        right.set_ylim(0, 1.02)
+        right.yaxis.set_major_formatter(PercentFormatter(1.0))
     if rows:
         family = {"family": words(theme)["fontfamily"], "size": 8.5}
         right.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)

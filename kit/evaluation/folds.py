@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit.catalogue.schema import several_labels
 from kit.errors import UsageError
 from kit.evaluation.metrics import summarise
 from kit.evaluation.parts import Part
 from kit.evaluation.scores import Progress, Scores, step_in_json
+from kit.evaluation.several import summarise_several
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
+from kit.training.collection import targets
 from kit.training.scores import joined
 
 _CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -50,7 +53,8 @@ def out_of_fold(
     Returns:
         The answers in the order of folds.csv, and for each fold `fold`, `n`, `correct`,
         `accuracy`, `interval`, `macro_f1` and `log_loss` by track, `segments` and
-        `segment_accuracy`, and `step` of its checkpoint.
+        `segment_accuracy`, and `step` of its checkpoint. Where tracks have several labels,
+        `mean_average_precision` and `roc_auc` take the place of `correct`, of accuracies and F1.
     Raises:
         UsageError: a fold that is not trained yet.
     """
@@ -86,28 +90,50 @@ def _offset(progress: Progress | None, before: int, total: int) -> Progress | No
     return progress and (lambda done, _: progress(before + done, total))
 
 
-def _row(scores: Scores, network: Restored) -> dict[str, Any]:
-    targets = np.array([network.labels.index(label) for label in scores.tracks["label"]], np.int64)
+def numbers(scores: Scores, network: Restored) -> dict[str, dict[str, Any]]:
+    """Return the numbers of `metrics.summarise`, or those of several labels a track."""
+    labels = scores.tracks["label"].tolist()
+    answers, several = scores.answers, network.experiment.train.several
+    y = targets(labels, network.labels, several)
+    if several:
+        names = zip(scores.tracks["group"], scores.tracks["track_id"], strict=True)
+        # A track without a group stands for itself.
+        groups = [f"group {group}" if group else f"track {track}" for group, track in names]
+        number = np.unique(groups, return_inverse=True)[1]
+        return summarise_several(answers, y, network.labels, number)
     counts = np.array(network.train_counts, np.int64)
-    answers = scores.answers
-    found = summarise(answers.segments, targets, network.labels, counts, answers.log_weights)
+    return summarise(answers.segments, y, network.labels, counts, answers.log_weights)
+
+
+def _row(scores: Scores, network: Restored) -> dict[str, Any]:
+    found = numbers(scores, network)
     track, segment = found["track"], found["segment"]
     names = ("n", "correct", "accuracy", "interval", "macro_f1", "log_loss")
+    if network.experiment.train.several:
+        names = ("n", "mean_average_precision", "interval", "roc_auc", "log_loss")
+    by_segment = {} if "accuracy" not in segment else {"segment_accuracy": segment["accuracy"]}
     return {
         **{name: track[name] for name in names},
         "segments": segment["n"],
-        "segment_accuracy": segment["accuracy"],
+        **by_segment,
         "step": step_in_json(network),
     }
 
 
-def fold_counts(run: Run) -> dict[str, dict[str, int]]:
-    """Return the number of tracks of each label in each fold of a run."""
+def fold_counts(run: Run, several: bool) -> dict[str, dict[str, int]]:
+    """Return the number of tracks of each label in each fold of a run.
+
+    Args:
+        run: a run of folds.
+        several: a track may have several labels.
+    """
     folds = run.folds()
     counts = {}
     for fold in run.inside:
         labels = folds.loc[folds["fold"] == fold.fold, "label"]
-        counts[f"fold {fold.fold}"] = dict(sorted(Counter(labels).items()))
+        each = [several_labels(text) if several else (text,) for text in labels]
+        count = Counter(name for names in each for name in names)
+        counts[f"fold {fold.fold}"] = dict(sorted(count.items()))
     return counts
 
 

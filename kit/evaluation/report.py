@@ -51,8 +51,10 @@ def write_report(
     Raises:
         KitError: config.json is not JSON, or the page cannot be written.
     """
-    wrong = mistakes(evaluation["tracks"], limit=MISTAKES)
-    unlearned = [t for t in evaluation["tracks"] if t.get("part") != "train"]
+    # An answer of several labels is neither right nor wrong.
+    cards_of = [] if evaluation.get("several") else evaluation["tracks"]
+    wrong = mistakes(cards_of, limit=MISTAKES)
+    unlearned = [t for t in cards_of if t.get("part") != "train"]
     right = hits(unlearned, per_label=HITS_PER_LABEL)
     chosen = [*wrong, *right]
     silent = audio_of is None
@@ -69,7 +71,7 @@ def write_report(
                 "hits": full[len(wrong) :],
                 "unlearned": len(unlearned),
                 "policy": _policy(players),
-                "sound": "" if silent else _sound(players, limit_mib),
+                "sound": _sound(players, limit_mib) if chosen and not silent else "",
             }
         )
 
@@ -87,6 +89,7 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     """Write the confusion matrix by track and the learning curves into a run's folder.
 
     Where some tracks were seen in training and others not, the matrix is that of the unseen ones.
+    Tracks with several labels have none.
 
     Args:
         run_dir: the run's folder.
@@ -98,12 +101,12 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     Raises:
         KitError: they cannot be written.
     """
+    curves = save(figures.curves(metrics_rows), run_dir / "curves.png")
+    if evaluation.get("several"):
+        return [curves]
     matrix = np.asarray(_shown(evaluation)["track"]["confusion"])
     name = file_name("confusion", _part(evaluation), ".png")
-    return [
-        save(figures.confusion(matrix, evaluation["labels"]), run_dir / name),
-        save(figures.curves(metrics_rows), run_dir / "curves.png"),
-    ]
+    return [save(figures.confusion(matrix, evaluation["labels"]), run_dir / name), curves]
 
 
 def _render(values: Row) -> str:
@@ -129,7 +132,7 @@ def _policy(players: Sequence[Player]) -> str:
 def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     """Return the values of the template that do not depend on the clips."""
     labels, track, shown = list(evaluation["labels"]), evaluation["track"], _shown(evaluation)
-    matrix = np.asarray(shown["track"]["confusion"])
+    several = bool(evaluation.get("several"))
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
     saved = f"{which} checkpoint, step {step}"
@@ -159,18 +162,16 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "verdict": words.verdict(evaluation),
         "warnings": _warnings(evaluation, shuffled=bool(config.get("split.shuffle_labels"))),
         "tables": tables,
-        "wrong": track["n"] - track["correct"],
-        "per_class": shown["track"]["per_class"],
+        "several": several,
+        "wrong": 0 if several else track["n"] - track["correct"],
+        "per_class": shown["track"].get("per_class") or {},
+        "per_label": shown["track"].get("per_label") or {},
         # Training tracks have no place on the scale of accuracy.
-        "scale": None if _learned_from(evaluation) and not unseen else shown["track"],
+        "scale": None if _learned_from(evaluation) and not unseen else _scale(shown["track"]),
         "folds": evaluation.get("folds") or [],
         "by_fold": words.by_fold(evaluation),
         "independence": _independence(evaluation),
-        "confusion": picture(
-            figures.confusion(matrix, labels, theme=LIGHT),
-            [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
-            _confusion_in_words(matrix, labels),
-        ),
+        "confusion": None if several else _confusion(shown["track"], labels),
         "curves": picture(
             figures.curves(rows, theme=LIGHT),
             [
@@ -184,12 +185,32 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             _curves_in_words(rows, best),
         ),
         "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
-        "pooled": _pooled(loss),
+        "pooled": _pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
         "how_split": words.apart(evaluation),
         "settings": _settings(config),
     }
+
+
+def _scale(track: Row) -> Row | None:
+    """Return what the line from 0 to 100% shows; None if there is nothing to score."""
+    if "accuracy" in track:
+        value, guessing, name = track["accuracy"], track["majority_accuracy"], "accuracy"
+    else:
+        value, guessing = track["mean_average_precision"], track["guessing"]
+        name = "mean average precision"
+    found = {"value": value, "guessing": guessing, "interval": track["interval"], "name": name}
+    return None if value is None else found
+
+
+def _confusion(track: Row, labels: list[str]) -> Row:
+    matrix = np.asarray(track["confusion"])
+    return picture(
+        figures.confusion(matrix, labels, theme=LIGHT),
+        [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
+        _confusion_in_words(matrix, labels),
+    )
 
 
 def _card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:
@@ -278,9 +299,14 @@ def _caption(evaluation: Row) -> str:
 
 
 def _lede(evaluation: Row) -> str:
-    if unseen := evaluation.get("unseen"):
+    unseen = evaluation.get("unseen")
+    if unseen and evaluation.get("several"):
+        return f"Unseen tracks alone: {words.precision(unseen['track'])}"
+    if unseen:
         return words.unseen_in_words(unseen["track"])
     track = evaluation["track"]
+    if evaluation.get("several"):
+        return words.precision(track)
     if _learned_from(evaluation):
         return f"{track['correct']} of {track['n']} right. A test needs tracks that are new to it."
     return f"That is {words.accuracy(track)}"
@@ -304,6 +330,8 @@ def _independence(evaluation: Row) -> str:
     if _learned_from(evaluation) and not evaluation.get("unseen"):
         return ""
     track, segment = evaluation["track"], evaluation["segment"]
+    if evaluation.get("several"):
+        return f"Interval: {track['interval_method']}." if track["interval"] else ""
     groups, few = evaluation.get("groups"), ""
     if groups and groups < track["n"]:
         few = f" These {track['n']} tracks come from {groups} groups of the split."
@@ -314,10 +342,12 @@ def _independence(evaluation: Row) -> str:
     )
 
 
-def _pooled(loss: str) -> str:
+def _pooled(loss: str, several: bool) -> str:
     """Return how the answer for a track is made of those for its segments."""
     if loss == "attention":
         return "the mean of its segments' probabilities, by weights that the network gives them"
+    if several:
+        return "for each label the mean of its segments' log-odds"
     return "the mean of its segments' log-probabilities"
 
 
@@ -332,6 +362,12 @@ def _learned(rows: list[Row], best: int | None, level: str) -> str:
         )
     if best is None:
         return "There was no validation part, so the last epoch counts as the best."
+    if rows[-1].get("validation_accuracy") is None:
+        return (
+            f"The best epoch is {best} of {rows[-1]['epoch']}: it has the lowest loss on the "
+            "validation part. Training values are means over an epoch in which the network still "
+            "learned, so they are behind those of validation."
+        )
     return (
         f"The best epoch is {best} of {rows[-1]['epoch']}: it has the highest accuracy on "
         f"the validation part, by {level}. Training values are means over an epoch in which the "

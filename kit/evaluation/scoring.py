@@ -1,6 +1,7 @@
 """Score a run on tracks, and write what was found. Features are read, never computed."""
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,16 +13,18 @@ from jaxtyping import Int
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
+from kit.catalogue.schema import several_labels
 from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
+    numbers,
     out_of_fold,
     predictions_in_csv,
     require_one_split,
 )
-from kit.evaluation.metrics import EvaluationError, summarise
+from kit.evaluation.metrics import EvaluationError
 from kit.evaluation.parts import Part, file_name
 from kit.evaluation.scores import Progress, Scores, step_in_json
 from kit.evaluation.words import features_command
@@ -166,7 +169,7 @@ def score_part(
     """
     parts = run.split()
     chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
-    _require_known(list(chosen["label"]), restored.labels)
+    _require_known(list(chosen["label"]), restored)
     gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
     config = restored.experiment.features
     command = features_command(catalogue.folder, config)
@@ -212,7 +215,7 @@ def score_items(
         raise EvaluationError(f"the run's split has no item in its {part} part")
     valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
     tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
-    _require_known(list(tracks["label"]), restored.labels)
+    _require_known(list(tracks["label"]), restored)
     answers: list[SegmentScores] = []
     for start in range(0, len(at), CHUNK):
         rows = at[start : start + CHUNK]
@@ -230,13 +233,13 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
         restored: its network.
         scores: the network's answers.
     Returns:
-        Beside the numbers of `metrics.summarise`: `seen`, the number of scored tracks that were
+        Beside the numbers of `metrics.summarise`, or of `several.summarise_several` where
+        `several` is true: `seen`, the number of scored tracks that were
         learned from ("train"), that chose the checkpoint ("validation") or neither ("unseen");
         `unseen`, the numbers of the last of them alone, if there are others too; `kept_apart`;
         and `tracks`, a row each.
     """
-    targets = np.array([restored.labels.index(label) for label in scores.tracks["label"]], np.int64)
-    counts = np.array(restored.train_counts, np.int64)
+    several = restored.experiment.train.several
     answers, part_of = scores.answers, list(scores.tracks["part"])
     unseen = [at for at, part in enumerate(part_of) if part not in ("train", "validation")]
     evaluation: dict[str, Any] = {
@@ -252,17 +255,20 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
             "unseen": len(unseen),
         },
         "groups": len(set(scores.tracks["group"]) - {""}),
-        "split": _counts(run.split()),
+        "split": _counts(run.split(), several),
         "kept_apart": run.facts().get("kept_apart"),
         **scores.notes,
-        **summarise(answers.segments, targets, restored.labels, counts, answers.log_weights),
+        **({"several": True} if several else {}),
+        **numbers(scores, restored),
         "unseen": None,
         "tracks": _rows(scores, restored.labels),
     }
     if 0 < len(unseen) < len(part_of):
-        some = answers.chosen(unseen)
-        evaluation["unseen"] = summarise(
-            some.segments, targets[unseen], restored.labels, counts, some.log_weights
+        evaluation["unseen"] = numbers(
+            dataclasses.replace(
+                scores, tracks=scores.tracks.iloc[unseen], answers=answers.chosen(unseen)
+            ),
+            restored,
         )
     return evaluation
 
@@ -285,7 +291,8 @@ def _evaluated_by_fold(
     """Return evaluation.json of the out-of-fold predictions, and write these as CSV."""
     scores, folds = out_of_fold(run, which, score, progress)
     evaluation = summary(run, restored, scores)
-    evaluation |= {"split": fold_counts(run), "folds": folds}
+    several = restored.experiment.train.several
+    evaluation |= {"split": fold_counts(run, several), "folds": folds}
     write_text(run.folder / "out_of_fold.csv", predictions_in_csv(evaluation))
     return evaluation
 
@@ -388,8 +395,10 @@ def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> di
     }
 
 
-def _require_known(found: Iterable[str], labels: tuple[str, ...]) -> None:
-    unknown = [label for label in found if label not in labels]
+def _require_known(found: Iterable[str], restored: Restored) -> None:
+    labels, several = restored.labels, restored.experiment.train.several
+    names = [several_labels(text) if several else (text,) for text in found]
+    unknown = [label for each in names for label in each if label not in labels]
     if unknown:
         raise KitError(
             f"{len(unknown)} tracks have a label that this run does not know, such as "
@@ -409,14 +418,16 @@ def _segments(
     return joined(answers)
 
 
-def _counts(parts: pd.DataFrame) -> dict[str, dict[str, int]]:
+def _counts(parts: pd.DataFrame, several: bool) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for part, label in zip(parts["part"], parts["label"], strict=True):
-        counts.setdefault(part, Counter())[label] += 1
+        names = several_labels(label) if several else (label,)
+        counts.setdefault(part, Counter()).update(names)
     return {part: dict(sorted(counter.items())) for part, counter in sorted(counts.items())}
 
 
 def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return a row for each track; of several labels the most probable one is the predicted."""
     probabilities = np.exp(scores.answers.of_tracks())
     about = scores.tracks.to_dict("records")
     rows = []

@@ -27,6 +27,8 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     guessing, what was not scored, and what the split kept apart.
     """
     track, unseen = evaluation["track"], evaluation.get("unseen")
+    if evaluation.get("several"):
+        return _several_in_words(evaluation)
     first = headline(evaluation)
     learned = _seen(evaluation, "train")
     sentences = [f"{first}." if learned else f"{first}: {accuracy(track)}"]
@@ -42,6 +44,32 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def _several_in_words(evaluation: Evaluation) -> list[str]:
+    unseen = evaluation.get("unseen")
+    sentences = [headline(evaluation), precision(evaluation["track"])]
+    if unseen:
+        sentences.append(f"Unseen tracks alone: {precision(unseen['track'])}")
+    sentences += [
+        by_fold(evaluation),
+        verdict(evaluation),
+        caveat(evaluation),
+        left_out(evaluation),
+        "" if evaluation.get("another_collection") else apart(evaluation),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def precision(track: dict[str, Any]) -> str:
+    """Return the mean average precision by track with its interval, and that of guessing."""
+    if track["mean_average_precision"] is None:
+        return "No label is on some of these tracks and not on others: there is nothing to score."
+    between = f" (95% interval {interval(track['interval'])})" if track["interval"] else ""
+    return (
+        f"The mean average precision over labels is {percent(track['mean_average_precision'])}"
+        f"{between}; a random order gives {percent(track['guessing'])}."
+    )
+
+
 def noun(evaluation: Evaluation) -> str:
     """Return the name of the tracks that were scored, such as "test tracks"."""
     if evaluation.get("folds"):
@@ -52,6 +80,8 @@ def noun(evaluation: Evaluation) -> str:
 def headline(evaluation: Evaluation) -> str:
     """Return the number of right answers, or that training tracks are no measure of accuracy."""
     track, learned = evaluation["track"], _seen(evaluation, "train")
+    if not learned and evaluation.get("several"):
+        return f"{len(track['per_label'])} labels, {track['n']} {noun(evaluation)}"
     if not learned:
         return f"{track['correct']} of {track['n']} {noun(evaluation)} right"
     everything = learned == track["n"]
@@ -75,8 +105,9 @@ def unseen_in_words(track: dict[str, Any]) -> str:
 
 def by_fold(evaluation: Evaluation) -> str:
     """Return the accuracies of the folds, by track; empty for a run without folds."""
-    each = [fold["accuracy"] for fold in evaluation.get("folds") or ()]
-    if not each:
+    name = "mean_average_precision" if evaluation.get("several") else "accuracy"
+    each = [fold[name] for fold in evaluation.get("folds") or ()]
+    if not each or None in each:
         return ""
     return (
         "Each track is scored by the network of its fold, which has not learned from it; "
@@ -103,8 +134,8 @@ def verdict(evaluation: Evaluation) -> str:
     """Return whether the accuracy differs from guessing; empty if the tracks are not held out."""
     if not held_out(evaluation):
         return ""
-    track = evaluation["track"]
-    between, baseline = track["interval"], track["majority_accuracy"]
+    track, several = evaluation["track"], evaluation.get("several")
+    between, baseline = track["interval"], track["guessing" if several else "majority_accuracy"]
     if between is None or between[0] <= baseline <= between[1]:
         return "Too few tracks to tell this from guessing."
     if between[0] > baseline:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit.catalogue.schema import SEPARATOR, several_labels
 from kit.config import (
     Conv1DConfig,
     Experiment,
@@ -50,7 +51,8 @@ def fit_arrays(
     Args:
         x: features, `(n, frames, n_mels)`, floats or integers: spectrograms, embeddings over time
             or any sequence of vectors. A NumPy memory map is read as it is needed.
-        y: the label of each item: names, or integers.
+        y: the label of each item: names, or integers. With `TrainConfig.labels` several it is
+            (n, n_labels), 1 for the labels of an item and 0 for the others.
         groups: the group of each item, such as its artist; no group is in both training and test.
             Without it, each item is its own group.
         frames: valid frames of each item, the rest being padding; all if not given.
@@ -59,7 +61,7 @@ def fit_arrays(
         split: shares and seed of the split; `by` is "group" if `groups` are given, else "track".
         segments: length and draw of segments; by default a whole item, at most 128 frames.
         labels: names of the classes if `y` has integers: class i is `labels[i]`. By default
-            labels are in sorted order.
+            labels are in sorted order. Several are named "0", "1" … by default.
         name: names the folder under `runs`.
         runs: where run folders are made.
         fresh: start a new run even if there is one.
@@ -76,7 +78,7 @@ def fit_arrays(
         KitError: as for `fit`.
     """
     x = _checked(x)
-    names, order = label_names(y, labels)
+    names, order = several_names(y, labels) if train.several else label_names(y, labels)
     _require_length("y", names, len(x))
     valid = _frames(frames, x)
     _require_finite(x, valid)
@@ -104,7 +106,7 @@ def fit_arrays(
     )
     table = _table(x, valid, names, groups)
     by_id = {track_id: number for number, track_id in enumerate(table["track_id"])}
-    divided = divide(table, split)
+    divided = divide(table, split, train.several)
     collection = Collection(
         parts=divided.parts,
         labels=order,
@@ -122,8 +124,40 @@ def fit_arrays(
         },
         from_arrays=features is None,
         folds=divided.folds,
+        several=train.several,
     )
     return train_on(experiment, collection, runs=Path(runs), fresh=fresh, progress=progress)
+
+
+def several_names(y: Any, labels: Sequence[str] | None = None) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of each item's labels, divided by ";", and all names in order.
+
+    Args:
+        y: (n, n_labels), 1 for the labels of an item and 0 for the others.
+        labels: their names; "0", "1" … by default.
+    Raises:
+        UsageError: other values, a wrong number of names, names that are not single labels, or a
+            label that no item has.
+    """
+    values = np.asarray(y)
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+        raise UsageError(
+            f"y is {values.dtype}{list(values.shape)}; TrainConfig.labels several takes "
+            "(n, n_labels) of 0 and 1"
+        )
+    digits = len(str(max(values.shape[1] - 1, 0)))
+    order = [f"{number:0{digits}}" for number in range(values.shape[1])]
+    order = order if labels is None else list(labels)
+    if len(order) != values.shape[1]:
+        raise UsageError(f"labels has {len(order)} names for the {values.shape[1]} columns of y")
+    if wrong := [name for name in order if several_labels(name) != (name,)]:
+        raise UsageError(f"labels has {wrong[0]!r}; a name is one line without a semicolon")
+    if len(set(order)) < len(order):
+        raise UsageError("labels has a name twice; give each column of y its own")
+    if missing := [name for name, own in zip(order, values.T, strict=True) if not own.any()]:
+        raise UsageError(f"no item has the label {missing[0]!r}; leave it out of labels")
+    pairs = (zip(order, row, strict=True) for row in values)
+    return [SEPARATOR.join(name for name, has in pair if has) for pair in pairs], tuple(order)
 
 
 def label_names(y: Any, labels: Sequence[str] | None = None) -> tuple[list[str], tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Num
 
 from kit.config import AugmentConfig
 from kit.dsp.augment.draws import bands
@@ -82,9 +82,12 @@ class Strengths(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """The labels of mixed segments: `share` of a segment's own, the rest of the `other`."""
+    """The labels of mixed segments: `share` of a segment's own, the rest of the `other`.
 
-    other: Int[Array, " batch"]
+    As `y` of a batch, `other` has a class for each segment, or a 1 or 0 for each of its labels.
+    """
+
+    other: Num[Array, "batch *n_labels"]
     share: Float[Array, " batch"]
 
 

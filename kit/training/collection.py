@@ -1,17 +1,19 @@
 """Tracks, labels and features of a training."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float32, Int32
 
 from kit.catalogue import Catalogue
 from kit.catalogue.folds import fold_names, folds_in_words, folds_of, split_of_fold
 from kit.catalogue.rights import require_rights
-from kit.catalogue.split import kept_apart, split
+from kit.catalogue.schema import several_labels
+from kit.catalogue.split import kept_apart, memberships, split
 from kit.config import Experiment, SplitConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
@@ -36,6 +38,7 @@ class Collection:
         from_arrays: kit does not know the front end that made the features.
         paths: the file of each track, by track_id, as far as they are known.
         folds: track_id, label, group, fold; None without folds.
+        several: a track may have several labels, divided by ";".
     """
 
     parts: pd.DataFrame
@@ -51,6 +54,7 @@ class Collection:
     from_arrays: bool = False
     paths: Mapping[str, str] = field(default_factory=dict)
     folds: pd.DataFrame | None = None
+    several: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -75,7 +79,7 @@ class Collection:
             self.source,
             np.array([self.rows[t] for t in ids], np.int32),
             np.array([self.frames[t] for t in ids], np.int32),
-            np.array([self.labels.index(label) for label in chosen["label"]], np.int32),
+            targets(chosen["label"].tolist(), self.labels, self.several),
             n_frames,
         )
 
@@ -121,7 +125,8 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
     """
     config = experiment.features
     ids = present["track_id"].tolist()
-    divided = divide(present, experiment.split)
+    several = experiment.train.several
+    divided = divide(present, experiment.split, several)
     by = codec.scale(config)
     known = store.sources
 
@@ -131,7 +136,7 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
     row = config.row_frames * config.frontend.n_mels * np.dtype(config.dtype).itemsize
     return Collection(
         parts=divided.parts,
-        labels=tuple(sorted(divided.parts["label"].unique())),
+        labels=tuple(memberships(divided.parts["label"].to_numpy(str), several)[0]),
         sources={t: known[t] for t in ids},
         source=Read(read, row),
         rows={t: number for number, t in enumerate(ids)},
@@ -146,6 +151,7 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
         },
         paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
         folds=divided.folds,
+        several=several,
     )
 
 
@@ -157,21 +163,41 @@ class Divided(NamedTuple):
     kept_apart: dict[str, Any]
 
 
-def divide(table: pd.DataFrame, config: SplitConfig) -> Divided:
+def targets(
+    labels: Sequence[str], names: tuple[str, ...], several: bool
+) -> Int32[np.ndarray, " tracks"] | Float32[np.ndarray, "tracks labels"]:
+    """Return the class of each track, or for each track 1 for its labels and 0 for the others.
+
+    Args:
+        labels: of each track; several are divided by ";".
+        names: all labels, in the order of the network's outputs.
+        several: a track may have several.
+    """
+    if not several:
+        return np.array([names.index(label) for label in labels], np.int32)
+    each = [set(several_labels(text)) for text in labels]
+    found = np.array([[name in own for name in names] for own in each], np.float32)
+    return found.reshape(len(each), len(names))
+
+
+def divide(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> Divided:
     """Split tracks, or assign them to folds and split them for the first one.
 
     Args:
         table: as for `kit.catalogue.split.split`.
         config: of split and folds.
+        several: a track may have several labels, divided by ";".
     Raises:
         UsageError: a split or folds that cannot be made.
     """
     apart = kept_apart(table, config)
     if not config.is_folded:
         return Divided(
-            split(table, config), None, dataclasses.asdict(apart) | {"in_words": apart.in_words()}
+            split(table, config, several),
+            None,
+            dataclasses.asdict(apart) | {"in_words": apart.in_words()},
         )
-    folds = folds_of(table, config)
-    parts = split_of_fold(folds, fold_names(folds)[0], config)
+    folds = folds_of(table, config, several)
+    parts = split_of_fold(folds, fold_names(folds)[0], config, several)
     words = folds_in_words(table, folds, config)
     return Divided(parts, folds, dataclasses.asdict(apart) | {"in_words": words})

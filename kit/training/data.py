@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float32, Int, Int32
 
 from kit.config import SegmentConfig, TrainConfig
 from kit.training.segments import draw, grid
@@ -69,15 +69,17 @@ Source = Held | Read
 class Picks(NamedTuple):
     """Segments by the place of their values, `(segments,)` each, or `(batches, segments)`.
 
-    Where batches are made of whole tracks, `y` is shorter: `(tracks,)`, or `(batches, tracks)`.
+    `y` has an axis more if a track has several labels.
     """
 
     rows: Int32[Array | np.ndarray, "*batches segments"]
     """The number of each segment's row in its source."""
     starts: Int32[Array | np.ndarray, "*batches segments"]
     """The first frame of each segment."""
-    y: Int32[Array | np.ndarray, "*batches labels"]
-    """Classes, one for each segment, or one for each track where a batch is made of these."""
+    y: Any
+    """As in `kit.training.step.Batch`, of each batch: classes, (batches, segments) int32, or a 1 or
+    0 for each label, (batches, segments, n_labels) float32. Where a batch is made of whole tracks,
+    there is one for each track."""
     weight: Float32[Array | np.ndarray, "*batches segments"]
     """1 for a segment, 0 for padding."""
 
@@ -135,15 +137,23 @@ class Part:
         source: where their rows are.
         rows: the number of each track's row in `source`.
         frames: valid frames of each track.
-        y: class of each track.
+        y: class of each track, or 1 for each of its labels and 0 for the others.
         n_frames: frames of one excerpt.
     """
 
     source: Source
     rows: Int32[np.ndarray, " tracks"]
     frames: Int32[np.ndarray, " tracks"]
-    y: Int32[np.ndarray, " tracks"]
+    y: Int32[np.ndarray, " tracks"] | Float32[np.ndarray, "tracks labels"]
     n_frames: int
+
+    def counts(self, labels: int, units: Int[np.ndarray, " tracks"] | None = None) -> np.ndarray:
+        """Return the number of tracks of each of `labels` labels, or the sum of their `units`."""
+        if self.y.ndim == 1:
+            return np.bincount(self.y, units, labels)
+        if units is None:
+            return self.y.sum(axis=0).astype(int)
+        return (self.y.astype(np.float64) * units[:, None]).sum(axis=0)
 
     def picks(self, tracks: np.ndarray, starts: np.ndarray, size: int) -> Picks:
         """Return where the segments of all batches of `size` lie, (batches, size) each.

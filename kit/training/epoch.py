@@ -195,11 +195,15 @@ class Sums:
         """Return the sum of one metric over the sum of another."""
         return float(self.each(name).sum() / self.each(over).sum())
 
-    def means(self, prefix: str) -> dict[str, float]:
-        """Return mean loss and accuracy, with a prefix to their names."""
+    def means(self, prefix: str) -> dict[str, float | None]:
+        """Return mean loss and accuracy, with a prefix to their names.
+
+        The accuracy is None where tracks have several labels.
+        """
+        counted = "correct" in self._kept[0]
         return {
             f"{prefix}_loss": self.mean("loss"),
-            f"{prefix}_accuracy": self.mean("correct"),
+            f"{prefix}_accuracy": self.mean("correct") if counted else None,
         }
 
 

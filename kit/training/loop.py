@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 
 from kit import __version__
 from kit.config import Experiment, to_dict
@@ -98,7 +97,7 @@ def train_run(
         scaling = _scaling(experiment, collection, training, record.meta.get("scaling"))
         replicated, over_batch = shardings(batches.size)
         state: TrainState = placed(host, replicated)
-        counts = np.bincount(training.y, batches.units, len(collection.labels))
+        counts = training.counts(len(collection.labels), batches.units)
         numbers = hyperparameters(config, total, counts)
         scaling, numbers = placed((scaling, numbers), replicated)
         feed = path.feed(collection.source, segments.frames, over_batch)
@@ -109,11 +108,11 @@ def train_run(
             "n_mels": collection.n_mels,
             "from_arrays": collection.from_arrays,
             "scaling": scaling_in_json(scaling),
-            "train_counts": np.bincount(training.y, minlength=len(collection.labels)).tolist(),
+            "train_counts": training.counts(len(collection.labels)).tolist(),
         }
         recipe = Recipe.of(config)
         train_step = make_train_step(network, recipe)
-        eval_step = make_eval_step(network, config.loss)
+        eval_step = make_eval_step(network, config.loss, config.several)
         ids = {number: track_id for track_id, number in collection.rows.items()}
         key = jax.jit(jax.random.key, out_shardings=replicated)(config.seed)
         for epoch in range(step // per_epoch, config.epochs):

@@ -147,7 +147,7 @@ def lr_find(
     kind, gain, offset = config.standardise, collection.gain, collection.offset
     scaling = make_scaling(gain, offset) if kind == "none" else scaling_of(part, gain, offset, kind)
     batches = Batches.of(experiment, part)
-    counts = np.bincount(part.y, batches.units, len(collection.labels))
+    counts = part.counts(len(collection.labels), batches.units)
     numbers = hyperparameters(config, steps, counts)
     return range_test(
         make_train_step(network, Recipe.of(config)),

@@ -42,6 +42,7 @@ class Recipe:
         smooths: labels are smoothed.
         weighs: segments are weighed by their label.
         loss: "segments", "mean" or "attention".
+        several: a track may have several labels.
         precision: in which the network computes.
         augment: augmentations that are on.
     """
@@ -55,6 +56,7 @@ class Recipe:
     smooths: bool = False
     weighs: bool = False
     loss: str = "segments"
+    several: bool = False
     precision: str = "float32"
     augment: Augmentations = field(default_factory=Augmentations)
 
@@ -72,6 +74,7 @@ class Recipe:
             smooths=config.label_smoothing > 0,
             weighs=config.balance == "weights",
             loss=config.loss,
+            several=config.several,
             precision=config.precision,
             augment=Augmentations.of(config.augment),
         )

@@ -35,15 +35,15 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
 
 
 def own_part(values: np.ndarray, sharding: NamedSharding) -> np.ndarray:
-    """Return what this process holds of values that are split by their last axis.
+    """Return what this process holds of values that are split by their second axis.
 
     Args:
-        values: `(…, batch)`.
+        values: `(batches, batch, …)`.
         sharding: of a batch.
     """
-    parts = sharding.addressable_devices_indices_map((values.shape[-1],)).values()
-    bounds = [part[0].indices(values.shape[-1]) for part in parts if part]
-    return values[..., min(b[0] for b in bounds) : max(b[1] for b in bounds)]
+    parts = sharding.addressable_devices_indices_map((values.shape[1],)).values()
+    bounds = [part[0].indices(values.shape[1]) for part in parts if part]
+    return values[:, min(b[0] for b in bounds) : max(b[1] for b in bounds)]
 
 
 def placed(tree: Any, sharding: NamedSharding) -> Any:

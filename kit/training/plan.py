@@ -52,7 +52,9 @@ def planned(experiment: Experiment, collection: Collection) -> Plan:
         return _members(experiment, collection.parts, facts)
     inside = {
         f"fold-{name}": _members(
-            experiment, split_of_fold(folds, name, experiment.split), facts | {"fold": name}
+            experiment,
+            split_of_fold(folds, name, experiment.split, experiment.train.several),
+            facts | {"fold": name},
         )
         for name in fold_names(folds)
     }

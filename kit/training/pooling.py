@@ -14,6 +14,7 @@ def pooled(
     outputs: Float[Array, "tracks segments outputs"],
     weight: Float[Array, "tracks segments"],
     loss: str,
+    several: bool = False,
 ) -> tuple[Float[Array, "tracks n_classes"], Float[Array, " tracks"]]:
     """Return the logits of each track, float32, and 1 for a track, 0 for padding.
 
@@ -24,6 +25,7 @@ def pooled(
             mean of their probabilities, normalised: the answer of
             `kit.training.scores.track_log_probabilities`. "attention" takes the logarithms of the
             mean of their probabilities, by weights that are the softmax of the last output.
+        several: each label has a probability of its own, the sigmoid of its logit.
     Source: Kong et al. 2019, "Weakly labelled AudioSet tagging with attention neural networks"
         (decision-level single attention), with one weight for all classes as in Ilse et al. 2018.
     """
@@ -32,9 +34,14 @@ def pooled(
     if loss == "mean":
         count = jnp.maximum(weight.sum(axis=1, keepdims=True), 1)
         return (outputs * weight[..., None]).sum(axis=1) / count, there
-    log_p = jax.nn.log_softmax(outputs[..., :-1])
-    log_weights = log_attention(outputs[..., -1], real)
-    return jax.nn.logsumexp(log_p + log_weights[..., None], axis=1), there
+    logits, log_weights = outputs[..., :-1], log_attention(outputs[..., -1], real)[..., None]
+    if not several:
+        return jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_weights, axis=1), there
+    yes, no = (
+        jax.nn.logsumexp(jax.nn.log_sigmoid(each) + log_weights, axis=1)
+        for each in (logits, -logits)
+    )
+    return yes - no, there
 
 
 def log_attention(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Integer
 from scipy.special import log_softmax, logsumexp
 
+from kit.catalogue.split import memberships
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
 from kit.models import Network, build
@@ -109,9 +110,10 @@ class Restored:
             scores.append(self._outputs(x[track[chosen, None], at]))
         each = np.split(np.concatenate(scores), np.cumsum(counts)[:-1]) if counts else []
         if config.train.loss != "attention":
-            return SegmentScores(each)
+            return SegmentScores(each, several=config.train.several)
         weights = [log_softmax(outputs[:, -1].astype(np.float64)) for outputs in each]
-        return SegmentScores([outputs[:, :-1] for outputs in each], weights)
+        segments = [outputs[:, :-1] for outputs in each]
+        return SegmentScores(segments, weights, config.train.several)
 
 
 def restore(run_folder: Path | str, which: Which = "best") -> Restored:
@@ -146,7 +148,8 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     experiment, labels, network = _described(meta)
     n_mels = int(meta["n_mels"])
     params, buffers = state.evaluated()
-    predict_step = make_predict_step(network, experiment.train.loss == "attention")
+    train = experiment.train
+    predict_step = make_predict_step(network, train.loss == "attention", train.several)
     scaling = make_scaling(**meta["scaling"])
 
     def predict(x: np.ndarray) -> np.ndarray:
@@ -192,8 +195,9 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
     flat = [step for of in steps for step in (of if isinstance(of, tuple) else (of,))]
     counts = first.train_counts
     if run.is_folded:
-        known = run.folds()["label"].tolist()
-        counts = tuple(known.count(label) for label in first.labels)
+        known = run.folds()["label"].to_numpy(str)
+        has = memberships(known, first.experiment.train.several)[1]
+        counts = tuple(has.sum(axis=0).tolist())
     return replace(
         first,
         experiment=run.experiment(),

@@ -15,6 +15,7 @@ from kit.training.stopping import stopped_early
 
 SPLIT_COLUMNS = ("track_id", "label", "group", "part")
 FOLD_COLUMNS = ("track_id", "label", "group", "fold")
+SEVERAL_COLUMNS = ("part", "level", "n", "mean_average_precision", "low", "high", "roc_auc")
 SCORE_COLUMNS = ("part", "level", "n", "accuracy", "low", "high", "macro_f1", "majority_accuracy")
 
 
@@ -213,27 +214,30 @@ class Run:
         """Scores of the run's evaluations: `SCORE_COLUMNS`, one row for each part and level.
 
         No row before the first evaluation. `low` and `high` are the 95% interval of the accuracy.
+        Where tracks have several labels the columns are `SEVERAL_COLUMNS`, and the interval is that
+        of the mean average precision.
 
         Raises:
             KitError: an evaluation's file is damaged.
         """
-        rows = []
+        rows, columns = [], SCORE_COLUMNS
         for path in sorted(self.folder.glob("evaluation*.json")):
             evaluation = read_json(path)
             try:
+                columns = SEVERAL_COLUMNS if evaluation.get("several") else SCORE_COLUMNS
                 for level in ("segment", "track"):
                     scores = evaluation[level]
                     low, high = scores["interval"] or (None, None)
-                    known = {name: scores[name] for name in SCORE_COLUMNS if name in scores}
+                    known = {name: scores[name] for name in columns if name in scores}
                     rows.append(
                         {"part": evaluation["part"], "level": level, "low": low, "high": high}
                         | known
                     )
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise KitError(
                     f"{path} is damaged; run `kit evaluate {self.folder}` again"
                 ) from error
-        return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+        return pd.DataFrame(rows, columns=list(columns))
 
     def _damaged(self, path: Path) -> KitError:
         return KitError(f"{path} is damaged; restore it, or train again with --fresh")

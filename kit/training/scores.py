@@ -17,14 +17,16 @@ class SegmentScores(NamedTuple):
         segments: for each track the log-probabilities of its segments, (segments, classes).
         log_weights: for each track the logarithms of its segments' weights, (segments,), which add
             up to 1; None for a network without attention.
+        several: each label has a probability of its own.
     """
 
     segments: list[Float[np.ndarray, "_ classes"]]
     log_weights: list[Float[np.ndarray, " _"]] | None = None
+    several: bool = False
 
     def of_tracks(self) -> Float64[np.ndarray, "tracks classes"]:
         """Return each track's log-probabilities; see `track_log_probabilities`."""
-        return track_log_probabilities(self.segments, self.log_weights)
+        return track_log_probabilities(self.segments, self.log_weights, self.several)
 
     def chosen(self, tracks: Iterable[int]) -> "SegmentScores":
         """Return the answers for some of the tracks, in the order of their numbers."""
@@ -32,6 +34,7 @@ class SegmentScores(NamedTuple):
         return SegmentScores(
             [self.segments[number] for number in numbers],
             None if weights is None else [weights[number] for number in numbers],
+            self.several,
         )
 
 
@@ -39,7 +42,8 @@ def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
     """Return the answers for the tracks of several parts, one after another."""
     weights = [part.log_weights for part in parts if part.log_weights is not None]
     segments = [each for part in parts for each in part.segments]
-    return SegmentScores(segments, [each for part in weights for each in part] if weights else None)
+    log_weights = [each for part in weights for each in part] if weights else None
+    return SegmentScores(segments, log_weights, any(part.several for part in parts))
 
 
 def averaged(networks: Sequence[SegmentScores]) -> SegmentScores:
@@ -57,12 +61,13 @@ def averaged(networks: Sequence[SegmentScores]) -> SegmentScores:
         mean = np.logaddexp.reduce(scores + weights[..., None]) - total[:, None]
         segments.append(mean.astype(np.float32))
         log_weights.append(total - np.log(len(networks)))
-    return SegmentScores(segments, log_weights)
+    return SegmentScores(segments, log_weights, networks[0].several)
 
 
 def track_log_probabilities(
     segments: Sequence[Float[np.ndarray, "_ classes"]],
     log_weights: Sequence[Float[np.ndarray, " _"]] | None = None,
+    several: bool = False,
 ) -> Float64[np.ndarray, "tracks classes"]:
     """Return each track's log-probabilities: the mean over its segments, normalised again.
 
@@ -74,6 +79,9 @@ def track_log_probabilities(
         segments: for each track the natural logarithms of its segments, (segments, classes); the
             tracks may have different numbers of segments.
         log_weights: for each track the logarithms of its segments' weights.
+        several: each label has a probability of its own; that of its absence is averaged too, and
+            both are normalised for each label. The mean of log-probabilities is then that of
+            logits.
     Raises:
         KitError: a track without segments, or a value that is not finite.
     """
@@ -92,11 +100,25 @@ def track_log_probabilities(
     if not len(segments):
         return np.zeros((0, 0))
     if log_weights is None:
-        means = np.stack([scores.mean(axis=0, dtype=np.float64) for scores in segments])
+        mean = _mean_of_logits if several else _mean
+        means = np.stack([mean(scores) for scores in segments])
     else:
         pairs = zip(segments, log_weights, strict=True)
         means = np.stack([np.logaddexp.reduce(scores + w[:, None]) for scores, w in pairs])
+    if several:
+        return means
     return means - logsumexp(means, axis=1, keepdims=True)
+
+
+def _mean(scores: np.ndarray) -> np.ndarray:
+    return scores.mean(axis=0, dtype=np.float64)
+
+
+def _mean_of_logits(scores: np.ndarray) -> np.ndarray:
+    # The logarithm of a probability near 1 is as precise as that of one near 0.
+    yes = np.minimum(scores.astype(np.float64), -1e-37)
+    logits = (yes - np.log(-np.expm1(yes))).mean(axis=0)
+    return -np.logaddexp(0, -logits)
 
 
 def checkpoint_score(row: Mapping[str, Any]) -> float:
@@ -105,11 +127,14 @@ def checkpoint_score(row: Mapping[str, Any]) -> float:
     The share of wrong validation segments counts, or of wrong tracks where the loss is of tracks,
     and at a tie the validation loss. The loss alone
     would prefer the first epochs, since a small collection's network soon is surer than it should
-    be while it still learns. Without a validation part the last epoch is the best.
+    be while it still learns. Without a validation part the last epoch is the best. Where tracks
+    have several labels the validation loss counts.
 
     Args:
         row: of metrics.jsonl.
     """
     if row["validation_loss"] is None:
         return -float(row["step"])
+    if row["validation_accuracy"] is None:
+        return row["validation_loss"]
     return 1.0 - row["validation_accuracy"] + 1e-6 * row["validation_loss"]

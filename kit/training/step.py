@@ -7,35 +7,23 @@ share one compiled program.
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array
 
 from kit.models import Network, Tree
 from kit.training.augment import Augmentations, Mixture, in_decibels, masked
 from kit.training.average import followed
+from kit.training.losses import Batch, Metrics, answers, objective, sums
 from kit.training.optimiser import Hyperparameters, Number, Recipe, optimiser, step_size
-from kit.training.pooling import pooled
 from kit.training.state import TrainState
 
 PROGRAMS = 16
 """Networks whose compiled steps a process keeps, so that a sweep compiles once."""
-
-
-class Batch(NamedTuple):
-    """Segments as stored, and their classes. `weight` is 1 for a segment, 0 for padding.
-
-    Where the loss is of whole tracks, `y` has one class for each track, and equally many segments
-    of each track stand side by side.
-    """
-
-    x: Num[Array | np.ndarray, "batch frames n_mels"]
-    y: Int[Array | np.ndarray, " labels"]
-    weight: Float[Array | np.ndarray, " batch"]
 
 
 class Scaling(NamedTuple):
@@ -63,11 +51,6 @@ class Scaling(NamedTuple):
         mean = decibels.mean(axis=-2, keepdims=True) if self.mean is None else self.mean
         return (decibels - mean) / self.deviation
 
-
-Metrics = dict[str, Array]
-"""Sums over a batch, to be added up: "loss", "correct", "weight", over segments or, where the loss
-is of whole tracks, over tracks. A training step adds
-"learning_rate", the norms "grad_norm", "param_norm" and "update_norm", and "steps", which is 1."""
 
 TrainStep = Callable[
     [TrainState, Batch, Array, Scaling, Hyperparameters], tuple[TrainState, Metrics]
@@ -99,10 +82,10 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
         def loss_fn(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
             x, mixture = _augmented(recipe, batch, key, scaling, numbers)
             outputs, buffers = _in_training(network, recipe, params, state.buffers, x, key)
-            logits, answered = _answers(outputs, batch, recipe.loss)
-            sums = _sums(logits, answered, mixture)
+            logits, answered = answers(outputs, batch, recipe.loss, recipe.several)
+            summed = sums(logits, answered, mixture, recipe.several)
             loss = objective(logits, answered, numbers, recipe, mixture)
-            return loss / jnp.maximum(sums["weight"], 1.0), (buffers, sums)
+            return loss / jnp.maximum(summed["weight"], 1.0), (buffers, summed)
 
         grads, (buffers, metrics) = jax.grad(loss_fn, has_aux=True)(state.params)
         averaged = state.opt_state if recipe.averages else None
@@ -161,9 +144,14 @@ def _augmented(
         return scaling.apply(batch.x), None
     in_db, of_masks = jax.random.split(jax.random.fold_in(key, _AUGMENTATION))
     y, real = jnp.asarray(batch.y), jnp.asarray(batch.weight) > 0
-    if recipe.loss != "segments":
+    if recipe.several:
+        # Each row stands for its labels.
+        y = jnp.arange(len(real))
+    elif recipe.loss != "segments":
         y = jnp.repeat(y, len(real) // len(y))
     x, mixture = in_decibels(in_db, scaling.decibels(batch.x), y, real, which, by)
+    if mixture is not None and recipe.several:
+        mixture = Mixture(jnp.asarray(batch.y)[mixture.other], mixture.share)
     return masked(of_masks, scaling.standardise(x), real, which, by), mixture
 
 
@@ -184,106 +172,46 @@ def _short(leaf: Array) -> Array:
     return leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
 
 
-def _answers(
-    outputs: Float[Array, "batch outputs"], batch: Batch, loss: str
-) -> tuple[Float[Array, "labels n_classes"], Batch]:
-    """Return logits for each label of a batch, and the batch with the weights of its labels."""
-    if loss == "segments":
-        return outputs, batch
-    tracks = len(batch.y)
-    by_track = outputs.reshape(tracks, -1, outputs.shape[-1])
-    logits, weight = pooled(by_track, jnp.asarray(batch.weight).reshape(tracks, -1), loss)
-    return logits, batch._replace(weight=weight)
-
-
-def objective(
-    logits: Float[Array, "batch n_classes"],
-    batch: Batch,
-    numbers: Hyperparameters,
-    recipe: Recipe = Recipe(),
-    mixture: Mixture | None = None,
-) -> Array:
-    """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe.
-
-    Each label of a mixed segment has its own weight, and its share of the loss.
-
-    Args:
-        logits: of each label of the batch, so of each segment or of each track.
-        batch: its labels, and their weights.
-        numbers: of the training.
-        recipe: of the training.
-        mixture: the labels of mixed segments.
-    """
-    logits = logits.astype(jnp.float32)
-
-    def losses_of(y: Array | np.ndarray) -> Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-        if recipe.smooths:
-            # Of a uniform label: the mean over the labels.
-            uniform = -jax.nn.log_softmax(logits).mean(axis=-1)
-            losses = losses + numbers.label_smoothing * (uniform - losses)
-        if recipe.weighs:
-            losses = losses * jnp.asarray(numbers.class_weights)[y]
-        return losses
-
-    return (_shared(losses_of, batch, mixture) * batch.weight).sum()
-
-
-def _shared(
-    losses_of: Callable[[Any], Array], batch: Batch, mixture: Mixture | None
-) -> Float[Array, " batch"]:
-    """Return the loss of each segment by its label, or by both labels of its mixture."""
-    own = losses_of(batch.y)
-    if mixture is None:
-        return own
-    return mixture.share * own + (1 - mixture.share) * losses_of(mixture.other)
-
-
 @lru_cache(maxsize=PROGRAMS)
-def make_eval_step(network: Network, loss: str = "segments") -> EvalStep:
+def make_eval_step(network: Network, loss: str = "segments", several: bool = False) -> EvalStep:
     """Return `eval_step(params, buffers, batch, scaling) -> metrics`, jitted.
 
     Args:
         network: its functions.
         loss: `TrainConfig.loss`, which says whether segments or tracks are scored.
+        several: a track may have several labels.
     """
 
     @jax.jit
     def eval_step(params: Tree, buffers: Tree, batch: Batch, scaling: Scaling) -> Metrics:
         outputs, _ = network.apply(params, buffers, scaling.apply(batch.x))
-        return _sums(*_answers(outputs, batch, loss))
+        return sums(*answers(outputs, batch, loss, several), several=several)
 
     return eval_step
 
 
 @lru_cache(maxsize=PROGRAMS)
-def make_predict_step(network: Network, attends: bool = False) -> PredictStep:
+def make_predict_step(
+    network: Network, attends: bool = False, several: bool = False
+) -> PredictStep:
     """Return `predict_step(params, buffers, x, scaling) -> log-probabilities`, jitted.
 
     The log-probabilities are `(batch, n_classes)`, float32. If the network's last output is the
     score of attention, it stays as it is in one more column.
+
+    Args:
+        network: its functions.
+        attends: it has an output of attention.
+        several: each label has a probability of its own.
     """
 
     @jax.jit
     def predict_step(params: Tree, buffers: Tree, x: Array, scaling: Scaling) -> Array:
         outputs, _ = network.apply(params, buffers, scaling.apply(x))
         outputs = outputs.astype(jnp.float32)
+        log_p = jax.nn.log_sigmoid if several else jax.nn.log_softmax
         if not attends:
-            return jax.nn.log_softmax(outputs)
-        return jnp.concatenate([jax.nn.log_softmax(outputs[:, :-1]), outputs[:, -1:]], axis=1)
+            return log_p(outputs)
+        return jnp.concatenate([log_p(outputs[:, :-1]), outputs[:, -1:]], axis=1)
 
     return predict_step
-
-
-def _sums(
-    logits: Float[Array, "batch n_classes"], batch: Batch, mixture: Mixture | None = None
-) -> Metrics:
-    logits = logits.astype(jnp.float32)
-    losses_of = partial(optax.softmax_cross_entropy_with_integer_labels, logits)
-    loss = _shared(losses_of, batch, mixture)
-    correct = (logits.argmax(-1) == batch.y).astype(jnp.float32)
-    return {
-        "loss": (loss * batch.weight).sum(),
-        "correct": (correct * batch.weight).sum(),
-        "weight": batch.weight.sum(),
-    }
