@@ -21,7 +21,7 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
         UsageError: the batch cannot be divided evenly among the processes.
     """
     processes = jax.process_count()
-    devices: list[list[jax.Device]] = [[] for _ in range(processes)]
+    devices: list[list[Any]] = [[] for _ in range(processes)]
     for device in jax.devices():
         devices[device.process_index].append(device)
     counts = range(1, min(map(len, devices)) + 1)
@@ -36,13 +36,14 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
-def own_part(values: np.ndarray, sharding: NamedSharding) -> np.ndarray:
+def own_part(values: Any, sharding: NamedSharding) -> np.ndarray:
     """Return what this process holds of values that are split by their last axis.
 
     Args:
-        values: `(…, batch)`.
+        values: an array, `(…, batch)`.
         sharding: of a batch.
     """
+    values = np.asarray(values)
     parts = sharding.addressable_devices_indices_map((values.shape[-1],)).values()
     bounds = [part[0].indices(values.shape[-1]) for part in parts if part]
     return values[..., min(b[0] for b in bounds) : max(b[1] for b in bounds)]
