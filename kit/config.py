@@ -703,6 +703,12 @@ class TrainConfig(_Checked):
     schedule: Literal["cosine", "constant"] = "cosine"
     """The step size falls to zero along a cosine, or stays as it is, as in the original."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    loss: Literal["segments", "mean", "attention"] = field(default="segments", metadata=LATER)
+    """Compare each segment with its track's label (segments), or the answer for a whole track: the
+    mean of its segments' log-probabilities, which is the answer of evaluation and prediction too
+    (mean), or the mean of their probabilities by weights that the network learns (attention), where
+    only a part of a track tells its label. A step then takes whole tracks, `batch_size` segments at
+    most."""
     label_smoothing: float = 0.0
     """Share of each label that is spread evenly over all labels. It keeps the network from growing
     ever surer of labels that may be wrong. The losses that are shown are those without it."""
@@ -740,6 +746,13 @@ class TrainConfig(_Checked):
             self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
         )
         _require(self.members >= 1, self, "members", "it must be at least 1")
+        _require(
+            self.loss == "segments" or self.augment.mix == "none",
+            self,
+            "loss",
+            f"it compares whole tracks, and AugmentConfig.mix {self.augment.mix} mixes single "
+            "segments; leave one of them out",
+        )
         # In a sum of powers, the level of each band still matters.
         if self.standardise == "clip" and self.augment.mix != "between_class":
             for name in ("gain_db", "tilt_db"):
@@ -751,6 +764,15 @@ class TrainConfig(_Checked):
                     "takes it out again; leave it out",
                 )
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
+
+    @property
+    def by_track(self) -> bool:
+        """Whether the loss is of whole tracks, so that a batch is made of these."""
+        return self.loss != "segments"
+
+    def outputs(self, labels: int) -> int:
+        """Return the number of a network's outputs: one for each label, and one for attention."""
+        return labels + (self.loss == "attention")
 
 
 @dataclass(frozen=True)
@@ -812,6 +834,18 @@ class Experiment(_Checked):
             f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
         )
         self._check_augment(self.train.augment, self.features.frontend, frames)
+        _require(
+            not self.train.by_track or self.train.batch_size >= self.segments_per_track,
+            self.train,
+            "batch_size",
+            f"TrainConfig.loss {self.train.loss} takes whole tracks of {self.segments_per_track} "
+            f"segments; raise it to {self.segments_per_track} at least",
+        )
+
+    @property
+    def segments_per_track(self) -> int:
+        """Training segments of a track that gives all frames of its excerpts."""
+        return self.features.excerpts * (self.features.n_frames // self.segments.frames)
 
     def _check_augment(self, augment: AugmentConfig, frontend: FrontendConfig, frames: int) -> None:
         if frontend.compression == "pcen":

@@ -15,7 +15,6 @@ from kit.features.excerpts import Excerpt, excerpts, require_length, valid_frame
 from kit.features.waveform import waveform_excerpts
 from kit.training import Restored, restore
 from kit.training.checkpoint import Which
-from kit.training.scores import track_log_probabilities
 
 BLOCK_S = 30.0  # of a long file, read at once
 WINDOWS = 8  # of a long file, computed at once
@@ -158,10 +157,10 @@ class Model:
         return self._of_rows(row[None], np.array([frames], np.int32))[0]
 
     def _of_rows(self, rows: np.ndarray, frames: np.ndarray) -> list[Probabilities]:
-        scores = self.restored.segment_log_probabilities(rows, frames)
+        scores = self.restored.segment_scores(rows, frames)
         return [
             {name: float(v) for name, v in zip(self.labels, p, strict=True)}
-            for p in np.exp(track_log_probabilities(scores))
+            for p in np.exp(scores.of_tracks())
         ]
 
     def _require_front_end(self) -> None:

@@ -16,6 +16,7 @@ from kit.evaluation.parts import Part
 from kit.evaluation.scores import Progress, Scores, step_in_json
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
+from kit.training.scores import joined
 
 _CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
@@ -66,7 +67,7 @@ def out_of_fold(
         )
         rows.append({"fold": str(fold.fold), **_row(scores, network)})
     tracks = pd.concat([scores.tracks for scores in answers], ignore_index=True)
-    segments = [one for scores in answers for one in scores.segments]
+    scored = joined([scores.answers for scores in answers])
     place = {track_id: number for number, track_id in enumerate(known["track_id"])}
     order = np.argsort([place[track_id] for track_id in tracks["track_id"]], kind="stable")
     missing: Counter[str] = Counter()
@@ -75,7 +76,7 @@ def out_of_fold(
     merged = dataclasses.replace(
         answers[0],
         tracks=tracks.iloc[order].reset_index(drop=True),
-        segments=[segments[number] for number in order],
+        answers=scored.chosen(order.tolist()),
         not_scored=dict(missing),
     )
     return merged, rows
@@ -88,7 +89,8 @@ def _offset(progress: Progress | None, before: int, total: int) -> Progress | No
 def _row(scores: Scores, network: Restored) -> dict[str, Any]:
     targets = np.array([network.labels.index(label) for label in scores.tracks["label"]], np.int64)
     counts = np.array(network.train_counts, np.int64)
-    found = summarise(scores.segments, targets, network.labels, counts)
+    answers = scores.answers
+    found = summarise(answers.segments, targets, network.labels, counts, answers.log_weights)
     track, segment = found["track"], found["segment"]
     names = ("n", "correct", "accuracy", "interval", "macro_f1", "log_loss")
     return {

@@ -29,6 +29,7 @@ def summarise(
     targets: Int[np.ndarray, " tracks"],
     labels: tuple[str, ...],
     train_counts: Int[np.ndarray, " classes"],
+    log_weights: Sequence[Float[np.ndarray, " _"]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Score tracks, by segment and by track.
 
@@ -39,6 +40,9 @@ def summarise(
         labels: the names, in the order of the classes.
         train_counts: number of training tracks of each label. The most frequent label is the
             baseline (at a tie, the first).
+        log_weights: for each track the logarithms of its segments' weights, if a network with
+            attention gave them. They weigh the segments in the answer for a track; by segment each
+            counts the same.
     Returns:
         `{"segment": level, "track": level}`, where a level has
 
@@ -76,7 +80,7 @@ def summarise(
         raise EvaluationError("train_counts has no track; give the counts of the training part")
 
     majority = int(np.argmax(train_counts))
-    by_track = track_log_probabilities(segment_log_probabilities)
+    by_track = track_log_probabilities(segment_log_probabilities, log_weights)
     by_segment = np.concatenate(segment_log_probabilities).astype(np.float64)
     segments = np.array([len(scores) for scores in segment_log_probabilities])
     segment_targets = np.repeat(targets, segments)

@@ -137,6 +137,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         saved = f"{which} checkpoints of {len(step)} networks"
     best = figures.best_epoch(rows)
     config = _read_config(run_dir / "config.json")
+    loss = config.get("train.loss", "segments")
     unseen = evaluation.get("unseen")
     tables = [
         {
@@ -182,7 +183,8 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             ],
             _curves_in_words(rows, best),
         ),
-        "learned": _learned(rows, best),
+        "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
+        "pooled": _pooled(loss),
         "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
         "how_split": words.apart(evaluation),
@@ -312,7 +314,14 @@ def _independence(evaluation: Row) -> str:
     )
 
 
-def _learned(rows: list[Row], best: int | None) -> str:
+def _pooled(loss: str) -> str:
+    """Return how the answer for a track is made of those for its segments."""
+    if loss == "attention":
+        return "the mean of its segments' probabilities, by weights that the network gives them"
+    return "the mean of its segments' log-probabilities"
+
+
+def _learned(rows: list[Row], best: int | None, level: str) -> str:
     if not rows:
         return "No epoch is recorded in metrics.jsonl."
     if "networks" in rows[0]:
@@ -325,7 +334,7 @@ def _learned(rows: list[Row], best: int | None) -> str:
         return "There was no validation part, so the last epoch counts as the best."
     return (
         f"The best epoch is {best} of {rows[-1]['epoch']}: it has the highest accuracy on "
-        "the validation part, by segment. Training values are means over an epoch in which the "
+        f"the validation part, by {level}. Training values are means over an epoch in which the "
         "network still learned, so they are behind those of validation."
     )
 

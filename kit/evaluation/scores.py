@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from kit.evaluation.parts import Part
 from kit.training import Restored
+from kit.training.scores import SegmentScores
 
 Progress = Callable[[int, int], None]
 """Called with (tracks scored, tracks in all)."""
@@ -25,14 +24,15 @@ class Scores:
         tracks: one row a track: `track_id`, `label`, `part` and `group` of the run's split ("" if
             it has no part in it), `artists`, `title`, `path` ("" if not known), and `fold` in a
             run of folds.
-        segments: for each track the log-probabilities of its segments.
+        answers: for each track the log-probabilities of its segments, and their weights if the
+            network has attention.
         not_scored: number of tracks of the part that could not be scored, by reason.
         notes: more entries for evaluation.json.
     """
 
     part: Part
     tracks: pd.DataFrame
-    segments: list[Float[np.ndarray, "_ n_classes"]]
+    answers: SegmentScores
     not_scored: dict[str, int]
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 

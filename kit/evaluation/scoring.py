@@ -29,7 +29,7 @@ from kit.features import FeatureStore, store_path
 from kit.files import write_json, write_text
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
-from kit.training.scores import track_log_probabilities
+from kit.training.scores import SegmentScores, joined
 
 CHUNK = 64  # tracks read from the store at once
 
@@ -213,13 +213,13 @@ def score_items(
     valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
     tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
     _require_known(list(tracks["label"]), restored.labels)
-    scores: list[np.ndarray] = []
+    answers: list[SegmentScores] = []
     for start in range(0, len(at), CHUNK):
         rows = at[start : start + CHUNK]
-        scores += restored.segment_log_probabilities(
-            np.asarray(x[rows], np.float32), valid[rows].astype(np.int32)
+        answers.append(
+            restored.segment_scores(np.asarray(x[rows], np.float32), valid[rows].astype(np.int32))
         )
-    return Scores(part, tracks.assign(artists="", title="", path=""), scores, {})
+    return Scores(part, tracks.assign(artists="", title="", path=""), joined(answers), {})
 
 
 def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
     """
     targets = np.array([restored.labels.index(label) for label in scores.tracks["label"]], np.int64)
     counts = np.array(restored.train_counts, np.int64)
-    part_of = list(scores.tracks["part"])
+    answers, part_of = scores.answers, list(scores.tracks["part"])
     unseen = [at for at, part in enumerate(part_of) if part not in ("train", "validation")]
     evaluation: dict[str, Any] = {
         "kit": __version__,
@@ -255,13 +255,14 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
         "split": _counts(run.split()),
         "kept_apart": run.facts().get("kept_apart"),
         **scores.notes,
-        **summarise(scores.segments, targets, restored.labels, counts),
+        **summarise(answers.segments, targets, restored.labels, counts, answers.log_weights),
         "unseen": None,
         "tracks": _rows(scores, restored.labels),
     }
     if 0 < len(unseen) < len(part_of):
+        some = answers.chosen(unseen)
         evaluation["unseen"] = summarise(
-            [scores.segments[at] for at in unseen], targets[unseen], restored.labels, counts
+            some.segments, targets[unseen], restored.labels, counts, some.log_weights
         )
     return evaluation
 
@@ -398,14 +399,14 @@ def _require_known(found: Iterable[str], labels: tuple[str, ...]) -> None:
 
 def _segments(
     track_ids: list[str], store: FeatureStore, restored: Restored, progress: Progress | None
-) -> list[np.ndarray]:
-    scores: list[np.ndarray] = []
+) -> SegmentScores:
+    answers: list[SegmentScores] = []
     for start in range(0, len(track_ids), CHUNK):
         ids = track_ids[start : start + CHUNK]
-        scores += restored.segment_log_probabilities(store.read(ids), store.frames(ids))
+        answers.append(restored.segment_scores(store.read(ids), store.frames(ids)))
         if progress:
-            progress(len(scores), len(track_ids))
-    return scores
+            progress(start + len(ids), len(track_ids))
+    return joined(answers)
 
 
 def _counts(parts: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -416,10 +417,10 @@ def _counts(parts: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    probabilities = np.exp(track_log_probabilities(scores.segments))
+    probabilities = np.exp(scores.answers.of_tracks())
     about = scores.tracks.to_dict("records")
     rows = []
-    for known, segments, p in zip(about, scores.segments, probabilities, strict=True):
+    for known, segments, p in zip(about, scores.answers.segments, probabilities, strict=True):
         best = int(p.argmax())
         rows.append(
             {

@@ -5,7 +5,7 @@ Values stay as they are stored until they are on the device.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -67,14 +67,17 @@ Source = Held | Read
 
 
 class Picks(NamedTuple):
-    """Segments by the place of their values, `(segments,)` each, or `(batches, segments)`."""
+    """Segments by the place of their values, `(segments,)` each, or `(batches, segments)`.
+
+    Where batches are made of whole tracks, `y` is shorter: `(tracks,)`, or `(batches, tracks)`.
+    """
 
     rows: Int32[Array | np.ndarray, "*batches segments"]
     """The number of each segment's row in its source."""
     starts: Int32[Array | np.ndarray, "*batches segments"]
     """The first frame of each segment."""
-    y: Int32[Array | np.ndarray, "*batches segments"]
-    """Classes."""
+    y: Int32[Array | np.ndarray, "*batches labels"]
+    """Classes, one for each segment, or one for each track where a batch is made of these."""
     weight: Float32[Array | np.ndarray, "*batches segments"]
     """1 for a segment, 0 for padding."""
 
@@ -111,6 +114,14 @@ def _cut(array: np.ndarray, numbers: np.ndarray, starts: np.ndarray, frames: int
     return array[numbers[:, None], starts[:, None] + np.arange(frames)]
 
 
+def _filled(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers below `count` in rows of `size`, and which of them are no repetition."""
+    rows = -(-count // size)
+    last = np.resize(np.arange((rows - 1) * size, count), size)
+    chosen = np.append(np.arange((rows - 1) * size), last).reshape(rows, size)
+    return chosen, np.arange(rows * size).reshape(rows, size) < count
+
+
 def _single(values: np.ndarray) -> np.ndarray:
     """Return values in a type that devices have: 64-bit and 32-bit numbers as float32."""
     return values if values.dtype.itemsize <= 2 else values.astype(np.float32, copy=False)
@@ -139,15 +150,38 @@ class Part:
 
         The segments that the last batch lacks repeat its others, with weight 0.
         """
-        count = -(-len(tracks) // size)
-        last = np.resize(np.arange((count - 1) * size, len(tracks)), size)
-        chosen = np.append(np.arange((count - 1) * size), last).reshape(count, size)
-        number = np.arange(count * size).reshape(count, size)
+        chosen, real = _filled(len(tracks), size)
         return Picks(
             self.rows[tracks[chosen]],
             starts[chosen].astype(np.int32),
             self.y[tracks[chosen]],
-            (number < len(tracks)).astype(np.float32),
+            real.astype(np.float32),
+        )
+
+    def picks_of_tracks(
+        self, tracks: np.ndarray, starts: Sequence[np.ndarray], size: int, places: int
+    ) -> Picks:
+        """Return where the segments of all batches of `size` whole tracks lie.
+
+        The segments of a track stand side by side in `places` places of its own, so that a batch
+        has `size * places` segments and `size` classes. The segments that a track lacks, and the
+        tracks that the last batch lacks, repeat the others with weight 0: batch normalisation
+        would see silence otherwise.
+
+        Args:
+            tracks: their numbers, in order.
+            starts: the first frames of each one's segments, at most `places`.
+            size: tracks in a batch.
+            places: segments of a track.
+        """
+        chosen, real = _filled(len(tracks), size)
+        first = np.stack([np.resize(each, places) for each in starts])
+        there = np.arange(places) < np.array([len(each) for each in starts])[:, None]
+        return Picks(
+            np.repeat(self.rows[tracks[chosen]], places, axis=1),
+            first[chosen].reshape(len(chosen), -1).astype(np.int32),
+            self.y[tracks[chosen]],
+            (there[chosen] & real[..., None]).reshape(len(chosen), -1).astype(np.float32),
         )
 
     def training_segments(

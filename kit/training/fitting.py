@@ -100,9 +100,8 @@ def train(
     plan = planned(experiment, collection)
     for _, one in plan.trainings():
         require_validation(one.experiment, one.table["part"].tolist())
-    network = check(
-        experiment.model, experiment.segments.frames, collection.n_mels, len(collection.labels)
-    )
+    outputs = experiment.train.outputs(len(collection.labels))
+    network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
     key = folders.identity(
         experiment, collection.sources, plan.table, _code(experiment.model, network)
     )

@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from kit import __version__
-from kit.config import Experiment, SegmentConfig, to_dict
+from kit.config import Experiment, to_dict
 from kit.errors import UsageError
 from kit.models import Network, Tree
 from kit.training import processes
+from kit.training.batches import Batches
 from kit.training.collection import Collection
 from kit.training.data import Part, Picks, make_scaling, scaling_in_json, scaling_of
 from kit.training.epoch import Feed, Sums, choose, run_epoch
@@ -21,7 +22,6 @@ from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import placed, shardings
 from kit.training.record import Record
 from kit.training.run import Run
-from kit.training.segments import segments_of_tracks
 from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
 from kit.training.step import Batch, Metrics, Scaling, make_eval_step, make_train_step
@@ -92,16 +92,13 @@ def train_run(
         if path.resident:
             collection = collection.held()
         training, validation = _parts(experiment, collection)
-        each = segments_of_tracks(training.frames, training.n_frames, segments)
-        count = int(each.sum())
-        # Full batches only: a repeated segment would count twice in batch normalisation.
-        batch_size = min(config.batch_size, count)
-        per_epoch = count // batch_size
+        batches = Batches.of(experiment, training)
+        per_epoch = batches.per_epoch
         total = per_epoch * config.epochs
         scaling = _scaling(experiment, collection, training, record.meta.get("scaling"))
-        replicated, over_batch = shardings(batch_size)
+        replicated, over_batch = shardings(batches.size)
         state: TrainState = placed(host, replicated)
-        counts = np.bincount(training.y, each, len(collection.labels))
+        counts = np.bincount(training.y, batches.units, len(collection.labels))
         numbers = hyperparameters(config, total, counts)
         scaling, numbers = placed((scaling, numbers), replicated)
         feed = path.feed(collection.source, segments.frames, over_batch)
@@ -116,16 +113,14 @@ def train_run(
         }
         recipe = Recipe.of(config)
         train_step = make_train_step(network, recipe)
-        eval_step = make_eval_step(network)
-        ids = collection.ids("train")
+        eval_step = make_eval_step(network, config.loss)
+        ids = {number: track_id for track_id, number in collection.rows.items()}
         key = jax.jit(jax.random.key, out_shardings=replicated)(config.seed)
         for epoch in range(step // per_epoch, config.epochs):
             if stopped_early(rows, config.patience):
                 break
             started = time.monotonic()
-            tracks, starts = training.training_segments(segments, config, epoch)
-            whole = slice(per_epoch * batch_size)
-            picks = training.picks(tracks[whole], starts[whole], batch_size)
+            picks = batches.training(epoch)
             sums = Sums()
             for done in run_epoch(feed, train_step, state, picks, key, step, scaling, numbers):
                 state, step, metrics = done
@@ -139,7 +134,7 @@ def train_run(
                     epoch + 1,
                     step - per_epoch + 1,
                     {name: sums.each(name) for name in ("loss", "grad_norm")},
-                    partial(_ids_of_batch, ids, tracks, batch_size),
+                    partial(_ids_of_batch, ids, picks),
                     collection.paths,
                 )
             )
@@ -153,12 +148,12 @@ def train_run(
             def evaluate(batch: Batch, params: Tree = params, buffers: Tree = buffers) -> Metrics:
                 return eval_step(params, buffers, batch, scaling)
 
-            row |= _validate(evaluate, feed, validation, segments, batch_size)
+            row |= _validate(evaluate, feed, batches, validation)
             for name in ("grad_norm", "param_norm", "update_norm"):
                 row[name] = sums.mean(name, "steps")
             row["learning_rate"] = float(sums.each("learning_rate")[-1])
             require_finite_row(row, run)
-            row["segments_per_s"] = round(per_epoch * batch_size / trained_s, 1)
+            row["segments_per_s"] = round(float(picks.weight.sum()) / trained_s, 1)
             row["seconds"] = round(time.monotonic() - started, 3)
             record.add(row, state, meta)
         record.wait()
@@ -190,20 +185,19 @@ def _scaling(
     return make_scaling(gain, offset, **known)
 
 
-def _ids_of_batch(ids: list[str], tracks: np.ndarray, size: int, number: int) -> list[str]:
-    return [ids[track] for track in tracks[number * size : (number + 1) * size]]
+def _ids_of_batch(ids: Mapping[int, str], picks: Picks, number: int) -> list[str]:
+    return [ids[row] for row in picks.rows[number].tolist()]
 
 
 def _validate(
     evaluate: Callable[[Batch], Metrics],
     feed: Feed,
+    batches: Batches,
     part: Part | None,
-    segments: SegmentConfig,
-    batch_size: int,
 ) -> dict[str, float | None]:
     if part is None:
         return {"validation_loss": None, "validation_accuracy": None}
     sums = Sums()
-    for batch in feed.batches(part.picks(*part.evaluation_segments(segments), batch_size)):
+    for batch in feed.batches(batches.evaluation(part)):
         sums.add(evaluate(batch))
     return {**sums.means("validation")}

@@ -16,10 +16,10 @@ from kit.catalogue import Catalogue
 from kit.config import Experiment, TrainConfig
 from kit.errors import UsageError
 from kit.models import check
+from kit.training.batches import Batches
 from kit.training.collection import open_collection
-from kit.training.data import Part, ahead, make_scaling, scaling_of
+from kit.training.data import Picks, ahead, make_scaling, scaling_of
 from kit.training.optimiser import Hyperparameters, Recipe, hyperparameters
-from kit.training.segments import segments_of_tracks
 from kit.training.state import TrainState, init_state
 from kit.training.step import Batch, Scaling, TrainStep, make_train_step
 
@@ -142,16 +142,17 @@ def lr_find(
     part = collection.part("train", experiment.features.n_frames)
     if part is None:
         raise UsageError("the split leaves no track to learn from; lower SplitConfig.test_fraction")
-    classes = len(collection.labels)
-    network = check(experiment.model, experiment.segments.frames, collection.n_mels, classes)
+    outputs = config.outputs(len(collection.labels))
+    network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
     kind, gain, offset = config.standardise, collection.gain, collection.offset
     scaling = make_scaling(gain, offset) if kind == "none" else scaling_of(part, gain, offset, kind)
-    each = segments_of_tracks(part.frames, part.n_frames, experiment.segments)
-    numbers = hyperparameters(config, steps, np.bincount(part.y, each, classes))
+    batches = Batches.of(experiment, part)
+    counts = np.bincount(part.y, batches.units, len(collection.labels))
+    numbers = hyperparameters(config, steps, counts)
     return range_test(
         make_train_step(network, Recipe.of(config)),
         init_state(network, config),
-        _batches(part, experiment, int(each.sum()), steps),
+        _taken(batches, steps),
         np.geomspace(lowest, highest, steps),
         jax.random.key(config.seed),
         scaling,
@@ -165,18 +166,9 @@ def _without_schedule(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, schedule="constant", optimiser=how)
 
 
-def _batches(part: Part, experiment: Experiment, count: int, steps: int) -> Iterator[Batch]:
-    """Yield full batches, epoch after epoch."""
-    config, segments = experiment.train, experiment.segments
-    size = min(config.batch_size, count)
-    per_epoch = count // size
-    drawn = [
-        part.training_segments(segments, config, epoch) for epoch in range(-(-steps // per_epoch))
-    ]
-    # Full batches only, as in training: each epoch drops what does not fill one.
-    whole = slice(per_epoch * size)
-    tracks, starts = (
-        np.concatenate([each[whole] for each in kind]) for kind in zip(*drawn, strict=True)
-    )
-    picks = part.picks(tracks, starts, size)
-    return ahead(lambda number: picks.batch(part.source, number, segments.frames), steps)
+def _taken(batches: Batches, steps: int) -> Iterator[Batch]:
+    """Yield batches, epoch after epoch."""
+    epochs = [batches.training(epoch) for epoch in range(-(-steps // batches.per_epoch))]
+    picks = Picks(*(np.concatenate(each) for each in zip(*epochs, strict=True)))
+    source, frames = batches.part.source, batches.experiment.segments.frames
+    return ahead(lambda number: picks.batch(source, number, frames), steps)

@@ -41,6 +41,7 @@ class Recipe:
             schedule_free.
         smooths: labels are smoothed.
         weighs: segments are weighed by their label.
+        loss: "segments", "mean" or "attention".
         precision: in which the network computes.
         augment: augmentations that are on.
     """
@@ -53,6 +54,7 @@ class Recipe:
     averages: bool = False
     smooths: bool = False
     weighs: bool = False
+    loss: str = "segments"
     precision: str = "float32"
     augment: Augmentations = field(default_factory=Augmentations)
 
@@ -69,6 +71,7 @@ class Recipe:
             averages=how.ema_decay is not None or how.name == "schedule_free",
             smooths=config.label_smoothing > 0,
             weighs=config.balance == "weights",
+            loss=config.loss,
             precision=config.precision,
             augment=Augmentations.of(config.augment),
         )
@@ -108,7 +111,8 @@ def hyperparameters(
     Args:
         config: of the training.
         total_steps: steps of all its epochs.
-        class_counts: training segments of each class in an epoch.
+        class_counts: training segments of each class in an epoch, or tracks if the loss is of
+            these.
     """
     how = config.optimiser
     warmup = how.warmup if how.warmup >= 1 else how.warmup * total_steps
@@ -122,7 +126,7 @@ def hyperparameters(
         ema_decay=np.float32(how.ema_decay or 0.0),
         augment=Strengths.of(config.augment),
     )
-    # As scikit-learn's "balanced": the mean over the segments is 1.
+    # As scikit-learn's "balanced": the mean over the segments, or tracks, is 1.
     balanced = class_counts.sum() / (len(class_counts) * np.maximum(class_counts, 1))
     return numbers._replace(class_weights=balanced.astype(np.float32))
 

@@ -21,9 +21,7 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
         UsageError: the batch cannot be divided evenly among the processes.
     """
     processes = jax.process_count()
-    devices: list[list[Any]] = [[] for _ in range(processes)]
-    for device in jax.devices():
-        devices[device.process_index].append(device)
+    devices = [[d for d in jax.devices() if d.process_index == here] for here in range(processes)]
     counts = range(1, min(map(len, devices)) + 1)
     even = [n for n in counts if batch_size % (processes * n) == 0]
     if not even:

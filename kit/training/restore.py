@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float32, Integer
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
@@ -16,6 +16,7 @@ from kit.models import Network, build
 from kit.training.checkpoint import Checkpoints, Which
 from kit.training.data import make_scaling
 from kit.training.run import Run
+from kit.training.scores import SegmentScores, averaged
 from kit.training.segments import grid
 from kit.training.state import TrainState, template
 from kit.training.step import make_predict_step
@@ -46,11 +47,16 @@ class Restored:
     n_mels: int
     from_arrays: bool
     _predict: Callable[[np.ndarray], np.ndarray]
+    _attending: tuple["Restored", ...] = ()
 
     def log_probabilities(
         self, segments: Float32[np.ndarray, "segments frames n_mels"]
     ) -> Float32[np.ndarray, "segments n_classes"]:
         """Return natural logarithms of the probabilities of each class, for each segment in dB."""
+        return self._outputs(segments)[:, : len(self.labels)]
+
+    def _outputs(self, segments: np.ndarray) -> np.ndarray:
+        """Return log-probabilities, and the score of attention as a last column if there is one."""
         parts = []
         for start in range(0, len(segments), BATCH):
             part = segments[start : start + BATCH]
@@ -58,7 +64,8 @@ class Restored:
             size = 1 << (len(part) - 1).bit_length()
             padded = part[np.arange(size) % len(part)]
             parts.append(self._predict(padded)[: len(part)])
-        return np.concatenate(parts or [np.zeros((0, len(self.labels)), np.float32)])
+        width = self.experiment.train.outputs(len(self.labels))
+        return np.concatenate(parts or [np.zeros((0, width), np.float32)])
 
     def segment_log_probabilities(
         self,
@@ -73,18 +80,38 @@ class Restored:
         Returns:
             For each track `(segments, n_classes)`; no segments where a track is too short.
         """
+        return self.segment_scores(x, frames).segments
+
+    def segment_scores(
+        self,
+        x: Float32[np.ndarray, "tracks row_frames n_mels"],
+        frames: Integer[np.ndarray, " tracks"],
+    ) -> SegmentScores:
+        """Return `segment_log_probabilities`, with the weights of segments if it has attention.
+
+        Args:
+            x: as for `segment_log_probabilities`.
+            frames: as for `segment_log_probabilities`.
+        """
+        if self._attending:
+            return averaged([network.segment_scores(x, frames) for network in self._attending])
         config = self.experiment
         length = config.segments.frames
         starts = [grid(int(n), config.features.n_frames, config.segments) for n in frames]
         counts = [len(here) for here in starts]
         track = np.repeat(np.arange(len(x)), counts)
         start = np.concatenate([np.zeros(0, np.int64), *starts])
-        scores = [np.zeros((0, len(self.labels)), np.float32)]
+        labels = len(self.labels)
+        scores = [np.zeros((0, config.train.outputs(labels)), np.float32)]
         for first in range(0, len(track), BATCH):
             chosen = slice(first, first + BATCH)
             at = start[chosen, None] + np.arange(length)
-            scores.append(self.log_probabilities(x[track[chosen, None], at]))
-        return np.split(np.concatenate(scores), np.cumsum(counts)[:-1]) if counts else []
+            scores.append(self._outputs(x[track[chosen, None], at]))
+        each = np.split(np.concatenate(scores), np.cumsum(counts)[:-1]) if counts else []
+        if config.train.loss != "attention":
+            return SegmentScores(each)
+        weights = [log_softmax(outputs[:, -1].astype(np.float64)) for outputs in each]
+        return SegmentScores([outputs[:, :-1] for outputs in each], weights)
 
 
 def restore(run_folder: Path | str, which: Which = "best") -> Restored:
@@ -92,7 +119,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
 
     A model that is not kit's own is imported from where the run found it: an installed module, or
     the file that defined it. A run of folds or members answers with the mean of the probabilities
-    of all its networks, for each segment.
+    of all its networks, for each segment; those with attention weigh the segments before.
 
     Args:
         run_folder: the folder that `fit` made.
@@ -119,7 +146,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     experiment, labels, network = _described(meta)
     n_mels = int(meta["n_mels"])
     params, buffers = state.evaluated()
-    predict_step = make_predict_step(network)
+    predict_step = make_predict_step(network, experiment.train.loss == "attention")
     scaling = make_scaling(**meta["scaling"])
 
     def predict(x: np.ndarray) -> np.ndarray:
@@ -140,7 +167,8 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
 def _described(meta: dict[str, Any]) -> tuple[Experiment, tuple[str, ...], Network]:
     experiment = from_dict(Experiment, meta["experiment"])
     labels = tuple(meta["labels"])
-    network = build(experiment.model, n_mels=int(meta["n_mels"]), n_classes=len(labels))
+    outputs = experiment.train.outputs(len(labels))
+    network = build(experiment.model, n_mels=int(meta["n_mels"]), n_classes=outputs)
     return experiment, labels, network
 
 
@@ -153,11 +181,13 @@ def template_of(meta: dict[str, Any]) -> TrainState:
 def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
     """Return the mean of several networks' probabilities as one network."""
 
+    first = networks[0]
+
     def predict(x: np.ndarray) -> np.ndarray:
-        each = np.stack([network._predict(x) for network in networks]).astype(np.float64)
+        each = [network._predict(x)[:, : len(first.labels)] for network in networks]
+        each = np.stack(each).astype(np.float64)
         return (logsumexp(each, axis=0) - np.log(len(networks))).astype(np.float32)
 
-    first = networks[0]
     steps = [network.step for network in networks]
     flat = [step for of in steps for step in (of if isinstance(of, tuple) else (of,))]
     counts = first.train_counts
@@ -170,4 +200,5 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
         train_counts=counts,
         step=tuple(flat),
         _predict=predict,
+        _attending=tuple(networks) if first.experiment.train.loss == "attention" else (),
     )

@@ -1,7 +1,7 @@
 """Scores of segments to scores of tracks, and the score of a checkpoint."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -10,16 +10,70 @@ from scipy.special import logsumexp
 from kit.errors import KitError
 
 
+class SegmentScores(NamedTuple):
+    """The answers of a network for the segments of tracks.
+
+    Attributes:
+        segments: for each track the log-probabilities of its segments, (segments, classes).
+        log_weights: for each track the logarithms of its segments' weights, (segments,), which add
+            up to 1; None for a network without attention.
+    """
+
+    segments: list[Float[np.ndarray, "_ classes"]]
+    log_weights: list[Float[np.ndarray, " _"]] | None = None
+
+    def of_tracks(self) -> Float64[np.ndarray, "tracks classes"]:
+        """Return each track's log-probabilities; see `track_log_probabilities`."""
+        return track_log_probabilities(self.segments, self.log_weights)
+
+    def chosen(self, tracks: Iterable[int]) -> "SegmentScores":
+        """Return the answers for some of the tracks, in the order of their numbers."""
+        numbers, weights = list(tracks), self.log_weights
+        return SegmentScores(
+            [self.segments[number] for number in numbers],
+            None if weights is None else [weights[number] for number in numbers],
+        )
+
+
+def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
+    """Return the answers for the tracks of several parts, one after another."""
+    weights = [part.log_weights for part in parts if part.log_weights is not None]
+    segments = [each for part in parts for each in part.segments]
+    return SegmentScores(segments, [each for part in weights for each in part] if weights else None)
+
+
+def averaged(networks: Sequence[SegmentScores]) -> SegmentScores:
+    """Return the mean of the answers of networks with attention, for the same tracks.
+
+    The mean over networks of each one's answer for a track is also a weighted mean over segments.
+    A segment's weight is the mean of its weights, and its probabilities are the mean of theirs, by
+    these weights.
+    """
+    segments, log_weights = [], []
+    for number, _ in enumerate(networks[0].segments):
+        scores = np.stack([each.segments[number] for each in networks]).astype(np.float64)
+        weights = np.stack([each.log_weights[number] for each in networks if each.log_weights])
+        total = np.logaddexp.reduce(weights)
+        mean = np.logaddexp.reduce(scores + weights[..., None]) - total[:, None]
+        segments.append(mean.astype(np.float32))
+        log_weights.append(total - np.log(len(networks)))
+    return SegmentScores(segments, log_weights)
+
+
 def track_log_probabilities(
     segments: Sequence[Float[np.ndarray, "_ classes"]],
+    log_weights: Sequence[Float[np.ndarray, " _"]] | None = None,
 ) -> Float64[np.ndarray, "tracks classes"]:
     """Return each track's log-probabilities: the mean over its segments, normalised again.
 
-    That is the geometric mean of the probabilities: one segment that is sure of a "no" counts.
+    That is the geometric mean of the probabilities: one segment that is sure of a "no" counts. With
+    weights it is their weighted arithmetic mean, as in the loss of attention
+    (`kit.training.pooling`): the segments of little weight may say anything.
 
     Args:
         segments: for each track the natural logarithms of its segments, (segments, classes); the
             tracks may have different numbers of segments.
+        log_weights: for each track the logarithms of its segments' weights.
     Raises:
         KitError: a track without segments, or a value that is not finite.
     """
@@ -29,21 +83,27 @@ def track_log_probabilities(
                 f"the predictions of track number {number} have shape {scores.shape}; every track "
                 "needs a segment and a label"
             )
-        if not np.isfinite(scores).all():
+        weights = 0.0 if log_weights is None else log_weights[number]
+        if not (np.isfinite(scores).all() and np.isfinite(weights).all()):
             raise KitError(
                 f"the predictions of track number {number} are not finite; the training diverged, "
                 "so lower TrainConfig.learning_rate and train again"
             )
     if not len(segments):
         return np.zeros((0, 0))
-    means = np.stack([scores.mean(axis=0, dtype=np.float64) for scores in segments])
+    if log_weights is None:
+        means = np.stack([scores.mean(axis=0, dtype=np.float64) for scores in segments])
+    else:
+        pairs = zip(segments, log_weights, strict=True)
+        means = np.stack([np.logaddexp.reduce(scores + w[:, None]) for scores, w in pairs])
     return means - logsumexp(means, axis=1, keepdims=True)
 
 
 def checkpoint_score(row: Mapping[str, Any]) -> float:
     """Return the score of an epoch's checkpoint; the lowest is the best.
 
-    The share of wrong validation segments counts, and at a tie the validation loss. The loss alone
+    The share of wrong validation segments counts, or of wrong tracks where the loss is of tracks,
+    and at a tie the validation loss. The loss alone
     would prefer the first epochs, since a small collection's network soon is surer than it should
     be while it still learns. Without a validation part the last epoch is the best.
 

@@ -65,18 +65,62 @@ def draw(
             repetition; those of a rare one come equally often, to one time.
     """
     rng = np.random.default_rng([seed, epoch])
-    track, first, count, valid = _excerpts(frames, n_frames, segments)
-    track, first, valid = (np.repeat(values, count) for values in (track, first, valid))
-    number = np.arange(len(track)) - np.repeat(np.cumsum(count) - count, count)
+    track, first, valid, number = _side_by_side(frames, n_frames, segments)
     if classes is not None:
         chosen = _balanced(rng, np.asarray(classes)[track])
         track, first, valid, number = (values[chosen] for values in (track, first, valid, number))
-    if segments.draw == "random":
-        offset = rng.integers(0, valid - segments.frames + 1)
-    else:
-        offset = number * segments.frames
+    starts = first + _offsets(rng, valid, number, segments)
     order = rng.permutation(len(track))
-    return track[order], (first + offset)[order]
+    return track[order], starts[order]
+
+
+def draw_tracks(
+    frames: Int[np.ndarray, " tracks"],
+    n_frames: int,
+    segments: SegmentConfig,
+    *,
+    seed: int,
+    epoch: int,
+    classes: Int[np.ndarray, " tracks"] | None = None,
+) -> tuple[Int[np.ndarray, " drawn"], list[Int[np.ndarray, " _"]]]:
+    """Return the tracks of an epoch in their order, and the first frames of each one's segments.
+
+    The segments of a track are those that `draw` gives of it, in their order in time.
+
+    Args:
+        frames: as for `draw`.
+        n_frames: as for `draw`.
+        segments: as for `draw`.
+        seed: as for `draw`.
+        epoch: as for `draw`.
+        classes: class of each track, to balance them: the number of tracks stays, and every class
+            has the same share of it, to one track. A track that comes again has segments of its
+            own.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    every = np.arange(len(frames)) if classes is None else _balanced(rng, np.asarray(classes))
+    drawn = rng.permutation(every)
+    place, first, valid, number = _side_by_side(np.asarray(frames)[drawn], n_frames, segments)
+    starts = first + _offsets(rng, valid, number, segments)
+    return drawn, np.split(starts, np.cumsum(np.bincount(place, minlength=len(drawn)))[:-1])
+
+
+def _side_by_side(
+    frames: np.ndarray, n_frames: int, segments: SegmentConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for each segment, its track, its excerpt's first and valid frames, and its place."""
+    track, first, count, valid = _excerpts(frames, n_frames, segments)
+    track, first, valid = (np.repeat(values, count) for values in (track, first, valid))
+    return track, first, valid, np.arange(len(track)) - np.repeat(np.cumsum(count) - count, count)
+
+
+def _offsets(
+    rng: np.random.Generator, valid: np.ndarray, number: np.ndarray, segments: SegmentConfig
+) -> np.ndarray:
+    """Return where in its excerpt each segment begins: at random, or side by side."""
+    if segments.draw == "random":
+        return rng.integers(0, valid - segments.frames + 1)
+    return number * segments.frames
 
 
 def _balanced(rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from kit.models import Network, Tree
 from kit.training.augment import Augmentations, Mixture, in_decibels, masked
 from kit.training.average import followed
 from kit.training.optimiser import Hyperparameters, Number, Recipe, optimiser, step_size
+from kit.training.pooling import pooled
 from kit.training.state import TrainState
 
 PROGRAMS = 16
@@ -26,10 +27,14 @@ PROGRAMS = 16
 
 
 class Batch(NamedTuple):
-    """Segments as stored, and their classes. `weight` is 1 for a segment, 0 for padding."""
+    """Segments as stored, and their classes. `weight` is 1 for a segment, 0 for padding.
+
+    Where the loss is of whole tracks, `y` has one class for each track, and equally many segments
+    of each track stand side by side.
+    """
 
     x: Num[Array | np.ndarray, "batch frames n_mels"]
-    y: Int[Array | np.ndarray, " batch"]
+    y: Int[Array | np.ndarray, " labels"]
     weight: Float[Array | np.ndarray, " batch"]
 
 
@@ -60,7 +65,8 @@ class Scaling(NamedTuple):
 
 
 Metrics = dict[str, Array]
-"""Sums over a batch, to be added up: "loss", "correct", "weight". A training step adds
+"""Sums over a batch, to be added up: "loss", "correct", "weight", over segments or, where the loss
+is of whole tracks, over tracks. A training step adds
 "learning_rate", the norms "grad_norm", "param_norm" and "update_norm", and "steps", which is 1."""
 
 TrainStep = Callable[
@@ -78,8 +84,9 @@ _AUGMENTATION = 2**31
 def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
     """Return `train_step(state, batch, key, scaling, numbers) -> (state, metrics)`, jitted.
 
-    The old state is donated. The loss that is minimised is the mean cross-entropy of the batch,
-    with the recipe's smoothing and weights; the loss in the metrics is without them. Where segments
+    The old state is donated. The loss that is minimised is the mean cross-entropy of the batch's
+    segments or tracks, with the recipe's smoothing and weights; the loss in the metrics is without
+    them. Where segments
     are mixed, both are losses of the mixed labels, and "correct" counts the segments whose larger
     part is recognised. The norm of the gradients is taken before clipping, that of the parameters
     after the update.
@@ -91,9 +98,10 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
     ) -> tuple[TrainState, Metrics]:
         def loss_fn(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
             x, mixture = _augmented(recipe, batch, key, scaling, numbers)
-            logits, buffers = _in_training(network, recipe, params, state.buffers, x, key)
-            sums = _sums(logits, batch, mixture)
-            loss = objective(logits, batch, numbers, recipe, mixture)
+            outputs, buffers = _in_training(network, recipe, params, state.buffers, x, key)
+            logits, answered = _answers(outputs, batch, recipe.loss)
+            sums = _sums(logits, answered, mixture)
+            loss = objective(logits, answered, numbers, recipe, mixture)
             return loss / jnp.maximum(sums["weight"], 1.0), (buffers, sums)
 
         grads, (buffers, metrics) = jax.grad(loss_fn, has_aux=True)(state.params)
@@ -153,6 +161,8 @@ def _augmented(
         return scaling.apply(batch.x), None
     in_db, of_masks = jax.random.split(jax.random.fold_in(key, _AUGMENTATION))
     y, real = jnp.asarray(batch.y), jnp.asarray(batch.weight) > 0
+    if recipe.loss != "segments":
+        y = jnp.repeat(y, len(real) // len(y))
     x, mixture = in_decibels(in_db, scaling.decibels(batch.x), y, real, which, by)
     return masked(of_masks, scaling.standardise(x), real, which, by), mixture
 
@@ -160,7 +170,7 @@ def _augmented(
 def _in_training(
     network: Network, recipe: Recipe, params: Tree, buffers: Tree, x: Array, key: Array
 ) -> tuple[Array, Tree]:
-    """Return logits and buffers; parameters and input are cast to the recipe's precision.
+    """Return outputs and buffers; parameters and input are cast to the recipe's precision.
 
     Buffers are not: a network's batch statistics stay in float32.
     """
@@ -174,6 +184,18 @@ def _short(leaf: Array) -> Array:
     return leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
 
 
+def _answers(
+    outputs: Float[Array, "batch outputs"], batch: Batch, loss: str
+) -> tuple[Float[Array, "labels n_classes"], Batch]:
+    """Return logits for each label of a batch, and the batch with the weights of its labels."""
+    if loss == "segments":
+        return outputs, batch
+    tracks = len(batch.y)
+    by_track = outputs.reshape(tracks, -1, outputs.shape[-1])
+    logits, weight = pooled(by_track, jnp.asarray(batch.weight).reshape(tracks, -1), loss)
+    return logits, batch._replace(weight=weight)
+
+
 def objective(
     logits: Float[Array, "batch n_classes"],
     batch: Batch,
@@ -184,6 +206,13 @@ def objective(
     """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe.
 
     Each label of a mixed segment has its own weight, and its share of the loss.
+
+    Args:
+        logits: of each label of the batch, so of each segment or of each track.
+        batch: its labels, and their weights.
+        numbers: of the training.
+        recipe: of the training.
+        mixture: the labels of mixed segments.
     """
     logits = logits.astype(jnp.float32)
 
@@ -211,28 +240,37 @@ def _shared(
 
 
 @lru_cache(maxsize=PROGRAMS)
-def make_eval_step(network: Network) -> EvalStep:
-    """Return `eval_step(params, buffers, batch, scaling) -> metrics`, jitted."""
+def make_eval_step(network: Network, loss: str = "segments") -> EvalStep:
+    """Return `eval_step(params, buffers, batch, scaling) -> metrics`, jitted.
+
+    Args:
+        network: its functions.
+        loss: `TrainConfig.loss`, which says whether segments or tracks are scored.
+    """
 
     @jax.jit
     def eval_step(params: Tree, buffers: Tree, batch: Batch, scaling: Scaling) -> Metrics:
-        logits, _ = network.apply(params, buffers, scaling.apply(batch.x))
-        return _sums(logits, batch)
+        outputs, _ = network.apply(params, buffers, scaling.apply(batch.x))
+        return _sums(*_answers(outputs, batch, loss))
 
     return eval_step
 
 
 @lru_cache(maxsize=PROGRAMS)
-def make_predict_step(network: Network) -> PredictStep:
+def make_predict_step(network: Network, attends: bool = False) -> PredictStep:
     """Return `predict_step(params, buffers, x, scaling) -> log-probabilities`, jitted.
 
-    The log-probabilities are `(batch, n_classes)`, float32.
+    The log-probabilities are `(batch, n_classes)`, float32. If the network's last output is the
+    score of attention, it stays as it is in one more column.
     """
 
     @jax.jit
     def predict_step(params: Tree, buffers: Tree, x: Array, scaling: Scaling) -> Array:
-        logits, _ = network.apply(params, buffers, scaling.apply(x))
-        return jax.nn.log_softmax(logits.astype(jnp.float32))
+        outputs, _ = network.apply(params, buffers, scaling.apply(x))
+        outputs = outputs.astype(jnp.float32)
+        if not attends:
+            return jax.nn.log_softmax(outputs)
+        return jnp.concatenate([jax.nn.log_softmax(outputs[:, :-1]), outputs[:, -1:]], axis=1)
 
     return predict_step
 

@@ -30,19 +30,26 @@ RECIPES = {
             gain_db=6.0, tilt_db=3.0, time_masks=2, time_width=3, mix="between_class"
         ),
     ),
+    "attention": dataclasses.replace(
+        CONFIG, loss="attention", balance="weights", augment=AugmentConfig(shift=3)
+    ),
 }
+SMALL = Conv1DConfig(channels=(4,), kernel_size=3, dense=4)
 
 
 @pytest.fixture(scope="module")
 def network():
-    return build(Conv1DConfig(channels=(4,), kernel_size=3, dense=4), n_mels=3, n_classes=2)
+    return build(SMALL, n_mels=3, n_classes=2)
 
 
-def picks(steps, tracks=6):
+def picks(steps, tracks=6, each=1):
+    """Batches of single segments, or of tracks of `each` segments, the last of them padding."""
     rng = np.random.default_rng(1)
-    rows = rng.integers(0, tracks, (steps, BATCH)).astype(np.int32)
+    rows = rng.integers(0, tracks, (steps, BATCH // each)).repeat(each, axis=1).astype(np.int32)
     starts = rng.integers(0, 9, (steps, BATCH)).astype(np.int32)
-    return Picks(rows, starts, rows % 2, np.ones((steps, BATCH), np.float32))
+    weight = np.ones((steps, BATCH), np.float32)
+    weight[:, -1] = each == 1
+    return Picks(rows, starts, rows[:, ::each] % 2, weight)
 
 
 def epoch(network, feed, steps=STEPS, config=CONFIG):
@@ -50,7 +57,8 @@ def epoch(network, feed, steps=STEPS, config=CONFIG):
     sums, done = Sums(), []
     train_step = make_train_step(network, Recipe.of(config))
     given = make_scaling(0.1, -3.0), hyperparameters(config, STEPS, np.ones(2))
-    for after in run_epoch(feed, train_step, state, picks(steps), key, 0, *given):
+    batches = picks(steps, each=2 if config.by_track else 1)
+    for after in run_epoch(feed, train_step, state, batches, key, 0, *given):
         state, step, metrics = after
         sums.add(metrics)
         done.append(step)
@@ -73,10 +81,18 @@ def feeds(dtype="float16"):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "dtype"), [("adam", "float16"), ("schedule_free", "int8"), ("averages", "float16")]
+    ("recipe", "dtype"),
+    [
+        ("adam", "float16"),
+        ("schedule_free", "int8"),
+        ("averages", "float16"),
+        ("attention", "float16"),
+    ],
 )
 def test_the_three_paths_train_the_same_network(network, recipe, dtype):
     """Streamed and resident bit for bit; scanned is another program, equal within roundings."""
+    if recipe == "attention":
+        network = build(SMALL, n_mels=3, n_classes=3)
     streamed, resident, scanned = (
         epoch(network, feed, config=RECIPES[recipe]) for feed in feeds(dtype)
     )

@@ -52,7 +52,14 @@ RECIPES = {
         "optimiser": OptimiserConfig("schedule_free", warmup=3.0),
         "standardise": "none",
         "precision": "bfloat16",
+        "loss": "mean",
         "augment": AugmentConfig(gain_db=3.0, band_masks=1, band_width=2),
+    },
+    "own attention": {
+        "loss": "attention",
+        "balance": "draw",
+        "label_smoothing": 0.1,
+        "augment": AugmentConfig(time_masks=1, time_width=2),
     },
 }
 
