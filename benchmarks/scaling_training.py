@@ -44,9 +44,9 @@ ASSUMED = {
     "segments": 200_000,
     "devices_a_machine": 8,
 }
-"""Operations a second of an accelerator; bytes a second between machines (25 Gbit/s) and between the
-accelerators of one; the time of a hop between machines, seconds; segments of a collection;
-accelerators of a machine."""
+"""Operations a second of an accelerator; bytes a second between machines (25 Gbit/s), and between
+accelerators of one; seconds of a hop between machines; segments of a collection; accelerators of a
+machine."""
 BYTES = {"f32": 4, "bf16": 2, "s32": 4, "u32": 4, "pred": 1, "f16": 2, "u8": 1, "s8": 1}
 
 

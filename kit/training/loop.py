@@ -173,13 +173,15 @@ def _scaling(
     known: Mapping[str, Any] | None,
 ) -> Scaling:
     """Return the scaling of the training part, or the one that a checkpoint knows."""
-    gain, offset = collection.gain, collection.offset
-    if known is not None:
-        return make_scaling(gain, offset, **known)
-    kind = experiment.train.standardise
-    return (
-        make_scaling(gain, offset) if kind == "none" else scaling_of(training, gain, offset, kind)
-    )
+    gain, offset, kind = collection.gain, collection.offset, experiment.train.standardise
+
+    def found() -> dict[str, Any]:
+        measured = make_scaling() if kind == "none" else scaling_of(training, gain, offset, kind)
+        return scaling_in_json(measured)
+
+    # Measuring reads every row once, which one process does for all.
+    known = processes.agreed(found) if known is None else known
+    return make_scaling(gain, offset, **known)
 
 
 def _ids_of_batch(ids: Mapping[int, str], picks: Picks, number: int) -> list[str]:

@@ -34,13 +34,14 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
-def own_part(values: np.ndarray, sharding: NamedSharding) -> np.ndarray:
+def own_part(values: Any, sharding: NamedSharding) -> np.ndarray:
     """Return what this process holds of values that are split by their second axis.
 
     Args:
-        values: `(batches, batch, …)`.
+        values: an array, `(batches, batch, …)`.
         sharding: of a batch.
     """
+    values = np.asarray(values)
     parts = sharding.addressable_devices_indices_map((values.shape[1],)).values()
     bounds = [part[0].indices(values.shape[1]) for part in parts if part]
     return values[:, min(b[0] for b in bounds) : max(b[1] for b in bounds)]

@@ -38,17 +38,18 @@ class Record:
             KitWarning: a checkpoint is damaged; the one before it is taken.
         """
         self._run = run
-        self._held = contextlib.ExitStack()
         self._saved: Saved | None = None
-        found = processes.agreed(lambda: self._open(template))
-        self.step: int = found["step"]
-        self.meta: dict[str, Any] = found["meta"]
-        self.rows: list[dict[str, Any]] = found["rows"]
-        self.state: TrainState | None = None
-        if self.step:
-            shapes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
-            self.state = processes.of_first(self._saved.state if self._saved else shapes)
-        self._saved = None
+        with contextlib.ExitStack() as held:
+            found = processes.agreed(lambda: self._open(template, held))
+            self.step: int = found["step"]
+            self.meta: dict[str, Any] = found["meta"]
+            self.rows: list[dict[str, Any]] = found["rows"]
+            self.state: TrainState | None = None
+            if self.step:
+                shapes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
+                self.state = processes.of_first(self._saved.state if self._saved else shapes)
+            self._saved = None
+            self._held = held.pop_all()
 
     def __enter__(self) -> "Record":
         return self
@@ -56,8 +57,8 @@ class Record:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def _open(self, template: TrainState) -> dict[str, Any]:
-        self._checkpoints = self._held.enter_context(Checkpoints(self._run.checkpoints))
+    def _open(self, template: TrainState, held: contextlib.ExitStack) -> dict[str, Any]:
+        self._checkpoints = held.enter_context(Checkpoints(self._run.checkpoints))
         self._saved = saved = self._checkpoints.newest(template)
         step = saved.step if saved else 0
         rows = [row for row in self._run.metrics() if row["step"] <= step]

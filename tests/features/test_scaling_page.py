@@ -167,8 +167,9 @@ def test_a_cluster_without_trouble_is_ideal_and_its_driver_can_hold_it_up(model)
     assert driven["seconds"] == pytest.approx(202.0, abs=2)
 
 
-def test_the_page_is_that_of_the_measurements():
-    script = ROOT / "benchmarks" / "scaling_page.py"
+@pytest.mark.parametrize("name", ["scaling_page.py", "scaling_training.py"])
+def test_the_page_is_that_of_the_measurements(name):
+    script = ROOT / "benchmarks" / name
     assert subprocess.run([sys.executable, script, "--check"], check=False).returncode == 0
 
 

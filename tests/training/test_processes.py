@@ -13,7 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from kit.config import to_json
+from kit.config import DistributedConfig, to_json
+from kit.errors import ConfigError
 from kit.training import Run, fit
 from tests.training.saved import saved
 
@@ -28,18 +29,27 @@ from kit.training import fit
 
 experiment, address, number, *jobs = sys.argv[1:]
 experiment = from_json(Experiment, experiment)
+
+def say(progress):
+    if progress.step == wait_at:
+        print("waits", flush=True)
+        sys.stdin.readline()
+
 with in_words(), joined(DistributedConfig(False, address, 2, int(number))):
-    for runs, memory_gib in zip(jobs[::2], jobs[1::2]):
-        say = lambda p: print(p.step, flush=True)
-        fit(experiment, runs=runs, memory_gib=float(memory_gib), progress=say)
+    for runs, memory_gib, wait_at in zip(jobs[::3], map(float, jobs[1::3]), map(int, jobs[2::3])):
+        # The other process then waits in the middle of a step.
+        own = None if number == "1" else say
+        fit(experiment, runs=runs, memory_gib=memory_gib, progress=own)
 """
 WAIT_S = 300.0
 
 
 @pytest.fixture
 def pair():
-    """A function: an experiment, then runs and memory_gib of one training after another -> two
-    processes that do them together. The steps of the first one are a pipe."""
+    """A function: an experiment, then one training after another -> two processes that do them.
+
+    A training is its runs, its memory_gib, and the step at which the first process says "waits" on
+    stdout and waits; 0 for none."""
     with contextlib.ExitStack() as held:
 
         def start(experiment, *jobs):
@@ -56,6 +66,7 @@ def pair():
                 child = subprocess.Popen(
                     [sys.executable, "-c", CHILD, *map(str, arguments)],
                     env=os.environ | environment,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE if number == 0 else subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -88,6 +99,13 @@ def assert_bits(a, b):
     jax.tree.map(np.testing.assert_array_equal, saved(a).state, saved(b).state)
 
 
+def test_addresses_and_numbers_are_checked():
+    with pytest.raises(ConfigError, match=r"DistributedConfig.coordinator_address is '10.0.0.1'"):
+        DistributedConfig(coordinator_address="10.0.0.1")
+    with pytest.raises(ConfigError, match=r"DistributedConfig.process_id is 2"):
+        DistributedConfig(num_processes=2, process_id=2)
+
+
 class StopHereError(Exception):
     pass
 
@@ -101,33 +119,28 @@ def test_as_one_process_killed_and_on_other_numbers(experiment, whole, pair, tmp
 
     with pytest.raises(StopHereError):
         fit(config, runs=tmp_path / "from one", progress=stop)
-    jobs = [
-        (tmp_path / "streamed", 0.0),
-        (tmp_path / "resident", 4.0),
-        (tmp_path / "from one", 4.0),
-    ]
-    codes, heard = ended(pair(config, *jobs))
-    assert codes == [0, 0], heard
-    streamed, resident, from_one = (only_run(runs) for runs, _ in jobs)
+    names = ("streamed", "resident", "from one", "killed")
+    jobs = [(tmp_path / name, 0.0 if name == "streamed" else 4.0, 0) for name in names]
+    jobs[-1] = (tmp_path / "killed", 4.0, 20)
+    first, second = pair(config, *jobs)
+    while first.stdout.readline() not in ("waits\n", ""):
+        pass
+    first.send_signal(signal.SIGKILL)
+    codes, (_, said) = ended([first, second])
+    assert codes == [-signal.SIGKILL, 1], said
+    assert said.strip().splitlines()[-1].startswith("kit: another process of this training has")
+    streamed, resident, from_one = (only_run(tmp_path / name) for name in names[:3])
     assert_bits(streamed, resident)
     # Sums over devices are added in another order.
     np.testing.assert_allclose(losses(streamed), losses(whole), rtol=1e-3)
     np.testing.assert_allclose(losses(from_one), losses(whole), rtol=1e-3)
 
-    first, second = pair(config, (tmp_path / "killed", 4.0))
-    while first.stdout.readline() not in ("20\n", ""):
-        pass
-    first.send_signal(signal.SIGKILL)
-    (code, other), (_, said) = ended([first, second])
-    assert code == -signal.SIGKILL
-    assert other == 1
-    assert said.strip().splitlines()[-1].startswith("kit: another process of this training has")
     killed = only_run(tmp_path / "killed")
     assert not killed.finished()
     shutil.copytree(tmp_path / "killed", tmp_path / "to one")
     # After that, an error of the writer: both end with it.
     (tmp_path / "file").touch()
-    jobs = [(tmp_path / "killed", 4.0), (tmp_path / "file" / "runs", 4.0)]
+    jobs = [(tmp_path / "killed", 4.0, 0), (tmp_path / "file" / "runs", 4.0, 0)]
     codes, heard = ended(pair(config, *jobs))
     assert codes == [1, 1], heard
     assert all(f"cannot write {tmp_path / 'file'}" in said for said in heard)
