@@ -3,13 +3,15 @@
 A drawn call is one of `calls.py` on an array of another shape, dtype, layout or content, with
 other options, good or bad. It raises `ParameterError` and no other error, or its result is
 librosa's where `docs/librosa.md` says "same", the same by `jit` and `vmap` and with 64 bits, has a
-finite gradient, and is not finite if the array is not.
+finite gradient, and is not finite if the array is not. A result of librosa's that a rounding of the
+array changes is not compared.
 """
 
 import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -198,6 +200,24 @@ def close(ours: Any, theirs: Any, tolerance: float, least: float = 1e-3) -> None
         assert np.max(np.abs(a - b), initial=0) <= tolerance * peak
 
 
+def unsteady(
+    function: Callable[[np.ndarray], Any], x: np.ndarray, tolerance: float, least: float
+) -> bool:
+    """Return whether roundings of an array change a result by more than the tolerance.
+
+    The greatest of equal values, such as the bins of an impulse, is chosen by a rounding.
+    """
+    rng = np.random.default_rng(0)
+    result = function(x)
+    for _ in range(8):
+        roundings = 1 + 1e-6 * rng.standard_normal(x.shape)
+        try:
+            close(function((x * roundings).astype(x.dtype)), result, tolerance, least)
+        except AssertionError:
+            return True
+    return False
+
+
 def outcome(function: Callable[[], Any]) -> Any:
     """Return arrays of NumPy, or the `ParameterError`."""
     try:
@@ -284,7 +304,12 @@ def check(case: Case) -> None:
     least = 1.0 if "_to_db" in case.id else 1e-3
     if theirs is not None:
         # Where values are nearly as good, a function that chooses may choose another.
-        close(ours, theirs, 1e-2 if case.call.flat else 1e-4, least)
+        tolerance = 1e-2 if case.call.flat else 1e-4
+        try:
+            close(ours, theirs, tolerance, least)
+        except AssertionError:
+            if not unsteady(partial(librosa_of, case), x, tolerance, least):
+                raise
     if other is None or isinstance(other, ParameterError):
         return
     if case.way == "grad":
