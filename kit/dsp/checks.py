@@ -145,13 +145,14 @@ def checked(function: Function) -> Function:
 
     Raises:
         ParameterError: an argument of another kind.
+        TypeError: an argument is missing, or the function has none of that name.
     """
     signature = inspect.signature(function)
     kinds = kinds_of([function])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
+        bound = bind(function.__name__, signature, args, kwargs)
         given = bound.arguments
         for name, kind in kinds.items():
             if name in given:
@@ -159,6 +160,20 @@ def checked(function: Function) -> Function:
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Function, call)
+
+
+def bind(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """Return the arguments of a function by its signature.
+
+    Raises:
+        TypeError: they do not fit; the message begins with the function's name, as Python's does.
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
 
 
 def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[Any]]:

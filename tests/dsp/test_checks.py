@@ -80,6 +80,33 @@ def test_an_argument_of_another_kind_is_refused(untyped, name, of):
         of()
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda **more: dsp.stft(NOISE, **more), "stft"),
+        (lambda **more: dsp.melspectrogram(y=NOISE, **more), "melspectrogram"),
+        (lambda **more: dsp.mfcc(y=NOISE, **more), "melspectrogram"),
+        (lambda **more: dsp.onset_strength(y=NOISE, **more), "melspectrogram"),
+        (lambda **more: dsp.estimate_tuning(y=NOISE, **more), "piptrack"),
+        (lambda **more: dsp.mel_to_audio(POWER, **more), "mel"),
+        (lambda **more: dsp.hpss(NOISE, **more), "stft"),
+        (lambda **more: dsp.time_stretch(NOISE, rate=2, **more), "stft"),
+        (lambda **more: dsp.zero_crossing_rate(NOISE, **more), "zero_crossings"),
+        (lambda **more: dsp.delta(POWER, **more), "delta"),
+        (lambda **more: dsp.chroma_stft(S=POWER, tuning=0.0, **more), "chroma_filters"),
+    ],
+)
+def test_an_unknown_keyword_is_pythons_error(untyped, call, message):
+    """It names the public function that has no such argument, as librosa's does."""
+    with pytest.raises(TypeError, match=rf"^{message}\(\) got an unexpected .* 'bogus'"):
+        call(bogus=1)
+
+
+def test_a_missing_argument_names_the_function(untyped):
+    with pytest.raises(TypeError, match=r"stft\(\) missing a required argument: 'y'"):
+        dsp.stft()  # pyright: ignore[reportCallIssue]
+
+
 def test_kinds_that_mean_the_same():
     expected = dsp.stft(NOISE, n_fft=64, center=False)
     same: dict[str, Any] = {"n_fft": np.int64(64), "center": 0}
