@@ -11,7 +11,7 @@ SR = 22050
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
 
 
-def chord(midi: list[int], seconds: float = 2.0) -> np.ndarray:
+def chord(midi: list[float], seconds: float = 2.0) -> np.ndarray:
     t = np.arange(int(seconds * SR)) / SR
     tones = [np.sin(2 * np.pi * 440 * 2 ** ((m - 69) / 12) * t) for m in midi]
     return (0.2 * sum(tones)).astype(np.float32)
@@ -116,6 +116,17 @@ def test_key_of_sound_and_batches():
     assert found.correlation.shape == (2, 2, 12)
     assert not np.any(found.correlation[1])
     assert float(found.correlation[0].max()) <= 1 + 1e-6
+
+
+def test_key_of_noise_and_of_music_out_of_tune():
+    """Noise has no key, as its correlation tells; music has it between two semitones too."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal(3 * 22050).astype(np.float32)
+    off = [chord([m + 0.4 for m in c], 0.75) for c in ([57, 60, 64], [62, 65, 69], [64, 68, 71])]
+    music = np.concatenate([*off, off[0]])
+    found = dsp.key(y=music)
+    assert NAMES[int(found.tonic)] == "A"
+    assert int(found.mode) == 0
+    assert float(found.correlation.max()) > 0.75 > float(dsp.key(y=noise).correlation.max())
 
 
 @pytest.mark.parametrize(
