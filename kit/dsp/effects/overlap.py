@@ -40,8 +40,9 @@ def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
 
 def _check(given: dict[str, Any]) -> None:
     hop_length = positive_int("hop_length", given["hop_length"])
-    length, frames = given["frames"].shape[-2:]
-    check_overlap(length, hop_length, frames)
+    shape = given["frames"].shape
+    if len(shape) > 1:
+        check_overlap(shape[-2], hop_length, shape[-1])
 
 
 @by_clip(frames="lt", check=_check)
