@@ -192,3 +192,14 @@ def test_an_amplitude_is_not_negative():
     levels = np.array([-20.0, 0.0, 6.0], np.float32)
     ours, theirs = dsp.db_to_amplitude(levels, ref=-0.5), librosa.db_to_amplitude(levels, ref=-0.5)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ref", [1.0, np.max, np.median])
+def test_the_sign_of_an_amplitude_does_not_count(ref):
+    x = np.random.default_rng(0).standard_normal((20, 30)).astype(np.float32)
+    theirs = librosa.amplitude_to_db(x, ref=ref)
+    for of in (
+        lambda x: amplitude_to_db(x, ref=ref),
+        jax.jit(lambda x: amplitude_to_db(x, ref=ref)),
+    ):
+        np.testing.assert_allclose(of(x), theirs, atol=EXACT_DB)
