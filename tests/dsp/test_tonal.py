@@ -11,7 +11,7 @@ SR = 22050
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
 
 
-def chord(midi: list[float], seconds: float = 2.0) -> np.ndarray:
+def chord(midi: list[float] | list[int], seconds: float = 2.0) -> np.ndarray:
     t = np.arange(int(seconds * SR)) / SR
     tones = [np.sin(2 * np.pi * 440 * 2 ** ((m - 69) / 12) * t) for m in midi]
     return (0.2 * sum(tones)).astype(np.float32)
