@@ -31,6 +31,15 @@ class ParameterError(ConfigError):
     """An argument of a `kit.dsp` function is out of its range, or arrays do not fit together."""
 
 
+# Beyond these sizes, a wrong unit would take all memory: samples of a frame, rows of a table.
+_FRAME, _ROWS = 2**24, 2**16
+_MOST = {
+    "hop_length": 2**26,
+    **dict.fromkeys(("n_fft", "win_length", "frame_length", "Nx"), _FRAME),
+    **dict.fromkeys(("n_mels", "n_mfcc", "n_bins", "n_chroma", "n_octaves", "n_bands"), _ROWS),
+    **dict.fromkeys(("bins_per_octave", "n_input", "kernel_size", "n_steps", "order"), _ROWS),
+}
+
 _AUDIO = "it must be floating point, or int16 of full scale 32768"
 
 
@@ -44,11 +53,12 @@ def require(ok: object, name: str, value: object, rule: str) -> None:
         raise ParameterError(f"{name} is {value!r}; {rule}")
 
 
-def positive_int(name: str, value: object, *, least: int = 1) -> int:
+def positive_int(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
     """`value` as a Python int.
 
     Raises:
-        ParameterError: not an integer (a bool and 2.0 are none), below `least`, or 2**31 and more.
+        ParameterError: not an integer (a bool and 2.0 are none), below `least`, 2**31 and more, or
+            larger than an argument of this name can be in memory.
     """
     rule = f"it must be a whole number of at least {least}"
     require(not isinstance(value, bool | np.bool_), name, value, rule)
@@ -58,8 +68,18 @@ def positive_int(name: str, value: object, *, least: int = 1) -> int:
         raise ParameterError(f"{name} is {value!r}; {rule}") from None
     require(number >= least, name, value, rule)
     # JAX counts in 32 bits, and would wrap around.
-    require(number < 2**31, name, value, "it must be below 2**31")
+    most = _MOST.get(name, 2**31 - 1) if most is None else most
+    require(number <= most, name, value, f"it must be at most {most}")
     return number
+
+
+def check_size(name: str, value: object, count: int, *, most: int = 2**26) -> None:
+    """Refuse an argument with which an array would have more than `most` numbers.
+
+    Raises:
+        ParameterError: more; the message has the name, the value and the number.
+    """
+    require(count <= most, name, value, f"an array would hold {count} numbers; lower it")
 
 
 def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
@@ -145,13 +165,14 @@ def checked(function: Function) -> Function:
 
     Raises:
         ParameterError: an argument of another kind.
+        TypeError: an argument is missing, or the function has none of that name.
     """
     signature = inspect.signature(function)
     kinds = kinds_of([function])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
+        bound = bind(function.__name__, signature, args, kwargs)
         given = bound.arguments
         for name, kind in kinds.items():
             if name in given:
@@ -159,6 +180,20 @@ def checked(function: Function) -> Function:
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Function, call)
+
+
+def bind(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """Return the arguments of a function by its signature.
+
+    Raises:
+        TypeError: they do not fit; the message begins with the function's name, as Python's does.
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
 
 
 def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[Any]]:

@@ -59,7 +59,7 @@ def amplitude_to_db(
     top_db: Number | None = 80.0,
     axes: Axes = "auto",
 ) -> Float[jax.Array, "*shape"]:
-    """Amplitude to decibels, `20 log10(S / ref)`; arguments as in `power_to_db`.
+    """Amplitude to decibels, `20 log10(|S| / ref)`; arguments as in `power_to_db`.
 
     Source: librosa 0.11 `amplitude_to_db`, with 1.0's axes.
     """
@@ -110,13 +110,13 @@ def _to_db(
         )
     over = _axes(axes, S.ndim)
     if isinstance(S, Tracer) or isinstance(ref, Tracer) or S.size == 0:
-        return _decibels(_magnitudes(S), ref, amin, top_db, over, scale)
+        return _decibels(_magnitudes(S, scale), ref, amin, top_db, over, scale)
     rest = tuple(a for a in range(S.ndim) if a not in over)
     clips = np.transpose(np.asarray(S), rest + over)
     batch = clips.shape[: len(rest)]
     line = clips.reshape(*batch, math.prod(clips.shape[len(rest) :]))
     if callable(ref):
-        reference: Any = _of_known_clips(ref, clips, batch)
+        reference: Any = _of_known_clips(ref, clips, batch, scale)
     elif isinstance(ref, str):
         reference = None
     else:
@@ -159,10 +159,14 @@ def _decibels_of_known(
         S = S.astype(jnp.result_type(S, jnp.float32))
     number = S.dtype.type
     amin, top_db, ref = numbers.astype(S.dtype)
+    least = S.min()
+    # Of an amplitude, the sign is part of its phase.
+    if scale == 20 and not least >= 0:
+        S = np.abs(S)
+        least = S.min()
     reference = S.max() if of_peak else ref if refs is None else refs.astype(S.dtype)
     out = empty(S.shape, S.dtype)
     # A NaN may hide an infinity.
-    least = S.min()
     if not least > -np.inf:
         S = np.where(np.isneginf(S), number(np.nan), S)
     if not least >= amin:
@@ -194,19 +198,21 @@ def _decibels_of_clip(
 ) -> tuple[jax.Array, Length]:
     amin, top_db, ref = numbers
     reference = "max" if of_peak else ref if refs is None else refs
-    return _decibels(_magnitudes(S), reference, amin, top_db if cut else None, (0,), scale), n
+    return _decibels(
+        _magnitudes(S, scale), reference, amin, top_db if cut else None, (0,), scale
+    ), n
 
 
-def _magnitudes(S: AnyArray) -> Float[jax.Array, "*shape"]:
-    S = jnp.abs(S) if jnp.iscomplexobj(S) else jnp.asarray(S)
+def _magnitudes(S: AnyArray, scale: float) -> Float[jax.Array, "*shape"]:
+    S = jnp.abs(S) if scale == 20 or jnp.iscomplexobj(S) else jnp.asarray(S)
     return S.astype(jnp.result_type(S, jnp.float32))
 
 
 def _of_known_clips(
-    ref: Callable[..., Any], clips: np.ndarray, batch: tuple[int, ...]
+    ref: Callable[..., Any], clips: np.ndarray, batch: tuple[int, ...], scale: float
 ) -> Float[np.ndarray, "*batch"]:
     flat = clips.reshape(-1, *clips.shape[len(batch) :])
-    flat = np.abs(flat) if np.iscomplexobj(flat) else flat
+    flat = np.abs(flat) if scale == 20 or np.iscomplexobj(flat) else flat
     flat = flat.astype(jnp.result_type(flat, jnp.float32), copy=False)
     values = [np.asarray(of_numpy(ref)(clip)) for clip in flat]
     return np.asarray(values, np.float64).reshape(batch)

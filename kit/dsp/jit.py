@@ -31,7 +31,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Int
 
 from kit.compilation import quick_to_compile
-from kit.dsp.checks import ParameterError, kinds_of, of_kind
+from kit.dsp.checks import ParameterError, bind, kinds_of, of_kind
 from kit.dsp.keys import as_keys, constants_of, hashable, thawed
 from kit.dsp.programs import PROGRAMS
 from kit.dsp.threads import Program, Results, by_program, on_threads
@@ -122,11 +122,11 @@ def by_clip(
 
         @functools.wraps(body)
         def call(*args: Any, **kwargs: Any) -> Any:
-            bound = signature.bind(*args, **kwargs)
+            bound = bind(body.__name__, signature, args, kwargs)
             bound.apply_defaults()
             given = dict(bound.arguments)
             if rest is not None:
-                given |= _not_default(given.pop(rest), known, kinds)
+                given |= _not_default(_named(given.pop(rest), passes), known, kinds)
             given = {
                 k: array_of(k, v) if k in arrays and v is not None else v for k, v in given.items()
             }
@@ -482,6 +482,20 @@ def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
         for function in reversed(functions)
         for name, parameter in inspect.signature(function).parameters.items()
     }
+
+
+def _named(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
+    """Return the keyword arguments that are passed on, if each is one of a function's.
+
+    Raises:
+        TypeError: no function that takes them has an argument of a name.
+    """
+    taken = {n for f in passes for n in inspect.signature(f).parameters}
+    for name in rest if passes else ():
+        if name not in taken:
+            takers = " and ".join(f"{f.__name__}()" for f in passes)
+            raise TypeError(f"{takers} got an unexpected keyword argument {name!r}")
+    return rest
 
 
 def _not_default(

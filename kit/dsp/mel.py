@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, check_size, positive_int, require
 from kit.dsp.jit import Length, by_clip, of_numbers
 from kit.dsp.stft import PadMode, check_framing, map_magnitude, n_fft_of, needs_length
 from kit.dsp.windows import WindowSpec
@@ -109,6 +109,7 @@ def mel(
     require(0 < sr < math.inf, "sr", sr, "it must be above 0 Hz and finite")
     n_fft = positive_int("n_fft", n_fft)
     n_mels = positive_int("n_mels", n_mels)
+    check_size("n_mels", n_mels, n_mels * (n_fft // 2 + 1))
     nyquist = sr / 2
     top = nyquist if fmax is None else fmax
     require(

@@ -105,7 +105,7 @@ def resample(
         axis: the axis of samples.
     Raises:
         ParameterError: a rate that is not finite and above 0, an unknown `res_type`, a dtype that
-            is not audio, or a result of 2**31 samples and more.
+            is not audio, or a result of more than 2**30 samples.
     Source: the role of librosa 0.11 `resample` with soxr; the design is Kaiser's (Oppenheim and
     Schafer, chapter 7).
     """
@@ -123,8 +123,7 @@ def resample(
         return as_waveform(y)
     ratio = _nearest(target / orig)
     samples = math.ceil(y.shape[axis] * ratio)
-    # JAX counts in 32 bits.
-    require(samples < 2**31, "target_sr", target_sr, f"the result would have {samples} samples")
+    require(samples <= 2**30, "target_sr", target_sr, f"the result would have {samples} samples")
     out = _converted(
         _moved(y, axis, -1), np.asarray([samples], np.int32), ratio=ratio, scale=bool(scale)
     )

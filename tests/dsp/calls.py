@@ -385,14 +385,14 @@ def _calls() -> Iterator[Call]:
     inverted: dict[str, Any] = {"apart": 1e-2}
     yield Call(
         "mel_to_audio",
-        lambda x: dsp.mel_to_audio(x, sr=SR, n_iter=2, random_state=3, **FRAMES),
+        lambda x: dsp.mel_to_audio(x, sr=SR, n_iter=2, rng=3, **FRAMES),
         bands,
         **inverted,
     )
     yield Call("mel_to_stft", lambda x: dsp.mel_to_stft(x, sr=SR, n_fft=N_FFT), bands, **inverted)
     yield Call(
         "mfcc_to_audio",
-        lambda x: dsp.mfcc_to_audio(x, n_mels=MELS, sr=SR, n_iter=2, random_state=3, **FRAMES),
+        lambda x: dsp.mfcc_to_audio(x, n_mels=MELS, sr=SR, n_iter=2, rng=3, **FRAMES),
         cepstra,
         **inverted,
     )

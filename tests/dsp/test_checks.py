@@ -80,6 +80,64 @@ def test_an_argument_of_another_kind_is_refused(untyped, name, of):
         of()
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda **more: dsp.stft(NOISE, **more), "stft"),
+        (lambda **more: dsp.melspectrogram(y=NOISE, **more), "melspectrogram"),
+        (lambda **more: dsp.mfcc(y=NOISE, **more), "melspectrogram"),
+        (lambda **more: dsp.onset_strength(y=NOISE, **more), "melspectrogram"),
+        (lambda **more: dsp.estimate_tuning(y=NOISE, **more), "piptrack"),
+        (lambda **more: dsp.mel_to_audio(POWER, **more), "mel"),
+        (lambda **more: dsp.hpss(NOISE, **more), "stft"),
+        (lambda **more: dsp.time_stretch(NOISE, rate=2, **more), "stft"),
+        (lambda **more: dsp.zero_crossing_rate(NOISE, **more), "zero_crossings"),
+        (lambda **more: dsp.delta(POWER, **more), "delta"),
+        (lambda **more: dsp.chroma_stft(S=POWER, tuning=0.0, **more), "chroma_filters"),
+    ],
+)
+def test_an_unknown_keyword_is_pythons_error(untyped, call, message):
+    """It names the public function that has no such argument, as librosa's does."""
+    with pytest.raises(TypeError, match=rf"^{message}\(\) got an unexpected .* 'bogus'"):
+        call(bogus=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    {
+        "n_fft": lambda: dsp.stft(NOISE, n_fft=2**30),
+        "n_fft ": lambda: dsp.mfcc(y=NOISE, n_fft=2**25),
+        "n_mels": lambda: dsp.mel(sr=8000, n_fft=2**20, n_mels=200),
+        "n_mels ": lambda: dsp.mel_frequencies(10**9),
+        "n_chroma": lambda: dsp.chroma_filters(sr=8000, n_fft=2**16, n_chroma=2**12),
+        "n_input": lambda: dsp.cq_to_chroma(2**16, bins_per_octave=2**16, n_chroma=2**16),
+        "n_bins": lambda: dsp.cqt(NOISE, n_bins=10**6),
+        "Nx": lambda: dsp.get_window("hann", 2**30),
+        "frame_length": lambda: dsp.rms(y=NOISE, frame_length=2**30),
+        "hop_length": lambda: dsp.istft(np.ones((33, 9), np.complex64), hop_length=2**30),
+        "hop_length ": lambda: dsp.hpss(np.ones(2**17, np.float32), n_fft=2**17, hop_length=64),
+        "hop_length   ": lambda: dsp.stft(NOISE, n_fft=64, hop_length=2**30),
+        "hop_length  ": lambda: dsp.overlap_add(POWER, hop_length=2**30),
+        "kernel_size": lambda: dsp.hpss_spectrum(POWER, kernel_size=10**9),
+        "ac_size": lambda: dsp.tempo(onset_envelope=NOISE, sr=1e9),
+        "ac_size ": lambda: dsp.beat_track(onset_envelope=NOISE, sr=1e9),
+        "win_length": lambda: dsp.tempogram(onset_envelope=NOISE, win_length=2**22),
+        "win_length ": lambda: dsp.plp(onset_envelope=NOISE, win_length=2**22),
+        "rate": lambda: dsp.time_stretch(NOISE, rate=1e-8),
+        "target_sr": lambda: dsp.resample(NOISE, orig_sr=1, target_sr=1e7),
+        "n_steps": lambda: dsp.stack_memory(POWER, n_steps=10**9),
+    }.items(),
+)
+def test_a_size_that_would_take_all_memory_is_refused(name, of):
+    with pytest.raises(ParameterError, match=name.strip()):
+        of()
+
+
+def test_a_missing_argument_names_the_function(untyped):
+    with pytest.raises(TypeError, match=r"stft\(\) missing a required argument: 'y'"):
+        dsp.stft()  # pyright: ignore[reportCallIssue]
+
+
 def test_kinds_that_mean_the_same():
     expected = dsp.stft(NOISE, n_fft=64, center=False)
     same: dict[str, Any] = {"n_fft": np.int64(64), "center": 0}

@@ -16,6 +16,7 @@ from kit.dsp import (
     melspectrogram,
     power_to_db,
 )
+from tests.dsp.test_public import counting
 
 # Measured: 1.6e-5 dB on random powers of 1e-12 to 1e4; 6.7e-4 dB on mel spectrograms of pure tones
 # and chirps, where what lies 80 dB below the peak is single precision's noise; 2e-5 dB on music.
@@ -64,6 +65,23 @@ def test_each_clip_has_its_own_peak(ref):
     whole = power_to_db(S, ref=ref, top_db=20)
     for i in np.ndindex(2, 3):
         np.testing.assert_array_equal(whole[i], power_to_db(S[i], ref=ref, top_db=20))
+
+
+def test_no_program_grows_with_the_batch():
+    S = np.random.default_rng(0).random((257, 3, 2)).astype(np.float32)
+    with counting() as programs:
+        power_to_db(S, ref="max")
+    assert len(programs) <= 1
+    few, many = (
+        len(jax.jit(lambda x: power_to_db(x, ref="max")).lower(S[:n]).as_text()) for n in (8, 256)
+    )
+    assert many < 1.1 * few
+
+
+def test_any_function_of_numpy_is_a_reference():
+    S = np.random.default_rng(0).random((2, 3, 8)).astype(np.float32)
+    middle = power_to_db(S, ref=lambda x: np.percentile(x, 50), top_db=None)
+    np.testing.assert_allclose(np.median(middle.reshape(2, -1), axis=1), 0, atol=0.5)
 
 
 def test_axes():
@@ -174,3 +192,14 @@ def test_an_amplitude_is_not_negative():
     levels = np.array([-20.0, 0.0, 6.0], np.float32)
     ours, theirs = dsp.db_to_amplitude(levels, ref=-0.5), librosa.db_to_amplitude(levels, ref=-0.5)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ref", [1.0, np.max, np.median])
+def test_the_sign_of_an_amplitude_does_not_count(ref):
+    x = np.random.default_rng(0).standard_normal((20, 30)).astype(np.float32)
+    theirs = librosa.amplitude_to_db(x, ref=ref)
+    for of in (
+        lambda x: amplitude_to_db(x, ref=ref),
+        jax.jit(lambda x: amplitude_to_db(x, ref=ref)),
+    ):
+        np.testing.assert_allclose(of(x), theirs, atol=EXACT_DB)

@@ -137,6 +137,14 @@ def test_mel_inversion():
     sound = dsp.mel_to_audio(M[0, :, :20], length=10000, n_iter=4)
     assert sound.shape == (10000,)
     assert np.isfinite(sound).all()
+    # The phases at the start: librosa 1.0's name, 0.11's name, and seed 0 without one.
+    again, older, other = (
+        dsp.mel_to_audio(M[0, :, :20], length=10000, n_iter=4, **seed)
+        for seed in ({"rng": 0}, {"random_state": 0}, {"rng": 1})
+    )
+    np.testing.assert_array_equal(again, sound)
+    np.testing.assert_array_equal(older, sound)
+    assert np.abs(other - sound).max() > 1e-3
 
 
 def test_mfcc_inversion(relative):

@@ -3,13 +3,15 @@
 A drawn call is one of `calls.py` on an array of another shape, dtype, layout or content, with
 other options, good or bad. It raises `ParameterError` and no other error, or its result is
 librosa's where `docs/librosa.md` says "same", the same by `jit` and `vmap` and with 64 bits, has a
-finite gradient, and is not finite if the array is not.
+finite gradient, and is not finite if the array is not. A result of librosa's that a rounding of the
+array changes is not compared.
 """
 
 import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -198,6 +200,25 @@ def close(ours: Any, theirs: Any, tolerance: float, least: float = 1e-3) -> None
         assert np.max(np.abs(a - b), initial=0) <= tolerance * peak
 
 
+def unsteady(
+    function: Callable[[np.ndarray], Any], x: np.ndarray, tolerance: float, least: float
+) -> bool:
+    """Return whether roundings, of an array and inside, change a result by more than the tolerance.
+
+    The greatest of equal values, such as the bins of an impulse, is chosen by a rounding.
+    """
+    rng = np.random.default_rng(0)
+    result = function(x)
+    wide = np.complex128 if np.iscomplexobj(x) else np.float64
+    for dtype in (x.dtype, wide) * 4:
+        near = x * (1 + 1e-6 * rng.standard_normal(x.shape))
+        try:
+            close(function(near.astype(dtype)), result, tolerance, least)
+        except AssertionError:
+            return True
+    return False
+
+
 def outcome(function: Callable[[], Any]) -> Any:
     """Return arrays of NumPy, or the `ParameterError`."""
     try:
@@ -263,13 +284,11 @@ def hostile(quick: int, thorough: int) -> settings:
 def check(case: Case) -> None:
     """Assert what must hold of a call."""
     x = case.array()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # A waveform of integers is another one as floating point.
-        plain = not case.layout or (case.layout == "double" and x.dtype.kind not in "fc")
-        arranged = x if plain else LAYOUTS[case.layout](x)
-        ours = outcome(lambda: case.of(arranged))
-        theirs, other = librosa_of(case, x), by_way(case, x)
+    # A waveform of integers is another one as floating point.
+    plain = not case.layout or (case.layout == "double" and x.dtype.kind not in "fc")
+    arranged = x if plain else LAYOUTS[case.layout](x)
+    ours = outcome(lambda: case.of(arranged))
+    theirs, other = librosa_of(case, x), by_way(case, x)
     if isinstance(ours, ParameterError):
         return
     half = x.dtype.itemsize == 2
@@ -284,7 +303,12 @@ def check(case: Case) -> None:
     least = 1.0 if "_to_db" in case.id else 1e-3
     if theirs is not None:
         # Where values are nearly as good, a function that chooses may choose another.
-        close(ours, theirs, 1e-2 if case.call.flat else 1e-4, least)
+        tolerance = 1e-2 if case.call.flat else 1e-4
+        try:
+            close(ours, theirs, tolerance, least)
+        except AssertionError:
+            if not unsteady(partial(librosa_of, case), x, tolerance, least):
+                raise
     if other is None or isinstance(other, ParameterError):
         return
     if case.way == "grad":
@@ -298,7 +322,8 @@ def check(case: Case) -> None:
 @hostile(quick=300, thorough=3000)
 @given(case=cases())
 def test_a_call_is_right_or_refused(untyped, case: Case):
-    check(case)
+    with warnings.catch_warnings(action="ignore"):
+        check(case)
 
 
 @hostile(quick=150, thorough=2000)

@@ -9,6 +9,7 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit import dsp
 from kit.dsp import ParameterError, istft, magphase, overlap_add, stft, window_sumsquare
 
 TOLERANCE = 2e-6  # relative to the peak; measured: at most 2e-7
@@ -119,6 +120,15 @@ def test_magphase():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ParameterError, match=message):
         istft(np.ones((33, 5), np.complex64), **arguments)
+
+
+def test_a_length_of_nothing(untyped):
+    """librosa takes 0 for None, and returns the whole sound."""
+    X = stft(NOISE, n_fft=64)
+    assert istft(X, length=0).shape == (*NOISE.shape[:-1], 0)
+    assert dsp.griffinlim(np.abs(X), length=0, n_iter=1).shape == (*NOISE.shape[:-1], 0)
+    C = dsp.cqt(NOISE[0], fmin=2000.0, n_bins=12, hop_length=64)
+    assert dsp.icqt(C, fmin=2000.0, hop_length=64, length=0).shape == (0,)
 
 
 def test_gradient_through_the_round_trip():

@@ -127,6 +127,7 @@ def test_spectrogram_of_a_spectrogram(relative):
         ({"fmin": -1}, "fmin is -1"),
         ({"fmin": 5000, "fmax": 5000}, "fmin is 5000"),
         ({"sr": 0}, "sr is 0"),
+        ({"sr": float("inf")}, "sr is inf"),
         ({"n_mels": 0}, "n_mels is 0"),
         ({"norm": -1}, "norm is -1"),
     ],

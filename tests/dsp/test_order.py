@@ -32,11 +32,25 @@ def test_running_median(size, axis):
     np.testing.assert_array_equal(median_filter(jnp.asarray(x), size, axis=axis), expected)
 
 
-def test_slope_of_a_running_median_of_many():
-    x = jnp.asarray(noise(2, 80))
-    slope = jax.grad(lambda v: (median_filter(v, 71, axis=-1) ** 2).sum() / 2)(x)
-    # Each result is one value of its window.
-    np.testing.assert_allclose(slope.sum(), median_filter(x, 71, axis=-1).sum(), rtol=1e-5)
+@pytest.mark.parametrize("size", [4, 31, 71])
+def test_slope_of_a_running_median(size):
+    """The slope is that of a median by sorting; of equal values, one takes it."""
+    values = np.random.default_rng(size).permutation(160).reshape(2, 80).astype(np.float32)
+    weights = np.cos(np.arange(160, dtype=np.float32)).reshape(2, 80)
+    windows = np.arange(80)[:, None] + np.arange(size)
+
+    def by_sorting(x: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, [(0, 0), (size // 2, (size - 1) // 2)], mode="symmetric")
+        return jnp.sort(padded[:, windows], axis=-1)[..., size // 2]
+
+    slopes = (
+        jax.jit(jax.grad(lambda x, f=f: jnp.sum(weights * f(x))))
+        for f in (lambda x: rank_filters.median_filter(x, size, axis=-1), by_sorting)
+    )
+    ours, theirs = (slope(values) for slope in slopes)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    equal = jax.jvp(lambda x: median_filter(x, size, axis=-1), (0 * values,), (values,))[1]
+    assert np.isin(equal, values).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (1, 40), (3, 1), (0, 7)])

@@ -1,3 +1,5 @@
+import warnings
+
 import jax
 import librosa
 import numpy as np
@@ -62,6 +64,13 @@ def test_griffinlim_finds_the_magnitude_again():
     np.testing.assert_array_equal(y, griffinlim(S, random_state=3, length=len(TONE)))
     key = jax.random.key(3)
     np.testing.assert_array_equal(y, griffinlim(S, random_state=key, length=len(TONE)))
+
+
+@pytest.mark.parametrize(("S", "momentum"), [(0.0, 0.99), (1.0, 5.0), (-1.0, 0.99)])
+def test_griffinlim_of_odd_magnitudes_is_finite(S, momentum):
+    with warnings.catch_warnings(action="ignore"):
+        y = griffinlim(np.full((33, 9), S, np.float32), n_iter=4, momentum=momentum)
+    assert np.isfinite(y).all()
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,16 @@ def test_shapes_and_scale():
     np.testing.assert_array_equal(resample(y, orig_sr=5, target_sr=5), y)
 
 
+def test_there_and_back():
+    """The length is kept, and nothing moves."""
+    y = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
+    up = resample(y, orig_sr=16000, target_sr=22050)
+    assert up.shape == (22050,)
+    back = resample(up, orig_sr=22050, target_sr=16000)
+    assert back.shape == (16000,)
+    np.testing.assert_allclose(back[500:-500], y[500:-500], atol=1e-4)
+
+
 @pytest.mark.parametrize(("orig", "target"), [(3, 2), (1000, 1001)])
 def test_a_constant_stays(orig, target):
     out = np.asarray(resample(np.ones(3000, np.float32), orig_sr=orig, target_sr=target))

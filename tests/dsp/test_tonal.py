@@ -11,7 +11,7 @@ SR = 22050
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
 
 
-def chord(midi: list[int], seconds: float = 2.0) -> np.ndarray:
+def chord(midi: list[float] | list[int], seconds: float = 2.0) -> np.ndarray:
     t = np.arange(int(seconds * SR)) / SR
     tones = [np.sin(2 * np.pi * 440 * 2 ** ((m - 69) / 12) * t) for m in midi]
     return (0.2 * sum(tones)).astype(np.float32)
@@ -116,6 +116,17 @@ def test_key_of_sound_and_batches():
     assert found.correlation.shape == (2, 2, 12)
     assert not np.any(found.correlation[1])
     assert float(found.correlation[0].max()) <= 1 + 1e-6
+
+
+def test_key_of_noise_and_of_music_out_of_tune():
+    """Noise has no key, as its correlation tells; music has it between two semitones too."""
+    chords = ([57, 60, 64], [62, 65, 69], [64, 68, 71], [57, 60, 64])
+    music = np.concatenate([chord([note + 0.4 for note in c], 0.75) for c in chords])
+    noise = np.random.default_rng(0).standard_normal(music.shape).astype(np.float32)
+    found = dsp.key(y=np.stack([music, noise]))
+    assert NAMES[int(found.tonic[0])] == "A"
+    assert int(found.mode[0]) == 0
+    assert float(found.correlation[0].max()) > 0.75 > float(found.correlation[1].max())
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ _LAYOUTS = {
     7: (1.0, 1.0, 1.0, 0.0, 1.0, 1.41, 1.41),
     8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.41, 1.41),
 }
+MOST_CHANNELS = max(_LAYOUTS)
 
 _OFFSET = -0.691  # BS.1770-4, equation 2: the K-weighting's gain at 997 Hz
 _ABSOLUTE_GATE = -70.0

@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Complex, Float, Int, Num
 
 from kit.dsp.checks import AnyArray, positive_int, require
-from kit.dsp.effects.overlap import add_frames
+from kit.dsp.effects.overlap import add_frames, check_overlap
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip, padded_length
 from kit.dsp.windows import WindowSpec, padded_window
@@ -212,6 +212,7 @@ def check_synthesis(shape: tuple[int, ...], name: str, given: dict[str, Any]) ->
     sizes = sizes_of(shape[-2], **{k: given[k] for k in kept if k in given})
     values = padded_window(given.get("window", "hann"), sizes.win_length, sizes.n_fft)
     hop_length = sizes.hop_length
+    check_overlap(sizes.n_fft, hop_length, shape[-1])
     steps = -(-sizes.n_fft // hop_length)
     sums = np.pad(values**2, (0, steps * hop_length - sizes.n_fft)).reshape(steps, -1).sum(axis=0)
     if hop_length > sizes.win_length or sums.min() <= np.finfo(np.float32).tiny:

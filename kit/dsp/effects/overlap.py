@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Inexact, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, positive_int
+from kit.dsp.checks import AnyArray, Number, check_size, positive_int, require
 from kit.dsp.framing import MAX_SLICES
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize_values
@@ -21,8 +21,28 @@ _MOST_FRAMES = 96
 _MOST_SAMPLES = 2048 * _MOST_FRAMES
 
 
+def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
+    """Refuse a hop with which adding up frames would take all memory.
+
+    Raises:
+        ParameterError: more than 2**30 samples, or a frame of so many hops that those which overlap
+            it hold more than 2**26.
+    """
+    check_size("hop_length", hop_length, hop_length * frames, most=2**30)
+    overlapping = -(-frame_length // hop_length)
+    require(
+        overlapping * frame_length <= 2**26,
+        "hop_length",
+        hop_length,
+        f"{overlapping} frames of {frame_length} samples would overlap; raise it",
+    )
+
+
 def _check(given: dict[str, Any]) -> None:
-    positive_int("hop_length", given["hop_length"])
+    hop_length = positive_int("hop_length", given["hop_length"])
+    shape = given["frames"].shape
+    if len(shape) > 1:
+        check_overlap(shape[-2], hop_length, shape[-1])
 
 
 @by_clip(frames="lt", check=_check)

@@ -95,7 +95,7 @@ def steps_of_rate(frames: int, rate: Number) -> Steps:
         ParameterError: a rate that is not above 0, or not finite.
     """
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
-    require(frames / rate < 2**31, "rate", rate, f"it makes too many frames of {frames}")
+    require(frames / rate <= 2**22, "rate", rate, f"it makes too many frames of {frames}")
     return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, "linear")
 
 

@@ -82,7 +82,8 @@ def beat_track(
     frames = np.shape(source)[-1]
     frames = frames if onset_envelope is not None else 1 + frames // hop_length
     tempi = {} if bpm is None else _tempi(bpm, np.ndim(source), frames)
-    weight = log_weight(window_of(8.0, sr, hop_length), sr, hop_length, start_bpm, prior=prior)
+    lags = window_of(8.0, sr, hop_length, frames)
+    weight = log_weight(lags, sr, hop_length, start_bpm, prior=prior)
     estimate, beats = _tracked(
         y=y if onset_envelope is None else None,
         onset_envelope=onset_envelope,

@@ -16,6 +16,7 @@ from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, requi
 from kit.dsp.jit import Length, by_clip, of_numpy, traceable
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
+    check_lags,
     envelope_of_clip,
     frames_of,
     map_windows,
@@ -77,7 +78,7 @@ def tempo(
         tg = tg if isinstance(tg, jax.Array) else np.asarray(tg)
         require(tg.ndim > 1 and tg.size, "tg.shape", tg.shape, "it must be (…, lags, frames)")
         require(not jnp.iscomplexobj(tg), "tg.dtype", tg.dtype, "it must be real")
-    lags = window_of(ac_size, sr, hop_length) if tg is None else tg.shape[-2]
+    lags = window_of(ac_size, sr, hop_length, frames_of(given)) if tg is None else tg.shape[-2]
     weight = log_weight(lags, sr, hop_length, start_bpm, std_bpm, max_tempo, prior)
     known = not any(isinstance(a, Tracer) for a in (y, onset_envelope, tg))
     named = aggregate if aggregate is None else traceable(aggregate)
@@ -104,14 +105,19 @@ def tempo(
     )
 
 
-def window_of(ac_size: Number, sr: Number, hop_length: int) -> int:
+def window_of(ac_size: Number, sr: Number, hop_length: int, frames: int) -> int:
     """Return the frames of an autocorrelation window of `ac_size` seconds.
 
+    Args:
+        frames: of the onset strength.
     Raises:
-        ParameterError: less than one frame, or infinitely long.
+        ParameterError: less than one frame, or too long for the memory.
     """
     require(0 < ac_size < math.inf, "ac_size", ac_size, "it must be above 0 seconds and finite")
-    return positive_int("ac_size * sr // hop_length", int(ac_size * sr) // hop_length)
+    name = "ac_size * sr // hop_length"
+    lags = positive_int(name, int(ac_size * sr) // hop_length)
+    check_lags(name, lags, frames)
+    return lags
 
 
 def density(prior: Any) -> Callable[..., Any]:

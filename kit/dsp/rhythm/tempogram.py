@@ -11,7 +11,15 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, positive_int, require
+from kit.dsp.checks import (
+    AnyArray,
+    Number,
+    ParameterError,
+    as_waveform,
+    check_size,
+    positive_int,
+    require,
+)
 from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, array_of, by_clip, placed
 from kit.dsp.rhythm.onset import flux, onset_strength
@@ -115,6 +123,15 @@ def frames_of(given: dict[str, Any]) -> int:
     return 1 + given["y"].shape[-1] // given["hop_length"]
 
 
+def check_lags(name: str, lags: int, frames: int) -> None:
+    """Refuse a window so much longer than the onset strength that it takes all memory.
+
+    Raises:
+        ParameterError: the tempogram would have more than 2**28 numbers.
+    """
+    check_size(name, lags, lags * min(frames, lags), most=2**28)
+
+
 def check_window(given: dict[str, Any]) -> None:
     """Check the window of a tempogram, besides what `check_envelope` does.
 
@@ -124,6 +141,7 @@ def check_window(given: dict[str, Any]) -> None:
     check_envelope(given)
     win_length = positive_int("win_length", given["win_length"])
     frames = frames_of(given)
+    check_lags("win_length", win_length, frames)
     require(
         given["center"] or win_length <= frames,
         "win_length",
@@ -285,6 +303,6 @@ def tempo_frequencies(
         ParameterError: `n_bins` or `hop_length` below 1.
     Source: librosa 0.11 and 1.0 `tempo_frequencies`.
     """
-    bpm = np.full(positive_int("n_bins", n_bins), np.inf)
+    bpm = np.full(positive_int("n_bins", n_bins, most=2**26), np.inf)
     bpm[1:] = 60.0 * sr / (positive_int("hop_length", hop_length) * np.arange(1.0, n_bins))
     return bpm

@@ -11,7 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from kit.dsp.checks import AnyArray, Number, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.framing import NUMPY_PAD_MODES, pad_ends
 from kit.dsp.jit import Empty, Length, by_clip
 from kit.dsp.stft import PAD_MODES
@@ -64,7 +64,8 @@ def delta(
     require(degree < width, "polyorder", degree, f"it must be below width (={width})")
     options = {"mode": mode, "cval": kwargs.pop("cval"), "step": kwargs.pop("delta")}
     require(options["step"] > 0, "delta", options["step"], "it must be above 0")
-    require(not kwargs, "kwargs", sorted(kwargs), "no such arguments")
+    for name in kwargs:
+        raise TypeError(f"delta() got an unexpected keyword argument {name!r}")
     # On the host, an axis is moved without a program for each shape.
     in_place = data.ndim > 1 and axis in (-1, data.ndim - 1)
     moved = data if in_place else xp.moveaxis(data, axis, -1)
@@ -180,6 +181,13 @@ def _check_memory(given: dict[str, Any]) -> None:
     require(known, "mode", mode, f"it must be one of {', '.join(NUMPY_PAD_MODES)}")
     shape = given["data"].shape
     require(shape[-1] >= 1, "data.shape", shape, "it must have at least one frame")
+    options = {k: v for k, v in given.items() if k not in ("data", "n_steps", "delay", "mode")}
+    if callable(mode) or any(isinstance(v, Tracer) for v in options.values()):
+        return
+    try:
+        np.pad(np.ones((1, 1), given["data"].dtype), [(0, 0), (1, 1)], mode=mode, **options)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"mode is {mode!r}, kwargs is {options}; {error}") from None
 
 
 def _needs_length(given: dict[str, Any]) -> bool:

@@ -114,6 +114,7 @@ def mel_to_audio(
     n_iter: int = 32,
     length: int | None = None,
     dtype: Any = np.float32,
+    rng: Any = None,
     random_state: Any = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch samples"]:
@@ -133,6 +134,7 @@ def mel_to_audio(
         dtype=dtype,
         length=length,
         pad_mode=pad_mode,
+        rng=rng,
         random_state=random_state,
     )
 

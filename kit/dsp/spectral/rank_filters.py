@@ -7,21 +7,21 @@ values, whose network is long to compile, the median is found bit by bit: 1 us a
 `jnp.sort` 8 us.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 
 from kit.dsp.framing import repeated
 from kit.dsp.jit import Length
 
 # A longer network takes more time to compile (3 s at 101) than it saves.
 _LONGEST_NETWORK = 63
-# Windows' values that one step of `_middle_by_bits` compares.
+# Windows' values that one step of `_by_bits` compares.
 _AT_ONCE = 8
 # Samples in one step of the loop; they stay in the CPU's cache.
 _BLOCK = 2**16
@@ -70,12 +70,8 @@ def median_filter(
     chunk = max(1, min(-(-len(rows) // 2), _BLOCK // length))
     chunks = max(2, -(-len(rows) // chunk))
     rows = jnp.pad(rows, [(0, chunk * chunks - len(rows)), (0, 0)])
-    middle = _middle if size <= _LONGEST_NETWORK else _middle_by_bits
-
-    def of_chunk(part: Float[jax.Array, "rows padded"]) -> Float[jax.Array, "rows length"]:
-        return jnp.where(_any_of(~jnp.isfinite(part), size), jnp.nan, middle(part, size))
-
-    out = lax.map(of_chunk, rows.reshape(chunks, chunk, -1))
+    rows = rows.reshape(chunks, chunk, -1)
+    out = jnp.where(_any_of(~jnp.isfinite(rows), size), jnp.nan, _middle(rows, size))
     out = out.reshape(chunks * chunk, length)[: moved.size // length]
     return jnp.moveaxis(out.reshape(moved.shape), -1, axis)
 
@@ -90,7 +86,34 @@ def _any_of(marks: Bool[jax.Array, "*batch padded"], size: int) -> Bool[jax.Arra
     return marks
 
 
-def _middle(rows: Float[jax.Array, "rows padded"], size: int) -> Float[jax.Array, "rows length"]:
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _middle(
+    rows: Float[jax.Array, "chunks rows padded"], size: int
+) -> Float[jax.Array, "chunks rows length"]:
+    """Return the median of every `size` neighbours, a chunk at a time."""
+    return lax.map(partial(_by_network if size <= _LONGEST_NETWORK else _by_bits, size=size), rows)
+
+
+# The derivative of a network takes minutes to compile.
+@_middle.defjvp
+def _middle_and_slope(
+    size: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Return the medians and their slopes: each that of one element that equals the median."""
+    (rows,), (slopes,) = primals, tangents
+    middle = _middle(rows, size)
+    length = middle.shape[-1]
+
+    def place(k: Any, at: jax.Array) -> jax.Array:
+        return jnp.where(lax.dynamic_slice_in_dim(rows, k, length, axis=-1) == middle, k, at)
+
+    at = lax.fori_loop(0, size, place, jnp.zeros(middle.shape, jnp.int32))
+    return middle, jnp.take_along_axis(slopes, at + jnp.arange(length), axis=-1)
+
+
+def _by_network(
+    rows: Float[jax.Array, "rows padded"], size: int
+) -> Float[jax.Array, "rows length"]:
     length = rows.shape[1] - size + 1
     wires = [rows[:, k : k + length] for k in range(size)]
     for low, high in _network(size, size // 2):
@@ -98,29 +121,25 @@ def _middle(rows: Float[jax.Array, "rows padded"], size: int) -> Float[jax.Array
     return wires[size // 2]
 
 
-def _middle_by_bits(
-    rows: Float[jax.Array, "rows padded"], size: int
-) -> Float[jax.Array, "rows length"]:
-    """Return what `_middle` does, by a program that does not grow with the window.
+def _by_bits(rows: Float[jax.Array, "rows padded"], size: int) -> Float[jax.Array, "rows length"]:
+    """Return what `_by_network` does, by a program that does not grow with the window.
 
     The median's bits are found from the highest on, by counting the values below.
     """
     length = rows.shape[1] - size + 1
     unsigned = jnp.uint32 if rows.dtype.itemsize == 4 else jnp.uint64
-    bits = lax.bitcast_convert_type(lax.stop_gradient(rows), unsigned)
+    bits = lax.bitcast_convert_type(rows, unsigned)
     highest = jnp.asarray(1 << (8 * rows.dtype.itemsize - 1), unsigned)
     # Unsigned numbers in the order of the values.
     keys = jnp.where(bits < highest, bits | highest, ~bits)
-
-    def values(k: Any) -> Shaped[jax.Array, "rows length"]:
-        return lax.dynamic_slice_in_dim(keys, k, length, axis=1)
 
     def with_bit(step: Any, found: jax.Array) -> jax.Array:
         higher = found | (highest >> step.astype(unsigned))
 
         def counted(first: Any, below: jax.Array, count: int = _AT_ONCE) -> jax.Array:
             for k in range(count):
-                below = below + (values(first * _AT_ONCE + k) < higher)
+                values = lax.dynamic_slice_in_dim(keys, first * _AT_ONCE + k, length, axis=1)
+                below = below + (values < higher)
             return below
 
         parts, rest = divmod(size, _AT_ONCE)
@@ -129,13 +148,9 @@ def _middle_by_bits(
 
     none = jnp.zeros((len(rows), length), unsigned)
     median = lax.fori_loop(0, 8 * rows.dtype.itemsize, with_bit, none)
-
-    def place(k: Any, at: jax.Array) -> jax.Array:
-        return jnp.where(values(k) == median, k, at)
-
-    # The value itself, so that it has a slope.
-    at = lax.fori_loop(0, size, place, jnp.zeros(none.shape, jnp.int32))
-    return jnp.take_along_axis(rows, at + jnp.arange(length), axis=1)
+    return lax.bitcast_convert_type(
+        jnp.where(median < highest, ~median, median ^ highest), rows.dtype
+    )
 
 
 def _exchanged(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:

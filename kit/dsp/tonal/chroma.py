@@ -15,6 +15,7 @@ from kit.dsp.checks import (
     Number,
     ParameterError,
     as_waveform,
+    check_size,
     numbers,
     positive_int,
     require,
@@ -74,6 +75,7 @@ def chroma_filters(
     """
     n_chroma = positive_int("n_chroma", n_chroma)
     n_fft = positive_int("n_fft", n_fft, least=2)
+    check_size("n_chroma", n_chroma, n_chroma * n_fft)
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
     require(finite(ctroct), "ctroct", ctroct, "it must be a number of octaves")
     require(
@@ -125,6 +127,7 @@ def cq_to_chroma(
     """
     n_input, n_chroma = positive_int("n_input", n_input), positive_int("n_chroma", n_chroma)
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
+    check_size("n_input", n_input, n_input * max(n_chroma, bins_per_octave))
     require(
         bins_per_octave % n_chroma == 0,
         "bins_per_octave",

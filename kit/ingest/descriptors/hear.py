@@ -16,7 +16,7 @@ from kit.audio.mono import Mono, resampled
 from kit.audio.open import open_source
 from kit.audio.source import Blocks, Source
 from kit.dsp import k_weighting
-from kit.dsp.ebu_r128.meter import CHANNEL_WEIGHTS
+from kit.dsp.ebu_r128.meter import MOST_CHANNELS, channel_weights
 from kit.ingest.descriptors.spectra import CLIP_S, RATE, SAMPLES
 
 SHORTEST_S = 5.0
@@ -134,7 +134,9 @@ class _Steps:
         self._pairs = -(-channels // 2)
         self._sos = k_weighting(rate).astype(complex)
         self._state = np.zeros((len(self._sos), self._pairs, 2), complex)
-        self._gains = np.sqrt(_weights(channels))
+        # More channels have no known layout, and count alike.
+        known = channels <= MOST_CHANNELS
+        self._gains = np.sqrt(channel_weights(channels) if known else (1.0,) * channels)
         self._surround = bool(np.any(self._gains != 1))
         self._size = round(_STEP_S * rate)
         self._at_once = max(1, _AT_ONCE // self._size) * self._size
@@ -164,9 +166,3 @@ class _Steps:
     def powers(self) -> Float64[np.ndarray, "steps"]:
         """Of every whole step so far."""
         return np.concatenate([np.zeros(0), *self._powers])
-
-
-def _weights(channels: int) -> Float64[np.ndarray, "channels"]:
-    """BS.1770-4's: of six channels, the fourth is for low-frequency effects and does not count."""
-    known = {5: CHANNEL_WEIGHTS, 6: (*CHANNEL_WEIGHTS[:3], 0.0, *CHANNEL_WEIGHTS[3:])}
-    return np.array(known.get(channels, (1.0,) * channels))

@@ -116,7 +116,7 @@ def test_all_below_the_gate(tmp_path):
     assert integrated(hear(tmp_path / "a.wav").powers) == -70
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 5, 6, 7])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 6, 7, 8, 9])
 def test_power_of_each_step(channels):
     """Whatever blocks the samples come in: that of the filtered channels by their weights."""
     rate, rng = 11025, np.random.default_rng(channels)
@@ -124,7 +124,13 @@ def test_power_of_each_step(channels):
     steps = _Steps(rate, channels)
     for block in np.split(y, [1, 2, 1000, 40001]):
         steps.add(block)
-    weights = {5: [1, 1, 1, 1.41, 1.41], 6: [1, 1, 1, 0, 1.41, 1.41]}.get(channels, [1] * channels)
+    layouts = {
+        5: [1, 1, 1, 1.41, 1.41],
+        6: [1, 1, 1, 0, 1.41, 1.41],
+        7: [1, 1, 1, 0, 1, 1.41, 1.41],
+        8: [1, 1, 1, 0, 1, 1, 1.41, 1.41],
+    }
+    weights = layouts.get(channels, [1] * channels)
     size = round(0.1 * rate)
     weighted = scipy.signal.sosfilt(dsp.k_weighting(rate), y.astype(float), axis=0)
     power = np.square(weighted) @ weights
