@@ -66,6 +66,14 @@ librosa-tests VERSION *ARGS:
     build/librosa-{{VERSION}}/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' librosa=={{VERSION}} pytest-mpl resampy samplerate
     build/librosa-{{VERSION}}/bin/python benchmarks/librosa_tests.py {{VERSION}} --json benchmarks/results/librosa_tests_{{VERSION}}.json {{ARGS}}
 
+# ESC-10 from scratch, by nested cross-validation; FOLDER holds its clips and labels.csv.
+bench-esc10 FOLDER *ARGS:
+    {{python}} benchmarks/esc10.py {{FOLDER}} --json benchmarks/results/esc10.json {{ARGS}}
+
+# What a training step moves over many devices, and the page of it.
+bench-scaling-training:
+    {{python}} benchmarks/scaling_training.py --json benchmarks/results/scaling_training.json
+
 # The pages of the API, from the docstrings.
 docs:
     {{python}} -m pip install --quiet --constraint constraints.txt pdoc

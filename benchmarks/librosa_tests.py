@@ -39,6 +39,9 @@ PAGE = ROOT / "docs" / "librosa.md"
 VERSIONS = ("0.11.0", "1.0.0")
 
 
+DIED = "the process died"
+
+
 def same(names: str) -> dict[str, str]:
     """Names that are the same in both."""
     return {name: name for name in re.findall(r"\w+", names)}
@@ -249,13 +252,13 @@ def run(mode: str, folder: Path, tests: str) -> dict[str, tuple[str, str]]:
         return {test: (ended, message) for test, ended, message in lines}
 
 
-def run_all(folder: Path, tests: list[str]) -> tuple[dict[str, tuple[str, str]], int]:
-    """Return kit's outcome of each test and how many processes died of one.
+def run_all(folder: Path, tests: list[str]) -> dict[str, tuple[str, str]]:
+    """Return kit's outcome of each test.
 
     A test at which a process dies has failed; the rest goes on in another process.
     """
     outcomes: dict[str, tuple[str, str]] = {}
-    left, deaths = tests, 0
+    left = tests
     while left:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
             names.write("\n".join(left))
@@ -263,11 +266,32 @@ def run_all(folder: Path, tests: list[str]) -> tuple[dict[str, tuple[str, str]],
             outcomes |= run("kit", folder, f"@{names.name}")
         after = [test for test in left if test not in outcomes]
         if after:
-            outcomes[after[0]] = ("failed", "the process died")
-            deaths += 1
+            outcomes[after[0]] = ("failed", DIED)
         left = after[1:]
     print(f"{len(tests)} tests, the last of them {tests[-1]}", file=sys.stderr, flush=True)
-    return outcomes, deaths
+    return outcomes
+
+
+class Known:
+    """The outcomes of the tests that have run with this kit.dsp, kept in a file.
+
+    A run that was interrupted goes on from it. Another kit.dsp or other packages begin anew.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        state = hashlib.sha256(json.dumps([TARGETS, packages()]).encode())
+        for source in sorted((ROOT / "kit" / "dsp").rglob("*.py")):
+            state.update(source.read_bytes())
+        self._file = folder / f"outcomes-{state.hexdigest()[:12]}.json"
+        found = json.loads(self._file.read_text()) if self._file.exists() else {}
+        self.outcomes = {test: (ended, message) for test, (ended, message) in found.items()}
+
+    def add(self, outcomes: dict[str, tuple[str, str]]) -> None:
+        """Keep more outcomes."""
+        self.outcomes |= outcomes
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(self.outcomes))
+        new.replace(self._file)
 
 
 def main() -> None:
@@ -294,14 +318,15 @@ def main() -> None:
         if arguments.cases:
             kept = spread(kept, arguments.cases)
         size = arguments.tests_per_process or max(1, len(kept))
-        shards = [kept[k : k + size] for k in range(0, len(kept), size)]
-        ours: dict[str, tuple[str, str]] = {}
-        deaths = 0
-        for outcomes, died in pool.map(lambda tests: run_all(folder, tests), shards):
-            ours |= outcomes
-            deaths += died
+        known = Known(folder)
+        left = [test for test in kept if test not in known.outcomes]
+        shards = [left[k : k + size] for k in range(0, len(left), size)]
+        for outcomes in pool.map(lambda tests: run_all(folder, tests), shards):
+            known.add(outcomes)
+    ours = {test: known.outcomes[test] for test in kept}
     summary = summed(kept, ours)
-    summary |= {"processes_died": deaths, "seconds": round(time.monotonic() - started)}
+    summary["processes_died"] = sum(message == DIED for _, message in ours.values())
+    summary["seconds"] = round(time.monotonic() - started)
     if arguments.cases:
         summary["note"] = f"at most {arguments.cases} cases of each test function"
     print(f"librosa {arguments.version}: {summary['touched']} tests touch a replaced function")

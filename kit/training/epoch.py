@@ -84,7 +84,7 @@ class Resident:
             count = len(block.y)
             # A part of a block would be another shape, and another program.
             whole = Picks(*(np.resize(each, (BLOCK, *each.shape[1:])) for each in block))
-            own = Picks(*(own_part(np.asarray(each), self.sharding) for each in whole))
+            own = Picks(*(own_part(each, self.sharding) for each in whole))
             yield placed(own, sharding), count
 
 
