@@ -96,11 +96,10 @@ each signal by itself.
 too. In exchange it runs on any device and under `jit`, and has a gradient. Where none of these is
 needed and resampling takes most of the time, call `soxr.resample(y, 44100, 22050)`.
 
-These functions cannot be made much faster:
+What bounds some of them:
 
-- `stft` under `jit`: four fifths of its time are the FFTs and one write of the result. The spectra
-  of the batch are one new array, whose memory the system clears first; librosa's loop reuses the
-  memory of earlier clips.
+- `stft` under `jit`: the FFTs, and the writing of the result, one new array of all spectra, whose
+  memory the system clears first.
 - `melspectrogram` and `power_to_db` in one program: at four times librosa's speed, the FFTs alone
   would take all the time.
 - `tempogram`: three quarters of its time are two FFTs of each window.

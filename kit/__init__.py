@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kit import audio, catalogue, dsp, explore, features, models, predict, training
     from kit.cli.script import run_script
     from kit.config import (
+        AugmentConfig,
         Conv1DConfig,
         DemoConfig,
         Experiment,
@@ -40,9 +41,9 @@ _NAMES = {
     **dict.fromkeys(("KitError", "KitWarning"), "kit.errors"),
     **dict.fromkeys(
         (
-            *("Conv1DConfig", "DemoConfig", "Experiment", "ExtractConfig", "FeatureConfig"),
-            *("FrontendConfig", "MusicnnConfig", "OptimiserConfig", "PreviewConfig"),
-            *("SegmentConfig", "ShortChunkConfig", "SplitConfig", "TrainConfig"),
+            *("AugmentConfig", "Conv1DConfig", "DemoConfig", "Experiment", "ExtractConfig"),
+            *("FeatureConfig", "FrontendConfig", "MusicnnConfig", "OptimiserConfig"),
+            *("PreviewConfig", "SegmentConfig", "ShortChunkConfig", "SplitConfig", "TrainConfig"),
         ),
         "kit.config",
     ),
@@ -50,6 +51,7 @@ _NAMES = {
 _ROOMS = ("audio", "catalogue", "dsp", "explore", "features", "models", "predict", "training")
 
 __all__ = [
+    "AugmentConfig",
     "Conv1DConfig",
     "DemoConfig",
     "Experiment",

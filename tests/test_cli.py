@@ -261,8 +261,9 @@ def test_a_learning_rate_is_suggested_and_a_training_stops_early(kit, job, tmp_p
     )
 
     stops = ("--train.epochs", "50", "--train.patience", "2", "--runs", tmp_path / "runs")
-    result = kit("train", job.catalogue, *options, *stops)
+    result = kit("train", job.catalogue, *options, *stops, "--memory-gib", "0")
     assert result.code == 0
+    assert "features are read batch by batch: 0.00 GiB, more than 0 GiB" in result.err
     epochs = len((Path(result.out.strip()) / "metrics.jsonl").read_text().splitlines())
     assert f"stopped after epoch {epochs} of 50: no better validation score for 2" in result.err
 

@@ -23,6 +23,7 @@ def train(
     name: str = "train",
     runs: Runs = Path("runs"),
     fresh: Flag = False,
+    memory_gib: float = 4.0,
     i_have_the_rights_to_this_audio: Rights = False,
     train: TrainConfig = TrainConfig(),
     split: SplitConfig = SplitConfig(),
@@ -49,6 +50,9 @@ def train(
         name: Name of the folder under RUNS.
         runs: Folder of the run folders.
         fresh: Start a new run even if there is one of the same configuration.
+        memory_gib: Features up to this size, GiB, and up to half of the device's memory, are held
+            on the device, or in memory without one; larger ones are read batch by batch. The
+            result is the same.
         train: How the network is trained.
         split: Which tracks are held out.
         model_name: The network: one that `kit models` lists, or a class of your own as
@@ -73,6 +77,7 @@ def train(
             load(catalogue),
             runs=runs,
             fresh=fresh,
+            memory_gib=memory_gib,
             rights=i_have_the_rights_to_this_audio,
         )
         if is_first():

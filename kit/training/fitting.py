@@ -19,6 +19,7 @@ from kit.training import folders, processes
 from kit.training.collection import Collection, open_collection
 from kit.training.epoch import choose
 from kit.training.loop import Progress, train_run
+from kit.training.placement import room_gib
 from kit.training.plan import place_in_words, planned
 from kit.training.run import Run
 from kit.training.stopping import require_validation
@@ -48,8 +49,9 @@ def fit(
         fresh: start a new run even if there is one.
         rights: state a right to train on all of the catalogue's audio; config.json keeps the
             statement where there is audio that needs one.
-        memory_gib: features up to this size, GiB, are held on the device, or in memory if the
-            device is the CPU; larger ones are read batch by batch. The result is the same.
+        memory_gib: features up to this size, GiB, and up to half of the device's memory, are held
+            on the device, or in memory if the device is the CPU; larger ones are read batch by
+            batch. The result is the same.
         progress: called after each step; on GPU and TPU, after each block of steps.
     Raises:
         UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`); or a
@@ -121,6 +123,7 @@ def train(
             return str(run.folder), todo
 
         networks = list(plan.trainings())
+        memory_gib = room_gib(memory_gib)
         folder, todo = processes.agreed(begin)
         run = Run(Path(folder))
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)

@@ -34,6 +34,15 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
+def room_gib(memory_gib: float) -> float:
+    """Return how much a device holds of the features: `memory_gib`, or half its memory if less.
+
+    The other half is for activations. A CPU tells no limit.
+    """
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return memory_gib if limit is None else min(memory_gib, limit / 2 / 2**30)
+
+
 def own_part(values: Any, sharding: NamedSharding) -> np.ndarray:
     """Return what this process holds of values that are split by their second axis.
 

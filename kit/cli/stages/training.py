@@ -1,6 +1,7 @@
 """A catalogue to a trained run."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 
 from kit import terminal
@@ -22,6 +23,7 @@ def train(
     *,
     runs: Path,
     fresh: bool = False,
+    memory_gib: float = 4.0,
     rights: bool = False,
 ) -> Run:
     """Compute missing features and train, with bars and a summary.
@@ -31,6 +33,7 @@ def train(
         catalogue: the experiment's, loaded.
         runs: folder of the run folders.
         fresh: start a new run even if there is one.
+        memory_gib: as for `kit.training.fit`.
         rights: the user states a right to train on the catalogue's audio (`kit.training.fit`).
     Raises:
         UsageError: audio from Spotify without a stated right to it, or a split that cannot be
@@ -40,8 +43,17 @@ def train(
     require_audio_rights(catalogue, stated=rights)
     apart = kept_apart(catalogue.table, experiment.split)
     agreed(lambda: _compute(experiment, catalogue))
+    train_it = partial(
+        fit,
+        experiment,
+        catalogue=catalogue,
+        runs=runs,
+        fresh=fresh,
+        rights=rights,
+        memory_gib=memory_gib,
+    )
     if not is_first():
-        return fit(experiment, catalogue=catalogue, runs=runs, fresh=fresh, rights=rights)
+        return train_it()
     # The summary after the training tells how far official folds keep artists apart.
     if apart.alone and experiment.split.fold_column is None:
         terminal.warn(apart.in_words())
@@ -57,14 +69,7 @@ def train(
             said = [p.place, *(f"{k} {v:.3f}" for k, v in known.items())]
             update(p.done, p.total, " ".join(text for text in said if text))
 
-        run = fit(
-            experiment,
-            catalogue=catalogue,
-            runs=runs,
-            fresh=fresh,
-            rights=rights,
-            progress=progress,
-        )
+        run = train_it(progress=progress)
     if run.inside:
         _say_networks(run, steps > 0)
         return run
