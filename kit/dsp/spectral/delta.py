@@ -91,6 +91,7 @@ def _savgol_of_known(
     empty: Empty,
 ) -> np.ndarray:
     x = np.ascontiguousarray(data, jnp.result_type(data, jnp.float32))
+    step = float(step)
     half, frames = width // 2, x.shape[-1]
     out = empty(x.shape, x.dtype)
     sides = half if mode == "interp" else 0

@@ -240,6 +240,7 @@ def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
 def _flatness_of_known(
     *, S: np.ndarray, amin: Number, power: Number, empty: Empty, **_: Any
 ) -> np.ndarray:
+    _require_flatness(amin, power)
     S = np.ascontiguousarray(S, jnp.result_type(S, jnp.float32))
     power, limits = float(power), np.finfo(S.dtype)
     least = float(np.clip(np.float64(amin) ** (1 / power), limits.tiny, limits.max))
@@ -253,6 +254,11 @@ def _flatness_of_known(
     out = empty((1, len(peak)), S.dtype)
     out[0] = np.exp(logs) / powers
     return out
+
+
+def _require_flatness(amin: Number, power: Number) -> None:
+    require(amin > 0, "amin", amin, "it must be above 0")
+    require(power > 0, "power", power, "it must be above 0")
 
 
 def _flatness_is_known(given: dict[str, Any]) -> Any:
@@ -287,8 +293,7 @@ def spectral_flatness(
         ParameterError: `amin` or `power` not above 0, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_flatness`.
     """
-    require(amin > 0, "amin", amin, "it must be above 0")
-    require(power > 0, "power", power, "it must be above 0")
+    _require_flatness(amin, power)
     log_amin = math.log(amin)
     with np.errstate(over="ignore", under="ignore"):
         least = np.float64(amin) ** (1 / power)
