@@ -345,23 +345,25 @@ BLOCKS: dict[str, Callable[[dict], str]] = {
 }
 
 
-def page(text: str, result: dict) -> str:
-    """The page with all of its blocks made anew."""
-    names = [name for _, name, _ in BLOCK.findall(text)]
-    if sorted(names) != sorted(BLOCKS):
-        raise SystemExit(f"{PAGE} has the blocks {names}; it needs each of {list(BLOCKS)} once")
-    return BLOCK.sub(lambda m: f"{m[1]}\n{BLOCKS[m[2]](result)}\n\n{m[3]}", text)
+def update(
+    result: dict, pattern: re.Pattern, blocks: dict[str, Callable[[dict], str]], check: bool
+) -> None:
+    """Make the blocks of the page anew; with `check`, end with code 1 if one of them differs."""
+    before = PAGE.read_text()
+    names = [name for _, name, _ in pattern.findall(before)]
+    if sorted(names) != sorted(blocks):
+        raise SystemExit(f"{PAGE} has the blocks {names}; it needs each of {list(blocks)} once")
+    text = pattern.sub(lambda m: f"{m[1]}\n{blocks[m[2]](result)}\n\n{m[3]}", before)
+    if check:
+        sys.exit(before != text)
+    PAGE.write_text(text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="fail if the page is another")
     arguments = parser.parse_args()
-    before = PAGE.read_text()
-    text = page(before, json.loads(RESULTS.read_text()))
-    if arguments.check:
-        sys.exit(before != text)
-    PAGE.write_text(text)
+    update(json.loads(RESULTS.read_text()), BLOCK, BLOCKS, arguments.check)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from dsp_page import table
-from scaling_page import amount, span, wrapped
+from scaling_page import amount, span, update, wrapped
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "scaling_training.json"
-PAGE = ROOT / "docs" / "scaling.md"
 BLOCK = re.compile(r"(<!-- (training-[a-z]+) -->\n).*?(<!-- /training -->)", re.DOTALL)
 NETWORKS = {"conv1d": 128, "short_chunk": 128}
 """Segments of a batch on one device."""
@@ -282,13 +281,6 @@ BLOCKS = {
 }
 
 
-def page(text: str, result: dict) -> str:
-    names = [name for _, name, _ in BLOCK.findall(text)]
-    if sorted(names) != sorted(BLOCKS):
-        raise SystemExit(f"{PAGE} has the blocks {names}; it needs each of {list(BLOCKS)} once")
-    return BLOCK.sub(lambda m: f"{m[1]}\n{BLOCKS[m[2]](result)}\n\n{m[3]}", text)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="measure, and write the results here")
@@ -300,11 +292,8 @@ def main() -> None:
         return
     if arguments.json:
         arguments.json.write_text(json.dumps(measure(), indent=1) + "\n")
-    before = PAGE.read_text()
-    text = page(before, json.loads((arguments.json or RESULTS).read_text()))
-    if arguments.check:
-        sys.exit(before != text)
-    PAGE.write_text(text)
+    result = json.loads((arguments.json or RESULTS).read_text())
+    update(result, BLOCK, BLOCKS, arguments.check)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the segments of a training are put together into batches: one by one, or by whole tracks."""
+"""Batches of a training: of single segments, or of whole tracks."""
 
 from dataclasses import dataclass
 

@@ -15,7 +15,7 @@ from kit.training.state import TrainState
 
 
 class Record:
-    """What a training has written, and writes after each epoch; a context manager.
+    """The metrics and checkpoints of a training, read and written; a context manager.
 
     All processes hold the same attributes and call the same methods.
 

@@ -25,8 +25,7 @@ def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
     """Refuse a hop with which adding up frames would take all memory.
 
     Raises:
-        ParameterError: more than 2**30 samples, or a frame of so many hops that those which overlap
-            it hold more than 2**26.
+        ParameterError: more than 2**30 samples, or more than 2**26 in the frames that overlap one.
     """
     check_size("hop_length", hop_length, hop_length * frames, most=2**30)
     overlapping = -(-frame_length // hop_length)
