@@ -153,7 +153,7 @@ NUMBER: frozenset[Any] = frozenset({int, float})
 # The kinds of a dtype.
 _DTYPE: frozenset[Any] = frozenset({np.dtype})
 # Values to fill in, which may be NaN.
-_FILLS = ("fill", "fill_value")
+_FILLS = ("fill", "fill_value", "cval")
 
 
 def checked(function: Function) -> Function:

@@ -84,6 +84,7 @@ def test_noise_has_its_level(noise):
     ratio = 10 * np.log10((Y**2).mean(axis=1) / ((out - Y) ** 2).mean(axis=1))
     np.testing.assert_allclose(ratio, 10, atol=1e-3)
     np.testing.assert_array_equal(dsp.add_noise(KEY, 0 * Y), 0)
+    np.testing.assert_array_equal(dsp.add_noise(KEY, Y, noise=np.zeros(4096, np.float32)), Y)
 
 
 def loudest_hz(y: np.ndarray) -> float:

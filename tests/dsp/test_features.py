@@ -199,3 +199,8 @@ def test_gradients():
 def test_bad_arguments(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+def test_delta_takes_an_array_of_one_number_as_its_step():
+    for step in (np.array(2.0), jnp.float32(2)):
+        np.testing.assert_array_equal(dsp.delta(M, delta=step), dsp.delta(M, delta=2.0))

@@ -11,11 +11,12 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, of_kind, positive_int, require
 from kit.dsp.framing import NUMPY_PAD_MODES, pad_ends
 from kit.dsp.jit import Empty, Length, by_clip
 from kit.dsp.stft import PAD_MODES
 
+_NUMBER = frozenset({float})
 _MODES = {"nearest": "edge", "mirror": "reflect", "constant": "constant", "wrap": "wrap"}
 
 
@@ -62,8 +63,10 @@ def delta(
     kwargs.pop("deriv", None)
     degree = positive_int("polyorder", kwargs.pop("polyorder"), least=0)
     require(degree < width, "polyorder", degree, f"it must be below width (={width})")
-    options = {"mode": mode, "cval": kwargs.pop("cval"), "step": kwargs.pop("delta")}
-    require(options["step"] > 0, "delta", options["step"], "it must be above 0")
+    cval, step = (of_kind(name, kwargs.pop(name), _NUMBER) for name in ("cval", "delta"))
+    cval, step = (v if isinstance(v, Tracer) else float(v) for v in (cval, step))
+    require(step > 0, "delta", step, "it must be above 0")
+    options = {"mode": mode, "cval": cval, "step": step}
     for name in kwargs:
         raise TypeError(f"delta() got an unexpected keyword argument {name!r}")
     # On the host, an axis is moved without a program for each shape.
@@ -91,7 +94,6 @@ def _savgol_of_known(
     empty: Empty,
 ) -> np.ndarray:
     x = np.ascontiguousarray(data, jnp.result_type(data, jnp.float32))
-    step = float(step)
     half, frames = width // 2, x.shape[-1]
     out = empty(x.shape, x.dtype)
     sides = half if mode == "interp" else 0
