@@ -312,7 +312,10 @@ def check(case: Case) -> None:
     if other is None or isinstance(other, ParameterError):
         return
     if case.way == "grad":
-        assert case.spoilt or not finite(ours) or finite(other), "a gradient that is not finite"
+        # A great slope may be beyond half precision, in which the gradient is returned.
+        wide = case.dtype != "float16"
+        good = finite(other) if wide else not np.isnan(other).any()
+        assert case.spoilt or not finite(ours) or good, "a gradient that is not finite"
     elif case.way == "vmap":
         close(jax.tree.map(lambda a: a[0], other), ours, 1e-2 if half else 1e-4, least)
     else:

@@ -188,3 +188,9 @@ def test_range(size):
 def test_refusals(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+@pytest.mark.parametrize("call", [dsp.vqt, dsp.chroma_vqt])
+def test_a_number_is_no_intervals(untyped, call):
+    with pytest.raises(ParameterError, match="intervals is array"):
+        call(y=NOISE, intervals=1.5)

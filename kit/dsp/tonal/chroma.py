@@ -43,7 +43,7 @@ from kit.dsp.tonal.constantq import (
 )
 from kit.dsp.tonal.octaves import HIGHEST
 from kit.dsp.tonal.tuning import by_tuning, clip_tunings, hz_to_octs
-from kit.dsp.tonal.wavelet import C1_HZ, Intervals, finite
+from kit.dsp.tonal.wavelet import C1_HZ, Intervals, bins_of_octave, finite
 from kit.dsp.windows import WindowSpec, get_window
 
 
@@ -403,8 +403,7 @@ def chroma_vqt(
 
     Source: librosa 0.11 `feature.chroma_vqt`.
     """
-    count = bins_per_octave if isinstance(intervals, str) else len(intervals)
-    count = positive_int("bins_per_octave", count)
+    count = bins_of_octave(intervals, bins_per_octave)
     n_octaves = positive_int("n_octaves", n_octaves)
 
     def filters_of(tuning: Number) -> Filters:

@@ -28,6 +28,7 @@ from kit.dsp.tonal.tuning import by_tuning
 from kit.dsp.tonal.wavelet import (
     C1_HZ,
     Intervals,
+    bins_of_octave,
     check_tuning,
     equal_bandwidth,
     finite,
@@ -107,7 +108,7 @@ def vqt(
             scale=scale,
         )
 
-    count = bins_per_octave if isinstance(intervals, str) else len(intervals)
+    count = bins_of_octave(intervals, bins_per_octave)
     return _run(y, sr, count, tuning, pad_mode, dtype, filters_of)
 
 
@@ -405,7 +406,7 @@ def octave_filters(
         alpha,
         sr=sr,
         hop_length=hop_length,
-        bins_per_octave=bins_per_octave if isinstance(intervals, str) else len(intervals),
+        bins_per_octave=bins_of_octave(intervals, bins_per_octave),
         norm=norm,
         sparsity=sparsity,
         scale=scale,
@@ -526,10 +527,7 @@ def frequencies(
         ParameterError: a filter that passes more than `sr / 2`, or an argument out of its range.
     """
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
-    if isinstance(intervals, str):
-        bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
-    else:
-        bins_per_octave = positive_int("len(intervals)", len(intervals))
+    bins_per_octave = bins_of_octave(intervals, bins_per_octave)
     check_tuning(tuning, bins_per_octave)
     least = C1_HZ if fmin is None else fmin
     require(

@@ -33,6 +33,20 @@ def finite(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
 
 
+def bins_of_octave(intervals: Intervals, bins_per_octave: int) -> int:
+    """Return how many bins an octave has: one for each ratio, or `bins_per_octave` of a name.
+
+    Raises:
+        ParameterError: no ratio, ratios that are not one list, or a number of bins below 1.
+    """
+    if isinstance(intervals, str):
+        return positive_int("bins_per_octave", bins_per_octave)
+    require(
+        np.ndim(intervals) == 1, "intervals", intervals, "it must be a name or a list of ratios"
+    )
+    return positive_int("len(intervals)", len(intervals))
+
+
 def check_tuning(tuning: Number, bins_per_octave: int) -> None:
     """Refuse a tuning that is not finite, or leaves the range of numbers."""
     known = finite(tuning) and abs(tuning) <= 100 * bins_per_octave
