@@ -30,7 +30,6 @@ from kit.features import extract
 from kit.training import restore
 from kit.training.collection import Collection, open_collection
 from kit.training.fitting import train
-from kit.training.scores import track_log_probabilities
 
 FEATURES = kit.FeatureConfig(
     frontend=kit.FrontendConfig(n_fft=2048, hop_length=1024, n_mels=64),
@@ -161,8 +160,7 @@ class Bench:
         collection = dataclasses.replace(self.collection, parts=parts)
         run = train(experiment, collection, runs=self.runs)
         _, scores = score_part(run, restore(run.folder, "last"), self.catalogue, "test")
-        found = scores.answers
-        answers = track_log_probabilities(found.segments, found.log_weights).argmax(axis=1)
+        answers = scores.answers.of_tracks().argmax(axis=1)
         tracks = scores.tracks
         right = tracks["label"].to_numpy() == np.array(self.collection.labels)[answers]
         of_fold = np.array([self.folds[track_id] for track_id in tracks["track_id"]])

@@ -233,9 +233,9 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
         restored: its network.
         scores: the network's answers.
     Returns:
-        Beside the numbers of `metrics.summarise`, or of `several.summarise_several` where
-        `several` is true: `seen`, the number of scored tracks that were
-        learned from ("train"), that chose the checkpoint ("validation") or neither ("unseen");
+        Beside the numbers of `metrics.summarise`, or of `several.summarise_several` where `several`
+        is true: `seen`, the number of scored tracks that were learned from ("train"), that chose
+        the checkpoint ("validation") or neither ("unseen");
         `unseen`, the numbers of the last of them alone, if there are others too; `kept_apart`;
         and `tracks`, a row each.
     """

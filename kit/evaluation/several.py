@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kit.evaluation.metrics import BOOTSTRAP_SEED, CONFIDENCE, EvaluationError
-from kit.training.scores import SegmentScores
+from kit.training.scores import SegmentScores, with_absence
 
 RESAMPLES = 1_000
 """Draws of the bootstrap: fewer than for accuracies, since each sorts anew."""
@@ -123,8 +123,8 @@ def _level(
         ]
         for measure in (average_precision, roc_auc)
     )
-    yes = np.minimum(log_p, -1e-37)
-    losses = -(targets * yes + (1 - targets) * np.log(-np.expm1(yes)))
+    yes, no = with_absence(log_p)
+    losses = -(targets * yes + (1 - targets) * no)
     each = zip(labels, precisions, areas, support, strict=True)
     return {
         "n": len(targets),

@@ -115,20 +115,26 @@ def _mean(scores: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_logits(scores: np.ndarray) -> np.ndarray:
-    # The logarithm of a probability near 1 is as precise as that of one near 0.
-    yes = np.minimum(scores.astype(np.float64), -1e-37)
-    logits = (yes - np.log(-np.expm1(yes))).mean(axis=0)
-    return -np.logaddexp(0, -logits)
+    yes, no = with_absence(scores.astype(np.float64))
+    return -np.logaddexp(0, -(yes - no).mean(axis=0))
+
+
+def with_absence(log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of probabilities and of their complements, both finite.
+
+    The logarithm of a probability near 1 is as precise as that of one near 0.
+    """
+    yes = np.minimum(log_p, -1e-37)
+    return yes, np.log(-np.expm1(yes))
 
 
 def checkpoint_score(row: Mapping[str, Any]) -> float:
     """Return the score of an epoch's checkpoint; the lowest is the best.
 
     The share of wrong validation segments counts, or of wrong tracks where the loss is of tracks,
-    and at a tie the validation loss. The loss alone
-    would prefer the first epochs, since a small collection's network soon is surer than it should
-    be while it still learns. Without a validation part the last epoch is the best. Where tracks
-    have several labels the validation loss counts.
+    and at a tie the validation loss. The loss alone would prefer the first epochs, since a small
+    collection's network soon is surer than it should be while it still learns. Without a validation
+    part the last epoch is the best. Where tracks have several labels the validation loss counts.
 
     Args:
         row: of metrics.jsonl.
