@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from hypothesis import settings
 
+import tests.typecheck  # noqa: F401  # Named in pyproject.toml, and needed before kit.
 from kit.config import (
     Conv1DConfig,
     Experiment,
