@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -109,9 +110,9 @@ def measure(
     )
 
 
-def _files(catalogue: Catalogue) -> tuple[dict[str, tuple[str, Any]], list[Failure]]:
+def _files(catalogue: Catalogue) -> tuple[dict[str, tuple[str, Path]], list[Failure]]:
     """Return the SHA-256 and the path of the file of each track, and the tracks without a file."""
-    found: dict[str, tuple[str, Any]] = {}
+    found: dict[str, tuple[str, Path]] = {}
     without: list[Failure] = []
     for row in catalogue.table.to_dict("records"):
         track_id = str(row["track_id"])
@@ -125,7 +126,7 @@ def _files(catalogue: Catalogue) -> tuple[dict[str, tuple[str, Any]], list[Failu
 
 
 def _failures(
-    sources: Mapping[str, tuple[str, Any]], known: Mapping[str, Mapping[str, Any]]
+    sources: Mapping[str, tuple[str, Path]], known: Mapping[str, Mapping[str, Any]]
 ) -> list[Failure]:
     return [
         Failure(row["path"], STAGE, row["reason"], row["message"], track_id, row["length_s"])
@@ -147,7 +148,7 @@ class _Run:
 
     def __init__(
         self,
-        folder: Any,
+        folder: Path,
         part_tracks: int,
         options: ExtractConfig,
         progress: Callable[[int, int], None] | None,
@@ -163,17 +164,17 @@ class _Run:
         self.failures = store.read_failures(folder)
         self.computed = 0
 
-    def todo(self, sources: Mapping[str, tuple[str, Any]]) -> list[Track]:
+    def todo(self, sources: Mapping[str, tuple[str, Path]]) -> list[Track]:
         """Return one track for each file that has neither vectors nor a failure that stands."""
         known = store.open_store(self._folder).rows
         files = {digest: (track, path) for track, (digest, path) in sources.items()}
         retry = self._options.retry_failed
 
         def stands(digest: str) -> bool:
-            row = self.failures.get(digest)
+            if (row := self.failures.get(digest)) is None or row["reason"] in PASSING or retry:
+                return False
             # A message that names another place than the file's own would mislead.
-            at_its_place = row is not None and row["path"] == shown(files[digest][1])
-            return at_its_place and row["reason"] not in PASSING and not retry
+            return row["path"] == shown(files[digest][1])
 
         wanted = [digest for digest in files if digest not in known and not stands(digest)]
         self._done, self._total = len(files) - len(wanted), len(files)

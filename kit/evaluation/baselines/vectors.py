@@ -80,10 +80,10 @@ def vectors_of(excerpts: Sequence[Float32[np.ndarray, " _"]]) -> Vectors:
         NonFiniteError: a number is not finite, which only samples that are far too large cause.
     """
     found = [_of_excerpt(y) for y in excerpts]
-    means = [np.mean([getattr(one, kind) for one in found], axis=0) for kind in KINDS]
-    if not all(np.isfinite(vector).all() for vector in means):
-        raise NonFiniteError("its samples are so large that their statistics are not finite")
-    return Vectors(*means, np.concatenate([one.mel for one in found]))
+    means = {kind: np.mean([getattr(one, kind) for one in found], axis=0) for kind in KINDS}
+    if not all(np.isfinite(vector).all() for vector in means.values()):
+        raise NonFiniteError("the samples are so large that their statistics are not finite")
+    return Vectors(**means, mel=np.concatenate([one.mel for one in found]))
 
 
 def _of_excerpt(y: Float32[np.ndarray, " samples"]) -> Vectors:
