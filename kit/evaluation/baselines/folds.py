@@ -156,7 +156,7 @@ def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) ->
 
     def answer(fold: Fold, task: Task) -> Answered:
         def mels(tracks: Int[np.ndarray, " _"]) -> Any:
-            return store.mels([sources[track] for track in tracks.tolist()])
+            return store.mels([sources[int(track)] for track in tracks])
 
         dictionary = learn((mel for _, mel in mels(fold.train)), len(fold.train), task.seed)
         codes = []
