@@ -279,11 +279,10 @@ def test_no_test_track_influences_a_dictionary(tmp_path):
     mels[:, :, 0] += (10 * task.targets)[:, None]
     sources = [f"{i:064d}" for i in range(24)]
     answers = []
-    for folder, value in ((tmp_path / "clean", None), (tmp_path / "poisoned", 60_000)):
+    for folder, poison in ((tmp_path / "clean", False), (tmp_path / "poisoned", True)):
         kept = mels.copy()
-        if value is not None:
-            kept[task.folds[0].test[3:]] *= -1000
-            kept = np.clip(kept, -value, value)
+        if poison:
+            kept[task.folds[0].test[3:]] = rng.choice([-60_000, 60_000], (9, 40, BANDS))
         zeros = [np.zeros(size, np.float32) for size in (42, 80, 299)]
         for start in range(0, 24, 8):
             rows = range(start, start + 8)
@@ -350,7 +349,7 @@ def test_labels_shuffled_over_artists_give_chance():
     assert accuracy(SplitConfig(folds=4)) > 0.95
     assert 0.3 < accuracy(SplitConfig(folds=4, shuffle_labels=True)) < 0.7
     table["label"] = rng.permutation(np.repeat(["a", "b"], 20))[artist]
-    assert accuracy(SplitConfig(folds=4, by="track")) == 1
+    assert accuracy(SplitConfig(folds=4, by="track")) > 0.9
 
 
 def test_few_groups_fall_back_to_fixed_options():
