@@ -103,6 +103,6 @@ def baselines(
     for note in result.notes:
         terminal.warn(note)
     write_rows(format, [{str(k): v for k, v in r.items()} for r in result.table.to_dict("records")])
-    terminal.say(f"{result.in_words}; intervals are over its groups")
+    terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))
