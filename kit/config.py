@@ -655,8 +655,8 @@ class AugmentConfig(_Checked):
     mix: Literal["none", "mixup", "between_class"] = "none"
     """Mix each segment and its label with another segment of the batch: decibels are interpolated
     (mixup), or the powers of two segments of different labels are added in a ratio that allows for
-    their levels, as sound adds up (between_class). Mixtures cannot be learned by heart, and take
-    more epochs."""
+    their levels, as sound adds up (between_class). Where the loss is of whole tracks, tracks are
+    mixed, segment by segment. Mixtures cannot be learned by heart, and take more epochs."""
     mix_alpha: float | None = None
     """Shares in a mixture are drawn from the beta distribution of (alpha, alpha): near 0 hardly
     anything is mixed, at 1 all ratios are equally likely. 0.2 for mixup and 1 for between_class if
@@ -751,13 +751,6 @@ class TrainConfig(_Checked):
             self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
         )
         _require(self.members >= 1, self, "members", "it must be at least 1")
-        _require(
-            self.loss == "segments" or self.augment.mix == "none",
-            self,
-            "loss",
-            f"it compares whole tracks, and AugmentConfig.mix {self.augment.mix} mixes single "
-            "segments; leave one of them out",
-        )
         if self.several:
             _require(
                 self.balance == "none",

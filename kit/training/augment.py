@@ -82,19 +82,19 @@ class Strengths(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """The labels of mixed segments: `share` of a segment's own, the rest of the `other`.
+    """The labels of mixed segments or tracks: `share` of their own, the rest of the `other`.
 
-    As `y` of a batch, `other` has a class for each segment, or a 1 or 0 for each of its labels.
+    As `y` of a batch, `other` has a class for each, or a 1 or 0 for each of its labels.
     """
 
-    other: Num[Array, "batch *n_labels"]
-    share: Float[Array, " batch"]
+    other: Num[Array, "labels *n_labels"]
+    share: Float[Array, " labels"]
 
 
 def in_decibels(
     key: Key[Array, ""],
     x: Batched,
-    y: Int[Array, " batch"],
+    y: Int[Array, " labels"],
     real: Bool[Array, " batch"],
     which: Augmentations,
     by: Strengths,
@@ -104,7 +104,7 @@ def in_decibels(
     Args:
         key: PRNG key.
         x: segments, dB.
-        y: classes.
+        y: classes, as for `mixed`.
         real: false for padding, which is not changed and not mixed with others.
         which: those that are on.
         by: their strengths.
@@ -150,17 +150,20 @@ def _evenly(key: Key[Array, ""], x: Batched, most: Number) -> Float[Array, "batc
 def mixed(
     key: Key[Array, ""],
     x: Batched,
-    y: Int[Array, " batch"],
+    y: Int[Array, " labels"],
     real: Bool[Array, " batch"],
     how: str,
     alpha: Number,
 ) -> tuple[Batched, Mixture]:
-    """Return each segment mixed with another of the batch; its own share is at least a half.
+    """Return each segment, or track, mixed with another of the batch.
+
+    Its own share is at least a half. Tracks are mixed segment by segment, with one share.
 
     Args:
         key: PRNG key.
         x: segments, dB.
-        y: classes.
+        y: the class of each segment; or of each track, whose segments stand side by side, equally
+            many of each.
         real: false for padding, which is mixed with nothing.
         how: "mixup" interpolates decibels, between any two segments. "between_class" adds powers,
             of two segments of different classes; if a batch has one class, nothing is mixed.
@@ -169,9 +172,12 @@ def mixed(
         whole segment in place of the greatest A-weighted one in a window.
     """
     of_share, of_partner = jax.random.split(key)
-    share = jnp.where(real, shares(of_share, len(x), alpha), 1)
-    partner = partners(of_partner, y, real, apart=how == "between_class")
-    mine, other = share[:, None, None], x[partner]
+    places = len(x) // len(y)
+    there = real.reshape(-1, places).any(axis=1)
+    share = jnp.where(there, shares(of_share, len(y), alpha), 1)
+    partner = partners(of_partner, y, there, apart=how == "between_class")
+    other = x.reshape(-1, places, *x.shape[1:])[partner].reshape(x.shape)
+    mine = jnp.repeat(share, places)[:, None, None]
     new = mine * x + (1 - mine) * other if how == "mixup" else added(x, other, mine)
     return new, Mixture(y[partner], share)
 

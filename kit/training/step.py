@@ -69,10 +69,9 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
 
     The old state is donated. The loss that is minimised is the mean cross-entropy of the batch's
     segments or tracks, with the recipe's smoothing and weights; the loss in the metrics is without
-    them. Where segments
-    are mixed, both are losses of the mixed labels, and "correct" counts the segments whose larger
-    part is recognised. The norm of the gradients is taken before clipping, that of the parameters
-    after the update.
+    them. Where they are mixed, both are losses of the mixed labels, and "correct" counts those
+    whose larger part is recognised. The norm of the gradients is taken before clipping, that of the
+    parameters after the update.
     """
 
     @partial(jax.jit, donate_argnums=0)
@@ -145,10 +144,8 @@ def _augmented(
     in_db, of_masks = jax.random.split(jax.random.fold_in(key, _AUGMENTATION))
     y, real = jnp.asarray(batch.y), jnp.asarray(batch.weight) > 0
     if recipe.several:
-        # Each row stands for its labels.
-        y = jnp.arange(len(real))
-    elif recipe.loss != "segments":
-        y = jnp.repeat(y, len(real) // len(y))
+        # Each segment or track stands for its labels.
+        y = jnp.arange(len(y))
     x, mixture = in_decibels(in_db, scaling.decibels(batch.x), y, real, which, by)
     if mixture is not None and recipe.several:
         mixture = Mixture(jnp.asarray(batch.y)[mixture.other], mixture.share)

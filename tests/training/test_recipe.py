@@ -59,7 +59,7 @@ RECIPES = {
         "loss": "attention",
         "balance": "draw",
         "label_smoothing": 0.1,
-        "augment": AugmentConfig(time_masks=1, time_width=2),
+        "augment": AugmentConfig(time_masks=1, time_width=2, mix="between_class"),
     },
 }
 
