@@ -185,7 +185,7 @@ def read_around(
     """Return as many samples of x at positions 0, speed, 2 speed, …, and again from its start.
 
     They lie on the polynomial of degree 5 through six samples, which takes a 25th of the time of
-    `read_at_speed`. A tone of half the highest frequency loses 0.3 dB, and one of 0.8 of it 2.4 dB.
+    `read_at_speed`. A tone of half the highest frequency loses 0.3 dB, and one of 0.8 of it 2.7 dB.
     Frequencies that a higher speed lifts above the highest one are mirrored below it.
 
     Args:
