@@ -36,6 +36,8 @@ class Augmentations:
         mix: "none", "mixup" or "between_class".
         time_masks: masks of frames.
         band_masks: masks of mel bands.
+        speeds: samples are played faster or slower.
+        noises: noise is added to samples.
     """
 
     shifts: bool = False
@@ -44,6 +46,8 @@ class Augmentations:
     mix: str = "none"
     time_masks: int = 0
     band_masks: int = 0
+    speeds: bool = False
+    noises: bool = False
 
     @classmethod
     def of(cls, config: AugmentConfig) -> "Augmentations":
@@ -55,6 +59,8 @@ class Augmentations:
             mix=config.mix,
             time_masks=config.time_masks,
             band_masks=config.band_masks,
+            speeds=config.speed > 0,
+            noises=config.snr_db is not None,
         )
 
 
@@ -67,6 +73,8 @@ class Strengths(NamedTuple):
     time_width: Number = np.int32(0)
     band_width: Number = np.int32(0)
     mix_alpha: Number = np.float32(1.0)
+    speed: Number = np.float32(0.0)
+    snr_db: Number = np.float32(0.0)
 
     @classmethod
     def of(cls, config: AugmentConfig) -> "Strengths":
@@ -78,6 +86,8 @@ class Strengths(NamedTuple):
             np.int32(config.time_width),
             np.int32(config.band_width),
             np.float32(config.alpha),
+            np.float32(config.speed),
+            np.float32(config.snr_db or 0.0),
         )
 
 

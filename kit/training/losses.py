@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     them and a 0 for the others in place of a class, float32.
     """
 
-    x: Num[Array | np.ndarray, "batch frames n_mels"]
+    x: Num[Array | np.ndarray, "batch frames width"]
     y: Num[Array | np.ndarray, "labels *n_labels"]
     weight: Float[Array | np.ndarray, " batch"]
 

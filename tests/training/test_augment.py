@@ -24,8 +24,8 @@ from kit.models import build
 from kit.references import resolve
 from kit.training import augment
 from kit.training.augment import Augmentations, Mixture, Strengths
-from kit.training.data import make_scaling
 from kit.training.optimiser import Recipe, hyperparameters
+from kit.training.scaling import make_scaling
 from kit.training.state import init_state
 from kit.training.step import (
     Batch,
