@@ -813,8 +813,8 @@ class DemoConfig(_Checked):
     seed: int = 0
     """Seed of the artists and tracks."""
     difficulty: Literal["easy", "hard"] = "easy"
-    """The genres differ in sound and arrangement, and each artist plays one of them (easy), or every
-    artist plays both, and they differ in the order of sounds in a bar alone (hard)."""
+    """The genres differ in sound and arrangement, and each artist plays one of them (easy); or every
+    artist plays both, and only the order of three sounds in a bar differs (hard)."""
 
     def _check(self) -> None:
         _require(self.artists >= 4, self, "artists", "it must be at least 4")
@@ -823,7 +823,7 @@ class DemoConfig(_Checked):
             self.difficulty == "easy" or self.tracks >= 2 * self.artists,
             self,
             "tracks",
-            f"every artist has a track of each genre with DemoConfig.difficulty hard: it must be at "
+            "with DemoConfig.difficulty hard every artist has a track of each genre: it must be at "
             f"least {2 * self.artists}",
         )
         _require(self.duration_s >= 1, self, "duration_s", "it must be at least 1")
