@@ -813,8 +813,8 @@ class DemoConfig(_Checked):
     seed: int = 0
     """Seed of the artists and tracks."""
     difficulty: Literal["easy", "hard"] = "easy"
-    """The genres differ in sound and arrangement, and each artist plays one of them (easy); or every
-    artist plays both, and only the order of three sounds in a bar differs (hard)."""
+    """The genres differ in sound and arrangement and share no artist (easy), or every artist plays
+    both and they differ in the order of three sounds in a bar alone (hard)."""
 
     def _check(self) -> None:
         _require(self.artists >= 4, self, "artists", "it must be at least 4")
