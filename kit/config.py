@@ -853,10 +853,20 @@ class DemoConfig(_Checked):
     """Length of a track, seconds."""
     seed: int = 0
     """Seed of the artists and tracks."""
+    difficulty: Literal["easy", "hard"] = "easy"
+    """The genres differ in sound and arrangement and share no artist (easy), or every artist plays
+    both and they differ in the order of three sounds in a bar alone (hard)."""
 
     def _check(self) -> None:
         _require(self.artists >= 4, self, "artists", "it must be at least 4")
         _require(self.tracks >= self.artists, self, "tracks", f"it must be at least {self.artists}")
+        _require(
+            self.difficulty == "easy" or self.tracks >= 2 * self.artists,
+            self,
+            "tracks",
+            "with DemoConfig.difficulty hard every artist has a track of each genre: it must be at "
+            f"least {2 * self.artists}",
+        )
         _require(self.duration_s >= 1, self, "duration_s", "it must be at least 1")
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
