@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from kit.errors import KitError, KitWarning
     from kit.evaluation import evaluate
+    from kit.evaluation.baselines import baselines
     from kit.experiment import fit, fit_arrays, run, sweep
     from kit.predict import load
 
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _NAMES = {
     **dict.fromkeys(("fit", "fit_arrays", "run", "sweep"), "kit.experiment"),
     "run_script": "kit.cli.script",
+    "baselines": "kit.evaluation.baselines",
     "evaluate": "kit.evaluation",
     "load": "kit.predict",
     **dict.fromkeys(("KitError", "KitWarning"), "kit.errors"),
@@ -69,6 +71,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "audio",
+    "baselines",
     "catalogue",
     "dsp",
     "evaluate",

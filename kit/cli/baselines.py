@@ -1,0 +1,108 @@
+"""`kit baselines`."""
+
+from pathlib import Path
+from typing import Literal
+
+from kit.cli.arguments import (
+    CatalogueFolder,
+    Flag,
+    PathOrNot,
+    Rights,
+    TextOrNot,
+    require_catalogue,
+)
+from kit.config import ExtractConfig, FeatureConfig, SplitConfig
+from kit.errors import UsageError
+
+
+def baselines(
+    catalogue: CatalogueFolder,
+    run: TextOrNot = None,
+    out: PathOrNot = None,
+    format: Literal["table", "csv", "json"] = "table",
+    seed: int = 0,
+    workers: int | None = None,
+    timeout_s: float = 60.0,
+    retry_failed: Flag = False,
+    isolate: Flag = False,
+    i_have_the_rights_to_this_audio: Rights = False,
+    split: SplitConfig = SplitConfig(),
+    features: FeatureConfig = FeatureConfig(),
+) -> int:
+    """Score simple classifiers, which a network has to beat.
+
+    Each is an old pair of a vector and a classifier: tempo, loudness and mean spectrum; statistics
+    of MFCCs; some 300 statistics of bands, modulation, contrast, chroma and rhythm; a dictionary of
+    spectrogram patches; and the table's audio features, where it has them. On 30 to 150 clips a
+    label they often beat a network, so look at this table first. A network that is below its best
+    row has learned less than was there to learn.
+
+    Every track is answered by classifiers that never saw its fold, and no artist is in two folds.
+    Options such as an SVM's C are chosen by cross-validation inside the other folds. With --run the
+    split of a run is taken, and `kit evaluate RUN` then shows its network among the baselines.
+
+    The table is printed. baselines.json and baselines.csv (the probabilities for each track) go
+    into CATALOGUE, or into the folder of RUN. Vectors are computed once and kept in
+    CATALOGUE/features; stopped and started again by the same command, it goes on where it was.
+    docs/baselines.md has the definitions. The exit codes are those of `kit features`.
+
+    Example: kit baselines data/mine --split.folds 5
+
+    Example: kit baselines data/esc10 --split.by track --split.fold-column fold
+
+    Example: kit baselines data/mine --run train
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        run: Folder of a run, or name of an experiment: take its split and its excerpts.
+        out: Folder of baselines.json and baselines.csv.
+        format: How the table is printed.
+        seed: Seed of forests, dictionaries and inner folds.
+        workers: Threads that decode and compute vectors; one for each core if not given.
+        timeout_s: Give up a file that takes longer than this, seconds.
+        retry_failed: Try again the tracks that failed, though their files have not changed.
+        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
+        split: What the folds keep apart, and their number (5 if not given) or their column.
+        features: Position, number and length of the excerpts; the vectors have a front end of
+            their own.
+    """
+    if run is not None and (split, features) != (SplitConfig(), FeatureConfig()):
+        raise UsageError("--run takes the split and the excerpts of the run; leave out the others")
+    options = ExtractConfig(
+        workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
+    )
+    require_catalogue(catalogue)
+    from kit import terminal
+    from kit.catalogue import load
+    from kit.cli.interrupt import in_two_steps
+    from kit.cli.left_out import say_failures
+    from kit.cli.rows import write_rows
+    from kit.compilation import use_cache
+    from kit.evaluation.baselines import baselines as compute
+    from kit.training.folders import locate
+
+    use_cache()
+    found = None if run is None else locate(run)
+    with in_two_steps() as stop, terminal.bars() as progress:
+        result = compute(
+            load(catalogue),
+            features,
+            split,
+            run=found,
+            seed=seed,
+            options=options,
+            rights=i_have_the_rights_to_this_audio,
+            progress=progress,
+            stop=stop,
+        )
+    say_failures(list(result.failures), catalogue)
+    if result.stopped:
+        raise KeyboardInterrupt
+    folder = out or (catalogue if found is None else found.folder)
+    files = result.write(Path(folder))
+    for note in result.notes:
+        terminal.warn(note)
+    write_rows(format, [{str(k): v for k, v in r.items()} for r in result.table.to_dict("records")])
+    terminal.say(f"{result.in_words}; intervals are over its groups")
+    terminal.say(f"wrote {files[0]} and {files[1].name}")
+    return int(bool(result.failures))

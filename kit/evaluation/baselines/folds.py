@@ -1,0 +1,189 @@
+"""Answer every held-out track by each baseline, trained on the other tracks only."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
+
+from kit.evaluation.baselines.dictionary import learn
+from kit.evaluation.baselines.models import Family, fit
+from kit.evaluation.baselines.store import VectorStore
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """The tracks to train on and those to answer, by their number; no group is on both sides."""
+
+    name: str
+    train: Int[np.ndarray, " train"]
+    test: Int[np.ndarray, " test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be told apart.
+
+    Attributes:
+        labels: their names.
+        targets: the label of each track, by number.
+        groups: the group of each track, such as its artist, by number.
+        folds: no track is in the test part of two of them.
+        seed: of whatever is drawn.
+    """
+
+    labels: tuple[str, ...]
+    targets: Int[np.ndarray, " tracks"]
+    groups: Int[np.ndarray, " tracks"]
+    folds: tuple[Fold, ...]
+    seed: int = 0
+
+    @property
+    def tested(self) -> Int[np.ndarray, " tested"]:
+        """The tracks that some fold tests, in their order."""
+        return np.sort(np.concatenate([fold.test for fold in self.folds]))
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """The answers for the test part of a fold.
+
+    Attributes:
+        probabilities: a row for each test track, a column for each label.
+        chosen: the options that cross-validation chose.
+    """
+
+    probabilities: Float[np.ndarray, "test classes"]
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer = Callable[[Fold, Task], Answered]
+"""It may look at the numbers of all tracks, and at the targets of the fold's training tracks; what
+it fits must depend on the training tracks alone."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A name and a function that answers a fold."""
+
+    name: str
+    answer: Answer
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The answers of one baseline.
+
+    Attributes:
+        name: of the baseline.
+        probabilities: a row for each track of `Task.tested`, a column for each label.
+        chosen: for each fold, the options that cross-validation chose.
+        cpu_s: processor time of all folds.
+    """
+
+    name: str
+    probabilities: Float[np.ndarray, "tested classes"]
+    chosen: dict[str, dict[str, Any]]
+    cpu_s: float
+
+
+def out_of_fold(
+    baselines: Sequence[Baseline],
+    task: Task,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[Row]:
+    """Return the answers of each baseline for all tracks that some fold tests.
+
+    Args:
+        baselines: in the order of the rows.
+        task: the tracks.
+        progress: called with (folds answered, folds in all, name).
+    """
+    place = {track: at for at, track in enumerate(task.tested.tolist())}
+    rows: list[Row] = []
+    total = len(baselines) * len(task.folds)
+    for number, baseline in enumerate(baselines):
+        answers = np.zeros((len(place), len(task.labels)))
+        chosen: dict[str, dict[str, Any]] = {}
+        began = time.process_time()
+        for at, fold in enumerate(task.folds):
+            if progress:
+                progress(number * len(task.folds) + at, total, baseline.name)
+            found = baseline.answer(fold, task)
+            answers[[place[track] for track in fold.test.tolist()]] = found.probabilities
+            chosen[fold.name] = dict(found.chosen)
+        rows.append(Row(baseline.name, answers, chosen, time.process_time() - began))
+    if progress:
+        progress(total, total, "")
+    return rows
+
+
+def prior() -> Baseline:
+    """Return the baseline that answers the most frequent training label."""
+
+    def answer(fold: Fold, task: Task) -> Answered:
+        counts = np.bincount(task.targets[fold.train], minlength=len(task.labels))
+        return Answered(np.tile(counts / counts.sum(), (len(fold.test), 1)))
+
+    return Baseline("prior", answer)
+
+
+def of_vectors(name: str, x: Float[np.ndarray, "tracks numbers"], family: Family) -> Baseline:
+    """Return a classifier of vectors, such as embeddings.
+
+    Args:
+        name: of the vectors.
+        x: a row for each track of the task.
+        family: the kind of classifier.
+    """
+
+    def answer(fold: Fold, task: Task) -> Answered:
+        return _answer(x[fold.train], x[fold.test], family, fold, task)
+
+    return Baseline(f"{name}, {family.name}", answer)
+
+
+def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) -> Baseline:
+    """Return a classifier of codes by a dictionary that each fold learns from its training tracks.
+
+    Args:
+        store: holds the mel spectrograms.
+        sources: the SHA-256 of the file of each track of the task.
+        family: the kind of classifier.
+    """
+
+    def answer(fold: Fold, task: Task) -> Answered:
+        def mels(tracks: Int[np.ndarray, " _"]) -> Any:
+            return store.mels([sources[int(track)] for track in tracks])
+
+        codes = []
+        # Products of small matrices: threads would wait for each other longer than they work.
+        with threadpool_limits(1):
+            dictionary = learn((mel for _, mel in mels(fold.train)), len(fold.train), task.seed)
+            for tracks in (fold.train, fold.test):
+                found = {at: dictionary.code(mel) for at, mel in mels(tracks)}
+                codes.append(np.stack([found[at] for at in range(len(tracks))]))
+        return _answer(codes[0], codes[1], family, fold, task)
+
+    return Baseline(f"patch dictionary, {family.name}", answer)
+
+
+def _answer(
+    train: Float[np.ndarray, "train numbers"],
+    test: Float[np.ndarray, "test numbers"],
+    family: Family,
+    fold: Fold,
+    task: Task,
+) -> Answered:
+    fitted = fit(
+        family,
+        train,
+        task.targets[fold.train],
+        task.groups[fold.train],
+        len(task.labels),
+        task.seed,
+    )
+    return Answered(fitted.probabilities(test), fitted.options)

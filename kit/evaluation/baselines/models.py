@@ -1,0 +1,206 @@
+"""Simple classifiers, whose options are chosen by cross-validation inside the training part."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from kit.explore.baseline import boosting
+
+INNER_FOLDS = 4
+# Options are chosen on so many tracks at most; the time of some classifiers grows with the square.
+_MOST_TO_CHOOSE = 2000
+_LEAST_P = 1e-6
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of classifier.
+
+    Attributes:
+        name: for a person.
+        options: what cross-validation chooses from, the simplest first.
+        fallback: taken where the training part is too small for cross-validation.
+        build: options and a seed to an untrained scikit-learn estimator.
+        cheaper: further options while others are compared, which save time.
+    """
+
+    name: str
+    options: tuple[Mapping[str, Any], ...]
+    fallback: Mapping[str, Any]
+    build: Callable[[Mapping[str, Any], int], Any]
+    cheaper: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _svm(options: Mapping[str, Any], seed: int) -> Any:
+    return make_pipeline(StandardScaler(), SVC(**options, break_ties=True))
+
+
+def _forest(options: Mapping[str, Any], seed: int) -> Any:
+    return RandomForestClassifier(**{"n_estimators": 300, **options}, random_state=seed)
+
+
+def _logistic(options: Mapping[str, Any], seed: int) -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(**options, max_iter=10_000))
+
+
+def _boosting(options: Mapping[str, Any], seed: int) -> Any:
+    return boosting(seed)
+
+
+SVM = Family("SVM", tuple({"C": c} for c in (0.1, 1.0, 3.0, 10.0, 30.0)), {"C": 10.0}, _svm)
+"""Radial basis functions on scaled numbers; the width is the number of columns."""
+FOREST = Family(
+    "random forest",
+    tuple({"min_samples_leaf": n} for n in (3, 1)),
+    {"min_samples_leaf": 1},
+    _forest,
+    {"n_estimators": 100},
+)
+LOGISTIC = Family(
+    "logistic regression",
+    tuple({"C": c} for c in (0.001, 0.01, 0.1, 1.0, 10.0)),
+    {"C": 0.01},
+    _logistic,
+)
+BOOSTING = Family("gradient boosting", ({},), {}, _boosting)
+"""That of `kit explore`; it takes columns with missing values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A classifier that was trained, and the options that were chosen for it.
+
+    Attributes:
+        model: a scikit-learn estimator.
+        classes: number of labels in all.
+        options: the chosen ones.
+        temperature: by which its scores are multiplied before the softmax.
+    """
+
+    model: Any
+    classes: int
+    options: Mapping[str, Any]
+    temperature: float
+
+    def probabilities(
+        self, x: Float[np.ndarray, "tracks numbers"]
+    ) -> Float[np.ndarray, "tracks classes"]:
+        """Return the probability of each label."""
+        with threadpool_limits(1):
+            scores = _scores(self.model, x, self.classes)
+        return np.exp(log_softmax(self.temperature * scores, axis=1))
+
+
+def fit(
+    family: Family,
+    x: Float[np.ndarray, "tracks numbers"],
+    targets: Int[np.ndarray, " tracks"],
+    groups: Int[np.ndarray, " tracks"],
+    classes: int,
+    seed: int = 0,
+) -> Fitted:
+    """Choose options by cross-validation over groups, and train on all tracks.
+
+    The options with the most tracks right are taken, the simpler ones at a tie. The same held-out
+    answers set the temperature, so that an SVM too has probabilities.
+
+    Args:
+        family: the kind of classifier.
+        x: the numbers of each training track.
+        targets: the label of each, by number.
+        groups: the group of each, such as its artist, by number.
+        classes: number of labels; some may have no training track.
+        seed: of forests, boosting and the inner folds.
+    """
+    # A few hundred rows: threads would wait for each other longer than they work.
+    with threadpool_limits(1):
+        options, temperature = _chosen(family, x, targets, groups, classes, seed)
+        model = family.build(options, seed).fit(x, targets)
+    return Fitted(model, classes, options, temperature)
+
+
+def _chosen(
+    family: Family,
+    x: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    classes: int,
+    seed: int,
+) -> tuple[Mapping[str, Any], float]:
+    by_probability = not hasattr(family.build(family.fallback, seed), "decision_function")
+    if by_probability and len(family.options) == 1:
+        return family.options[0], 1.0  # nothing to choose
+    some = _some(groups, seed)
+    x, targets, groups = x[some], targets[some], groups[some]
+    folds = _inner_folds(targets, groups)
+    if folds < 2:
+        return family.fallback, 1.0
+    splits = list(
+        StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, targets, groups)
+    )
+    best: tuple[int, Mapping[str, Any], np.ndarray] | None = None
+    for options in family.options:
+        scores = np.zeros((len(x), classes))
+        for train, held_out in splits:
+            if len(np.unique(targets[train])) > 1:
+                model = family.build({**options, **family.cheaper}, seed)
+                model.fit(x[train], targets[train])
+                scores[held_out] = _scores(model, x[held_out], classes)
+        right = int((scores.argmax(axis=1) == targets).sum())
+        if best is None or right > best[0]:
+            best = right, options, scores
+    assert best is not None
+    return best[1], _temperature(best[2], targets)
+
+
+def _some(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Return the tracks of whole groups, drawn until there are enough to choose options on."""
+    if len(groups) <= _MOST_TO_CHOOSE:
+        return np.arange(len(groups))
+    names, size = np.unique(groups, return_counts=True)
+    order = np.random.default_rng([seed, 5]).permutation(len(names))
+    drawn = order[: 1 + int(np.searchsorted(np.cumsum(size[order]), _MOST_TO_CHOOSE))]
+    return np.flatnonzero(np.isin(groups, names[drawn]))
+
+
+def _inner_folds(targets: np.ndarray, groups: np.ndarray) -> int:
+    """Return as many folds as each label has groups, at most `INNER_FOLDS`."""
+    return min([INNER_FOLDS, *(len(np.unique(groups[targets == t])) for t in np.unique(targets))])
+
+
+def _scores(model: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "tracks classes"]:
+    """Return a number for each track and label, the highest for the answer."""
+    if hasattr(model, "decision_function"):
+        found = model.decision_function(x)
+        if found.ndim == 1:
+            found = np.stack([-found, found], axis=1) / 2
+    else:
+        found = np.log(np.maximum(model.predict_proba(x), _LEAST_P))
+    # A label without a training track is less likely than all others.
+    scores = np.repeat(found.min(axis=1, keepdims=True) - 1, classes, axis=1)
+    scores[:, model.classes_] = found
+    return scores
+
+
+def _temperature(scores: np.ndarray, targets: np.ndarray) -> float:
+    """Return the factor of the scores with the least log loss."""
+
+    def loss(log_factor: float) -> float:
+        log_p = log_softmax(np.exp(log_factor) * scores, axis=1)
+        return float(-log_p[np.arange(len(targets)), targets].mean())
+
+    # scipy's result has attributes that its annotations do not tell of.
+    found: Any = minimize_scalar(loss, bounds=(-3.0, 4.0), method="bounded")
+    return float(np.exp(found.x))

@@ -1,0 +1,322 @@
+"""All baselines of a catalogue: vectors, folds, answers, and the files that hold them."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from kit import __version__
+from kit.catalogue import Catalogue, Failure, load
+from kit.catalogue.folds import fold_names, folds_in_words, folds_of
+from kit.catalogue.rights import from_spotify, require_rights
+from kit.config import ExtractConfig, FeatureConfig, SplitConfig
+from kit.errors import KitError, UsageError
+from kit.evaluation.baselines import folds as by_fold
+from kit.evaluation.baselines.beside import NAME, score, split_digest
+from kit.evaluation.baselines.folds import Baseline, Fold, Row, Task, of_dictionary, of_vectors
+from kit.evaluation.baselines.measure import Measured, measure
+from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
+from kit.explore.baseline import design
+from kit.explore.table import select
+from kit.files import atomic_write, write_json
+from kit.training import Run
+from kit.training.folders import locate
+
+FOLDS = 5
+"""Folds where neither folds, nor a column of them, nor a run is given."""
+
+Show = Callable[[str, int, int, str], None]
+"""Called with the stage ("vectors", "baselines"), the number done, the number in all, a note."""
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """The answers of all baselines for the held-out tracks of a split.
+
+    Attributes:
+        tracks: `track_id`, `label`, `group` and `fold` of each track that was answered.
+        labels: in the order of the probabilities.
+        answers: a row each, with the probabilities of the tracks.
+        table: `baseline`, `correct`, `n`, `accuracy`, `low`, `high` (95%, over groups),
+            `balanced_accuracy` and `log_loss`.
+        split: the digest of the split.
+        in_words: what the folds keep apart.
+        failures: tracks without vectors.
+        notes: baselines that were left out, and why.
+        stopped: whether the vectors were stopped before they were done; there are no answers then.
+    """
+
+    tracks: pd.DataFrame
+    labels: tuple[str, ...]
+    answers: tuple[Row, ...]
+    table: pd.DataFrame
+    split: str
+    in_words: str
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+    stopped: bool = False
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write baselines.json and baselines.csv, the probability of each label for each track.
+
+        Raises:
+            KitError: the folder cannot be written.
+        """
+        about, table = folder / NAME, folder / "baselines.csv"
+        with atomic_write(table) as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            known = ("track_id", "label", "group", "fold")
+            writer.writerow(["baseline", *known, "predicted", *(f"p_{x}" for x in self.labels)])
+            for row in self.answers:
+                rows = zip(self.tracks[list(known)].to_numpy(), row.probabilities, strict=True)
+                for track, p in rows:
+                    predicted = self.labels[int(p.argmax())]
+                    writer.writerow([row.name, *track, predicted, *(f"{v:.6f}" for v in p)])
+        write_json(about, self.to_dict())
+        return about, table
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of baselines.json."""
+        ids = self.tracks["track_id"].tolist()
+        truth = self.tracks["label"].to_numpy(str)
+        groups = self.tracks["group"].to_numpy(str)
+        rows = []
+        for row in self.answers:
+            right = np.array(self.labels)[row.probabilities.argmax(axis=1)] == truth
+            rows.append(
+                {
+                    **score(row.name, right, truth, groups),
+                    "log_loss": _log_loss(row, truth, self.labels),
+                    "wrong": [track for track, ok in zip(ids, right, strict=True) if not ok],
+                    "chosen": row.chosen,
+                    "cpu_s": round(row.cpu_s, 2),
+                }
+            )
+        return {
+            "kit": __version__,
+            "split": self.split,
+            "in_words": self.in_words,
+            "labels": list(self.labels),
+            "tracks": ids,
+            "rows": rows,
+            "notes": list(self.notes),
+        }
+
+
+def baselines(
+    catalogue: Catalogue | Path | str,
+    features: FeatureConfig = FeatureConfig(),
+    split: SplitConfig = SplitConfig(),
+    *,
+    run: Run | Path | str | None = None,
+    embeddings: Mapping[str, Callable[[Sequence[str]], Float[np.ndarray, "tracks numbers"]]]
+    | None = None,
+    seed: int = 0,
+    options: ExtractConfig = ExtractConfig(),
+    rights: bool = False,
+    progress: Show | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Baselines:
+    """Answer held-out tracks by simple classifiers of simple numbers.
+
+    Every number that is fitted, and every option that is chosen, comes from the training tracks of
+    a fold. Vectors that are stored are read; the others are computed and stored.
+
+    Args:
+        catalogue: the tracks, or their folder.
+        features: position, number and length of the excerpts.
+        split: `folds` or `fold_column`; without either, five folds by `split.by`.
+        run: a run whose own split and excerpts are taken, in place of `features` and `split`: its
+            folds, or its test part, for which training and validation part are learned from.
+        embeddings: more vectors, by name: a function from track ids to a row for each. They are
+            answered by logistic regression.
+        seed: of forests, dictionaries and the inner folds.
+        options: how the vectors are computed.
+        rights: you state a right to train on audio of the catalogue that came from Spotify.
+        progress: called after each file and each fold.
+        stop: called regularly while vectors are computed.
+    Raises:
+        UsageError: folds that cannot be made, a run whose tracks have several labels or were never
+            files, or audio from Spotify without a stated right to it.
+        KitError: no track can be used, or a folder that cannot be written.
+    """
+    tracks = catalogue if isinstance(catalogue, Catalogue) else load(Path(catalogue))
+    table = tracks.table
+    divided: pd.DataFrame | None = None
+    if run is not None:
+        features, divided = _of_run(run if isinstance(run, Run) else locate(run))
+        table = table.loc[table["track_id"].isin(divided["track_id"].tolist())]
+        if table.empty:
+            raise UsageError(
+                f"{tracks.folder} has none of the run's tracks; give the catalogue that it was "
+                "trained on"
+            )
+    audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
+    require_rights(audible, tracks.folder, stated=rights)
+    show = progress or _nothing
+    measured = measure(
+        dataclasses.replace(tracks, table=table.reset_index(drop=True)),
+        features,
+        options,
+        progress=lambda done, total: show("vectors", done, total, ""),
+        stop=stop,
+    )
+    if measured.stopped:
+        return _unfinished(measured)
+    present = table.loc[table["track_id"].isin(list(measured.sources))].reset_index(drop=True)
+    if present.empty:
+        raise KitError(
+            f"no track of {tracks.folder} can be used; failures.csv there names the reasons"
+        )
+    if divided is None:
+        config = split if split.is_folded else dataclasses.replace(split, folds=FOLDS)
+        divided = folds_of(present, config)
+        words = folds_in_words(present, divided, config)
+    else:
+        words = "The split of the run" if "part" in divided else "The folds of the run"
+    return _answered(present, divided, measured, words, embeddings or {}, seed, rights, show)
+
+
+def _answered(
+    present: pd.DataFrame,
+    divided: pd.DataFrame,
+    measured: Measured,
+    words: str,
+    embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
+    seed: int,
+    rights: bool,
+    show: Show,
+) -> Baselines:
+    digest = split_digest(divided)
+    # In the order of the catalogue, on which no answer should depend, those with vectors.
+    known = divided.loc[divided["track_id"].isin(list(measured.sources))]
+    known = known.sort_values("track_id", ignore_index=True)
+    rows = present.set_index("track_id", drop=False).loc[known["track_id"]].reset_index(drop=True)
+    labels = tuple(sorted(set(known["label"])))
+    task = Task(
+        labels,
+        np.array([labels.index(label) for label in known["label"]]),
+        np.unique(known["group"].to_numpy(str), return_inverse=True)[1],
+        _folds(known),
+        seed,
+    )
+    ids = known["track_id"].tolist()
+    sources = [measured.sources[track] for track in ids]
+    vectors = measured.store.read(sources)
+    chosen = [
+        by_fold.prior(),
+        of_vectors("tempo, loudness and spectrum", vectors["simple"], SVM),
+        of_vectors("MFCC statistics", vectors["mfcc"], SVM),
+        of_vectors("MFCC statistics", vectors["mfcc"], FOREST),
+        of_vectors("rich statistics", vectors["rich"], SVM),
+        of_vectors("rich statistics", vectors["rich"], FOREST),
+        of_vectors("rich statistics", vectors["rich"], LOGISTIC),
+        of_dictionary(measured.store, sources, SVM),
+    ]
+    notes: list[str] = []
+    numbers = _table_numbers(rows, rights, notes)
+    if numbers is not None:
+        chosen.append(Baseline("table features, gradient boosting", _boosted(numbers)))
+    chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
+    answers = by_fold.out_of_fold(
+        chosen, task, lambda done, total, name: show("baselines", done, total, name)
+    )
+    side = known["fold"] if "fold" in known else known["part"]
+    tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
+    made = Baselines(
+        tracks=tested.loc[:, ["track_id", "label", "group", "fold"]].reset_index(drop=True),
+        labels=labels,
+        answers=tuple(answers),
+        table=pd.DataFrame(),
+        split=digest,
+        in_words=words,
+        failures=tuple(measured.failures),
+        notes=tuple(notes),
+    )
+    return dataclasses.replace(made, table=_table(made))
+
+
+def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
+    if "fold" in known:
+        of_fold = known["fold"].to_numpy(str)
+        sides = [(name, of_fold == name) for name in fold_names(known)]
+    else:
+        sides = [("test", known["part"].to_numpy(str) == "test")]
+    folds = [
+        Fold(name, np.flatnonzero(~test), np.flatnonzero(test)) for name, test in sides if any(test)
+    ]
+    if not folds:
+        raise KitError("none of the run's test tracks can be used; failures.csv names the reasons")
+    return tuple(folds)
+
+
+def _boosted(numbers: np.ndarray) -> Any:
+    return of_vectors("", numbers, BOOSTING).answer
+
+
+def _table_numbers(rows: pd.DataFrame, rights: bool, notes: list[str]) -> np.ndarray | None:
+    """Return the audio features of the table, NaN where a row has those of another source; None if
+    there are none, or none to train on."""
+    selection = select(rows)
+    if selection.source is None:
+        return None
+    if from_spotify(rows, "feature_source") and not rights:
+        notes.append(
+            "left out: table features, since some are from Spotify, whose terms forbid to train "
+            "on them; kit describe --replace measures them on the audio"
+        )
+        return None
+    numbers, _ = design(rows)
+    kept = rows["track_id"].isin(selection.table["track_id"].tolist()).to_numpy()
+    numbers[~kept] = np.nan
+    return numbers
+
+
+def _of_run(run: Run) -> tuple[FeatureConfig, pd.DataFrame]:
+    experiment = run.experiment()
+    if run.facts().get("kind") == "arrays":
+        raise UsageError(f"{run.folder} was trained from arrays; baselines take files of audio")
+    if experiment.train.several:
+        raise UsageError(
+            f"the tracks of {run.folder} have several labels; baselines take one a track"
+        )
+    return experiment.features, run.folds() if run.is_folded else run.split()
+
+
+def _table(made: Baselines) -> pd.DataFrame:
+    rows = [
+        {
+            "baseline": row["name"],
+            "correct": row["correct"],
+            "n": row["n"],
+            "accuracy": row["accuracy"],
+            "low": row["interval"][0],
+            "high": row["interval"][1],
+            "balanced_accuracy": row["balanced_accuracy"],
+            "log_loss": row["log_loss"],
+        }
+        for row in made.to_dict()["rows"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _log_loss(row: Row, truth: np.ndarray, labels: tuple[str, ...]) -> float:
+    at = [labels.index(label) for label in truth]
+    p = np.maximum(row.probabilities[np.arange(len(at)), at], 1e-9)
+    return float(-np.log(p).mean())
+
+
+def _unfinished(measured: Measured) -> Baselines:
+    empty = pd.DataFrame(columns=["track_id", "label", "group", "fold"])
+    failures = tuple(measured.failures)
+    return Baselines(empty, (), (), pd.DataFrame(), "", "", failures, (), stopped=True)
+
+
+def _nothing(stage: str, done: int, total: int, note: str) -> None:
+    """Show nothing."""

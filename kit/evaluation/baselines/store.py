@@ -1,0 +1,156 @@
+"""The vectors of a catalogue's tracks on disk, by the SHA-256 of each file.
+
+    features/<hash>.vectors/000000.npz   up to 64 tracks: a row a track, their frames in one array
+    features/<hash>.vectors/failures.json   files that cannot be used, and why
+
+The hash is that of the excerpts' configuration and of the version of the vectors. Parts are only
+added, each by one rename, so that a run which is killed loses the tracks of one part at most.
+"""
+
+import hashlib
+import itertools
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float16, Float32
+
+from kit.catalogue import Catalogue
+from kit.config import FeatureConfig, identity
+from kit.errors import KitError
+from kit.evaluation.baselines.vectors import KINDS, VERSION, Vectors, excerpt_config
+from kit.files import atomic_write, read_json, write_json
+
+PART_TRACKS = 64
+"""Tracks of a part: the frames of one part, 7 MB for 30 s a track, are in memory at a time."""
+
+_FAILURES = "failures.json"
+
+
+def folder_of(catalogue: Catalogue, features: FeatureConfig) -> Path:
+    """Return where the vectors of a catalogue are stored under the excerpts of `features`."""
+    about = {"vectors": VERSION, "excerpts": identity(excerpt_config(features))}
+    text = json.dumps(about, sort_keys=True, allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return catalogue.folder / "features" / f"{digest}.vectors"
+
+
+@dataclass(frozen=True)
+class VectorStore:
+    """The vectors that are stored in a folder.
+
+    Attributes:
+        folder: where; see `folder_of`.
+        rows: for the SHA-256 of each file, its part and its row there.
+    """
+
+    folder: Path
+    rows: Mapping[str, tuple[Path, int]] = field(repr=False)
+
+    def read(self, sources: Sequence[str]) -> dict[str, Float32[np.ndarray, "tracks numbers"]]:
+        """Return the vectors of files, for each kind of `KINDS`.
+
+        Args:
+            sources: the SHA-256 of each file.
+        Raises:
+            KitError: a part is damaged.
+        """
+        found: dict[str, list[Any]] = {kind: [None] * len(sources) for kind in KINDS}
+        for part, places in self._by_part(sources):
+            for kind in KINDS:
+                values = _member(part, kind)
+                for place, row in places:
+                    found[kind][place] = values[row]
+        return {kind: np.stack(values) for kind, values in found.items()}
+
+    def mels(
+        self, sources: Sequence[str]
+    ) -> Iterator[tuple[int, Float16[np.ndarray, "frames bands"]]]:
+        """Yield the mel spectrograms of files, each with its place in `sources`, part by part.
+
+        Raises:
+            KitError: a part is damaged.
+        """
+        for part, places in self._by_part(sources):
+            ends = np.cumsum(_member(part, "frames"))
+            frames = _member(part, "mel")
+            for place, row in places:
+                start = int(ends[row - 1]) if row else 0
+                yield place, frames[start : int(ends[row])]
+
+    def _by_part(self, sources: Sequence[str]) -> Iterator[tuple[Path, list[tuple[int, int]]]]:
+        places: dict[Path, list[tuple[int, int]]] = {}
+        for place, source in enumerate(sources):
+            part, row = self.rows[source]
+            places.setdefault(part, []).append((place, row))
+        yield from sorted(places.items())
+
+
+def open_store(folder: Path) -> VectorStore:
+    """Return the store of a folder; it is empty if there is no such folder.
+
+    Raises:
+        KitError: a part is damaged.
+    """
+    rows = {
+        str(source): (part, row)
+        for part in sorted(folder.glob("*.npz"))
+        for row, source in enumerate(_member(part, "source"))
+    }
+    return VectorStore(folder, rows)
+
+
+def add_part(folder: Path, tracks: Mapping[str, Vectors]) -> None:
+    """Write a part.
+
+    Args:
+        folder: of the store.
+        tracks: the vectors of each file, by its SHA-256.
+    Raises:
+        KitError: it cannot be written.
+    """
+    number = next(n for n in itertools.count() if not (folder / f"{n:06d}.npz").exists())
+    values = list(tracks.values())
+    with atomic_write(folder / f"{number:06d}.npz", "wb") as stream:
+        np.savez(
+            stream,
+            allow_pickle=False,
+            source=np.array(list(tracks)),
+            frames=np.array([len(one.mel) for one in values], np.int64),
+            mel=np.concatenate([one.mel for one in values]),
+            **{kind: np.stack([getattr(one, kind) for one in values]) for kind in KINDS},
+        )
+
+
+def read_failures(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return for the SHA-256 of each file without vectors `reason`, `message` and `length_s`.
+
+    Raises:
+        KitError: the file that lists them is damaged.
+    """
+    path = folder / _FAILURES
+    found = read_json(path) if path.is_file() else {}
+    fields = {"reason", "path", "message", "length_s"}
+    if not isinstance(found, dict) or any(
+        not isinstance(row, dict) or set(row) != fields for row in found.values()
+    ):
+        raise KitError(f"{path} does not list failures; delete it, and it is made anew")
+    return found
+
+
+def write_failures(folder: Path, failures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Replace the list that `read_failures` reads."""
+    write_json(folder / _FAILURES, dict(sorted(failures.items())))
+
+
+def _member(part: Path, name: str) -> np.ndarray:
+    try:
+        # Without pickles, nothing in a file can run.
+        with part.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return file[name]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise KitError(f"{part} is damaged ({error}); delete it, and it is made anew") from error

@@ -1,0 +1,189 @@
+"""A track's samples to the vectors that simple classifiers take. All of them rest on `kit.dsp`.
+
+The rate, the FFT and the hop are fixed, so that a vector means the same for every catalogue.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float16, Float32
+
+from kit import dsp
+from kit.audio import NonFiniteError
+from kit.config import FeatureConfig, FrontendConfig, frames_of, seconds_of
+
+VERSION = 1
+"""Raise it when a number below changes its meaning: stored vectors are then computed anew."""
+FRONTEND = FrontendConfig()
+FRAME_RATE = FRONTEND.sample_rate / FRONTEND.hop_length
+"""Frames a second."""
+BANDS = 40
+KINDS = ("simple", "mfcc", "rich")
+"""The vectors of a track, beside its mel spectrogram."""
+
+_MFCC = 20
+_GROUPS = 8
+_MODULATION_HZ = np.geomspace(0.5, 20.0, 13)
+# Zero-padded to this many frames, the lowest modulation bin has bins of the FFT for any clip.
+_LEAST_FFT = 2048
+# Flux of steady noise, dB², below which differences of its logarithm are noise.
+_FLUX_FLOOR = 1e-3
+_LEAST_S = 0.4
+_QUIETEST_LUFS = -70.0  # the gate of the loudness; silence has minus infinity
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """The vectors of one track.
+
+    Attributes:
+        simple: tempo (beats a minute), loudness (LUFS), and the mean level of 40 mel bands (dB).
+        mfcc: mean and deviation of 20 MFCCs, then those of their deltas.
+        rich: see `rich_names`.
+        mel: 40 mel bands, dB below the peak of the excerpt, of which dictionaries are learned.
+    """
+
+    simple: Float32[np.ndarray, " 42"]
+    mfcc: Float32[np.ndarray, " 80"]
+    rich: Float32[np.ndarray, " numbers"]
+    mel: Float16[np.ndarray, "frames 40"]
+
+
+def excerpt_config(features: FeatureConfig) -> FeatureConfig:
+    """Return the excerpts of a feature configuration at the rate and the frames of the vectors.
+
+    Position, number, length and offset of the excerpts are those of `kit features`. A track must
+    last 0.4 s at least, which loudness takes.
+    """
+    wanted = features.least_s
+    if wanted is None:
+        wanted = seconds_of(features.n_frames, features.frontend)
+    return dataclasses.replace(
+        features,
+        frontend=FRONTEND,
+        n_frames=frames_of(math.ceil(features.clip_s * FRONTEND.sample_rate), FRONTEND),
+        least_s=max(_LEAST_S, wanted),
+        dtype="float32",
+    )
+
+
+def vectors_of(excerpts: Sequence[Float32[np.ndarray, " _"]]) -> Vectors:
+    """Return the vectors of a track: the means over its excerpts, and their frames in a row.
+
+    Args:
+        excerpts: mono samples at 22,050 Hz, full scale 1.
+    Raises:
+        NonFiniteError: a number is not finite, which only samples that are far too large cause.
+    """
+    found = [_of_excerpt(y) for y in excerpts]
+    means = {kind: np.mean([getattr(one, kind) for one in found], axis=0) for kind in KINDS}
+    if not all(np.isfinite(vector).all() for vector in means.values()):
+        raise NonFiniteError("the samples are so large that their statistics are not finite")
+    return Vectors(**means, mel=np.concatenate([one.mel for one in found]))
+
+
+def _of_excerpt(y: Float32[np.ndarray, " samples"]) -> Vectors:
+    rate, hop = FRONTEND.sample_rate, FRONTEND.hop_length
+    magnitude = np.abs(np.asarray(dsp.stft(y=y, n_fft=FRONTEND.n_fft, hop_length=hop)))
+    power = np.square(magnitude)
+    bands = np.asarray(dsp.melspectrogram(S=power, sr=rate, n_mels=BANDS))
+    mel = np.asarray(dsp.power_to_db(bands, ref=np.max))
+    fine = np.asarray(dsp.melspectrogram(S=power, sr=rate, n_mels=FRONTEND.n_mels))
+    level = np.asarray(dsp.power_to_db(fine))
+    coefficients = np.asarray(dsp.mfcc(S=level, n_mfcc=_MFCC))
+    onsets = np.asarray(dsp.onset_strength(S=level, sr=rate, hop_length=hop))
+    tempo = float(np.asarray(dsp.tempo(onset_envelope=onsets, sr=rate, hop_length=hop))[0])
+    loudness = float(np.asarray(dsp.loudness(y, sr=rate)))
+    spectrum = np.mean(np.asarray(dsp.power_to_db(bands, top_db=None)), axis=1)
+    contrast = np.asarray(dsp.spectral_contrast(S=magnitude, sr=rate))
+    chroma = np.asarray(dsp.chroma_stft(S=power, sr=rate, tuning=0.0))
+    rich = [
+        *(mel.mean(axis=1), mel.std(axis=1), *np.quantile(mel, (0.1, 0.9), axis=1)),
+        modulation(mel).ravel(),
+        *(contrast.mean(axis=1), contrast.std(axis=1)),
+        *_sorted_chroma(chroma),
+        _rhythm(onsets, tempo),
+    ]
+    return Vectors(
+        simple=_joined([[tempo, max(loudness, _QUIETEST_LUFS)], spectrum]),
+        mfcc=mfcc_statistics(coefficients),
+        rich=_joined(rich),
+        mel=np.ascontiguousarray(mel.T, np.float16),
+    )
+
+
+def mfcc_statistics(
+    coefficients: Float32[np.ndarray, "20 frames"],
+) -> Float32[np.ndarray, " 80"]:
+    """Return mean and deviation over time of MFCCs, then those of their deltas."""
+    # The delta takes nine frames; a clip of fewer gets copies of its last one.
+    short = max(0, 9 - coefficients.shape[1])
+    deltas = np.asarray(dsp.delta(np.pad(coefficients, ((0, 0), (0, short)), "edge")))
+    rows = (coefficients, deltas)
+    return _joined([part for x in rows for part in (x.mean(axis=1), x.std(axis=1))])
+
+
+def modulation(
+    mel: Float32[np.ndarray, "40 frames"],
+) -> Float[np.ndarray, "8 12"]:
+    """Return the power of the onset flux of 8 groups of bands in 12 ranges from 0.5 to 20 Hz.
+
+    The flux of a group is the mean over its 5 bands of the rise from frame to frame, dB. The power
+    is that of its Hann-windowed variation, in each of 12 ranges of equal ratio, log10 of dB².
+    """
+    rise = np.maximum(np.diff(mel.astype(np.float64), axis=1, prepend=mel[:, :1]), 0)
+    flux = rise.reshape(_GROUPS, -1, rise.shape[1]).mean(axis=1)
+    frames = flux.shape[1]
+    window = np.hanning(frames + 2)[1:-1]
+    varied = (flux - flux.mean(axis=1, keepdims=True)) * window
+    size = max(_LEAST_FFT, 1 << (frames - 1).bit_length())
+    density = np.square(np.abs(np.fft.rfft(varied, size, axis=1))) / np.square(window).sum()
+    hz = np.fft.rfftfreq(size, 1 / FRAME_RATE)
+    edges = np.searchsorted(hz, _MODULATION_HZ)
+    means = [density[:, low:high].mean(axis=1) for low, high in itertools.pairwise(edges)]
+    return np.log10(np.stack(means, axis=1) + _FLUX_FLOOR)
+
+
+def rich_names() -> list[str]:
+    """Return the name of each number of the vector "rich"."""
+    names = [
+        f"mel {band} {what}" for what in ("mean", "std", "p10", "p90") for band in range(BANDS)
+    ]
+    names += [
+        f"modulation of group {group}, {low:.2g} to {high:.2g} Hz"
+        for group in range(_GROUPS)
+        for low, high in itertools.pairwise(_MODULATION_HZ)
+    ]
+    names += [f"contrast {band} {what}" for what in ("mean", "std") for band in range(7)]
+    names += [f"chroma rank {rank} {what}" for what in ("mean", "std") for rank in range(12)]
+    return [*names, "onset mean", "onset std", "onsets a second", "tempo", "pulse"]
+
+
+def _sorted_chroma(
+    chroma: Float32[np.ndarray, "12 frames"],
+) -> tuple[Float32[np.ndarray, " 12"], Float32[np.ndarray, " 12"]]:
+    """Return mean and deviation of the pitch classes, the strongest first: a key is no genre."""
+    mean = chroma.mean(axis=1)
+    order = np.argsort(-mean, kind="stable")
+    return mean[order], chroma.std(axis=1)[order]
+
+
+def _rhythm(onsets: Float32[np.ndarray, " frames"], tempo: float) -> list[float]:
+    """Return mean and deviation of the onset strength, onsets a second, tempo, and the correlation
+    of the onset strength with itself one beat later."""
+    rate, hop = FRONTEND.sample_rate, FRONTEND.hop_length
+    found = np.asarray(dsp.onset_detect(onset_envelope=onsets, sr=rate, hop_length=hop))
+    centred = onsets.astype(np.float64) - onsets.mean()
+    lag = max(1, round(60 * FRAME_RATE / tempo))
+    power = float(np.sum(np.square(centred)))
+    pulse = float(np.sum(centred[lag:] * centred[:-lag])) / power if power > 0 else 0.0
+    a_second = len(found) * FRAME_RATE / len(onsets)
+    return [float(onsets.mean()), float(onsets.std()), a_second, tempo, pulse]
+
+
+def _joined(parts: Sequence[Sequence[float] | np.ndarray]) -> Float32[np.ndarray, " numbers"]:
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])

@@ -1,0 +1,84 @@
+"""Confidence intervals of shares of tracks that come in groups, such as those of an artist."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import expit, logit
+from scipy.stats import binomtest, t
+
+CONFIDENCE = 0.95
+FEW_GROUPS = 12
+"""With fewer groups the interval is too narrow: no claim should rest on it."""
+
+
+def group_interval(
+    right: Bool[np.ndarray, " tracks"], groups: Sequence[Any] | np.ndarray
+) -> dict[str, Any]:
+    """Return the 95% interval of an accuracy as `interval` and `interval_method`, JSON's types.
+
+    The standard error is that of a ratio under draws of whole groups; the interval is Student's
+    with one degree of freedom less than groups, on the scale of the logit, so that it stays within
+    0 and 1. Where all groups have the same accuracy, the interval is Wilson's for as many
+    independent tracks as there are groups.
+
+    Args:
+        right: whether the answer for each track is right.
+        groups: the group of each track.
+    """
+    accuracy = float(right.mean())
+    total, size = _sums(right - accuracy, groups)
+    count = len(size)
+    error = _standard_error(total, size)
+    if count < 2 or error == 0 or not 0 < accuracy < 1:
+        found = binomtest(round(accuracy * count), count).proportion_ci(CONFIDENCE, "wilson")
+        low, high = float(found.low), float(found.high)
+        method = f"Wilson's for {count} independent groups"
+    else:
+        reach = _quantile(count) * error / (accuracy * (1 - accuracy))
+        low, high = (float(expit(logit(accuracy) + s * reach)) for s in (-1, 1))
+        method = f"logit t over {count} groups"
+    few = f"; fewer than {FEW_GROUPS} groups are too few for it" if count < FEW_GROUPS else ""
+    return {"interval": [low, high], "interval_method": method + few, "groups": count}
+
+
+def difference_interval(
+    first: Bool[np.ndarray, " tracks"],
+    second: Bool[np.ndarray, " tracks"],
+    groups: Sequence[Any] | np.ndarray,
+) -> tuple[float, float] | None:
+    """Return the 95% interval of the difference of two accuracies on the same tracks.
+
+    Student's t over groups, paired by track; None for one group.
+
+    Args:
+        first: whether the first answer for each track is right.
+        second: the same of the other.
+        groups: the group of each track.
+    """
+    difference = first.astype(float) - second
+    mean = float(difference.mean())
+    total, size = _sums(difference - mean, groups)
+    if len(size) < 2:
+        return None
+    reach = _quantile(len(size)) * _standard_error(total, size)
+    return mean - reach, mean + reach
+
+
+def _sums(
+    values: Float[np.ndarray, " tracks"], groups: Sequence[Any] | np.ndarray
+) -> tuple[Float[np.ndarray, " groups"], Int[np.ndarray, " groups"]]:
+    number = np.unique(np.asarray(groups), return_inverse=True)[1]
+    return np.bincount(number, weights=values), np.bincount(number)
+
+
+def _standard_error(total: Float[np.ndarray, " groups"], size: Int[np.ndarray, " groups"]) -> float:
+    count = len(size)
+    spread = count / max(count - 1, 1) * float(np.square(total).sum())
+    # What rounding leaves of sums that are 0 is no spread.
+    return float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
+
+
+def _quantile(groups: int) -> float:
+    return float(t.ppf((1 + CONFIDENCE) / 2, groups - 1))
