@@ -168,6 +168,9 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "per_label": shown["track"].get("per_label") or {},
         # Training tracks have no place on the scale of accuracy.
         "scale": None if _learned_from(evaluation) and not unseen else _scale(shown["track"]),
+        "baselines": (evaluation.get("baselines") or {}).get("rows") or [],
+        "best": words.beside_baselines(evaluation),
+        "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
         "folds": evaluation.get("folds") or [],
         "by_fold": words.by_fold(evaluation),
         "independence": _independence(evaluation),

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from kit.catalogue import Catalogue, load
 from kit.catalogue.schema import several_labels
 from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
+from kit.evaluation.baselines.beside import find, in_their_midst
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
@@ -63,7 +65,9 @@ def evaluate(
         progress: called with (tracks scored, tracks in all).
     Returns:
         The content of evaluation.json; `not_scored` counts the tracks of the part that have no
-        features or are not in the catalogue, and `seen` those that training has seen.
+        features or are not in the catalogue, and `seen` those that training has seen. For the
+        test part, `baselines` has the network among the baselines of its split if `kit baselines`
+        has computed them, and else the command that does.
     Raises:
         UsageError: the catalogue is not a folder.
         KitError: no run or checkpoint, no such part, no features, a label that the run does not
@@ -85,6 +89,8 @@ def evaluate(
     else:
         store, scores = score_part(run, restored, tracks, part, progress)
         evaluation = summary(run, restored, scores)
+    if part == "test" and not restored.experiment.train.several:
+        evaluation["baselines"] = _baselines(run, evaluation, tracks)
     write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
     if report:
         _write_report(
@@ -271,6 +277,15 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
             restored,
         )
     return evaluation
+
+
+def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """Return the network among the baselines of its split, or the command that computes them."""
+    table = run.folds() if run.is_folded else run.split()
+    found = find(table, (run.folder, catalogue.folder))
+    beside = in_their_midst(evaluation["tracks"], table, found) if found else None
+    command = ["kit", "baselines", str(catalogue.folder), "--run", str(run.folder)]
+    return beside or {"command": shlex.join(command)}
 
 
 def _store(catalogue: Catalogue, config: FeatureConfig) -> FeatureStore:

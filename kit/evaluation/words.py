@@ -24,7 +24,8 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     """Return the sentences that the terminal shows, the most important one first.
 
     They give the accuracy by track with its interval and its baseline, whether it differs from
-    guessing, what was not scored, and what the split kept apart.
+    guessing, whether a simple baseline is better, what was not scored, and what the split kept
+    apart.
     """
     track, unseen = evaluation["track"], evaluation.get("unseen")
     if evaluation.get("several"):
@@ -36,6 +37,7 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
     sentences += [
         by_fold(evaluation),
         verdict(evaluation),
+        beside_baselines(evaluation),
         caveat(evaluation),
         left_out(evaluation),
     ]
@@ -141,6 +143,16 @@ def verdict(evaluation: Evaluation) -> str:
     if between[0] > baseline:
         return "The network hears a difference."
     return "This is worse than guessing."
+
+
+def beside_baselines(evaluation: Evaluation) -> str:
+    """Return which of the network and the simple baselines is best; empty if nothing is known."""
+    found = evaluation.get("baselines") or {}
+    if "best_in_words" in found:
+        return found["best_in_words"]
+    if "command" in found:
+        return f"To see whether a simple baseline is better: {found['command']}"
+    return ""
 
 
 def left_out(evaluation: Evaluation) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Float, Float16, Float32
 
 FRAMES = 16
@@ -107,10 +108,11 @@ def _whitening(
 ) -> Float32[np.ndarray, "numbers components"]:
     """Return the principal components, the strongest first, over their deviations."""
     covariance = (x.T @ x).astype(np.float64) / len(x) - np.outer(mean, mean)
-    variance, directions = np.linalg.eigh(covariance)
-    count = min(_COMPONENTS, len(x))
-    scale = np.sqrt(np.maximum(variance[::-1][:count], 0) + _NOISE)
-    return (directions[:, ::-1][:, :count] / scale).astype(np.float32)
+    size = len(covariance)
+    strongest = (size - min(_COMPONENTS, len(x)), size - 1)
+    variance, directions = scipy.linalg.eigh(covariance, subset_by_index=strongest)
+    scale = np.sqrt(np.maximum(variance, 0) + _NOISE)
+    return (directions / scale)[:, ::-1].astype(np.float32)
 
 
 def _spherical_k_means(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 
 from kit.evaluation.baselines.dictionary import learn
 from kit.evaluation.baselines.models import Family, fit
@@ -156,13 +157,15 @@ def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) ->
 
     def answer(fold: Fold, task: Task) -> Answered:
         def mels(tracks: Int[np.ndarray, " _"]) -> Any:
-            return store.mels([sources[track] for track in tracks.tolist()])
+            return store.mels([sources[int(track)] for track in tracks])
 
-        dictionary = learn((mel for _, mel in mels(fold.train)), len(fold.train), task.seed)
         codes = []
-        for tracks in (fold.train, fold.test):
-            found = {at: dictionary.code(mel) for at, mel in mels(tracks)}
-            codes.append(np.stack([found[at] for at in range(len(tracks))]))
+        # Products of small matrices: threads would wait for each other longer than they work.
+        with threadpool_limits(1):
+            dictionary = learn((mel for _, mel in mels(fold.train)), len(fold.train), task.seed)
+            for tracks in (fold.train, fold.test):
+                found = {at: dictionary.code(mel) for at, mel in mels(tracks)}
+                codes.append(np.stack([found[at] for at in range(len(tracks))]))
         return _answer(codes[0], codes[1], family, fold, task)
 
     return Baseline(f"patch dictionary, {family.name}", answer)

@@ -150,7 +150,7 @@ def write_failures(folder: Path, failures: Mapping[str, Mapping[str, Any]]) -> N
 def _member(part: Path, name: str) -> np.ndarray:
     try:
         # Without pickles, nothing in a file can run.
-        with np.load(part, allow_pickle=False) as file:
+        with part.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return file[name]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise KitError(f"{part} is damaged ({error}); delete it, and it is made anew") from error

@@ -1,0 +1,66 @@
+"""Intervals over groups: known cases, and coverage of the truth."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from kit.evaluation.intervals import difference_interval, group_interval
+
+
+def test_single_tracks_give_the_logit_interval():
+    right = np.arange(50) < 40
+    found = group_interval(right, np.arange(50))
+    error = np.sqrt(50 / 49 * 0.8 * 0.2 / 50) / (0.8 * 0.2)
+    reach = stats.t.ppf(0.975, 49) * error
+    odds = np.log(0.8 / 0.2)
+    expected = [1 / (1 + np.exp(-(odds + s * reach))) for s in (-1, 1)]
+    np.testing.assert_allclose(found["interval"], expected)
+    assert found["interval_method"] == "logit t over 50 groups"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=40))
+def test_an_interval_holds_the_accuracy_and_lies_within_bounds(tracks):
+    right = np.array([ok for ok, _ in tracks])
+    groups = np.array([group for _, group in tracks])
+    low, high = group_interval(right, groups)["interval"]
+    assert 0 <= low <= high <= 1
+    if low < high and 0 < right.mean() < 1 and len(set(groups)) == len(groups):
+        assert low <= right.mean() <= high
+    order = np.argsort(groups, kind="stable")
+    assert group_interval(right[order], groups[order])["interval"] == pytest.approx([low, high])
+
+
+def test_tracks_of_an_artist_that_are_alike_widen_it():
+    right = np.repeat(np.arange(20) % 4 > 0, 5)
+    alike = group_interval(right, np.repeat(np.arange(20), 5))["interval"]
+    apart = group_interval(right, np.arange(100))["interval"]
+    assert alike[1] - alike[0] > 1.9 * (apart[1] - apart[0])
+
+
+def test_all_right_is_as_sure_as_there_are_groups():
+    found = group_interval(np.ones(60, bool), np.repeat(np.arange(6), 10))
+    assert found["interval"] == pytest.approx([0.6096657, 1.0])
+    assert found["interval_method"].startswith("Wilson's for 6 independent groups; fewer than 12")
+
+
+def test_the_interval_covers_the_truth():
+    """24 artists with 1 to 9 tracks each, whose accuracies differ by artist; the mean is 0.7."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(400):
+        groups = np.repeat(np.arange(24), rng.integers(1, 10, 24))
+        right = rng.random(len(groups)) < rng.beta(2.8, 1.2, 24)[groups]
+        low, high = group_interval(right, groups)["interval"]
+        covered.append(low <= 0.7 <= high)
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def test_a_difference_of_single_tracks_is_the_paired_t_interval():
+    rng = np.random.default_rng(0)
+    first, second = rng.random(30) < 0.8, rng.random(30) < 0.5
+    found = difference_interval(first, second, np.arange(30))
+    expected = stats.ttest_rel(first.astype(float), second.astype(float)).confidence_interval(0.95)
+    np.testing.assert_allclose(found, [expected.low, expected.high])
+    assert difference_interval(first, second, np.zeros(30)) is None
