@@ -142,7 +142,8 @@ class FeatureConfig(_Checked):
     """Store log-mel frames, or the samples that they are made of, so that training can change the
     sound itself (`train.augment.speed`, `train.augment.snr_db`). Each step then computes the frames
     of its segments: a ref "max", top_db and PCEN's mean refer to the segment, not to the excerpt.
-    Samples are int16 of full scale 2.0, whatever `dtype` is at its default: twice the room."""
+    Samples are stored as int16 with full scale 2.0, in twice the room of float32 dB; `dtype` does
+    not apply."""
 
     def _check(self) -> None:
         _require(
