@@ -56,9 +56,9 @@ def step_of(name: str, batch: int) -> dict[str, Any]:
 
     from kit.config import MODELS, TrainConfig
     from kit.models import build, size
-    from kit.training.data import make_scaling
     from kit.training.optimiser import hyperparameters
     from kit.training.placement import placed, shardings
+    from kit.training.scaling import make_scaling
     from kit.training.state import init_state
     from kit.training.step import Batch, make_train_step
 

@@ -84,10 +84,11 @@ def kit(batch: int) -> tuple[Round, dict[str, Any]]:
 
     from kit.config import Conv1DConfig, TrainConfig
     from kit.models import build, size
-    from kit.training.data import Held, Picks, make_scaling
+    from kit.training.data import Held, Picks
     from kit.training.epoch import choose, run_epoch
     from kit.training.optimiser import hyperparameters
     from kit.training.placement import shardings
+    from kit.training.scaling import make_scaling
     from kit.training.state import init_state
     from kit.training.step import make_train_step
 

@@ -117,7 +117,7 @@ class FrontendConfig(_Checked):
 
 @dataclass(frozen=True)
 class FeatureConfig(_Checked):
-    """A track's file to log-mel frames of one or more excerpts: (excerpts * n_frames, n_mels)."""
+    """A track's file to frames of one or more excerpts: (excerpts * n_frames, n_mels)."""
 
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     position: Literal["start", "middle", "spread"] = "middle"
@@ -138,8 +138,27 @@ class FeatureConfig(_Checked):
     dtype: Literal["float32", "float16", "int8"] = "float32"
     """Stored values: exact; within 0.032 dB (down to -128 dB) in half the space; or within
     top_db / 508 (0.158 dB for 80 dB) in a quarter, for ref "max" with a top_db."""
+    keep: Literal["log_mel", "waveform"] = field(default="log_mel", metadata=LATER)
+    """Store log-mel frames, or the samples that they are made of, so that training can change the
+    sound itself (`train.augment.speed`, `train.augment.snr_db`). Each step then computes the frames
+    of its segments: a ref "max", top_db and PCEN's mean refer to the segment, not to the excerpt.
+    Samples are stored as int16 with full scale 2.0, in twice the room of float32 dB; `dtype` does
+    not apply."""
 
     def _check(self) -> None:
+        _require(
+            self.keep == "log_mel" or self.frontend.center,
+            self,
+            "keep",
+            "segments of samples are padded at their ends; leave FrontendConfig.center on",
+        )
+        _require(
+            self.keep == "log_mel" or self.dtype == "float32",
+            self,
+            "dtype",
+            "it is the type of log-mel frames, and FeatureConfig.keep waveform stores int16; leave "
+            "it out",
+        )
         relative = self.frontend.ref == "max" and self.frontend.top_db is not None
         _require(
             self.dtype != "int8" or relative,
@@ -202,6 +221,21 @@ class FeatureConfig(_Checked):
     def row_frames(self) -> int:
         """Frames of a track's row in the store: those of all its excerpts."""
         return self.excerpts * self.n_frames
+
+    @property
+    def width(self) -> int:
+        """Values of a frame in the store: its mel bands, or the samples up to the next frame."""
+        return self.frontend.n_mels if self.keep == "log_mel" else self.frontend.hop_length
+
+    @property
+    def frontend_in_step(self) -> FrontendConfig | None:
+        """The front end that each step applies to stored samples; None where it was before."""
+        return self.frontend if self.keep == "waveform" else None
+
+    @property
+    def stored_dtype(self) -> str:
+        """NumPy's name of the type of stored values."""
+        return self.dtype if self.keep == "log_mel" else "int16"
 
     @property
     def hash(self) -> str:
@@ -655,12 +689,20 @@ class AugmentConfig(_Checked):
     mix: Literal["none", "mixup", "between_class"] = "none"
     """Mix each segment and its label with another segment of the batch: decibels are interpolated
     (mixup), or the powers of two segments of different labels are added in a ratio that allows for
-    their levels, as sound adds up (between_class). Mixtures cannot be learned by heart, and take
-    more epochs."""
+    their levels, as sound adds up (between_class). Where the loss is of whole tracks, tracks are
+    mixed, segment by segment. Mixtures cannot be learned by heart, and take more epochs."""
     mix_alpha: float | None = None
     """Shares in a mixture are drawn from the beta distribution of (alpha, alpha): near 0 hardly
     anything is mixed, at 1 all ratios are equally likely. 0.2 for mixup and 1 for between_class if
     not given, as in their papers."""
+    speed: float = field(default=0.0, metadata=LATER)
+    """Each segment is played faster or slower by up to this share, tempo and pitch together, as
+    records are in a mix: 0.06 is about a semitone. Tempo tells genres apart, so a large one does
+    harm. Needs `features.keep waveform`; so does `snr_db`."""
+    snr_db: float | None = field(default=None, metadata=LATER)
+    """White noise is added to each segment, this or up to 20 dB more below its level, dB; not if
+    not given. Vinyl, radio and coding leave a floor that tells of the recording, not of its
+    genre."""
 
     def _check(self) -> None:
         for name in ("gain_db", "tilt_db"):
@@ -680,6 +722,13 @@ class AugmentConfig(_Checked):
             self,
             "mix_alpha",
             "nothing is mixed; set AugmentConfig.mix, or leave it out",
+        )
+        _require(0 <= self.speed <= 0.25, self, "speed", "it must lie between 0 and 0.25")
+        _require(
+            self.snr_db is None or -20 <= self.snr_db <= 100,
+            self,
+            "snr_db",
+            "it must lie between -20 and 100 dB",
         )
 
     @property
@@ -751,13 +800,6 @@ class TrainConfig(_Checked):
             self.patience is None or self.patience >= 1, self, "patience", "it must be at least 1"
         )
         _require(self.members >= 1, self, "members", "it must be at least 1")
-        _require(
-            self.loss == "segments" or self.augment.mix == "none",
-            self,
-            "loss",
-            f"it compares whole tracks, and AugmentConfig.mix {self.augment.mix} mixes single "
-            "segments; leave one of them out",
-        )
         if self.several:
             _require(
                 self.balance == "none",
@@ -812,10 +854,20 @@ class DemoConfig(_Checked):
     """Length of a track, seconds."""
     seed: int = 0
     """Seed of the artists and tracks."""
+    difficulty: Literal["easy", "hard"] = "easy"
+    """The genres differ in sound and arrangement and share no artist (easy), or every artist plays
+    both and they differ in the order of three sounds in a bar alone (hard)."""
 
     def _check(self) -> None:
         _require(self.artists >= 4, self, "artists", "it must be at least 4")
         _require(self.tracks >= self.artists, self, "tracks", f"it must be at least {self.artists}")
+        _require(
+            self.difficulty == "easy" or self.tracks >= 2 * self.artists,
+            self,
+            "tracks",
+            "with DemoConfig.difficulty hard every artist has a track of each genre: it must be at "
+            f"least {2 * self.artists}",
+        )
         _require(self.duration_s >= 1, self, "duration_s", "it must be at least 1")
         _require(0 <= self.seed < 2**32, self, "seed", "it must lie between 0 and 2**32 - 1")
 
@@ -858,7 +910,7 @@ class Experiment(_Checked):
             f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
             f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
         )
-        self._check_augment(self.train.augment, self.features.frontend, frames)
+        self._check_augment(self.train.augment, self.features, frames)
         _require(
             not self.train.by_track or self.train.batch_size >= self.segments_per_track,
             self.train,
@@ -872,7 +924,17 @@ class Experiment(_Checked):
         """Training segments of a track that gives all frames of its excerpts."""
         return self.features.excerpts * (self.features.n_frames // self.segments.frames)
 
-    def _check_augment(self, augment: AugmentConfig, frontend: FrontendConfig, frames: int) -> None:
+    def _check_augment(self, augment: AugmentConfig, features: FeatureConfig, frames: int) -> None:
+        frontend = features.frontend
+        if features.keep == "log_mel":
+            for name, off in (("speed", 0), ("snr_db", None)):
+                _require(
+                    getattr(augment, name) == off,
+                    augment,
+                    name,
+                    "it changes samples, and FeatureConfig.keep log_mel stores none; set it to "
+                    "waveform, or leave this out",
+                )
         if frontend.compression == "pcen":
             for name, off in (("gain_db", 0), ("tilt_db", 0), ("mix", "none")):
                 value = getattr(augment, name)

@@ -99,7 +99,7 @@ class Model:
 
         Args:
             x: one item, (frames, n_mels), or several, (items, frames, n_mels), as the run was
-                trained with.
+                trained with; samples, (…, frames, hop_length), if its `features.keep` is waveform.
             frames: number of valid frames of each item; all if None.
         Returns:
             `Probabilities` of one item, or a list of them.
@@ -108,10 +108,12 @@ class Model:
                 are not finite.
         """
         array = np.asarray(x, np.float32)
-        if array.ndim not in (2, 3) or array.shape[-1] != self.restored.n_mels:
+        config = self.experiment.features
+        width = self.restored.n_mels if config.keep == "log_mel" else config.width
+        if array.ndim not in (2, 3) or array.shape[-1] != width:
             raise UsageError(
-                f"the features have shape {array.shape}; give (frames, {self.restored.n_mels}) or "
-                f"(items, frames, {self.restored.n_mels})"
+                f"the features have shape {array.shape}; give (frames, {width}) or "
+                f"(items, frames, {width})"
             )
         batch = array if array.ndim == 3 else array[None]
         every = np.full(len(batch), batch.shape[1], np.int32)

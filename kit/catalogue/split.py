@@ -247,16 +247,17 @@ def _main_artist(name: str) -> str:
 
 
 def _shuffled(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Shuffle the labels over the groups: one label a group, as many groups of each as before."""
+    """Shuffle each group's commonest label over the groups: one label for all of its tracks."""
     names, member = np.unique(groups, return_inverse=True)
-    old = np.array([_commonest(labels[member == g]) for g in range(len(names))], dtype=object)
+    old: list[str] = []
+    for group in range(len(names)):
+        values, counts = np.unique(labels[member == group], return_counts=True)
+        # Where artists have equally many tracks of each label, the labels take turns: one for all
+        # groups would leave nothing to shuffle.
+        old.append(min(values[counts == counts.max()], key=old.count))
     # Another stream than that of the split, which has the same seed.
-    return np.random.default_rng([seed, 1]).permutation(old)[member]
-
-
-def _commonest(labels: np.ndarray) -> str:
-    values, counts = np.unique(labels, return_counts=True)
-    return values[np.argmax(counts)]
+    shuffled = np.random.default_rng([seed, 1]).permutation(np.array(old, dtype=object))
+    return shuffled[member]
 
 
 def _at_random(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:

@@ -20,6 +20,7 @@ def baselines(
     run: TextOrNot = None,
     out: PathOrNot = None,
     format: Literal["table", "csv", "json"] = "table",
+    choose: Flag = False,
     seed: int = 0,
     workers: int | None = None,
     timeout_s: float = 60.0,
@@ -41,6 +42,9 @@ def baselines(
     Options such as an SVM's C are chosen by cross-validation inside the other folds. With --run the
     split of a run is taken, and `kit evaluate RUN` then shows its network among the baselines.
 
+    With --choose, nested cross-validation chooses among them and averages of them: its row tells
+    what to expect of the choice on new tracks, since no test track has a part in it.
+
     The table is printed. baselines.json and baselines.csv (the probabilities for each track) go
     into CATALOGUE, or into the folder of RUN. Vectors are computed once and kept in
     CATALOGUE/features; stopped and started again by the same command, it goes on where it was.
@@ -57,6 +61,8 @@ def baselines(
         run: Folder of a run, or name of an experiment: take its split and its excerpts.
         out: Folder of baselines.json and baselines.csv.
         format: How the table is printed.
+        choose: Also choose among the classifiers by nested cross-validation, and make a learning
+            curve; takes five times as long.
         seed: Seed of forests, dictionaries and inner folds.
         workers: Threads that decode and compute vectors; one for each core if not given.
         timeout_s: Give up a file that takes longer than this, seconds.
@@ -89,6 +95,7 @@ def baselines(
             features,
             split,
             run=found,
+            choose=choose,
             seed=seed,
             options=options,
             rights=i_have_the_rights_to_this_audio,
@@ -103,6 +110,11 @@ def baselines(
     for note in result.notes:
         terminal.warn(note)
     write_rows(format, [{str(k): v for k, v in r.items()} for r in result.table.to_dict("records")])
+    for point in result.curve:
+        terminal.say(
+            f"{result.chosen} on {point.share:.0%} of the groups ({point.groups:.0f}, "
+            f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
+        )
     terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))

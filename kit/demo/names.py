@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 
-# Two halves make a name. The lists share no word, so that no artist is in both genres.
+# Two halves make a name. The lists share no word: in the easy demo no artist plays both genres.
 _ARTISTS = {
     "techno": (
         "Kühlregal/Ölstand/Betonkatze/Nachtbus/Døgnvill/Fräse/Sumpfradio/Granulat/Żelbet/"

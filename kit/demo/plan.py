@@ -12,6 +12,7 @@ from kit.demo import names
 from kit.demo.drums import DrumKit, draw_kit
 
 LABELS = ("techno", "edm")
+BOTH = "both"
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 SPECTRUM_BANDS = 10
 """Bands, an octave each, in which a mix has its own balance."""
@@ -27,6 +28,7 @@ class Artist:
 
     name: str
     label: str
+    """The genre of the artist's tracks; `BOTH` in the harder demo."""
     drums: DrumKit
     drum_seed: int
     keys: tuple[int, ...]
@@ -59,6 +61,9 @@ class TrackPlan:
     loudness_db: float
     tilt_db: tuple[float, ...]
     seed: int
+    pair: int | None = None
+    """In the harder demo, the number that this track shares with one of the other genre; `None`
+    in the easy one."""
 
     @property
     def artist_names(self) -> list[str]:
@@ -68,12 +73,19 @@ class TrackPlan:
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with anything in the plan."""
-        text = json.dumps([_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        fields = dataclasses.asdict(self)
+        if self.pair is None:  # as it was before there were pairs: files that are there stay valid
+            del fields["pair"]
+        text = json.dumps([_VERSION, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def rng(self) -> np.random.Generator:
-        """The track's own source of chance, of the seed and the index alone."""
-        return np.random.default_rng(_sequence(self.seed, _TRACK_STREAM, self.index))
+        """Return the source of chance of the track or, in the harder demo, of its pair.
+
+        It depends on the seed and the index, or the number of the pair, alone.
+        """
+        number = self.index if self.pair is None else self.pair
+        return np.random.default_rng(_sequence(self.seed, _TRACK_STREAM, number))
 
 
 def _sequence(seed: int, stream: int, index: int) -> np.random.SeedSequence:
@@ -136,15 +148,21 @@ def _plan_track(
 
 
 def plan(config: DemoConfig) -> list[TrackPlan]:
-    """Every track of the demo, techno first; the same for the same configuration.
+    """Return every track of the demo, techno first; the same for the same configuration.
 
-    The artists of a genre take turns, so that each has the same number of tracks, give or take
-    one; a few tracks have two artists of the same genre.
+    The artists take turns, so that their numbers of tracks differ by one at most in each genre; a
+    few tracks have two artists. In the easy demo an artist plays one genre. In the harder one
+    every artist plays both, and the tracks come in pairs: one of each genre, alike in artist,
+    tempo, key, level, balance and in all that chance decides.
     """
+    return _plan_pairs(config) if config.difficulty == "hard" else _plan_apart(config)
+
+
+def _plan_apart(config: DemoConfig) -> list[TrackPlan]:
     tracks: list[TrackPlan] = []
     for which, label in enumerate(LABELS):
-        share = [(config.tracks + 1) // 2, config.tracks // 2][which]
-        count = [(config.artists + 1) // 2, config.artists // 2][which]
+        share = _share(config.tracks, which)
+        count = _share(config.artists, which)
         rng = np.random.default_rng(_sequence(config.seed, _PLAN_STREAM, 10**6 + which))
         artists = [
             _draw_artist(
@@ -158,3 +176,35 @@ def plan(config: DemoConfig) -> list[TrackPlan]:
             track = _plan_track(len(tracks), i // count, i % count, artists, title, config)
             tracks.append(track)
     return tracks
+
+
+def _plan_pairs(config: DemoConfig) -> list[TrackPlan]:
+    rng = np.random.default_rng(_sequence(config.seed, _PLAN_STREAM, 2 * 10**6))
+    called = [
+        name
+        for which, label in enumerate(LABELS)
+        for name in names.artists(label, _share(config.artists, which), rng)
+    ]
+    artists = [
+        _draw_artist(
+            name,
+            BOTH,
+            np.random.default_rng(_sequence(config.seed, _ARTIST_STREAM, 2 * 10**6 + i)),
+        )
+        for i, name in enumerate(called)
+    ]
+    tracks: list[TrackPlan] = []
+    for which, label in enumerate(LABELS):
+        for pair, title in enumerate(names.titles(label, _share(config.tracks, which), rng)):
+            round_, number = divmod(pair, len(artists))
+            alike = _plan_track(pair, round_, number, artists, title, config)
+            path = alike.path.replace(BOTH, label, 1)
+            tracks.append(
+                dataclasses.replace(alike, index=len(tracks), path=path, label=label, pair=pair)
+            )
+    return tracks
+
+
+def _share(total: int, which: int) -> int:
+    """Return how many of `total` belong to a genre: half of them, techno the odd one."""
+    return (total + 1 - which) // 2

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from kit.config import DemoConfig
-from kit.demo import edm, techno
+from kit.demo import edm, hard, techno
 from kit.demo.clock import SAMPLE_RATE, Clock
 from kit.demo.mix import master
 from kit.demo.mp3 import encode, is_whole, tagged
@@ -40,7 +40,8 @@ def synthesise(track: TrackPlan) -> Float32[np.ndarray, "2 samples"]:
     rng = track.rng()
     samples = round(track.duration_s * SAMPLE_RATE)
     clock = Clock(track.tempo_bpm, samples, track.artists[0].swing)
-    buses = _COMPOSERS[track.label](track, clock, rng)
+    compose = _COMPOSERS[track.label] if track.pair is None else hard.compose
+    buses = compose(track, clock, rng)
     return master(track, buses, rng)
 
 

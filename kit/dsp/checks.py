@@ -244,7 +244,9 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
     if kinds == {bool} and _is_switch(value):
         return bool(value)
     fits = kind in kinds or (kind is int and float in kinds)
-    if AbstractArray in kinds and not fits and isinstance(value, int | float | complex | np.number):
+    number = isinstance(value, int | float | complex | np.number)
+    # A number may stand for an array of numbers, but not for a list or a name.
+    if AbstractArray in kinds and not kinds & {Sequence, str} and not fits and number:
         return np.asarray(value)
     if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
         if not hasattr(value, "shape") and Sequence in kinds:

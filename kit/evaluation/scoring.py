@@ -329,7 +329,7 @@ def _write_report(
 
 def _valid(store: FeatureStore, track_id: str) -> np.ndarray:
     """Return the features of a track without padding, (frames, n_mels) dB."""
-    return store.read([track_id])[0][: int(store.frames([track_id])[0])]
+    return store.read_log_mel([track_id])[0][: int(store.frames([track_id])[0])]
 
 
 def _audio(catalogue: Catalogue, row: dict[str, Any]) -> Path | None:

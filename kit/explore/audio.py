@@ -1,7 +1,7 @@
 """Tracks' audio to figures on disk: a wall of spectrograms for each label, and tracks in detail."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,7 +38,9 @@ class Features(Protocol):
         """The tracks that have features, and the hash of the file of each."""
         ...
 
-    def read(self, track_ids: Sequence[str], /) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
+    def read_log_mel(
+        self, track_ids: Sequence[str], /
+    ) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
         """Return the rows of these tracks in dB."""
         ...
 
@@ -162,11 +164,11 @@ def _readable(
     """Yield the tracks that can be read and their features; add the others to `failures`."""
     for track in tracks:
         if track.stored is not None:
-            yield track, track.stored.read([track.track_id])[0, : config.n_frames]
+            yield track, track.stored.read_log_mel([track.track_id])[0, : config.n_frames]
             continue
         y = _first_excerpt(track, config, failures)
         if y is not None:
-            yield track, compute([y], config)[0]
+            yield track, compute([y], replace(config, keep="log_mel"))[0]
 
 
 def _first_excerpt(

@@ -1,4 +1,4 @@
-"""Features as a store keeps them: float32 decibels or PCEN, half precision, or bytes."""
+"""Features as a store keeps them: decibels or PCEN in three types, or samples in 16 bits."""
 
 import math
 from typing import Any
@@ -10,27 +10,32 @@ from kit.config import FeatureConfig
 
 # -127 to 127 hold the levels; -128 stands where a store has no track.
 _STEPS = 254
-_MISSING = -128
+# Decoders of lossy files and resampling overshoot full scale; 6 dB of room keep what they give, and
+# the noise of rounding is still 95 dB below full scale.
+_SAMPLE = 2.0**-14
 
 
 def missing(config: FeatureConfig) -> int | float:
     """Return the value that a store holds where there is no track."""
-    return _MISSING if config.dtype == "int8" else math.nan
+    kind = np.dtype(config.stored_dtype)
+    return math.nan if kind.kind == "f" else np.iinfo(kind).min
 
 
 def fill_value(config: FeatureConfig) -> Any:
     """Return `missing` as Zarr's metadata writes it."""
-    return _MISSING if config.dtype == "int8" else "NaN"
+    value = missing(config)
+    return "NaN" if math.isnan(value) else value
 
 
 def padding(config: FeatureConfig) -> float:
-    """Return the level of the frames of a row that are behind a track's last frame, dB or PCEN.
+    """Return the value of the frames of a row that are behind a track's last frame.
 
-    It is the front end's floor: `top_db` below the peak, or that of `amin` where there is no peak
-    to go by; 0 of PCEN. A function of the configuration alone, so that a row's bytes are.
+    0 of samples and of PCEN. Of dB it is the front end's floor: `top_db` below the peak, or that of
+    `amin` where there is no peak to go by. A function of the configuration alone, so that a row's
+    bytes are.
     """
     frontend = config.frontend
-    if frontend.compression == "pcen":
+    if frontend.compression == "pcen" or config.keep == "waveform":
         return 0.0
     if frontend.ref == "max" and frontend.top_db is not None:
         return -frontend.top_db
@@ -40,14 +45,19 @@ def padding(config: FeatureConfig) -> float:
 
 def units(config: FeatureConfig) -> str:
     """Return the units of features, as the CF conventions write them."""
-    return "dB" if config.frontend.compression == "db" else "1"
+    levels = config.keep == "log_mel" and config.frontend.compression == "db"
+    return "dB" if levels else "1"
 
 
 def scale(config: FeatureConfig) -> dict[str, float]:
-    """Return the attributes by which readers turn bytes into decibels; none for floating point.
+    """Return the attributes by which readers turn integers into decibels or samples.
+
+    There are none of floating point.
 
     Source: the CF conventions, section 8.1: level = byte * scale_factor + add_offset.
     """
+    if config.keep == "waveform":
+        return {"scale_factor": _SAMPLE, "add_offset": 0.0}
     if config.dtype != "int8" or config.frontend.top_db is None:
         return {}
     top = config.frontend.top_db
@@ -55,15 +65,16 @@ def scale(config: FeatureConfig) -> dict[str, float]:
 
 
 def encode(features: Float32[np.ndarray, "*shape"], config: FeatureConfig) -> np.ndarray:
-    """Convert decibels to stored values, in the store's dtype."""
+    """Convert decibels or samples to stored values, in the store's dtype."""
     if not (by := scale(config)):
-        return features.astype(config.dtype, copy=False)
+        return features.astype(config.stored_dtype, copy=False)
     steps = np.rint((features - by["add_offset"]) / by["scale_factor"])
-    return np.clip(steps, -_STEPS // 2, _STEPS // 2).astype(np.int8)
+    most = np.iinfo(config.stored_dtype).max
+    return np.clip(steps, -most, most).astype(config.stored_dtype)
 
 
 def decode(stored: np.ndarray, config: FeatureConfig) -> Float32[np.ndarray, "*shape"]:
-    """Convert stored values to decibels, float32."""
+    """Convert stored values to decibels or samples, float32."""
     if not (by := scale(config)):
         return stored.astype(np.float32, copy=False)
     levels = stored * np.float32(by["scale_factor"]) + np.float32(by["add_offset"])

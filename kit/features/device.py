@@ -1,5 +1,7 @@
 """Clips to features on the local devices, in shapes that never change.
 
+Where a store keeps samples, the clips are cut into its frames and nothing is computed.
+
 A clip's bits depend on the shape that it is computed in, so each platform has one shape: on a CPU
 one clip, several of them side by side in threads; elsewhere a batch of a fixed size, split over
 all local devices.
@@ -10,6 +12,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import jax
@@ -27,7 +30,7 @@ _METHOD = "double"
 # Clips in a device's part of a batch: enough to fill it, few enough that a batch is soon full.
 PER_DEVICE = 16
 
-Features = Float32[np.ndarray, "clips n_frames n_mels"]
+Features = Float32[np.ndarray, "clips n_frames width"]
 Clips = Sequence[tuple[Float32[np.ndarray, " clip_samples"], int]]
 """Buffers of a whole clip each, and the number of their valid samples."""
 Computed: TypeAlias = Future[tuple[Features, float]]
@@ -48,15 +51,15 @@ def compute(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfi
         waveforms: mono, at the front end's rate; samples past `config.clip_samples` are ignored.
         config: clip and front end.
     Returns:
-        dB. Of a clip that is shorter, frames past `valid_frames(len(y), config)` hold the level
-        that silence would have there.
+        dB, or samples. Of a clip that is shorter, frames past `valid_frames(len(y), config)` hold
+        the level that silence would have there.
     """
     return codec.decode(codec.encode(_exact(waveforms, config), config), config)
 
 
 def row_of(
     waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfig
-) -> tuple[Float32[np.ndarray, "row_frames n_mels"], int]:
+) -> tuple[Float32[np.ndarray, "row_frames width"], int]:
     """Return a track's row as its store gives it, bit for bit on a CPU, and its valid frames.
 
     Args:
@@ -68,6 +71,23 @@ def row_of(
     lengths = [min(len(y), samples) for y in waveforms]
     row, frames = lay_out(_exact(waveforms, config), lengths, config)
     return codec.decode(codec.encode(row, config), config), frames
+
+
+def log_mel_of(
+    row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
+) -> Float32[np.ndarray, "row_frames n_mels"]:
+    """Return the row that a store of log-mel frames would hold, of a row of samples.
+
+    Args:
+        row: the valid frames of a row.
+        config: of the store, which keeps waveforms.
+    Returns:
+        dB or PCEN, float32.
+    """
+    cuts = range(config.n_frames, len(row), config.n_frames)
+    # Without its last sample, a clip of v frames gives v frames.
+    clips = [part.reshape(-1)[:-1] for part in np.split(row, cuts)]
+    return row_of(clips, replace(config, keep="log_mel"))[0]
 
 
 def _exact(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfig) -> Features:
@@ -84,7 +104,7 @@ def in_batches(device: "Device", clips: Clips, config: FeatureConfig) -> tuple[F
     """Return the features of any number of clips, and the seconds that their batches took."""
     groups = [clips[at : at + device.batch] for at in range(0, len(clips), device.batch)]
     done = [future.result() for future in [device.submit(g, config) for g in groups]]
-    nothing = np.zeros((0, config.n_frames, config.frontend.n_mels), np.float32)
+    nothing = np.zeros((0, config.n_frames, config.width), np.float32)
     return np.concatenate([nothing, *(part for part, _ in done)]), math.fsum(
         took for _, took in done
     )
@@ -109,7 +129,7 @@ class Threads:
         """Begin to compute clips, whose buffers must not change until they are done.
 
         Returns:
-            A future of (clips, n_frames, n_mels) dB, and the seconds that they took.
+            A future of (clips, n_frames, width) dB or samples, and the seconds that they took.
         """
         return self._pool.submit(_one_by_one, clips, config)
 
@@ -136,6 +156,8 @@ class Accelerators:
 
     def submit(self, clips: Clips, config: FeatureConfig) -> Computed:
         """Begin to compute clips; see `Threads.submit`."""
+        if config.keep == "waveform":
+            return self._pool.submit(_one_by_one, clips, config)
         return self._pool.submit(self._batches, clips, config)
 
     def _batches(self, clips: Clips, config: FeatureConfig) -> tuple[Features, float]:
@@ -173,6 +195,12 @@ def _one_by_one(clips: Clips, config: FeatureConfig) -> tuple[Features, float]:
 def _one(
     buffer: Float32[np.ndarray, " clip_samples"], length: int, config: FeatureConfig
 ) -> Features:
+    if config.keep == "waveform":
+        # A copy: the buffer is used again before the row is written.
+        frames = np.zeros((1, config.n_frames, config.width), np.float32)
+        heard = buffer[: min(length, frames.size)]
+        frames.reshape(-1)[: len(heard)] = heard
+        return frames
     lengths = np.array([length], np.int32)
     frames = log_mel(buffer[None], lengths, config.frontend, method=_METHOD)
     return np.asarray(frames)[:, : config.n_frames]

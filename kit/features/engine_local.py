@@ -246,9 +246,9 @@ class _Run:
 
 def rows_of(
     group: Sequence[Decoded],
-    features: Float32[np.ndarray, "clips n_frames n_mels"],
+    features: Float32[np.ndarray, "clips n_frames width"],
     config: FeatureConfig,
-) -> Iterator[tuple[Decoded, Entry, Float32[np.ndarray, "row_frames n_mels"]]]:
+) -> Iterator[tuple[Decoded, Entry, Float32[np.ndarray, "row_frames width"]]]:
     """Yield the entry and the row of each decoded track.
 
     Args:

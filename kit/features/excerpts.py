@@ -148,18 +148,18 @@ def valid_frames(samples: int, config: FeatureConfig) -> int:
 
 
 def lay_out(
-    clips: Float32[np.ndarray, "clips n_frames n_mels"],
+    clips: Float32[np.ndarray, "clips n_frames width"],
     lengths: Sequence[int],
     config: FeatureConfig,
-) -> tuple[Float32[np.ndarray, "row_frames n_mels"], int]:
+) -> tuple[Float32[np.ndarray, "row_frames width"], int]:
     """Return the row that excerpts make, and the number of its valid frames.
 
     Args:
-        clips: features of each excerpt in dB; frames past its end are ignored.
+        clips: frames of each excerpt, in dB or of samples; those past its end are ignored.
         lengths: samples of each excerpt; all but the last give `n_frames` frames.
         config: the layout of the row.
     Returns:
-        dB; excerpt i at frames `i * n_frames`, `codec.padding` behind the valid frames.
+        Excerpt i at frames `i * n_frames`, `codec.padding` behind the valid frames.
     """
     valid = [valid_frames(length, config) for length in lengths]
     assert len(valid) <= config.excerpts

@@ -31,7 +31,7 @@ def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple
         )
         for at in range(0, len(track_ids), _TRACKS):
             part = track_ids[at : at + _TRACKS]
-            features = store.read(part)
+            features = store.read_log_mel(part)
             for row, frames in zip(features, store.frames(part), strict=True):
                 row[frames:] = np.nan
             stream.write(features.tobytes())

@@ -1,7 +1,8 @@
 """Features on disk or in a bucket: one Zarr v3 array, tracks first, and the table of its rows.
 
     <hash>.zarr/zarr.json       group: attributes (configuration, its hash, kit's version, labels)
-    <hash>.zarr/log_mel/        (tracks, row_frames, n_mels), one track a chunk, in shards of many
+    <hash>.zarr/log_mel/        (tracks, row_frames, n_mels), one track a chunk, in shards of many;
+                                or waveform/, (tracks, row_frames, hop_length)
     <hash>.zarr/index/          one CSV for each shard: offset, track_id, source_hash, frames, or
                                 the reason for having none
 
@@ -31,6 +32,7 @@ from kit.features.storage import Storage, first_line, is_url, storage_errors
 
 FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of tracks that are too short
 SHARD_TRACKS = 64  # of one excerpt each: 40 MiB of float32 at 1280 x 128, about 32 on disk
+_KEPT = ("log_mel", "waveform")
 # Levels share their signs and exponents. LZ4 of shuffled bits is smaller than zstd of shuffled
 # bytes, is written in half the time and read in a third.
 _SHUFFLED = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "blocksize": 0}
@@ -132,7 +134,8 @@ class FeatureStore:
             shutil.rmtree(path, ignore_errors=True)
             return
         place = Storage(path)
-        for name in [_GROUP, *place.names("index/"), *place.names("log_mel/")]:
+        inside = [name for folder in ("index", *_KEPT) for name in place.names(f"{folder}/")]
+        for name in [_GROUP, *inside]:
             place.delete(name)
 
     @property
@@ -154,8 +157,8 @@ class FeatureStore:
     def __len__(self) -> int:
         return sum(entry.frames > 0 for entry in self._rows())
 
-    def read(self, track_ids: Sequence[str]) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
-        """Return the rows of these tracks in dB, in this order.
+    def read(self, track_ids: Sequence[str]) -> Float32[np.ndarray, "tracks row_frames width"]:
+        """Return the rows of these tracks in dB, or as samples, in this order.
 
         Frames past a track's valid ones (see `frames`) hold `codec.padding`.
 
@@ -164,13 +167,30 @@ class FeatureStore:
         """
         return codec.decode(self.read_stored(track_ids), self.config)
 
+    def read_log_mel(
+        self, track_ids: Sequence[str]
+    ) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
+        """Return the rows of these tracks in dB, computed if the store keeps samples.
+
+        Raises:
+            KitError: the store does not have a track, or a shard is damaged.
+        """
+        rows = self.read(track_ids)
+        if self.config.keep == "log_mel" or not len(rows):
+            return rows
+        from kit.features.device import log_mel_of  # imports JAX, which a reader does not need
+
+        frames = self.frames(track_ids)
+        pairs = zip(rows, frames, strict=True)
+        return np.stack([log_mel_of(row[:n], self.config) for row, n in pairs])
+
     def read_stored(self, track_ids: Sequence[str]) -> np.ndarray:
-        """Return the rows of these tracks as they are stored; `codec.scale` converts them to dB.
+        """Return the rows of these tracks as they are stored; `codec.scale` converts them.
 
         Only the chunks of these tracks are read.
 
         Returns:
-            (tracks, row_frames, n_mels) in `config.dtype`.
+            (tracks, row_frames, width) in `config.stored_dtype`.
         Raises:
             KitError: the store does not have a track, or a shard is damaged.
         """
@@ -249,7 +269,7 @@ class FeatureStore:
         if not any(entry.frames for entry in same):
             # TensorStore merges a last shard that is not full with the old one, which fails where
             # that is damaged.
-            self._place.delete(f"log_mel/c/{number}/0/0")
+            self._place.delete(f"{self.config.keep}/c/{number}/0/0")
         first = number * len(kept)
         last = min(first + len(kept), self._array.shape[0])
         if any(entry.frames for entry in entries):
@@ -263,7 +283,7 @@ class FeatureStore:
         self,
         track_ids: Sequence[str],
         source_hashes: Sequence[str],
-        features: Float32[np.ndarray, "tracks row_frames n_mels"],
+        features: Float32[np.ndarray, "tracks row_frames width"],
         frames: Sequence[int] | None = None,
     ) -> None:
         """Write these tracks: known ids in their old rows, new ones in new rows at the end.
@@ -271,7 +291,7 @@ class FeatureStore:
         Args:
             track_ids: the tracks.
             source_hashes: SHA-256 of the file of each track, or any text that names its source.
-            features: their rows in dB.
+            features: their rows in dB, or as samples.
             frames: valid frames of each row, from its beginning; all of them if None.
         Raises:
             KitError: frames out of range, or the store cannot be written; its table is still right.
@@ -393,14 +413,18 @@ class FeatureStore:
 
 
 def shard_tracks(config: FeatureConfig) -> int:
-    """Return the tracks of a shard: fewer of several excerpts, so that it takes no more memory."""
-    return max(1, SHARD_TRACKS // config.excerpts)
+    """Return the tracks of a shard.
+
+    Fewer of several excerpts, and half as many of samples, so that it takes no more memory.
+    """
+    tracks = SHARD_TRACKS if config.keep == "log_mel" else SHARD_TRACKS // 2
+    return max(1, tracks // config.excerpts)
 
 
 def empty_shard(config: FeatureConfig) -> np.ndarray:
-    """Return a shard without a track, (shard_tracks, row_frames, n_mels) in the store's dtype."""
-    shape = (shard_tracks(config), config.row_frames, config.frontend.n_mels)
-    return np.full(shape, codec.missing(config), config.dtype)
+    """Return a shard without a track, (shard_tracks, row_frames, width) in the store's dtype."""
+    shape = (shard_tracks(config), config.row_frames, config.width)
+    return np.full(shape, codec.missing(config), config.stored_dtype)
 
 
 def _part(number: int) -> str:
@@ -417,18 +441,18 @@ def _attributes(data: bytes, path: Path | str) -> dict[str, Any]:
 
 
 def _tensorstore(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
-    track = [config.row_frames, config.frontend.n_mels]
+    track = [config.row_frames, config.width]
     spec: dict[str, Any] = {
         "driver": "zarr3",
         # Rows of the table were written, so a shard that is gone is damage, not a track of NaN.
         "fill_missing_data_reads": False,
-        "kvstore": place.spec("log_mel/"),
+        "kvstore": place.spec(f"{config.keep}/"),
     }
     if create:
         checksum = {"name": "crc32c"}
         little = {"name": "bytes", "configuration": {"endian": "little"}}
         one_byte = {"name": "bytes"}
-        size = np.dtype(config.dtype).itemsize
+        size = np.dtype(config.stored_dtype).itemsize
         sharding = {
             "chunk_shape": [1, *track],
             "codecs": [
@@ -440,14 +464,14 @@ def _tensorstore(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
         }
         spec["metadata"] = {
             "shape": [0, *track],
-            "data_type": config.dtype,
+            "data_type": config.stored_dtype,
             "chunk_grid": {
                 "name": "regular",
                 "configuration": {"chunk_shape": [shard_tracks(config), *track]},
             },
             "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
             "fill_value": codec.fill_value(config),
-            "dimension_names": ["track", "frame", "mel"],
+            "dimension_names": ["track", "frame", "mel" if config.keep == "log_mel" else "sample"],
             "attributes": {"units": codec.units(config), **codec.scale(config)},
         }
     with storage_errors("make", place) if create else storage_errors("open", place, _ANEW):

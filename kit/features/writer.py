@@ -61,7 +61,7 @@ class ShardWriter:
         return sum(not future.done() for future in self._writing)
 
     def put(
-        self, entry: Entry, features: Float32[np.ndarray, "row_frames n_mels"] | None = None
+        self, entry: Entry, features: Float32[np.ndarray, "row_frames width"] | None = None
     ) -> None:
         """Add a row. The last missing row of a shard starts the writing of the shard."""
         number = entry.offset // self._size

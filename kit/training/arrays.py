@@ -246,6 +246,11 @@ def _features(features: FeatureConfig | None, x: np.ndarray) -> FeatureConfig:
         frontend = FrontendConfig(n_mels=n_mels)
         clip_s = frames * frontend.hop_length / frontend.sample_rate
         return FeatureConfig(frontend=frontend, n_frames=frames, clip_s=clip_s, least_s=None)
+    if features.keep == "waveform":
+        raise ConfigError(
+            "FeatureConfig.keep is 'waveform', and arrays are features; leave it out, or train on "
+            "a catalogue"
+        )
     if (features.row_frames, features.frontend.n_mels) != (frames, n_mels):
         raise ConfigError(
             f"FeatureConfig gives {features.row_frames} frames of {features.frontend.n_mels} mel "

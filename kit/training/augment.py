@@ -36,6 +36,8 @@ class Augmentations:
         mix: "none", "mixup" or "between_class".
         time_masks: masks of frames.
         band_masks: masks of mel bands.
+        speeds: samples are played faster or slower.
+        noises: noise is added to samples.
     """
 
     shifts: bool = False
@@ -44,6 +46,8 @@ class Augmentations:
     mix: str = "none"
     time_masks: int = 0
     band_masks: int = 0
+    speeds: bool = False
+    noises: bool = False
 
     @classmethod
     def of(cls, config: AugmentConfig) -> "Augmentations":
@@ -55,6 +59,8 @@ class Augmentations:
             mix=config.mix,
             time_masks=config.time_masks,
             band_masks=config.band_masks,
+            speeds=config.speed > 0,
+            noises=config.snr_db is not None,
         )
 
 
@@ -67,6 +73,8 @@ class Strengths(NamedTuple):
     time_width: Number = np.int32(0)
     band_width: Number = np.int32(0)
     mix_alpha: Number = np.float32(1.0)
+    speed: Number = np.float32(0.0)
+    snr_db: Number = np.float32(0.0)
 
     @classmethod
     def of(cls, config: AugmentConfig) -> "Strengths":
@@ -78,23 +86,25 @@ class Strengths(NamedTuple):
             np.int32(config.time_width),
             np.int32(config.band_width),
             np.float32(config.alpha),
+            np.float32(config.speed),
+            np.float32(config.snr_db or 0.0),
         )
 
 
 class Mixture(NamedTuple):
-    """The labels of mixed segments: `share` of a segment's own, the rest of the `other`.
+    """The labels of mixed segments or tracks: `share` of their own, the rest of the `other`.
 
-    As `y` of a batch, `other` has a class for each segment, or a 1 or 0 for each of its labels.
+    As `y` of a batch, `other` has a class for each, or a 1 or 0 for each of its labels.
     """
 
-    other: Num[Array, "batch *n_labels"]
-    share: Float[Array, " batch"]
+    other: Num[Array, "labels *n_labels"]
+    share: Float[Array, " labels"]
 
 
 def in_decibels(
     key: Key[Array, ""],
     x: Batched,
-    y: Int[Array, " batch"],
+    y: Int[Array, " labels"],
     real: Bool[Array, " batch"],
     which: Augmentations,
     by: Strengths,
@@ -104,7 +114,7 @@ def in_decibels(
     Args:
         key: PRNG key.
         x: segments, dB.
-        y: classes.
+        y: classes, as for `mixed`.
         real: false for padding, which is not changed and not mixed with others.
         which: those that are on.
         by: their strengths.
@@ -150,17 +160,20 @@ def _evenly(key: Key[Array, ""], x: Batched, most: Number) -> Float[Array, "batc
 def mixed(
     key: Key[Array, ""],
     x: Batched,
-    y: Int[Array, " batch"],
+    y: Int[Array, " labels"],
     real: Bool[Array, " batch"],
     how: str,
     alpha: Number,
 ) -> tuple[Batched, Mixture]:
-    """Return each segment mixed with another of the batch; its own share is at least a half.
+    """Return each segment, or track, mixed with another of the batch.
+
+    Its own share is at least a half. Tracks are mixed segment by segment, with one share.
 
     Args:
         key: PRNG key.
         x: segments, dB.
-        y: classes.
+        y: the class of each segment; or of each track, whose segments stand side by side, equally
+            many of each.
         real: false for padding, which is mixed with nothing.
         how: "mixup" interpolates decibels, between any two segments. "between_class" adds powers,
             of two segments of different classes; if a batch has one class, nothing is mixed.
@@ -169,9 +182,12 @@ def mixed(
         whole segment in place of the greatest A-weighted one in a window.
     """
     of_share, of_partner = jax.random.split(key)
-    share = jnp.where(real, shares(of_share, len(x), alpha), 1)
-    partner = partners(of_partner, y, real, apart=how == "between_class")
-    mine, other = share[:, None, None], x[partner]
+    places = len(x) // len(y)
+    there = real.reshape(-1, places).any(axis=1)
+    share = jnp.where(there, shares(of_share, len(y), alpha), 1)
+    partner = partners(of_partner, y, there, apart=how == "between_class")
+    other = x.reshape(-1, places, *x.shape[1:])[partner].reshape(x.shape)
+    mine = jnp.repeat(share, places)[:, None, None]
     new = mine * x + (1 - mine) * other if how == "mixup" else added(x, other, mine)
     return new, Mixture(y[partner], share)
 

@@ -32,8 +32,8 @@ class Collection:
         rows: the number of each track's row in `source`, by track_id.
         frames: valid frames of each track, by track_id.
         n_mels: mel bands.
-        gain: turns stored values into dB, with `offset`.
-        offset: dB of a stored 0.
+        gain: turns stored values into dB, or into samples, with `offset`.
+        offset: of a stored 0.
         facts: what `Run.facts` returns of it.
         from_arrays: kit does not know the front end that made the features.
         paths: the file of each track, by track_id, as far as they are known.
@@ -133,7 +133,7 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
     def read(numbers: np.ndarray) -> np.ndarray:
         return store.read_stored([ids[number] for number in numbers])
 
-    row = config.row_frames * config.frontend.n_mels * np.dtype(config.dtype).itemsize
+    row = config.row_frames * config.width * np.dtype(config.stored_dtype).itemsize
     return Collection(
         parts=divided.parts,
         labels=tuple(memberships(divided.parts["label"].to_numpy(str), several)[0]),

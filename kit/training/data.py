@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float32, Int, Int32
 
 from kit.config import SegmentConfig, TrainConfig
+from kit.training.losses import Batch
 from kit.training.segments import draw, grid
-from kit.training.step import Batch, Scaling
 
 CHUNK = 64  # tracks read at once
 AHEAD = 4  # batches made before they are asked for
@@ -37,11 +37,11 @@ class Held:
         return _single(self.array)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Return whole rows, (rows, row_frames, n_mels)."""
+        """Return whole rows, (rows, row_frames, width)."""
         return _single(self.array[numbers])
 
     def cut(self, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """Return one segment of each of these rows, (rows, frames, n_mels)."""
+        """Return one segment of each of these rows, (rows, frames, width)."""
         return _single(_cut(self.array, numbers, starts, frames))
 
 
@@ -77,9 +77,9 @@ class Picks(NamedTuple):
     starts: Int32[Array | np.ndarray, "*batches segments"]
     """The first frame of each segment."""
     y: Any
-    """As in `kit.training.step.Batch`, of each batch: classes, (batches, segments) int32, or a 1 or
-    0 for each label, (batches, segments, n_labels) float32. Where a batch is made of whole tracks,
-    there is one for each track."""
+    """As in `kit.training.losses.Batch`, of each batch: classes, (batches, segments) int32, or a 1
+    or 0 for each label, (batches, segments, n_labels) float32. Where a batch is made of whole
+    tracks, there is one for each track."""
     weight: Float32[Array | np.ndarray, "*batches segments"]
     """1 for a segment, 0 for padding."""
 
@@ -212,59 +212,6 @@ class Part:
         each = [grid(int(frames), self.n_frames, segments) for frames in self.frames]
         tracks = np.repeat(np.arange(len(each)), [len(starts) for starts in each])
         return tracks, np.concatenate(each)
-
-
-def scaling_of(
-    part: Part,
-    gain: float = 1.0,
-    offset: float = 0.0,
-    kind: Literal["collection", "band", "clip"] = "collection",
-) -> Scaling:
-    """Return the scaling of a part: mean and deviation over its valid frames, in float64.
-
-    Args:
-        part: the training part.
-        gain: turns stored values into dB, with `offset`.
-        offset: dB of a stored 0.
-        kind: two numbers ("collection"), two for each mel band ("band"), or no mean and each
-            band's deviation around the means of its tracks ("clip").
-    """
-    axis = None if kind == "collection" else 0
-    count, mean, squares, within = 0, 0.0, 0.0, 0.0
-    for start in range(0, len(part.rows), CHUNK):
-        chunk = part.source.rows(part.rows[start : start + CHUNK])
-        for row, frames in zip(chunk, part.frames[start : start + CHUNK], strict=True):
-            values = row[:frames].astype(np.float64)
-            here = values.mean(axis)
-            size = values.size if axis is None else len(values)
-            away, both = here - mean, count + size
-            inside = np.square(values - here).sum(axis)
-            squares += inside
-            within += inside
-            # Chan, Golub and LeVeque (1983): sums of squares of two sets, merged.
-            squares += away * away * count * size / both
-            mean += away * size / both
-            count = both
-    about = within if kind == "clip" else squares
-    mean, deviation = gain * mean + offset, gain * (about / count) ** 0.5
-    # The deviation of a constant, such as silence, is rounding: there is nothing to scale.
-    deviation = np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0)
-    return make_scaling(gain, offset, None if kind == "clip" else mean, deviation)
-
-
-def make_scaling(
-    gain: float = 1.0, offset: float = 0.0, mean: Any = 0.0, deviation: Any = 1.0
-) -> Scaling:
-    """Return a scaling of float32 numbers, one or one for each mel band; `mean` may be None."""
-    first = (np.asarray(gain, np.float32), np.asarray(offset, np.float32))
-    centre = None if mean is None else np.asarray(mean, np.float32)
-    return Scaling(*first, centre, np.asarray(deviation, np.float32))
-
-
-def scaling_in_json(scaling: Scaling) -> dict[str, Any]:
-    """Return what a checkpoint keeps of a scaling: the arguments of `make_scaling` in dB."""
-    mean, deviation = (None if v is None else np.asarray(v).tolist() for v in scaling[2:])
-    return {"mean": mean, "deviation": deviation}
 
 
 def ahead(make: Callable[[int], Batch], count: int) -> Iterator[Batch]:

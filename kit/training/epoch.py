@@ -57,13 +57,13 @@ class Resident:
     """Batches cut on the device from rows that lie there.
 
     Attributes:
-        table: all rows, (rows, row_frames, n_mels), as stored.
+        table: all rows, (rows, row_frames, width), as stored.
         frames: frames of a segment.
         sharding: how a batch lies on the devices.
         scan: run training steps in blocks of `BLOCK`.
     """
 
-    table: Num[Array, "rows row_frames n_mels"]
+    table: Num[Array, "rows row_frames width"]
     frames: int
     sharding: NamedSharding
     scan: bool

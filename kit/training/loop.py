@@ -15,15 +15,16 @@ from kit.models import Network, Tree
 from kit.training import processes
 from kit.training.batches import Batches
 from kit.training.collection import Collection
-from kit.training.data import Part, Picks, make_scaling, scaling_in_json, scaling_of
+from kit.training.data import Part, Picks
 from kit.training.epoch import Feed, Sums, choose, run_epoch
 from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import placed, shardings
 from kit.training.record import Record
 from kit.training.run import Run
+from kit.training.scaling import Scaling, make_scaling, measured, scaling_in_json
 from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Batch, Metrics, Scaling, make_eval_step, make_train_step
+from kit.training.step import Batch, Metrics, make_eval_step, make_train_step
 from kit.training.stopping import stopped_early
 from kit.training.watch import require_finite_row, require_finite_steps
 
@@ -173,15 +174,14 @@ def _scaling(
     known: Mapping[str, Any] | None,
 ) -> Scaling:
     """Return the scaling of the training part, or the one that a checkpoint knows."""
-    gain, offset, kind = collection.gain, collection.offset, experiment.train.standardise
 
     def found() -> dict[str, Any]:
-        measured = make_scaling() if kind == "none" else scaling_of(training, gain, offset, kind)
-        return scaling_in_json(measured)
+        return scaling_in_json(measured(experiment, collection, training))
 
     # Measuring reads every row once, which one process does for all.
     known = processes.agreed(found) if known is None else known
-    return make_scaling(gain, offset, **known)
+    frontend = experiment.features.frontend_in_step
+    return make_scaling(collection.gain, collection.offset, frontend=frontend, **known)
 
 
 def _ids_of_batch(ids: Mapping[int, str], picks: Picks, number: int) -> list[str]:

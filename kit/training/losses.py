@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     them and a 0 for the others in place of a class, float32.
     """
 
-    x: Num[Array | np.ndarray, "batch frames n_mels"]
+    x: Num[Array | np.ndarray, "batch frames width"]
     y: Num[Array | np.ndarray, "labels *n_labels"]
     weight: Float[Array | np.ndarray, " batch"]
 
@@ -55,14 +55,14 @@ def objective(
 ) -> Array:
     """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe.
 
-    Each label of a mixed segment has its own weight, and its share of the loss.
+    Each label of a mixture has its own weight, and its share of the loss.
 
     Args:
         logits: of each label of the batch, so of each segment or of each track.
         batch: its labels, and their weights.
         numbers: of the training.
         recipe: of the training.
-        mixture: the labels of mixed segments.
+        mixture: the labels of mixed segments or tracks.
     """
     logits = logits.astype(jnp.float32)
 
@@ -92,7 +92,7 @@ def _several_losses(
 def _shared(
     losses_of: Callable[[Any], Array], batch: Batch, mixture: Mixture | None
 ) -> Float[Array, " batch"]:
-    """Return the loss of each segment by its label, or by both labels of its mixture."""
+    """Return each loss by its own label, or by both labels of a mixture."""
     own = losses_of(batch.y)
     if mixture is None:
         return own
@@ -110,7 +110,7 @@ def sums(
     Args:
         logits: of each label of the batch, so of each segment or of each track.
         batch: its labels, and their weights.
-        mixture: the labels of mixed segments.
+        mixture: the labels of mixed segments or tracks.
         several: a track may have several labels.
     """
     logits = logits.astype(jnp.float32)

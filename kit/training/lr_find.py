@@ -18,10 +18,11 @@ from kit.errors import UsageError
 from kit.models import check
 from kit.training.batches import Batches
 from kit.training.collection import open_collection
-from kit.training.data import Picks, ahead, make_scaling, scaling_of
+from kit.training.data import Picks, ahead
 from kit.training.optimiser import Hyperparameters, Recipe, hyperparameters
+from kit.training.scaling import Scaling, measured
 from kit.training.state import TrainState, init_state
-from kit.training.step import Batch, Scaling, TrainStep, make_train_step
+from kit.training.step import Batch, TrainStep, make_train_step
 
 SMOOTHING = 0.9
 """Weight of the earlier losses in the smoothed one."""
@@ -144,8 +145,7 @@ def lr_find(
         raise UsageError("the split leaves no track to learn from; lower SplitConfig.test_fraction")
     outputs = config.outputs(len(collection.labels))
     network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
-    kind, gain, offset = config.standardise, collection.gain, collection.offset
-    scaling = make_scaling(gain, offset) if kind == "none" else scaling_of(part, gain, offset, kind)
+    scaling = measured(experiment, collection, part)
     batches = Batches.of(experiment, part)
     counts = part.counts(len(collection.labels), batches.units)
     numbers = hyperparameters(config, steps, counts)

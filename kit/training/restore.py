@@ -15,8 +15,8 @@ from kit.config import Experiment, from_dict
 from kit.errors import UsageError
 from kit.models import Network, build
 from kit.training.checkpoint import Checkpoints, Which
-from kit.training.data import make_scaling
 from kit.training.run import Run
+from kit.training.scaling import make_scaling
 from kit.training.scores import SegmentScores, averaged
 from kit.training.segments import grid
 from kit.training.state import TrainState, template
@@ -51,9 +51,13 @@ class Restored:
     _attending: tuple["Restored", ...] = ()
 
     def log_probabilities(
-        self, segments: Float32[np.ndarray, "segments frames n_mels"]
+        self, segments: Float32[np.ndarray, "segments frames width"]
     ) -> Float32[np.ndarray, "segments n_classes"]:
-        """Return natural logarithms of the probabilities of each class, for each segment in dB."""
+        """Return natural logarithms of the probabilities of each class, for each segment.
+
+        Args:
+            segments: in dB, or samples where the run was trained from them (`features.keep`).
+        """
         return self._outputs(segments)[:, : len(self.labels)]
 
     def _outputs(self, segments: np.ndarray) -> np.ndarray:
@@ -70,13 +74,14 @@ class Restored:
 
     def segment_log_probabilities(
         self,
-        x: Float32[np.ndarray, "tracks row_frames n_mels"],
+        x: Float32[np.ndarray, "tracks row_frames width"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> list[Float32[np.ndarray, "_ n_classes"]]:
         """Return log-probabilities of the segments of each track, on the grid of evaluation.
 
         Args:
-            x: rows of features in dB, excerpts side by side.
+            x: rows of features in dB, or of samples, as `FeatureStore.read` gives them; excerpts
+                side by side.
             frames: valid frames of each row; none of the others counts.
         Returns:
             For each track `(segments, n_classes)`; no segments where a track is too short.
@@ -85,7 +90,7 @@ class Restored:
 
     def segment_scores(
         self,
-        x: Float32[np.ndarray, "tracks row_frames n_mels"],
+        x: Float32[np.ndarray, "tracks row_frames width"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> SegmentScores:
         """Return `segment_log_probabilities`, with the weights of segments if it has attention.
@@ -150,7 +155,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     params, buffers = state.evaluated()
     train = experiment.train
     predict_step = make_predict_step(network, train.loss == "attention", train.several)
-    scaling = make_scaling(**meta["scaling"])
+    scaling = make_scaling(**meta["scaling"], frontend=experiment.features.frontend_in_step)
 
     def predict(x: np.ndarray) -> np.ndarray:
         return np.asarray(predict_step(params, buffers, jax.numpy.asarray(x), scaling))

@@ -9,8 +9,9 @@ from jaxtyping import Array
 from kit.models import Network
 from kit.training.average import schedule_free
 from kit.training.optimiser import Hyperparameters, Recipe, floats
+from kit.training.scaling import Scaling
 from kit.training.state import TrainState
-from kit.training.step import Batch, Scaling, make_statistics_step
+from kit.training.step import Batch, make_statistics_step
 
 BATCHES = 50
 """Batches from which batch statistics are estimated anew, at most: with a momentum of 0.9 the old

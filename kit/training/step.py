@@ -7,11 +7,10 @@ share one compiled program.
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import NamedTuple, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array
 
@@ -19,37 +18,13 @@ from kit.models import Network, Tree
 from kit.training.augment import Augmentations, Mixture, in_decibels, masked
 from kit.training.average import followed
 from kit.training.losses import Batch, Metrics, answers, objective, sums
-from kit.training.optimiser import Hyperparameters, Number, Recipe, optimiser, step_size
+from kit.training.optimiser import Hyperparameters, Recipe, optimiser, step_size
+from kit.training.samples import changed
+from kit.training.scaling import Scaling
 from kit.training.state import TrainState
 
 PROGRAMS = 16
 """Networks whose compiled steps a process keeps, so that a sweep compiles once."""
-
-
-class Scaling(NamedTuple):
-    """Stored values to the network's input: `(x * gain + offset - mean) / deviation`.
-
-    `gain` and `offset` turn stored values into dB; `mean` and `deviation` are in dB, one number
-    each or one for each mel band. Without a mean, each segment's own mean of each band is taken.
-    """
-
-    gain: Number = np.float32(1.0)
-    offset: Number = np.float32(0.0)
-    mean: Number | None = np.float32(0.0)
-    deviation: Number = np.float32(1.0)
-
-    def apply(self, x: Array | np.ndarray) -> Array:
-        """Return the network's input, float32, `(…, frames, n_mels)` as `x` is."""
-        return self.standardise(self.decibels(x))
-
-    def decibels(self, x: Array | np.ndarray) -> Array:
-        """Return stored values in dB, float32."""
-        return jnp.asarray(x).astype(jnp.float32) * self.gain + self.offset
-
-    def standardise(self, decibels: Array) -> Array:
-        """Return the network's input of values in dB."""
-        mean = decibels.mean(axis=-2, keepdims=True) if self.mean is None else self.mean
-        return (decibels - mean) / self.deviation
 
 
 TrainStep = Callable[
@@ -59,7 +34,7 @@ EvalStep = Callable[[Tree, Tree, Batch, Scaling], Metrics]
 PredictStep = Callable[[Tree, Tree, Array, Scaling], Array]
 StatisticsStep = Callable[[Tree, Tree, Batch, Array, Scaling, Hyperparameters], Tree]
 
-_AUGMENTATION = 2**31
+_AUGMENTATION, _OF_SAMPLES = 2**31, 2**31 + 1
 """Folded into a step's key for augmentation; a network's dropouts fold in 0, 1 …"""
 
 
@@ -69,10 +44,9 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
 
     The old state is donated. The loss that is minimised is the mean cross-entropy of the batch's
     segments or tracks, with the recipe's smoothing and weights; the loss in the metrics is without
-    them. Where segments
-    are mixed, both are losses of the mixed labels, and "correct" counts the segments whose larger
-    part is recognised. The norm of the gradients is taken before clipping, that of the parameters
-    after the update.
+    them. Where they are mixed, both are losses of the mixed labels, and "correct" counts those
+    whose larger part is recognised. The norm of the gradients is taken before clipping, that of the
+    parameters after the update.
     """
 
     @partial(jax.jit, donate_argnums=0)
@@ -145,11 +119,12 @@ def _augmented(
     in_db, of_masks = jax.random.split(jax.random.fold_in(key, _AUGMENTATION))
     y, real = jnp.asarray(batch.y), jnp.asarray(batch.weight) > 0
     if recipe.several:
-        # Each row stands for its labels.
-        y = jnp.arange(len(real))
-    elif recipe.loss != "segments":
-        y = jnp.repeat(y, len(real) // len(y))
-    x, mixture = in_decibels(in_db, scaling.decibels(batch.x), y, real, which, by)
+        # Each segment or track stands for its labels.
+        y = jnp.arange(len(y))
+    stored = scaling.widened(batch.x)
+    if which.speeds or which.noises:
+        stored = changed(jax.random.fold_in(key, _OF_SAMPLES), stored, real, which, by)
+    x, mixture = in_decibels(in_db, scaling.decibels(stored), y, real, which, by)
     if mixture is not None and recipe.several:
         mixture = Mixture(jnp.asarray(batch.y)[mixture.other], mixture.share)
     return masked(of_masks, scaling.standardise(x), real, which, by), mixture

@@ -277,6 +277,15 @@ def test_shuffled_labels_of_a_group_with_several_labels():
     assert sorted(result.drop_duplicates("group")["label"]) == list("xxxyy")
 
 
+def test_shuffled_labels_of_groups_that_have_both_labels_alike():
+    table = tracks([f"a{i // 2}" for i in range(16)], list("xy") * 8)
+    results = [split(table, SplitConfig(shuffle_labels=True, seed=seed)) for seed in range(8)]
+    for result in results:
+        assert (result.groupby("group")["label"].nunique() == 1).all()
+        assert sorted(result.drop_duplicates("group")["label"]) == list("xxxxyyyy")
+    assert len({tuple(result["label"]) for result in results}) > 4
+
+
 @pytest.mark.parametrize(
     ("by", "artists", "counts", "said"),
     [

@@ -4,6 +4,7 @@ import pytest
 
 from kit import dsp
 from kit.dsp import ParameterError
+from kit.dsp.augment.time import read_around
 
 KEY = jax.random.key(5)
 SR = 22050
@@ -98,6 +99,20 @@ def test_pitch_and_tempo():
     fast = np.asarray(dsp.random_stretch(KEY, TONE, low=1.5, high=1.5))
     assert loudest_hz(fast[: SR // 2]) == pytest.approx(440, abs=3)
     assert np.abs(fast[-SR // 4 :]).max() < 1e-3
+
+
+@pytest.mark.parametrize("speed", [0.83, 1.0, 1.07])
+@pytest.mark.parametrize(("cycles", "loss_db"), [(1000, 0.01), (8192, 0.3), (13107, 2.7)])
+def test_a_tone_is_read_around_at_another_speed(speed, cycles, loss_db):
+    """The tone fits its buffer, so that it goes on where it begins again; 1.0 leaves it alone."""
+    n, speed = 32768, np.float32(round(speed * 2**15) / 2**15)
+    at = 2 * np.pi * cycles / n * np.arange(n)
+    out = np.asarray(jax.jit(read_around)(np.sin(at).astype(np.float32), speed), np.float64)
+    if speed == 1:
+        np.testing.assert_allclose(out, np.sin(at), atol=1e-6)
+    wave = np.stack([np.sin(at * float(speed)), np.cos(at * float(speed))])
+    level_db = 20 * np.log10(np.hypot(*(2 * wave @ out / n)))
+    assert -loss_db <= level_db <= 0.01
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,15 @@ def test_a_number_in_place_of_an_array(untyped):
     assert not odd
 
 
+def test_a_number_in_place_of_a_list_or_a_name(untyped):
+    with pytest.raises(ParameterError, match="channels is 0"):
+        dsp.onset_strength_multi(y=NOISE, sr=8000, channels=0)
+    with pytest.raises(ParameterError, match=r"intervals is 0\.5"):
+        dsp.vqt(NOISE, sr=8000, intervals=0.5)
+    with pytest.raises(ParameterError, match="pad_mode is 0"):
+        dsp.rms(y=NOISE, pad_mode=0)
+
+
 def test_a_switch_may_be_a_number_or_an_array_of_one(untyped):
     """As in files of MATLAB, which librosa's own tests read."""
     for on in (True, 1, np.True_, np.array(1), np.array([[1]], np.uint8)):

@@ -10,8 +10,8 @@ from jax import lax
 from kit.config import Conv1DConfig, TrainConfig
 from kit.models import build
 from kit.models.conv import conv_general_dilated, max_pool_by_two
-from kit.training.data import make_scaling
 from kit.training.optimiser import hyperparameters
+from kit.training.scaling import make_scaling
 from kit.training.state import init_state
 from kit.training.step import Batch, make_train_step
 

@@ -24,8 +24,8 @@ from kit.models import build
 from kit.references import resolve
 from kit.training import augment
 from kit.training.augment import Augmentations, Mixture, Strengths
-from kit.training.data import make_scaling
 from kit.training.optimiser import Recipe, hyperparameters
+from kit.training.scaling import make_scaling
 from kit.training.state import init_state
 from kit.training.step import (
     Batch,
@@ -206,6 +206,34 @@ def test_the_louder_sound_does_not_drown_the_other():
     )
     new = np.asarray(added(one, two, np.full((ROWS, 1, 1), 0.5, np.float32)))
     np.testing.assert_allclose(power(new[..., :3]), power(new[..., 3:]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("how", ["mixup", "between_class"])
+def test_tracks_are_mixed_segment_by_segment_with_one_share(how):
+    """Four segments a track; the last tracks have fewer, and the very last is padding."""
+    x, y = decibels(), labels()[: ROWS // 4]
+    real = np.ones(ROWS, bool)
+    real[[-10, -9, -5, -4, -3, -2, -1]] = False
+    new, mixture = mixed(jax.random.key(3), x, y, real, how, np.float32(1.0))
+    assert mixture.share.shape == mixture.other.shape == y.shape
+    assert float(mixture.share[-1]) == 1 > np.asarray(mixture.share)[:-1].max()
+    of_tracks = np.asarray(x).reshape(-1, 4, FRAMES, BANDS)
+    partner = []
+    for number, track in enumerate(np.asarray(new).reshape(of_tracks.shape)[:-1]):
+        share = mixture.share[number] * np.ones((4, 1, 1), np.float32)
+        made = [
+            share * of_tracks[number] + (1 - share) * other
+            if how == "mixup"
+            else added(of_tracks[number], other, share)
+            for other in of_tracks
+        ]
+        away = [np.abs(np.asarray(each) - track).max() for each in made]
+        assert min(away) < 1e-3
+        partner.append(int(np.argmin(away)))
+    assert len(y) - 1 not in partner
+    np.testing.assert_array_equal(np.asarray(mixture.other)[:-1], y[partner])
+    if how == "between_class":
+        assert (y[partner] != y[:-1]).all()
 
 
 def test_padding_is_not_changed_and_not_mixed():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from kit.config import (
-    AugmentConfig,
     Experiment,
     FeatureConfig,
     FrontendConfig,
@@ -112,8 +111,6 @@ def test_few_tracks_make_a_smaller_batch():
 def test_what_cannot_be_pooled_is_refused():
     with pytest.raises(ConfigError, match=r"batch_size is 5; .*whole tracks of 6 segments; raise"):
         made(batch_size=5)
-    with pytest.raises(ConfigError, match=r"loss is 'attention'; .*mix mixup mixes single seg"):
-        TrainConfig(loss="attention", augment=AugmentConfig(mix="mixup"))
     assert made(batch_size=5, loss="segments")[0].size == 5
     assert "loss" not in identity(TrainConfig())
     assert identity(TrainConfig(loss="mean"))["loss"] == "mean"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kit.config import SegmentConfig
-from kit.training.data import Held, Part, Read, ahead, hold, make_scaling, scaling_of
+from kit.training.data import Held, Part, Read, ahead, hold
+from kit.training.scaling import make_scaling, scaling_of
 from kit.training.step import Batch
 
 

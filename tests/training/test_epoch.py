@@ -7,10 +7,11 @@ import pytest
 from kit.config import AugmentConfig, Conv1DConfig, OptimiserConfig, SplitConfig, TrainConfig
 from kit.models import build
 from kit.training import fit
-from kit.training.data import Held, Picks, Read, make_scaling
+from kit.training.data import Held, Picks, Read
 from kit.training.epoch import BLOCK, GIB, Resident, Streamed, Sums, choose, run_epoch
 from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import shardings
+from kit.training.scaling import make_scaling
 from kit.training.state import init_state
 from kit.training.step import make_train_step
 

@@ -9,9 +9,9 @@ from kit.catalogue import load
 from kit.errors import UsageError
 from kit.evaluation import figures
 from kit.explore.canvas import svg
-from kit.training.data import make_scaling
 from kit.training.lr_find import RangeTest, lr_find, range_test
 from kit.training.optimiser import Hyperparameters
+from kit.training.scaling import make_scaling
 from kit.training.state import TrainState
 from kit.training.step import Batch
 

@@ -20,8 +20,9 @@ from kit.models import build
 from kit.references import resolve
 from kit.training import fit_arrays, listing, restore
 from kit.training.average import Averaged
-from kit.training.data import Held, Part, make_scaling, scaling_of
+from kit.training.data import Held, Part
 from kit.training.optimiser import Recipe, hyperparameters
+from kit.training.scaling import make_scaling, scaling_of
 from kit.training.segments import draw
 from kit.training.settle import settled
 from kit.training.state import init_state
@@ -59,7 +60,7 @@ RECIPES = {
         "loss": "attention",
         "balance": "draw",
         "label_smoothing": 0.1,
-        "augment": AugmentConfig(time_masks=1, time_width=2),
+        "augment": AugmentConfig(time_masks=1, time_width=2, mix="between_class"),
     },
 }
 

@@ -5,8 +5,8 @@ import pytest
 
 from kit.config import Conv1DConfig, TrainConfig
 from kit.models import build
-from kit.training.data import make_scaling
 from kit.training.optimiser import Hyperparameters
+from kit.training.scaling import make_scaling
 from kit.training.state import init_state
 from kit.training.step import Batch, make_eval_step, make_predict_step, make_train_step
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from kit.config import ExtractConfig, FeatureConfig, SplitConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation.baselines import folds as by_fold
 from kit.evaluation.baselines.beside import NAME, score, split_digest
+from kit.evaluation.baselines.curve import Point, learning_curve
 from kit.evaluation.baselines.folds import Baseline, Fold, Row, Task, of_dictionary, of_vectors
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
+from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of
 from kit.explore.baseline import design
 from kit.explore.table import select
 from kit.files import atomic_write, write_json
@@ -32,7 +35,8 @@ FOLDS = 5
 """Folds where neither folds, nor a column of them, nor a run is given."""
 
 Show = Callable[[str, int, int, str], None]
-"""Called with the stage ("vectors", "baselines"), the number done, the number in all, a note."""
+"""Called with the stage ("vectors", "baselines", "choice", "curve"), the number done, the number in
+all, a note."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,9 @@ class Baselines:
         failures: tracks without vectors.
         notes: baselines that were left out, and why.
         stopped: whether the vectors were stopped before they were done; there are no answers then.
+        chosen: the baseline, or the average of several, that was chosen on all tracks; None if none
+            was to be chosen.
+        curve: the accuracy of that one by the share of the groups that it learns from.
     """
 
     tracks: pd.DataFrame
@@ -61,6 +68,8 @@ class Baselines:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
     stopped: bool = False
+    chosen: str | None = None
+    curve: tuple[Point, ...] = ()
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write baselines.json and baselines.csv, the probability of each label for each track.
@@ -106,6 +115,8 @@ class Baselines:
             "tracks": ids,
             "rows": rows,
             "notes": list(self.notes),
+            "chosen": self.chosen,
+            "curve": [dataclasses.asdict(point) for point in self.curve],
         }
 
 
@@ -117,6 +128,7 @@ def baselines(
     run: Run | Path | str | None = None,
     embeddings: Mapping[str, Callable[[Sequence[str]], Float[np.ndarray, "tracks numbers"]]]
     | None = None,
+    choose: bool = False,
     seed: int = 0,
     options: ExtractConfig = ExtractConfig(),
     rights: bool = False,
@@ -136,6 +148,8 @@ def baselines(
             folds, or its test part, for which training and validation part are learned from.
         embeddings: more vectors, by name: a function from track ids to a row for each. They are
             answered by logistic regression.
+        choose: also answer by what nested cross-validation chooses among the others and averages of
+            them, which takes five times as long, and make a learning curve.
         seed: of forests, dictionaries and the inner folds.
         options: how the vectors are computed.
         rights: you state a right to train on audio of the catalogue that came from Spotify.
@@ -180,7 +194,9 @@ def baselines(
         words = folds_in_words(present, divided, config)
     else:
         words = "The split of the run" if "part" in divided else "The folds of the run"
-    return _answered(present, divided, measured, words, embeddings or {}, seed, rights, show)
+    return _answered(
+        present, divided, measured, words, embeddings or {}, choose, seed, rights, show
+    )
 
 
 def _answered(
@@ -189,6 +205,7 @@ def _answered(
     measured: Measured,
     words: str,
     embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
+    choose: bool,
     seed: int,
     rights: bool,
     show: Show,
@@ -227,6 +244,10 @@ def _answered(
     answers = by_fold.out_of_fold(
         chosen, task, lambda done, total, name: show("baselines", done, total, name)
     )
+    name, curve = None, ()
+    if choose:
+        # The prior is none of them.
+        name, curve = _choose(chosen[1:], answers, task, show)
     side = known["fold"] if "fold" in known else known["part"]
     tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
     made = Baselines(
@@ -238,8 +259,35 @@ def _answered(
         in_words=words,
         failures=tuple(measured.failures),
         notes=tuple(notes),
+        chosen=name,
+        curve=curve,
     )
     return dataclasses.replace(made, table=_table(made))
+
+
+def _choose(
+    candidates: Sequence[Baseline], answers: list[Row], task: Task, show: Show
+) -> tuple[str, tuple[Point, ...]]:
+    """Add the answers of what is chosen for each fold; return what is chosen in all, its curve."""
+    total = len(candidates) * len(task.folds)
+    done = count()
+
+    def say(name: str) -> None:
+        show("choice", next(done), total, name)
+
+    answers += by_fold.out_of_fold([chosen_of(candidates, say)], task)
+    show("choice", total, total, "")
+    if len(task.folds) == 1:
+        one = next(iter(answers[-1].chosen.values()))["baseline"]
+        names = tuple(c.name for c in candidates if c.name in one.split(SEPARATOR))
+    else:
+        # The answers out of the outer folds are those of a cross-validation over all tracks.
+        known = {c.name for c in candidates}
+        found = {row.name: row.probabilities for row in answers if row.name in known}
+        names = best(found, task.targets[task.tested])
+    chosen = average_of(candidates, names)
+    points = learning_curve(chosen, task, progress=lambda n, all: show("curve", n, all, ""))
+    return chosen.name, tuple(points)
 
 
 def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
