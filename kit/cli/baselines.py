@@ -115,6 +115,6 @@ def baselines(
             f"{result.chosen} on {point.share:.0%} of the groups ({point.groups:.0f}, "
             f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
         )
-    terminal.say(f"{result.in_words}; intervals are over its groups")
+    terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))

@@ -391,9 +391,7 @@ def test_a_small_set_is_recognised(copy, tmp_path):
     assert table.loc["MFCC statistics, SVM", "accuracy"] == 1
     assert table.loc["lengths of ids, logistic regression", "accuracy"] == 0.5
     assert "table features, gradient boosting" not in table.index
-    assert result.in_words == "Folds by artist: 4 artists, none on both sides".replace(
-        "on both sides", "in two folds"
-    )
+    assert result.in_words == "Folds by artist: 4 artists, none in two folds"
     about, rows = result.write(tmp_path / "out")
     content = json.loads(about.read_text())
     assert content["tracks"] == result.tracks["track_id"].tolist()

@@ -60,7 +60,7 @@ def _boosting(options: Mapping[str, Any], seed: int) -> Any:
 
 
 SVM = Family("SVM", tuple({"C": c} for c in (0.1, 1.0, 3.0, 10.0, 30.0)), {"C": 10.0}, _svm)
-"""Radial basis functions on scaled numbers; the width is the number of columns."""
+"""Radial basis functions of scaled numbers; gamma is 1 over the number of columns."""
 FOREST = Family(
     "random forest",
     tuple({"min_samples_leaf": n} for n in (3, 1)),
