@@ -1,0 +1,1 @@
+"""Published weights: read from the packages that ship them, and kept in the user's data folder."""
