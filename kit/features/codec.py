@@ -1,4 +1,4 @@
-"""Features as a store keeps them: float32 decibels or PCEN, half precision, or bytes."""
+"""Features as a store keeps them: float32 levels, half precision, or bytes."""
 
 import math
 from typing import Any
@@ -24,13 +24,13 @@ def fill_value(config: FeatureConfig) -> Any:
 
 
 def padding(config: FeatureConfig) -> float:
-    """Return the level of the frames of a row that are behind a track's last frame, dB or PCEN.
+    """Return the level of the frames of a row that are behind a track's last frame.
 
     It is the front end's floor: `top_db` below the peak, or that of `amin` where there is no peak
-    to go by; 0 of PCEN. A function of the configuration alone, so that a row's bytes are.
+    to go by; 0 of PCEN and log1p. A function of the configuration alone, so that a row's bytes are.
     """
     frontend = config.frontend
-    if frontend.compression == "pcen":
+    if frontend.compression != "db":
         return 0.0
     if frontend.ref == "max" and frontend.top_db is not None:
         return -frontend.top_db
