@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from kit.errors import KitError, KitWarning
     from kit.evaluation import evaluate
     from kit.experiment import fit, fit_arrays, run, sweep
+    from kit.features.embed import embed
     from kit.predict import load
 
 __version__ = "0.1.0"
 
 _NAMES = {
     **dict.fromkeys(("fit", "fit_arrays", "run", "sweep"), "kit.experiment"),
+    "embed": "kit.features.embed",
     "run_script": "kit.cli.script",
     "evaluate": "kit.evaluation",
     "load": "kit.predict",
@@ -71,6 +73,7 @@ __all__ = [
     "audio",
     "catalogue",
     "dsp",
+    "embed",
     "evaluate",
     "explore",
     "features",
