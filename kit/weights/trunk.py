@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,11 @@ from jaxtyping import Array, Float
 from kit.compilation import ONE_CORE
 from kit.config import FeatureConfig, MusicnnConfig, frames_of, identity
 from kit.dsp.presets import preset
-from kit.errors import ConfigError
-from kit.models import build
+from kit.errors import ConfigError, KitError
+from kit.models import Network, build
 from kit.models.musicnn import Musicnn
 from kit.weights import Model
-from kit.weights.files import digest_of
+from kit.weights.files import Weights, digest_of
 from kit.weights.musicnn import BANDS, CLASSES, load
 
 FRAMES = 187
@@ -34,8 +35,8 @@ class Trunk:
         name: names the folder of its embeddings: letters, digits, - and _.
         features: the part of a track that is heard, and the front end that the weights know.
         frames: length of a patch.
-        apply: from patches (patches, frames, n_mels) to the layers by name; jitted. Several threads
-            call it at once, so on CPU it must not use more than one core.
+        apply: from patches (patches, frames, n_mels) to the layers by name, such as `frozen` gives
+            it. Several threads call it at once, so on CPU it must not use more than one core.
         digest: names the weights, such as `kit.weights.files.digest_of` does.
     """
 
@@ -83,17 +84,40 @@ def musicnn_trunk(model: Model = "MSD_musicnn", *, clip_s: float = 30.0) -> Trun
     features = FeatureConfig(frontend=frontend, clip_s=clip_s, n_frames=whole, least_s=3.0)
     weights = load(model)
     network = build(MusicnnConfig(), n_mels=BANDS, n_classes=CLASSES)
-    trees = [{name: jnp.asarray(weights[name]) for name in tree} for tree in network.shapes()]
 
     def layers(module: Musicnn, x: Float[Array, "patches frames n_mels"]) -> Layers:
         pooled = module.pool(module.trunk(x))
         return {"penultimate": module.penultimate(pooled), "pooled": pooled}
 
+    apply = frozen(network, weights, layers)
+    return Trunk(model, features, FRAMES, apply, digest_of(weights))
+
+
+def frozen(
+    network: Network, weights: Weights, layers: Callable[[Any, Array], Layers]
+) -> Callable[[Array], Layers]:
+    """Return `Trunk.apply` of a Flax module with fixed weights.
+
+    Args:
+        network: of the module, such as `Network.of(Mine)` where `Mine(rngs)` makes it.
+        weights: all parameters and batch statistics of the module, by path, such as "dense/kernel";
+            other arrays are ignored.
+        layers: from the module, in evaluation mode, and patches to the layers by name.
+    Raises:
+        KitError: an array is missing, or has another shape.
+    """
+    trees = []
+    for shapes in network.shapes():
+        for name, wanted in shapes.items():
+            found = np.shape(weights[name]) if name in weights else "missing"
+            if found != wanted.shape:
+                raise KitError(f"the weights {name} are {found}; the module has {wanted.shape}")
+        trees.append({name: jnp.asarray(weights[name]) for name in shapes})
     program = jax.jit(
         lambda params, buffers, x: network.use(params, buffers, lambda m: layers(m, x)),
         compiler_options=ONE_CORE if jax.default_backend() == "cpu" else None,
     )
-    return Trunk(model, features, FRAMES, lambda x: program(*trees, x), digest_of(weights))
+    return lambda x: program(*trees, x)
 
 
 def patches_of(

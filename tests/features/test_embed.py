@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,7 +17,8 @@ from kit.config import ExtractConfig, FeatureConfig, FrontendConfig
 from kit.errors import ConfigError, KitError
 from kit.features import compute, excerpts
 from kit.features.embed import STAGE, embed
-from kit.weights.trunk import Trunk, patches_of
+from kit.weights.files import write_weights
+from kit.weights.trunk import Trunk, frozen, patches_of
 
 FRAMES = 12
 CONFIG = FeatureConfig(
@@ -186,3 +189,45 @@ def test_bad_trunks_are_refused():
         ConfigError, match=r"Trunk.frames is 17; the shortest track .* has 16 frames"
     ):
         trunk_of(frames=17)
+
+
+MINE = """
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Mine(nnx.Module):
+    def __init__(self, rngs):
+        self.hidden = nnx.Linear(128, 3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.embed(x)
+
+    def embed(self, x):
+        return nnx.relu(self.hidden(x.mean(axis=1)))
+"""
+
+
+def test_the_documented_way_to_a_trunk_of_your_own(write_music, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+    code = page.partition("## A trunk of your own")[2].split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Path("my_models.py").write_text(MINE, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(128, 3)).astype(np.float32), np.zeros(3, np.float32)
+    write_weights(Path("mine.npz"), {"hidden/kernel": kernel, "hidden/bias": bias})
+    save(from_folder(write_music(tmp_path / "music", per_label=1, seconds=4)), Path("data/mine"))
+    names = {}
+    exec(compile(code, "docs/weights.md", "exec"), names)
+    del sys.modules["my_models"]
+    found, trunk = names["found"], names["trunk"]
+    assert found.layers["hidden"].shape == (2, 3)
+    catalogue = load("data/mine")
+    (excerpt,) = excerpts(catalogue.path_of(catalogue.table.iloc[0]), trunk.features)
+    levels = compute([excerpt.y], trunk.features)[0][: 1 + len(excerpt.y) // 512]
+    means = np.stack([patch.mean(axis=0) for patch in patches_of(levels, 128)])
+    expected = np.maximum(means @ kernel, 0).mean(axis=0)
+    np.testing.assert_allclose(found.layers["hidden"][0], expected, rtol=1e-3, atol=1e-2)
+    with pytest.raises(KitError, match=r"hidden/kernel are missing; the module has \(128, 3\)"):
+        frozen(names["Network"].of(names["Mine"]), {"hidden/bias": bias}, names["apply"])

@@ -4,12 +4,16 @@ import stat
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kit.catalogue import from_folder, save
+from kit.catalogue import load as load_catalogue
 from kit.cli import main
 from kit.config import MusicnnConfig
 from kit.errors import KitError
+from kit.features.embed import embed
 from kit.models import build
 from kit.weights.files import digest_of, read_weights, write_weights
 from kit.weights.musicnn import (
@@ -24,6 +28,7 @@ from kit.weights.musicnn import (
     read_wheel,
     weights_file,
 )
+from kit.weights.trunk import musicnn_trunk
 
 # The logits of every seventh tag for both patches of `patches`. Made once with TensorFlow 2.21 in
 # an environment of its own: the `.meta` graph of the wheel imported with
@@ -64,7 +69,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("model", sorted(LOGITS))
-def test_logits_equal_those_of_the_packages_own_graph(wheel, model):
+def test_logits_equal_those_of_the_packages_own_graph(wheel, home, model):
     weights, licence = read_wheel(wheel, model)
     assert "MUSIC TECHNOLOGY GROUP" in licence.upper()
     assert sum(array.size for array in weights.values()) == 792_079
@@ -73,6 +78,13 @@ def test_logits_equal_those_of_the_packages_own_graph(wheel, model):
     logits, _ = jax.jit(network.apply)(*trees, patches())
     # Measured: 1e-5.
     np.testing.assert_allclose(logits[:, ::7], LOGITS[model], atol=1e-4)
+    write_weights(weights_file(model), weights)
+    hidden = musicnn_trunk(model).apply(jnp.asarray(patches()))
+    tags = hidden["penultimate"] @ weights["head/kernel"] + weights["head/bias"]
+    np.testing.assert_allclose(tags[:, ::7], LOGITS[model], atol=1e-4)
+    assert hidden["pooled"].shape == (2, 1506)
+    maximum, mean = hidden["pooled"][:, ::2], hidden["pooled"][:, 1::2]
+    assert (maximum > mean - 1e-3).all()
 
 
 def test_the_command_writes_weights_and_their_card_once(wheel, home, capfd, monkeypatch):
@@ -114,6 +126,38 @@ def test_another_file_is_refused_by_its_hash(tmp_path, home):
     with pytest.raises(KitError, match=r"cannot read .*none\.whl: No such file"):
         install("MSD_musicnn", tmp_path / "none.whl")
     assert not home.exists()
+
+
+def test_the_command_embeds_a_catalogue_and_keeps_what_is_there(
+    home, write_music, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+    save(from_folder(write_music(tmp_path / "music", per_label=1, seconds=4)), tmp_path / "data")
+
+    def run(*more):
+        monkeypatch.setattr("sys.argv", ["kit", "embed", str(tmp_path / "data"), *more])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, *capfd.readouterr()
+
+    assert run() == (
+        *(1, ""),
+        f"kit: {weights_file('MSD_musicnn')} is not there; run: kit weights musicnn --model "
+        "MSD_musicnn\n",
+    )
+    assert run("--clip-s", "2")[0] == run("--engine", "ray")[0] == run("--verify")[0] == 2
+    # Any numbers of the right shapes.
+    numbers = {name: 0.1 * np.abs(array) for name, array in published().items()}
+    write_weights(weights_file("MSD_musicnn"), from_published(numbers))
+    code, out, err = run()
+    assert (code, out) == (0, "")
+    assert "embeddings of 2 tracks, 2 computed now in" in err
+    assert "embeddings of 2 tracks, 0 computed now, in" in run("--workers", "1")[2]
+    found = embed(load_catalogue(tmp_path / "data"), musicnn_trunk())
+    assert {name: rows.shape for name, rows in found.layers.items()} == {
+        "penultimate": (2, 200),
+        "pooled": (2, 1506),
+    }
 
 
 def published(seed=0):
