@@ -38,37 +38,8 @@ def embed(
     if not 3 <= clip_s < math.inf:
         raise UsageError(f"--clip-s is {clip_s:g}; it must be at least 3, the length of a patch")
     require_catalogue(catalogue)
-    import contextlib
-
-    from kit import terminal
     from kit.catalogue import load
-    from kit.cli.interrupt import in_two_steps
-    from kit.cli.left_out import say_failures
-    from kit.compilation import use_cache
-    from kit.features.embed import embed as compute
-    from kit.features.throughput import Progress
-    from kit.weights.trunk import musicnn_trunk
+    from kit.cli.stages.embedding import compute
 
-    use_cache()
-    trunk = musicnn_trunk(model, clip_s=clip_s)
-    shown = contextlib.nullcontext(None) if quiet else terminal.bar("embed")
-    with in_two_steps() as stop, shown as update:
-
-        def progress(p: Progress) -> None:
-            if update is not None:
-                update(p.done, p.total, f"{p.tracks_per_s:.1f} tracks/s")
-
-        result = compute(load(catalogue), trunk, options, progress=progress, stop=stop)
-    if not quiet:
-        rate = ""
-        if result.computed:
-            per_s = result.computed / result.seconds
-            rate = f" in {result.seconds:.1f} s ({per_s:.1f} tracks/s)"
-        terminal.say(
-            f"embeddings of {len(result.track_ids)} tracks, {result.computed} computed now{rate}, "
-            f"in {catalogue / 'embeddings'}"
-        )
-    say_failures(result.failures, catalogue)
-    if result.stopped:
-        raise KeyboardInterrupt
+    result = compute(load(catalogue), model, clip_s, options, quiet=quiet)
     return int(bool(result.failures))

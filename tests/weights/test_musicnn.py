@@ -153,6 +153,13 @@ def test_the_command_embeds_a_catalogue_and_keeps_what_is_there(
     assert (code, out) == (0, "")
     assert "embeddings of 2 tracks, 2 computed now in" in err
     assert "embeddings of 2 tracks, 0 computed now, in" in run("--workers", "1")[2]
+    command = ["kit", "similar", str(tmp_path / "data"), "low/00.flac", "--format", "csv"]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
+    header, row = capfd.readouterr().out.splitlines()
+    assert header == "track,similar,label,cosine"
+    assert row.startswith("low/00.flac,high/00.flac,high,")
     found = embed(load_catalogue(tmp_path / "data"), musicnn_trunk())
     assert {name: rows.shape for name, rows in found.layers.items()} == {
         "penultimate": (2, 200),
