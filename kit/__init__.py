@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from kit.evaluation import evaluate
     from kit.evaluation.baselines import baselines
     from kit.experiment import fit, fit_arrays, run, sweep
+    from kit.features.embed import embed
     from kit.predict import load
 
 __version__ = "0.1.0"
 
 _NAMES = {
     **dict.fromkeys(("fit", "fit_arrays", "run", "sweep"), "kit.experiment"),
+    "embed": "kit.features.embed",
     "run_script": "kit.cli.script",
     "baselines": "kit.evaluation.baselines",
     "evaluate": "kit.evaluation",
@@ -74,6 +76,7 @@ __all__ = [
     "baselines",
     "catalogue",
     "dsp",
+    "embed",
     "evaluate",
     "explore",
     "features",

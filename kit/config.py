@@ -85,10 +85,13 @@ class FrontendConfig(_Checked):
     top_db: float | None = 80.0
     """Levels further below the clip's own peak are raised to this distance, dB; if given."""
 
-    compression: Literal["db", "pcen"] = field(default="db", metadata=LATER)
-    """Decibels, or per-channel energy normalisation (PCEN, Wang et al. 2017): each band is divided
+    compression: Literal["db", "pcen", "log1p"] = field(default="db", metadata=LATER)
+    """Decibels; or per-channel energy normalisation (PCEN, Wang et al. 2017): each band is divided
     by its own mean of the last 0.4 s, so that loudness, equalisers and steady noise hardly count
-    and onsets stand out. `ref`, `amin` and `top_db` then do not apply."""
+    and onsets stand out; or log10(1 + gain * power), which is 0 for silence. `ref`, `amin` and
+    `top_db` apply to decibels only."""
+    gain: float = field(default=10000.0, metadata=LATER)
+    """Factor of the power in compression log1p; the default is that of musicnn's weights."""
 
     def _check(self) -> None:
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
@@ -111,6 +114,7 @@ class FrontendConfig(_Checked):
         _require(0 <= self.fmin < top, self, "fmin", f"it must lie between 0 and fmax = {top:g} Hz")
         _require(self.power > 0, self, "power", "it must be above 0")
         _require(self.amin > 0, self, "amin", "it must be above 0")
+        _require(0 < self.gain < math.inf, self, "gain", "it must be above 0")
         _require(self.ref == "max" or self.ref > 0, self, "ref", 'it must be "max" or above 0')
         _require(self.top_db is None or self.top_db > 0, self, "top_db", "it must be above 0")
 
@@ -170,7 +174,8 @@ class FeatureConfig(_Checked):
             self.dtype != "int8" or self.frontend.compression == "db",
             self,
             "dtype",
-            "FrontendConfig.compression pcen has no highest value; take float16",
+            f"FrontendConfig.compression {self.frontend.compression} has no highest value; take "
+            "float16",
         )
         _require(1 <= self.excerpts <= 64, self, "excerpts", "it must lie between 1 and 64")
         _require(self.n_frames >= 1, self, "n_frames", "it must be at least 1")
@@ -935,15 +940,15 @@ class Experiment(_Checked):
                     "it changes samples, and FeatureConfig.keep log_mel stores none; set it to "
                     "waveform, or leave this out",
                 )
-        if frontend.compression == "pcen":
+        if frontend.compression != "db":
             for name, off in (("gain_db", 0), ("tilt_db", 0), ("mix", "none")):
                 value = getattr(augment, name)
                 _require(
                     value in (off, "mixup"),
                     augment,
                     name,
-                    "it changes decibels, and FrontendConfig.compression pcen gives none; "
-                    "leave it out",
+                    f"it changes decibels, and FrontendConfig.compression {frontend.compression} "
+                    "gives none; leave it out",
                 )
         _require(
             not augment.time_masks or augment.time_width < frames,

@@ -138,6 +138,8 @@ def test_features_that_are_stored_keep_their_hashes():
     pcen = FeatureConfig(frontend=FrontendConfig(compression="pcen"))
     assert pcen.hash != FeatureConfig().hash
     assert from_json(FeatureConfig, to_json(pcen)) == pcen
+    log1p = FeatureConfig(frontend=FrontendConfig(compression="log1p"))
+    assert len({log1p.hash, pcen.hash, replaced(log1p, "frontend.gain", 100.0).hash}) == 3
     assert from_dict(FeatureConfig, identity(FeatureConfig())) == FeatureConfig()
     assert FeatureConfig(keep="waveform").hash != FeatureConfig().hash
 

@@ -1,8 +1,8 @@
 """Waveforms to log-mel frames: the one front end of training, evaluation and prediction.
 
 `log_mel` reads from top to bottom: pad the clip, cut it into frames, and for each frame take the
-window, the DFT, the power, the mel bands and the logarithm; then set the level of 0 dB. PCEN takes
-the place of the logarithm and the level.
+window, the DFT, the power, the mel bands and the logarithm; then set the level of 0 dB. PCEN and
+log1p take the place of the logarithm and the level.
 """
 
 import math
@@ -66,12 +66,12 @@ def log_mel(
         method: of the DFT; see `Precise`.
     Returns:
         (frames, n_mels) for one clip, (…, frames, n_mels) for a batch, in y's dtype;
-        frames = `frames_of(samples, config)`. Decibels, or PCEN where `config.compression` says so.
+        frames = `frames_of(samples, config)`. Decibels, or what `config.compression` says.
         `ref="max"` and `top_db` refer to the peak of the clip's own valid frames, of which there
         are `frames_of(length, config)`. Frames past those hold the level of silence: the higher of
-        `amin` and `top_db` below the peak, or a PCEN of 0. No bit of a clip's result depends on the
-        other clips or on the size of the batch; a longer buffer changes it by a rounding at most.
-        NaN or infinity in a clip spoils that clip alone.
+        `amin` and `top_db` below the peak, or 0 for PCEN and log1p. No bit of a clip's result
+        depends on the other clips or on the size of the batch; a longer buffer changes it by a
+        rounding at most. NaN or infinity in a clip spoils that clip alone.
     Raises:
         ParameterError: `lengths` has another shape than the batch, or y is not audio.
     """
@@ -87,7 +87,8 @@ def log_mel(
         right = n_fft - n_fft // 2
         signal, _ = pad_ends(signal, length, n_fft // 2, config.pad_mode, right)
         total = n + n_fft
-    of_block = block_levels if config.compression == "db" else block_bands
+    pcen = config.compression == "pcen"
+    of_block = block_bands if pcen else block_levels
     levels, _ = map_frames(
         lambda block: of_block(block, config, method),
         signal,
@@ -96,7 +97,7 @@ def log_mel(
         hop_length=config.hop_length,
     )
     valid = jnp.arange(levels.shape[0]) < valid_frames(length, config)
-    finish = relative_levels if config.compression == "db" else normalised
+    finish = normalised if pcen else relative_levels
     levels = finish(levels, valid[:, None], config)
     return (levels if isinstance(frames, jax.Array) else levels[:frames]), frames
 
@@ -114,8 +115,11 @@ def valid_frames(
 def block_levels(
     frames: Float[Array, "*batch n_fft"], config: FrontendConfig, method: Precise = "auto"
 ) -> Float[Array, "*batch n_mels"]:
-    """Return 10 log10 of `block_bands`, at least `amin`."""
-    return 10.0 * jnp.log10(at_least(block_bands(frames, config, method), config.amin))
+    """Return 10 log10 of `block_bands`, at least `amin`; for log1p, log10(1 + gain * bands)."""
+    bands = block_bands(frames, config, method)
+    if config.compression == "log1p":
+        return jnp.log1p(config.gain * bands) / math.log(10)
+    return 10.0 * jnp.log10(at_least(bands, config.amin))
 
 
 def block_bands(
@@ -153,7 +157,12 @@ def relative_levels(
     valid: Bool[Array, "*batch frames 1"],
     config: FrontendConfig,
 ) -> Float[Array, "*batch frames n_mels"]:
-    """Subtract the reference, and floor each clip at `top_db` below its peak."""
+    """Subtract the reference, and floor each clip at `top_db` below its peak.
+
+    Levels of log1p stay as they are; those past a clip's end are 0.
+    """
+    if config.compression == "log1p":
+        return jnp.where(valid, levels, 0)
     lowest = jnp.asarray(10.0 * math.log10(config.amin), levels.dtype)
     peak = peak_of(jnp.where(valid, levels, lowest), (levels.ndim - 2, levels.ndim - 1))
     if config.ref == "max":

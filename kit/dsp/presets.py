@@ -19,11 +19,20 @@ PRESETS: dict[str, FrontendConfig] = {
         ref=1.0,
         top_db=None,
     ),
+    # musicnn's: librosa 0.7's mel spectrogram, then log10(1 + 10000 * power).
+    "musicnn": FrontendConfig(
+        sample_rate=16000,
+        n_fft=512,
+        hop_length=256,
+        pad_mode="reflect",
+        n_mels=96,
+        compression="log1p",
+    ),
 }
 
 
 def preset(name: str) -> FrontendConfig:
-    """A front end by name: "original", "librosa" or "torchaudio".
+    """A front end by name: "original", "librosa", "torchaudio" or "musicnn".
 
     Raises:
         ParameterError: another name.

@@ -41,10 +41,10 @@ def begin(config: FrontendConfig, *, batch: int = 1) -> StreamState:
     """
     batch = positive_int("batch", batch)
     require(
-        config.compression == "db",
+        config.compression != "pcen",
         "FrontendConfig.compression",
         config.compression,
-        'a stream gives decibels: take "db"',
+        'PCEN carries more than frames from block to block: take "db" or "log1p"',
     )
     require(
         not config.center or config.pad_mode == "constant",
@@ -66,8 +66,8 @@ def push(
         block: at least one sample; each length is compiled once.
         config: static.
     Returns:
-        The new state; levels, 10 log10 of the mel spectrogram; and how many rows of them are frames
-        (the others are to be ignored).
+        The new state; levels, 10 log10 of the mel spectrogram or log10(1 + gain * power) of it; and
+        how many rows of them are frames. Ignore the others.
     Raises:
         ParameterError: no samples, or another batch than the state's.
     """

@@ -104,7 +104,7 @@ def wall(
     dress(bar_axes, theme)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar_axes.tick_params(labelsize=8)
-    unit = "dB" if config is None or config.compression == "db" else "PCEN"
+    unit = {"db": "dB", "pcen": "PCEN"}.get(config.compression if config else "db", "log10(1 + …)")
     bar.set_label(unit, **words(theme, size=8, quiet=True))
     tracks = "1 track" if n == 1 else f"the first {n} tracks"
     figure.text(

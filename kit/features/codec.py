@@ -1,4 +1,4 @@
-"""Features as a store keeps them: decibels or PCEN in three types, or samples in 16 bits."""
+"""Features as a store keeps them: levels in three types, or samples in 16 bits."""
 
 import math
 from typing import Any
@@ -30,12 +30,12 @@ def fill_value(config: FeatureConfig) -> Any:
 def padding(config: FeatureConfig) -> float:
     """Return the value of the frames of a row that are behind a track's last frame.
 
-    0 of samples and of PCEN. Of dB it is the front end's floor: `top_db` below the peak, or that of
-    `amin` where there is no peak to go by. A function of the configuration alone, so that a row's
-    bytes are.
+    0 of samples, of PCEN and of log1p. Of dB it is the front end's floor: `top_db` below the peak,
+    or that of `amin` where there is no peak to go by. A function of the configuration alone, so
+    that a row's bytes are.
     """
     frontend = config.frontend
-    if frontend.compression == "pcen" or config.keep == "waveform":
+    if frontend.compression != "db" or config.keep == "waveform":
         return 0.0
     if frontend.ref == "max" and frontend.top_db is not None:
         return -frontend.top_db

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from kit.config import MusicnnConfig
-from kit.models.conv import Conv
+from kit.models.conv import Conv, conv_general_dilated
 
 # TensorFlow's, with which the published weights were trained; Flax's default is 1e-5.
 BATCH_NORM_EPSILON = 1e-3
@@ -43,11 +43,12 @@ class Filters(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ) -> None:
+        self.padding = (padding, (0, 0))
         self.conv = Conv(
             1,
             count,
             kernel_size,
-            padding=(padding, (0, 0)),
+            padding=self.padding,
             use_bias=False,
             kernel_init=GLOROT,
             rngs=rngs,
@@ -65,8 +66,18 @@ class Filters(nnx.Module):
         """Return the filters' outputs for `scale * x + shift`."""
         # Zeros pad the shifted input, so the shift counts less at both ends of a segment.
         ones = jnp.ones((1, x.shape[1], self.height, 1), x.dtype)
-        h = scale * self.conv(x) + (shift * self.conv(ones) + self.bias[...])
-        return self.norm(nnx.relu(h)).max(axis=2)
+        at_rest = shift * self.conv(ones) + self.bias[...]
+        if not self.norm.use_running_average:
+            return self.norm(nnx.relu(scale * self.conv(x) + at_rest)).max(axis=2)
+        # With fixed statistics, the result rises or falls with a filter's output, and `at_rest` is
+        # the same for all bands. So the extreme band comes first, and all else is for one band.
+        assert self.norm.scale is not None
+        sign = jnp.where(scale * self.norm.scale[...] < 0, -1, 1).astype(x.dtype)
+        kernel = (self.conv.kernel[...] * sign).astype(x.dtype)
+        layout = ("NHWC", "HWIO", "NHWC")
+        outputs = conv_general_dilated(x, kernel, (1, 1), self.padding, dimension_numbers=layout)
+        top = outputs.max(axis=2)
+        return self.norm(nnx.relu(scale * sign * top + at_rest[:, :, 0]))
 
 
 class Middle(nnx.Module):

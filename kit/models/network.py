@@ -112,22 +112,32 @@ class Network:
         """
         return self._call(params, buffers, x, train, key)
 
+    def use(self, params: Tree, buffers: Tree, function: Callable[[Any], Any]) -> Any:
+        """Return `function` of the module with these arrays, in evaluation mode.
+
+        So a function can reach hidden layers by the module's own methods.
+        """
+        return function(self._module(params, buffers, train=False, key=None))
+
     def _call(
         self, params: Tree, buffers: Tree, x: Any, train: bool, key: Array | None
     ) -> tuple[Any, Tree]:
         """Do what `apply` does, whatever the module returns."""
-        module = nnx.merge(
+        module = self._module(params, buffers, train, key)
+        logits = module(jnp.asarray(x))
+        if not train:
+            return logits, buffers
+        after = _named(nnx.split(module, *_KINDS)[4])
+        return logits, {name: jnp.asarray(after[name], old.dtype) for name, old in buffers.items()}
+
+    def _module(self, params: Tree, buffers: Tree, train: bool, key: Array | None) -> Any:
+        return nnx.merge(
             self._train if train else self._eval,
             _filled(self._params, params),
             self._seeded(jax.random.key(0) if key is None else key),
             nnx.State({}),
             _filled(self._buffers, buffers),
         )
-        logits = module(jnp.asarray(x))  # pyright: ignore[reportCallIssue]
-        if not train:
-            return logits, buffers
-        after = _named(nnx.split(module, *_KINDS)[4])
-        return logits, {name: jnp.asarray(after[name], old.dtype) for name, old in buffers.items()}
 
     def _seeded(self, key: Array) -> Any:
         """Return every stream with a key of its own and a count of 0."""

@@ -353,5 +353,5 @@ def test_pcen_hardly_depends_on_the_level():
     config = replace(SMALL, compression="pcen")
     loud, quiet = (np.asarray(log_mel(gain * noise(9000), None, config)) for gain in (1.0, 0.1))
     np.testing.assert_allclose(quiet, loud, rtol=0.12)  # 20 dB of power to 1 - gain: 0.1 ** 0.04
-    with pytest.raises(ParameterError, match="a stream gives decibels"):
+    with pytest.raises(ParameterError, match=r'compression is .*take "db" or "log1p"'):
         begin(config)

@@ -28,8 +28,13 @@ def streamed(y: np.ndarray, sizes: list[int], config: FrontendConfig) -> np.ndar
 @pytest.mark.parametrize("sizes", [[3000], [1000], [64], [30], [1, 700, 63, 65]])
 @pytest.mark.parametrize(
     "config",
-    [SMALL, replace(SMALL, center=False), replace(SMALL, hop_length=400, ref=1.0, top_db=None)],
-    ids=["centred", "not centred", "long hop"],
+    [
+        SMALL,
+        replace(SMALL, center=False),
+        replace(SMALL, hop_length=400, ref=1.0, top_db=None),
+        replace(SMALL, compression="log1p"),
+    ],
+    ids=["centred", "not centred", "long hop", "log1p"],
 )
 def test_blocks_do_not_matter(sizes, config):
     whole = log_mel(Y, np.array([3000, 3000]), config)
@@ -68,3 +73,20 @@ def test_torchaudio_preset():
             y=Y[0], sr=16000, n_fft=400, hop_length=200, htk=True, norm=None, pad_mode="reflect"
         )
     np.testing.assert_allclose(ours, librosa.power_to_db(S, top_db=None).T, atol=1e-3)
+
+
+def test_musicnn_preset():
+    # As the package computes it, by librosa's default of its time: the ends are reflected.
+    config = preset("musicnn")
+    y = np.stack([0.2 * Y[0], np.zeros(3000, np.float32)])
+    ours = log_mel(y, np.array([3000, 1000]), config)
+    S = librosa.feature.melspectrogram(
+        y=y[0], sr=16000, n_fft=512, hop_length=256, n_mels=96, pad_mode="reflect"
+    )
+    # Measured: 2e-6.
+    np.testing.assert_allclose(ours[0], np.log10(10000 * S + 1).T, atol=1e-5)
+    np.testing.assert_array_equal(ours[1], 0)
+    short = log_mel(y[:, :1000], np.array([1000, 1000]), config)
+    longer = log_mel(y, np.array([1000, 1000]), config)
+    np.testing.assert_allclose(longer[:, :4], short, atol=1e-6)
+    np.testing.assert_array_equal(longer[:, 4:], 0)

@@ -98,11 +98,14 @@ def test_int8_needs_levels_within_bounds(change):
         dataclasses.replace(CONFIG, frontend=frontend, dtype="int8")
 
 
-def test_pcen_is_kept_in_floating_point_and_padded_with_silence():
-    frontend = dataclasses.replace(FRONTEND, compression="pcen")
+@pytest.mark.parametrize("compression", ["pcen", "log1p"])
+def test_other_levels_than_decibels_are_floating_point_and_padded_with_silence(compression):
+    frontend = dataclasses.replace(FRONTEND, compression=compression)
     config = dataclasses.replace(CONFIG, frontend=frontend, dtype="float16")
     assert (codec.padding(config), codec.units(config)) == (0.0, "1")
-    with pytest.raises(ConfigError, match=r"FeatureConfig.*dtype.*take float16"):
+    with pytest.raises(
+        ConfigError, match=r"FeatureConfig.*dtype.*compression " + compression + r" .*take float16"
+    ):
         dataclasses.replace(config, dtype="int8")
 
 

@@ -333,9 +333,9 @@ def test_a_store_of_another_configuration_is_not_mixed_with(few):
         extract(few, other)
 
 
-@pytest.mark.parametrize("kind", ["float32", "int8", "pcen"])
+@pytest.mark.parametrize("kind", ["float32", "int8", "pcen", "log1p"])
 def test_a_row_of_excerpts_has_the_bits_of_the_store(some, tmp_path, kind):
-    path, value = ("frontend.compression", kind) if kind == "pcen" else ("dtype", kind)
+    path, value = ("frontend.compression", kind) if kind in ("pcen", "log1p") else ("dtype", kind)
     config = replaced(some.config, path, value)
     catalogue = some.copy(tmp_path / "data")
     store = some.result.store if kind == "float32" else extract(catalogue, config).store

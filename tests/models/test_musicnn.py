@@ -10,6 +10,7 @@ from kit.config import MusicnnConfig
 from kit.errors import ConfigError
 from kit.models import build
 from kit.models.musicnn import Musicnn
+from kit.weights.musicnn import published_name
 
 # The arrays of `MSD_musicnn` and `MTT_musicnn` in the package musicnn 0.1.0, Adam's left out.
 KERNELS = {
@@ -34,25 +35,6 @@ PUBLISHED = (
         for kind in ("gamma", "beta", "moving_mean", "moving_variance")
     }
 )
-
-
-def published_name(path):
-    """The name in the package of an array of kit's module."""
-    *parts, kind = path.split("/")
-    where = "/".join(parts)
-    if path in ("scale_input", "shift_input"):
-        return f"batch_normalization/{'gamma' if path == 'scale_input' else 'beta'}"
-    layers = ("timbral/0", "timbral/1", "temporal/0", "temporal/1", "temporal/2")
-    layers = (*layers, "middle/0", "middle/1", "middle/2")
-    norms = ("norm_input", *(f"{layer}/norm" for layer in layers), "norm_pooled", "norm_dense")
-    if where in norms:
-        names = {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
-        number = norms.index(where)
-        return f"batch_normalization{f'_{number}' if number else ''}/{names[kind]}"
-    if where in ("dense", "head"):
-        return f"{'dense' if where == 'dense' else 'dense_1'}/{kind}"
-    number = layers.index(where.removesuffix("/conv"))
-    return f"conv2d{f'_{number}' if number else ''}/{kind}"
 
 
 def test_the_published_weights_fit():

@@ -1,0 +1,38 @@
+"""`kit weights musicnn`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kit.weights import Model
+
+Wheel = Annotated[
+    Path | None, tyro.conf.arg(name="from", metavar="FILE.whl", help_behavior_hint="")
+]
+
+
+def musicnn(model: Model = "MSD_musicnn", wheel: Wheel = None) -> int:
+    """Fetch musicnn's published weights, which have heard 200,000 songs.
+
+    The authors' package musicnn 0.1.0 is downloaded with pip, checked against its SHA-256 and read;
+    nothing of it is installed or run. The weights are kept as arrays of NumPy in the user's data
+    folder, with a card beside them: licence, training data, and what they mean for your results.
+    The path is printed.
+
+    Example: kit weights musicnn --from musicnn-0.1.0-py3-none-any.whl
+
+    Args:
+        model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
+        wheel: The package's file, where there is no network here.
+    """
+    from kit import terminal
+    from kit.weights.musicnn import install, weights_file
+
+    path = weights_file(model)
+    if not path.is_file():
+        path = install(model, wheel)
+        terminal.say(path.with_suffix(".md").read_text(encoding="utf-8").rstrip())
+    sys.stdout.write(f"{path}\n")
+    return 0

@@ -1,0 +1,66 @@
+"""`kit similar`."""
+
+from typing import Annotated, Literal
+
+import tyro
+
+from kit.cli.arguments import CatalogueFolder, require_catalogue
+from kit.errors import UsageError
+from kit.weights import Model
+
+Tracks = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TRACK ...")]
+
+
+def similar(
+    catalogue: CatalogueFolder,
+    tracks: Tracks,
+    count: int = 5,
+    model: Model = "MSD_musicnn",
+    layer: Literal["penultimate", "pooled"] = "penultimate",
+    format: Literal["table", "csv", "json"] = "table",
+) -> int:
+    """List the tracks of a catalogue that sound most like some of them.
+
+    Tracks are compared by the cosine of musicnn's embeddings, 1 for equal ones. The weights come
+    from `kit weights musicnn`; embeddings that are missing are computed first.
+
+    Example: kit similar data/mine "techno/Surgeon - Magneze.mp3" --count 10
+
+    Args:
+        catalogue: Folder that `kit scan` made.
+        tracks: The tracks to compare with, by track_id, path, or file name.
+        count: Tracks to list for each of them.
+        model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
+        layer: The layer before the tags, or the pooling.
+        format: A table to read, CSV with a header, or JSON.
+    """
+    if count < 1:
+        raise UsageError(f"--count is {count}; it must be at least 1")
+    if not tracks:
+        raise UsageError("no track is named; give a track_id, a path or a file name")
+    require_catalogue(catalogue)
+    from kit.catalogue import load
+    from kit.cli.rows import write_rows
+    from kit.cli.stages.embedding import compute
+    from kit.features.similar import nearest, row_of_track
+
+    loaded = load(catalogue)
+    found = compute(loaded, model, 30.0, brief=True)
+    table = loaded.table.set_index("track_id").loc[found.track_ids]
+    paths = table["path"].fillna("").astype(str).tolist()
+    labels = table["label"].astype(str).tolist()
+    asked = [row_of_track(track, found.track_ids, paths) for track in tracks]
+    if len(found.track_ids) < 2:
+        raise UsageError(f"{catalogue} has one track with an embedding; add others to compare with")
+    rows = [
+        {
+            "track": paths[at],
+            "similar": paths[other],
+            "label": labels[other],
+            "cosine": round(cosine, 6),
+        }
+        for at in asked
+        for other, cosine in nearest(found.layers[layer], at, count)
+    ]
+    write_rows(format, rows)
+    return 0

@@ -1,0 +1,61 @@
+"""A catalogue to embeddings."""
+
+import contextlib
+
+from kit import terminal
+from kit.catalogue import Catalogue
+from kit.cli.interrupt import in_two_steps
+from kit.cli.left_out import say_failures
+from kit.compilation import use_cache
+from kit.config import ExtractConfig
+from kit.features.embed import Embeddings, embed
+from kit.features.throughput import Progress
+from kit.weights import Model
+from kit.weights.trunk import musicnn_trunk
+
+
+def compute(
+    catalogue: Catalogue,
+    model: Model,
+    clip_s: float,
+    options: ExtractConfig = ExtractConfig(),
+    *,
+    quiet: bool = False,
+    brief: bool = False,
+) -> Embeddings:
+    """Compute the embeddings that a catalogue lacks, with a bar and a summary.
+
+    Args:
+        catalogue: the tracks.
+        model: musicnn's weights.
+        clip_s: seconds in the middle of each track that are heard.
+        options: how the work is done.
+        quiet: print warnings only.
+        brief: print no summary if nothing was missing.
+    Raises:
+        KitError: the weights are not there, or the store cannot be read or written.
+        KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
+    """
+    use_cache()
+    trunk = musicnn_trunk(model, clip_s=clip_s)
+    shown = contextlib.nullcontext(None) if quiet else terminal.bar("embed")
+    with in_two_steps() as stop, shown as update:
+
+        def progress(p: Progress) -> None:
+            if update is not None:
+                update(p.done, p.total, f"{p.tracks_per_s:.1f} tracks/s")
+
+        result = embed(catalogue, trunk, options, progress=progress, stop=stop)
+    if not quiet and (result.computed or not brief):
+        rate = ""
+        if result.computed:
+            per_s = result.computed / result.seconds
+            rate = f" in {result.seconds:.1f} s ({per_s:.1f} tracks/s)"
+        terminal.say(
+            f"embeddings of {len(result.track_ids)} tracks, {result.computed} computed now{rate}, "
+            f"in {catalogue.folder / 'embeddings'}"
+        )
+    say_failures(result.failures, catalogue.folder)
+    if result.stopped:
+        raise KeyboardInterrupt
+    return result

@@ -1,0 +1,182 @@
+"""A probe: regularised logistic regression on the frozen layers of a network.
+
+Pure: arrays in, probabilities out. For each fold, layer and strength of regularisation are chosen
+by cross-validation inside the other folds, grouped as the caller says. Nothing of a fold's own
+tracks takes part in the choice, the scaling or the fit that answers for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from kit.errors import UsageError
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Values of C to choose from; a smaller C regularises more."""
+_INNER = 5
+_LEAST = 1e-6  # of a probability, so that one label that was never seen does not decide
+
+Layers: TypeAlias = Mapping[str, Float[np.ndarray, "tracks _"]]
+Names: TypeAlias = Sequence[str] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layer and the regularisation that were chosen for a fold.
+
+    Attributes:
+        fold: the fold that they answer for.
+        layer: name of the layer.
+        strength: C of scikit-learn's `LogisticRegression`.
+        log_loss: mean over the tracks of the other folds, in the inner cross-validation; None if
+            a label has too few groups for one, and the first layer and a C of 0.01 were taken.
+    """
+
+    fold: str
+    layer: str
+    strength: float
+    log_loss: float | None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The answers of a probe.
+
+    Attributes:
+        labels: the labels, sorted: the columns of `probabilities`.
+        probabilities: (tracks, labels) out of fold.
+        choices: one for each fold.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: Float[np.ndarray, "tracks labels"]
+    choices: tuple[Choice, ...]
+
+
+def probe(
+    embeddings: Layers,
+    labels: Names,
+    groups: Names,
+    folds: Names,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Probe:
+    """Return out-of-fold probabilities of labels by logistic regression on embeddings.
+
+    Args:
+        embeddings: one or more layers, a row a track.
+        labels: of each track.
+        groups: of each track, such as its artist: kept together in the inner cross-validation.
+        folds: of each track: each is answered for by a fit to the other folds.
+        strengths: values of C to choose from.
+        seed: of the inner cross-validation.
+        progress: called with (folds done, folds in all).
+    Raises:
+        UsageError: no layer, rows that do not fit the labels, numbers that are not finite, fewer
+            than two folds or labels, or a fold without which only one label is left.
+    """
+    names, y = np.unique(np.asarray(labels, str), return_inverse=True)
+    fold_of, group_of = np.asarray(folds, str), np.asarray(groups, str)
+    _check(embeddings, y, group_of, fold_of)
+    probabilities = np.zeros((len(y), len(names)))
+    x = {name: np.asarray(rows, np.float64) for name, rows in embeddings.items()}
+    each = np.unique(fold_of)
+    choices = []
+    # On tables so small, threads wait for each other longer than they work.
+    with threadpool_limits(1):
+        for done, fold in enumerate(each.tolist()):
+            test = fold_of == fold
+            known = {name: rows[~test] for name, rows in x.items()}
+            choice = _choose(known, y[~test], group_of[~test], fold, len(names), strengths, seed)
+            model = make_pipeline(StandardScaler(), _regression(choice.strength))
+            model.fit(known[choice.layer], y[~test])
+            probabilities[test] = _spread(model, x[choice.layer][test], len(names))
+            choices.append(choice)
+            if progress:
+                progress(done + 1, len(each))
+    return Probe(tuple(names.tolist()), probabilities, tuple(choices))
+
+
+def _choose(
+    layers: Layers,
+    y: Int[np.ndarray, " tracks"],
+    groups: np.ndarray,
+    fold: str,
+    count: int,
+    strengths: Sequence[float],
+    seed: int,
+) -> Choice:
+    """Return the layer and the C of the least log-loss; of equals, the first and smallest."""
+    present = np.unique(y)
+    if len(present) < 2:
+        raise UsageError(f"without fold {fold}, one label is left; take folds of several labels")
+    parts = min(_INNER, *(len(np.unique(groups[y == label])) for label in present))
+    if parts < 2:
+        return Choice(fold, next(iter(layers)), 1e-2, None)
+    inner = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    # Groups with several labels can leave a part empty, or a training part with one label.
+    splits = [
+        (train, test)
+        for train, test in inner.split(y, y, groups)
+        if len(test) and len(np.unique(y[train])) > 1
+    ]
+    if not splits:
+        return Choice(fold, next(iter(layers)), 1e-2, None)
+    asked = sum(len(test) for _, test in splits)
+    choices = []
+    for layer, x in layers.items():
+        losses = np.zeros(len(strengths))
+        for train, test in splits:
+            scaler = StandardScaler().fit(x[train])
+            known, unknown = (np.asarray(scaler.transform(x[part])) for part in (train, test))
+            for at, strength in enumerate(strengths):
+                answer = _spread(_regression(strength).fit(known, y[train]), unknown, count)
+                right = answer[np.arange(len(test)), y[test]]
+                losses[at] -= np.log(np.maximum(right, _LEAST)).sum()
+        means = (losses / asked).tolist()
+        choices += [Choice(fold, layer, c, mean) for c, mean in zip(strengths, means, strict=True)]
+    return min(choices, key=lambda choice: choice.log_loss)
+
+
+def _regression(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=5000)
+
+
+def _spread(
+    model: LogisticRegression | Pipeline, x: Float[np.ndarray, "tracks width"], count: int
+) -> Float[np.ndarray, "tracks labels"]:
+    """Return probabilities of all labels, 0 for those that the model was not fitted to."""
+    answer = np.zeros((len(x), count))
+    answer[:, model.classes_] = model.predict_proba(x)
+    return answer
+
+
+def _check(
+    embeddings: Layers,
+    y: Int[np.ndarray, " tracks"],
+    groups: np.ndarray,
+    folds: np.ndarray,
+) -> None:
+    if not embeddings:
+        raise UsageError("the probe has no layer; give at least one array of embeddings")
+    if {len(y)} != {len(groups), len(folds), *map(len, embeddings.values())}:
+        raise UsageError(
+            f"the probe has {len(y)} labels, {len(groups)} groups, {len(folds)} folds and rows of "
+            f"{', '.join(f'{len(rows)} {name}' for name, rows in embeddings.items())}; give one of "
+            "each for a track"
+        )
+    for name, rows in embeddings.items():
+        if not np.isfinite(rows).all():
+            raise UsageError(f"the layer {name} has NaN or infinity; leave these tracks out")
+    if len(np.unique(folds)) < 2 or len(np.unique(y)) < 2:
+        raise UsageError("the probe needs at least two folds and two labels")

@@ -1,0 +1,67 @@
+"""Weights on disk: one `.npz` in the user's data folder, with its model card beside it."""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.files import atomic_write
+
+Weights: TypeAlias = dict[str, np.ndarray]
+"""Arrays by path in a Flax module, such as "dense/kernel": parameters and batch statistics."""
+
+_BAD = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+def data_folder() -> Path:
+    """Return where weights are kept: $XDG_DATA_HOME/genre-kit/weights, or ~/.local/share/…."""
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # The XDG specification has relative paths ignored.
+    if not base.is_absolute():
+        base = Path.home() / ".local" / "share"
+    return base / "genre-kit" / "weights"
+
+
+def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as an `.npz`, atomically.
+
+    Raises:
+        KitError: the file cannot be written.
+    """
+    with atomic_write(path, "wb") as stream:
+        np.savez(stream, allow_pickle=False, **weights)
+
+
+def read_weights(path: Path) -> Weights:
+    """Return the arrays of an `.npz`; nothing in it is run.
+
+    Raises:
+        KitError: no such file, or damaged, or not of this kind.
+    """
+    try:
+        # NumPy leaves a file open that it cannot read.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise KitError(f"there is no file {path}") from error
+    except (*_BAD, AttributeError, TypeError) as error:
+        raise KitError(
+            f"{path} does not hold arrays of NumPy ({' '.join(str(error).split())[:200]}); "
+            "delete it and make it again"
+        ) from error
+
+
+def digest_of(weights: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of arrays, by name: of their types, shapes and values."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

