@@ -20,6 +20,7 @@ def baselines(
     run: TextOrNot = None,
     out: PathOrNot = None,
     format: Literal["table", "csv", "json"] = "table",
+    probe: Flag = False,
     choose: Flag = False,
     seed: int = 0,
     workers: int | None = None,
@@ -61,6 +62,7 @@ def baselines(
         run: Folder of a run, or name of an experiment: take its split and its excerpts.
         out: Folder of baselines.json and baselines.csv.
         format: How the table is printed.
+        probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` fetches it.
         choose: Also choose among the classifiers by nested cross-validation, and make a learning
             curve; takes five times as long.
         seed: Seed of forests, dictionaries and inner folds.
@@ -89,12 +91,19 @@ def baselines(
 
     use_cache()
     found = None if run is None else locate(run)
+    tracks = load(catalogue)
+    probed = {}
+    if probe:
+        from kit.cli.stages.embedding import compute as embed
+
+        probed["musicnn"] = embed(tracks, "MSD_musicnn", 30.0, options, brief=True)
     with in_two_steps() as stop, terminal.bars() as progress:
         result = compute(
-            load(catalogue),
+            tracks,
             features,
             split,
             run=found,
+            probed=probed,
             choose=choose,
             seed=seed,
             options=options,

@@ -67,6 +67,7 @@ def probe(
     groups: Names,
     folds: Names,
     *,
+    only: str | None = None,
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -78,6 +79,8 @@ def probe(
         labels: of each track.
         groups: of each track, such as its artist: kept together in the inner cross-validation.
         folds: of each track: each is answered for by a fit to the other folds.
+        only: the fold to answer for; the tracks of the others have probabilities of 0. None for
+            all.
         strengths: values of C to choose from.
         seed: of the inner cross-validation.
         progress: called with (folds done, folds in all).
@@ -90,7 +93,7 @@ def probe(
     _check(embeddings, y, group_of, fold_of)
     probabilities = np.zeros((len(y), len(names)))
     x = {name: np.asarray(rows, np.float64) for name, rows in embeddings.items()}
-    each = np.unique(fold_of)
+    each = np.unique(fold_of) if only is None else np.array([only])
     choices = []
     # On tables so small, threads wait for each other longer than they work.
     with threadpool_limits(1):

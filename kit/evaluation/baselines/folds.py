@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from kit.evaluation.baselines.dictionary import learn
 from kit.evaluation.baselines.models import Family, fit
 from kit.evaluation.baselines.store import VectorStore
+from kit.evaluation.probe import Layers, probe
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +145,32 @@ def of_vectors(name: str, x: Float[np.ndarray, "tracks numbers"], family: Family
         return _answer(x[fold.train], x[fold.test], family, fold, task)
 
     return Baseline(f"{name}, {family.name}", answer)
+
+
+def of_layers(name: str, layers: Layers) -> Baseline:
+    """Return the probe of a frozen network, which chooses among its layers.
+
+    Args:
+        name: of the network.
+        layers: a row for each track of the task, in each layer.
+    """
+
+    def answer(fold: Fold, task: Task) -> Answered:
+        both = np.concatenate([fold.train, fold.test])
+        found = probe(
+            {layer: rows[both] for layer, rows in layers.items()},
+            task.targets[both],
+            task.groups[both],
+            np.repeat(["train", "test"], [len(fold.train), len(fold.test)]),
+            only="test",
+            seed=task.seed,
+        )
+        p = np.zeros((len(fold.test), len(task.labels)))
+        p[:, [int(label) for label in found.labels]] = found.probabilities[len(fold.train) :]
+        choice = found.choices[0]
+        return Answered(p, {"layer": choice.layer, "C": choice.strength})
+
+    return Baseline(f"{name}, probe", answer)
 
 
 def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) -> Baseline:

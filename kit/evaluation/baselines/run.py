@@ -21,12 +21,21 @@ from kit.errors import KitError, UsageError
 from kit.evaluation.baselines import folds as by_fold
 from kit.evaluation.baselines.beside import NAME, score, split_digest
 from kit.evaluation.baselines.curve import Point, learning_curve
-from kit.evaluation.baselines.folds import Baseline, Fold, Row, Task, of_dictionary, of_vectors
+from kit.evaluation.baselines.folds import (
+    Baseline,
+    Fold,
+    Row,
+    Task,
+    of_dictionary,
+    of_layers,
+    of_vectors,
+)
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
 from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of
 from kit.explore.baseline import design
 from kit.explore.table import select
+from kit.features.embed import Embeddings
 from kit.files import atomic_write, write_json
 from kit.training import Run
 from kit.training.folders import locate
@@ -128,6 +137,7 @@ def baselines(
     run: Run | Path | str | None = None,
     embeddings: Mapping[str, Callable[[Sequence[str]], Float[np.ndarray, "tracks numbers"]]]
     | None = None,
+    probed: Mapping[str, Embeddings] | None = None,
     choose: bool = False,
     seed: int = 0,
     options: ExtractConfig = ExtractConfig(),
@@ -148,6 +158,7 @@ def baselines(
             folds, or its test part, for which training and validation part are learned from.
         embeddings: more vectors, by name: a function from track ids to a row for each. They are
             answered by logistic regression.
+        probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
         choose: also answer by what nested cross-validation chooses among the others and averages of
             them, which takes five times as long, and make a learning curve.
         seed: of forests, dictionaries and the inner folds.
@@ -195,7 +206,16 @@ def baselines(
     else:
         words = "The split of the run" if "part" in divided else "The folds of the run"
     return _answered(
-        present, divided, measured, words, embeddings or {}, choose, seed, rights, show
+        present,
+        divided,
+        measured,
+        words,
+        embeddings or {},
+        probed or {},
+        choose,
+        seed,
+        rights,
+        show,
     )
 
 
@@ -205,6 +225,7 @@ def _answered(
     measured: Measured,
     words: str,
     embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
+    probed: Mapping[str, Embeddings],
     choose: bool,
     seed: int,
     rights: bool,
@@ -241,6 +262,15 @@ def _answered(
     if numbers is not None:
         chosen.append(Baseline("table features, gradient boosting", _boosted(numbers)))
     chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
+    for name, found in probed.items():
+        place = {track: at for at, track in enumerate(found.track_ids)}
+        if missing := sum(track not in place for track in ids):
+            notes.append(
+                f"left out: {name}, since {missing} of {len(ids)} tracks have no embedding"
+            )
+            continue
+        rows_of = [place[track] for track in ids]
+        chosen.append(of_layers(name, {k: v[rows_of] for k, v in found.layers.items()}))
     answers = by_fold.out_of_fold(
         chosen, task, lambda done, total, name: show("baselines", done, total, name)
     )
