@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from kit.evaluation.baselines.curve import learning_curve, thinned
-from kit.evaluation.baselines.folds import Fold, Task, of_vectors, out_of_fold, prior
+from kit.evaluation.baselines.folds import (
+    Fold,
+    Task,
+    of_layers,
+    of_vectors,
+    out_of_fold,
+    prior,
+)
 from kit.evaluation.baselines.models import LOGISTIC, SVM
 from kit.evaluation.baselines.nested import average_of, best, chosen_of, inner_folds
 
@@ -73,6 +80,23 @@ def test_with_one_group_of_a_label_the_first_is_taken(task):
         task.folds[0], dataclasses.replace(task, groups=groups)
     )
     assert answered.chosen == {"baseline": candidates()[0].name}
+
+
+def test_a_probe_chooses_its_layer_without_the_test_tracks(task):
+    labels = ("high", "low", "never heard")
+    task = dataclasses.replace(task, labels=labels)
+    fold = task.folds[3]
+    layers = {"noise": NOISE, "telling": TELLING}
+    expected = of_layers("mine", layers).answer(fold, task)
+    assert expected.chosen["layer"] == "telling"
+    assert (expected.probabilities.argmax(axis=1) == TARGETS[fold.test]).mean() > 0.6
+    np.testing.assert_array_equal(expected.probabilities[:, 2], 0)
+    poisoned = {name: x.copy() for name, x in layers.items()}
+    for x in poisoned.values():
+        x[fold.test[1:]] = 1e6
+    found = of_layers("mine", poisoned).answer(fold, task)
+    assert found.chosen == expected.chosen
+    np.testing.assert_array_equal(found.probabilities[0], expected.probabilities[0])
 
 
 def test_an_average_is_taken_where_it_is_better():
