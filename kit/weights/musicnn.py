@@ -51,9 +51,9 @@ much like those of the test. Accuracy on well-known music may therefore be too h
 MSD cannot hold, such as songs released after 2011, is the fair test.
 """,
     "MTT_musicnn": """\
-Trained on about 19,000 excerpts of 29 s of the MagnaTagATune collection (MTT, songs of the label
-Magnatune) with its 50 most frequent tags, which players of a game gave: guitar, classical, techno,
-electronic, ambient and dance among them. The authors state a ROC AUC of 0.907 on its test part.
+Trained on excerpts of 29 s of the MagnaTagATune collection (MTT, songs of the label Magnatune) with
+its 50 most frequent tags, which players of a game gave: guitar, classical, techno, electronic,
+ambient and dance among them. The authors state a ROC AUC of 0.907 on its test part.
 """,
 }
 _CARD = """\

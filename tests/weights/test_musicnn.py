@@ -76,7 +76,6 @@ def test_logits_equal_those_of_the_packages_own_graph(wheel, home, model):
     network = build(MusicnnConfig(), n_mels=BANDS, n_classes=CLASSES)
     trees = [{name: weights[name] for name in shapes} for shapes in network.shapes()]
     logits, _ = jax.jit(network.apply)(*trees, patches())
-    # Measured: 1e-5.
     np.testing.assert_allclose(logits[:, ::7], LOGITS[model], atol=1e-4)
     write_weights(weights_file(model), weights)
     hidden = musicnn_trunk(model).apply(jnp.asarray(patches()))
