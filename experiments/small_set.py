@@ -2,7 +2,8 @@
 
 Command:   python experiments/small_set.py data/mine
 Hardware:  2 CPU cores, about 10 minutes for 400 clips
-Expected:  @@
+Expected:  ESC-10 by its own folds (--split.by track --split.fold-column fold), with musicnn's
+           weights: accuracy by track 0.915, 95% interval 0.883 to 0.939
 
 Prints what was tried, what more music would bring, and what the choice is worth on tracks that had
 no part in it. Splits by artist; `--split.by track` and `--split.fold-column` say otherwise.
