@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +97,15 @@ def test_a_sweep(python, job, tmp_path):
     assert out.splitlines()[0].split() == ["mean", "min", "max"]
     assert [line.split()[0] for line in out.splitlines()[2:]] == ["0.001", "0.010"]
     assert len(list((tmp_path / "runs/sweep").glob("*/evaluation.json"))) == 2
+
+
+def test_a_small_set(python, job, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no weights"))
+    catalogue = shutil.copytree(job.catalogue, tmp_path / "data")
+    clips = ("--features.clip-s", "1.1", "--features.n-frames", "48", "--features.least-s", "1")
+    out = python(EXPERIMENTS / "small_set.py", catalogue, *clips, "--split.folds", "2")
+    assert "chosen by nested cross-validation" in out
+    line = r"accuracy by track ([\d.]+), 95% interval ([\d.]+) to ([\d.]+), chosen: .+"
+    found = re.fullmatch(line, out.splitlines()[-1])
+    assert found
+    assert 0 <= float(found[2]) <= float(found[1]) <= float(found[3]) <= 1

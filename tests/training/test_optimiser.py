@@ -178,7 +178,7 @@ def test_numbers_do_not_change_the_recipe():
         assert Recipe.of(replaced(config, path, value)) == Recipe.of(config), path
     before, after = (hyperparameters(c, 10, COUNTS) for c in (config, TrainConfig()))
     types = [[v.dtype for v in jax.tree.leaves(given)] for given in (before, after)]
-    strengths = [np.float32] * 2 + [np.int32] * 3 + [np.float32]
+    strengths = [np.float32] * 2 + [np.int32] * 3 + [np.float32] * 3
     assert types[0] == types[1] == [np.float32] * (len(Hyperparameters._fields) - 1) + strengths
 
 
