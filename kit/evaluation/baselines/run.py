@@ -387,7 +387,7 @@ def _table(made: Baselines) -> pd.DataFrame:
 def _log_loss(row: Row, truth: np.ndarray, labels: tuple[str, ...]) -> float:
     at = [labels.index(label) for label in truth]
     p = np.maximum(row.probabilities[np.arange(len(at)), at], 1e-9)
-    return float(-np.log(p).mean())
+    return float(max(0.0, -np.log(p).mean()))
 
 
 def _unfinished(measured: Measured) -> Baselines:
