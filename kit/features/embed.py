@@ -9,12 +9,11 @@ stopped at any instant keeps every part that it has written.
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from kit.errors import KitError
 from kit.features.decoders import Buffer, Decoded, Processes, Threads, TimedOutError, reader
 from kit.features.engine_local import failure
 from kit.features.excerpts import room, valid_frames
+from kit.features.feeding import feed
 from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track, make_plan
 from kit.features.throughput import Meter, Progress
@@ -39,7 +39,6 @@ from kit.weights.trunk import Trunk, embed_patches, musicnn_trunk, patches_of
 STAGE = "embeddings"  # in failures.csv
 PART_TRACKS = 256
 FLUSH_EVERY_S = 30.0  # the most work that a killed run loses
-_LOOK_EVERY_S = 0.5  # between two looks for decoders that hang
 _FAILED = "failed.json"
 _FIELDS = ("reason", "message", "path", "length_s")
 
@@ -164,27 +163,17 @@ class _Run:
         pool = kind(self._workers, read, self._timeout_s, self._answers.put)
         # One more than there are workers, so that none waits.
         buffers = [room(self._trunk.features) for _ in range(self._workers + 1)]
-        running = 0
-        flushed = looked = time.monotonic()
-        try:
-            while True:
-                while self._todo and buffers and not stop() and not self._give_up:
-                    pool.start(self._todo.pop(), buffers.pop())
-                    running += 1
-                if not running:
-                    break
-                if answer := self._next():
-                    running -= 1
-                    buffers.append(self._take(answer))
-                if time.monotonic() - looked > _LOOK_EVERY_S:
-                    pool.give_up_late()
-                    looked = time.monotonic()
-                if self._store.waiting >= PART_TRACKS or time.monotonic() - flushed > FLUSH_EVERY_S:
-                    self._store.flush()
-                    flushed = time.monotonic()
-        finally:
-            self._store.flush()
-            pool.close()
+        feed(
+            pool,
+            self._answers,
+            reversed(self._todo),
+            buffers,
+            self._take,
+            self._store.flush,
+            save_every_s=FLUSH_EVERY_S,
+            stop=lambda: stop() or self._give_up,
+            full=lambda: self._store.waiting >= PART_TRACKS,
+        )
         if self._give_up and self._failed is not None:
             raise KitError(f"stopped at the first track that failed: {self._failed.message}")
 
@@ -196,12 +185,6 @@ class _Run:
         # Compiled once, before threads would each compile the same program.
         config = self._trunk.features
         _vectors([(room(config)[0], config.clip_samples)], self._trunk)
-
-    def _next(self) -> Decoded | None:
-        try:
-            return self._answers.get(timeout=_LOOK_EVERY_S)
-        except Empty:
-            return None
 
     def _take(self, answer: Decoded) -> Buffer:
         """Keep an answer, and return a buffer that is free."""

@@ -25,6 +25,7 @@ from kit.errors import KitError
 from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError, reader
 from kit.features.device import Device, local_device
 from kit.features.excerpts import lay_out, room
+from kit.features.feeding import LOOK_EVERY_S
 from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
 from kit.features.store import FeatureStore
@@ -32,7 +33,6 @@ from kit.features.throughput import Meter, Progress
 from kit.features.writer import ShardWriter
 
 FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
-_LOOK_EVERY_S = 0.5  # between two looks for decoders that hang
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class _Run:
                 self._feed()
                 if self._unfinished():
                     self._take()
-                if time.monotonic() - looked > _LOOK_EVERY_S:
+                if time.monotonic() - looked > LOOK_EVERY_S:
                     self._decoders.give_up_late()
                     looked = time.monotonic()
                 if time.monotonic() - flushed > FLUSH_EVERY_S:
@@ -194,7 +194,7 @@ class _Run:
     def _take(self) -> None:
         """Wait for a message and act on it."""
         try:
-            message = self._messages.get(timeout=_LOOK_EVERY_S)
+            message = self._messages.get(timeout=LOOK_EVERY_S)
         except Empty:
             return
         if isinstance(message, Decoded):

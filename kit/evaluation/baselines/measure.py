@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,15 @@ from kit.errors import KitError
 from kit.evaluation.baselines import store
 from kit.evaluation.baselines.store import VectorStore
 from kit.evaluation.baselines.vectors import Vectors, excerpt_config, vectors_of
-from kit.features.decoders import Decoded, Decoders, Processes, Threads
+from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
 from kit.features.excerpts import excerpts_of, room
+from kit.features.feeding import feed
 from kit.features.plan import NO_AUDIO, PASSING, Track
 from kit.features.scanned import read_if_unchanged
 from kit.lock import only_one
 
 STAGE = "baselines"  # in failures.csv
 
-_LOOK_EVERY_S = 0.5  # between two looks for decoders that hang
 _FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
 
 
@@ -188,43 +188,23 @@ class _Run:
         kind = Processes if self._options.isolate else Threads
         read = partial(_vectors, config=config)
         pool: Decoders = kind(count, read, self._options.timeout_s, self._answers.put)
-        waiting = iter(tracks)
-        running = 0
-        flushed = looked = time.monotonic()
         self._say()
-        try:
-            while True:
-                while (
-                    running < 2 * count
-                    and not stop()
-                    and not (self._options.strict and self._first_failure)
-                    and (track := next(waiting, None))
-                ):
-                    pool.start(track, np.zeros((0, 0), np.float32))
-                    running += 1
-                if not running:
-                    break
-                running -= self._take()
-                if time.monotonic() - looked > _LOOK_EVERY_S:
-                    pool.give_up_late()
-                    looked = time.monotonic()
-                full = len(self._unsaved) >= self._part_tracks
-                if full or time.monotonic() - flushed > _FLUSH_EVERY_S:
-                    self._save()
-                    flushed = time.monotonic()
-        finally:
-            # Whatever ended the run: what it found is worth keeping.
-            self._save()
-            pool.close()
+        feed(
+            pool,
+            self._answers,
+            tracks,
+            [np.zeros((0, 0), np.float32)] * (2 * count),
+            self._take,
+            self._save,
+            save_every_s=_FLUSH_EVERY_S,
+            stop=lambda: stop() or bool(self._options.strict and self._first_failure),
+            full=lambda: len(self._unsaved) >= self._part_tracks,
+        )
         if self._options.strict and self._first_failure:
             raise KitError(f"stopped at the first track that failed: {self._first_failure}")
 
-    def _take(self) -> int:
-        """Wait for an answer and act on it; return how many there were."""
-        try:
-            answer = self._answers.get(timeout=_LOOK_EVERY_S)
-        except Empty:
-            return 0
+    def _take(self, answer: Decoded) -> Buffer:
+        """Act on an answer."""
         track, found = answer.track, answer.result
         if isinstance(found, AudioError):
             message = " ".join(str(found).split())
@@ -241,7 +221,7 @@ class _Run:
             self.computed += 1
         self._done += 1
         self._say()
-        return 1
+        return answer.buffer
 
     def _save(self) -> None:
         if self._unsaved:

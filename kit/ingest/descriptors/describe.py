@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from kit.catalogue import (
     write_table,
 )
 from kit.errors import KitError
-from kit.features.decoders import Decoded, Decoders, Processes, Threads
+from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
+from kit.features.feeding import feed
 from kit.features.plan import Track
 from kit.features.scanned import read_if_unchanged
 from kit.ingest.descriptors.fill import fill, others
@@ -32,8 +33,6 @@ from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.ingest.descriptors.plan import STAGE, Plan, extent_of, make_plan
 from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
 from kit.lock import only_one
-
-_LOOK_EVERY_S = 0.5  # for decoders that hang
 
 
 @dataclass(frozen=True)
@@ -166,34 +165,19 @@ class _Run:
     ) -> None:
         self._began = time.monotonic()
         self._say()
-        todo = iter(self._plan.tracks)
-        running = 0
-        flushed = looked = time.monotonic()
-        try:
-            while True:
-                while running < most and not stop() and (track := next(todo, None)):
-                    pool.start(track, np.zeros((0, 0), np.float32))
-                    running += 1
-                if not running:
-                    break
-                running -= self._take()
-                if time.monotonic() - looked > _LOOK_EVERY_S:
-                    pool.give_up_late()
-                    looked = time.monotonic()
-                if time.monotonic() - flushed >= flush_every_s:
-                    self._save()
-                    flushed = time.monotonic()
-        finally:
-            # Whatever ended the run: what it found out about files is worth keeping.
-            self._save()
-            pool.close()
+        feed(
+            pool,
+            self.answers,
+            self._plan.tracks,
+            [np.zeros((0, 0), np.float32)] * most,
+            self._take,
+            self._save,
+            save_every_s=flush_every_s,
+            stop=stop,
+        )
 
-    def _take(self) -> int:
-        """Wait for an answer, and enter it into the books; how many there were."""
-        try:
-            answer = self.answers.get(timeout=_LOOK_EVERY_S)
-        except Empty:
-            return 0
+    def _take(self, answer: Decoded) -> Buffer:
+        """Enter an answer into the books."""
         track, found = answer.track, self._measured(answer.result)
         extent = extent_of(self._whole)
         if isinstance(found, AudioError):
@@ -209,7 +193,7 @@ class _Run:
         self._unsaved = True
         self._tried += 1
         self._say()
-        return 1
+        return answer.buffer
 
     def _measured(self, found: Any) -> Descriptors | AudioError:
         # Of what another process heard; a thread has measured it already.

@@ -1,0 +1,64 @@
+"""The loop that feeds tracks to decoders, and acts on one answer at a time."""
+
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+
+from kit.features.decoders import Buffer, Decoded, Decoders
+from kit.features.plan import Track
+
+LOOK_EVERY_S = 0.5
+"""Seconds between two looks for decoders that hang."""
+
+
+def feed(
+    pool: Decoders,
+    answers: SimpleQueue[Decoded],
+    tracks: Iterable[Track],
+    buffers: list[Buffer],
+    take: Callable[[Decoded], Buffer],
+    save: Callable[[], None],
+    *,
+    save_every_s: float,
+    stop: Callable[[], bool],
+    full: Callable[[], bool] = lambda: False,
+) -> None:
+    """Give tracks to a pool until all are answered, and close it.
+
+    Args:
+        pool: the decoders.
+        answers: where they put their answers.
+        tracks: in the order in which they are begun.
+        buffers: one for each track that may be in progress.
+        take: acts on an answer, and returns a buffer that is free.
+        save: keeps what was taken. It is called regularly, and whatever ends the loop.
+        save_every_s: seconds between two calls of `save`.
+        stop: once it returns True, the tracks in progress are finished and no other is begun.
+        full: whether `save` is due before its time.
+    """
+    waiting = iter(tracks)
+    running = 0
+    saved = looked = time.monotonic()
+    try:
+        while True:
+            while buffers and not stop() and (track := next(waiting, None)):
+                pool.start(track, buffers.pop())
+                running += 1
+            if not running:
+                break
+            try:
+                answer = answers.get(timeout=LOOK_EVERY_S)
+            except Empty:
+                pass
+            else:
+                running -= 1
+                buffers.append(take(answer))
+            if time.monotonic() - looked > LOOK_EVERY_S:
+                pool.give_up_late()
+                looked = time.monotonic()
+            if full() or time.monotonic() - saved >= save_every_s:
+                save()
+                saved = time.monotonic()
+    finally:
+        save()
+        pool.close()
