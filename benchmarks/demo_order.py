@@ -1,4 +1,4 @@
-"""How well the order of sounds alone tells the genres of the harder demo, without any training.
+"""Tell the genres of the harder demo apart by the order of sounds alone, without any training.
 
     kit demo --demo.difficulty hard --data data/demo_hard
     python benchmarks/demo_order.py data/demo_hard
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-# Where the low, the middle and the high sound are heard best, Hz.
+# Bands in which the low, the middle and the high sound stand out, Hz.
 BANDS = ((60, 300), (1000, 5000), (6000, 14000))
 
 

@@ -252,8 +252,8 @@ def _shuffled(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     old: list[str] = []
     for group in range(len(names)):
         values, counts = np.unique(labels[member == group], return_counts=True)
-        # Where artists have equally many tracks of each label, the labels take turns: one for all
-        # groups would leave nothing to shuffle.
+        # Artists with equally many tracks of each label take the labels in turn: if all took the
+        # same one, there would be nothing to shuffle.
         old.append(min(values[counts == counts.max()], key=old.count))
     # Another stream than that of the split, which has the same seed.
     shuffled = np.random.default_rng([seed, 1]).permutation(np.array(old, dtype=object))

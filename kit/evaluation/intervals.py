@@ -13,6 +13,12 @@ FEW_GROUPS = 12
 """With fewer groups the interval is too narrow: no claim should rest on it."""
 
 
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of a share of independent tracks."""
+    found = binomtest(correct, n).proportion_ci(CONFIDENCE, "wilson")
+    return float(found.low), float(found.high)
+
+
 def group_interval(
     right: Bool[np.ndarray, " tracks"], groups: Sequence[Any] | np.ndarray
 ) -> dict[str, Any]:
@@ -32,8 +38,7 @@ def group_interval(
     count = len(size)
     error = _standard_error(total, size)
     if count < 2 or error == 0 or not 0 < accuracy < 1:
-        found = binomtest(round(accuracy * count), count).proportion_ci(CONFIDENCE, "wilson")
-        low, high = float(found.low), float(found.high)
+        low, high = wilson_interval(round(accuracy * count), count)
         method = f"Wilson's for {count} independent groups"
     else:
         reach = _quantile(count) * error / (accuracy * (1 - accuracy))
@@ -76,7 +81,7 @@ def _sums(
 def _standard_error(total: Float[np.ndarray, " groups"], size: Int[np.ndarray, " groups"]) -> float:
     count = len(size)
     spread = count / max(count - 1, 1) * float(np.square(total).sum())
-    # What rounding leaves of sums that are 0 is no spread.
+    # Rounding makes sums of 0 differ a little from 0.
     return float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
 
 

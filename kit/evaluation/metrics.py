@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import binomtest
 
 from kit.errors import KitError
+from kit.evaluation.intervals import CONFIDENCE, wilson_interval
 from kit.training.scores import track_log_probabilities
 
-CONFIDENCE = 0.95
 RESAMPLES = 10_000
 # Fixed, so that the same predictions always give the same evaluation.json.
 BOOTSTRAP_SEED = 0
@@ -91,7 +90,7 @@ def summarise(
         "segment": _level(by_segment, segment_targets, labels, majority)
         | _bootstrap_interval(right, segments),
         "track": _level(by_track, targets, labels, majority)
-        | _wilson_interval(correct, len(targets)),
+        | {"interval": list(wilson_interval(correct, len(targets))), "interval_method": "Wilson"},
     }
 
 
@@ -158,11 +157,6 @@ def _level(
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _wilson_interval(correct: int, n: int) -> dict[str, Any]:
-    interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
-    return {"interval": [float(interval.low), float(interval.high)], "interval_method": "Wilson"}
 
 
 def _bootstrap_interval(

@@ -12,12 +12,12 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
+from kit.evaluation.inner import inner_splits
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of C to choose from; a smaller C regularises more."""
@@ -123,16 +123,7 @@ def _choose(
     present = np.unique(y)
     if len(present) < 2:
         raise UsageError(f"without fold {fold}, one label is left; take folds of several labels")
-    parts = min(_INNER, *(len(np.unique(groups[y == label])) for label in present))
-    if parts < 2:
-        return Choice(fold, next(iter(layers)), 1e-2, None)
-    inner = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    # Groups with several labels can leave a part empty, or a training part with one label.
-    splits = [
-        (train, test)
-        for train, test in inner.split(y, y, groups)
-        if len(test) and len(np.unique(y[train])) > 1
-    ]
+    splits = inner_splits(y, groups, _INNER, seed)
     if not splits:
         return Choice(fold, next(iter(layers)), 1e-2, None)
     asked = sum(len(test) for _, test in splits)

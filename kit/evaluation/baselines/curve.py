@@ -1,4 +1,4 @@
-"""How the accuracy grows with the music: the same test tracks, fewer groups to learn from."""
+"""A learning curve: accuracy on the same test tracks, with fewer groups to learn from."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

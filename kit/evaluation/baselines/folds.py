@@ -26,7 +26,7 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be told apart.
+    """Tracks, their labels and their folds.
 
     Attributes:
         labels: their names.

@@ -10,16 +10,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from kit.evaluation.inner import inner_splits
 from kit.explore.baseline import boosting
 
 INNER_FOLDS = 4
-# Options are chosen on so many tracks at most; the time of some classifiers grows with the square.
+# The most tracks that options are chosen on; the time of some classifiers grows with their square.
 _MOST_TO_CHOOSE = 2000
 _LEAST_P = 1e-6
 
@@ -144,20 +144,16 @@ def _chosen(
         return family.options[0], 1.0  # nothing to choose
     some = _some(groups, seed)
     x, targets, groups = x[some], targets[some], groups[some]
-    folds = _inner_folds(targets, groups)
-    if folds < 2:
+    splits = inner_splits(targets, groups, INNER_FOLDS, seed)
+    if not splits:
         return family.fallback, 1.0
-    splits = list(
-        StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, targets, groups)
-    )
     best: tuple[int, Mapping[str, Any], np.ndarray] | None = None
     for options in family.options:
         scores = np.zeros((len(x), classes))
         for train, held_out in splits:
-            if len(np.unique(targets[train])) > 1:
-                model = family.build({**options, **family.cheaper}, seed)
-                model.fit(x[train], targets[train])
-                scores[held_out] = _scores(model, x[held_out], classes)
+            model = family.build({**options, **family.cheaper}, seed)
+            model.fit(x[train], targets[train])
+            scores[held_out] = _scores(model, x[held_out], classes)
         right = int((scores.argmax(axis=1) == targets).sum())
         if best is None or right > best[0]:
             best = right, options, scores
@@ -173,11 +169,6 @@ def _some(groups: np.ndarray, seed: int) -> np.ndarray:
     order = np.random.default_rng([seed, 5]).permutation(len(names))
     drawn = order[: 1 + int(np.searchsorted(np.cumsum(size[order]), _MOST_TO_CHOOSE))]
     return np.flatnonzero(np.isin(groups, names[drawn]))
-
-
-def _inner_folds(targets: np.ndarray, groups: np.ndarray) -> int:
-    """Return as many folds as each label has groups, at most `INNER_FOLDS`."""
-    return min([INNER_FOLDS, *(len(np.unique(groups[targets == t])) for t in np.unique(targets))])
 
 
 def _scores(model: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "tracks classes"]:

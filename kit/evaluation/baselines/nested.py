@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.model_selection import StratifiedGroupKFold
 
 from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Task
+from kit.evaluation.baselines.models import INNER_FOLDS
+from kit.evaluation.inner import inner_splits
 
 NAME = "chosen by nested cross-validation"
 SEPARATOR = " + "
 """Between the names of baselines whose mean is taken."""
 
-_INNER_FOLDS = 4
 _LARGEST_AVERAGE = 4  # baselines; further ones are worse and only water the average down
 _LEAST_P = 1e-6
 
@@ -67,14 +67,10 @@ def in_words(names: Sequence[str]) -> str:
 def inner_folds(fold: Fold, task: Task) -> list[Fold]:
     """Return folds of a fold's training tracks; none if some label has one group only."""
     targets, groups = task.targets[fold.train], task.groups[fold.train]
-    least = min(len(np.unique(groups[targets == label])) for label in np.unique(targets))
-    count = min(_INNER_FOLDS, least)
-    if count < 2:
-        return []
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=task.seed)
+    splits = inner_splits(targets, groups, INNER_FOLDS, task.seed)
     return [
         Fold(f"{fold.name}.{number}", fold.train[train], fold.train[test])
-        for number, (train, test) in enumerate(splitter.split(fold.train, targets, groups))
+        for number, (train, test) in enumerate(splits)
     ]
 
 
@@ -109,6 +105,16 @@ def best(
     )
 
 
-def log_loss(p: Float[np.ndarray, "tracks classes"], targets: np.ndarray) -> float:
-    """Return the mean negative logarithm of the probability of the true label."""
-    return float(-np.log(np.maximum(p[np.arange(len(p)), targets], _LEAST_P)).mean())
+def log_loss(
+    p: Float[np.ndarray, "tracks classes"], targets: np.ndarray, least: float = _LEAST_P
+) -> float:
+    """Return the mean negative logarithm of the probability of the true label.
+
+    Args:
+        p: a row for each track.
+        targets: the label of each, by number.
+        least: lower probabilities count as this.
+    """
+    true = np.maximum(p[np.arange(len(p)), targets], least)
+    # 0 has no sign.
+    return float(max(0.0, -np.log(true).mean()))

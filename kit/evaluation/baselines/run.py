@@ -4,6 +4,7 @@ import csv
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from kit.evaluation.baselines.folds import (
 )
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
-from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of
+from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of, log_loss
 from kit.explore.baseline import design
 from kit.explore.table import select
 from kit.features.embed import Embeddings
@@ -56,8 +57,6 @@ class Baselines:
         tracks: `track_id`, `label`, `group` and `fold` of each track that was answered.
         labels: in the order of the probabilities.
         answers: a row each, with the probabilities of the tracks.
-        table: `baseline`, `correct`, `n`, `accuracy`, `low`, `high` (95%, over groups),
-            `balanced_accuracy` and `log_loss`.
         split: the digest of the split.
         in_words: what the folds keep apart.
         failures: tracks without vectors.
@@ -71,7 +70,6 @@ class Baselines:
     tracks: pd.DataFrame
     labels: tuple[str, ...]
     answers: tuple[Row, ...]
-    table: pd.DataFrame
     split: str
     in_words: str
     failures: tuple[Failure, ...]
@@ -99,30 +97,56 @@ class Baselines:
         write_json(about, self.to_dict())
         return about, table
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the content of baselines.json."""
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The numbers of each row, what it has wrong and the options that were chosen for it."""
         ids = self.tracks["track_id"].tolist()
         truth = self.tracks["label"].to_numpy(str)
         groups = self.tracks["group"].to_numpy(str)
+        targets = np.array([self.labels.index(label) for label in truth], int)
         rows = []
         for row in self.answers:
-            right = np.array(self.labels)[row.probabilities.argmax(axis=1)] == truth
+            right = row.probabilities.argmax(axis=1) == targets
             rows.append(
                 {
                     **score(row.name, right, truth, groups),
-                    "log_loss": _log_loss(row, truth, self.labels),
+                    "log_loss": log_loss(row.probabilities, targets, 1e-9),
                     "wrong": [track for track, ok in zip(ids, right, strict=True) if not ok],
                     "chosen": row.chosen,
                     "cpu_s": round(row.cpu_s, 2),
                 }
             )
+        return rows
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`baseline`, `correct`, `n`, `accuracy`, `low`, `high` (95%, over groups),
+        `balanced_accuracy` and `log_loss` of each row."""
+        return pd.DataFrame(
+            [
+                {
+                    "baseline": row["name"],
+                    "correct": row["correct"],
+                    "n": row["n"],
+                    "accuracy": row["accuracy"],
+                    "low": row["interval"][0],
+                    "high": row["interval"][1],
+                    "balanced_accuracy": row["balanced_accuracy"],
+                    "log_loss": row["log_loss"],
+                }
+                for row in self.rows
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of baselines.json."""
         return {
             "kit": __version__,
             "split": self.split,
             "in_words": self.in_words,
             "labels": list(self.labels),
-            "tracks": ids,
-            "rows": rows,
+            "tracks": self.tracks["track_id"].tolist(),
+            "rows": self.rows,
             "notes": list(self.notes),
             "chosen": self.chosen,
             "curve": [dataclasses.asdict(point) for point in self.curve],
@@ -280,11 +304,10 @@ def _answered(
         name, curve = _choose(chosen[1:], answers, task, show)
     side = known["fold"] if "fold" in known else known["part"]
     tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
-    made = Baselines(
+    return Baselines(
         tracks=tested.loc[:, ["track_id", "label", "group", "fold"]].reset_index(drop=True),
         labels=labels,
         answers=tuple(answers),
-        table=pd.DataFrame(),
         split=digest,
         in_words=words,
         failures=tuple(measured.failures),
@@ -292,7 +315,6 @@ def _answered(
         chosen=name,
         curve=curve,
     )
-    return dataclasses.replace(made, table=_table(made))
 
 
 def _choose(
@@ -367,33 +389,10 @@ def _of_run(run: Run) -> tuple[FeatureConfig, pd.DataFrame]:
     return experiment.features, run.folds() if run.is_folded else run.split()
 
 
-def _table(made: Baselines) -> pd.DataFrame:
-    rows = [
-        {
-            "baseline": row["name"],
-            "correct": row["correct"],
-            "n": row["n"],
-            "accuracy": row["accuracy"],
-            "low": row["interval"][0],
-            "high": row["interval"][1],
-            "balanced_accuracy": row["balanced_accuracy"],
-            "log_loss": row["log_loss"],
-        }
-        for row in made.to_dict()["rows"]
-    ]
-    return pd.DataFrame(rows)
-
-
-def _log_loss(row: Row, truth: np.ndarray, labels: tuple[str, ...]) -> float:
-    at = [labels.index(label) for label in truth]
-    p = np.maximum(row.probabilities[np.arange(len(at)), at], 1e-9)
-    return float(max(0.0, -np.log(p).mean()))
-
-
 def _unfinished(measured: Measured) -> Baselines:
     empty = pd.DataFrame(columns=["track_id", "label", "group", "fold"])
     failures = tuple(measured.failures)
-    return Baselines(empty, (), (), pd.DataFrame(), "", "", failures, (), stopped=True)
+    return Baselines(empty, (), (), "", "", failures, (), stopped=True)
 
 
 def _nothing(stage: str, done: int, total: int, note: str) -> None:
