@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kit.experiment import fit, fit_arrays, run, sweep
     from kit.features.embed import embed
     from kit.predict import load
+    from kit.shallow.recipe import small_set
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _NAMES = {
     "baselines": "kit.evaluation.baselines",
     "evaluate": "kit.evaluation",
     "load": "kit.predict",
+    "small_set": "kit.shallow.recipe",
     **dict.fromkeys(("KitError", "KitWarning"), "kit.errors"),
     **dict.fromkeys(
         (
@@ -87,6 +89,7 @@ __all__ = [
     "predict",
     "run",
     "run_script",
+    "small_set",
     "sweep",
     "training",
 ]

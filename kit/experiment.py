@@ -29,6 +29,7 @@ from kit.config import (
 from kit.errors import KitWarning
 from kit.evaluation import evaluate, score_arrays
 from kit.features import extract, left_out_in_words
+from kit.shallow.recipe import SmallSetConfig
 from kit.training import Progress, Run
 from kit.training import fit as train
 from kit.training import fit_arrays as train_arrays
@@ -269,14 +270,21 @@ def _trained(
     rights: bool,
     report: bool,
 ) -> Run:
-    made = train(
-        experiment,
-        catalogue=tracks,
-        runs=runs,
-        fresh=fresh,
-        rights=rights,
-        progress=lambda p: show("train", p.done, p.total, _note(p)),
-    )
+    about = {"catalogue": tracks, "runs": runs, "fresh": fresh, "rights": rights}
+    if isinstance(experiment.model, SmallSetConfig):
+        # scikit-learn's classifiers take a second to import.
+        from kit.evaluation.small_set import fit_small_set
+
+        made = fit_small_set(
+            experiment,
+            progress=lambda p: show("train", p.done, p.total, f"{p.place} {p.path}"),
+            show=show,
+            **about,
+        )
+    else:
+        made = train(
+            experiment, progress=lambda p: show("train", p.done, p.total, _note(p)), **about
+        )
 
     def score() -> None:
         if not _scored(made, report):

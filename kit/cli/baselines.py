@@ -96,7 +96,8 @@ def baselines(
     if probe:
         from kit.cli.stages.embedding import compute as embed
 
-        probed["musicnn"] = embed(tracks, "MSD_musicnn", 30.0, options, brief=True)
+        heard = features if found is None else found.experiment().features
+        probed["musicnn"] = embed(tracks, "MSD_musicnn", heard, options, brief=True)
     with in_two_steps() as stop, terminal.bars() as progress:
         result = compute(
             tracks,

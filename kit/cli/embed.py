@@ -3,7 +3,7 @@
 import math
 
 from kit.cli.arguments import CatalogueFolder, Flag, Options, require_catalogue
-from kit.config import ExtractConfig
+from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import UsageError
 from kit.weights import Model
 
@@ -41,5 +41,6 @@ def embed(
     from kit.catalogue import load
     from kit.cli.stages.embedding import compute
 
-    result = compute(load(catalogue), model, clip_s, options, quiet=quiet)
+    heard = FeatureConfig(clip_s=clip_s, n_frames=1)
+    result = compute(load(catalogue), model, heard, options, quiet=quiet)
     return int(bool(result.failures))

@@ -45,7 +45,7 @@ def similar(
     from kit.features.similar import nearest, row_of_track
 
     loaded = load(catalogue)
-    found = compute(loaded, model, 30.0, brief=True)
+    found = compute(loaded, model, brief=True)
     table = loaded.table.set_index("track_id").loc[found.track_ids]
     paths = table["path"].fillna("").astype(str).tolist()
     labels = table["label"].astype(str).tolist()

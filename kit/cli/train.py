@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -21,6 +21,7 @@ from kit.config import (
 def train(
     catalogue: CatalogueFolder,
     name: str = "train",
+    recipe: Literal["small"] | None = None,
     runs: Runs = Path("runs"),
     fresh: Flag = False,
     memory_gib: float = 4.0,
@@ -45,9 +46,15 @@ def train(
 
     Example: kit train data/mine --split.folds 5 --train.members 4
 
+    Example: kit train data/mine --recipe small
+
     Args:
         catalogue: Folder that `kit scan` made.
         name: Name of the folder under RUNS.
+        recipe: small, for 30 to 150 tracks a label: in place of a network, the best of simple
+            classifiers of statistics and of frozen musicnn, or their average. Cross-validation
+            inside each of five folds chooses, and no test track has a part in it. Excerpts, --split
+            and --train.seed count, the other flags of training do not.
         runs: Folder of the run folders.
         fresh: Start a new run even if there is one of the same configuration.
         memory_gib: Features up to this size, GiB, and up to half of the device's memory, are held
@@ -65,6 +72,8 @@ def train(
     """
     require_catalogue(catalogue)
     experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
+    if recipe is not None:
+        experiment = by_recipe(experiment)
     from kit.catalogue import load
     from kit.cli.stages.training import say_next
     from kit.cli.stages.training import train as stage
@@ -84,3 +93,15 @@ def train(
             say_next(run)
             sys.stdout.write(f"{run.folder}\n")
     return 0
+
+
+def by_recipe(experiment: Experiment) -> Experiment:
+    """Return the experiment by the recipe for small sets, with musicnn if its weights are here."""
+    from kit import terminal
+    from kit.shallow.recipe import WITHOUT, small_set
+    from kit.weights.musicnn import weights_file
+
+    if weights_file("MSD_musicnn").is_file():
+        return small_set(experiment)
+    terminal.warn(WITHOUT)
+    return small_set(experiment, weights=None)

@@ -69,7 +69,7 @@ def out_of_fold(
         answers.append(
             dataclasses.replace(scores, tracks=scores.tracks.assign(fold=str(fold.fold)))
         )
-        rows.append({"fold": str(fold.fold), **_row(scores, network)})
+        rows.append({"fold": str(fold.fold), **_row(scores, network), **_chosen(fold)})
     tracks = pd.concat([scores.tracks for scores in answers], ignore_index=True)
     scored = joined([scores.answers for scores in answers])
     place = {track_id: number for number, track_id in enumerate(known["track_id"])}
@@ -84,6 +84,12 @@ def out_of_fold(
         not_scored=dict(missing),
     )
     return merged, rows
+
+
+def _chosen(run: Run) -> dict[str, str]:
+    """Return what the recipe for small sets chose in a fold; nothing for a network."""
+    rows = run.metrics()
+    return {"chosen": rows[-1]["chosen"]} if rows and "chosen" in rows[-1] else {}
 
 
 def _offset(progress: Progress | None, before: int, total: int) -> Progress | None:

@@ -101,8 +101,7 @@ def probe(
             test = fold_of == fold
             known = {name: rows[~test] for name, rows in x.items()}
             choice = _choose(known, y[~test], group_of[~test], fold, len(names), strengths, seed)
-            model = make_pipeline(StandardScaler(), _regression(choice.strength))
-            model.fit(known[choice.layer], y[~test])
+            model = fitted(known[choice.layer], y[~test], choice.strength)
             probabilities[test] = _spread(model, x[choice.layer][test], len(names))
             choices.append(choice)
             if progress:
@@ -140,6 +139,20 @@ def _choose(
         means = (losses / asked).tolist()
         choices += [Choice(fold, layer, c, mean) for c, mean in zip(strengths, means, strict=True)]
     return min(choices, key=lambda choice: choice.log_loss)
+
+
+def fitted(
+    x: Float[np.ndarray, "tracks width"], y: Int[np.ndarray, " tracks"], strength: float
+) -> Pipeline:
+    """Return standardisation and logistic regression of one layer.
+
+    Args:
+        x: the layer, a row a track.
+        y: the label of each, by number.
+        strength: C.
+    """
+    with threadpool_limits(1):
+        return make_pipeline(StandardScaler(), _regression(strength)).fit(x, y)
 
 
 def _regression(strength: float) -> LogisticRegression:

@@ -97,16 +97,23 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
         metrics_rows: as in `write_report`.
     Returns:
         Their paths: `confusion.png`, or `confusion-PART.png` for another part than the test part,
-        and `curves.png`.
+        and `curves.png` where there were epochs.
     Raises:
         KitError: they cannot be written.
     """
-    curves = save(figures.curves(metrics_rows), run_dir / "curves.png")
-    if evaluation.get("several"):
-        return [curves]
-    matrix = np.asarray(_shown(evaluation)["track"]["confusion"])
-    name = file_name("confusion", _part(evaluation), ".png")
-    return [save(figures.confusion(matrix, evaluation["labels"]), run_dir / name), curves]
+    written = []
+    if not evaluation.get("several"):
+        matrix = np.asarray(_shown(evaluation)["track"]["confusion"])
+        name = file_name("confusion", _part(evaluation), ".png")
+        written.append(save(figures.confusion(matrix, evaluation["labels"]), run_dir / name))
+    if by_epochs(metrics_rows):
+        written.append(save(figures.curves(metrics_rows), run_dir / "curves.png"))
+    return written
+
+
+def by_epochs(rows: Sequence[Row]) -> bool:
+    """Return whether a training went by epochs; what the recipe chooses is fitted at once."""
+    return not rows or rows[-1].get("train_loss", 0.0) is not None
 
 
 def _render(values: Row) -> str:
@@ -175,7 +182,8 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "by_fold": words.by_fold(evaluation),
         "independence": _independence(evaluation),
         "confusion": None if several else _confusion(shown["track"], labels),
-        "curves": picture(
+        "curves": by_epochs(rows)
+        and picture(
             figures.curves(rows, theme=LIGHT),
             [
                 (

@@ -17,7 +17,7 @@ from kit.catalogue import Catalogue, load
 from kit.catalogue.schema import several_labels
 from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
-from kit.evaluation.baselines.beside import find, in_their_midst
+from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
@@ -32,6 +32,7 @@ from kit.evaluation.scores import Progress, Scores, step_in_json
 from kit.evaluation.words import features_command
 from kit.features import FeatureStore, store_path
 from kit.files import write_json, write_text
+from kit.shallow.recipe import SmallSetConfig
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
 from kit.training.scores import SegmentScores, joined
@@ -283,7 +284,8 @@ def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> di
     """Return the network among the baselines of its split, or the command that computes them."""
     table = run.folds() if run.is_folded else run.split()
     found = find(table, (run.folder, catalogue.folder))
-    beside = in_their_midst(evaluation["tracks"], table, found) if found else None
+    name = RECIPE if isinstance(run.experiment().model, SmallSetConfig) else NETWORK
+    beside = in_their_midst(evaluation["tracks"], table, found, name) if found else None
     command = ["kit", "baselines", str(catalogue.folder), "--run", str(run.folder)]
     return beside or {"command": shlex.join(command)}
 

@@ -110,8 +110,13 @@ def embed(
     )
 
 
-def _vectors(clips: Sequence[tuple[np.ndarray, int]], trunk: Trunk) -> Vectors:
-    """Return the layers of a track, the mean over the patches of its excerpts."""
+def embed_clips(clips: Sequence[tuple[np.ndarray, int]], trunk: Trunk) -> Vectors:
+    """Return the layers of a track, the mean over the patches of its excerpts.
+
+    Args:
+        clips: the samples of each excerpt at the rate of the trunk, and how many of them count.
+        trunk: the network.
+    """
     config = trunk.features
     patches = []
     for buffer, length in clips:
@@ -123,7 +128,7 @@ def _vectors(clips: Sequence[tuple[np.ndarray, int]], trunk: Trunk) -> Vectors:
 
 def _read(track: Track, buffer: Buffer, *, trunk: Trunk) -> Vectors:
     lengths = reader(trunk.features)(track, buffer)
-    return _vectors(list(zip(buffer, lengths, strict=False)), trunk)
+    return embed_clips(list(zip(buffer, lengths, strict=False)), trunk)
 
 
 class _Run:
@@ -184,14 +189,14 @@ class _Run:
     def _warm_up(self) -> None:
         # Compiled once, before threads would each compile the same program.
         config = self._trunk.features
-        _vectors([(room(config)[0], config.clip_samples)], self._trunk)
+        embed_clips([(room(config)[0], config.clip_samples)], self._trunk)
 
     def _take(self, answer: Decoded) -> Buffer:
         """Keep an answer, and return a buffer that is free."""
         self.meter.busy("decode", answer.seconds)
         found: Any = answer.result
         if isinstance(found, tuple):
-            found = _vectors(answer.clips, self._trunk)
+            found = embed_clips(answer.clips, self._trunk)
         buffer = answer.buffer
         if isinstance(found, AudioError):
             self._failed = failure(answer.track, found)

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from kit.training.placement import room_gib
 from kit.training.plan import place_in_words, planned
 from kit.training.run import Run
 from kit.training.stopping import require_validation
+
+Learn = Callable[[Experiment, Collection, Run, Callable[[Progress], None] | None], None]
+"""From an experiment, a collection in its split and an empty run to a run with a checkpoint."""
 
 
 def fit(
@@ -86,6 +90,7 @@ def train(
     memory_gib: float = 4.0,
     scan: bool | None = None,
     progress: Callable[[Progress], None] | None = None,
+    learn: Learn | None = None,
 ) -> Run:
     """Train on a collection; `fit` and `fit_arrays` describe the other arguments and errors.
 
@@ -98,15 +103,18 @@ def train(
         memory_gib: as for `fit`.
         scan: run many steps in one program; None to do so on GPU and TPU (`kit.training.epoch`).
         progress: as for `fit`.
+        learn: what makes the checkpoint of one training, in place of steps of a network.
     """
     plan = planned(experiment, collection)
     for _, one in plan.trainings():
         require_validation(one.experiment, one.table["part"].tolist())
     outputs = experiment.train.outputs(len(collection.labels))
-    network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
-    key = folders.identity(
-        experiment, collection.sources, plan.table, _code(experiment.model, network)
-    )
+    code, by_steps = "", learn is None
+    if learn is None:
+        network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
+        code = _code(experiment.model, network)
+        learn = partial(_by_steps, network=network, memory_gib=memory_gib, scan=scan)
+    key = folders.identity(experiment, collection.sources, plan.table, code)
     place = runs / experiment.name
     lock = only_one(place / f".{key}", "trains", name=f"this experiment in {place}")
     with contextlib.ExitStack() as held:
@@ -127,7 +135,7 @@ def train(
         folder, todo = processes.agreed(begin)
         run = Run(Path(folder))
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
-        if todo and path.resident:
+        if todo and by_steps and path.resident:
             # Read once for all networks.
             collection = collection.held()
         for number in todo:
@@ -135,8 +143,21 @@ def train(
             said = _said(progress, number, len(networks), place_in_words(at, plan))
             here = dataclasses.replace(collection, parts=one.table)
             inner = Run(run.folder / at)
-            train_run(one.experiment, here, network, inner, memory_gib, scan, said)
+            learn(one.experiment, here, inner, said)
     return run
+
+
+def _by_steps(
+    experiment: Experiment,
+    collection: Collection,
+    run: Run,
+    progress: Callable[[Progress], None] | None,
+    *,
+    network: Network,
+    memory_gib: float,
+    scan: bool | None,
+) -> None:
+    train_run(experiment, collection, network, run, memory_gib, scan, progress)
 
 
 def _said(

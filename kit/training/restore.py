@@ -14,12 +14,14 @@ from kit.catalogue.split import memberships
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
 from kit.models import Network, build
+from kit.training import small
 from kit.training.checkpoint import Checkpoints, Which
 from kit.training.run import Run
 from kit.training.scaling import make_scaling
 from kit.training.scores import SegmentScores, averaged
 from kit.training.segments import grid
-from kit.training.state import TrainState, template
+from kit.training.small import Small
+from kit.training.state import template
 from kit.training.step import make_predict_step
 
 BATCH = 128  # segments in one call, at most
@@ -49,6 +51,7 @@ class Restored:
     from_arrays: bool
     _predict: Callable[[np.ndarray], np.ndarray]
     _attending: tuple["Restored", ...] = ()
+    _small: Small | None = None
 
     def log_probabilities(
         self, segments: Float32[np.ndarray, "segments frames width"]
@@ -99,6 +102,8 @@ class Restored:
             x: as for `segment_log_probabilities`.
             frames: as for `segment_log_probabilities`.
         """
+        if self._small:
+            return self._small.segment_scores(x, frames)
         if self._attending:
             return averaged([network.segment_scores(x, frames) for network in self._attending])
         config = self.experiment
@@ -150,8 +155,21 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
             f"{run.folder} has no checkpoint yet; run the same `kit train` command again"
         )
     step, state, meta = saved
-    experiment, labels, network = _described(meta)
+    experiment, labels = from_dict(Experiment, meta["experiment"]), tuple(meta["labels"])
     n_mels = int(meta["n_mels"])
+    about = (
+        experiment,
+        labels,
+        tuple(meta["train_counts"]),
+        step,
+        which,
+        n_mels,
+        bool(meta["from_arrays"]),
+    )
+    if "small" in meta:
+        learned = small.restored(state, meta, experiment.features)
+        return Restored(*about, _no_network, _small=learned)
+    network = _network(meta, experiment, labels)
     params, buffers = state.evaluated()
     train = experiment.train
     predict_step = make_predict_step(network, train.loss == "attention", train.several)
@@ -160,30 +178,27 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
     def predict(x: np.ndarray) -> np.ndarray:
         return np.asarray(predict_step(params, buffers, jax.numpy.asarray(x), scaling))
 
-    return Restored(
-        experiment,
-        labels,
-        tuple(meta["train_counts"]),
-        step,
-        which,
-        n_mels,
-        bool(meta["from_arrays"]),
-        predict,
+    return Restored(*about, predict)
+
+
+def _network(meta: dict[str, Any], experiment: Experiment, labels: Sequence[str]) -> Network:
+    outputs = experiment.train.outputs(len(labels))
+    return build(experiment.model, n_mels=int(meta["n_mels"]), n_classes=outputs)
+
+
+def _no_network(_: np.ndarray) -> np.ndarray:
+    raise UsageError(
+        "a run by the recipe for small sets answers for whole tracks, not for segments; use "
+        "segment_scores, or kit.load(run).predict(file)"
     )
 
 
-def _described(meta: dict[str, Any]) -> tuple[Experiment, tuple[str, ...], Network]:
-    experiment = from_dict(Experiment, meta["experiment"])
-    labels = tuple(meta["labels"])
-    outputs = experiment.train.outputs(len(labels))
-    network = build(experiment.model, n_mels=int(meta["n_mels"]), n_classes=outputs)
-    return experiment, labels, network
-
-
-def template_of(meta: dict[str, Any]) -> TrainState:
+def template_of(meta: dict[str, Any]) -> Any:
     """Return the shapes and dtypes of the state beside a checkpoint's metadata."""
-    experiment, _, network = _described(meta)
-    return template(network, experiment.train)
+    if "small" in meta:
+        return small.template_of(meta)
+    experiment = from_dict(Experiment, meta["experiment"])
+    return template(_network(meta, experiment, meta["labels"]), experiment.train)
 
 
 def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
@@ -210,4 +225,7 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
         step=tuple(flat),
         _predict=predict,
         _attending=tuple(networks) if first.experiment.train.loss == "attention" else (),
+        _small=small.mean_of([network._small for network in networks if network._small])
+        if first._small
+        else None,
     )

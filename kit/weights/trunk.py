@@ -64,7 +64,12 @@ class Trunk:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def musicnn_trunk(model: Model = "MSD_musicnn", *, clip_s: float = 30.0) -> Trunk:
+def musicnn_trunk(
+    model: Model = "MSD_musicnn",
+    *,
+    heard: FeatureConfig = FeatureConfig(),
+    weights: Weights | None = None,
+) -> Trunk:
     """Return musicnn with the published weights that `kit weights musicnn` fetched.
 
     Its layers are `penultimate`, 200 numbers, and `pooled`, 1,506: the maximum and the mean over
@@ -72,17 +77,26 @@ def musicnn_trunk(model: Model = "MSD_musicnn", *, clip_s: float = 30.0) -> Trun
 
     Args:
         model: trained on the Million Song Dataset or on MagnaTagATune.
-        clip_s: seconds in the middle of each track that are heard.
+        heard: position, number, length and offset of the excerpts; the rest does not count.
+        weights: the model's own, if they are not to be loaded.
     Raises:
         KitError: the weights are not there.
         ConfigError: less than one patch is heard.
     """
-    frontend = preset("musicnn")
+    frontend, clip_s = preset("musicnn"), heard.clip_s
     whole = frames_of(int(clip_s * frontend.sample_rate), frontend) // FRAMES * FRAMES
     if not whole:
         raise ConfigError(f"clip_s is {clip_s:g}; a patch of musicnn takes 3 s")
-    features = FeatureConfig(frontend=frontend, clip_s=clip_s, n_frames=whole, least_s=3.0)
-    weights = load(model)
+    features = FeatureConfig(
+        frontend=frontend,
+        position=heard.position,
+        excerpts=heard.excerpts,
+        clip_s=clip_s,
+        n_frames=whole,
+        least_s=3.0,
+        offset_s=heard.offset_s,
+    )
+    weights = load(model) if weights is None else weights
     network = build(MusicnnConfig(), n_mels=BANDS, n_classes=CLASSES)
 
     def layers(module: Musicnn, x: Float[Array, "patches frames n_mels"]) -> Layers:

@@ -25,11 +25,12 @@ from kit.errors import KitError, UsageError
 from kit.evaluation import evaluate
 from kit.evaluation.baselines import store
 from kit.evaluation.baselines.beside import NETWORK, in_their_midst, split_digest
-from kit.evaluation.baselines.dictionary import learn, normalised, patches
 from kit.evaluation.baselines.folds import Fold, Task, of_dictionary, of_vectors, out_of_fold, prior
 from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM, Family, fit
-from kit.evaluation.baselines.vectors import (
+from kit.features import excerpts
+from kit.shallow.dictionary import learn, normalised, patches
+from kit.shallow.vectors import (
     BANDS,
     FRAME_RATE,
     KINDS,
@@ -39,7 +40,6 @@ from kit.evaluation.baselines.vectors import (
     rich_names,
     vectors_of,
 )
-from kit.features import excerpts
 from tests.conftest import tone
 
 RATE = 22050

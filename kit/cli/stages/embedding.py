@@ -7,7 +7,7 @@ from kit.catalogue import Catalogue
 from kit.cli.interrupt import in_two_steps
 from kit.cli.left_out import say_failures
 from kit.compilation import use_cache
-from kit.config import ExtractConfig
+from kit.config import ExtractConfig, FeatureConfig
 from kit.features.embed import Embeddings, embed
 from kit.features.throughput import Progress
 from kit.weights import Model
@@ -17,7 +17,7 @@ from kit.weights.trunk import musicnn_trunk
 def compute(
     catalogue: Catalogue,
     model: Model,
-    clip_s: float,
+    heard: FeatureConfig = FeatureConfig(),
     options: ExtractConfig = ExtractConfig(),
     *,
     quiet: bool = False,
@@ -28,7 +28,7 @@ def compute(
     Args:
         catalogue: the tracks.
         model: musicnn's weights.
-        clip_s: seconds in the middle of each track that are heard.
+        heard: the excerpts of a track.
         options: how the work is done.
         quiet: print warnings only.
         brief: print no summary if nothing was missing.
@@ -37,7 +37,7 @@ def compute(
         KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
     """
     use_cache()
-    trunk = musicnn_trunk(model, clip_s=clip_s)
+    trunk = musicnn_trunk(model, heard=heard)
     shown = contextlib.nullcontext(None) if quiet else terminal.bar("embed")
     with in_two_steps() as stop, shown as update:
 

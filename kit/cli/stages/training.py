@@ -3,13 +3,16 @@
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kit import terminal
 from kit.catalogue import Catalogue
 from kit.catalogue.rights import require_audio_rights
 from kit.catalogue.split import kept_apart
+from kit.cli.interrupt import in_two_steps
 from kit.cli.stages.features import compute
 from kit.config import Experiment
+from kit.shallow.recipe import SmallSetConfig
 from kit.training import Progress, Run, fit
 from kit.training.processes import agreed, is_first
 from kit.training.stopping import early_stop_in_words
@@ -43,15 +46,10 @@ def train(
     require_audio_rights(catalogue, stated=rights)
     apart = kept_apart(catalogue.table, experiment.split)
     agreed(lambda: _compute(experiment, catalogue))
-    train_it = partial(
-        fit,
-        experiment,
-        catalogue=catalogue,
-        runs=runs,
-        fresh=fresh,
-        rights=rights,
-        memory_gib=memory_gib,
-    )
+    about = {"catalogue": catalogue, "runs": runs, "fresh": fresh, "rights": rights}
+    if isinstance(experiment.model, SmallSetConfig):
+        return _by_recipe(experiment, about)
+    train_it = partial(fit, experiment, memory_gib=memory_gib, **about)
     if not is_first():
         return train_it()
     # The summary after the training tells how far official folds keep artists apart.
@@ -83,6 +81,24 @@ def train(
             f"already trained for {len(rows)} epochs, {rows[-1]['step']} steps: {run.folder}; "
             f"--fresh trains anew, --train.seed {experiment.train.seed + 1} trains another one"
         )
+    return run
+
+
+def _by_recipe(experiment: Experiment, about: dict[str, Any]) -> Run:
+    from kit.evaluation.small_set import fit_small_set
+
+    with in_two_steps() as stop, terminal.bars() as show:
+        run = fit_small_set(
+            experiment,
+            progress=lambda p: show("train", p.done, p.total, f"{p.place} {p.path}"),
+            show=show,
+            stop=stop,
+            **about,
+        )
+    for network in run.trainings:
+        terminal.say(f"{network.folder.name}: {network.metrics()[-1]['chosen']}")
+    terminal.say(run.facts()["kept_apart"]["in_words"])
+    terminal.say(f"trained: {run.folder}")
     return run
 
 

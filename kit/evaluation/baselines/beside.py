@@ -18,6 +18,7 @@ from kit.files import read_json
 
 NAME = "baselines.json"
 NETWORK = "the network"
+RECIPE = "the recipe for small sets"
 
 Row = dict[str, Any]
 
@@ -58,7 +59,7 @@ def find(table: pd.DataFrame, folders: Iterable[Path]) -> Row | None:
 
 
 def in_their_midst(
-    tracks: Sequence[Mapping[str, Any]], table: pd.DataFrame, found: Row
+    tracks: Sequence[Mapping[str, Any]], table: pd.DataFrame, found: Row, name: str = NETWORK
 ) -> Row | None:
     """Return the network's row among those of the baselines, on the tracks that all have answered.
 
@@ -66,6 +67,7 @@ def in_their_midst(
         tracks: of evaluation.json: `track_id`, `label` and `predicted` of each.
         table: the run's split.
         found: the content of baselines.json.
+        name: what answered them: `NETWORK` or `RECIPE`.
     Returns:
         `rows`, the best first: `name`, `n`, `correct`, `accuracy`, `interval`,
         `balanced_accuracy`; `groups`; and `best_in_words`. None if no track is common.
@@ -77,7 +79,7 @@ def in_their_midst(
         return None
     groups = [group_of[track["track_id"]] for track in both]
     labels = np.array([track["label"] for track in both])
-    answers = {NETWORK: np.array([track["label"] == track["predicted"] for track in both])}
+    answers = {name: np.array([track["label"] == track["predicted"] for track in both])}
     for row in found["rows"]:
         wrong = set(row["wrong"])
         answers[row["name"]] = np.array([track["track_id"] not in wrong for track in both])
@@ -87,7 +89,7 @@ def in_their_midst(
     return {
         "rows": rows,
         "groups": rows[0]["groups"],
-        "best_in_words": _best_in_words(rows, answers, groups),
+        "best_in_words": _best_in_words(name, rows, answers, groups),
     }
 
 
@@ -114,19 +116,19 @@ def score(
 
 
 def _best_in_words(
-    rows: Sequence[Row], answers: Mapping[str, np.ndarray], groups: Sequence[Any]
+    name: str, rows: Sequence[Row], answers: Mapping[str, np.ndarray], groups: Sequence[Any]
 ) -> str:
-    network = next(row for row in rows if row["name"] == NETWORK)
-    other = next(row for row in rows if row["name"] != NETWORK)
+    network = next(row for row in rows if row["name"] == name)
+    other = next(row for row in rows if row["name"] != name)
     ahead = network["accuracy"] >= other["accuracy"]
     shares = f"{_percent(network['accuracy'])} against {_percent(other['accuracy'])}"
-    between = difference_interval(answers[NETWORK], answers[other["name"]], groups)
+    between = difference_interval(answers[name], answers[other["name"]], groups)
     if network["accuracy"] == other["accuracy"]:
-        first = f"The network and the best baseline, {other['name']}, are level: {shares}"
+        first = f"{name.capitalize()} and the best baseline, {other['name']}, are level: {shares}"
     elif ahead:
-        first = f"The network is the best; the next is {other['name']}: {shares}"
+        first = f"{name.capitalize()} is the best; the next is {other['name']}: {shares}"
     else:
-        first = f"The best is a baseline, {other['name']}; the network is behind it: {shares}"
+        first = f"The best is a baseline, {other['name']}; {name} is behind it: {shares}"
     if between is None:
         return f"{first}."
     low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in between)

@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
-from kit.evaluation.baselines.dictionary import learn
 from kit.evaluation.baselines.models import Family, fit
 from kit.evaluation.baselines.store import VectorStore
-from kit.evaluation.probe import Layers, probe
+from kit.evaluation.probe import Layers, fitted, probe
+from kit.shallow.classifiers import classifier_of
+from kit.shallow.dictionary import Dictionary, learn
+from kit.shallow.parts import DICTIONARY, Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +57,13 @@ class Answered:
     Attributes:
         probabilities: a row for each test track, a column for each label.
         chosen: the options that cross-validation chose.
+        parts: the classifiers whose mean answered, which a run can keep; none of those that take
+            more than the audio of a track.
     """
 
     probabilities: Float[np.ndarray, "test classes"]
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 Answer = Callable[[Fold, Task], Answered]
@@ -132,17 +137,20 @@ def prior() -> Baseline:
     return Baseline("prior", answer)
 
 
-def of_vectors(name: str, x: Float[np.ndarray, "tracks numbers"], family: Family) -> Baseline:
+def of_vectors(
+    name: str, x: Float[np.ndarray, "tracks numbers"], family: Family, vector: str | None = None
+) -> Baseline:
     """Return a classifier of vectors, such as embeddings.
 
     Args:
         name: of the vectors.
         x: a row for each track of the task.
         family: the kind of classifier.
+        vector: one of `kit.shallow.vectors.KINDS`; None for others.
     """
 
     def answer(fold: Fold, task: Task) -> Answered:
-        return _answer(x[fold.train], x[fold.test], family, fold, task)
+        return _answer(x[fold.train], x[fold.test], family, fold, task, vector)
 
     return Baseline(f"{name}, {family.name}", answer)
 
@@ -168,7 +176,11 @@ def of_layers(name: str, layers: Layers) -> Baseline:
         p = np.zeros((len(fold.test), len(task.labels)))
         p[:, [int(label) for label in found.labels]] = found.probabilities[len(fold.train) :]
         choice = found.choices[0]
-        return Answered(p, {"layer": choice.layer, "C": choice.strength})
+        # In double precision, as the probe takes it.
+        heard = np.asarray(layers[choice.layer][fold.train], np.float64)
+        model = fitted(heard, task.targets[fold.train], choice.strength)
+        part = Part(f"{name}/{choice.layer}", classifier_of(model, len(task.labels)))
+        return Answered(p, {"layer": choice.layer, "C": choice.strength}, (part,))
 
     return Baseline(f"{name}, probe", answer)
 
@@ -193,7 +205,7 @@ def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) ->
             for tracks in (fold.train, fold.test):
                 found = {at: dictionary.code(mel) for at, mel in mels(tracks)}
                 codes.append(np.stack([found[at] for at in range(len(tracks))]))
-        return _answer(codes[0], codes[1], family, fold, task)
+        return _answer(codes[0], codes[1], family, fold, task, DICTIONARY, dictionary)
 
     return Baseline(f"patch dictionary, {family.name}", answer)
 
@@ -204,8 +216,10 @@ def _answer(
     family: Family,
     fold: Fold,
     task: Task,
+    vector: str | None,
+    dictionary: Dictionary | None = None,
 ) -> Answered:
-    fitted = fit(
+    found = fit(
         family,
         train,
         task.targets[fold.train],
@@ -213,4 +227,8 @@ def _answer(
         len(task.labels),
         task.seed,
     )
-    return Answered(fitted.probabilities(test), fitted.options)
+    parts = ()
+    if vector is not None:
+        classifier = classifier_of(found.model, len(task.labels), found.temperature)
+        parts = (Part(vector, classifier, dictionary),)
+    return Answered(found.probabilities(test), found.options, parts)

@@ -21,13 +21,13 @@ from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
 from kit.evaluation.baselines import store
 from kit.evaluation.baselines.store import VectorStore
-from kit.evaluation.baselines.vectors import Vectors, excerpt_config, vectors_of
 from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
 from kit.features.excerpts import excerpts_of, room
 from kit.features.feeding import feed
 from kit.features.plan import NO_AUDIO, PASSING, Track
 from kit.features.scanned import read_if_unchanged
 from kit.lock import only_one
+from kit.shallow.vectors import Vectors, excerpt_config, vectors_of
 
 STAGE = "baselines"  # in failures.csv
 

@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from kit.evaluation.inner import inner_splits
 from kit.explore.baseline import boosting
+from kit.shallow.classifiers import LEAST_P, spread
 
 INNER_FOLDS = 4
 # The most tracks that options are chosen on; the time of some classifiers grows with their square.
 _MOST_TO_CHOOSE = 2000
-_LEAST_P = 1e-6
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,8 @@ def _scores(model: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "track
         if found.ndim == 1:
             found = np.stack([-found, found], axis=1) / 2
     else:
-        found = np.log(np.maximum(model.predict_proba(x), _LEAST_P))
-    # A label without a training track is less likely than all others.
-    scores = np.repeat(found.min(axis=1, keepdims=True) - 1, classes, axis=1)
-    scores[:, model.classes_] = found
-    return scores
+        found = np.log(np.maximum(model.predict_proba(x), LEAST_P))
+    return spread(found, model.classes_, classes)
 
 
 def _temperature(scores: np.ndarray, targets: np.ndarray) -> float:

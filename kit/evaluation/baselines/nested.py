@@ -4,6 +4,7 @@ What is chosen for a fold depends on its training tracks alone, so that the answ
 tracks tell what the choice is worth, and not how often it was repeated.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baselin
             found[candidate.name] = held_out(candidate, inner, task, fold)
         names = best(found, task.targets[fold.train]) if found else (candidates[0].name,)
         answered = average_of(candidates, names).answer(fold, task)
-        return Answered(answered.probabilities, {"baseline": in_words(names)})
+        return dataclasses.replace(answered, chosen={"baseline": in_words(names)})
 
     return Baseline(NAME, answer)
 
@@ -54,7 +55,13 @@ def average_of(candidates: Sequence[Baseline], names: Sequence[str]) -> Baseline
     chosen = [candidate for candidate in candidates if candidate.name in names]
 
     def answer(fold: Fold, task: Task) -> Answered:
-        return Answered(np.mean([c.answer(fold, task).probabilities for c in chosen], axis=0))
+        each = [candidate.answer(fold, task) for candidate in chosen]
+        parts = [
+            dataclasses.replace(part, weight=part.weight / len(each))
+            for one in each
+            for part in one.parts
+        ]
+        return Answered(np.mean([one.probabilities for one in each], axis=0), {}, tuple(parts))
 
     return Baseline(in_words(names), answer)
 

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -34,15 +34,24 @@ from kit.evaluation.baselines.folds import (
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
 from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of, log_loss
+from kit.evaluation.baselines.store import VectorStore
 from kit.explore.baseline import design
 from kit.explore.table import select
 from kit.features.embed import Embeddings
 from kit.files import atomic_write, write_json
+from kit.shallow.parts import DICTIONARY
+from kit.shallow.vectors import KINDS
 from kit.training import Run
 from kit.training.folders import locate
 
 FOLDS = 5
 """Folds where neither folds, nor a column of them, nor a run is given."""
+
+_CLASSIFIERS = (
+    ("simple", "tempo, loudness and spectrum", (SVM,)),
+    ("mfcc", "MFCC statistics", (SVM, FOREST)),
+    ("rich", "rich statistics", (SVM, FOREST, LOGISTIC)),
+)
 
 Show = Callable[[str, int, int, str], None]
 """Called with the stage ("vectors", "baselines", "choice", "curve"), the number done, the number in
@@ -270,31 +279,13 @@ def _answered(
     )
     ids = known["track_id"].tolist()
     sources = [measured.sources[track] for track in ids]
-    vectors = measured.store.read(sources)
-    chosen = [
-        by_fold.prior(),
-        of_vectors("tempo, loudness and spectrum", vectors["simple"], SVM),
-        of_vectors("MFCC statistics", vectors["mfcc"], SVM),
-        of_vectors("MFCC statistics", vectors["mfcc"], FOREST),
-        of_vectors("rich statistics", vectors["rich"], SVM),
-        of_vectors("rich statistics", vectors["rich"], FOREST),
-        of_vectors("rich statistics", vectors["rich"], LOGISTIC),
-        of_dictionary(measured.store, sources, SVM),
-    ]
+    chosen = [by_fold.prior(), *of_store(measured.store, sources)]
     notes: list[str] = []
     numbers = _table_numbers(rows, rights, notes)
     if numbers is not None:
         chosen.append(Baseline("table features, gradient boosting", _boosted(numbers)))
     chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
-    for name, found in probed.items():
-        place = {track: at for at, track in enumerate(found.track_ids)}
-        if missing := sum(track not in place for track in ids):
-            notes.append(
-                f"left out: {name}, since {missing} of {len(ids)} tracks have no embedding"
-            )
-            continue
-        rows_of = [place[track] for track in ids]
-        chosen.append(of_layers(name, {k: v[rows_of] for k, v in found.layers.items()}))
+    chosen += of_networks(probed, ids, notes)
     answers = by_fold.out_of_fold(
         chosen, task, lambda done, total, name: show("baselines", done, total, name)
     )
@@ -315,6 +306,49 @@ def _answered(
         chosen=name,
         curve=curve,
     )
+
+
+def of_store(
+    store: VectorStore, sources: Sequence[str], kinds: Collection[str] = (*KINDS, DICTIONARY)
+) -> list[Baseline]:
+    """Return the classifiers of stored vectors.
+
+    Args:
+        store: the vectors.
+        sources: the SHA-256 of the file of each track of the task.
+        kinds: of vectors: some of `KINDS`, and `DICTIONARY`.
+    """
+    vectors = store.read(sources)
+    each = [
+        of_vectors(name, vectors[kind], family, kind)
+        for kind, name, families in _CLASSIFIERS
+        if kind in kinds
+        for family in families
+    ]
+    return [*each, *([of_dictionary(store, sources, SVM)] if DICTIONARY in kinds else [])]
+
+
+def of_networks(
+    probed: Mapping[str, Embeddings], ids: Sequence[str], notes: list[str]
+) -> list[Baseline]:
+    """Return the probes of frozen networks.
+
+    Args:
+        probed: embeddings, by the name of the network.
+        ids: the tracks of the task.
+        notes: gets a sentence for each network that has not embedded all of them.
+    """
+    probes = []
+    for name, found in probed.items():
+        place = {track: at for at, track in enumerate(found.track_ids)}
+        if missing := sum(track not in place for track in ids):
+            notes.append(
+                f"left out: {name}, since {missing} of {len(ids)} tracks have no embedding"
+            )
+            continue
+        rows_of = [place[track] for track in ids]
+        probes.append(of_layers(name, {k: v[rows_of] for k, v in found.layers.items()}))
+    return probes
 
 
 def _choose(

@@ -22,8 +22,8 @@ from jaxtyping import Float16, Float32
 from kit.catalogue import Catalogue
 from kit.config import FeatureConfig, identity
 from kit.errors import KitError
-from kit.evaluation.baselines.vectors import KINDS, VERSION, Vectors, excerpt_config
 from kit.files import atomic_write, read_json, write_json
+from kit.shallow.vectors import KINDS, VERSION, Vectors, excerpt_config
 
 PART_TRACKS = 64
 """Tracks of a part: the frames of one part, 7 MB for 30 s a track, are in memory at a time."""

@@ -1,0 +1,193 @@
+"""A run by the recipe for small sets: in each fold, what nested cross-validation chooses.
+
+A fold's classifiers, and the network whose layers they take, are in one checkpoint, so that such a
+run is restored, evaluated and predicted with like any other.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from kit import __version__
+from kit.catalogue import Catalogue, load
+from kit.config import Experiment, ExtractConfig, replaced, to_dict
+from kit.errors import ConfigError
+from kit.evaluation.baselines.folds import Fold, Task
+from kit.evaluation.baselines.measure import Measured, measure
+from kit.evaluation.baselines.nested import chosen_of
+from kit.evaluation.baselines.run import of_networks, of_store
+from kit.features.embed import Embeddings, embed
+from kit.shallow.recipe import small_set
+from kit.training import Progress, Run, processes
+from kit.training.checkpoint import Checkpoints
+from kit.training.collection import Collection, open_collection
+from kit.training.fitting import train
+from kit.training.small import to_save
+from kit.weights import Model
+from kit.weights.musicnn import load as load_weights
+from kit.weights.trunk import musicnn_trunk
+
+Show = Callable[[str, int, int, str], None]
+"""Called with the stage ("vectors", "embed"), the number done, the number in all, a note."""
+
+
+def fit_small_set(
+    experiment: Experiment,
+    *,
+    catalogue: Catalogue | None = None,
+    runs: Path | str = "runs",
+    fresh: bool = False,
+    rights: bool = False,
+    options: ExtractConfig = ExtractConfig(),
+    progress: Callable[[Progress], None] | None = None,
+    show: Show | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Choose and fit classifiers for each fold, or find the finished run.
+
+    The same experiment on the same files has one folder under `runs`. Stopped and called again, it
+    goes on with the folds that are not done, and ends in the same numbers.
+
+    Args:
+        experiment: as `kit.shallow.recipe.small_set` gives it; its features must have been
+            extracted.
+        catalogue: the tracks; loaded from `experiment.catalogue` if not given.
+        runs: where run folders are made.
+        fresh: start a new run even if there is one.
+        rights: as for `kit.training.fit`.
+        options: how vectors and embeddings are computed.
+        progress: called before each classifier and each fold.
+        show: called while vectors and embeddings are computed.
+        stop: called regularly meanwhile.
+    Raises:
+        KeyboardInterrupt: `stop` returned True.
+        ConfigError: the experiment is not what `small_set` gives.
+        UsageError: as for `kit.training.fit`.
+        KitError: as for `kit.training.fit`, or the network's weights are not there.
+    """
+    if experiment != small_set(experiment):
+        raise ConfigError(
+            "the experiment is not one by the recipe for small sets; take kit.small_set("
+            "experiment), or `kit train --recipe small`"
+        )
+    if catalogue is None:
+        catalogue = load(Path(experiment.catalogue))
+    experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
+    collection, statement = open_collection(experiment, catalogue, rights=rights)
+    learner = _Learner(catalogue, experiment, options, show or _nothing, stop)
+    return train(
+        experiment,
+        collection,
+        runs=Path(runs),
+        fresh=fresh,
+        statements=[statement] if statement else [],
+        progress=progress,
+        learn=lambda *fold: processes.agreed(lambda: learner.learn(*fold)),
+    )
+
+
+class _Learner:
+    """Learns one fold after another; the first one has the numbers of all tracks computed."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        experiment: Experiment,
+        options: ExtractConfig,
+        show: Show,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._catalogue = catalogue
+        self._features = experiment.features
+        self._model = experiment.model
+        self._options = options
+        self._show = show
+        self._stop = stop
+
+    def learn(
+        self,
+        experiment: Experiment,
+        collection: Collection,
+        run: Run,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        """Choose and fit the classifiers of one fold, and write its checkpoint."""
+        began = time.monotonic()
+        sources, embedded = self._numbers
+        # In an order on which no answer depends.
+        table = collection.parts.sort_values("track_id", ignore_index=True)
+        table = table.loc[table["track_id"].isin(list(sources))].reset_index(drop=True)
+        ids = table["track_id"].tolist()
+        candidates = [
+            *of_store(self._measured.store, [sources[track] for track in ids], self._model.vectors),
+            *of_networks(embedded, ids, []),
+        ]
+        targets = np.array([collection.labels.index(label) for label in table["label"]])
+        groups = np.unique(table["group"].to_numpy(str), return_inverse=True)[1]
+        test = (table["part"] == "test").to_numpy()
+        fold = Fold(run.fold or "test", np.flatnonzero(~test), np.flatnonzero(test))
+        task = Task(collection.labels, targets, groups, (fold,), experiment.train.seed)
+        done = count()
+
+        def say(name: str) -> None:
+            if progress:
+                progress(Progress(next(done), len(candidates), 0, {}, name.partition(", ")[2]))
+
+        found = chosen_of(candidates, say).answer(fold, task)
+        heard = {part.vector.partition("/")[0] for part in found.parts}
+        networks = {name: load_weights(cast(Model, name)) for name in embedded if name in heard}
+        state, about = to_save(found.parts, networks)
+        meta = {
+            "kit": __version__,
+            "experiment": to_dict(experiment),
+            "labels": list(collection.labels),
+            "n_mels": collection.n_mels,
+            "from_arrays": False,
+            "train_counts": np.bincount(targets[~test], minlength=len(collection.labels)).tolist(),
+            "chosen": found.chosen["baseline"],
+            **about,
+        }
+        with Checkpoints(run.checkpoints) as checkpoints:
+            checkpoints.save(1, state, meta, 0.0)
+            checkpoints.wait()
+        nothing = dict.fromkeys(
+            ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+        )
+        row = {"step": 1, "epoch": 1, **nothing, "chosen": meta["chosen"]}
+        run.write_metrics([row | {"seconds": round(time.monotonic() - began, 3)}])
+
+    @cached_property
+    def _measured(self) -> Measured:
+        return measure(
+            self._catalogue,
+            self._features,
+            self._options,
+            progress=lambda done, total: self._show("vectors", done, total, ""),
+            stop=self._stop,
+        )
+
+    @cached_property
+    def _numbers(self) -> tuple[Mapping[str, str], dict[str, Embeddings]]:
+        """The source of each track that has vectors, and the embeddings by their network."""
+        measured, embedded = self._measured, {}
+        if self._model.weights and not measured.stopped:
+            trunk = musicnn_trunk(self._model.weights, heard=self._features)
+            embedded[self._model.weights] = embed(
+                self._catalogue,
+                trunk,
+                self._options,
+                progress=lambda p: self._show("embed", p.done, p.total, ""),
+                stop=self._stop,
+            )
+        if measured.stopped or any(found.stopped for found in embedded.values()):
+            raise KeyboardInterrupt
+        return measured.sources, embedded
+
+
+def _nothing(stage: str, done: int, total: int, note: str) -> None:
+    """Show nothing."""

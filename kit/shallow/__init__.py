@@ -1,0 +1,1 @@
+"""What hears without a network: numbers of a track, and classifiers of them as arrays."""

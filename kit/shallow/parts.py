@@ -1,0 +1,106 @@
+"""Classifiers of a track's vectors, and the mean of their answers: what the recipe chooses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kit.shallow.classifiers import Classifier
+from kit.shallow.dictionary import Dictionary
+from kit.shallow.vectors import Vectors
+
+DICTIONARY = "dictionary"
+"""The vector that is not of a track alone: the codes of its mel spectrogram by a dictionary."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A classifier, and the vector that it takes.
+
+    Attributes:
+        vector: one of `kit.shallow.vectors.KINDS`, `DICTIONARY`, or a layer of a network as
+            "network/layer".
+        classifier: of that vector.
+        dictionary: that of `DICTIONARY`.
+        weight: its share in the mean; those of all parts add up to 1.
+    """
+
+    vector: str
+    classifier: Classifier
+    dictionary: Dictionary | None = None
+    weight: float = 1.0
+
+    def probabilities(
+        self, vectors: Vectors, layers: Mapping[str, Float[np.ndarray, " _"]]
+    ) -> Float[np.ndarray, " classes"]:
+        """Return a track's probability of each label.
+
+        Args:
+            vectors: of the track.
+            layers: of the networks, as `Part.vector` names them.
+        """
+        if self.dictionary is not None:
+            x = self.dictionary.code(vectors.mel)
+        elif self.vector in layers:
+            x = layers[self.vector]
+        else:
+            x = getattr(vectors, self.vector)
+        return self.classifier.probabilities(x[None])[0]
+
+
+def mean(
+    parts: Sequence[Part], vectors: Vectors, layers: Mapping[str, Float[np.ndarray, " _"]]
+) -> Float[np.ndarray, " classes"]:
+    """Return the weighted mean of the parts' probabilities; see `Part.probabilities`."""
+    each = [part.weight * part.probabilities(vectors, layers) for part in parts]
+    return np.sum(each, axis=0)
+
+
+def saved(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Return parts as JSON's types and as arrays by path."""
+    about = [
+        {
+            "vector": part.vector,
+            "kind": part.classifier.kind,
+            "classes": part.classifier.classes,
+            "weight": part.weight,
+        }
+        for part in parts
+    ]
+    arrays: dict[str, np.ndarray] = {}
+    for number, part in enumerate(parts):
+        arrays |= {f"{number}/{name}": x for name, x in part.classifier.arrays.items()}
+        if part.dictionary is not None:
+            for field in fields(part.dictionary):
+                arrays[f"{number}/dictionary/{field.name}"] = getattr(part.dictionary, field.name)
+    return about, arrays
+
+
+def restored(
+    about: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
+) -> tuple[Part, ...]:
+    """Return the parts that `saved` described."""
+    parts = []
+    for number, one in enumerate(about):
+        prefix = f"{number}/"
+        own = {
+            name.removeprefix(prefix): np.asarray(x)
+            for name, x in arrays.items()
+            if name.startswith(prefix)
+        }
+        learned = {
+            name: own.pop(path)
+            for path in list(own)
+            if (name := path.removeprefix("dictionary/")) != path
+        }
+        parts.append(
+            Part(
+                one["vector"],
+                Classifier(one["kind"], one["classes"], own),
+                Dictionary(**learned) if learned else None,
+                one["weight"],
+            )
+        )
+    return tuple(parts)
