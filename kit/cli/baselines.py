@@ -20,6 +20,7 @@ def baselines(
     run: TextOrNot = None,
     out: PathOrNot = None,
     format: Literal["table", "csv", "json"] = "table",
+    fold: TextOrNot = None,
     probe: Flag = False,
     choose: Flag = False,
     seed: int = 0,
@@ -55,6 +56,8 @@ def baselines(
 
     Example: kit baselines data/esc10 --split.by track --split.fold-column fold
 
+    Example: kit baselines data/given --split.fold-column split --fold test
+
     Example: kit baselines data/mine --run train
 
     Args:
@@ -62,6 +65,7 @@ def baselines(
         run: Folder of a run, or name of an experiment: take its split and its excerpts.
         out: Folder of baselines.json and baselines.csv.
         format: How the table is printed.
+        fold: Answer this fold only, such as "test" in a column that names the part of each track.
         probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` fetches it.
         choose: Also choose among the classifiers by nested cross-validation, and make a learning
             curve; takes five times as long.
@@ -76,6 +80,8 @@ def baselines(
     """
     if run is not None and (split, features) != (SplitConfig(), FeatureConfig()):
         raise UsageError("--run takes the split and the excerpts of the run; leave out the others")
+    if run is not None and fold is not None:
+        raise UsageError("--run takes the test part of the run; leave out --fold")
     options = ExtractConfig(
         workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
     )
@@ -104,6 +110,7 @@ def baselines(
             split,
             run=found,
             probed=probed,
+            fold=fold,
             choose=choose,
             seed=seed,
             options=options,

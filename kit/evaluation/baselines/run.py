@@ -61,6 +61,7 @@ class Baselines:
         in_words: what the folds keep apart.
         failures: tracks without vectors.
         notes: baselines that were left out, and why.
+        statements: what the user has stated, such as a right to train on the audio.
         stopped: whether the vectors were stopped before they were done; there are no answers then.
         chosen: the baseline, or the average of several, that was chosen on all tracks; None if none
             was to be chosen.
@@ -77,6 +78,7 @@ class Baselines:
     stopped: bool = False
     chosen: str | None = None
     curve: tuple[Point, ...] = ()
+    statements: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write baselines.json and baselines.csv, the probability of each label for each track.
@@ -148,6 +150,7 @@ class Baselines:
             "tracks": self.tracks["track_id"].tolist(),
             "rows": self.rows,
             "notes": list(self.notes),
+            "statements": list(self.statements),
             "chosen": self.chosen,
             "curve": [dataclasses.asdict(point) for point in self.curve],
         }
@@ -162,6 +165,7 @@ def baselines(
     embeddings: Mapping[str, Callable[[Sequence[str]], Float[np.ndarray, "tracks numbers"]]]
     | None = None,
     probed: Mapping[str, Embeddings] | None = None,
+    fold: str | None = None,
     choose: bool = False,
     seed: int = 0,
     options: ExtractConfig = ExtractConfig(),
@@ -183,6 +187,7 @@ def baselines(
         embeddings: more vectors, by name: a function from track ids to a row for each. They are
             answered by logistic regression.
         probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
+        fold: answer this fold only, such as "test" in a column that names the part of each track.
         choose: also answer by what nested cross-validation chooses among the others and averages of
             them, which takes five times as long, and make a learning curve.
         seed: of forests, dictionaries and the inner folds.
@@ -191,8 +196,8 @@ def baselines(
         progress: called after each file and each fold.
         stop: called regularly while vectors are computed.
     Raises:
-        UsageError: folds that cannot be made, a run whose tracks have several labels or were never
-            files, or audio from Spotify without a stated right to it.
+        UsageError: folds that cannot be made, no such fold, tracks with several labels, a run whose
+            tracks were never files, or audio from Spotify without a stated right to it.
         KitError: no track can be used, or a folder that cannot be written.
     """
     tracks = catalogue if isinstance(catalogue, Catalogue) else load(Path(catalogue))
@@ -206,8 +211,9 @@ def baselines(
                 f"{tracks.folder} has none of the run's tracks; give the catalogue that it was "
                 "trained on"
             )
+    _require_one_label(table)
     audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
-    require_rights(audible, tracks.folder, stated=rights)
+    statement = require_rights(audible, tracks.folder, stated=rights)
     show = progress or _nothing
     measured = measure(
         dataclasses.replace(tracks, table=table.reset_index(drop=True)),
@@ -227,6 +233,8 @@ def baselines(
         config = split if split.is_folded else dataclasses.replace(split, folds=FOLDS)
         divided = folds_of(present, config)
         words = folds_in_words(present, divided, config)
+        if fold is not None:
+            divided, words = _only(divided, fold), f"{words}. Fold {fold} is the test part"
     else:
         words = "The split of the run" if "part" in divided else "The folds of the run"
     return _answered(
@@ -279,6 +287,8 @@ def _answered(
         of_vectors("rich statistics", vectors["rich"], SVM),
         of_vectors("rich statistics", vectors["rich"], FOREST),
         of_vectors("rich statistics", vectors["rich"], LOGISTIC),
+        of_vectors("shape over time", vectors["shape"], SVM),
+        of_vectors("shape over time", vectors["shape"], LOGISTIC),
         of_dictionary(measured.store, sources, SVM),
     ]
     notes: list[str] = []
@@ -354,6 +364,23 @@ def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
     if not folds:
         raise KitError("none of the run's test tracks can be used; failures.csv names the reasons")
     return tuple(folds)
+
+
+def _only(folds: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """Return the split whose test part is one of the folds."""
+    if fold not in (names := fold_names(folds)):
+        raise UsageError(f"there is no fold {fold!r}; --fold takes one of {', '.join(names)}")
+    parts = np.where(folds["fold"] == fold, "test", "train")
+    return folds.drop(columns="fold").assign(part=parts)
+
+
+def _require_one_label(table: pd.DataFrame) -> None:
+    several = [str(label) for label in table["label"] if ";" in str(label)]
+    if several:
+        raise UsageError(
+            f"{len(several)} of {len(table)} tracks have several labels ({several[0]!r}); baselines "
+            "take one a track, so give the catalogue another column label"
+        )
 
 
 def _boosted(numbers: np.ndarray) -> Any:
