@@ -1,7 +1,11 @@
 """`kit baselines`."""
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from kit.cli.arguments import (
     CatalogueFolder,
@@ -23,6 +27,8 @@ def baselines(
     fold: TextOrNot = None,
     probe: Flag = False,
     choose: Flag = False,
+    curve: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...")] = (),
+    curve_draws: int = 3,
     seed: int = 0,
     workers: int | None = None,
     timeout_s: float = 60.0,
@@ -69,6 +75,9 @@ def baselines(
         probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` fetches it.
         choose: Also choose among the classifiers by nested cross-validation, and make a learning
             curve; takes five times as long.
+        curve: Also score each of them, and the choice, with this many clips of each label to learn
+            from, such as 5 10 20 40: a table, and a figure in baselines.svg.
+        curve_draws: Draws of the clips for each of these numbers, whose mean is shown.
         seed: Seed of forests, dictionaries and inner folds.
         workers: Threads that decode and compute vectors; one for each core if not given.
         timeout_s: Give up a file that takes longer than this, seconds.
@@ -112,6 +121,8 @@ def baselines(
             probed=probed,
             fold=fold,
             choose=choose,
+            curve=curve,
+            draws=curve_draws,
             seed=seed,
             options=options,
             rights=i_have_the_rights_to_this_audio,
@@ -125,12 +136,20 @@ def baselines(
     files = result.write(Path(folder))
     for note in result.notes:
         terminal.warn(note)
-    write_rows(format, [{str(k): v for k, v in r.items()} for r in result.table.to_dict("records")])
+    write_rows(format, _rows(result.table))
     for point in result.curve:
-        terminal.say(
-            f"{result.chosen} on {point.share:.0%} of the groups ({point.groups:.0f}, "
-            f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
-        )
+        if point.share is not None:
+            terminal.say(
+                f"{point.baseline} on {point.share:.0%} of the groups ({point.groups:.0f}, "
+                f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
+            )
+    if curve and format == "table":
+        sys.stdout.write("\n")
+        write_rows(format, _rows(result.curve_table))
     terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))
+
+
+def _rows(table: Any) -> Sequence[Mapping[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -5,14 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kit.evaluation.baselines.curve import learning_curve, thinned
 from kit.evaluation.baselines.folds import (
     Fold,
     Task,
     of_layers,
     of_vectors,
     out_of_fold,
-    prior,
 )
 from kit.evaluation.baselines.models import LOGISTIC, SVM
 from kit.evaluation.baselines.nested import average_of, best, chosen_of, inner_folds
@@ -115,26 +113,3 @@ def test_an_average_is_the_mean_of_probabilities(task):
     both = average_of(chosen, names)
     assert both.name == "noise, logistic regression + telling, SVM"
     np.testing.assert_array_equal(both.answer(fold, task).probabilities, np.mean(each, axis=0))
-
-
-def test_a_learning_curve_takes_groups_away_from_the_training_part_alone(task):
-    fold = task.folds[0]
-    before: set[int] = set()
-    for share in (0.01, 0.25, 0.5, 1.0):
-        fewer = thinned(fold, task, share)
-        groups = set(task.groups[fewer.train].tolist())
-        assert fewer.test is fold.test
-        assert before <= groups <= set(task.groups[fold.train].tolist())
-        assert all(
-            len(set(task.groups[fewer.train][TARGETS[fewer.train] == t])) > 1 for t in (0, 1)
-        )
-        before = groups
-    assert before == set(task.groups[fold.train].tolist())
-    steps = []
-    points = learning_curve(candidates()[1], task, progress=lambda *at: steps.append(at))
-    assert steps == [(n, 4) for n in range(5)]
-    assert [point.groups for point in points] == sorted(point.groups for point in points)
-    whole = out_of_fold([candidates()[1]], task)[0].probabilities
-    assert points[-1].accuracy == (whole.argmax(axis=1) == TARGETS).mean()
-    assert points[-1].accuracy >= points[0].accuracy > 0.5
-    assert learning_curve(prior(), task, [1.0])[0].tracks == 45

@@ -21,7 +21,7 @@ from kit.config import ExtractConfig, FeatureConfig, SplitConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation.baselines import folds as by_fold
 from kit.evaluation.baselines.beside import NAME, score, split_digest
-from kit.evaluation.baselines.curve import Point, learning_curve
+from kit.evaluation.baselines.curve import DRAWS, Point, learning_curve
 from kit.evaluation.baselines.folds import (
     Baseline,
     Fold,
@@ -33,8 +33,11 @@ from kit.evaluation.baselines.folds import (
 )
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
+from kit.evaluation.baselines.nested import NAME as CHOSEN
 from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of, log_loss
+from kit.evaluation.figures import learning_curves
 from kit.explore.baseline import design
+from kit.explore.canvas import save
 from kit.explore.table import select
 from kit.features.embed import Embeddings
 from kit.files import atomic_write, write_json
@@ -65,7 +68,8 @@ class Baselines:
         stopped: whether the vectors were stopped before they were done; there are no answers then.
         chosen: the baseline, or the average of several, that was chosen on all tracks; None if none
             was to be chosen.
-        curve: the accuracy of that one by the share of the groups that it learns from.
+        curve: the accuracy of that one by the share of the groups that it learns from, and that of
+            each baseline by the clips of each label, where that was asked for.
     """
 
     tracks: pd.DataFrame
@@ -83,6 +87,8 @@ class Baselines:
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write baselines.json and baselines.csv, the probability of each label for each track.
 
+        A learning curve over clips is drawn in baselines.svg.
+
         Raises:
             KitError: the folder cannot be written.
         """
@@ -96,6 +102,9 @@ class Baselines:
                 for track, p in rows:
                     predicted = self.labels[int(p.argmax())]
                     writer.writerow([row.name, *track, predicted, *(f"{v:.6f}" for v in p)])
+        if points := [dataclasses.asdict(p) for p in self.curve if p.clips is not None]:
+            bold = (CHOSEN, "MFCC statistics, SVM")
+            save(learning_curves(points, bold), folder / "baselines.svg")
         write_json(about, self.to_dict())
         return about, table
 
@@ -119,6 +128,27 @@ class Baselines:
                 }
             )
         return rows
+
+    @cached_property
+    def curve_table(self) -> pd.DataFrame:
+        """`clips`, `tracks`, `baseline`, `accuracy`, `low`, `high` (95%, over groups), `least` and
+        `most` (of the draws) of each point of the learning curve over clips."""
+        return pd.DataFrame(
+            [
+                {
+                    "clips": p.clips,
+                    "tracks": round(p.tracks, 1),
+                    "baseline": p.baseline,
+                    "accuracy": p.accuracy,
+                    "low": p.low,
+                    "high": p.high,
+                    "least": min(p.draws),
+                    "most": max(p.draws),
+                }
+                for p in self.curve
+                if p.clips is not None
+            ]
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -167,6 +197,8 @@ def baselines(
     probed: Mapping[str, Embeddings] | None = None,
     fold: str | None = None,
     choose: bool = False,
+    curve: Sequence[int] = (),
+    draws: int = DRAWS,
     seed: int = 0,
     options: ExtractConfig = ExtractConfig(),
     rights: bool = False,
@@ -189,7 +221,10 @@ def baselines(
         probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
         fold: answer this fold only, such as "test" in a column that names the part of each track.
         choose: also answer by what nested cross-validation chooses among the others and averages of
-            them, which takes five times as long, and make a learning curve.
+            them, which takes five times as long, and make a learning curve of it.
+        curve: also make a learning curve of each, the choice included, over these numbers of
+            training clips of each label.
+        draws: of each of these numbers, with the seeds from `seed` on.
         seed: of forests, dictionaries and the inner folds.
         options: how the vectors are computed.
         rights: you state a right to train on audio of the catalogue that came from Spotify.
@@ -245,8 +280,11 @@ def baselines(
         embeddings or {},
         probed or {},
         choose,
+        curve,
+        draws,
         seed,
         rights,
+        (statement,) if statement else (),
         show,
     )
 
@@ -259,8 +297,11 @@ def _answered(
     embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
     probed: Mapping[str, Embeddings],
     choose: bool,
+    sizes: Sequence[int],
+    draws: int,
     seed: int,
     rights: bool,
+    statements: tuple[str, ...],
     show: Show,
 ) -> Baselines:
     digest = split_digest(divided)
@@ -308,10 +349,15 @@ def _answered(
     answers = by_fold.out_of_fold(
         chosen, task, lambda done, total, name: show("baselines", done, total, name)
     )
-    name, curve = None, ()
+    name, curve = None, []
     if choose:
         # The prior is none of them.
         name, curve = _choose(chosen[1:], answers, task, show)
+    if sizes:
+        compared = [*chosen[1:], *([chosen_of(chosen[1:])] if choose else [])]
+        curve += learning_curve(
+            compared, task, sizes, draws, lambda done, total: show("curve", done, total, "")
+        )
     side = known["fold"] if "fold" in known else known["part"]
     tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
     return Baselines(
@@ -323,13 +369,14 @@ def _answered(
         failures=tuple(measured.failures),
         notes=tuple(notes),
         chosen=name,
-        curve=curve,
+        curve=tuple(curve),
+        statements=statements,
     )
 
 
 def _choose(
     candidates: Sequence[Baseline], answers: list[Row], task: Task, show: Show
-) -> tuple[str, tuple[Point, ...]]:
+) -> tuple[str, list[Point]]:
     """Add the answers of what is chosen for each fold; return what is chosen in all, its curve."""
     total = len(candidates) * len(task.folds)
     done = count()
@@ -348,8 +395,8 @@ def _choose(
         found = {row.name: row.probabilities for row in answers if row.name in known}
         names = best(found, task.targets[task.tested])
     chosen = average_of(candidates, names)
-    points = learning_curve(chosen, task, progress=lambda n, all: show("curve", n, all, ""))
-    return chosen.name, tuple(points)
+    points = learning_curve([chosen], task, progress=lambda n, all: show("curve", n, all, ""))
+    return chosen.name, points
 
 
 def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
