@@ -21,7 +21,7 @@ TASK = Task(
     ("high", "low"),
     TARGETS,
     np.arange(TRACKS) % GROUPS,
-    tuple(Fold(str(n), np.flatnonzero(OF_FOLD != n), np.flatnonzero(OF_FOLD == n)) for n in range(4)),
+    tuple(Fold(str(n), *map(np.flatnonzero, (n != OF_FOLD, n == OF_FOLD))) for n in range(4)),
 )
 BASELINE = of_vectors("telling", TELLING, LOGISTIC)
 

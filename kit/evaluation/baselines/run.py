@@ -29,10 +29,11 @@ from kit.evaluation.baselines.folds import (
     Task,
     of_dictionary,
     of_layers,
+    of_table,
     of_vectors,
 )
 from kit.evaluation.baselines.measure import Measured, measure
-from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
+from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM
 from kit.evaluation.baselines.nested import NAME as CHOSEN
 from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of, log_loss
 from kit.evaluation.figures import learning_curves
@@ -335,7 +336,7 @@ def _answered(
     notes: list[str] = []
     numbers = _table_numbers(rows, rights, notes)
     if numbers is not None:
-        chosen.append(Baseline("table features, gradient boosting", _boosted(numbers)))
+        chosen.append(of_table(numbers))
     chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
     for name, found in probed.items():
         place = {track: at for at, track in enumerate(found.track_ids)}
@@ -425,13 +426,9 @@ def _require_one_label(table: pd.DataFrame) -> None:
     several = [str(label) for label in table["label"] if ";" in str(label)]
     if several:
         raise UsageError(
-            f"{len(several)} of {len(table)} tracks have several labels ({several[0]!r}); baselines "
-            "take one a track, so give the catalogue another column label"
+            f"{len(several)} of {len(table)} tracks have several labels ({several[0]!r}), and "
+            "baselines take one a track; scan the audio again with one label for each"
         )
-
-
-def _boosted(numbers: np.ndarray) -> Any:
-    return of_vectors("", numbers, BOOSTING).answer
 
 
 def _table_numbers(rows: pd.DataFrame, rights: bool, notes: list[str]) -> np.ndarray | None:

@@ -141,8 +141,8 @@ def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray
     """Return how a clip's spectrum goes on from its beginning to its end, at any length.
 
     The part that sounds, from the first to the last frame within 25 dB of the loudest, is cut into
-    16 equal steps. Its 13 MFCCs are interpolated at the middle of each; then come the 15 differences
-    between steps that follow each other, and the logarithm of the number of frames.
+    16 equal steps. Its 13 MFCCs are interpolated at the middle of each. Then come the 15
+    differences between neighbouring steps, and the logarithm of the number of frames.
 
     Args:
         mel: dB below the peak; levels below -50 dB count as -50 dB.
