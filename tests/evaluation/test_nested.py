@@ -106,6 +106,20 @@ def test_an_average_is_taken_where_it_is_better():
     assert best({"one": one, "sure": sure}, targets) == ("sure",)
 
 
+def test_an_average_of_more_is_taken_unless_it_is_clearly_worse():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 40)
+
+    def answers(right, spread):
+        p = np.clip(right + spread * rng.normal(size=40), 0.02, 0.98)
+        return np.where((targets == 1)[:, None], np.stack([1 - p, p], 1), np.stack([p, 1 - p], 1))
+
+    alike = {name: answers(0.7, 0.2) for name in "abc"}
+    assert set(best(alike, targets)) == set("abc")
+    clear = {"best": answers(0.95, 0.02), "worse": answers(0.6, 0.1), "worst": answers(0.3, 0.1)}
+    assert best(clear, targets) == ("best",)
+
+
 def test_an_average_is_the_mean_of_probabilities(task):
     fold, chosen = task.folds[2], candidates()
     names = [chosen[0].name, chosen[2].name]
