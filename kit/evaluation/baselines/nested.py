@@ -1,10 +1,10 @@
-"""A choice among baselines, or an average of some, by cross-validation inside the training part.
+"""A weighted average of baselines, whose weights come from cross-validation in the training part.
 
 What is chosen for a fold depends on its training tracks alone, so that the answers for its test
 tracks tell what the choice is worth, and not how often it was repeated.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -14,24 +14,25 @@ from kit.evaluation.baselines.models import INNER_FOLDS
 from kit.evaluation.inner import inner_splits
 
 NAME = "chosen by nested cross-validation"
-SEPARATOR = " + "
-"""Between the names of baselines whose mean is taken."""
 
-_LARGEST_AVERAGE = 6  # baselines
+_STEPS = 5
+_LEAST_WEIGHT = 0.05
 _LEAST_P = 1e-6
 
+Weights = dict[str, float]
+"""The share of each baseline in an average, by its name, the largest first; they add up to 1."""
 Say = Callable[[str], None]
 
 
 def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baseline:
-    """Return the baseline that takes the best of the candidates, or an average of the best.
+    """Return the baseline that answers by the average of the candidates that `weigh` gives.
 
     For each fold the candidates answer the training tracks out of inner folds, grouped like the
-    outer ones; `best` tells what is compared.
+    outer ones, and are weighed by these answers. Where the training part is too small for inner
+    folds, all have the same weight.
 
     Args:
-        candidates: the prior is of no use among them. The first is taken where the training part is
-            too small for inner folds.
+        candidates: the prior is of no use among them.
         say: called with what is being done, for each fold and candidate.
     """
 
@@ -42,26 +43,36 @@ def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baselin
             if say:
                 say(f"fold {fold.name}, {candidate.name}")
             found[candidate.name] = held_out(candidate, inner, task, fold)
-        names = best(found, task.targets[fold.train]) if found else (candidates[0].name,)
-        answered = average_of(candidates, names).answer(fold, task)
-        return Answered(answered.probabilities, {"baseline": in_words(names)})
+        equal = {candidate.name: 1 / len(candidates) for candidate in candidates}
+        weights = weigh(found, task.targets[fold.train]) if found else equal
+        answered = average_of(candidates, weights).answer(fold, task)
+        chosen = {"baseline": in_words(weights), "weights": weights}
+        return Answered(answered.probabilities, chosen)
 
     return Baseline(NAME, answer)
 
 
-def average_of(candidates: Sequence[Baseline], names: Sequence[str]) -> Baseline:
-    """Return the baseline that answers by the mean of the probabilities of those named."""
-    chosen = [candidate for candidate in candidates if candidate.name in names]
+def average_of(candidates: Sequence[Baseline], weights: Mapping[str, float]) -> Baseline:
+    """Return the baseline that answers by a weighted mean of the candidates' probabilities.
+
+    Args:
+        candidates: those without a weight have no part in it.
+        weights: by name.
+    """
+    by_name = {candidate.name: candidate for candidate in candidates}
 
     def answer(fold: Fold, task: Task) -> Answered:
-        return Answered(np.mean([c.answer(fold, task).probabilities for c in chosen], axis=0))
+        each = [w * by_name[n].answer(fold, task).probabilities for n, w in weights.items()]
+        return Answered(np.sum(each, axis=0))
 
-    return Baseline(in_words(names), answer)
+    return Baseline(in_words(weights), answer)
 
 
-def in_words(names: Sequence[str]) -> str:
+def in_words(weights: Mapping[str, float]) -> str:
     """Return one name for an average of baselines."""
-    return SEPARATOR.join(names)
+    if len(weights) == 1:
+        return next(iter(weights))
+    return " + ".join(f"{weight:.0%} {name}" for name, weight in weights.items())
 
 
 def inner_folds(fold: Fold, task: Task) -> list[Fold]:
@@ -86,30 +97,28 @@ def held_out(
     return answers
 
 
-def best(
-    found: dict[str, Float[np.ndarray, "tracks classes"]], targets: np.ndarray
-) -> tuple[str, ...]:
-    """Return the names of the candidates whose mean is chosen, the best first.
+def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.ndarray) -> Weights:
+    """Return the weights of an average by how likely it makes the true labels.
 
-    Compared are the mean probabilities of the one, two … six with the least log loss. The largest
-    of these averages is taken whose log loss is within one standard error of the least. On few
-    tracks most differences are chance, and an average suffers less from a wrong choice.
+    The weights are those of a mixture, after five steps of expectation-maximisation from equal
+    ones. In each step a candidate's weight becomes its mean share in the probability of the true
+    label. All steps would lead to the most likely weights, which are extreme by chance on few
+    tracks. Weights below 0.05 are dropped, and the others add up to 1.
 
     Args:
         found: the answers of each candidate.
         targets: the label of each track, by number.
     """
-    ranked = sorted(found, key=lambda name: log_loss(found[name], targets))
-    sums = np.cumsum([found[name] for name in ranked[:_LARGEST_AVERAGE]], axis=0)
-    losses = [_losses(total / (number + 1), targets) for number, total in enumerate(sums)]
-    least = min(losses, key=np.mean)
-
-    def near(loss: Float[np.ndarray, " tracks"]) -> bool:
-        more = loss - least
-        return bool(more.mean() <= more.std() / np.sqrt(len(more)))
-
-    count = max(number for number, loss in enumerate(losses, 1) if near(loss))
-    return tuple(ranked[:count])
+    names = list(found)
+    rows = np.arange(len(targets))
+    true = np.stack([np.maximum(found[name][rows, targets], _LEAST_P) for name in names], axis=1)
+    weights = np.full(len(names), 1 / len(names))
+    for _ in range(_STEPS):
+        shares = weights * true
+        weights = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+    weights[weights < min(_LEAST_WEIGHT, weights.max())] = 0
+    order = np.argsort(-weights, kind="stable")
+    return {names[at]: float(weights[at] / weights.sum()) for at in order if weights[at]}
 
 
 def log_loss(
@@ -122,11 +131,6 @@ def log_loss(
         targets: the label of each, by number.
         least: lower probabilities count as this.
     """
+    true = np.maximum(p[np.arange(len(p)), targets], least)
     # 0 has no sign.
-    return float(max(0.0, _losses(p, targets, least).mean()))
-
-
-def _losses(
-    p: Float[np.ndarray, "tracks classes"], targets: np.ndarray, least: float = _LEAST_P
-) -> Float[np.ndarray, " tracks"]:
-    return -np.log(np.maximum(p[np.arange(len(p)), targets], least))
+    return float(max(0.0, -np.log(true).mean()))

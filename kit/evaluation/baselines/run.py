@@ -35,7 +35,7 @@ from kit.evaluation.baselines.folds import (
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM
 from kit.evaluation.baselines.nested import NAME as CHOSEN
-from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of, log_loss
+from kit.evaluation.baselines.nested import average_of, chosen_of, log_loss, weigh
 from kit.evaluation.figures import learning_curves
 from kit.explore.baseline import design
 from kit.explore.canvas import save
@@ -67,8 +67,8 @@ class Baselines:
         notes: baselines that were left out, and why.
         statements: what the user has stated, such as a right to train on the audio.
         stopped: whether the vectors were stopped before they were done; there are no answers then.
-        chosen: the baseline, or the average of several, that was chosen on all tracks; None if none
-            was to be chosen.
+        chosen: the baseline, or the weighted average of several, that was chosen on all tracks;
+            None if none was to be chosen.
         curve: the accuracy of that one by the share of the groups that it learns from, and that of
             each baseline by the clips of each label, where that was asked for.
     """
@@ -388,14 +388,13 @@ def _choose(
     answers += by_fold.out_of_fold([chosen_of(candidates, say)], task)
     show("choice", total, total, "")
     if len(task.folds) == 1:
-        one = next(iter(answers[-1].chosen.values()))["baseline"]
-        names = tuple(c.name for c in candidates if c.name in one.split(SEPARATOR))
+        weights = next(iter(answers[-1].chosen.values()))["weights"]
     else:
         # The answers out of the outer folds are those of a cross-validation over all tracks.
         known = {c.name for c in candidates}
         found = {row.name: row.probabilities for row in answers if row.name in known}
-        names = best(found, task.targets[task.tested])
-    chosen = average_of(candidates, names)
+        weights = weigh(found, task.targets[task.tested])
+    chosen = average_of(candidates, weights)
     points = learning_curve([chosen], task, progress=lambda n, all: show("curve", n, all, ""))
     return chosen.name, points
 
