@@ -1,7 +1,11 @@
 """`kit baselines`."""
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from kit.cli.arguments import (
     CatalogueFolder,
@@ -20,8 +24,11 @@ def baselines(
     run: TextOrNot = None,
     out: PathOrNot = None,
     format: Literal["table", "csv", "json"] = "table",
+    fold: TextOrNot = None,
     probe: Flag = False,
     choose: Flag = False,
+    curve: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...")] = (),
+    curve_draws: int = 3,
     seed: int = 0,
     workers: int | None = None,
     timeout_s: float = 60.0,
@@ -55,6 +62,8 @@ def baselines(
 
     Example: kit baselines data/esc10 --split.by track --split.fold-column fold
 
+    Example: kit baselines data/given --split.fold-column split --fold test
+
     Example: kit baselines data/mine --run train
 
     Args:
@@ -62,9 +71,13 @@ def baselines(
         run: Folder of a run, or name of an experiment: take its split and its excerpts.
         out: Folder of baselines.json and baselines.csv.
         format: How the table is printed.
+        fold: Answer this fold only, such as "test" in a column that names the part of each track.
         probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` fetches it.
         choose: Also choose among the classifiers by nested cross-validation, and make a learning
             curve; takes five times as long.
+        curve: Also score each of them, and the choice, with this many clips of each label to learn
+            from, such as 5 10 20 40: a table, and a figure in baselines.svg.
+        curve_draws: Draws of the clips for each of these numbers, whose mean is shown.
         seed: Seed of forests, dictionaries and inner folds.
         workers: Threads that decode and compute vectors; one for each core if not given.
         timeout_s: Give up a file that takes longer than this, seconds.
@@ -76,6 +89,8 @@ def baselines(
     """
     if run is not None and (split, features) != (SplitConfig(), FeatureConfig()):
         raise UsageError("--run takes the split and the excerpts of the run; leave out the others")
+    if run is not None and fold is not None:
+        raise UsageError("--run takes the test part of the run; leave out --fold")
     options = ExtractConfig(
         workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
     )
@@ -105,7 +120,10 @@ def baselines(
             split,
             run=found,
             probed=probed,
+            fold=fold,
             choose=choose,
+            curve=curve,
+            draws=curve_draws,
             seed=seed,
             options=options,
             rights=i_have_the_rights_to_this_audio,
@@ -119,12 +137,20 @@ def baselines(
     files = result.write(Path(folder))
     for note in result.notes:
         terminal.warn(note)
-    write_rows(format, [{str(k): v for k, v in r.items()} for r in result.table.to_dict("records")])
+    write_rows(format, _rows(result.table))
     for point in result.curve:
-        terminal.say(
-            f"{result.chosen} on {point.share:.0%} of the groups ({point.groups:.0f}, "
-            f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
-        )
+        if point.share is not None:
+            terminal.say(
+                f"{point.baseline} on {point.share:.0%} of the groups ({point.groups:.0f}, "
+                f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
+            )
+    if curve and format == "table":
+        sys.stdout.write("\n")
+        write_rows(format, _rows(result.curve_table))
     terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))
+
+
+def _rows(table: Any) -> Sequence[Mapping[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -1,4 +1,4 @@
-"""Figures of a training and its evaluation: confusion matrix, learning curves, range test."""
+"""Figures of a training and its evaluation: confusion, curves over epochs and clips, range test."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
 from kit.training.lr_find import RangeTest
@@ -154,6 +154,51 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
         )
     family = {"family": words(theme)["fontfamily"], "size": 8.5}
     axes.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
+    return figure
+
+
+def learning_curves(
+    points: Sequence[dict[str, Any]], bold: Sequence[str], *, theme: Theme = LIGHT
+) -> Figure:
+    """Draw the accuracy of baselines by the clips of each label that they learn from.
+
+    Args:
+        points: `baseline`, `clips`, `accuracy`, `low` and `high` of each.
+        bold: baselines that are drawn first, the first of them with its interval. Then come those
+            with the highest accuracy at the most clips, as many as have colours; the others are
+            grey.
+        theme: colours.
+    """
+    figure = new_figure(6.4, 4.2, theme)
+    axes = figure.add_subplot()
+    dress(axes, theme, grid=True)
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for point in sorted(points, key=lambda point: point["clips"]):
+        by_name.setdefault(point["baseline"], []).append(point)
+    first = [name for name in bold if name in by_name]
+    rest = sorted(by_name.keys() - set(first), key=lambda name: -by_name[name][-1]["accuracy"])
+    colours = [theme.second, theme.first, *theme.more]
+    for number, name in enumerate([*first, *rest]):
+        of_name = by_name[name]
+        x, y = ([point[key] for point in of_name] for key in ("clips", "accuracy"))
+        colour, label = theme.rule, None
+        if number < len(colours):
+            colour, label = colours[number], drawable(name, 40)
+        width = 2.2 if number < len(first) else 1.2
+        axes.plot(x, y, "o-", ms=3, lw=width, color=colour, label=label, zorder=9 - min(number, 7))
+        if number == 0:
+            ends = ([point[key] for point in of_name] for key in ("low", "high"))
+            axes.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0, zorder=1)
+    sizes = sorted({point["clips"] for point in points})
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlabel("Clips of each label to learn from", **words(theme, size=8, quiet=True))
+    axes.set_title("Accuracy", loc="left", **words(theme, size=10), weight="bold")
+    family = {"family": words(theme)["fontfamily"], "size": 7.5}
+    axes.legend(frameon=False, labelcolor=theme.ink, loc="lower right", prop=family)
     return figure
 
 

@@ -16,23 +16,28 @@ from kit import dsp
 from kit.audio import NonFiniteError
 from kit.config import FeatureConfig, FrontendConfig, frames_of, seconds_of
 
-VERSION = 1
+VERSION = 2
 """Raise it when a number below changes its meaning: stored vectors are then computed anew."""
 FRONTEND = FrontendConfig()
 FRAME_RATE = FRONTEND.sample_rate / FRONTEND.hop_length
 """Frames a second."""
 BANDS = 40
-KINDS = ("simple", "mfcc", "rich")
+KINDS = ("simple", "mfcc", "rich", "shape")
 """The vectors of a track, beside its mel spectrogram."""
 
 _MFCC = 20
+_SHAPE_MFCC = 13
+_SHAPE_STEPS = 16
+# Quieter bands count as this, and quieter ends of a clip are no part of its shape, dB.
+_SHAPE_DB, _SOUNDING_DB = 50.0, 25.0
 _GROUPS = 8
 _MODULATION_HZ = np.geomspace(0.5, 20.0, 13)
 # Zero-padded to this many frames, the lowest modulation bin has bins of the FFT for any clip.
 _LEAST_FFT = 2048
 # Flux of steady noise, dB², below which differences of its logarithm are noise.
 _FLUX_FLOOR = 1e-3
-_LEAST_S = 0.4
+_LEAST_S = 0.1  # one window of the FFT
+_LOUDNESS_SAMPLES = math.ceil(0.4 * FRONTEND.sample_rate)  # a block of the loudness
 _QUIETEST_LUFS = -70.0  # the gate of the loudness; silence has minus infinity
 
 
@@ -44,12 +49,14 @@ class Vectors:
         simple: tempo (beats a minute), loudness (LUFS), and the mean level of 40 mel bands (dB).
         mfcc: mean and deviation of 20 MFCCs, then those of their deltas.
         rich: see `rich_names`.
+        shape: see `shape_over_time`.
         mel: 40 mel bands, dB below the peak of the excerpt, of which dictionaries are learned.
     """
 
     simple: Float32[np.ndarray, " 42"]
     mfcc: Float32[np.ndarray, " 80"]
     rich: Float32[np.ndarray, " numbers"]
+    shape: Float32[np.ndarray, " 404"]
     mel: Float16[np.ndarray, "frames 40"]
 
 
@@ -57,7 +64,7 @@ def excerpt_config(features: FeatureConfig) -> FeatureConfig:
     """Return the excerpts of a feature configuration at the rate and the frames of the vectors.
 
     Position, number, length and offset of the excerpts are those of `kit features`. A track must
-    last 0.4 s at least, which loudness takes.
+    last at least 0.1 s, one window of the FFT.
     """
     wanted = features.least_s
     if wanted is None:
@@ -97,7 +104,9 @@ def _of_excerpt(y: Float32[np.ndarray, " samples"]) -> Vectors:
     coefficients = np.asarray(dsp.mfcc(S=level, n_mfcc=_MFCC))
     onsets = np.asarray(dsp.onset_strength(S=level, sr=rate, hop_length=hop))
     tempo = float(np.asarray(dsp.tempo(onset_envelope=onsets, sr=rate, hop_length=hop))[0])
-    loudness = float(np.asarray(dsp.loudness(y, sr=rate)))
+    # A clip shorter than a block of the loudness is repeated.
+    heard = np.resize(y, max(len(y), _LOUDNESS_SAMPLES))
+    loudness = float(np.asarray(dsp.loudness(heard, sr=rate)))
     spectrum = np.mean(np.asarray(dsp.power_to_db(bands, top_db=None)), axis=1)
     contrast = np.asarray(dsp.spectral_contrast(S=magnitude, sr=rate))
     chroma = np.asarray(dsp.chroma_stft(S=power, sr=rate, tuning=0.0))
@@ -112,6 +121,7 @@ def _of_excerpt(y: Float32[np.ndarray, " samples"]) -> Vectors:
         simple=_joined([[tempo, max(loudness, _QUIETEST_LUFS)], spectrum]),
         mfcc=mfcc_statistics(coefficients),
         rich=_joined(rich),
+        shape=shape_over_time(mel),
         mel=np.ascontiguousarray(mel.T, np.float16),
     )
 
@@ -125,6 +135,26 @@ def mfcc_statistics(
     deltas = np.asarray(dsp.delta(np.pad(coefficients, ((0, 0), (0, short)), "edge")))
     rows = (coefficients, deltas)
     return _joined([part for x in rows for part in (x.mean(axis=1), x.std(axis=1))])
+
+
+def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray, " 404"]:
+    """Return how a clip's spectrum goes on from its beginning to its end, at any length.
+
+    The part that sounds, from the first to the last frame within 25 dB of the loudest, is cut into
+    16 equal steps. Its 13 MFCCs are interpolated at the middle of each. Then come the 15
+    differences between neighbouring steps, and the logarithm of the number of frames.
+
+    Args:
+        mel: dB below the peak; levels below -50 dB count as -50 dB.
+    """
+    level = np.asarray(dsp.power_to_db(np.sum(10 ** (mel / 10), axis=0), top_db=None))
+    sounding = np.flatnonzero(level >= level.max() - _SOUNDING_DB)
+    part = np.maximum(mel[:, sounding[0] : sounding[-1] + 1], -_SHAPE_DB)
+    coefficients = np.asarray(dsp.mfcc(S=part, n_mfcc=_SHAPE_MFCC))
+    frames = coefficients.shape[1]
+    at = (np.arange(_SHAPE_STEPS) + 0.5) * frames / _SHAPE_STEPS - 0.5
+    steps = np.stack([np.interp(at, np.arange(frames), row) for row in coefficients])
+    return _joined([steps.ravel(), np.diff(steps, axis=1).ravel(), [math.log(frames)]])
 
 
 def modulation(

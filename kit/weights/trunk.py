@@ -23,6 +23,7 @@ from kit.weights.musicnn import BANDS, CLASSES, load
 
 FRAMES = 187
 """Frames of the patches, 3 s, that musicnn was trained on."""
+_LEAST_S = 0.1  # a spoken word; what is shorter is a click
 
 Layers = Mapping[str, Float[Array, "patches width"]]
 
@@ -34,7 +35,7 @@ class Trunk:
     Attributes:
         name: names the folder of its embeddings: letters, digits, - and _.
         features: the part of a track that is heard, and the front end that the weights know.
-        frames: length of a patch.
+        frames: length of a patch. A track that is shorter is repeated up to a patch.
         apply: from patches (patches, frames, n_mels) to the layers by name, such as `frozen` gives
             it. Several threads call it at once, so on CPU it must not use more than one core.
         digest: names the weights, such as `kit.weights.files.digest_of` does.
@@ -49,11 +50,10 @@ class Trunk:
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):
             raise ConfigError(f"Trunk.name is {self.name!r}; use letters, digits, - and _")
-        if not 1 <= self.frames <= self.features.least_frames:
+        if not 1 <= self.frames <= self.features.n_frames:
             raise ConfigError(
-                f"Trunk.frames is {self.frames}; the shortest track that "
-                f"FeatureConfig.least_s (={self.features.least_s}) keeps has "
-                f"{self.features.least_frames} frames"
+                f"Trunk.frames is {self.frames}; an excerpt has FeatureConfig.n_frames "
+                f"(={self.features.n_frames}) frames"
             )
 
     @property
@@ -93,7 +93,7 @@ def musicnn_trunk(
         excerpts=heard.excerpts,
         clip_s=clip_s,
         n_frames=whole,
-        least_s=3.0,
+        least_s=_LEAST_S,
         offset_s=heard.offset_s,
     )
     weights = load(model) if weights is None else weights
@@ -139,8 +139,11 @@ def patches_of(
 ) -> Float[np.ndarray, "patches length n_mels"]:
     """Cut a spectrogram into patches side by side.
 
-    An end of at least half a patch gives one more patch, which overlaps the one before.
+    An end of at least half a patch gives one more patch, which overlaps the one before. A
+    spectrogram that is shorter than a patch is repeated up to one.
     """
+    if 0 < len(levels) < frames:
+        levels = np.resize(levels, (frames, levels.shape[1]))
     starts = list(range(0, len(levels) - frames + 1, frames))
     if starts and 2 * (len(levels) - starts[-1] - frames) >= frames:
         starts.append(len(levels) - frames)

@@ -11,6 +11,7 @@ import librosa
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.fft
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,10 +26,18 @@ from kit.errors import KitError, UsageError
 from kit.evaluation import evaluate
 from kit.evaluation.baselines import store
 from kit.evaluation.baselines.beside import NETWORK, in_their_midst, split_digest
-from kit.evaluation.baselines.folds import Fold, Task, of_dictionary, of_vectors, out_of_fold, prior
+from kit.evaluation.baselines.folds import (
+    Fold,
+    Task,
+    known_columns,
+    of_dictionary,
+    of_table,
+    of_vectors,
+    out_of_fold,
+    prior,
+)
 from kit.evaluation.baselines.measure import measure
-from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM, Family, fit
-from kit.features import excerpts
+from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM, Family, fit
 from kit.shallow.dictionary import learn, normalised, patches
 from kit.shallow.vectors import (
     BANDS,
@@ -38,6 +47,7 @@ from kit.shallow.vectors import (
     excerpt_config,
     modulation,
     rich_names,
+    shape_over_time,
     vectors_of,
 )
 from tests.conftest import tone
@@ -91,6 +101,33 @@ def test_vectors_are_those_of_librosa():
     np.testing.assert_allclose(rich["onset mean"], onsets.mean(), rtol=1e-3)
     spectrum = librosa.power_to_db(coarse, top_db=None).mean(axis=1)
     np.testing.assert_allclose(found.simple[2:], spectrum, atol=2e-3)
+
+
+def test_a_clip_shorter_than_a_block_of_the_loudness_has_that_of_its_repetition():
+    y = tone(300, 0.15, 0, RATE)
+    alone, twice = (vectors_of([samples]) for samples in (y, np.tile(y, 6)))
+    assert all(np.isfinite(getattr(alone, kind)).all() for kind in KINDS)
+    assert alone.simple[1] == pytest.approx(twice.simple[1], abs=0.3)
+
+
+def test_a_shape_over_time_tells_the_order_of_sounds_and_not_their_length():
+    """A low and a high sound, in both orders, slow and fast, with silence around."""
+
+    def shape(order, frames):
+        mel = np.full((BANDS, 2 * frames + 20), -80, np.float32)
+        for place, first in enumerate(order):
+            start = 10 + place * frames
+            mel[first : first + 5, start : start + frames] = 0
+        return shape_over_time(mel)[:-1]
+
+    up, fast, down = shape((5, 25), 40), shape((5, 25), 8), shape((25, 5), 40)
+    assert up.shape == (13 * (16 + 15),)
+    steps = up[: 13 * 16].reshape(13, 16)
+    expected = scipy.fft.dct(np.where(np.arange(BANDS) // 5 == 1, 0.0, -50.0), norm="ortho")[:13]
+    np.testing.assert_allclose(steps[:, 0], expected, atol=1e-3)
+    np.testing.assert_allclose(up, fast, atol=1)
+    np.testing.assert_allclose(steps[:, ::-1], down[: 13 * 16].reshape(13, 16), atol=1e-3)
+    assert np.abs(up - down).max() > 50
 
 
 def test_a_beat_is_found_where_it_is():
@@ -259,9 +296,10 @@ def test_no_test_track_influences_what_is_trained(family, classes, seed, scale, 
     assert np.isfinite(dirty.probabilities).all()
 
 
-@pytest.mark.parametrize("family", [SVM, LOGISTIC, QUICK_FOREST], ids=lambda f: f.name)
+@pytest.mark.parametrize("family", [SVM, LOGISTIC, QUICK_FOREST, BOOSTING], ids=lambda f: f.name)
 def test_the_trained_bytes_are_those_of_the_training_tracks(family):
-    x, task = task_of(0)
+    # Trees of gradient boosting have at least 20 tracks in a leaf.
+    x, task = task_of(0, groups=60)
     train = task.folds[0].train
     other = x.copy()
     other[task.folds[0].test] = 1e20
@@ -270,6 +308,34 @@ def test_the_trained_bytes_are_those_of_the_training_tracks(family):
         for v in (x, other)
     ]
     assert models[0] == models[1]
+
+
+@pytest.mark.parametrize(("column", "value"), [(2, 1e18), (6, -3.0)])
+def test_no_test_track_influences_the_boosting_of_table_features(column, value):
+    """The last column has no value but those of the poisoned test tracks."""
+    x, task = task_of(0, groups=48, classes=2)
+    x = np.column_stack([x, np.full(len(x), np.nan)])
+    x[::7, 2] = np.nan
+    fold = task.folds[0]
+    other = x.copy()
+    other[fold.test[5:], column] = value
+    fitted, answers = [], []
+    for numbers in (x, other):
+        known = known_columns(numbers, fold)
+        train = known[fold.train], task.targets[fold.train], task.groups[fold.train]
+        fitted.append(fit(BOOSTING, *train, 2))
+        answers.append(fitted[-1].probabilities(known[fold.test[:5]]))
+    assert pickle.dumps(fitted[0].model) == pickle.dumps(fitted[1].model)
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert np.ptp(answers[0][:, 0]) > 0.5  # it has learned
+    np.testing.assert_array_equal(of_table(x).answer(fold, task).probabilities[:5], answers[0])
+
+
+def test_a_table_without_a_value_in_training_is_answered_all_the_same():
+    x, task = task_of(0)
+    x[task.folds[0].train] = np.nan
+    p = of_table(x).answer(task.folds[0], task).probabilities
+    np.testing.assert_allclose(p.sum(axis=1), 1)
 
 
 def test_no_test_track_influences_a_dictionary(tmp_path):
@@ -283,7 +349,7 @@ def test_no_test_track_influences_a_dictionary(tmp_path):
         kept = mels.copy()
         if poison:
             kept[task.folds[0].test[3:]] = rng.choice([-60_000, 60_000], (9, 40, BANDS))
-        zeros = [np.zeros(size, np.float32) for size in (42, 80, 299)]
+        zeros = [np.zeros(size, np.float32) for size in (42, 80, 299, 404)]
         for start in range(0, 24, 8):
             rows = range(start, start + 8)
             store.add_part(folder, {sources[i]: Vectors(*zeros, kept[i]) for i in rows})
@@ -401,6 +467,37 @@ def test_a_small_set_is_recognised(copy, tmp_path):
     assert len(lines) == 8 * len(table)
     for line in lines:
         assert float(line["p_high"]) + float(line["p_low"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_given_test_part_is_answered_and_what_was_stated_is_kept(copy, tmp_path):
+    split = [*["train"] * 3, "test", *["train"] * 3, "test"]
+    table = copy.table.assign(audio_source="spotify", split=split)
+    given = dataclasses.replace(copy, table=table)
+    split = SplitConfig(by="track", fold_column="split")
+    with pytest.raises(UsageError, match="--i-have-the-rights-to-this-audio"):
+        kit.baselines(given, SHORT, split, fold="test")
+    with pytest.raises(UsageError, match=r"no fold 'dev'; --fold takes one of test, train"):
+        kit.baselines(given, SHORT, split, fold="dev", rights=True)
+    result = kit.baselines(given, SHORT, split, fold="test", rights=True, curve=[1, 2], draws=2)
+    tested = table.loc[table["split"] == "test", "track_id"]
+    assert set(result.tracks["track_id"]) == set(tested)
+    assert result.in_words.endswith("Fold test is the test part")
+    assert result.table.set_index("baseline").loc["MFCC statistics, SVM", "accuracy"] == 1
+    rows = result.curve_table
+    assert rows["clips"].value_counts().to_dict() == {1: 9, 2: 9}
+    assert rows["tracks"].tolist() == [2.0] * 9 + [4.0] * 9
+    about, _ = result.write(tmp_path / "out")
+    content = json.loads(about.read_text())
+    (statement,) = content["statements"]
+    assert statement.startswith("8 of the 8 tracks have audio from Spotify")
+    assert [point["clips"] for point in content["curve"]] == [1] * 9 + [2] * 9
+    assert "<svg" in (tmp_path / "out" / "baselines.svg").read_text(encoding="utf-8")
+
+
+def test_tracks_with_several_labels_are_refused(copy):
+    table = copy.table.assign(label=["low;slow", *copy.table["label"][1:]])
+    with pytest.raises(UsageError, match=r"1 of 8 tracks have several labels \('low;slow'\)"):
+        kit.baselines(dataclasses.replace(copy, table=table), SHORT)
 
 
 @pytest.fixture

@@ -4,18 +4,25 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kit.evaluation.baselines.curve import learning_curve, thinned
 from kit.evaluation.baselines.folds import (
     Fold,
     Task,
     of_layers,
     of_vectors,
     out_of_fold,
-    prior,
 )
 from kit.evaluation.baselines.models import LOGISTIC, SVM
-from kit.evaluation.baselines.nested import average_of, best, chosen_of, inner_folds
+from kit.evaluation.baselines.nested import (
+    average_of,
+    chosen_of,
+    in_words,
+    inner_folds,
+    log_loss,
+    weigh,
+)
 
 TRACKS, GROUPS = 60, 20
 RNG = np.random.default_rng(0)
@@ -45,7 +52,11 @@ def candidates(telling=TELLING, noise=NOISE):
 
 def test_what_tells_the_labels_is_chosen(task):
     row = out_of_fold([chosen_of(candidates())], task)[0]
-    assert all("telling" in chosen["baseline"] for chosen in row.chosen.values())
+    for chosen in row.chosen.values():
+        weights = chosen["weights"]
+        telling = sum(weight for name, weight in weights.items() if name.startswith("telling"))
+        assert telling > 0.75
+        assert sum(weights.values()) == pytest.approx(1)
     assert (row.probabilities.argmax(axis=1) == TARGETS).mean() > 0.85
     np.testing.assert_allclose(row.probabilities.sum(axis=1), 1)
 
@@ -74,12 +85,12 @@ def test_inner_folds_are_of_training_tracks_and_keep_groups_together(task):
         assert not set(task.groups[part.train]) & set(task.groups[part.test])
 
 
-def test_with_one_group_of_a_label_the_first_is_taken(task):
+def test_with_one_group_of_a_label_all_have_the_same_weight(task):
     groups = np.where(TARGETS == 1, 99, task.groups)
     answered = chosen_of(candidates()).answer(
         task.folds[0], dataclasses.replace(task, groups=groups)
     )
-    assert answered.chosen == {"baseline": candidates()[0].name}
+    assert answered.chosen["weights"] == {c.name: 1 / 3 for c in candidates()}
 
 
 def test_a_probe_chooses_its_layer_without_the_test_tracks(task):
@@ -99,42 +110,47 @@ def test_a_probe_chooses_its_layer_without_the_test_tracks(task):
     np.testing.assert_array_equal(found.probabilities[0], expected.probabilities[0])
 
 
-def test_an_average_is_taken_where_it_is_better():
+def answers_of(rng, right, targets):
+    """Return probabilities of two labels, those of the true one around `right`."""
+    p = np.clip(right + 0.1 * rng.normal(size=len(targets)), 0.02, 0.98)
+    return np.where((targets == 1)[:, None], np.stack([1 - p, p], 1), np.stack([p, 1 - p], 1))
+
+
+def test_what_is_as_good_has_the_same_weight_and_what_is_wrong_has_none():
     targets = np.array([0, 0, 1, 1])
     one = np.array([[0.9, 0.1], [0.4, 0.6], [0.1, 0.9], [0.6, 0.4]])
     two = np.array([[0.4, 0.6], [0.9, 0.1], [0.6, 0.4], [0.1, 0.9]])
-    assert set(best({"one": one, "two": two, "wrong": 1 - one}, targets)) == {"one", "two"}
-    sure = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
-    assert best({"one": one, "sure": sure}, targets) == ("sure",)
+    sure = np.array([[0.99, 0.01], [0.99, 0.01], [0.01, 0.99], [0.01, 0.99]])
+    assert weigh({"one": one, "two": two}, targets) == {"one": 0.5, "two": 0.5}
+    weights = weigh({"one": one, "two": two, "wrong": 1 - sure}, targets)
+    assert weights == {"one": 0.5, "two": 0.5}
+    assert weigh({"wrong": 1 - sure}, targets) == {"wrong": 1}
+    weights = weigh({"wrong": 1 - sure, "sure": sure, "one": one}, targets)
+    assert list(weights) == ["sure", "one"]
+    assert weights["sure"] > 0.8
+    assert in_words({"sure": 0.8, "one": 0.2}) == "80% sure + 20% one"
+    assert in_words({"sure": 1.0}) == "sure"
 
 
-def test_an_average_is_the_mean_of_probabilities(task):
+@given(st.integers(0, 1000), st.integers(1, 12))
+@settings(max_examples=30)
+def test_weights_make_the_labels_likelier_than_the_plain_mean_does(seed, count):
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 2, 60)
+    found = {f"{at}": answers_of(rng, rng.uniform(0.2, 0.95), targets) for at in range(count)}
+    weights = weigh(found, targets)
+    assert sum(weights.values()) == pytest.approx(1)
+    assert min(weights.values()) >= 0.05
+    assert list(weights.values()) == sorted(weights.values(), reverse=True)
+    mixed = np.sum([weight * found[name] for name, weight in weights.items()], axis=0)
+    plain = np.mean(list(found.values()), axis=0)
+    assert log_loss(mixed, targets) <= log_loss(plain, targets) + 1e-9
+
+
+def test_an_average_is_the_weighted_mean_of_probabilities(task):
     fold, chosen = task.folds[2], candidates()
-    names = [chosen[0].name, chosen[2].name]
-    each = [c.answer(fold, task).probabilities for c in (chosen[0], chosen[2])]
-    both = average_of(chosen, names)
-    assert both.name == "noise, logistic regression + telling, SVM"
-    np.testing.assert_array_equal(both.answer(fold, task).probabilities, np.mean(each, axis=0))
-
-
-def test_a_learning_curve_takes_groups_away_from_the_training_part_alone(task):
-    fold = task.folds[0]
-    before: set[int] = set()
-    for share in (0.01, 0.25, 0.5, 1.0):
-        fewer = thinned(fold, task, share)
-        groups = set(task.groups[fewer.train].tolist())
-        assert fewer.test is fold.test
-        assert before <= groups <= set(task.groups[fold.train].tolist())
-        assert all(
-            len(set(task.groups[fewer.train][TARGETS[fewer.train] == t])) > 1 for t in (0, 1)
-        )
-        before = groups
-    assert before == set(task.groups[fold.train].tolist())
-    steps = []
-    points = learning_curve(candidates()[1], task, progress=lambda *at: steps.append(at))
-    assert steps == [(n, 4) for n in range(5)]
-    assert [point.groups for point in points] == sorted(point.groups for point in points)
-    whole = out_of_fold([candidates()[1]], task)[0].probabilities
-    assert points[-1].accuracy == (whole.argmax(axis=1) == TARGETS).mean()
-    assert points[-1].accuracy >= points[0].accuracy > 0.5
-    assert learning_curve(prior(), task, [1.0])[0].tracks == 45
+    weights = {chosen[2].name: 0.75, chosen[0].name: 0.25}
+    one, two = (c.answer(fold, task).probabilities for c in (chosen[2], chosen[0]))
+    both = average_of(chosen, weights)
+    assert both.name == "75% telling, SVM + 25% noise, logistic regression"
+    np.testing.assert_array_equal(both.answer(fold, task).probabilities, 0.75 * one + 0.25 * two)

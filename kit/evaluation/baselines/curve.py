@@ -1,4 +1,4 @@
-"""A learning curve: accuracy on the same test tracks, with fewer groups to learn from."""
+"""Learning curves: accuracy on the same test tracks, with less to learn from."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.evaluation.baselines.folds import Baseline, Fold, Task, out_of_fold
+from kit.evaluation.baselines.folds import Baseline, Fold, Row, Task, out_of_fold
+from kit.evaluation.intervals import group_interval
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
+DRAWS = 3
 
 
 @dataclass(frozen=True)
@@ -16,52 +18,97 @@ class Point:
     """A point of a learning curve.
 
     Attributes:
-        share: of the groups of each fold's training part.
-        groups: the number of them, in the mean over the folds.
-        tracks: their tracks, in the mean over the folds.
-        accuracy: by track, out of fold.
+        baseline: its name.
+        share: of the groups of each fold's training part; None where clips a label are counted.
+        clips: of each label in each fold's training part, or all that a label has there; None where
+            shares are.
+        groups: groups to learn from, in the mean over folds and draws.
+        tracks: their tracks, in the mean over folds and draws.
+        accuracy: by track, out of fold, in the mean over the draws.
+        low: lower end of the 95% interval over groups.
+        high: upper end.
+        draws: the accuracy of each draw.
     """
 
-    share: float
+    baseline: str
+    share: float | None
+    clips: int | None
     groups: float
     tracks: float
     accuracy: float
+    low: float
+    high: float
+    draws: tuple[float, ...]
 
 
 def learning_curve(
-    baseline: Baseline,
+    baselines: Sequence[Baseline],
     task: Task,
-    shares: Sequence[float] = SHARES,
+    sizes: Sequence[float | int] = SHARES,
+    draws: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Point]:
-    """Return the accuracy of a baseline by the share of the training groups that it learns from.
-
-    Groups are drawn label by label, at least two of each, and those of a share are among those of
-    the next.
+    """Return the accuracy of baselines by how much they learn from.
 
     Args:
-        baseline: answers each fold; it is trained anew for each share.
-        task: the tracks.
-        shares: above 0 and at most 1.
-        progress: called with (shares done, shares in all).
+        baselines: answer each fold; they are trained anew for each size and draw.
+        task: the tracks. Draw n has its seed + n.
+        sizes: a float is a share of the training groups, above 0 and at most 1; see `thinned`. An
+            int is a number of clips of each label; see `drawn`.
+        draws: of each size.
+        progress: called with (draws done, draws in all).
     """
     points = []
-    for done, share in enumerate(shares):
-        if progress:
-            progress(done, len(shares))
-        folds = tuple(thinned(fold, task, share) for fold in task.folds)
-        p = out_of_fold([baseline], dataclasses.replace(task, folds=folds))[0].probabilities
-        groups = [len(np.unique(task.groups[fold.train])) for fold in folds]
-        right = p.argmax(axis=1) == task.targets[task.tested]
-        tracks = float(np.mean([len(fold.train) for fold in folds]))
-        points.append(Point(share, float(np.mean(groups)), tracks, float(right.mean())))
+    total = len(sizes) * draws
+    for number, size in enumerate(sizes):
+        tasks, rows = [], []
+        for draw in range(draws):
+            if progress:
+                progress(number * draws + draw, total)
+            seeded = dataclasses.replace(task, seed=task.seed + draw)
+            less = drawn if isinstance(size, int) else thinned
+            folds = tuple(less(fold, seeded, size) for fold in task.folds)
+            tasks.append(dataclasses.replace(seeded, folds=folds))
+            rows.append(out_of_fold(baselines, tasks[-1]))
+        points += [point(size, tasks, each) for each in zip(*rows, strict=True)]
     if progress:
-        progress(len(shares), len(shares))
+        progress(total, total)
     return points
 
 
+def point(size: float | int, tasks: Sequence[Task], rows: Sequence[Row]) -> Point:
+    """Return the point of one baseline and size.
+
+    Args:
+        size: as for `learning_curve`.
+        tasks: one for each draw, with its folds.
+        rows: the answers of the baseline to each.
+    """
+    tested = tasks[0].tested
+    right = [row.probabilities.argmax(axis=1) == tasks[0].targets[tested] for row in rows]
+    groups = np.tile(tasks[0].groups[tested], len(rows))
+    low, high = group_interval(np.concatenate(right), groups)["interval"]
+    train = [(task, fold.train) for task in tasks for fold in task.folds]
+    by_clips = isinstance(size, int)
+    return Point(
+        baseline=rows[0].name,
+        share=None if by_clips else size,
+        clips=size if by_clips else None,
+        groups=float(np.mean([len(np.unique(task.groups[tracks])) for task, tracks in train])),
+        tracks=float(np.mean([len(tracks) for _, tracks in train])),
+        accuracy=float(np.mean(right)),
+        low=low,
+        high=high,
+        draws=tuple(float(one.mean()) for one in right),
+    )
+
+
 def thinned(fold: Fold, task: Task, share: float) -> Fold:
-    """Return a fold with a share of its training groups, drawn label by label."""
+    """Return a fold with a share of its training groups.
+
+    They are drawn label by label, at least two of each. Those of a share are among those of a
+    larger one.
+    """
     targets, groups = task.targets[fold.train], task.groups[fold.train]
     kept: set[int] = set()
     for label in np.unique(targets):
@@ -69,3 +116,21 @@ def thinned(fold: Fold, task: Task, share: float) -> Fold:
         order = np.random.default_rng([task.seed, int(label)]).permutation(names)
         kept.update(order[: max(2, round(share * len(names)))].tolist())
     return dataclasses.replace(fold, train=fold.train[np.isin(groups, list(kept))])
+
+
+def drawn(fold: Fold, task: Task, clips: int) -> Fold:
+    """Return a fold with so many training tracks of each label, or all where there are fewer.
+
+    The groups of a label give one track each before one gives a second. The tracks of a number are
+    among those of a larger one.
+    """
+    targets, groups = task.targets[fold.train], task.groups[fold.train]
+    kept: list[int] = []
+    for label in np.unique(targets):
+        rng = np.random.default_rng([task.seed, int(label), 7])
+        order = rng.permutation(np.flatnonzero(targets == label))
+        # The rank of each track among those of its group.
+        own = groups[order]
+        rank = np.array([np.sum(own[:at] == own[at]) for at in range(len(own))])
+        kept += order[np.argsort(rank, kind="stable")][:clips].tolist()
+    return dataclasses.replace(fold, train=fold.train[np.sort(kept)])

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
-from kit.evaluation.baselines.models import Family, fit
+from kit.evaluation.baselines.models import BOOSTING, Family, fit
 from kit.evaluation.baselines.store import VectorStore
 from kit.evaluation.probe import Layers, fitted, probe
 from kit.shallow.classifiers import classifier_of
@@ -153,6 +153,28 @@ def of_vectors(
         return _answer(x[fold.train], x[fold.test], family, fold, task, vector)
 
     return Baseline(f"{name}, {family.name}", answer)
+
+
+def of_table(numbers: Float[np.ndarray, "tracks columns"]) -> Baseline:
+    """Return the boosting of a table's audio features.
+
+    Args:
+        numbers: a row for each track of the task, NaN where a number is missing.
+    """
+
+    def answer(fold: Fold, task: Task) -> Answered:
+        x = known_columns(numbers, fold)
+        return _answer(x[fold.train], x[fold.test], BOOSTING, fold, task)
+
+    return Baseline("table features, gradient boosting", answer)
+
+
+def known_columns(
+    numbers: Float[np.ndarray, "tracks columns"], fold: Fold
+) -> Float[np.ndarray, "tracks known"]:
+    """Return the columns that have a number of some training track; one of zeros if none has."""
+    known = np.isfinite(numbers[fold.train]).any(axis=0)
+    return numbers[:, known] if known.any() else np.zeros((len(numbers), 1))
 
 
 def of_layers(name: str, layers: Layers) -> Baseline:

@@ -1,11 +1,11 @@
-"""A choice among baselines, or an average of some, by cross-validation inside the training part.
+"""A weighted average of baselines, whose weights come from cross-validation in the training part.
 
 What is chosen for a fold depends on its training tracks alone, so that the answers for its test
 tracks tell what the choice is worth, and not how often it was repeated.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,24 +15,25 @@ from kit.evaluation.baselines.models import INNER_FOLDS
 from kit.evaluation.inner import inner_splits
 
 NAME = "chosen by nested cross-validation"
-SEPARATOR = " + "
-"""Between the names of baselines whose mean is taken."""
 
-_LARGEST_AVERAGE = 4  # baselines; further ones are worse and only water the average down
+_STEPS = 5
+_LEAST_WEIGHT = 0.05
 _LEAST_P = 1e-6
 
+Weights = dict[str, float]
+"""The share of each baseline in an average, by its name, the largest first; they add up to 1."""
 Say = Callable[[str], None]
 
 
 def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baseline:
-    """Return the baseline that takes the best of the candidates, or an average of the best.
+    """Return the baseline that answers by the average of the candidates that `weigh` gives.
 
     For each fold the candidates answer the training tracks out of inner folds, grouped like the
-    outer ones; `best` tells what is compared.
+    outer ones, and are weighed by these answers. Where the training part is too small for inner
+    folds, all have the same weight.
 
     Args:
-        candidates: the prior is of no use among them. The first is taken where the training part is
-            too small for inner folds.
+        candidates: the prior is of no use among them.
         say: called with what is being done, for each fold and candidate.
     """
 
@@ -43,32 +44,42 @@ def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baselin
             if say:
                 say(f"fold {fold.name}, {candidate.name}")
             found[candidate.name] = held_out(candidate, inner, task, fold)
-        names = best(found, task.targets[fold.train]) if found else (candidates[0].name,)
-        answered = average_of(candidates, names).answer(fold, task)
-        return dataclasses.replace(answered, chosen={"baseline": in_words(names)})
+        equal = {candidate.name: 1 / len(candidates) for candidate in candidates}
+        weights = weigh(found, task.targets[fold.train]) if found else equal
+        answered = average_of(candidates, weights).answer(fold, task)
+        chosen = {"baseline": in_words(weights), "weights": weights}
+        return dataclasses.replace(answered, chosen=chosen)
 
     return Baseline(NAME, answer)
 
 
-def average_of(candidates: Sequence[Baseline], names: Sequence[str]) -> Baseline:
-    """Return the baseline that answers by the mean of the probabilities of those named."""
-    chosen = [candidate for candidate in candidates if candidate.name in names]
+def average_of(candidates: Sequence[Baseline], weights: Mapping[str, float]) -> Baseline:
+    """Return the baseline that answers by a weighted mean of the candidates' probabilities.
+
+    Args:
+        candidates: those without a weight have no part in it.
+        weights: by name.
+    """
+    by_name = {candidate.name: candidate for candidate in candidates}
 
     def answer(fold: Fold, task: Task) -> Answered:
-        each = [candidate.answer(fold, task) for candidate in chosen]
+        each = {name: by_name[name].answer(fold, task) for name in weights}
         parts = [
-            dataclasses.replace(part, weight=part.weight / len(each))
-            for one in each
+            dataclasses.replace(part, weight=weights[name] * part.weight)
+            for name, one in each.items()
             for part in one.parts
         ]
-        return Answered(np.mean([one.probabilities for one in each], axis=0), {}, tuple(parts))
+        shares = [weights[name] * one.probabilities for name, one in each.items()]
+        return Answered(np.sum(shares, axis=0), {}, tuple(parts))
 
-    return Baseline(in_words(names), answer)
+    return Baseline(in_words(weights), answer)
 
 
-def in_words(names: Sequence[str]) -> str:
+def in_words(weights: Mapping[str, float]) -> str:
     """Return one name for an average of baselines."""
-    return SEPARATOR.join(names)
+    if len(weights) == 1:
+        return next(iter(weights))
+    return " + ".join(f"{weight:.0%} {name}" for name, weight in weights.items())
 
 
 def inner_folds(fold: Fold, task: Task) -> list[Fold]:
@@ -93,23 +104,28 @@ def held_out(
     return answers
 
 
-def best(
-    found: dict[str, Float[np.ndarray, "tracks classes"]], targets: np.ndarray
-) -> tuple[str, ...]:
-    """Return the names of the candidates whose mean has the least log loss.
+def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.ndarray) -> Weights:
+    """Return the weights of an average by how likely it makes the true labels.
 
-    Compared are the mean probabilities of the one, two, three and four with the least log loss.
-    With few tracks, log loss is steadier than the number that is right.
+    The weights are those of a mixture, after five steps of expectation-maximisation from equal
+    ones. In each step a candidate's weight becomes its mean share in the probability of the true
+    label. All steps would lead to the most likely weights, which are extreme by chance on few
+    tracks. Weights below 0.05 are dropped, and the others add up to 1.
 
     Args:
         found: the answers of each candidate.
         targets: the label of each track, by number.
     """
-    ranked = sorted(found, key=lambda name: log_loss(found[name], targets))
-    averages = [tuple(ranked[:count]) for count in range(1, _LARGEST_AVERAGE + 1)]
-    return min(
-        averages, key=lambda names: log_loss(np.mean([found[n] for n in names], axis=0), targets)
-    )
+    names = list(found)
+    rows = np.arange(len(targets))
+    true = np.stack([np.maximum(found[name][rows, targets], _LEAST_P) for name in names], axis=1)
+    weights = np.full(len(names), 1 / len(names))
+    for _ in range(_STEPS):
+        shares = weights * true
+        weights = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+    weights[weights < min(_LEAST_WEIGHT, weights.max())] = 0
+    order = np.argsort(-weights, kind="stable")
+    return {names[at]: float(weights[at] / weights.sum()) for at in order if weights[at]}
 
 
 def log_loss(

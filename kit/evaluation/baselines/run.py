@@ -21,7 +21,7 @@ from kit.config import ExtractConfig, FeatureConfig, SplitConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation.baselines import folds as by_fold
 from kit.evaluation.baselines.beside import NAME, score, split_digest
-from kit.evaluation.baselines.curve import Point, learning_curve
+from kit.evaluation.baselines.curve import DRAWS, Point, learning_curve
 from kit.evaluation.baselines.folds import (
     Baseline,
     Fold,
@@ -29,13 +29,17 @@ from kit.evaluation.baselines.folds import (
     Task,
     of_dictionary,
     of_layers,
+    of_table,
     of_vectors,
 )
 from kit.evaluation.baselines.measure import Measured, measure
-from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM
-from kit.evaluation.baselines.nested import SEPARATOR, average_of, best, chosen_of, log_loss
+from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM
+from kit.evaluation.baselines.nested import NAME as CHOSEN
+from kit.evaluation.baselines.nested import average_of, chosen_of, log_loss, weigh
 from kit.evaluation.baselines.store import VectorStore
+from kit.evaluation.figures import learning_curves
 from kit.explore.baseline import design
+from kit.explore.canvas import save
 from kit.explore.table import select
 from kit.features.embed import Embeddings
 from kit.files import atomic_write, write_json
@@ -51,6 +55,7 @@ _CLASSIFIERS = (
     ("simple", "tempo, loudness and spectrum", (SVM,)),
     ("mfcc", "MFCC statistics", (SVM, FOREST)),
     ("rich", "rich statistics", (SVM, FOREST, LOGISTIC)),
+    ("shape", "shape over time", (SVM, LOGISTIC)),
 )
 
 Show = Callable[[str, int, int, str], None]
@@ -70,10 +75,12 @@ class Baselines:
         in_words: what the folds keep apart.
         failures: tracks without vectors.
         notes: baselines that were left out, and why.
+        statements: what the user has stated, such as a right to train on the audio.
         stopped: whether the vectors were stopped before they were done; there are no answers then.
-        chosen: the baseline, or the average of several, that was chosen on all tracks; None if none
-            was to be chosen.
-        curve: the accuracy of that one by the share of the groups that it learns from.
+        chosen: the baseline, or the weighted average of several, that was chosen on all tracks;
+            None if none was to be chosen.
+        curve: the accuracy of that one by the share of the groups that it learns from, and that of
+            each baseline by the clips of each label, where that was asked for.
     """
 
     tracks: pd.DataFrame
@@ -86,9 +93,12 @@ class Baselines:
     stopped: bool = False
     chosen: str | None = None
     curve: tuple[Point, ...] = ()
+    statements: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write baselines.json and baselines.csv, the probability of each label for each track.
+
+        A learning curve over clips is drawn in baselines.svg.
 
         Raises:
             KitError: the folder cannot be written.
@@ -103,6 +113,9 @@ class Baselines:
                 for track, p in rows:
                     predicted = self.labels[int(p.argmax())]
                     writer.writerow([row.name, *track, predicted, *(f"{v:.6f}" for v in p)])
+        if points := [dataclasses.asdict(p) for p in self.curve if p.clips is not None]:
+            bold = (CHOSEN, "MFCC statistics, SVM")
+            save(learning_curves(points, bold), folder / "baselines.svg")
         write_json(about, self.to_dict())
         return about, table
 
@@ -126,6 +139,27 @@ class Baselines:
                 }
             )
         return rows
+
+    @cached_property
+    def curve_table(self) -> pd.DataFrame:
+        """`clips`, `tracks`, `baseline`, `accuracy`, `low`, `high` (95%, over groups), `least` and
+        `most` (of the draws) of each point of the learning curve over clips."""
+        return pd.DataFrame(
+            [
+                {
+                    "clips": p.clips,
+                    "tracks": round(p.tracks, 1),
+                    "baseline": p.baseline,
+                    "accuracy": p.accuracy,
+                    "low": p.low,
+                    "high": p.high,
+                    "least": min(p.draws),
+                    "most": max(p.draws),
+                }
+                for p in self.curve
+                if p.clips is not None
+            ]
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -157,6 +191,7 @@ class Baselines:
             "tracks": self.tracks["track_id"].tolist(),
             "rows": self.rows,
             "notes": list(self.notes),
+            "statements": list(self.statements),
             "chosen": self.chosen,
             "curve": [dataclasses.asdict(point) for point in self.curve],
         }
@@ -171,7 +206,10 @@ def baselines(
     embeddings: Mapping[str, Callable[[Sequence[str]], Float[np.ndarray, "tracks numbers"]]]
     | None = None,
     probed: Mapping[str, Embeddings] | None = None,
+    fold: str | None = None,
     choose: bool = False,
+    curve: Sequence[int] = (),
+    draws: int = DRAWS,
     seed: int = 0,
     options: ExtractConfig = ExtractConfig(),
     rights: bool = False,
@@ -192,16 +230,20 @@ def baselines(
         embeddings: more vectors, by name: a function from track ids to a row for each. They are
             answered by logistic regression.
         probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
+        fold: answer this fold only, such as "test" in a column that names the part of each track.
         choose: also answer by what nested cross-validation chooses among the others and averages of
-            them, which takes five times as long, and make a learning curve.
+            them, which takes five times as long, and make a learning curve of it.
+        curve: also make a learning curve of each, the choice included, over these numbers of
+            training clips of each label.
+        draws: of each of these numbers, with the seeds from `seed` on.
         seed: of forests, dictionaries and the inner folds.
         options: how the vectors are computed.
         rights: you state a right to train on audio of the catalogue that came from Spotify.
         progress: called after each file and each fold.
         stop: called regularly while vectors are computed.
     Raises:
-        UsageError: folds that cannot be made, a run whose tracks have several labels or were never
-            files, or audio from Spotify without a stated right to it.
+        UsageError: folds that cannot be made, no such fold, tracks with several labels, a run whose
+            tracks were never files, or audio from Spotify without a stated right to it.
         KitError: no track can be used, or a folder that cannot be written.
     """
     tracks = catalogue if isinstance(catalogue, Catalogue) else load(Path(catalogue))
@@ -215,8 +257,9 @@ def baselines(
                 f"{tracks.folder} has none of the run's tracks; give the catalogue that it was "
                 "trained on"
             )
+    _require_one_label(table)
     audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
-    require_rights(audible, tracks.folder, stated=rights)
+    statement = require_rights(audible, tracks.folder, stated=rights)
     show = progress or _nothing
     measured = measure(
         dataclasses.replace(tracks, table=table.reset_index(drop=True)),
@@ -236,6 +279,8 @@ def baselines(
         config = split if split.is_folded else dataclasses.replace(split, folds=FOLDS)
         divided = folds_of(present, config)
         words = folds_in_words(present, divided, config)
+        if fold is not None:
+            divided, words = _only(divided, fold), f"{words}. Fold {fold} is the test part"
     else:
         words = "The split of the run" if "part" in divided else "The folds of the run"
     return _answered(
@@ -246,8 +291,11 @@ def baselines(
         embeddings or {},
         probed or {},
         choose,
+        curve,
+        draws,
         seed,
         rights,
+        (statement,) if statement else (),
         show,
     )
 
@@ -260,8 +308,11 @@ def _answered(
     embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
     probed: Mapping[str, Embeddings],
     choose: bool,
+    sizes: Sequence[int],
+    draws: int,
     seed: int,
     rights: bool,
+    statements: tuple[str, ...],
     show: Show,
 ) -> Baselines:
     digest = split_digest(divided)
@@ -283,16 +334,21 @@ def _answered(
     notes: list[str] = []
     numbers = _table_numbers(rows, rights, notes)
     if numbers is not None:
-        chosen.append(Baseline("table features, gradient boosting", _boosted(numbers)))
+        chosen.append(of_table(numbers))
     chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
     chosen += of_networks(probed, ids, notes)
     answers = by_fold.out_of_fold(
         chosen, task, lambda done, total, name: show("baselines", done, total, name)
     )
-    name, curve = None, ()
+    name, curve = None, []
     if choose:
         # The prior is none of them.
         name, curve = _choose(chosen[1:], answers, task, show)
+    if sizes:
+        compared = [*chosen[1:], *([chosen_of(chosen[1:])] if choose else [])]
+        curve += learning_curve(
+            compared, task, sizes, draws, lambda done, total: show("curve", done, total, "")
+        )
     side = known["fold"] if "fold" in known else known["part"]
     tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
     return Baselines(
@@ -304,7 +360,8 @@ def _answered(
         failures=tuple(measured.failures),
         notes=tuple(notes),
         chosen=name,
-        curve=curve,
+        curve=tuple(curve),
+        statements=statements,
     )
 
 
@@ -353,7 +410,7 @@ def of_networks(
 
 def _choose(
     candidates: Sequence[Baseline], answers: list[Row], task: Task, show: Show
-) -> tuple[str, tuple[Point, ...]]:
+) -> tuple[str, list[Point]]:
     """Add the answers of what is chosen for each fold; return what is chosen in all, its curve."""
     total = len(candidates) * len(task.folds)
     done = count()
@@ -364,16 +421,15 @@ def _choose(
     answers += by_fold.out_of_fold([chosen_of(candidates, say)], task)
     show("choice", total, total, "")
     if len(task.folds) == 1:
-        one = next(iter(answers[-1].chosen.values()))["baseline"]
-        names = tuple(c.name for c in candidates if c.name in one.split(SEPARATOR))
+        weights = next(iter(answers[-1].chosen.values()))["weights"]
     else:
         # The answers out of the outer folds are those of a cross-validation over all tracks.
         known = {c.name for c in candidates}
         found = {row.name: row.probabilities for row in answers if row.name in known}
-        names = best(found, task.targets[task.tested])
-    chosen = average_of(candidates, names)
-    points = learning_curve(chosen, task, progress=lambda n, all: show("curve", n, all, ""))
-    return chosen.name, tuple(points)
+        weights = weigh(found, task.targets[task.tested])
+    chosen = average_of(candidates, weights)
+    points = learning_curve([chosen], task, progress=lambda n, all: show("curve", n, all, ""))
+    return chosen.name, points
 
 
 def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
@@ -390,8 +446,21 @@ def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
     return tuple(folds)
 
 
-def _boosted(numbers: np.ndarray) -> Any:
-    return of_vectors("", numbers, BOOSTING).answer
+def _only(folds: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """Return the split whose test part is one of the folds."""
+    if fold not in (names := fold_names(folds)):
+        raise UsageError(f"there is no fold {fold!r}; --fold takes one of {', '.join(names)}")
+    parts = np.where(folds["fold"] == fold, "test", "train")
+    return folds.drop(columns="fold").assign(part=parts)
+
+
+def _require_one_label(table: pd.DataFrame) -> None:
+    several = [str(label) for label in table["label"] if ";" in str(label)]
+    if several:
+        raise UsageError(
+            f"{len(several)} of {len(table)} tracks have several labels ({several[0]!r}), and "
+            "baselines take one a track; scan the audio again with one label for each"
+        )
 
 
 def _table_numbers(rows: pd.DataFrame, rights: bool, notes: list[str]) -> np.ndarray | None:
