@@ -16,7 +16,7 @@ from kit import dsp
 from kit.audio import NonFiniteError
 from kit.config import FeatureConfig, FrontendConfig, frames_of, seconds_of
 
-VERSION = 2
+VERSION = 3
 """Raise it when a number below changes its meaning: stored vectors are then computed anew."""
 FRONTEND = FrontendConfig()
 FRAME_RATE = FRONTEND.sample_rate / FRONTEND.hop_length

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Integer
 
 from kit.config import FeatureConfig
 from kit.features.embed import embed_clips
+from kit.features.samples import clips_of
 from kit.shallow import parts as shallow
 from kit.shallow.parts import Part
 from kit.shallow.vectors import FRONTEND, vectors_of
@@ -52,11 +53,7 @@ class Small:
             return SegmentScores([np.log(np.maximum(p, _LEAST_P))[None] for p in answers])
 
     def _answer(self, row: np.ndarray, frames: int) -> np.ndarray:
-        config = self.features
-        cuts = range(config.n_frames, frames, config.n_frames)
-        clips = [
-            part.reshape(-1)[: config.clip_samples] for part in np.split(row[:frames], list(cuts))
-        ]
+        clips = clips_of(row[:frames], self.features)
         layers: dict[str, np.ndarray] = {}
         for name, trunk in self.trunks.items():
             rate = trunk.features.frontend.sample_rate

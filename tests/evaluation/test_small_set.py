@@ -104,8 +104,7 @@ def test_it_answers_as_the_nested_choice_of_the_baselines(learned):
     expected = pd.DataFrame(answers.probabilities, folds["track_id"], task.labels)
     for track in evaluation["tracks"]:
         found = [track["probabilities"][label] for label in task.labels]
-        # Rows hold 16 bits a sample, and end with the frame that the last sample is in.
-        np.testing.assert_allclose(found, expected.loc[track["track_id"]], atol=0.02)
+        np.testing.assert_allclose(found, expected.loc[track["track_id"]], atol=1e-6)
     assert evaluation["track"]["accuracy"] == 1.0
     assert evaluation["segment"]["n"] == evaluation["track"]["n"] == 12
 

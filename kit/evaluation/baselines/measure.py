@@ -25,6 +25,7 @@ from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
 from kit.features.excerpts import excerpts_of, room
 from kit.features.feeding import feed
 from kit.features.plan import NO_AUDIO, PASSING, Track
+from kit.features.samples import stored
 from kit.features.scanned import read_if_unchanged
 from kit.lock import only_one
 from kit.shallow.vectors import Vectors, excerpt_config, vectors_of
@@ -138,7 +139,9 @@ def _failures(
 def _vectors(track: Track, _buffer: np.ndarray, *, config: FeatureConfig) -> Vectors:
     def read(file: File) -> Vectors:
         with open_source(file) as source:
-            return vectors_of([e.y for e in excerpts_of(source, config, room(config))])
+            return vectors_of(
+                [stored(e.y, config) for e in excerpts_of(source, config, room(config))]
+            )
 
     return read_if_unchanged(track, read)
 

@@ -1,0 +1,37 @@
+"""Samples as a store keeps them: rounded to 16 bits, up to the end of a frame."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float32
+
+from kit.config import FeatureConfig
+from kit.features import codec
+from kit.features.excerpts import valid_frames
+
+
+def stored(y: Float32[np.ndarray, " samples"], config: FeatureConfig) -> np.ndarray:
+    """Return an excerpt as `clips_of` gives it of the row of a store of waveforms, bit for bit.
+
+    Args:
+        y: its samples.
+        config: the excerpts.
+    """
+    whole = valid_frames(len(y), config) * config.frontend.hop_length
+    heard = np.zeros(whole, np.float32)
+    heard[: len(y)] = y[:whole]
+    kept = replace(config, keep="waveform", dtype="float32")
+    return codec.decode(codec.encode(heard, kept), kept)[: config.clip_samples]
+
+
+def clips_of(
+    row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
+) -> list[Float32[np.ndarray, " samples"]]:
+    """Return the samples of each excerpt in a row.
+
+    Args:
+        row: the valid frames of a row of samples.
+        config: of the store that has it.
+    """
+    cuts = range(config.n_frames, len(row), config.n_frames)
+    return [part.reshape(-1)[: config.clip_samples] for part in np.split(row, list(cuts))]
