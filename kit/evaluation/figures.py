@@ -187,8 +187,8 @@ def learning_curves(
         width = 2.2 if number < len(first) else 1.2
         axes.plot(x, y, "o-", ms=3, lw=width, color=colour, label=label, zorder=9 - min(number, 7))
         if number == 0:
-            ends = ([point[key] for point in of_name] for key in ("low", "high"))
-            axes.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0, zorder=1)
+            low, high = ([point[key] for point in of_name] for key in ("low", "high"))
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=1)
     sizes = sorted({point["clips"] for point in points})
     axes.set_xscale("log")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])

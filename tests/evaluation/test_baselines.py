@@ -478,7 +478,9 @@ def test_a_given_test_part_is_answered_and_what_was_stated_is_kept(copy, tmp_pat
         kit.baselines(given, SHORT, split, fold="test")
     with pytest.raises(UsageError, match=r"no fold 'dev'; --fold takes one of test, train"):
         kit.baselines(given, SHORT, split, fold="dev", rights=True)
-    result = kit.baselines(given, SHORT, split, fold="test", rights=True, curve=[1, 2], draws=2)
+    with pytest.raises(UsageError, match="--curve and --curve-draws take numbers of at least 1"):
+        kit.baselines(given, SHORT, split, curve=[5, 0])
+    result = kit.baselines(given, SHORT, split, fold="test", rights=True, curve=[1, 2], draws=1)
     tested = table.loc[table["split"] == "test", "track_id"]
     assert set(result.tracks["track_id"]) == set(tested)
     assert result.in_words.endswith("Fold test is the test part")

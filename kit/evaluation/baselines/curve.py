@@ -66,8 +66,7 @@ def learning_curve(
             if progress:
                 progress(number * draws + draw, total)
             seeded = dataclasses.replace(task, seed=task.seed + draw)
-            less = drawn if isinstance(size, int) else thinned
-            folds = tuple(less(fold, seeded, size) for fold in task.folds)
+            folds = tuple(_less(fold, seeded, size) for fold in task.folds)
             tasks.append(dataclasses.replace(seeded, folds=folds))
             rows.append(out_of_fold(baselines, tasks[-1]))
         points += [point(size, tasks, each) for each in zip(*rows, strict=True)]
@@ -101,6 +100,10 @@ def point(size: float | int, tasks: Sequence[Task], rows: Sequence[Row]) -> Poin
         high=high,
         draws=tuple(float(one.mean()) for one in right),
     )
+
+
+def _less(fold: Fold, task: Task, size: float | int) -> Fold:
+    return drawn(fold, task, size) if isinstance(size, int) else thinned(fold, task, size)
 
 
 def thinned(fold: Fold, task: Task, share: float) -> Fold:

@@ -242,10 +242,13 @@ def baselines(
         progress: called after each file and each fold.
         stop: called regularly while vectors are computed.
     Raises:
-        UsageError: folds that cannot be made, no such fold, tracks with several labels, a run whose
-            tracks were never files, or audio from Spotify without a stated right to it.
+        UsageError: a number below 1 in `curve`, folds that cannot be made, no such fold, tracks
+            with several labels, a run whose tracks were never files, or audio from Spotify without
+            a stated right to it.
         KitError: no track can be used, or a folder that cannot be written.
     """
+    if min([1, draws, *curve]) < 1:
+        raise UsageError("--curve and --curve-draws take numbers of at least 1")
     tracks = catalogue if isinstance(catalogue, Catalogue) else load(Path(catalogue))
     table = tracks.table
     divided: pd.DataFrame | None = None
