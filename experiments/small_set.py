@@ -1,7 +1,7 @@
-"""The best that kit knows for 30 to 150 clips a label: a choice by nested cross-validation.
+"""The best that kit knows for 30 to 150 clips a label: a run that nested cross-validation chooses.
 
 Command:   python experiments/small_set.py data/mine
-Hardware:  2 CPU cores, about 10 minutes for 400 clips
+Hardware:  2 CPU cores, about 15 minutes for 400 clips
 Expected:  ESC-10 by its own folds (--split.by track --split.fold-column fold), with musicnn's
            weights: accuracy by track 0.915, 95% interval 0.883 to 0.939
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import kit
 from kit.cli.script import as_script
-from kit.cli.stages.embedding import compute
-from kit.terminal import bars, say, warn
-from kit.weights.musicnn import weights_file
-
-WITHOUT = "without musicnn's weights: `kit weights musicnn` (they bring ESC-10 from 0.90 to 0.92)"
+from kit.cli.train import by_recipe
+from kit.evaluation.baselines.beside import RECIPE
+from kit.evaluation.baselines.nested import in_words
+from kit.evaluation.small_set import beside
+from kit.terminal import bars, say
 
 
 def main(
@@ -35,22 +35,20 @@ def main(
         features: Position, number and length of the excerpts.
         seed: Seed of forests, dictionaries and inner folds.
     """
-    probed = {}
-    if weights_file("MSD_musicnn").is_file():
-        probed["musicnn"] = compute(kit.catalogue.load(catalogue), "MSD_musicnn", 30.0)
-    else:
-        warn(WITHOUT)
+    train = kit.TrainConfig(seed=seed)
+    given = kit.Experiment("small_set", str(catalogue), features, split, train=train)
+    run = kit.fit(by_recipe(given), progress=True)
     with bars() as progress:
-        found = kit.baselines(
-            catalogue, features, split, probed=probed, choose=True, seed=seed, progress=progress
-        )
-    print(found.table.round(3).to_string(index=False))
+        found, weights = beside(run, progress=progress)
     for point in found.curve:
         say(f"{point.groups:.0f} groups, {point.tracks:.0f} tracks: {point.accuracy:.3f}")
-    row = found.table.iloc[-1]
+    for row in (rows := kit.evaluate(run)["baselines"]["rows"]):
+        low, high = row["interval"]
+        print(f"{row['accuracy']:.3f}  {low:.3f} to {high:.3f}  {row['name']}")
+    own = next(row for row in rows if row["name"] == RECIPE)
     print(
-        f"accuracy by track {row.accuracy:.3f}, 95% interval {row.low:.3f} to {row.high:.3f}, "
-        f"chosen: {found.chosen}"
+        f"accuracy by track {own['accuracy']:.3f}, 95% interval {own['interval'][0]:.3f} to "
+        f"{own['interval'][1]:.3f}, chosen: {in_words(weights)}"
     )
 
 

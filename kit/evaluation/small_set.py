@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from kit.config import Experiment, ExtractConfig, replaced, to_dict
 from kit.errors import ConfigError
 from kit.evaluation.baselines.folds import Fold, Task
 from kit.evaluation.baselines.measure import Measured, measure
-from kit.evaluation.baselines.nested import chosen_of
-from kit.evaluation.baselines.run import of_networks, of_store
+from kit.evaluation.baselines.nested import chosen_of, mean_of
+from kit.evaluation.baselines.run import Baselines, baselines, of_networks, of_store
+from kit.evaluation.baselines.run import Show as BaselineShow
 from kit.features.embed import Embeddings, embed
 from kit.shallow.recipe import small_set
 from kit.training import Progress, Run, processes
@@ -28,9 +28,11 @@ from kit.training.checkpoint import Checkpoints
 from kit.training.collection import Collection, open_collection
 from kit.training.fitting import train
 from kit.training.small import to_save
-from kit.weights import Model
 from kit.weights.musicnn import load as load_weights
 from kit.weights.trunk import musicnn_trunk
+
+NETWORK = "musicnn"
+"""The name of the network whose layers are heard, as `kit baselines` gives it."""
 
 Show = Callable[[str, int, int, str], None]
 """Called with the stage ("vectors", "embed"), the number done, the number in all, a note."""
@@ -91,6 +93,40 @@ def fit_small_set(
     )
 
 
+def beside(
+    run: Run, *, progress: BaselineShow | None = None, rights: bool = False
+) -> tuple[Baselines, dict[str, float]]:
+    """Return the rows that a run by the recipe chose from, on its folds, and what it chose.
+
+    They are written into the run's folder, where `kit.evaluate` finds them. The learning curve is
+    that of the average by the mean of the folds' weights.
+
+    Args:
+        run: by the recipe.
+        progress: as for `kit.baselines`.
+        rights: as for `kit.baselines`.
+    Returns:
+        The baselines, and the mean weight of each.
+    """
+    experiment = run.experiment()
+    catalogue = load(Path(experiment.catalogue))
+    weights = mean_of([one.metrics()[-1]["weights"] for one in run.trainings])
+    name, probed = experiment.model.weights, {}
+    if name:
+        probed = {NETWORK: embed(catalogue, musicnn_trunk(name, heard=experiment.features))}
+    found = baselines(
+        catalogue,
+        run=run,
+        probed=probed,
+        choose=weights,
+        seed=experiment.train.seed,
+        rights=rights,
+        progress=progress,
+    )
+    found.write(run.folder)
+    return found, weights
+
+
 class _Learner:
     """Learns one fold after another; the first one has the numbers of all tracks computed."""
 
@@ -140,7 +176,7 @@ class _Learner:
 
         found = chosen_of(candidates, say).answer(fold, task)
         heard = {part.vector.partition("/")[0] for part in found.parts}
-        networks = {name: load_weights(cast(Model, name)) for name in embedded if name in heard}
+        networks = {name: load_weights(self._model.weights) for name in embedded if name in heard}
         state, about = to_save(found.parts, networks)
         meta = {
             "kit": __version__,
@@ -158,7 +194,7 @@ class _Learner:
         nothing = dict.fromkeys(
             ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
         )
-        row = {"step": 1, "epoch": 1, **nothing, "chosen": meta["chosen"]}
+        row = {"step": 1, "epoch": 1, **nothing, **found.chosen, "chosen": meta["chosen"]}
         run.write_metrics([row | {"seconds": round(time.monotonic() - began, 3)}])
 
     @cached_property
@@ -177,7 +213,7 @@ class _Learner:
         measured, embedded = self._measured, {}
         if self._model.weights and not measured.stopped:
             trunk = musicnn_trunk(self._model.weights, heard=self._features)
-            embedded[self._model.weights] = embed(
+            embedded[NETWORK] = embed(
                 self._catalogue,
                 trunk,
                 self._options,

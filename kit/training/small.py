@@ -79,7 +79,7 @@ def to_save(
 
     Args:
         parts: the classifiers.
-        networks: the weights of each network whose layers they take, by the name of the weights.
+        networks: the weights of each network whose layers they take, by its name.
     """
     about, arrays = shallow.saved(parts)
     for name, weights in networks.items():
@@ -114,5 +114,5 @@ def restored(
             for path, array in arrays.items()
             if path.startswith(f"{name}/")
         }
-        trunks[name] = musicnn_trunk(name, heard=features, weights=weights)
+        trunks[name] = musicnn_trunk(heard=features, weights=weights)
     return Small(shallow.restored(about["parts"], arrays), trunks, features)

@@ -185,8 +185,10 @@ def test_layers_of_a_network_are_kept_with_the_run(music, tmp_path, monkeypatch)
     heard = [fold for fold in run.inside if "probe" in saved_in(fold)[1]["chosen"]]
     for fold in heard:
         arrays, meta = saved_in(fold)
-        assert meta["small"]["networks"] == ["MSD_musicnn"]
-        same({n.partition("/")[2]: x for n, x in arrays.items() if n[0] == "M"}, weights)
+        assert meta["small"]["networks"] == ["musicnn"]
+        same(
+            {n.partition("/")[2]: x for n, x in arrays.items() if n.startswith("musicnn/")}, weights
+        )
     path = catalogue.path_of(catalogue.table.to_dict("records")[0])
     assert sum(kit.load(run.folder).predict(path).values()) == pytest.approx(1)
     small = restore(run.folder)._small

@@ -238,7 +238,7 @@ def _answer(
     family: Family,
     fold: Fold,
     task: Task,
-    vector: str | None,
+    vector: str | None = None,
     dictionary: Dictionary | None = None,
 ) -> Answered:
     found = fit(

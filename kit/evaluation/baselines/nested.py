@@ -5,6 +5,7 @@ tracks tell what the choice is worth, and not how often it was repeated.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -73,6 +74,18 @@ def average_of(candidates: Sequence[Baseline], weights: Mapping[str, float]) -> 
         return Answered(np.sum(shares, axis=0), {}, tuple(parts))
 
     return Baseline(in_words(weights), answer)
+
+
+def mean_of(each: Sequence[Mapping[str, float]]) -> Weights:
+    """Return the mean of the weights of several averages, the greatest first.
+
+    Those below 0.05 are dropped, and the others add up to 1.
+    """
+    total = Counter()
+    for weights in each:
+        total.update(weights)
+    kept = {n: w for n, w in total.most_common() if w >= _LEAST_WEIGHT * len(each)}
+    return {name: weight / sum(kept.values()) for name, weight in kept.items()}
 
 
 def in_words(weights: Mapping[str, float]) -> str:

@@ -207,7 +207,7 @@ def baselines(
     | None = None,
     probed: Mapping[str, Embeddings] | None = None,
     fold: str | None = None,
-    choose: bool = False,
+    choose: bool | Mapping[str, float] = False,
     curve: Sequence[int] = (),
     draws: int = DRAWS,
     seed: int = 0,
@@ -232,7 +232,8 @@ def baselines(
         probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
         fold: answer this fold only, such as "test" in a column that names the part of each track.
         choose: also answer by what nested cross-validation chooses among the others and averages of
-            them, which takes five times as long, and make a learning curve of it.
+            them, which takes five times as long, and make a learning curve of it. Weights of rows
+            by name are an average that was chosen before: its learning curve is made.
         curve: also make a learning curve of each, the choice included, over these numbers of
             training clips of each label.
         draws: of each of these numbers, with the seeds from `seed` on.
@@ -310,7 +311,7 @@ def _answered(
     words: str,
     embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
     probed: Mapping[str, Embeddings],
-    choose: bool,
+    choose: bool | Mapping[str, float],
     sizes: Sequence[int],
     draws: int,
     seed: int,
@@ -344,11 +345,13 @@ def _answered(
         chosen, task, lambda done, total, name: show("baselines", done, total, name)
     )
     name, curve = None, []
-    if choose:
-        # The prior is none of them.
+    # The prior is none of them.
+    if isinstance(choose, Mapping):
+        name, curve = _curve_of(average_of(chosen[1:], choose), task, show)
+    elif choose:
         name, curve = _choose(chosen[1:], answers, task, show)
     if sizes:
-        compared = [*chosen[1:], *([chosen_of(chosen[1:])] if choose else [])]
+        compared = [*chosen[1:], *([chosen_of(chosen[1:])] if choose is True else [])]
         curve += learning_curve(
             compared, task, sizes, draws, lambda done, total: show("curve", done, total, "")
         )
@@ -430,7 +433,10 @@ def _choose(
         known = {c.name for c in candidates}
         found = {row.name: row.probabilities for row in answers if row.name in known}
         weights = weigh(found, task.targets[task.tested])
-    chosen = average_of(candidates, weights)
+    return _curve_of(average_of(candidates, weights), task, show)
+
+
+def _curve_of(chosen: Baseline, task: Task, show: Show) -> tuple[str, list[Point]]:
     points = learning_curve([chosen], task, progress=lambda n, all: show("curve", n, all, ""))
     return chosen.name, points
 
