@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import expit, logit
-from scipy.stats import binomtest, t
+from scipy.special import expit, logit, stdtrit
 
 CONFIDENCE = 0.95
 FEW_GROUPS = 12
@@ -15,6 +14,9 @@ FEW_GROUPS = 12
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95% interval of a share of independent tracks."""
+    # Takes a second to import, which training and prediction do without.
+    from scipy.stats import binomtest
+
     found = binomtest(correct, n).proportion_ci(CONFIDENCE, "wilson")
     return float(found.low), float(found.high)
 
@@ -86,4 +88,4 @@ def _standard_error(total: Float[np.ndarray, " groups"], size: Int[np.ndarray, "
 
 
 def _quantile(groups: int) -> float:
-    return float(t.ppf((1 + CONFIDENCE) / 2, groups - 1))
+    return float(stdtrit(groups - 1, (1 + CONFIDENCE) / 2))

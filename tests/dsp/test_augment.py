@@ -6,6 +6,9 @@ from kit import dsp
 from kit.dsp import ParameterError
 from kit.dsp.augment.time import read_around
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 KEY = jax.random.key(5)
 SR = 22050
 Y = np.random.default_rng(0).standard_normal((3, 4096)).astype(np.float32)

@@ -11,6 +11,9 @@ import pytest
 from kit import dsp
 from kit.dsp import ParameterError
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 RNG = np.random.default_rng(11)
 NOISE = RNG.standard_normal(9000).astype(np.float32)
 ZI = np.array([0.3], np.float32)

@@ -9,6 +9,9 @@ import pytest
 from kit import dsp
 from kit.dsp import ParameterError
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 SR = 22050
 _T = np.arange(SR) / SR
 _RNG = np.random.default_rng(11)

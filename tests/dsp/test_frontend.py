@@ -13,6 +13,9 @@ from kit.dsp.framing import frame_count, frames_first, map_frames
 from kit.dsp.frontend import block_levels, valid_frames
 from kit.dsp.streaming import begin
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 # Measured by method "double": 2e-5 dB, the last two bits of a level near -80.
 DOUBLE_DB = 1e-4
 # Measured: 6.7e-4 dB on chirps and tones near 80 dB below the peak, 3e-5 dB on noise and music.

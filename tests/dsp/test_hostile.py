@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,9 @@ from tests.dsp.calls import CALLS, CONSTANTS, Call, stereo, wave, with_options
 from tests.dsp.test_public import QUICK, THOROUGH, leaves
 from tests.dsp.test_public_dtypes import LAYOUTS
 from tests.dsp.test_table import INSTALLED, ROWS, librosas
+
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
 
 # Good values of options by name. Others are left as they are in the call, or get a bad one.
 GOOD: dict[str, tuple[Any, ...]] = {

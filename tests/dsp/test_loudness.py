@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from kit import dsp
 from kit.dsp import ParameterError
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 SR = 48000
 
 

@@ -14,7 +14,7 @@ QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=
 
 
 def test_five_thousand_lengths_and_options():
-    """All functions at 50 lengths each, and more programs than are kept at once."""
+    """Functions at 130 lengths each, and more programs than are kept at once."""
     counts = ["5000", "5000", "all"] if THOROUGH else ["4800", "120"]
     known = os.environ.get("XLA_FLAGS", "")
     child = subprocess.run(

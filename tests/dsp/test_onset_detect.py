@@ -12,6 +12,9 @@ from hypothesis.extra import numpy as hnp
 
 from kit.dsp import ParameterError, onset_backtrack, onset_detect, onset_strength, peak_pick, rms
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 SR = 22050
 METHODS = ("greedy", "dp_count", "dp_value")
 # librosa 0.11 knows the greedy method alone.

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from kit.dsp.effects.iir import one_pole
 from kit.dsp.spectral import extremes, rank_filters
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 # Compiled whole: operation by operation, tests would take three times as long.
 means_of_extremes = jax.jit(extremes.means_of_extremes, static_argnums=1)
 median_filter = jax.jit(rank_filters.median_filter, static_argnames=("size", "axis"))

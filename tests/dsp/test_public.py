@@ -22,6 +22,8 @@ THOROUGH = bool(os.environ.get("KIT_TEST_THOROUGH"))
 
 # All tests of a call run one after another, so that they share its programs.
 every = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS, scope="session")
+# Coverage takes a third of the time, and the test in batches runs the same lines of kit.
+uncovered = pytest.mark.no_cover
 
 
 def test_every_public_name_has_a_call():
@@ -88,6 +90,7 @@ def spoiled(clip: np.ndarray, value: float) -> np.ndarray:
     return clip
 
 
+@uncovered
 @every
 def test_a_gradient_at_silence_is_finite(call: Call):
     if call.flat:
@@ -124,6 +127,7 @@ def test_a_clip_is_the_same_in_any_batch(call: Call):
     assert all(np.isfinite(leaf[0]).all() for leaf in together)
 
 
+@uncovered
 @every
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_shows(call: Call, value: float):
@@ -145,6 +149,7 @@ def lengths_of(call: Call) -> list[int]:
     return [top, below + 1]
 
 
+@uncovered
 @every
 def test_lengths_share_programs(call: Call):
     if call.alone and not call.host:
@@ -160,6 +165,7 @@ def test_lengths_share_programs(call: Call):
         assert not programs, f"for a length of {n}"
 
 
+@uncovered
 @every
 def test_a_padded_clip_gives_the_exact_result(call: Call):
     if call.host:

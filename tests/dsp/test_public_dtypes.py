@@ -14,6 +14,9 @@ from kit.dsp import ParameterError
 from tests.dsp.calls import Call, stereo, wave
 from tests.dsp.test_public import THOROUGH, every, leaves, same
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 
 def read_only(x: np.ndarray) -> np.ndarray:
     x = x.copy()

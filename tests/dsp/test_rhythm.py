@@ -22,6 +22,9 @@ from kit.dsp import (
     tempogram,
 )
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 SR = 22050
 TOLERANCE = 1e-5  # relative to the peak; measured: at most 2e-6
 

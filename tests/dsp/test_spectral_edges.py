@@ -12,6 +12,9 @@ import scipy.signal
 from kit import dsp
 from kit.dsp import ParameterError
 
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = pytest.mark.no_cover
+
 SMALL = {"n_fft": 256, "hop_length": 64}
 SHAPES = ["centroid", "bandwidth", "rolloff", "flatness", "contrast"]
 RNG = np.random.default_rng(5)

@@ -8,7 +8,11 @@ from kit.dsp.tonal.key import NAMES, PROFILES
 
 SR = 22050
 # In the lowest octaves of two seconds: librosa and kit both say so.
-pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:n_fft=.* is too large"),
+    pytest.mark.no_cover,
+]
 
 
 def chord(midi: list[float] | list[int], seconds: float = 2.0) -> np.ndarray:

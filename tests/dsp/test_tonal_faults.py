@@ -10,7 +10,11 @@ from kit.dsp import ParameterError
 
 SR = 22050
 C1 = 440 * 2 ** (-45 / 12)
-pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:n_fft=.* is too large"),
+    pytest.mark.no_cover,
+]
 RNG = np.random.default_rng(0)
 NOISE = (0.05 * RNG.standard_normal(8192)).astype(np.float32)
 

@@ -9,7 +9,11 @@ from kit import dsp
 from tests.dsp.test_public import counting
 
 SR = 22050
-pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
+# Without coverage, which takes a third of the time: other tests run the same lines of kit.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:n_fft=.* is too large"),
+    pytest.mark.no_cover,
+]
 NOISE = (0.3 * np.random.default_rng(3).standard_normal(12289)).astype(np.float32)
 # Around the lengths of buffers, odd and even, and around multiples of the hop.
 LENGTHS = (4095, 4096, 4097, 6143, 8191, 12289)

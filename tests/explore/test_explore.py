@@ -68,6 +68,8 @@ def test_each_label_has_its_two_figures(catalogue, tmp_path):
     assert {total for _, total, _ in calls} == {10}
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_a_store_gives_the_same_wall_as_the_files(catalogue, tmp_path):
     catalogue = only(catalogue, "edm")
     plain = explore([catalogue], CONFIG, tmp_path / "plain", count=2)
@@ -126,6 +128,8 @@ def test_rows_without_audio_are_counted_and_a_path_that_leaves_is_reported(catal
     ]
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_labels_become_safe_names_of_their_own(catalogue, tmp_path):
     labels = ["../up", "a/b", "A_B", "é ü", "n" * 300]
     catalogue = dataclasses.replace(catalogue, table=catalogue.table.head(5).assign(label=labels))
@@ -169,6 +173,8 @@ TABLE_FIGURES = ["histograms-edm", "histograms-techno", "map", "overlaid", "rank
 FEW = ["track_id", "label", "artists", "instrumentalness", "tempo"]
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_a_table_without_audio_has_the_tables_figures_only(two_labels, tmp_path):
     calls = []
     result = explore(
@@ -207,6 +213,8 @@ def test_a_figure_without_its_column_is_left_out_with_the_reason(two_labels, tmp
     assert any("release_date" in note for note in result.notes)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_catalogues_come_together_by_label_and_a_track_counts_once(catalogue, two_labels, tmp_path):
     two_labels = two_labels[FEW]
     table = of_table(tmp_path, two_labels)

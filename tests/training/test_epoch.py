@@ -87,6 +87,8 @@ def feeds(dtype="float16", rows=BATCH):
     return streamed, resident, scanned
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("recipe", "dtype"),
     [
@@ -141,6 +143,8 @@ def test_a_line_says_which_path_and_why():
     )
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_splits_seeds_and_lengths_share_their_programs(network, experiment, tmp_path, caplog):
     """Nothing is compiled after the first training, the small programs of NumPy calls included."""
 

@@ -118,6 +118,8 @@ def test_fresh_starts_anew_and_ends_the_same(experiment, whole):
         assert_same(whole, run)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_reading_batch_by_batch_ends_in_the_same_bits(experiment, whole, tmp_path):
     assert_same(whole, fit(experiment(), runs=tmp_path, memory_gib=0.0))
 
@@ -155,6 +157,8 @@ def trained_elsewhere(config, runs, kill_at=0, **environment):
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize("which", ["own", "conv1d"])
 def test_killed_and_resumed_ends_in_the_same_bits(
     own, own_whole, experiment, whole, tmp_path, which

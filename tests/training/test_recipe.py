@@ -337,6 +337,8 @@ def test_the_scaling_is_that_by_hand(kind):
     np.testing.assert_allclose(scaling.apply(stored[2:3, :9])[0], expected, rtol=1e-4, atol=1e-4)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("name", "kind"), [("adamw", "band"), ("own averages", "clip")])
 def test_prediction_is_by_the_averages_and_scaled_as_in_training(run_of, name, kind):
     run = run_of(name)

@@ -1,5 +1,6 @@
 """musicnn's published weights: fetched, converted, and equal to the package's own graph."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from kit.catalogue import from_folder, save
 from kit.catalogue import load as load_catalogue
@@ -53,12 +55,22 @@ def patches():
     return (2 * (1 + np.sin(0.1 * t + 0.3 * b + n) * np.cos(0.013 * t * b))).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    try:
-        return download(tmp_path_factory.mktemp("wheel"))
-    except KitError as error:
-        pytest.skip(f"musicnn's weights are not to be had here: {error}")
+    """The package's file, which the first worker downloads for all."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    failure = folder / "musicnn.failed"
+    with FileLock(folder / "musicnn.lock"):
+        if not (folder / WHEEL).exists() and not failure.exists():
+            try:
+                download(folder)
+            except KitError as error:
+                failure.write_text(str(error), encoding="utf-8")
+    if failure.exists():
+        pytest.skip(f"musicnn's weights could not be fetched: {failure.read_text('utf-8')}")
+    return folder / WHEEL
 
 
 @pytest.fixture
