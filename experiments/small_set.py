@@ -35,9 +35,8 @@ def main(
         features: Position, number and length of the excerpts.
         seed: Seed of forests, dictionaries and inner folds.
     """
-    train = kit.TrainConfig(seed=seed)
-    given = kit.Experiment("small_set", str(catalogue), features, split, train=train)
-    run = kit.fit(by_recipe(given), progress=True)
+    experiment = by_recipe(catalogue, features=features, split=split, seed=seed)
+    run = kit.fit(experiment, progress=True)
     with bars() as progress:
         found, weights = beside(run, progress=progress)
     for point in found.curve:

@@ -16,6 +16,7 @@ from kit.config import (
     SplitConfig,
     TrainConfig,
 )
+from kit.errors import UsageError
 
 
 def train(
@@ -71,9 +72,13 @@ def train(
             the same command once for each of them.
     """
     require_catalogue(catalogue)
-    experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
-    if recipe is not None:
-        experiment = by_recipe(experiment)
+    if recipe is None:
+        experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
+    elif train.several:
+        raise UsageError("--recipe small takes one label a track; leave out --train.labels several")
+    else:
+        about = {"name": name, "features": features, "split": split, "seed": train.seed}
+        experiment = by_recipe(catalogue, **about)
     from kit.catalogue import load
     from kit.cli.stages.training import say_next
     from kit.cli.stages.training import train as stage
@@ -95,13 +100,18 @@ def train(
     return 0
 
 
-def by_recipe(experiment: Experiment) -> Experiment:
-    """Return the experiment by the recipe for small sets, with musicnn if its weights are here."""
+def by_recipe(catalogue: Path, **options: Any) -> Experiment:
+    """Return the experiment of the recipe, with musicnn if its weights are here.
+
+    Args:
+        catalogue: as for `kit.small_set`.
+        options: as for `kit.small_set`, but for the model.
+    """
     from kit import terminal
-    from kit.shallow.recipe import WITHOUT, small_set
+    from kit.shallow.recipe import WITHOUT, SmallSetConfig, small_set
     from kit.weights.musicnn import weights_file
 
     if weights_file("MSD_musicnn").is_file():
-        return small_set(experiment)
+        return small_set(catalogue, **options)
     terminal.warn(WITHOUT)
-    return small_set(experiment, weights=None)
+    return small_set(catalogue, model=SmallSetConfig(weights=None), **options)

@@ -15,14 +15,13 @@ import numpy as np
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.config import Experiment, ExtractConfig, replaced, to_dict
-from kit.errors import ConfigError
 from kit.evaluation.baselines.folds import Fold, Task
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.nested import chosen_of, mean_of
 from kit.evaluation.baselines.run import Baselines, baselines, of_networks, of_store
 from kit.evaluation.baselines.run import Show as BaselineShow
 from kit.features.embed import Embeddings, embed
-from kit.shallow.recipe import small_set
+from kit.shallow.recipe import require_recipe
 from kit.training import Progress, Run, processes
 from kit.training.checkpoint import Checkpoints
 from kit.training.collection import Collection, open_collection
@@ -72,11 +71,7 @@ def fit_small_set(
         UsageError: as for `kit.training.fit`.
         KitError: as for `kit.training.fit`, or the network's weights are not there.
     """
-    if experiment != small_set(experiment):
-        raise ConfigError(
-            "the experiment is not one by the recipe for small sets; take kit.small_set("
-            "experiment), or `kit train --recipe small`"
-        )
+    require_recipe(experiment)
     if catalogue is None:
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))

@@ -1,10 +1,17 @@
 """The recipe for small sets as an experiment: 30 to 150 tracks a label."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from kit.config import Experiment, FrontendConfig, SegmentConfig
+from kit.config import (
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    SegmentConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from kit.errors import ConfigError
 from kit.shallow.parts import DICTIONARY
 from kit.shallow.vectors import KINDS
@@ -43,39 +50,61 @@ class SmallSetConfig:
         )
 
 
-def small_set(experiment: Experiment, weights: Pretrained | None = "MSD_musicnn") -> Experiment:
-    """Return an experiment by the recipe for small sets.
+def small_set(
+    catalogue: Path | str,
+    *,
+    name: str = "small_set",
+    features: FeatureConfig = FeatureConfig(),
+    split: SplitConfig = SplitConfig(),
+    seed: int = 0,
+    model: SmallSetConfig = SmallSetConfig(),
+) -> Experiment:
+    """Return the experiment of the recipe for small sets, for `kit.fit` and `kit.run`.
 
-    Excerpts, split and seed stay. The samples of whole excerpts are stored, since all vectors of a
-    track are computed from them. There are five folds unless the split names others, and no
-    validation part: the choice is made by cross-validation inside each training part.
+    The samples of whole excerpts are stored, since all vectors of a track are computed from them.
+    There are five folds unless the split names others, and no validation part: the choice is made
+    by cross-validation inside each training part.
 
     Args:
-        experiment: a network and the length of its training do not count.
-        weights: as for `SmallSetConfig`, unless the experiment has one already.
+        catalogue: the folder that `kit scan` made.
+        name: names the folder under `runs`.
+        features: position, number, length and offset of the excerpts; the shortest track.
+        split: what the folds keep apart, and their number or their column.
+        seed: of forests, dictionaries and inner folds.
+        model: what is chosen from.
     Raises:
-        ConfigError: another front end than the default, since the vectors have one of their own;
-            or tracks of several labels.
+        ConfigError: another front end than the default; the vectors have one of their own.
     """
-    features, divided, model = experiment.features, experiment.split, experiment.model
     if features.frontend != FrontendConfig():
         raise ConfigError(
             "the recipe for small sets has front ends of its own; leave out --features.frontend"
         )
-    if experiment.train.several:
-        raise ConfigError(
-            "the recipe for small sets takes one label a track; leave out --train.labels several"
-        )
-    kept = dataclasses.replace(
-        features, keep="waveform", dtype="float32", n_frames=features.clip_frames
-    )
-    folds = None if divided.fold_column else divided.folds or FOLDS
-    return dataclasses.replace(
-        experiment,
-        features=kept,
-        split=dataclasses.replace(divided, folds=folds, validation_fraction=0.0),
+    kept = replace(features, keep="waveform", dtype="float32", n_frames=features.clip_frames)
+    folds = None if split.fold_column else split.folds or FOLDS
+    return Experiment(
+        name,
+        str(catalogue),
+        kept,
+        replace(split, folds=folds, validation_fraction=0.0),
         # One answer a track: segments play no part.
-        segments=SegmentConfig(frames=min(kept.least_frames, SegmentConfig().frames)),
-        model=model if isinstance(model, SmallSetConfig) else SmallSetConfig(weights=weights),
-        train=dataclasses.replace(type(experiment.train)(), epochs=1, seed=experiment.train.seed),
+        SegmentConfig(frames=min(kept.least_frames, SegmentConfig().frames)),
+        model,
+        TrainConfig(epochs=1, seed=seed),
     )
+
+
+def require_recipe(experiment: Experiment) -> None:
+    """Raise ConfigError unless an experiment is one that `small_set` gives."""
+    model = experiment.model
+    if not isinstance(model, SmallSetConfig) or experiment != small_set(
+        experiment.catalogue,
+        name=experiment.name,
+        features=experiment.features,
+        split=experiment.split,
+        seed=experiment.train.seed,
+        model=model,
+    ):
+        raise ConfigError(
+            "the experiment is not one by the recipe for small sets; take kit.small_set(catalogue),"
+            " or `kit train --recipe small`"
+        )

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import sys
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,14 @@ import pytest
 import kit
 from kit.catalogue import from_folder, load, save
 from kit.cli import main
-from kit.config import FeatureConfig, FrontendConfig, MusicnnConfig, SplitConfig, TrainConfig
+from kit.config import (
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    MusicnnConfig,
+    SplitConfig,
+    replaced,
+)
 from kit.errors import ConfigError
 from kit.evaluation import evaluate
 from kit.evaluation.baselines.folds import Fold, Task, out_of_fold
@@ -21,7 +29,7 @@ from kit.evaluation.baselines.run import of_store
 from kit.evaluation.small_set import fit_small_set
 from kit.features import extract
 from kit.models import build
-from kit.shallow.recipe import SmallSetConfig, small_set
+from kit.shallow.recipe import SmallSetConfig, require_recipe, small_set
 from kit.training import restore
 from kit.training.checkpoint import Checkpoints
 from kit.training.restore import template_of
@@ -43,15 +51,11 @@ def catalogue_of(music, folder):
     return load(folder)
 
 
-def experiment_of(catalogue, **changes):
-    return kit.Experiment(
-        "small", str(catalogue.folder), FEATURES, SplitConfig(folds=FOLDS), **changes
-    )
-
-
-def quick(experiment, weights=None, vectors=("simple", "dictionary")):
+def recipe(catalogue, weights=None, vectors=("simple", "dictionary")):
     """Return the recipe with two candidates."""
-    return dataclasses.replace(small_set(experiment), model=SmallSetConfig(vectors, weights))
+    model = SmallSetConfig(vectors, weights)
+    split = SplitConfig(folds=FOLDS)
+    return small_set(catalogue.folder, features=FEATURES, split=split, model=model)
 
 
 def trained(catalogue, experiment, runs, **options):
@@ -64,7 +68,7 @@ def learned(music, tmp_path_factory):
     """A catalogue, a run on it without weights, and its evaluation."""
     root = tmp_path_factory.mktemp("learned")
     catalogue = catalogue_of(music, root / "data")
-    run = trained(catalogue, quick(experiment_of(catalogue)), root / "runs")
+    run = trained(catalogue, recipe(catalogue), root / "runs")
     return catalogue, run, evaluate(run, report=False)
 
 
@@ -175,11 +179,11 @@ def test_poisoned_test_tracks_change_no_byte_of_what_is_trained(learned, music, 
 
 def test_layers_of_a_network_are_kept_with_the_run(music, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    params, buffers = build(MusicnnConfig(), n_mels=96, n_classes=50).init(kit_key())
+    params, buffers = build(MusicnnConfig(), n_mels=96, n_classes=50).init(jax.random.key(0))
     weights = {name: np.asarray(x) for name, x in (params | buffers).items()}
     write_weights(weights_file("MSD_musicnn"), weights)
     catalogue = catalogue_of(music, tmp_path / "data")
-    experiment = quick(experiment_of(catalogue), "MSD_musicnn", ("simple",))
+    experiment = recipe(catalogue, "MSD_musicnn", ("simple",))
     run = trained(catalogue, experiment, tmp_path / "runs")
     shutil.rmtree(tmp_path / "home")
     heard = [fold for fold in run.inside if "probe" in saved_in(fold)[1]["chosen"]]
@@ -196,33 +200,34 @@ def test_layers_of_a_network_are_kept_with_the_run(music, tmp_path, monkeypatch)
     assert len(small.trunks) == (1 if heard else 0)
 
 
-def kit_key():
-    import jax
-
-    return jax.random.key(0)
-
-
 def test_the_experiment_of_the_recipe():
-    given = kit.Experiment(split=SplitConfig(seed=3), train=TrainConfig(seed=5, epochs=99))
-    made = small_set(given)
+    made = small_set("data", split=SplitConfig(seed=3), seed=5)
     assert made.model == SmallSetConfig(weights="MSD_musicnn")
     assert made.features.keep == "waveform"
     assert made.features.n_frames == made.features.clip_frames
     assert (made.split.folds, made.split.validation_fraction, made.split.seed) == (5, 0.0, 3)
     assert (made.train.epochs, made.train.seed) == (1, 5)
-    official = dataclasses.replace(given, split=SplitConfig(fold_column="fold"))
-    assert small_set(official).split.folds is None
-    assert small_set(made) == made
+    assert small_set("data", split=SplitConfig(fold_column="fold")).split.folds is None
+    words = small_set("data", features=FeatureConfig(clip_s=1.0, n_frames=44, least_s=0.1))
+    assert words.segments.frames == words.features.least_frames
+    require_recipe(made)
 
 
 def test_what_it_refuses():
-    other = FeatureConfig(frontend=FrontendConfig(n_mels=64))
-    with pytest.raises(ConfigError, match="--features"):
-        small_set(kit.Experiment(features=other))
-    with pytest.raises(ConfigError, match="one label"):
-        small_set(kit.Experiment(train=TrainConfig(labels="several")))
+    with pytest.raises(ConfigError, match=r"--features\.frontend"):
+        small_set("data", features=FeatureConfig(frontend=FrontendConfig(n_mels=64)))
+    with pytest.raises(ConfigError, match="rhythm"):
+        SmallSetConfig(vectors=("rhythm",))
     with pytest.raises(ConfigError, match="recipe small"):
         SmallSetConfig().build(128, 2, rngs=None)
+    made = small_set("data")
+    for other in (
+        Experiment(),
+        replaced(made, "split.folds", None),
+        replaced(made, "train.epochs", 2),
+    ):
+        with pytest.raises(ConfigError, match="recipe small"):
+            fit_small_set(other)
 
 
 def command(monkeypatch, *arguments):
