@@ -41,8 +41,9 @@ def baselines(
     """Score simple classifiers, which a network has to beat.
 
     Each is an old pair of a vector and a classifier: tempo, loudness and mean spectrum; statistics
-    of MFCCs; some 300 statistics of bands, modulation, contrast, chroma and rhythm; a dictionary of
-    spectrogram patches; and the table's audio features, where it has them. On 30 to 150 clips a
+    of MFCCs; some 300 statistics of bands, modulation, contrast, chroma and rhythm; the shape of a
+    short clip over time; a dictionary of spectrogram patches; and the table's audio features, where
+    it has them. On 30 to 150 clips a
     label they often beat a network, so look at this table first. A network that is below its best
     row has learned less than was there to learn.
 
@@ -50,8 +51,8 @@ def baselines(
     Options such as an SVM's C are chosen by cross-validation inside the other folds. With --run the
     split of a run is taken, and `kit evaluate RUN` then shows its network among the baselines.
 
-    With --choose, nested cross-validation chooses among them and averages of them: its row tells
-    what to expect of the choice on new tracks, since no test track has a part in it.
+    With --choose, nested cross-validation weighs them for an average: its row tells what to expect
+    of the average on new tracks, since no test track has a part in the weights.
 
     The table is printed. baselines.json and baselines.csv (the probabilities for each track) go
     into CATALOGUE, or into the folder of RUN. Vectors are computed once and kept in
@@ -73,8 +74,8 @@ def baselines(
         format: How the table is printed.
         fold: Answer this fold only, such as "test" in a column that names the part of each track.
         probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` fetches it.
-        choose: Also choose among the classifiers by nested cross-validation, and make a learning
-            curve; takes five times as long.
+        choose: Also answer by an average that nested cross-validation weighs, and make a learning
+            curve of it; takes five times as long.
         curve: Also score each of them, and the choice, with this many clips of each label to learn
             from, such as 5 10 20 40: a table, and a figure in baselines.svg.
         curve_draws: Draws of the clips for each of these numbers, whose mean is shown.

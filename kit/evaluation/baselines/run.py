@@ -37,9 +37,7 @@ from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM
 from kit.evaluation.baselines.nested import NAME as CHOSEN
 from kit.evaluation.baselines.nested import average_of, chosen_of, log_loss, weigh
 from kit.evaluation.baselines.store import VectorStore
-from kit.evaluation.figures import learning_curves
 from kit.explore.baseline import design
-from kit.explore.canvas import save
 from kit.explore.table import select
 from kit.features.embed import Embeddings
 from kit.files import atomic_write, write_json
@@ -114,6 +112,10 @@ class Baselines:
                     predicted = self.labels[int(p.argmax())]
                     writer.writerow([row.name, *track, predicted, *(f"{v:.6f}" for v in p)])
         if points := [dataclasses.asdict(p) for p in self.curve if p.clips is not None]:
+            # Matplotlib is imported only where something is drawn.
+            from kit.evaluation.figures import learning_curves
+            from kit.explore.canvas import save
+
             bold = (CHOSEN, "MFCC statistics, SVM")
             save(learning_curves(points, bold), folder / "baselines.svg")
         write_json(about, self.to_dict())
@@ -231,9 +233,9 @@ def baselines(
             answered by logistic regression.
         probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
         fold: answer this fold only, such as "test" in a column that names the part of each track.
-        choose: also answer by what nested cross-validation chooses among the others and averages of
-            them, which takes five times as long, and make a learning curve of it. Weights of rows
-            by name are an average that was chosen before: its learning curve is made.
+        choose: also answer by an average of the others that nested cross-validation weighs, which
+            takes five times as long, and make a learning curve of it. Weights of rows by name are
+            an average that was chosen before: its learning curve is made.
         curve: also make a learning curve of each, the choice included, over these numbers of
             training clips of each label.
         draws: of each of these numbers, with the seeds from `seed` on.
