@@ -27,6 +27,7 @@ COMMANDS = {
     "weights musicnn": "Fetch musicnn's published weights, which have heard 200,000 songs.",
     "embed": "Compute musicnn's embeddings; embeddings that are there are kept.",
     "similar": "List the tracks of a catalogue that sound most like some of them.",
+    "map": "Draw a page on which tracks that sound alike lie together, to click and hear.",
     "lr-find": "Suggest a learning rate: train while it grows, and see where the loss falls.",
     "train": "Train a network on a catalogue.",
     "watch": "Show the epochs of a training as they end, until the training has ended.",

@@ -42,7 +42,7 @@ def similar(
     from kit.catalogue import load
     from kit.cli.rows import write_rows
     from kit.cli.stages.embedding import compute
-    from kit.features.similar import nearest, row_of_track
+    from kit.features.similar import nearest, row_of_track, units_of
 
     loaded = load(catalogue)
     found = compute(loaded, model, brief=True)
@@ -52,6 +52,7 @@ def similar(
     asked = [row_of_track(track, found.track_ids, paths) for track in tracks]
     if len(found.track_ids) < 2:
         raise UsageError(f"{catalogue} has one track with an embedding; add others to compare with")
+    units = units_of(found.layers[layer])
     rows = [
         {
             "track": paths[at],
@@ -60,7 +61,7 @@ def similar(
             "cosine": round(cosine, 6),
         }
         for at in asked
-        for other, cosine in nearest(found.layers[layer], at, count)
+        for other, cosine in nearest(units, at, count)
     ]
     write_rows(format, rows)
     return 0

@@ -10,10 +10,10 @@ import numpy as np
 from kit.config import Experiment, to_dict
 from kit.errors import KitError
 from kit.evaluation import figures, words
-from kit.evaluation.media import Player, embed_players, linked_players, thumbnail
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.parts import file_name
 from kit.explore.canvas import DARK, LIGHT, save
+from kit.explore.media import Player, embed_players, linked_players, thumbnail
 from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, data_uri, picture, policy, render
 from kit.files import read_json, write_text
 
@@ -70,7 +70,7 @@ def write_report(
                 "mistakes": full[: len(wrong)],
                 "hits": full[len(wrong) :],
                 "unlearned": len(unlearned),
-                "policy": _policy(players),
+                "policy": policy(linked_sound=any(p.kind == "linked" for p in players)),
                 "sound": _sound(players, limit_mib) if chosen and not silent else "",
             }
         )
@@ -128,12 +128,6 @@ def _render(values: Row) -> str:
 
 def _part(evaluation: Row) -> str:
     return evaluation.get("part", "test")
-
-
-def _policy(players: Sequence[Player]) -> str:
-    # For clips beside the page: 'self' where it is served, file: where it is opened from a disk.
-    beside = any(player.kind == "linked" for player in players)
-    return policy("data: 'self' file:" if beside else "data:")
 
 
 def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:

@@ -75,9 +75,14 @@ class Track:
         return self._text("title") or PurePosixPath(self._text("path")).stem or self.track_id
 
     @property
+    def artists(self) -> str:
+        """The artists in the table, or an empty string."""
+        return self._text("artists")
+
+    @property
     def heading(self) -> str:
         """Label, artists and title in one line."""
-        return " – ".join(part for part in (self.label, self._text("artists"), self.title) if part)
+        return " – ".join(part for part in (self.label, self.artists, self.title) if part)
 
     @property
     def has_audio(self) -> bool:

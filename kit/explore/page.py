@@ -1,4 +1,4 @@
-"""What kit's pages have in common: a style sheet, pictures inside, and nothing that can run."""
+"""The parts that kit's pages share: a style sheet, embedded pictures, and a security policy."""
 
 import base64
 import hashlib
@@ -47,15 +47,20 @@ def data_uri(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def policy(media: str = "data:") -> str:
-    """A content security policy: only the pages' own style sheet and what is embedded.
+def policy(*, linked_sound: bool = False, style: str = "", script: str = "") -> str:
+    """Return a content security policy: kit's own style and script, and embedded media.
 
     Args:
-        media: where sound may come from.
+        linked_sound: allow sound from files beside the page.
+        style: a second style sheet of the page, exactly as its element holds it.
+        script: the page's script, exactly as its element holds it; none may run if empty.
     """
-    digest = base64.b64encode(hashlib.sha256(_css().encode()).digest()).decode()
+    # 'self' where the page is served, file: where it is opened from a disk.
+    media = "data: 'self' file:" if linked_sound else "data:"
+    styles = " ".join(map(_digest, filter(None, (_css(), style))))
+    scripts = f" script-src {_digest(script)};" if script else ""
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        f"default-src 'none'; style-src {styles};{scripts} img-src data:; "
         f"media-src {media}; base-uri 'none'; form-action 'none'"
     )
 
@@ -112,6 +117,10 @@ def _lossy(path: Path) -> dict[str, Any]:
         image.convert("RGB").save(stream, "JPEG", quality=85, subsampling=0, optimize=True)
     width, height = (round(x * 96 / DPI) for x in size)
     return {"src": data_uri(stream.getvalue(), "image/jpeg"), "width": width, "height": height}
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache

@@ -1,11 +1,12 @@
-"""Tracks as points of a plane, by their features: principal components, or UMAP."""
+"""Tracks as points of a plane, by features or embeddings: components, t-SNE or UMAP."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
+from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
 from kit.explore.table import FEATURES, KEYS
@@ -58,18 +59,57 @@ def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
         )
     if method == "umap":
         return Projection(_umap(x), used, ("UMAP 1", "UMAP 2"), tuple(names))
-    u, s, directions = np.linalg.svd(x, full_matrices=False)
-    # The sign of a component is nothing: its largest part is made positive.
-    largest = np.abs(directions).argmax(axis=1)
-    signs = np.sign(directions[np.arange(len(directions)), largest])
-    points = (u * s * signs)[:, :2]
-    parts = (directions * signs[:, None])[:2]
-    shares = (s**2 / (s**2).sum())[:2]
+    points, parts, shares = _components(x)
     first, second = (
         f"Component {i + 1}, {shares[i]:.0%} of the variance: {_named(parts[i], columns)}"
         for i in range(2)
     )
     return Projection(points, used, (first, second), tuple(names))
+
+
+def plane(
+    units: Float32[np.ndarray, "tracks width"], method: Literal["tsne", "pca", "umap"] = "tsne"
+) -> Float[np.ndarray, "tracks 2"]:
+    """Return where tracks lie on a plane, so that tracks of similar embeddings lie together.
+
+    Args:
+        units: embeddings, each scaled to length 1: near ones have a high cosine.
+        method: t-SNE and UMAP keep neighbours together, and their distances between groups mean
+            nothing; principal components keep the largest distances.
+    Raises:
+        UsageError: there are fewer than three tracks, or UMAP is not installed.
+    """
+    if len(units) < 3:
+        raise UsageError(f"a map takes three tracks; {len(units)} have an embedding")
+    x = units.astype(np.float64) - units.mean(axis=0, dtype=np.float64)
+    if not np.ptp(x, axis=0).any():
+        return np.zeros((len(x), 2))
+    if method == "umap":
+        return _umap(x)
+    points = _components(x)[0]
+    if method == "pca":
+        return points
+    from sklearn.manifold import TSNE  # a second, which other maps do not need
+
+    # Components as the start make the map the same each time, and set its large-scale order.
+    start = (points / points[:, 0].std() * 1e-4).astype(np.float32)
+    perplexity = min(30.0, (len(x) - 1) / 3)
+    # Two threads take twelve times the processor time of one on a few hundred tracks.
+    with threadpool_limits(1):
+        found = TSNE(init=start, perplexity=perplexity, random_state=0).fit_transform(x)
+    return np.asarray(found, np.float64)
+
+
+def _components(
+    x: Float[np.ndarray, "rows columns"],
+) -> tuple[Float[np.ndarray, "rows 2"], Float[np.ndarray, "2 columns"], Float[np.ndarray, " 2"]]:
+    """Return the first two principal components of centred rows, their directions and shares."""
+    u, s, directions = np.linalg.svd(x, full_matrices=False)
+    # The sign of a component is arbitrary: its largest part is made positive.
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    shares = s**2 / (s**2).sum()
+    return (u * s * signs)[:, :2], (directions * signs[:, None])[:2], shares[:2]
 
 
 def _standardised(values: pd.DataFrame) -> tuple[Float[np.ndarray, "used columns"], list[str]]:

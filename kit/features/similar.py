@@ -6,21 +6,25 @@ from jaxtyping import Float32
 from kit.errors import UsageError
 
 
+def units_of(rows: Float32[np.ndarray, "tracks width"]) -> Float32[np.ndarray, "tracks width"]:
+    """Return embeddings scaled to length 1; a row of zeros stays as it is."""
+    norms = np.linalg.norm(rows, axis=1)
+    return rows / np.where(norms > 0, norms, 1)[:, None]
+
+
 def nearest(
-    rows: Float32[np.ndarray, "tracks width"], at: int, count: int
+    units: Float32[np.ndarray, "tracks width"], at: int, count: int
 ) -> list[tuple[int, float]]:
     """Return the rows with the highest cosine to one of them, without itself.
 
     Args:
-        rows: embeddings, one a track.
+        units: as `units_of` returns them.
         at: the row to compare with.
         count: rows to return, at most.
     Returns:
         Number and cosine of each row, the most similar first; of equals, the first row first. The
         cosine of a row of zeros is 0.
     """
-    norms = np.linalg.norm(rows, axis=1)
-    units = rows / np.where(norms > 0, norms, 1)[:, None]
     cosines = units @ units[at]
     order = np.argsort(-cosines, kind="stable")
     return [(int(i), float(cosines[i])) for i in order if i != at][:count]

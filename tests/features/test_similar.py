@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from kit.errors import UsageError
-from kit.features.similar import nearest, row_of_track
+from kit.features.similar import nearest, row_of_track, units_of
 
 
 def test_the_nearest_have_the_highest_cosine_and_are_never_the_track_itself():
-    rows = np.array([[1, 0], [2, 0.2], [0, 3], [-1, 0], [0, 0], [1, 1]], np.float32)
+    rows = units_of(np.array([[1, 0], [2, 0.2], [0, 3], [-1, 0], [0, 0], [1, 1]], np.float32))
     found = nearest(rows, 0, 3)
     assert [at for at, _ in found] == [1, 5, 2]
     np.testing.assert_allclose([c for _, c in found], [2 / 4.04**0.5, 0.5**0.5, 0], atol=1e-6)

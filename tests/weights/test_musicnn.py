@@ -176,6 +176,14 @@ def test_the_command_embeds_a_catalogue_and_keeps_what_is_there(
         "penultimate": (2, 200),
         "pooled": (2, 1506),
     }
+    # A map takes a third track.
+    save(from_folder(write_music(tmp_path / "more", per_label=2, seconds=4)), tmp_path / "data")
+    monkeypatch.setattr("sys.argv", ["kit", "map", str(tmp_path / "data"), "--projection", "pca"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
+    assert f"page: {tmp_path / 'data' / 'map.html'}" in capfd.readouterr().err
+    page = (tmp_path / "data" / "map.html").read_text(encoding="utf-8")
+    assert page.count('data-title="') == 4
 
 
 def published(seed=0):
