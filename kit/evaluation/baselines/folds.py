@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from kit.evaluation.baselines.dictionary import learn
 from kit.evaluation.baselines.models import Family, fit
 from kit.evaluation.baselines.store import VectorStore
-from kit.evaluation.probe import Layers, probe
+from kit.training.probe import Layers, probe
 
 
 @dataclass(frozen=True, eq=False)

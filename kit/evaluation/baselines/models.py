@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from kit.evaluation.inner import inner_splits
+from kit.training.inner import inner_splits
 from kit.explore.baseline import boosting
 
 INNER_FOLDS = 4

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
-from kit.evaluation.inner import inner_splits
+from kit.training.inner import inner_splits
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of C to choose from; a smaller C regularises more."""
