@@ -572,7 +572,7 @@ class MusicnnConfig(_Checked):
     square of it."""
 
     def _check(self) -> None:
-        _require(0 < self.layer_decay <= 1, self, "layer_decay", "it must be above 0, and at most 1")
+        _require(0 < self.layer_decay <= 1, self, "layer_decay", "it must lie above 0, up to 1")
         for name in ("timbral", "temporal", "middle", "dense"):
             _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
         _require(
@@ -605,7 +605,8 @@ class MusicnnConfig(_Checked):
         """Factors of the learning rate by the first part of a parameter's path; 1 for others."""
         if self.transfer != "fine-tune":
             return ()
-        below = (("norm_pooled", "dense", "norm_dense"), ("middle/2",), ("middle/1",), ("middle/0",))
+        dense = ("norm_pooled", "dense", "norm_dense")
+        below = (dense, ("middle/2",), ("middle/1",), ("middle/0",))
         return tuple(
             (f"{path}/", self.layer_decay**depth)
             for depth, paths in enumerate(below, 1)

@@ -98,6 +98,10 @@ class Pretrained(Musicnn):
         """
         return h[:, 0] if self.transfer == "probe" else self._layers(self.pool(self.above(h)))
 
+    def embed_input(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch units"]:
+        """Return `embed` of a batch of segments."""
+        return self.embed(self.frozen(x))
+
     def _layers(self, pooled: Float[Array, "batch pooled"]) -> Float[Array, "batch units"]:
         return jnp.concatenate([pooled, self.penultimate(pooled)], axis=-1)
 

@@ -23,6 +23,7 @@ from kit.training.placement import room_gib
 from kit.training.plan import place_in_words, planned
 from kit.training.run import Run
 from kit.training.stopping import require_validation
+from kit.training.transfer import Start, cached, published
 
 
 def fit(
@@ -99,14 +100,17 @@ def train(
         scan: run many steps in one program; None to do so on GPU and TPU (`kit.training.epoch`).
         progress: as for `fit`.
     """
+    found = published(experiment.model)
+    if found:
+        facts = {**collection.facts, "weights": found[1]}
+        collection = dataclasses.replace(collection, facts=facts)
     plan = planned(experiment, collection)
     for _, one in plan.trainings():
         require_validation(one.experiment, one.table["part"].tolist())
     outputs = experiment.train.outputs(len(collection.labels))
     network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
-    key = folders.identity(
-        experiment, collection.sources, plan.table, _code(experiment.model, network)
-    )
+    code = found[1]["sha256"] if found else _code(experiment.model, network)
+    key = folders.identity(experiment, collection.sources, plan.table, code)
     place = runs / experiment.name
     lock = only_one(place / f".{key}", "trains", name=f"this experiment in {place}")
     with contextlib.ExitStack() as held:
@@ -130,12 +134,16 @@ def train(
         if todo and path.resident:
             # Read once for all networks.
             collection = collection.held()
+        start = None
+        if found and todo:
+            cache = cached(experiment, collection, network, found[0], path, memory_gib)
+            start = Start(found[0], cache)
         for number in todo:
             at, one = networks[number]
             said = _said(progress, number, len(networks), place_in_words(at, plan))
             here = dataclasses.replace(collection, parts=one.table)
             inner = Run(run.folder / at)
-            train_run(one.experiment, here, network, inner, memory_gib, scan, said)
+            train_run(one.experiment, here, network, inner, memory_gib, scan, said, start)
     return run
 
 

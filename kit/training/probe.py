@@ -22,6 +22,8 @@ from kit.training.inner import inner_splits
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of C to choose from; a smaller C regularises more."""
 _INNER = 5
+NEVER = -50.0
+"""The logit of a label that no track has, so that its probability is almost 0."""
 _LEAST = 1e-6  # of a probability, so that one label that was never seen does not decide
 
 Layers: TypeAlias = Mapping[str, Float[np.ndarray, "tracks _"]]
@@ -44,6 +46,28 @@ class Choice:
     layer: str
     strength: float
     log_loss: float | None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Logits as a linear function of a standardised layer.
+
+    The softmax of the mean of logits of a track's segments is that of the logits of its mean
+    embedding, which the probe is fitted to.
+
+    Attributes:
+        choice: the layer and the regularisation.
+        mean: of each unit over the tracks.
+        deviation: of each unit over the tracks; 1 for a constant one.
+        kernel: from standardised units to logits.
+        bias: of the logits; `NEVER` for a label that no track has.
+    """
+
+    choice: "Choice"
+    mean: Float[np.ndarray, " width"]
+    deviation: Float[np.ndarray, " width"]
+    kernel: Float[np.ndarray, "width labels"]
+    bias: Float[np.ndarray, " labels"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +134,45 @@ def probe(
     return Probe(tuple(names.tolist()), probabilities, tuple(choices))
 
 
+def fitted(
+    embeddings: Layers,
+    y: Int[np.ndarray, " tracks"],
+    groups: Names,
+    labels: int,
+    *,
+    seed: int = 0,
+) -> Linear:
+    """Return the probe that is fitted to all of these tracks.
+
+    Args:
+        embeddings: one or more layers, a row a track.
+        y: number of each track's label.
+        groups: of each track, as for `probe`.
+        labels: number of labels in all.
+        seed: of the inner cross-validation.
+    Raises:
+        UsageError: numbers that are not finite, or only one label.
+    """
+    group_of = np.asarray(groups, str)
+    x = {name: np.asarray(rows, np.float64) for name, rows in embeddings.items()}
+    _require_finite(x)
+    if len(present := np.unique(y)) < 2:
+        raise UsageError("the probe has tracks of one label to learn from; give it two at least")
+    with threadpool_limits(1):
+        choice = _choose(x, y, group_of, "", labels, STRENGTHS, seed)
+        scaler = StandardScaler().fit(x[choice.layer])
+        model = _regression(choice.strength).fit(scaler.transform(x[choice.layer]), y)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(present) == 2:
+        # One logit, of the second label against the first.
+        coefficients, intercepts = (
+            np.concatenate([-half, half]) for half in (coefficients / 2, intercepts / 2)
+        )
+    kernel, bias = np.zeros((coefficients.shape[1], labels)), np.full(labels, NEVER)
+    kernel[:, present], bias[present] = coefficients.T, intercepts
+    return Linear(choice, np.asarray(scaler.mean_), np.asarray(scaler.scale_), kernel, bias)
+
+
 def _choose(
     layers: Layers,
     y: Int[np.ndarray, " tracks"],
@@ -169,8 +232,12 @@ def _check(
             f"{', '.join(f'{len(rows)} {name}' for name, rows in embeddings.items())}; give one of "
             "each for a track"
         )
+    _require_finite(embeddings)
+    if len(np.unique(folds)) < 2 or len(np.unique(y)) < 2:
+        raise UsageError("the probe needs at least two folds and two labels")
+
+
+def _require_finite(embeddings: Layers) -> None:
     for name, rows in embeddings.items():
         if not np.isfinite(rows).all():
             raise UsageError(f"the layer {name} has NaN or infinity; leave these tracks out")
-    if len(np.unique(folds)) < 2 or len(np.unique(y)) < 2:
-        raise UsageError("the probe needs at least two folds and two labels")

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from kit.training.inner import inner_splits
 from kit.explore.baseline import boosting
+from kit.training.inner import inner_splits
 
 INNER_FOLDS = 4
 # The most tracks that options are chosen on; the time of some classifiers grows with their square.
