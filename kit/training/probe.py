@@ -12,8 +12,6 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
@@ -24,6 +22,7 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _INNER = 5
 NEVER = -50.0
 """The logit of a label that no track has, so that its probability is almost 0."""
+_ROUNDING = 1e-5  # of a mean of float32 numbers, relative
 _LEAST = 1e-6  # of a probability, so that one label that was never seen does not decide
 
 Layers: TypeAlias = Mapping[str, Float[np.ndarray, "tracks _"]]
@@ -125,9 +124,11 @@ def probe(
             test = fold_of == fold
             known = {name: rows[~test] for name, rows in x.items()}
             choice = _choose(known, y[~test], group_of[~test], fold, len(names), strengths, seed)
-            model = make_pipeline(StandardScaler(), _regression(choice.strength))
-            model.fit(known[choice.layer], y[~test])
-            probabilities[test] = _spread(model, x[choice.layer][test], len(names))
+            mean, deviation = moments(known[choice.layer])
+            model = _regression(choice.strength)
+            model.fit((known[choice.layer] - mean) / deviation, y[~test])
+            unknown = (x[choice.layer][test] - mean) / deviation
+            probabilities[test] = _spread(model, unknown, len(names))
             choices.append(choice)
             if progress:
                 progress(done + 1, len(each))
@@ -160,8 +161,8 @@ def fitted(
         raise UsageError("the probe has tracks of one label to learn from; give it two at least")
     with threadpool_limits(1):
         choice = _choose(x, y, group_of, "", labels, STRENGTHS, seed)
-        scaler = StandardScaler().fit(x[choice.layer])
-        model = _regression(choice.strength).fit(scaler.transform(x[choice.layer]), y)
+        mean, deviation = moments(x[choice.layer])
+        model = _regression(choice.strength).fit((x[choice.layer] - mean) / deviation, y)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(present) == 2:
         # One logit, of the second label against the first.
@@ -170,7 +171,19 @@ def fitted(
         )
     kernel, bias = np.zeros((coefficients.shape[1], labels)), np.full(labels, NEVER)
     kernel[:, present], bias[present] = coefficients.T, intercepts
-    return Linear(choice, np.asarray(scaler.mean_), np.asarray(scaler.scale_), kernel, bias)
+    return Linear(choice, mean, deviation, kernel, bias)
+
+
+def moments(
+    x: Float[np.ndarray, "tracks width"],
+) -> tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]:
+    """Return the mean and the deviation of each unit; 1 for the deviation of a constant one.
+
+    Embeddings are means of float32 numbers: a silent unit varies by rounding, which would count as
+    much as the units that hear something.
+    """
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    return mean, np.where(deviation > _ROUNDING * np.abs(mean), deviation, 1.0)
 
 
 def _choose(
@@ -194,8 +207,8 @@ def _choose(
     for layer, x in layers.items():
         losses = np.zeros(len(strengths))
         for train, test in splits:
-            scaler = StandardScaler().fit(x[train])
-            known, unknown = (np.asarray(scaler.transform(x[part])) for part in (train, test))
+            mean, deviation = moments(x[train])
+            known, unknown = ((x[part] - mean) / deviation for part in (train, test))
             for at, strength in enumerate(strengths):
                 answer = _spread(_regression(strength).fit(known, y[train]), unknown, count)
                 right = answer[np.arange(len(test)), y[test]]
@@ -210,7 +223,7 @@ def _regression(strength: float) -> LogisticRegression:
 
 
 def _spread(
-    model: LogisticRegression | Pipeline, x: Float[np.ndarray, "tracks width"], count: int
+    model: LogisticRegression, x: Float[np.ndarray, "tracks width"], count: int
 ) -> Float[np.ndarray, "tracks labels"]:
     """Return probabilities of all labels, 0 for those that the model was not fitted to."""
     answer = np.zeros((len(x), count))

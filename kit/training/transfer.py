@@ -158,7 +158,7 @@ def first_state(
     if experiment.model.transfer == "head":
         return begin(config, params, buffers), {}
     # scikit-learn takes half a second to import, which other trainings do not need.
-    from kit.training.probe import fitted
+    from kit.training.probe import fitted, moments
 
     units = _of_tracks(inputs, params, buffers, training)
     wide = units.shape[1] - experiment.model.dense
@@ -169,8 +169,8 @@ def first_state(
     there = slice(wide, None) if found.choice.layer == "penultimate" else slice(wide)
     # The weights of the other layer are zero.
     kernel = np.zeros((units.shape[1], labels), np.float32)
-    mean, deviation = (np.asarray(each) for each in _moments(units))
-    kernel[there], mean[there], deviation[there] = found.kernel, found.mean, found.deviation
+    kernel[there] = found.kernel
+    mean, deviation = moments(units)
     params |= {
         "head/kernel": jnp.asarray(kernel),
         "head/bias": jnp.asarray(found.bias, jnp.float32),
@@ -189,11 +189,6 @@ def first_state(
 
 def _single(tree: dict[str, np.ndarray]) -> Tree:
     return {path: jnp.asarray(leaf, jnp.float32) for path, leaf in tree.items()}
-
-
-def _moments(units: Float[np.ndarray, "tracks units"]) -> tuple[np.ndarray, np.ndarray]:
-    deviation = units.std(axis=0)
-    return units.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
 
 
 def _of_tracks(
