@@ -90,7 +90,7 @@ class Pretrained(Musicnn):
             return self.head(self.dropout(self.penultimate(h[:, 0])))
         return self.head(self.dropout(self.standardise(self.embed(h))))
 
-    def embed(self, h: Float[Array, "batch rows units"]) -> Float[Array, "batch units"]:
+    def embed(self, h: Float[Array, "batch rows units"]) -> Float[Array, "batch hidden"]:
         """Return the pooled and the penultimate layer, side by side, which the probe may use.
 
         Args:
@@ -98,11 +98,11 @@ class Pretrained(Musicnn):
         """
         return h[:, 0] if self.transfer == "probe" else self._layers(self.pool(self.above(h)))
 
-    def embed_input(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch units"]:
+    def embed_input(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch hidden"]:
         """Return `embed` of a batch of segments."""
         return self.embed(self.frozen(x))
 
-    def _layers(self, pooled: Float[Array, "batch pooled"]) -> Float[Array, "batch units"]:
+    def _layers(self, pooled: Float[Array, "batch pooled"]) -> Float[Array, "batch hidden"]:
         return jnp.concatenate([pooled, self.penultimate(pooled)], axis=-1)
 
 

@@ -199,7 +199,7 @@ def _of_tracks(
     tracks, _ = part.evaluation_segments(segments)
     method = "embed" if inputs.behind else "embed_input"
     replicated, _ = shardings(inputs.batches.size)
-    step = _make_step(inputs.network.at(method), replicated)
+    step = _make_step(inputs.network, method, replicated)
     picks = inputs.batches.of_segments(part)
     scaling = placed(inputs.scaling, replicated)
     params, buffers = placed((params, buffers), replicated)
@@ -243,7 +243,11 @@ def cached(
     span = features.row_frames
     keys = _keys(everything, segments, span)
     segment = jax.ShapeDtypeStruct((1, segments.frames, collection.n_mels), jnp.float32)
-    shapes, _ = jax.eval_shape(network.at("frozen").apply, *network.shapes(), segment)
+    shapes = jax.eval_shape(
+        lambda p, b, x: network.use(p, b, lambda module: module.frozen(x)),
+        *network.shapes(),
+        segment,
+    )
     shape = (len(keys), *shapes.shape[1:])
     if 4 * np.prod(shape, dtype=float) > memory_gib * GIB:
         return None
@@ -254,7 +258,7 @@ def cached(
     params, buffers = placed(first_arrays(network, 0, weights), replicated)
     # As `kit.training.scaling.measured` has it: the weights know levels as they are.
     scaling = make_scaling(collection.gain, collection.offset, frontend=features.frontend_in_step)
-    step, scaling = _make_step(network.at("frozen"), replicated), placed(scaling, replicated)
+    step, scaling = _make_step(network, "frozen", replicated), placed(scaling, replicated)
     outputs, done = aligned(shape, np.dtype(np.float32)), 0
     for batch in feed.batches(_picks(keys, span, size)):
         outputs[done : done + size] = np.asarray(step(params, buffers, batch, scaling))[
@@ -282,12 +286,13 @@ def _picks(keys: Int64[np.ndarray, " segments"], span: int, size: int) -> Picks:
 
 @lru_cache(maxsize=16)
 def _make_step(
-    network: Network, replicated: NamedSharding
+    network: Network, method: str, replicated: NamedSharding
 ) -> Callable[[Tree, Tree, Batch, Scaling], Array]:
-    """Return `step(params, buffers, batch, scaling) -> outputs`, jitted."""
+    """Return `step(params, buffers, batch, scaling)`, jitted: what a method of the module gives."""
 
     @partial(jax.jit, out_shardings=replicated)
     def step(params: Tree, buffers: Tree, batch: Batch, scaling: Scaling) -> Array:
-        return network.apply(params, buffers, scaling.apply(batch.x))[0]
+        x = scaling.apply(batch.x)
+        return network.use(params, buffers, lambda module: getattr(module, method)(x))
 
     return step
