@@ -136,7 +136,8 @@ def train(
             collection = collection.held()
         start = None
         if found and todo:
-            cache = cached(experiment, collection, network, found[0], path, memory_gib)
+            said = _said_frozen(progress, path.reason, len(networks))
+            cache = cached(experiment, collection, network, found[0], path, memory_gib, said)
             start = Start(found[0], cache)
         for number in todo:
             at, one = networks[number]
@@ -155,6 +156,17 @@ def _said(
         return progress
     return lambda p: progress(
         dataclasses.replace(p, trained=trained, networks=networks, place=place)
+    )
+
+
+def _said_frozen(
+    progress: Callable[[Progress], None] | None, reason: str, networks: int
+) -> Callable[[int, int], None] | None:
+    """Return a callback for the segments whose frozen layers are computed."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(
+        Progress(0, 1, 0, {}, reason, networks=networks, place=f"frozen layers {done}/{total}")
     )
 
 

@@ -223,12 +223,13 @@ def _by_block(
 ) -> optax.GradientTransformation:
     """Multiply updates by the factor of the block that a parameter's path begins with."""
 
+    def scaled(path: str, change: Array) -> Array:
+        factor = next((by for start, by in rates if path.startswith(start)), 1.0)
+        return (factor * change).astype(change.dtype)
+
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         changes, state = inner.update(updates, state, params)
-        for path, change in changes.items():
-            factor = next((by for start, by in rates if path.startswith(start)), None)
-            if factor is not None:
-                changes = changes | {path: (factor * change).astype(change.dtype)}
-        return changes, state
+        flat = cast(Tree, changes)
+        return {path: scaled(path, change) for path, change in flat.items()}, state
 
     return optax.GradientTransformation(inner.init, update) if rates else inner

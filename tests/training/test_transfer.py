@@ -146,6 +146,17 @@ def test_a_probe_answers_as_logistic_regression_on_embeddings(tmp_path, weights)
     assert run.finished()
 
 
+def test_a_cache_of_frozen_outputs_changes_nothing(tmp_path):
+    """Segments at random offsets have none; a probe hears the segments of evaluation anyway."""
+    seen = []
+    with_cache = fit(tmp_path, "probe", progress=lambda p: seen.append(p.place))
+    assert seen[-2] == "frozen layers 108/108"
+    drawn = dataclasses.replace(SEGMENTS, draw="random")
+    without = fit(tmp_path, "probe", segments=drawn, progress=lambda p: seen.append(p.place))
+    assert seen[-1] == seen[-2] == ""
+    np.testing.assert_allclose(answers(without), answers(with_cache), atol=1e-4)
+
+
 @pytest.mark.parametrize(("transfer", "stop"), [("head", 5), ("fine-tune", 8)])
 def test_a_resumed_run_ends_in_the_same_bits(tmp_path, transfer, stop):
     def interrupt(p):
