@@ -118,13 +118,13 @@ def train_run(
         }
         begun = time.monotonic()
         host, chosen = record.state, {}
-        if host is None:
-            host = init_state(network, config)
-            if start:
-                host, chosen = first_state(
-                    experiment, collection, training, network, inputs, start.weights
-                )
+        if host is None and start:
+            host, chosen = first_state(
+                experiment, collection, training, network, inputs, start.weights
+            )
             host = processes.of_first(host)
+        elif host is None:
+            host = processes.of_first(init_state(network, config))
         state: TrainState = placed(host, replicated)
         network, feed, batches = inputs.network, inputs.feed, inputs.batches
         scaling, numbers = placed((inputs.scaling, numbers), replicated)

@@ -124,14 +124,20 @@ def published(model: Any) -> tuple[Weights, dict[str, str]] | None:
     return weights, {"name": model.weights, "sha256": digest_of(weights)}
 
 
-def first_arrays(network: Network, seed: int, weights: Weights) -> tuple[Tree, Tree]:
-    """Return parameters and buffers, published but for the output; that is drawn from a seed."""
+def first_arrays(network: Network, weights: Weights, seed: int | None = None) -> tuple[Tree, Tree]:
+    """Return parameters and buffers: published ones, and an output from a seed, or of zeros."""
+    if seed is None:
+        params, buffers = (
+            {path: jnp.zeros(leaf.shape, leaf.dtype) for path, leaf in tree.items()}
+            for tree in network.shapes()
+        )
+    else:
+        params, buffers = network.init(jax.random.key(seed))
 
     def known(tree: Tree) -> Tree:
         kept = [path for path in tree if path in weights and not path.startswith("head/")]
         return tree | {path: jnp.asarray(weights[path]) for path in kept}
 
-    params, buffers = network.init(jax.random.key(seed))
     return known(params), known(buffers)
 
 
@@ -154,9 +160,9 @@ def first_state(
         weights: the published ones.
     """
     config = experiment.train
-    params, buffers = first_arrays(network, config.seed, weights)
     if experiment.model.transfer == "head":
-        return begin(config, params, buffers), {}
+        return begin(config, *first_arrays(network, weights, config.seed)), {}
+    params, buffers = first_arrays(network, weights)
     # scikit-learn takes half a second to import, which other trainings do not need.
     from kit.training.probe import fitted, moments
 
@@ -255,7 +261,7 @@ def cached(
     size = count * max(1, SIZE // count)
     replicated, over_batch = shardings(size)
     feed = path.feed(collection.source, segments.frames, over_batch)
-    params, buffers = placed(first_arrays(network, 0, weights), replicated)
+    params, buffers = placed(first_arrays(network, weights), replicated)
     # As `kit.training.scaling.measured` has it: the weights know levels as they are.
     scaling = make_scaling(collection.gain, collection.offset, frontend=features.frontend_in_step)
     step, scaling = _make_step(network, "frozen", replicated), placed(scaling, replicated)

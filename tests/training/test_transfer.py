@@ -63,11 +63,20 @@ def weights():
     return {k: np.asarray(v, np.float32) for k, v in (params | moved).items()}
 
 
-@pytest.fixture(autouse=True)
-def installed(tmp_path_factory, weights, monkeypatch):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-    weights_file("MSD_musicnn").parent.mkdir(parents=True)
-    write_weights(weights_file("MSD_musicnn"), weights)
+@pytest.fixture(autouse=True, scope="module")
+def installed(tmp_path_factory, weights):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        weights_file("MSD_musicnn").parent.mkdir(parents=True)
+        write_weights(weights_file("MSD_musicnn"), weights)
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, installed):
+    """One run of each kind."""
+    place = tmp_path_factory.mktemp("runs")
+    return {transfer: fit(place, transfer) for transfer in STEPS}
 
 
 def data():
@@ -99,8 +108,8 @@ def answers(run):
     ("transfer", "learned"),
     [("probe", {"head"}), ("head", {"dense"}), ("fine-tune", {"dense", "middle"})],
 )
-def test_frozen_arrays_do_not_change_and_the_others_do(tmp_path, weights, transfer, learned):
-    state = last(fit(tmp_path, transfer))
+def test_frozen_arrays_do_not_change_and_the_others_do(runs, weights, transfer, learned):
+    state = last(runs[transfer])
     for tree in (state.buffers, state.evaluated()[1]):
         for name in set(tree) & set(weights):
             np.testing.assert_array_equal(tree[name], weights[name], err_msg=name)
@@ -129,11 +138,9 @@ def test_a_probe_answers_as_logistic_regression_on_embeddings(tmp_path, weights)
         return {"penultimate": module.penultimate(pooled), "pooled": pooled}
 
     x, _, _ = data()
+    apply = jax.jit(lambda x: network.use(params, buffers, lambda module: layers(module, x)))
     # 40 frames hold two segments of 16, and one more at the end.
-    each = [
-        network.use(params, buffers, lambda m, s=s: layers(m, jnp.asarray(x[:, s : s + 16])))
-        for s in (0, 16, 24)
-    ]
+    each = [apply(jnp.asarray(x[:, s : s + 16])) for s in (0, 16, 24)]
     embeddings = {k: np.mean([np.asarray(e[k]) for e in each], axis=0) for k in each[0]}
     folds = run.folds()
     expected = probe(embeddings, *(folds[name].tolist() for name in ("label", "group", "fold")))
@@ -146,27 +153,23 @@ def test_a_probe_answers_as_logistic_regression_on_embeddings(tmp_path, weights)
     assert run.finished()
 
 
-def test_a_cache_of_frozen_outputs_changes_nothing(tmp_path):
+def test_a_cache_of_frozen_outputs_changes_nothing(tmp_path, runs):
     """Segments at random offsets have none; a probe hears the segments of evaluation anyway."""
-    seen = []
-    with_cache = fit(tmp_path, "probe", progress=lambda p: seen.append(p.place))
-    assert seen[-2] == "frozen layers 108/108"
     drawn = dataclasses.replace(SEGMENTS, draw="random")
-    without = fit(tmp_path, "probe", segments=drawn, progress=lambda p: seen.append(p.place))
-    assert seen[-1] == seen[-2] == ""
-    np.testing.assert_allclose(answers(without), answers(with_cache), atol=1e-4)
+    without = fit(tmp_path, "probe", segments=drawn)
+    np.testing.assert_allclose(answers(without), answers(runs["probe"]), atol=1e-4)
 
 
 @pytest.mark.parametrize(("transfer", "stop"), [("head", 5), ("fine-tune", 8)])
-def test_a_resumed_run_ends_in_the_same_bits(tmp_path, transfer, stop):
+def test_a_resumed_run_ends_in_the_same_bits(tmp_path, runs, transfer, stop):
     def interrupt(p):
         if p.step == stop:
             raise KeyboardInterrupt
 
-    whole = fit(tmp_path / "whole", transfer)
+    whole = runs[transfer]
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "again", transfer, progress=interrupt)
-    again = fit(tmp_path / "again", transfer)
+        fit(tmp_path, transfer, progress=interrupt)
+    again = fit(tmp_path, transfer)
     jax.tree.map(np.testing.assert_array_equal, last(again), last(whole))
     times = ("seconds", "segments_per_s")
     rows = [[{k: v for k, v in r.items() if k not in times} for r in run.metrics()]
@@ -174,34 +177,42 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, transfer, stop):
     assert rows[0] == rows[1]
 
 
-def test_a_run_needs_its_folder_alone(tmp_path, weights, monkeypatch):
-    run = fit(tmp_path / "runs", "fine-tune")
+def test_a_run_needs_its_folder_alone(tmp_path, runs, weights, monkeypatch):
+    run = runs["fine-tune"]
     assert run.facts()["weights"] == {"name": "MSD_musicnn", "sha256": digest_of(weights)}
     expected = answers(run)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "elsewhere"))
-    shutil.move(run.folder, tmp_path / "moved")
+    shutil.copytree(run.folder, tmp_path / "moved")
     np.testing.assert_array_equal(answers(Run(tmp_path / "moved")), expected)
     with pytest.raises(KitError, match=r"run: kit weights musicnn --model MSD_musicnn$"):
-        fit(tmp_path / "runs", "probe")
+        fit(tmp_path, "probe")
 
 
-def test_other_weights_are_another_run(tmp_path, weights):
-    first = fit(tmp_path, "probe")
-    assert fit(tmp_path, "probe") == first
+def test_other_weights_are_another_run(tmp_path, runs, weights, monkeypatch):
+    first = runs["probe"]
+    place = first.folder.parent.parent
+    assert fit(place, "probe") == first
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    weights_file("MSD_musicnn").parent.mkdir(parents=True)
     others = weights | {"dense/bias": weights["dense/bias"] + 1}
     write_weights(weights_file("MSD_musicnn"), others)
-    assert fit(tmp_path, "probe") != first
+    assert fit(place, "probe") != first
 
 
 @pytest.mark.parametrize("transfer", ["probe", "head", "fine-tune"])
 def test_both_parts_make_the_whole(weights, transfer):
     network = check(dataclasses.replace(NARROW, transfer=transfer), 16, 96, 3)
-    params, buffers = first_arrays(network, 0, weights)
-    x = data()[0][:4, :16]
-    middle = network.use(params, buffers, lambda module: module.frozen(jnp.asarray(x)))
-    found, _ = network.at("trained").apply(params, buffers, middle)
-    np.testing.assert_array_equal(found, network.apply(params, buffers, x)[0])
-    _, after = network.apply(params, buffers, x, train=True)
+    params, buffers = first_arrays(network, weights, 0)
+
+    @jax.jit
+    def outputs(x):
+        middle = network.use(params, buffers, lambda module: module.frozen(x))
+        parts, _ = network.at("trained").apply(params, buffers, middle)
+        _, after = network.apply(params, buffers, x, train=True)
+        return parts, network.apply(params, buffers, x)[0], after
+
+    parts, whole, after = outputs(jnp.asarray(data()[0][:4, :16]))
+    np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, after, buffers)
 
 
