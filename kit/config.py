@@ -556,8 +556,23 @@ class MusicnnConfig(_Checked):
     """Share of units dropped before each dense layer in training."""
     norm_momentum: float = 0.9
     """Momentum of the moving averages of batch normalisation; musicnn had TensorFlow's 0.99."""
+    transfer: Literal["none", "probe", "head", "fine-tune"] = field(default="none", metadata=LATER)
+    """Start from random weights (none), or from published ones, which `kit weights musicnn`
+    fetches: fit logistic regression to a frozen hidden layer, with layer and strength chosen inside
+    the training part (probe); train the dense layer and a new output on frozen convolutions (head);
+    or start from the probe and train dense layer and upper convolutions too (fine-tune). Front end,
+    segments, split and training then have other defaults, which --help shows together with this
+    option. All batch statistics stay as published."""
+    weights: Literal["MSD_musicnn", "MTT_musicnn"] = field(default="MSD_musicnn", metadata=LATER)
+    """The published weights of `transfer`: trained on the Million Song Dataset, or on
+    MagnaTagATune."""
+    layer_decay: float = field(default=0.5, metadata=LATER)
+    """Factor of the learning rate from each block to the one below it, in fine-tune: the output
+    has all of `train.learning_rate`, the dense layer this share of it, the last convolution the
+    square of it."""
 
     def _check(self) -> None:
+        _require(0 < self.layer_decay <= 1, self, "layer_decay", "it must lie above 0, up to 1")
         for name in ("timbral", "temporal", "middle", "dense"):
             _require(getattr(self, name) >= 1, self, name, "it must be at least 1")
         _require(
@@ -585,10 +600,26 @@ class MusicnnConfig(_Checked):
         """Frames of the shortest segment: those of the longest filter."""
         return max(7, *self.lengths)
 
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        """Factors of the learning rate by the first part of a parameter's path; 1 for others."""
+        if self.transfer != "fine-tune":
+            return ()
+        dense = ("norm_pooled", "dense", "norm_dense")
+        below = (dense, ("middle/2",), ("middle/1",), ("middle/0",))
+        return tuple(
+            (f"{path}/", self.layer_decay**depth)
+            for depth, paths in enumerate(below, 1)
+            for path in paths
+        )
+
     def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
         """Return the module."""
-        musicnn = importlib.import_module("kit.models.musicnn")
-        return musicnn.Musicnn(self, n_mels, n_classes, rngs=rngs)
+        if self.transfer == "none":
+            musicnn = importlib.import_module("kit.models.musicnn")
+            return musicnn.Musicnn(self, n_mels, n_classes, rngs=rngs)
+        transfer = importlib.import_module("kit.models.transfer")
+        return transfer.Pretrained(self, n_mels, n_classes, rngs=rngs)
 
 
 MODELS: dict[str, type] = {
@@ -916,6 +947,8 @@ class Experiment(_Checked):
             f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
         )
         self._check_augment(self.train.augment, self.features, frames)
+        if isinstance(self.model, MusicnnConfig) and self.model.transfer != "none":
+            self._check_transfer(self.model.transfer)
         _require(
             not self.train.by_track or self.train.batch_size >= self.segments_per_track,
             self.train,
@@ -928,6 +961,34 @@ class Experiment(_Checked):
     def segments_per_track(self) -> int:
         """Training segments of a track that gives all frames of its excerpts."""
         return self.features.excerpts * (self.features.n_frames // self.segments.frames)
+
+    def _check_transfer(self, transfer: str) -> None:
+        frontend, train = self.features.frontend, self.train
+        for field_ in dataclasses.fields(frontend):
+            known = getattr(MUSICNN_FRONTEND, field_.name)
+            rule = f"the weights of MusicnnConfig.transfer {transfer} know {known!r}; leave it out"
+            _require(getattr(frontend, field_.name) == known, frontend, field_.name, rule)
+        _require(
+            train.standardise == "none",
+            train,
+            "standardise",
+            f"the weights of MusicnnConfig.transfer {transfer} know levels as they are; set it to "
+            "none",
+        )
+        if transfer == "head":
+            return
+        for name, only in (("labels", ("one",)), ("loss", ("segments", "mean"))):
+            rule = f"MusicnnConfig.transfer {transfer} takes {' or '.join(only)}; head takes any"
+            _require(getattr(train, name) in only, train, name, rule)
+        if transfer == "fine-tune":
+            return
+        plain = TrainConfig(
+            epochs=1, standardise="none", loss=train.loss, seed=train.seed, members=train.members
+        )
+        for field_ in dataclasses.fields(train):
+            known = getattr(plain, field_.name)
+            rule = f"a probe is fitted at once, without steps; the value must be {known!r}"
+            _require(getattr(train, field_.name) == known, train, field_.name, rule)
 
     def _check_augment(self, augment: AugmentConfig, features: FeatureConfig, frames: int) -> None:
         frontend = features.frontend
@@ -1029,7 +1090,7 @@ def identity(config: Any) -> dict[str, Any]:
         elif isinstance(own, _Checked):
             value[field_.name] = identity(own)
     if isinstance(config, Experiment):
-        value["model"] = to_dict(config)["model"]
+        value["model"] = _named(config.model) | identity(config.model)
     return value
 
 
@@ -1160,3 +1221,15 @@ def _name(hint: Any) -> str:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return " or ".join(map(_name, args))
     return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+MUSICNN_FRONTEND = FrontendConfig(
+    sample_rate=16000,
+    n_fft=512,
+    hop_length=256,
+    pad_mode="reflect",
+    n_mels=96,
+    compression="log1p",
+)
+"""The front end of musicnn's published weights: librosa 0.7's mel spectrogram, then
+log10(1 + 10000 * power)."""

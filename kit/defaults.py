@@ -1,8 +1,18 @@
 """Presets: the demo's and the original project's; light, since the command line shows them."""
 
 import dataclasses
+from typing import Any
 
-from kit.config import Experiment, FeatureConfig, SegmentConfig, SplitConfig, TrainConfig
+from kit.config import (
+    MUSICNN_FRONTEND,
+    Experiment,
+    FeatureConfig,
+    MusicnnConfig,
+    OptimiserConfig,
+    SegmentConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from kit.errors import ConfigError
 
 ORIGINAL_FEATURES = FeatureConfig(position="start", least_s=None)
@@ -49,3 +59,39 @@ def for_length(experiment: Experiment, duration_s: float) -> Experiment:
         least_s=None if features.least_s is None else min(features.least_s, clip_s),
     )
     return dataclasses.replace(experiment, features=features)
+
+
+MUSICNN_FEATURES = FeatureConfig(frontend=MUSICNN_FRONTEND, n_frames=1870)
+"""musicnn's front end and the 30 s in the middle of a track, ten segments of 3 s."""
+
+MUSICNN_SEGMENTS = SegmentConfig(frames=187, hop=187, draw="grid")
+"""The patches that musicnn's weights were trained on, side by side: so all segments are known
+before, and the frozen part's outputs are computed once."""
+
+_STEPS = {
+    "probe": TrainConfig(epochs=1, standardise="none"),
+    "head": TrainConfig(epochs=20, optimiser=OptimiserConfig(name="adamw"), standardise="none"),
+    "fine-tune": TrainConfig(
+        epochs=5, learning_rate=1e-4, optimiser=OptimiserConfig(name="adamw"), standardise="none"
+    ),
+}
+
+
+def for_weights(model: Any) -> dict[str, Any]:
+    """Return the other fields of an experiment whose network starts from published weights.
+
+    They are features, segments, split and training:
+    `Experiment(model=model, **for_weights(model))`. Nothing is held out for validation, since small
+    collections need every track.
+
+    Args:
+        model: the options of a network; without weights the answer is empty.
+    """
+    if not isinstance(model, MusicnnConfig) or model.transfer == "none":
+        return {}
+    return {
+        "features": MUSICNN_FEATURES,
+        "segments": MUSICNN_SEGMENTS,
+        "split": SplitConfig(validation_fraction=0.0),
+        "train": _STEPS[model.transfer],
+    }

@@ -34,6 +34,7 @@ from kit.training import Progress, Run
 from kit.training import fit as train
 from kit.training import fit_arrays as train_arrays
 from kit.training.processes import agreed
+from kit.training.transfer import published
 
 Show = Callable[[str, int, int, str], None]
 """Called with the stage ("features", "train", "evaluate"), the number done, the number in all, and
@@ -237,6 +238,7 @@ def _opened(
         given = load(Path(experiment.catalogue if given is None else given))
     # Before hours of work; `train` checks again the tracks that it trains on.
     require_audio_rights(given, stated=rights)
+    published(experiment.model)
     return given
 
 

@@ -67,7 +67,7 @@ def _run(arguments: Sequence[str], roots: dict[type, str]) -> int:
     word = name.split()[-1].replace("-", "_")
     command: Callable[..., int] = getattr(importlib.import_module(f"kit.cli.{word}"), word)
     if "model" in inspect.signature(command).parameters and (cls := named_model(rest)):
-        command = with_model(command, cls)
+        command = with_model(command, cls, rest)
         roots[cls] = "model."
     import tyro  # a tenth of a second, which `kit --help` does not need
 

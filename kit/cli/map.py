@@ -39,7 +39,7 @@ def map(
     from kit.explore.map import write_map
 
     loaded = load(catalogue)
-    found = compute(loaded, model, 30.0, brief=True)
+    found = compute(loaded, model, brief=True)
     out = out or catalogue / "map.html"
     page = write_map(out, loaded, found.track_ids, found.layers[layer], projection=projection)
     terminal.say(f"page: {page}")

@@ -6,9 +6,8 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kit.config import MODELS, model_class, require_model
-
-_FLAG = "--model.name"
+from kit.config import MODELS, MusicnnConfig, model_class, replaced, require_model
+from kit.defaults import for_weights
 
 
 def named_model(arguments: Sequence[str]) -> type | None:
@@ -17,13 +16,19 @@ def named_model(arguments: Sequence[str]) -> type | None:
     Raises:
         ConfigError: there is no such class, or kit cannot use it.
     """
-    name = None
-    for at, argument in enumerate(arguments):
-        if argument == _FLAG and at + 1 < len(arguments):
-            name = arguments[at + 1]
-        elif argument.startswith(f"{_FLAG}="):
-            name = argument.partition("=")[2]
+    name = _typed(arguments, "--model.name")
     return None if name is None else model_class(name)
+
+
+def _typed(arguments: Sequence[str], flag: str) -> str | None:
+    """Return the value of a flag as it was typed last; None if it was not."""
+    value = None
+    for at, argument in enumerate(arguments):
+        if argument == flag and at + 1 < len(arguments):
+            value = arguments[at + 1]
+        elif argument.startswith(f"{flag}="):
+            value = argument.partition("=")[2]
+    return value
 
 
 def model_name(cls: type) -> str:
@@ -45,22 +50,32 @@ def defaults(cls: type) -> Any:
     return cls()
 
 
-def with_model(command: Callable[..., int], cls: type) -> Callable[..., int]:
+def with_model(
+    command: Callable[..., int], cls: type, arguments: Sequence[str] = ()
+) -> Callable[..., int]:
     """Return a command whose parameter `model` has the options of this network.
+
+    Where `--model.transfer` names published weights, the defaults of the other parameters are those
+    that the weights know.
 
     Args:
         command: a function with a parameter `model`.
         cls: a frozen dataclass of options.
+        arguments: as they were typed.
     Raises:
         ConfigError: kit cannot use the class.
     """
     options = defaults(cls)
     if options is not None:
         require_model(options)
+    transfer = _typed(arguments, "--model.transfer")
+    if isinstance(options, MusicnnConfig) and transfer is not None:
+        options = replaced(options, "transfer", transfer)
+    known = for_weights(options)
 
     def changed(parameter: inspect.Parameter) -> inspect.Parameter:
         if parameter.name != "model":
-            return parameter
+            return parameter.replace(default=known.get(parameter.name, parameter.default))
         default = inspect.Parameter.empty if options is None else options
         return parameter.replace(annotation=cls, default=default)
 

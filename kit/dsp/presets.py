@@ -1,6 +1,6 @@
 """Front ends that others use."""
 
-from kit.config import FrontendConfig
+from kit.config import MUSICNN_FRONTEND, FrontendConfig
 from kit.dsp.checks import ParameterError
 
 PRESETS: dict[str, FrontendConfig] = {
@@ -19,15 +19,7 @@ PRESETS: dict[str, FrontendConfig] = {
         ref=1.0,
         top_db=None,
     ),
-    # musicnn's: librosa 0.7's mel spectrogram, then log10(1 + 10000 * power).
-    "musicnn": FrontendConfig(
-        sample_rate=16000,
-        n_fft=512,
-        hop_length=256,
-        pad_mode="reflect",
-        n_mels=96,
-        compression="log1p",
-    ),
+    "musicnn": MUSICNN_FRONTEND,
 }
 
 

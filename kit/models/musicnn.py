@@ -168,16 +168,30 @@ class Musicnn(nnx.Module):
         Raises:
             ValueError: the segments are shorter than `MusicnnConfig.least_frames`.
         """
+        return self.above(self.front(x))
+
+    def front(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch frames front"]:
+        """Return the outputs of both kinds of filters, side by side.
+
+        Raises:
+            ValueError: the segments are shorter than `MusicnnConfig.least_frames`.
+        """
         if x.shape[1] < self.least_frames:
             raise ValueError(f"it needs at least {self.least_frames} frames")
         x = self.norm_input(x[..., None])
         scale, shift = self.scale_input[...], self.shift_input[...]
-        front = [filters(x, scale, shift) for filters in (*self.timbral, *self.temporal)]
+        filters = (*self.timbral, *self.temporal)
+        return jnp.concatenate([each(x, scale, shift) for each in filters], axis=-1)
+
+    def above(
+        self, front: Float[Array, "batch frames front"]
+    ) -> Float[Array, "batch frames width"]:
+        """Return what it is given, and the outputs of the three convolutions, side by side."""
         first, second, third = self.middle
-        one = first(jnp.concatenate(front, axis=-1))
+        one = first(front)
         two = one + second(one)
         three = two + third(two)
-        return jnp.concatenate([*front, one, two, three], axis=-1)
+        return jnp.concatenate([front, one, two, three], axis=-1)
 
     def pool(self, h: Float[Array, "batch frames width"]) -> Float[Array, "batch pooled"]:
         """Return maximum and mean over time, in turn for each unit: `pooled = 2 * width`."""

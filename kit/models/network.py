@@ -1,7 +1,7 @@
 """A Flax module as pure functions over flat dictionaries of arrays."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +47,7 @@ class Network:
     _streams: Any
     _buffers: Any
     _create: Callable[[nnx.Rngs], nnx.Module]
+    _method: str = "__call__"
 
     @classmethod
     def of(cls, create: Callable[[nnx.Rngs], nnx.Module]) -> "Network":
@@ -112,6 +113,13 @@ class Network:
         """
         return self._call(params, buffers, x, train, key)
 
+    def at(self, method: str) -> "Network":
+        """Return the network whose `apply` calls this method of the module: the same one each time.
+
+        Its parameters and buffers are those of the whole module.
+        """
+        return _at(self, method)
+
     def use(self, params: Tree, buffers: Tree, function: Callable[[Any], Any]) -> Any:
         """Return `function` of the module with these arrays, in evaluation mode.
 
@@ -124,7 +132,7 @@ class Network:
     ) -> tuple[Any, Tree]:
         """Do what `apply` does, whatever the module returns."""
         module = self._module(params, buffers, train, key)
-        logits = module(jnp.asarray(x))
+        logits = getattr(module, self._method)(jnp.asarray(x))
         if not train:
             return logits, buffers
         after = _named(nnx.split(module, *_KINDS)[4])
@@ -150,6 +158,11 @@ class Network:
 
         leaves, structure = jax.tree.flatten(self._streams)
         return jax.tree.unflatten(structure, [seeded(i, leaf) for i, leaf in enumerate(leaves)])
+
+
+@lru_cache(maxsize=16)
+def _at(network: Network, method: str) -> Network:
+    return replace(network, _method=method)
 
 
 def build(options: Any, *, n_mels: int, n_classes: int) -> Network:

@@ -1,6 +1,7 @@
 """Batches of a training: of single segments, or of whole tracks."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int
@@ -22,12 +23,14 @@ class Batches:
         part: the training part.
         units: how many segments, or whole tracks, each track of the part gives to an epoch.
         size: segments, or tracks, in a batch; all of an epoch's if they are fewer.
+        moved: from segments by their place in the features to where batches find them.
     """
 
     experiment: Experiment
     part: Part
     units: Int[np.ndarray, " tracks"]
     size: int
+    moved: Callable[[Picks], Picks] = field(default=lambda picks: picks)
 
     @classmethod
     def of(cls, experiment: Experiment, part: Part) -> "Batches":
@@ -57,7 +60,7 @@ class Batches:
         whole = slice(self.per_epoch * self.size)
         if not config.by_track:
             tracks, starts = part.training_segments(segments, config, epoch)
-            return part.picks(tracks[whole], starts[whole], self.size)
+            return self.moved(part.picks(tracks[whole], starts[whole], self.size))
         tracks, each = draw_tracks(
             part.frames,
             part.n_frames,
@@ -67,13 +70,18 @@ class Batches:
             classes=part.y if config.balance == "draw" else None,
         )
         places = self.experiment.segments_per_track
-        return part.picks_of_tracks(tracks[whole], each[whole], self.size, places)
+        return self.moved(part.picks_of_tracks(tracks[whole], each[whole], self.size, places))
 
     def evaluation(self, part: Part) -> Picks:
         """Return the batches of all segments of evaluation of a part, in order."""
         features, segments = self.experiment.features, self.experiment.segments
         if not self.experiment.train.by_track:
-            return part.picks(*part.evaluation_segments(segments), self.size)
+            return self.of_segments(part)
         starts = [grid(int(frames), part.n_frames, segments) for frames in part.frames]
         places = len(grid(features.row_frames, part.n_frames, segments))
-        return part.picks_of_tracks(np.arange(len(starts)), starts, self.size, places)
+        return self.moved(part.picks_of_tracks(np.arange(len(starts)), starts, self.size, places))
+
+    def of_segments(self, part: Part) -> Picks:
+        """Return the batches of all segments of evaluation of a part, as single ones, in order."""
+        tracks, starts = part.evaluation_segments(self.experiment.segments)
+        return self.moved(part.picks(tracks, starts, self.size))

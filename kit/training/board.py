@@ -36,7 +36,7 @@ class Board:
         """Write the epochs that are new; `rows` are all rows of metrics.jsonl."""
         for row in rows[self._epochs :]:
             for name, value in row.items():
-                if name != "step" and value is not None:
+                if name != "step" and isinstance(value, int | float):
                     self._writer.add_scalar(_tag(name), value, row["step"])
         self._epochs = len(rows)
         self._writer.flush()

@@ -97,14 +97,14 @@ def hold(source: Source, count: int) -> Held:
     for start in range(0, count, CHUNK):
         chunk = source.rows(np.arange(start, min(start + CHUNK, count)))
         if array is None:
-            array = _aligned((count, *chunk.shape[1:]), chunk.dtype)
+            array = aligned((count, *chunk.shape[1:]), chunk.dtype)
         array[start : start + CHUNK] = chunk
     if array is None:
         raise ValueError("there are no rows to hold")
     return Held(array)
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return an array that starts at a multiple of 64 bytes."""
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)

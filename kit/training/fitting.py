@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from kit.training.placement import room_gib
 from kit.training.plan import place_in_words, planned
 from kit.training.run import Run
 from kit.training.stopping import require_validation
+from kit.training.transfer import Start, cached, published
 
 Learn = Callable[[Experiment, Collection, Run, Callable[[Progress], None] | None], None]
 """From an experiment, a collection in its split and an empty run to a run with a checkpoint."""
@@ -105,15 +105,18 @@ def train(
         progress: as for `fit`.
         learn: what makes the checkpoint of one training, in place of steps of a network.
     """
+    found = published(experiment.model)
+    if found:
+        facts = {**collection.facts, "weights": found[1]}
+        collection = dataclasses.replace(collection, facts=facts)
     plan = planned(experiment, collection)
     for _, one in plan.trainings():
         require_validation(one.experiment, one.table["part"].tolist())
     outputs = experiment.train.outputs(len(collection.labels))
-    code, by_steps = "", learn is None
+    network, code = None, ""
     if learn is None:
         network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
-        code = _code(experiment.model, network)
-        learn = partial(_by_steps, network=network, memory_gib=memory_gib, scan=scan)
+        code = found[1]["sha256"] if found else _code(experiment.model, network)
     key = folders.identity(experiment, collection.sources, plan.table, code)
     place = runs / experiment.name
     lock = only_one(place / f".{key}", "trains", name=f"this experiment in {place}")
@@ -135,29 +138,24 @@ def train(
         folder, todo = processes.agreed(begin)
         run = Run(Path(folder))
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
-        if todo and by_steps and path.resident:
+        if todo and network and path.resident:
             # Read once for all networks.
             collection = collection.held()
+        start = None
+        if found and todo and network:
+            said = _said_frozen(progress, path.reason, len(networks))
+            cache = cached(experiment, collection, network, found[0], path, memory_gib, said)
+            start = Start(found[0], cache)
         for number in todo:
             at, one = networks[number]
             said = _said(progress, number, len(networks), place_in_words(at, plan))
             here = dataclasses.replace(collection, parts=one.table)
             inner = Run(run.folder / at)
-            learn(one.experiment, here, inner, said)
+            if learn:
+                learn(one.experiment, here, inner, said)
+            elif network:
+                train_run(one.experiment, here, network, inner, memory_gib, scan, said, start)
     return run
-
-
-def _by_steps(
-    experiment: Experiment,
-    collection: Collection,
-    run: Run,
-    progress: Callable[[Progress], None] | None,
-    *,
-    network: Network,
-    memory_gib: float,
-    scan: bool | None,
-) -> None:
-    train_run(experiment, collection, network, run, memory_gib, scan, progress)
 
 
 def _said(
@@ -168,6 +166,17 @@ def _said(
         return progress
     return lambda p: progress(
         dataclasses.replace(p, trained=trained, networks=networks, place=place)
+    )
+
+
+def _said_frozen(
+    progress: Callable[[Progress], None] | None, reason: str, networks: int
+) -> Callable[[int, int], None] | None:
+    """Return a callback for the segments whose frozen layers are computed."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(
+        Progress(0, 1, 0, {}, reason, networks=networks, place=f"frozen layers {done}/{total}")
     )
 
 

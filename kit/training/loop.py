@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from kit import __version__
-from kit.config import Experiment, to_dict
+from kit.config import Experiment, MusicnnConfig, to_dict
 from kit.errors import UsageError
 from kit.models import Network, Tree
 from kit.training import processes
@@ -24,8 +24,9 @@ from kit.training.run import Run
 from kit.training.scaling import Scaling, make_scaling, measured, scaling_in_json
 from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Batch, Metrics, make_eval_step, make_train_step
+from kit.training.step import Batch, EvalStep, Metrics, make_eval_step, make_train_step
 from kit.training.stopping import stopped_early
+from kit.training.transfer import Inputs, Start, first_state
 from kit.training.watch import require_finite_row, require_finite_steps
 
 
@@ -72,6 +73,7 @@ def train_run(
     memory_gib: float,
     scan: bool | None,
     progress: Callable[[Progress], None] | None,
+    start: Start | None = None,
 ) -> None:
     """Train one network, or resume its training; `kit.training.fitting` has the arguments.
 
@@ -83,11 +85,11 @@ def train_run(
         memory_gib: as for `fit`.
         scan: as for `kit.training.fitting.train`.
         progress: as for `fit`.
+        start: the published weights that it starts from; None for random ones.
     """
     config, segments = experiment.train, experiment.segments
     with Record(run, template(network, config)) as record:
         step, rows = record.step, record.rows
-        host = record.state or processes.of_first(init_state(network, config))
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
         if path.resident:
             collection = collection.held()
@@ -97,11 +99,14 @@ def train_run(
         total = per_epoch * config.epochs
         scaling = _scaling(experiment, collection, training, record.meta.get("scaling"))
         replicated, over_batch = shardings(batches.size)
-        state: TrainState = placed(host, replicated)
         counts = training.counts(len(collection.labels), batches.units)
         numbers = hyperparameters(config, total, counts)
-        scaling, numbers = placed((scaling, numbers), replicated)
-        feed = path.feed(collection.source, segments.frames, over_batch)
+        ids = {number: track_id for track_id, number in collection.rows.items()}
+        if start and start.cache:
+            inputs = start.cache.inputs(network, batches, path, over_batch, ids)
+        else:
+            feed = path.feed(collection.source, segments.frames, over_batch)
+            inputs = Inputs(network, feed, batches, scaling, ids)
         meta = {
             "kit": __version__,
             "experiment": to_dict(experiment),
@@ -111,10 +116,33 @@ def train_run(
             "scaling": scaling_in_json(scaling),
             "train_counts": training.counts(len(collection.labels)).tolist(),
         }
-        recipe = Recipe.of(config)
+        begun = time.monotonic()
+        host, chosen = record.state, {}
+        if host is None and start:
+            host, chosen = first_state(
+                experiment, collection, training, network, inputs, start.weights
+            )
+            host = processes.of_first(host)
+        elif host is None:
+            host = processes.of_first(init_state(network, config))
+        state: TrainState = placed(host, replicated)
+        network, feed, batches = inputs.network, inputs.feed, inputs.batches
+        scaling, numbers = placed((inputs.scaling, numbers), replicated)
+        recipe = Recipe.of(config, experiment.model)
         train_step = make_train_step(network, recipe)
         eval_step = make_eval_step(network, config.loss, config.several)
-        ids = {number: track_id for track_id, number in collection.rows.items()}
+        if isinstance(experiment.model, MusicnnConfig) and experiment.model.transfer == "probe":
+            if not step:
+                evaluate = partial(_evaluate, eval_step, *state.evaluated(), scaling)
+                row = {"step": 1, "epoch": 1, **_scored(evaluate, feed, batches, training, "train")}
+                row |= _scored(evaluate, feed, batches, validation, "validation") | chosen
+                row["seconds"] = round(time.monotonic() - begun, 3)
+                require_finite_row(row, run)
+                record.add(row, state, meta)
+                if progress:
+                    progress(Progress(1, 1, 0, row, path.reason))
+            record.wait()
+            return
         key = jax.jit(jax.random.key, out_shardings=replicated)(config.seed)
         for epoch in range(step // per_epoch, config.epochs):
             if stopped_early(rows, config.patience):
@@ -134,7 +162,7 @@ def train_run(
                     epoch + 1,
                     step - per_epoch + 1,
                     {name: sums.each(name) for name in ("loss", "grad_norm")},
-                    partial(_ids_of_batch, ids, picks),
+                    partial(_ids_of_batch, inputs.ids, picks),
                     collection.paths,
                 )
             )
@@ -143,15 +171,12 @@ def train_run(
             again = feed.batches(Picks(*(each[:BATCHES] for each in picks)))
             here = jax.random.fold_in(key, step)
             state = settled(network, recipe, state, again, here, scaling, numbers)
-            params, buffers = state.evaluated()
-
-            def evaluate(batch: Batch, params: Tree = params, buffers: Tree = buffers) -> Metrics:
-                return eval_step(params, buffers, batch, scaling)
-
-            row |= _validate(evaluate, feed, batches, validation)
+            evaluate = partial(_evaluate, eval_step, *state.evaluated(), scaling)
+            row |= _scored(evaluate, feed, batches, validation, "validation")
             for name in ("grad_norm", "param_norm", "update_norm"):
                 row[name] = sums.mean(name, "steps")
             row["learning_rate"] = float(sums.each("learning_rate")[-1])
+            row, chosen = row | chosen, {}
             require_finite_row(row, run)
             row["segments_per_s"] = round(float(picks.weight.sum()) / trained_s, 1)
             row["seconds"] = round(time.monotonic() - started, 3)
@@ -188,15 +213,22 @@ def _ids_of_batch(ids: Mapping[int, str], picks: Picks, number: int) -> list[str
     return [ids[row] for row in picks.rows[number].tolist()]
 
 
-def _validate(
+def _evaluate(
+    step: EvalStep, params: Tree, buffers: Tree, scaling: Scaling, batch: Batch
+) -> Metrics:
+    return step(params, buffers, batch, scaling)
+
+
+def _scored(
     evaluate: Callable[[Batch], Metrics],
     feed: Feed,
     batches: Batches,
     part: Part | None,
+    prefix: str,
 ) -> dict[str, float | None]:
     if part is None:
-        return {"validation_loss": None, "validation_accuracy": None}
+        return {f"{prefix}_loss": None, f"{prefix}_accuracy": None}
     sums = Sums()
     for batch in feed.batches(batches.evaluation(part)):
         sums.add(evaluate(batch))
-    return {**sums.means("validation")}
+    return sums.means(prefix)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kit.catalogue import Catalogue
-from kit.config import Experiment, TrainConfig
+from kit.config import Experiment, MusicnnConfig, TrainConfig
 from kit.errors import UsageError
 from kit.models import check
 from kit.training.batches import Batches
@@ -137,6 +137,11 @@ def lr_find(
     if not 0 < lowest < highest:
         raise UsageError(
             f"--lowest is {lowest:g} and --highest {highest:g}; they must be above 0, in this order"
+        )
+    if isinstance(experiment.model, MusicnnConfig) and experiment.model.transfer != "none":
+        raise UsageError(
+            f"MusicnnConfig.transfer is {experiment.model.transfer}, and the test starts from "
+            "random weights; leave it out"
         )
     config = _without_schedule(experiment.train)
     collection, _ = open_collection(experiment, catalogue, rights=rights)

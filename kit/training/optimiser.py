@@ -14,7 +14,7 @@ import optax
 import optax.contrib
 from jaxtyping import Array, Float
 
-from kit.config import TrainConfig
+from kit.config import MusicnnConfig, TrainConfig
 from kit.models import Tree
 from kit.training.augment import Augmentations, Strengths
 
@@ -45,6 +45,7 @@ class Recipe:
         several: a track may have several labels.
         precision: in which the network computes.
         augment: augmentations that are on.
+        rates: factors of the step size by the beginning of a parameter's path; 1 for others.
     """
 
     optimiser: str = "adam"
@@ -59,10 +60,11 @@ class Recipe:
     several: bool = False
     precision: str = "float32"
     augment: Augmentations = field(default_factory=Augmentations)
+    rates: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Recipe":
-        """Return the recipe of a configuration."""
+    def of(cls, config: TrainConfig, model: Any = None) -> "Recipe":
+        """Return the recipe of a configuration, and of a network's options if these matter."""
         how = config.optimiser
         return cls(
             optimiser=how.name,
@@ -77,6 +79,7 @@ class Recipe:
             several=config.several,
             precision=config.precision,
             augment=Augmentations.of(config.augment),
+            rates=model.rates if isinstance(model, MusicnnConfig) else (),
         )
 
 
@@ -177,12 +180,13 @@ def optimiser(recipe: Recipe, numbers: Hyperparameters, size: Any) -> optax.Grad
         # `optax.contrib.schedule_free_adamw`, with a mask for the decay.
         rms = optax.scale_by_rms(0.999, eps_in_sqrt=False, bias_correction=True)
         base = optax.chain(rms, decay, optax.scale_by_learning_rate(size))
+        base = _by_block(base, recipe.rates)
         free = optax.contrib.schedule_free(base, size, b1=0.9)
         # It would sum the squares of step sizes in the shortest type among the parameters.
         inner = optax.GradientTransformation(lambda params: free.init(long(params)), free.update)
     else:
         inner = optax.chain(ADAM, decay) if recipe.optimiser == "adamw" else ADAM
-        inner = _descending(inner, size)
+        inner = _by_block(_descending(inner, size), recipe.rates)
     if recipe.clips:
         inner = optax.chain(clip, inner)
     if recipe.accumulate > 1:
@@ -212,3 +216,20 @@ def _descending(inner: optax.GradientTransformation, size: Any) -> optax.Gradien
         return jax.tree.map(lambda d: (-size * d).astype(d.dtype), directions), state
 
     return optax.GradientTransformation(inner.init, update)
+
+
+def _by_block(
+    inner: optax.GradientTransformation, rates: tuple[tuple[str, float], ...]
+) -> optax.GradientTransformation:
+    """Multiply updates by the factor of the block that a parameter's path begins with."""
+
+    def scaled(path: str, change: Array) -> Array:
+        factor = next((by for start, by in rates if path.startswith(start)), 1.0)
+        return (factor * change).astype(change.dtype)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        changes, state = inner.update(updates, state, params)
+        flat = cast(Tree, changes)
+        return {path: scaled(path, change) for path, change in flat.items()}, state
+
+    return optax.GradientTransformation(inner.init, update) if rates else inner

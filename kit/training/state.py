@@ -32,7 +32,11 @@ class TrainState(NamedTuple):
 
 def init_state(network: Network, config: TrainConfig) -> TrainState:
     """Return the state before the first step; a function of the configuration alone."""
-    params, buffers = network.init(jax.random.key(config.seed))
+    return begin(config, *network.init(jax.random.key(config.seed)))
+
+
+def begin(config: TrainConfig, params: Tree, buffers: Tree) -> TrainState:
+    """Return the state before the first step, with these parameters and buffers."""
     return TrainState(
         jnp.zeros((), jnp.int32), params, buffers, _begun(Recipe.of(config), params, buffers)
     )
@@ -42,8 +46,8 @@ def template(network: Network, config: TrainConfig) -> TrainState:
     """Return the shapes and dtypes of `init_state`; nothing is computed."""
     params, buffers = network.shapes()
     step = cast(Any, jax.ShapeDtypeStruct((), jnp.int32))
-    begin = jax.eval_shape(lambda p, b: _begun(Recipe.of(config), p, b), params, buffers)
-    return TrainState(step, params, buffers, begin)
+    first = jax.eval_shape(lambda p, b: _begun(Recipe.of(config), p, b), params, buffers)
+    return TrainState(step, params, buffers, first)
 
 
 def _begun(recipe: Recipe, params: Tree, buffers: Tree) -> Any:

@@ -7,6 +7,7 @@ Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for 
 (arXiv 1909.06654); the package musicnn 0.1.0.
 """
 
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.config import MusicnnConfig
-from kit.errors import KitError
+from kit.errors import ConfigError, KitError
 from kit.files import write_text
 from kit.weights import Model
 from kit.weights.files import Weights, data_folder, read_weights, write_weights
@@ -90,18 +91,27 @@ def weights_file(model: Model) -> Path:
     return data_folder() / f"{model}.npz"
 
 
-def load(model: Model = "MSD_musicnn") -> Weights:
+def load(model: Model = "MSD_musicnn", config: MusicnnConfig = MusicnnConfig()) -> Weights:
     """Return the weights that `kit weights musicnn` wrote.
 
+    Args:
+        model: trained on the Million Song Dataset or on MagnaTagATune.
+        config: sizes of the network; those of the published weights by default.
     Raises:
         KitError: they are not there, or the file is damaged or holds other arrays.
+        ConfigError: other sizes than those of the weights.
     """
     path = weights_file(model)
     if not path.is_file():
         raise KitError(f"{path} is not there; run: kit weights musicnn --model {model}")
     weights = read_weights(path)
     shapes = {name: array.shape for name, array in weights.items()}
-    if shapes != _shapes():
+    if shapes != _shapes(config):
+        if shapes == _shapes():
+            raise ConfigError(
+                f"the weights {model} do not fit other sizes of the network than MusicnnConfig has "
+                "by default; leave out its options for filters, convolutions and the dense layer"
+            )
         raise KitError(f"{path} does not hold the arrays of musicnn; delete it and make it again")
     return weights
 
@@ -238,11 +248,12 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}_{number}" if number else name
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
+def _shapes(config: MusicnnConfig = MusicnnConfig()) -> dict[str, tuple[int, ...]]:
     # It imports JAX, which `--help` does not need.
     from kit.models import build
 
-    params, buffers = build(MusicnnConfig(), n_mels=BANDS, n_classes=CLASSES).shapes()
+    whole = dataclasses.replace(config, transfer="none")
+    params, buffers = build(whole, n_mels=BANDS, n_classes=CLASSES).shapes()
     return {path: tuple(value.shape) for path, value in (params | buffers).items()}
 
 

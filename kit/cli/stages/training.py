@@ -16,6 +16,7 @@ from kit.shallow.recipe import SmallSetConfig
 from kit.training import Progress, Run, fit
 from kit.training.processes import agreed, is_first
 from kit.training.stopping import early_stop_in_words
+from kit.training.transfer import published
 
 _SHOWN = ("train_loss", "validation_loss", "validation_accuracy")
 
@@ -44,6 +45,7 @@ def train(
     """
     # Before hours of work; `fit` checks again the tracks that it trains on.
     require_audio_rights(catalogue, stated=rights)
+    published(experiment.model)
     apart = kept_apart(catalogue.table, experiment.split)
     agreed(lambda: _compute(experiment, catalogue))
     about = {"catalogue": catalogue, "runs": runs, "fresh": fresh, "rights": rights}

@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from kit.evaluation.baselines.models import BOOSTING, Family, fit
 from kit.evaluation.baselines.store import VectorStore
-from kit.evaluation.probe import Layers, fitted, probe
-from kit.shallow.classifiers import classifier_of
+from kit.shallow.classifiers import Classifier, classifier_of
 from kit.shallow.dictionary import Dictionary, learn
 from kit.shallow.parts import DICTIONARY, Part
+from kit.training.probe import Layers, fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,23 +186,28 @@ def of_layers(name: str, layers: Layers) -> Baseline:
     """
 
     def answer(fold: Fold, task: Task) -> Answered:
-        both = np.concatenate([fold.train, fold.test])
-        found = probe(
-            {layer: rows[both] for layer, rows in layers.items()},
-            task.targets[both],
-            task.groups[both],
-            np.repeat(["train", "test"], [len(fold.train), len(fold.test)]),
-            only="test",
+        found = fitted(
+            {layer: rows[fold.train] for layer, rows in layers.items()},
+            task.targets[fold.train],
+            task.groups[fold.train],
+            len(task.labels),
             seed=task.seed,
         )
-        p = np.zeros((len(fold.test), len(task.labels)))
-        p[:, [int(label) for label in found.labels]] = found.probabilities[len(fold.train) :]
-        choice = found.choices[0]
-        # In double precision, as the probe takes it.
-        heard = np.asarray(layers[choice.layer][fold.train], np.float64)
-        model = fitted(heard, task.targets[fold.train], choice.strength)
-        part = Part(f"{name}/{choice.layer}", classifier_of(model, len(task.labels)))
-        return Answered(p, {"layer": choice.layer, "C": choice.strength}, (part,))
+        arrays = {
+            "present": np.arange(len(task.labels)),
+            "temperature": np.array(1.0),
+            "mean": found.mean,
+            "scale": found.deviation,
+            "weights": found.kernel,
+            "bias": found.bias,
+        }
+        classifier = Classifier("linear", len(task.labels), arrays)
+        layer = found.choice.layer
+        return Answered(
+            classifier.probabilities(layers[layer][fold.test]),
+            {"layer": layer, "C": found.choice.strength},
+            (Part(f"{name}/{layer}", classifier),),
+        )
 
     return Baseline(f"{name}, probe", answer)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kit.errors import UsageError
-from kit.evaluation import probe as room
+from kit.training import probe as room
 
 LABELS = ("dub", "house", "techno")
 STRENGTHS = (1e-3, 1.0)  # few, so that the tests are quick

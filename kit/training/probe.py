@@ -12,16 +12,17 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
-from kit.evaluation.inner import inner_splits
+from kit.training.inner import inner_splits
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of C to choose from; a smaller C regularises more."""
 _INNER = 5
+NEVER = -50.0
+"""The logit of a label that no track has, so that its probability is almost 0."""
+_ROUNDING = 1e-5  # of a mean of float32 numbers, relative
 _LEAST = 1e-6  # of a probability, so that one label that was never seen does not decide
 
 Layers: TypeAlias = Mapping[str, Float[np.ndarray, "tracks _"]]
@@ -44,6 +45,28 @@ class Choice:
     layer: str
     strength: float
     log_loss: float | None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Logits as a linear function of a standardised layer.
+
+    The softmax of the mean of logits of a track's segments is that of the logits of its mean
+    embedding, which the probe is fitted to.
+
+    Attributes:
+        choice: the layer and the regularisation.
+        mean: of each unit over the tracks.
+        deviation: of each unit over the tracks; 1 for a constant one.
+        kernel: from standardised units to logits.
+        bias: of the logits; `NEVER` for a label that no track has.
+    """
+
+    choice: "Choice"
+    mean: Float[np.ndarray, " width"]
+    deviation: Float[np.ndarray, " width"]
+    kernel: Float[np.ndarray, "width labels"]
+    bias: Float[np.ndarray, " labels"]
 
 
 @dataclass(frozen=True)
@@ -101,12 +124,66 @@ def probe(
             test = fold_of == fold
             known = {name: rows[~test] for name, rows in x.items()}
             choice = _choose(known, y[~test], group_of[~test], fold, len(names), strengths, seed)
-            model = fitted(known[choice.layer], y[~test], choice.strength)
-            probabilities[test] = _spread(model, x[choice.layer][test], len(names))
+            mean, deviation = moments(known[choice.layer])
+            model = _regression(choice.strength)
+            model.fit((known[choice.layer] - mean) / deviation, y[~test])
+            unknown = (x[choice.layer][test] - mean) / deviation
+            probabilities[test] = _spread(model, unknown, len(names))
             choices.append(choice)
             if progress:
                 progress(done + 1, len(each))
     return Probe(tuple(names.tolist()), probabilities, tuple(choices))
+
+
+def fitted(
+    embeddings: Layers,
+    y: Int[np.ndarray, " tracks"],
+    groups: Names,
+    labels: int,
+    *,
+    seed: int = 0,
+) -> Linear:
+    """Return the probe that is fitted to all of these tracks.
+
+    Args:
+        embeddings: one or more layers, a row a track.
+        y: number of each track's label.
+        groups: of each track, as for `probe`.
+        labels: number of labels in all.
+        seed: of the inner cross-validation.
+    Raises:
+        UsageError: numbers that are not finite, or only one label.
+    """
+    group_of = np.asarray(groups, str)
+    x = {name: np.asarray(rows, np.float64) for name, rows in embeddings.items()}
+    _require_finite(x)
+    if len(present := np.unique(y)) < 2:
+        raise UsageError("the probe has tracks of one label to learn from; give it two at least")
+    with threadpool_limits(1):
+        choice = _choose(x, y, group_of, "", labels, STRENGTHS, seed)
+        mean, deviation = moments(x[choice.layer])
+        model = _regression(choice.strength).fit((x[choice.layer] - mean) / deviation, y)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(present) == 2:
+        # One logit, of the second label against the first.
+        coefficients, intercepts = (
+            np.concatenate([-half, half]) for half in (coefficients / 2, intercepts / 2)
+        )
+    kernel, bias = np.zeros((coefficients.shape[1], labels)), np.full(labels, NEVER)
+    kernel[:, present], bias[present] = coefficients.T, intercepts
+    return Linear(choice, mean, deviation, kernel, bias)
+
+
+def moments(
+    x: Float[np.ndarray, "tracks width"],
+) -> tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]:
+    """Return the mean and the deviation of each unit; 1 for the deviation of a constant one.
+
+    Embeddings are means of float32 numbers: a silent unit varies by rounding, which would count as
+    much as the units that hear something.
+    """
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    return mean, np.where(deviation > _ROUNDING * np.abs(mean), deviation, 1.0)
 
 
 def _choose(
@@ -130,8 +207,8 @@ def _choose(
     for layer, x in layers.items():
         losses = np.zeros(len(strengths))
         for train, test in splits:
-            scaler = StandardScaler().fit(x[train])
-            known, unknown = (np.asarray(scaler.transform(x[part])) for part in (train, test))
+            mean, deviation = moments(x[train])
+            known, unknown = ((x[part] - mean) / deviation for part in (train, test))
             for at, strength in enumerate(strengths):
                 answer = _spread(_regression(strength).fit(known, y[train]), unknown, count)
                 right = answer[np.arange(len(test)), y[test]]
@@ -141,26 +218,12 @@ def _choose(
     return min(choices, key=lambda choice: choice.log_loss)
 
 
-def fitted(
-    x: Float[np.ndarray, "tracks width"], y: Int[np.ndarray, " tracks"], strength: float
-) -> Pipeline:
-    """Return standardisation and logistic regression of one layer.
-
-    Args:
-        x: the layer, a row a track.
-        y: the label of each, by number.
-        strength: C.
-    """
-    with threadpool_limits(1):
-        return make_pipeline(StandardScaler(), _regression(strength)).fit(x, y)
-
-
 def _regression(strength: float) -> LogisticRegression:
     return LogisticRegression(C=strength, max_iter=5000)
 
 
 def _spread(
-    model: LogisticRegression | Pipeline, x: Float[np.ndarray, "tracks width"], count: int
+    model: LogisticRegression, x: Float[np.ndarray, "tracks width"], count: int
 ) -> Float[np.ndarray, "tracks labels"]:
     """Return probabilities of all labels, 0 for those that the model was not fitted to."""
     answer = np.zeros((len(x), count))
@@ -182,8 +245,12 @@ def _check(
             f"{', '.join(f'{len(rows)} {name}' for name, rows in embeddings.items())}; give one of "
             "each for a track"
         )
+    _require_finite(embeddings)
+    if len(np.unique(folds)) < 2 or len(np.unique(y)) < 2:
+        raise UsageError("the probe needs at least two folds and two labels")
+
+
+def _require_finite(embeddings: Layers) -> None:
     for name, rows in embeddings.items():
         if not np.isfinite(rows).all():
             raise UsageError(f"the layer {name} has NaN or infinity; leave these tracks out")
-    if len(np.unique(folds)) < 2 or len(np.unique(y)) < 2:
-        raise UsageError("the probe needs at least two folds and two labels")
