@@ -101,7 +101,7 @@ def test_a_probe_chooses_its_layer_without_the_test_tracks(task):
     expected = of_layers("mine", layers).answer(fold, task)
     assert expected.chosen["layer"] == "telling"
     assert (expected.probabilities.argmax(axis=1) == TARGETS[fold.test]).mean() > 0.6
-    np.testing.assert_array_equal(expected.probabilities[:, 2], 0)
+    np.testing.assert_allclose(expected.probabilities[:, 2], 0, atol=1e-9)
     poisoned = {name: x.copy() for name, x in layers.items()}
     for x in poisoned.values():
         x[fold.test[1:]] = 1e6
