@@ -70,6 +70,10 @@ librosa-tests VERSION *ARGS:
 bench-esc10 FOLDER *ARGS:
     {{python}} benchmarks/esc10.py {{FOLDER}} --json benchmarks/results/esc10.json {{ARGS}}
 
+# The recipe for small sets on a catalogue, beside the rows that it chooses from; mean of 3 seeds.
+bench-small-set CATALOGUE *ARGS:
+    {{python}} benchmarks/small_set.py {{CATALOGUE}} {{ARGS}}
+
 # What a training step moves over many devices, and the page of it.
 bench-scaling-training:
     {{python}} benchmarks/scaling_training.py --json benchmarks/results/scaling_training.json

@@ -89,7 +89,11 @@ def fit_small_set(
 
 
 def beside(
-    run: Run, *, progress: BaselineShow | None = None, rights: bool = False
+    run: Run,
+    *,
+    curve: bool = True,
+    progress: BaselineShow | None = None,
+    rights: bool = False,
 ) -> tuple[Baselines, dict[str, float]]:
     """Return the rows that a run by the recipe chose from, on its folds, and what it chose.
 
@@ -98,6 +102,7 @@ def beside(
 
     Args:
         run: by the recipe.
+        curve: make the learning curve.
         progress: as for `kit.baselines`.
         rights: as for `kit.baselines`.
     Returns:
@@ -113,7 +118,7 @@ def beside(
         catalogue,
         run=run,
         probed=probed,
-        choose=weights,
+        choose=weights if curve else False,
         seed=experiment.train.seed,
         rights=rights,
         progress=progress,
