@@ -190,7 +190,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             _curves_in_words(rows, best),
         ),
         "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
-        "pooled": _pooled(loss, several),
+        "pooled": None if words.by_recipe(evaluation) else _pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
         "how_split": words.apart(evaluation),
@@ -290,7 +290,8 @@ def _caption(evaluation: Row) -> str:
     """Return which tracks a table of numbers is about."""
     n, learned = evaluation["track"]["n"], _learned_from(evaluation)
     if evaluation.get("folds"):
-        return "On every track, by the network that never learned from it"
+        of_fold = "classifiers" if words.by_recipe(evaluation) else "network"
+        return f"On every track, by the {of_fold} that never learned from it"
     if learned == n:
         return "On tracks that were learned from"
     if learned:

@@ -111,11 +111,18 @@ def by_fold(evaluation: Evaluation) -> str:
     each = [fold[name] for fold in evaluation.get("folds") or ()]
     if not each or None in each:
         return ""
+    scorer = "the classifiers" if by_recipe(evaluation) else "the network"
+    learned = "have" if by_recipe(evaluation) else "has"
     return (
-        "Each track is scored by the network of its fold, which has not learned from it; "
+        f"Each track is scored by {scorer} of its fold, which {learned} not learned from it; "
         f"{len(each)} folds: {percent(min(each))} to {percent(max(each))}, mean "
         f"{percent(statistics.mean(each))}, standard deviation {percent(statistics.stdev(each))}."
     )
+
+
+def by_recipe(evaluation: Evaluation) -> bool:
+    """Return whether the recipe for small sets made the run, and no network was trained."""
+    return any("chosen" in fold for fold in evaluation.get("folds") or ())
 
 
 def held_out(evaluation: Evaluation) -> bool:
@@ -141,7 +148,7 @@ def verdict(evaluation: Evaluation) -> str:
     if between is None or between[0] <= baseline <= between[1]:
         return "Too few tracks to tell this from guessing."
     if between[0] > baseline:
-        return "The network hears a difference."
+        return f"The {'recipe' if by_recipe(evaluation) else 'network'} hears a difference."
     return "This is worse than guessing."
 
 
