@@ -5,6 +5,7 @@ run is restored, evaluated and predicted with like any other.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import count
@@ -15,6 +16,7 @@ import numpy as np
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.config import Experiment, ExtractConfig, replaced, to_dict
+from kit.errors import KitWarning
 from kit.evaluation.baselines.folds import Fold, Task
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.nested import chosen_of, mean_of
@@ -158,11 +160,13 @@ class _Learner:
         # In an order on which no answer depends.
         table = collection.parts.sort_values("track_id", ignore_index=True)
         table = table.loc[table["track_id"].isin(list(sources))].reset_index(drop=True)
-        ids = table["track_id"].tolist()
+        ids, notes = table["track_id"].tolist(), []
         candidates = [
             *of_store(self._measured.store, [sources[track] for track in ids], self._model.vectors),
-            *of_networks(embedded, ids, []),
+            *of_networks(embedded, ids, notes),
         ]
+        for note in notes:
+            warnings.warn(f"{note}; see failures.csv", KitWarning, stacklevel=2)
         targets = np.array([collection.labels.index(label) for label in table["label"]])
         groups = np.unique(table["group"].to_numpy(str), return_inverse=True)[1]
         test = (table["part"] == "test").to_numpy()

@@ -20,7 +20,7 @@ from kit.config import (
     SplitConfig,
     replaced,
 )
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitWarning
 from kit.evaluation import evaluate
 from kit.evaluation.baselines.folds import Fold, Task, out_of_fold
 from kit.evaluation.baselines.measure import measure
@@ -228,6 +228,24 @@ def test_what_it_refuses():
     ):
         with pytest.raises(ConfigError, match="recipe small"):
             fit_small_set(other)
+
+
+def test_tracks_that_the_network_cannot_hear_leave_it_out(music, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    params, buffers = build(MusicnnConfig(), n_mels=96, n_classes=50).init(jax.random.key(0))
+    write_weights(
+        weights_file("MSD_musicnn"), {n: np.asarray(x) for n, x in (params | buffers).items()}
+    )
+    own = shutil.copytree(music, tmp_path / "music")
+    catalogue = catalogue_of(own, tmp_path / "data")
+    trained(catalogue, recipe(catalogue), tmp_path / "runs")  # computes features and vectors
+    catalogue.path_of(catalogue.table.to_dict("records")[3]).unlink()
+    with pytest.warns(KitWarning, match="1 of 12 tracks have no embedding"):
+        fit_small_set(
+            recipe(catalogue, "MSD_musicnn", ("simple",)),
+            catalogue=catalogue,
+            runs=tmp_path / "runs",
+        )
 
 
 def command(monkeypatch, *arguments):
