@@ -139,6 +139,8 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     saved = f"{which} checkpoint, step {step}"
     if isinstance(step, list | tuple):
         saved = f"{which} checkpoints of {len(step)} networks"
+    if words.by_recipe(evaluation):
+        saved = f"choices of {len(evaluation['folds'])} folds"
     best = figures.best_epoch(rows)
     config = _read_config(run_dir / "config.json")
     loss = config.get("train.loss", "segments")

@@ -84,15 +84,15 @@ def musicnn_trunk(
         ConfigError: less than one patch is heard.
     """
     frontend, clip_s = preset("musicnn"), heard.clip_s
-    whole = frames_of(int(clip_s * frontend.sample_rate), frontend) // FRAMES * FRAMES
-    if not whole:
+    frames = frames_of(int(clip_s * frontend.sample_rate), frontend)
+    if frames < FRAMES:
         raise ConfigError(f"clip_s is {clip_s:g}; a patch of musicnn takes 3 s")
     features = FeatureConfig(
         frontend=frontend,
         position=heard.position,
         excerpts=heard.excerpts,
         clip_s=clip_s,
-        n_frames=whole,
+        n_frames=frames,
         least_s=_LEAST_S,
         offset_s=heard.offset_s,
     )
