@@ -139,10 +139,12 @@ def baselines(
     for note in result.notes:
         terminal.warn(note)
     write_rows(format, _rows(result.table))
+    if result.chosen:
+        terminal.say(f"chosen: {result.chosen}")
     for point in result.curve:
         if point.share is not None:
             terminal.say(
-                f"{point.baseline} on {point.share:.0%} of the groups ({point.groups:.0f}, "
+                f"the choice on {point.share:.0%} of the groups ({point.groups:.0f}, "
                 f"{point.tracks:.0f} tracks): {point.accuracy:.3f}"
             )
     if curve and format == "table":
