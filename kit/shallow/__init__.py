@@ -1,1 +1,1 @@
-"""What hears without a network: numbers of a track, and classifiers of them as arrays."""
+"""Numbers of a track, and classifiers of them as arrays: hearing without a network."""

@@ -1,4 +1,4 @@
-"""What the recipe for small sets has learned, from a checkpoint to answers for stored tracks."""
+"""A checkpoint of the recipe for small sets, and its answers for stored tracks."""
 
 import os
 from collections.abc import Mapping, Sequence

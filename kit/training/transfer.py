@@ -35,7 +35,7 @@ SIZE = 16  # segments in a batch of the frozen part, whose filters need 9 MB for
 
 @dataclass(frozen=True)
 class Inputs:
-    """What steps take.
+    """The network, the batches and the scaling of the steps of a training.
 
     Attributes:
         network: its functions.
@@ -100,10 +100,10 @@ class Cache:
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from.
+    """The published weights that a training starts from.
 
     Attributes:
-        weights: the published ones.
+        weights: by path.
         cache: outputs of their frozen part, or None.
     """
 
@@ -157,7 +157,7 @@ def first_state(
         training: the tracks that the probe is fitted to.
         network: the whole one.
         inputs: of the steps.
-        weights: the published ones.
+        weights: by path.
     """
     config = experiment.train
     if experiment.model.transfer == "head":
@@ -234,7 +234,7 @@ def cached(
         experiment: of the run.
         collection: its tracks, in any split.
         network: its functions.
-        weights: the published ones.
+        weights: by path.
         path: the source of batches.
         memory_gib: largest size of the outputs, GiB.
         progress: called with segments done and segments in all.

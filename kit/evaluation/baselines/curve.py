@@ -122,7 +122,7 @@ def thinned(fold: Fold, task: Task, share: float) -> Fold:
 
 
 def drawn(fold: Fold, task: Task, clips: int) -> Fold:
-    """Return a fold with so many training tracks of each label, or all where there are fewer.
+    """Return a fold with a number of training tracks of each label, or all where there are fewer.
 
     The groups of a label give one track each before one gives a second. The tracks of a number are
     among those of a larger one.
