@@ -20,8 +20,14 @@ from kit.errors import KitWarning
 from kit.evaluation.baselines.folds import Fold, Task
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.nested import chosen_of, mean_of
-from kit.evaluation.baselines.run import Baselines, baselines, of_networks, of_store
-from kit.evaluation.baselines.run import Show as BaselineShow
+from kit.evaluation.baselines.run import (
+    Baselines,
+    Show,
+    baselines,
+    of_networks,
+    of_store,
+    silent,
+)
 from kit.features.embed import Embeddings, embed
 from kit.shallow.recipe import require_recipe
 from kit.training import Progress, Run, processes
@@ -34,9 +40,6 @@ from kit.weights.trunk import musicnn_trunk
 
 NETWORK = "musicnn"
 """The name of the network whose layers are heard, as `kit baselines` gives it."""
-
-Show = Callable[[str, int, int, str], None]
-"""Called with the stage ("vectors", "embed"), the number done, the number in all, a note."""
 
 
 def fit_small_set(
@@ -65,7 +68,8 @@ def fit_small_set(
         rights: as for `kit.training.fit`.
         options: how vectors and embeddings are computed.
         progress: called before each classifier and each fold.
-        show: called while vectors and embeddings are computed.
+        show: called while vectors and embeddings are computed, with the stage ("vectors" or
+            "embed").
         stop: called regularly meanwhile.
     Raises:
         KeyboardInterrupt: `stop` returned True.
@@ -78,7 +82,7 @@ def fit_small_set(
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
     collection, statement = open_collection(experiment, catalogue, rights=rights)
-    learner = _Learner(catalogue, experiment, options, show or _nothing, stop)
+    learner = _Learner(catalogue, experiment, options, show or silent, stop)
     return train(
         experiment,
         collection,
@@ -94,7 +98,7 @@ def beside(
     run: Run,
     *,
     curve: bool = True,
-    progress: BaselineShow | None = None,
+    progress: Show | None = None,
     rights: bool = False,
 ) -> tuple[Baselines, dict[str, float]]:
     """Return the rows that a run by the recipe chose from, on its folds, and what it chose.
@@ -227,7 +231,3 @@ class _Learner:
         if measured.stopped or any(found.stopped for found in embedded.values()):
             raise KeyboardInterrupt
         return measured.sources, embedded
-
-
-def _nothing(stage: str, done: int, total: int, note: str) -> None:
-    """Show nothing."""

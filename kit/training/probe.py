@@ -124,9 +124,7 @@ def probe(
             test = fold_of == fold
             known = {name: rows[~test] for name, rows in x.items()}
             choice = _choose(known, y[~test], group_of[~test], fold, len(names), strengths, seed)
-            mean, deviation = moments(known[choice.layer])
-            model = _regression(choice.strength)
-            model.fit((known[choice.layer] - mean) / deviation, y[~test])
+            mean, deviation, model = _fit(known[choice.layer], y[~test], choice.strength)
             unknown = (x[choice.layer][test] - mean) / deviation
             probabilities[test] = _spread(model, unknown, len(names))
             choices.append(choice)
@@ -161,8 +159,7 @@ def fitted(
         raise UsageError("the probe has tracks of one label to learn from; give it two at least")
     with threadpool_limits(1):
         choice = _choose(x, y, group_of, "", labels, STRENGTHS, seed)
-        mean, deviation = moments(x[choice.layer])
-        model = _regression(choice.strength).fit((x[choice.layer] - mean) / deviation, y)
+        mean, deviation, model = _fit(x[choice.layer], y, choice.strength)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(present) == 2:
         # One logit, of the second label against the first.
@@ -172,6 +169,14 @@ def fitted(
     kernel, bias = np.zeros((coefficients.shape[1], labels)), np.full(labels, NEVER)
     kernel[:, present], bias[present] = coefficients.T, intercepts
     return Linear(choice, mean, deviation, kernel, bias)
+
+
+def _fit(
+    x: Float[np.ndarray, "tracks width"], y: Int[np.ndarray, " tracks"], strength: float
+) -> tuple[np.ndarray, np.ndarray, LogisticRegression]:
+    """Return the `moments` of a layer, and the regression that is fitted to its standard units."""
+    mean, deviation = moments(x)
+    return mean, deviation, _regression(strength).fit((x - mean) / deviation, y)
 
 
 def moments(

@@ -266,7 +266,7 @@ def baselines(
     _require_one_label(table)
     audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
     statement = require_rights(audible, tracks.folder, stated=rights)
-    show = progress or _nothing
+    show = progress or silent
     measured = measure(
         dataclasses.replace(tracks, table=table.reset_index(drop=True)),
         features,
@@ -509,5 +509,5 @@ def _unfinished(measured: Measured) -> Baselines:
     return Baselines(empty, (), (), "", "", failures, (), stopped=True)
 
 
-def _nothing(stage: str, done: int, total: int, note: str) -> None:
+def silent(stage: str, done: int, total: int, note: str) -> None:
     """Show nothing."""
