@@ -33,5 +33,12 @@ def clips_of(
         row: the valid frames of a row of samples.
         config: of the store that has it.
     """
+    return [y[: config.clip_samples] for y in whole_frames_of(row, config)]
+
+
+def whole_frames_of(
+    row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
+) -> list[Float32[np.ndarray, " samples"]]:
+    """Return `clips_of` with the samples that fill each excerpt's last frame."""
     cuts = range(config.n_frames, len(row), config.n_frames)
-    return [part.reshape(-1)[: config.clip_samples] for part in np.split(row, list(cuts))]
+    return [part.reshape(-1) for part in np.split(row, list(cuts))]
