@@ -1,7 +1,7 @@
 """The recipe for small sets beside every row that it chooses from: mean of several seeds.
 
     python benchmarks/small_set.py CATALOGUE [--by artist] [--fold-column COLUMN] [--least-s 3]
-        [--seeds 3] [--runs build/small_set] [--json OUT]
+        [--networks short_chunk musicnn] [--seeds 3] [--runs build/small_set] [--json OUT]
 
 Each seed makes one run by the recipe: of forests, dictionaries and inner folds, and of the outer
 folds unless a column names them. A run is scored on tracks that had no part in its choice, as
@@ -23,6 +23,7 @@ from kit.cli.train import by_recipe
 from kit.evaluation.baselines.beside import RECIPE
 from kit.evaluation.baselines.nested import in_words
 from kit.evaluation.small_set import beside
+from kit.shallow.recipe import SmallSetConfig
 from kit.terminal import bars
 
 MFCC = "MFCC statistics, SVM"
@@ -33,9 +34,9 @@ def scored(seed: int, options: argparse.Namespace) -> dict[str, Any]:
     began = time.process_time()
     split = kit.SplitConfig(by=options.by, fold_column=options.fold_column, seed=seed)
     features = kit.FeatureConfig(least_s=options.least_s, clip_s=options.clip_s, n_frames=1)
-    experiment = by_recipe(
-        options.catalogue, name="small_set", features=features, split=split, seed=seed
-    )
+    about = {"name": "small_set", "features": features, "split": split, "seed": seed}
+    model = SmallSetConfig(networks=tuple(options.networks))
+    experiment = by_recipe(options.catalogue, model, **about)
     run = kit.fit(experiment, runs=options.runs, progress=True)
     with bars() as progress:
         _, weights = beside(run, curve=False, progress=progress)
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--fold-column")
     parser.add_argument("--least-s", type=float, default=3.0)
     parser.add_argument("--clip-s", type=float, default=30.0)
+    parser.add_argument("--networks", nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("build/small_set"))
     parser.add_argument("--json", type=Path)
@@ -82,6 +84,7 @@ def main() -> None:
             "tracks": len(load(options.catalogue).table),
             "by": options.by,
             "fold_column": options.fold_column,
+            "networks": options.networks,
             "versions": {
                 name: version(name) for name in ("genre-kit", "jax", "numpy", "scikit-learn")
             },

@@ -13,9 +13,16 @@ from kit.defaults import for_weights
 def named_model(arguments: Sequence[str]) -> type | None:
     """Return the dataclass of options that `--model.name` names, or None if it is not given.
 
+    `--recipe small` has options in place of a network's.
+
     Raises:
         ConfigError: there is no such class, or kit cannot use it.
     """
+    if _typed(arguments, "--recipe") == "small":
+        # It imports kit.dsp, which takes a second.
+        from kit.shallow.recipe import SmallSetConfig
+
+        return SmallSetConfig
     name = _typed(arguments, "--model.name")
     return None if name is None else model_class(name)
 

@@ -1,5 +1,6 @@
 """`kit train`."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -49,13 +50,16 @@ def train(
 
     Example: kit train data/mine --recipe small
 
+    Example: kit train data/mine --recipe small --model.networks short_chunk musicnn
+
     Args:
         catalogue: Folder that `kit scan` made.
         name: Name of the folder under RUNS.
         recipe: small, for 30 to 150 tracks a label: in place of a network, the best of simple
             classifiers of statistics and of frozen musicnn, or their average. Cross-validation
-            inside each of five folds chooses, and no test track has a part in it. Excerpts, --split
-            and --train.seed count, the other flags of training do not.
+            inside each of five folds chooses, and no test track has a part in it. --model.networks
+            adds networks that are trained. Excerpts, --split, --train.seed and the --model flags
+            that --recipe small --help shows count, the other flags of training do not.
         runs: Folder of the run folders.
         fresh: Start a new run even if there is one of the same configuration.
         memory_gib: Features up to this size, GiB, and up to half of the device's memory, are held
@@ -78,7 +82,7 @@ def train(
         raise UsageError("--recipe small takes one label a track; leave out --train.labels several")
     else:
         about = {"name": name, "features": features, "split": split, "seed": train.seed}
-        experiment = by_recipe(catalogue, **about)
+        experiment = by_recipe(catalogue, model, **about)
     from kit.catalogue import load
     from kit.cli.stages.training import say_next
     from kit.cli.stages.training import train as stage
@@ -100,18 +104,20 @@ def train(
     return 0
 
 
-def by_recipe(catalogue: Path, **options: Any) -> Experiment:
+def by_recipe(catalogue: Path, model: Any = None, **options: Any) -> Experiment:
     """Return the experiment of the recipe, with musicnn if its weights are here.
 
     Args:
         catalogue: as for `kit.small_set`.
-        options: as for `kit.small_set`, but for the model.
+        model: as for `kit.small_set`.
+        options: as for `kit.small_set`.
     """
     from kit import terminal
     from kit.shallow.recipe import WITHOUT, SmallSetConfig, small_set
     from kit.weights.musicnn import weights_file
 
-    if weights_file("MSD_musicnn").is_file():
-        return small_set(catalogue, **options)
-    terminal.warn(WITHOUT)
-    return small_set(catalogue, model=SmallSetConfig(weights=None), **options)
+    chosen = model if isinstance(model, SmallSetConfig) else SmallSetConfig()
+    if chosen.weights and not weights_file(chosen.weights).is_file():
+        terminal.warn(WITHOUT)
+        chosen = dataclasses.replace(chosen, weights=None)
+    return small_set(catalogue, model=chosen, **options)

@@ -1,25 +1,27 @@
 """A run by the recipe for small sets: in each fold, what nested cross-validation chooses.
 
-A fold's classifiers, and the network whose layers they take, are in one checkpoint, so that such a
-run is restored, evaluated and predicted with like any other.
+A fold's classifiers, the network whose layers they take, and the networks that were trained beside
+them are in one checkpoint, so that such a run is restored, evaluated and predicted with like any
+other.
 """
 
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.config import Experiment, ExtractConfig, replaced, to_dict
-from kit.errors import KitWarning
+from kit.errors import KitWarning, UsageError
 from kit.evaluation.baselines.folds import Fold, Task
 from kit.evaluation.baselines.measure import Measured, measure
-from kit.evaluation.baselines.nested import chosen_of, mean_of
+from kit.evaluation.baselines.nested import chosen_of, inner_folds, mean_of
+from kit.evaluation.baselines.networks import Trainee, forget
 from kit.evaluation.baselines.run import (
     Baselines,
     Show,
@@ -29,17 +31,22 @@ from kit.evaluation.baselines.run import (
     silent,
 )
 from kit.features.embed import Embeddings, embed
+from kit.shallow.networks import ROWS, experiments_of
+from kit.shallow.parts import Part
 from kit.shallow.recipe import require_recipe
 from kit.training import Progress, Run, processes
 from kit.training.checkpoint import Checkpoints
 from kit.training.collection import Collection, open_collection
 from kit.training.fitting import train
-from kit.training.small import to_save
+from kit.training.small import Ensemble, to_save
+from kit.training.transfer import published
 from kit.weights.musicnn import load as load_weights
 from kit.weights.trunk import musicnn_trunk
 
 NETWORK = "musicnn"
 """The name of the network whose layers are heard, as `kit baselines` gives it."""
+_TRAINING = 20
+"""A network's training in units of the progress; a classifier is one."""
 
 
 def fit_small_set(
@@ -68,16 +75,23 @@ def fit_small_set(
         rights: as for `kit.training.fit`.
         options: how vectors and embeddings are computed.
         progress: called before each classifier and each fold.
-        show: called while vectors and embeddings are computed, with the stage ("vectors" or
-            "embed").
+        show: called while vectors, embeddings and what networks hear are computed, with the stage
+            ("vectors", "embed" or "hear").
         stop: called regularly meanwhile.
     Raises:
         KeyboardInterrupt: `stop` returned True.
         ConfigError: the experiment is not what `small_set` gives.
-        UsageError: as for `kit.training.fit`.
+        UsageError: as for `kit.training.fit`; or several processes, and networks to train.
         KitError: as for `kit.training.fit`, or the network's weights are not there.
     """
     require_recipe(experiment)
+    if experiment.model.networks and jax.process_count() > 1:
+        raise UsageError(
+            "one process trains the networks of the recipe; leave out --distributed or "
+            "--model.networks"
+        )
+    for one in experiments_of(experiment).values():
+        published(one.model)  # raises, before hours of work
     if catalogue is None:
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
@@ -150,6 +164,7 @@ class _Learner:
         self._options = options
         self._show = show
         self._stop = stop
+        self._trained: dict[str, Trainee] = {}
 
     def learn(
         self,
@@ -176,16 +191,21 @@ class _Learner:
         test = (table["part"] == "test").to_numpy()
         fold = Fold(run.fold or "test", np.flatnonzero(~test), np.flatnonzero(test))
         task = Task(collection.labels, targets, groups, (fold,), experiment.train.seed)
-        done = count()
-
-        def say(name: str) -> None:
-            if progress:
-                progress(Progress(next(done), len(candidates), 0, {}, name.partition(", ")[2]))
-
-        found = chosen_of(candidates, say).answer(fold, task)
-        heard = {part.vector.partition("/")[0] for part in found.parts}
-        networks = {name: load_weights(self._model.weights) for name in embedded if name in heard}
-        state, about = to_save(found.parts, networks)
+        trainees = self._trainees(experiment, collection)
+        bar = _Bar(progress, len(candidates), len(trainees) * (1 + len(inner_folds(fold, task))))
+        networks = [
+            trainee.candidate(table, run, fold.name, bar.train) for trainee in trainees.values()
+        ]
+        found = chosen_of([*candidates, *networks], bar.choose).answer(fold, task)
+        # Networks without a weight have a row in the table too.
+        for one in networks:
+            if one.name not in found.chosen["weights"]:
+                one.answer(fold, task)
+        parts = [part for part in found.parts if isinstance(part, Part)]
+        ensembles = [part for part in found.parts if isinstance(part, Ensemble)]
+        heard = {part.vector.partition("/")[0] for part in parts}
+        weights = {name: load_weights(self._model.weights) for name in embedded if name in heard}
+        state, about = to_save(parts, weights, ensembles)
         meta = {
             "kit": __version__,
             "experiment": to_dict(experiment),
@@ -204,6 +224,21 @@ class _Learner:
         )
         row = {"step": 1, "epoch": 1, **nothing, **found.chosen, "chosen": meta["chosen"]}
         run.write_metrics([row | {"seconds": round(time.monotonic() - began, 3)}])
+        forget(run)
+
+    def _trainees(self, experiment: Experiment, collection: Collection) -> dict[str, Trainee]:
+        """Return the networks, with what they hear of all tracks; computed for the first fold."""
+        for name, one in experiments_of(experiment).items():
+            if name not in self._trained:
+                self._trained[name] = Trainee.of(
+                    name,
+                    one,
+                    collection,
+                    self._catalogue,
+                    self._features,
+                    lambda done, total, name=name: self._show("hear", done, total, name),
+                )
+        return self._trained
 
     @cached_property
     def _measured(self) -> Measured:
@@ -231,3 +266,31 @@ class _Learner:
         if measured.stopped or any(found.stopped for found in embedded.values()):
             raise KeyboardInterrupt
         return measured.sources, embedded
+
+
+class _Bar:
+    """The progress of a fold: one unit for each classifier, `_TRAINING` for each network."""
+
+    def __init__(
+        self, progress: Callable[[Progress], None] | None, classifiers: int, trainings: int
+    ) -> None:
+        self._progress = progress
+        self._total = classifiers + _TRAINING * trainings
+        self._done = 0
+
+    def choose(self, note: str) -> None:
+        """Say that a classifier has begun, by the note of `chosen_of`; networks use `train`."""
+        name = note.partition(", ")[2]
+        if name not in ROWS.values():
+            self._say(self._done, name)
+            self._done += 1
+
+    def train(self, note: str, share: float) -> None:
+        """Say how far the training of a network is; at a share of 1 it is done."""
+        self._say(self._done + int(share * _TRAINING), note)
+        if share >= 1:
+            self._done += _TRAINING
+
+    def _say(self, done: int, note: str) -> None:
+        if self._progress:
+            self._progress(Progress(min(done, self._total), self._total, 0, {}, note))

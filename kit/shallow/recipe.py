@@ -1,10 +1,11 @@
 """The recipe for small sets as an experiment: 30 to 150 tracks a label."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from kit.config import (
+    LATER,
     Experiment,
     FeatureConfig,
     FrontendConfig,
@@ -13,6 +14,7 @@ from kit.config import (
     TrainConfig,
 )
 from kit.errors import ConfigError
+from kit.shallow.networks import ROWS, NetworkName, experiments_of
 from kit.shallow.parts import DICTIONARY
 from kit.shallow.vectors import KINDS
 
@@ -34,13 +36,33 @@ class SmallSetConfig:
     statistics (rich), codes by a dictionary of patches (dictionary)."""
     weights: Pretrained | None = "MSD_musicnn"
     """The network whose frozen layers are heard too; None for classifiers of statistics alone."""
+    networks: tuple[NetworkName, ...] = field(default=(), metadata=LATER)
+    """Networks to choose from too: short_chunk, trained from random weights with augmentation, and
+    musicnn, fine-tuned from its published weights. Each is trained in every fold and inner fold, 25
+    times with five folds: minutes become an hour or more."""
+    members: int = field(default=2, metadata=LATER)
+    """Networks short_chunk that learn from the same tracks; the mean of their probabilities
+    answers."""
+    epochs: int | None = field(default=None, metadata=LATER)
+    """Passes of a network over its training segments; if not given, short_chunk hears 90 segments
+    of each track, and musicnn takes 5 passes."""
+    width: int = field(default=16, metadata=LATER)
+    """Channels of the first blocks of short_chunk."""
 
     def __post_init__(self) -> None:
-        known = (*KINDS, DICTIONARY)
-        if not self.vectors or not set(self.vectors) <= set(known):
-            raise ConfigError(
-                f"SmallSetConfig.vectors is {self.vectors!r}; name some of {', '.join(known)}"
-            )
+        for name, known in (("vectors", (*KINDS, DICTIONARY)), ("networks", tuple(ROWS))):
+            if not set(getattr(self, name)) <= set(known):
+                raise ConfigError(
+                    f"SmallSetConfig.{name} is {getattr(self, name)!r}; name some of "
+                    f"{', '.join(known)}"
+                )
+        if not self.vectors:
+            raise ConfigError("SmallSetConfig.vectors names none; leave it out for all of them")
+        if len(set(self.networks)) < len(self.networks):
+            raise ConfigError(f"SmallSetConfig.networks is {self.networks!r}; name each once")
+        for name in ("members", "epochs", "width"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"SmallSetConfig.{name} is {value}; it must be at least 1")
 
     def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
         """Raise ConfigError: there is no network to build."""
@@ -73,7 +95,8 @@ def small_set(
         seed: of forests, dictionaries and inner folds.
         model: what is chosen from.
     Raises:
-        ConfigError: another front end than the default; the vectors have one of their own.
+        ConfigError: another front end than the default; the vectors have one of their own. Or
+            excerpts that are too short for a network.
     """
     if features.frontend != FrontendConfig():
         raise ConfigError(
@@ -81,7 +104,7 @@ def small_set(
         )
     kept = replace(features, keep="waveform", dtype="float32", n_frames=features.clip_frames)
     folds = None if split.fold_column else split.folds or FOLDS
-    return Experiment(
+    made = Experiment(
         name,
         str(catalogue),
         kept,
@@ -91,6 +114,8 @@ def small_set(
         model,
         TrainConfig(epochs=1, seed=seed),
     )
+    experiments_of(made)  # raises
+    return made
 
 
 def require_recipe(experiment: Experiment) -> None:

@@ -1,11 +1,11 @@
 """Restore a run's checkpoint, or those of its members, on whatever device there is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Integer
 from scipy.special import log_softmax, logsumexp
@@ -13,14 +13,14 @@ from scipy.special import log_softmax, logsumexp
 from kit.catalogue.split import memberships
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
-from kit.models import Network, build
+from kit.models import Network, Tree, build
 from kit.training import small
 from kit.training.checkpoint import Checkpoints, Which
 from kit.training.run import Run
 from kit.training.scaling import make_scaling
 from kit.training.scores import SegmentScores, averaged
 from kit.training.segments import grid
-from kit.training.small import Small
+from kit.training.small import Member, Small
 from kit.training.state import template
 from kit.training.step import make_predict_step
 
@@ -155,33 +155,70 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
             f"{run.folder} has no checkpoint yet; run the same `kit train` command again"
         )
     step, state, meta = saved
-    experiment, labels = from_dict(Experiment, meta["experiment"]), tuple(meta["labels"])
-    n_mels = int(meta["n_mels"])
-    about = (
-        experiment,
-        labels,
-        tuple(meta["train_counts"]),
-        step,
-        which,
-        n_mels,
-        bool(meta["from_arrays"]),
-    )
     if "small" in meta:
-        learned = small.restored(state, meta, experiment.features)
-        return Restored(*about, _no_network, _small=learned)
-    network = _network(meta, experiment, labels)
+        about = _about(meta, step, which)
+        learned = small.restored(state, meta, about["experiment"].features, member_of)
+        return Restored(**about, _predict=_no_network, _small=learned)
     params, buffers = state.evaluated()
+    return _ready(meta, params, buffers, step, which)
+
+
+def member_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Member:
+    """Return a network of a checkpoint of the recipe for small sets, ready for use.
+
+    Args:
+        arrays: as `Member.arrays`.
+        meta: as `Member.meta`.
+    """
+    trees: dict[str, Tree] = {"params": {}, "buffers": {}}
+    for name, array in arrays.items():
+        kind, _, path = name.partition("/")
+        trees[kind][path] = jnp.asarray(array)
+    network = _ready(meta, trees["params"], trees["buffers"], 0, "last")
+    return Member(arrays, meta, network.experiment, network.segment_scores)
+
+
+def trained_member(run: Run) -> Member:
+    """Return the last network of a training, with what a checkpoint of the recipe keeps of it."""
+    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
+        saved = checkpoints.read("last", template_of)
+    assert saved is not None
+    kinds = zip(("params", "buffers"), saved.state.evaluated(), strict=True)
+    arrays = {f"{kind}/{path}": np.asarray(x) for kind, tree in kinds for path, x in tree.items()}
+    return member_of(arrays, saved.meta)
+
+
+def _about(meta: Mapping[str, Any], step: int, which: Which) -> dict[str, Any]:
+    """Return the fields of `Restored` that the metadata gives."""
+    return {
+        "experiment": from_dict(Experiment, meta["experiment"]),
+        "labels": tuple(meta["labels"]),
+        "train_counts": tuple(meta["train_counts"]),
+        "step": step,
+        "which": which,
+        "n_mels": int(meta["n_mels"]),
+        "from_arrays": bool(meta["from_arrays"]),
+    }
+
+
+def _ready(
+    meta: Mapping[str, Any], params: Tree, buffers: Tree, step: int, which: Which
+) -> Restored:
+    """Return a network with the parameters and buffers of evaluation."""
+    about = _about(meta, step, which)
+    experiment = about["experiment"]
+    network = _network(meta, experiment, about["labels"])
     train = experiment.train
     predict_step = make_predict_step(network, train.loss == "attention", train.several)
     scaling = make_scaling(**meta["scaling"], frontend=experiment.features.frontend_in_step)
 
     def predict(x: np.ndarray) -> np.ndarray:
-        return np.asarray(predict_step(params, buffers, jax.numpy.asarray(x), scaling))
+        return np.asarray(predict_step(params, buffers, jnp.asarray(x), scaling))
 
-    return Restored(*about, predict)
+    return Restored(**about, _predict=predict)
 
 
-def _network(meta: dict[str, Any], experiment: Experiment, labels: Sequence[str]) -> Network:
+def _network(meta: Mapping[str, Any], experiment: Experiment, labels: Sequence[str]) -> Network:
     outputs = experiment.train.outputs(len(labels))
     return build(experiment.model, n_mels=int(meta["n_mels"]), n_classes=outputs)
 

@@ -15,6 +15,7 @@ from kit.shallow.classifiers import Classifier, classifier_of
 from kit.shallow.dictionary import Dictionary, learn
 from kit.shallow.parts import DICTIONARY, Part
 from kit.training.probe import Layers, fitted
+from kit.training.small import Ensemble
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +58,13 @@ class Answered:
     Attributes:
         probabilities: a row for each test track, a column for each label.
         chosen: the options that cross-validation chose.
-        parts: the classifiers whose mean answered, which a run can keep; none of those that take
-            more than the audio of a track.
+        parts: the classifiers and networks whose mean answered, which a run can keep; none of those
+            that take more than the audio of a track.
     """
 
     probabilities: Float[np.ndarray, "test classes"]
     chosen: Mapping[str, Any] = field(default_factory=dict)
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Part | Ensemble, ...] = ()
 
 
 Answer = Callable[[Fold, Task], Answered]

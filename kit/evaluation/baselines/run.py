@@ -35,7 +35,8 @@ from kit.evaluation.baselines.folds import (
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM
 from kit.evaluation.baselines.nested import NAME as CHOSEN
-from kit.evaluation.baselines.nested import average_of, chosen_of, log_loss, weigh
+from kit.evaluation.baselines.nested import average_of, chosen_of, in_words, log_loss, weigh
+from kit.evaluation.baselines.networks import kept
 from kit.evaluation.baselines.store import VectorStore
 from kit.explore.baseline import design
 from kit.explore.table import select
@@ -228,14 +229,16 @@ def baselines(
         features: position, number and length of the excerpts.
         split: `folds` or `fold_column`; without either, five folds by `split.by`.
         run: a run whose own split and excerpts are taken, in place of `features` and `split`: its
-            folds, or its test part, for which training and validation part are learned from.
+            folds, or its test part, for which training and validation part are learned from. The
+            networks that the recipe for small sets trained have a row of their answers each.
         embeddings: more vectors, by name: a function from track ids to a row for each. They are
             answered by logistic regression.
         probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
         fold: answer this fold only, such as "test" in a column that names the part of each track.
         choose: also answer by an average of the others that nested cross-validation weighs, which
             takes five times as long, and make a learning curve of it. Weights of rows by name are
-            an average that was chosen before: its learning curve is made.
+            an average that was chosen before: its learning curve is made. Neither takes the
+            networks of a run, which would have to be trained again.
         curve: also make a learning curve of each, the choice included, over these numbers of
             training clips of each label.
         draws: of each of these numbers, with the seeds from `seed` on.
@@ -256,7 +259,8 @@ def baselines(
     table = tracks.table
     divided: pd.DataFrame | None = None
     if run is not None:
-        features, divided = _of_run(run if isinstance(run, Run) else locate(run))
+        run = run if isinstance(run, Run) else locate(run)
+        features, divided = _of_run(run)
         table = table.loc[table["track_id"].isin(divided["track_id"].tolist())]
         if table.empty:
             raise UsageError(
@@ -294,6 +298,7 @@ def baselines(
         divided,
         measured,
         words,
+        run,
         embeddings or {},
         probed or {},
         choose,
@@ -311,6 +316,7 @@ def _answered(
     divided: pd.DataFrame,
     measured: Measured,
     words: str,
+    run: Run | None,
     embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
     probed: Mapping[str, Embeddings],
     choose: bool | Mapping[str, float],
@@ -343,13 +349,14 @@ def _answered(
         chosen.append(of_table(numbers))
     chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
     chosen += of_networks(probed, ids, notes)
+    networks = kept(run, ids, labels, task, notes) if run else []
     answers = by_fold.out_of_fold(
-        chosen, task, lambda done, total, name: show("baselines", done, total, name)
+        [*chosen, *networks], task, lambda done, total, name: show("baselines", done, total, name)
     )
     name, curve = None, []
     # The prior is none of them.
     if isinstance(choose, Mapping):
-        name, curve = _curve_of(average_of(chosen[1:], choose), task, show)
+        name, curve = in_words(choose), _curve_of(chosen[1:], choose, task, show)
     elif choose:
         name, curve = _choose(chosen[1:], answers, task, show)
     if sizes:
@@ -435,12 +442,18 @@ def _choose(
         known = {c.name for c in candidates}
         found = {row.name: row.probabilities for row in answers if row.name in known}
         weights = weigh(found, task.targets[task.tested])
-    return _curve_of(average_of(candidates, weights), task, show)
+    return in_words(weights), _curve_of(candidates, weights, task, show)
 
 
-def _curve_of(chosen: Baseline, task: Task, show: Show) -> tuple[str, list[Point]]:
-    points = learning_curve([chosen], task, progress=lambda n, all: show("curve", n, all, ""))
-    return chosen.name, points
+def _curve_of(
+    candidates: Sequence[Baseline], weights: Mapping[str, float], task: Task, show: Show
+) -> list[Point]:
+    """Return the learning curve of an average; rows that are no candidates have no part in it."""
+    known = {one.name: weights[one.name] for one in candidates if one.name in weights}
+    if not known:
+        return []
+    average = average_of(candidates, {name: w / sum(known.values()) for name, w in known.items()})
+    return learning_curve([average], task, progress=lambda n, all: show("curve", n, all, ""))
 
 
 def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:

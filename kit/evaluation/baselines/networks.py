@@ -1,0 +1,240 @@
+"""Networks as candidates of the recipe for small sets: trained in each fold and inner fold.
+
+    RUN/fold-0/networks/NAME/0.1.json         answers for the test tracks of an inner fold
+    RUN/fold-0/networks/NAME/0.json           answers for the test tracks of the fold
+    RUN/fold-0/networks/NAME/0.1/member-0/    a training, deleted once its answers are there; one of
+                                              the fold itself once the fold's checkpoint has it
+
+A recipe that is stopped goes on from there, and no network is trained twice.
+"""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from kit.catalogue import Catalogue
+from kit.config import Experiment, FeatureConfig, replaced, to_dict
+from kit.errors import KitError
+from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Task
+from kit.features import FeatureStore, store_path
+from kit.features.heard import heard
+from kit.files import read_json, write_json
+from kit.models import Network, check
+from kit.shallow.networks import ROWS
+from kit.training import Progress, Run
+from kit.training.collection import Collection
+from kit.training.data import CHUNK, Held, aligned
+from kit.training.epoch import choose
+from kit.training.loop import train_run
+from kit.training.placement import room_gib
+from kit.training.plan import SEEDS
+from kit.training.restore import trained_member
+from kit.training.small import Ensemble
+from kit.training.transfer import Start, cached, published
+
+FOLDER = "networks"  # in the folder of a fold
+MEMORY_GIB = 4.0
+
+Say = Callable[[str, float], None]
+"""Called with what is done for the test tracks of a fold, and with the share that is finished."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trainee:
+    """A network to train, and all tracks as it hears them.
+
+    Attributes:
+        name: of the network.
+        experiment: its configuration.
+        collection: the tracks, in any split.
+        network: its functions.
+        start: the published weights that it starts from, if any.
+    """
+
+    name: str
+    experiment: Experiment
+    collection: Collection
+    network: Network
+    start: Start | None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        experiment: Experiment,
+        collection: Collection,
+        catalogue: Catalogue,
+        stored: FeatureConfig,
+        progress: Callable[[int, int], None],
+    ) -> "Trainee":
+        """Compute what a network hears of each track, and what its frozen layers make of it.
+
+        Args:
+            name: of the network.
+            experiment: its configuration.
+            collection: the tracks of a recipe.
+            catalogue: the same tracks.
+            stored: the features of the recipe, which are samples.
+            progress: called with tracks, and then segments, done and in all.
+        Raises:
+            KitError: the published weights are not there.
+        """
+        features, frames = experiment.features, experiment.segments.frames
+        outputs, bands = experiment.train.outputs(len(collection.labels)), features.frontend.n_mels
+        network = check(experiment.model, frames, bands, outputs)
+        found = published(experiment.model)
+        store, ids = FeatureStore.open(store_path(catalogue, stored)), list(collection.rows)
+        shape = (len(ids), features.row_frames, bands)
+        table, valid = aligned(shape, np.dtype(np.float32)), []
+        for first in range(0, len(ids), CHUNK):
+            chunk = ids[first : first + CHUNK]
+            for row, count in zip(store.read(chunk), store.frames(chunk), strict=True):
+                table[len(valid)], n = heard(row[:count], stored, features, frames)
+                valid.append(n)
+                progress(len(valid), len(ids))
+        own = dataclasses.replace(
+            collection,
+            source=Held(table),
+            rows={track: at for at, track in enumerate(ids)},
+            frames=dict(zip(ids, valid, strict=True)),
+            n_mels=bands,
+            gain=1.0,
+            offset=0.0,
+            folds=None,
+        )
+        start = None
+        if found:
+            room = room_gib(MEMORY_GIB)
+            path = choose(own.nbytes, room, jax.default_backend())
+            about = (experiment, own, network, found[0], path, room, progress)
+            start = Start(found[0], cached(*about))
+        return cls(name, experiment, own, network, start)
+
+    def candidate(self, table: pd.DataFrame, run: Run, outer: str, say: Say) -> Baseline:
+        """Return the baseline that trains the network on the training tracks of a fold.
+
+        Args:
+            table: `track_id`, `label`, `group` of the tracks of the task, in their order.
+            run: of the fold that is learned.
+            outer: the name of this fold; those of others are its inner folds.
+            say: see `Say`.
+        """
+        folder = run.folder / FOLDER / self.name
+
+        def answer(fold: Fold, task: Task) -> Answered:
+            inner = fold.name != outer
+            ids = table["track_id"].iloc[fold.test].tolist()
+            where = f"inner fold {int(fold.name.rpartition('.')[2]) + 1}, " if inner else ""
+            file = folder / f"{fold.name}.json"
+            known = _read(file, ids, self.collection.labels)
+            if known is not None and inner:
+                say(f"{where}done before", 1.0)
+                return Answered(known)
+            began = time.process_time()
+            place = folder / fold.name
+            learned = table.iloc[fold.train][["track_id", "label", "group"]].assign(part="train")
+            ensemble = self._trained(place, learned, lambda note, p: say(f"{where}{note}", p))
+            rows = np.array([self.collection.rows[track] for track in ids])
+            frames = np.array([self.collection.frames[track] for track in ids], np.int32)
+            p = ensemble.probabilities(self.collection.source.rows(rows), frames)
+            content = {"tracks": ids, "labels": list(self.collection.labels)}
+            cpu_s = round(time.process_time() - began, 2)
+            write_json(file, {**content, "probabilities": p.tolist(), "cpu_s": cpu_s})
+            say(f"{where}done", 1.0)
+            if inner:
+                shutil.rmtree(place)
+                return Answered(p)
+            return Answered(p, {}, (ensemble,))
+
+        return Baseline(ROWS[self.name], answer)
+
+    def _trained(self, place: Path, parts: pd.DataFrame, say: Say) -> Ensemble:
+        """Train all members on the tracks of `parts`, but for those that are trained."""
+        config = self.experiment.train
+        here = dataclasses.replace(self.collection, parts=parts)
+        members = []
+        for number in range(config.members):
+            alone = replaced(self.experiment, "train.members", 1)
+            alone = replaced(alone, "train.seed", (config.seed + number) % SEEDS)
+            run = Run(place / f"member-{number}")
+            if not run.is_run:
+                run.folder.mkdir(parents=True, exist_ok=True)
+                run.write(parts, {"experiment": to_dict(alone), "data": {}})
+            if not run.finished():
+                note = partial(self._note, number, say)
+                train_run(alone, here, self.network, run, MEMORY_GIB, None, note, self.start)
+            members.append(trained_member(run))
+        return Ensemble(self.name, tuple(members))
+
+    def _note(self, number: int, say: Say, p: Progress) -> None:
+        members = self.experiment.train.members
+        member = f"member {number + 1}/{members}, " if members > 1 else ""
+        epoch = f"epoch {p.epoch + 1}/{self.experiment.train.epochs}"
+        # Only what is kept on disk is done.
+        share = 0.99 * (number + p.step / p.total_steps) / members
+        say(f"{self.name}, {member}{epoch}", share)
+
+
+def forget(run: Run) -> None:
+    """Delete the trainings of a fold, whose checkpoint holds their networks; keep the answers."""
+    for place in (run.folder / FOLDER).glob("*/*"):
+        if place.is_dir():
+            shutil.rmtree(place)
+
+
+def kept(
+    run: Run, ids: Sequence[str], labels: tuple[str, ...], task: Task, notes: list[str]
+) -> list[Baseline]:
+    """Return the networks of a run by the recipe, which answer as they did when it was made.
+
+    Args:
+        run: of folds.
+        ids: the tracks of the task.
+        labels: of the task.
+        task: its folds are those of the run.
+        notes: gets a sentence for each network that has not answered all of them.
+    """
+    found: list[Baseline] = []
+    names = sorted({file.parent.name for file in run.folder.glob(f"fold-*/{FOLDER}/*/*.json")})
+    for name in names:
+        files = {
+            fold.name: run.folder / f"fold-{fold.name}" / FOLDER / name / f"{fold.name}.json"
+            for fold in task.folds
+        }
+        each = {
+            fold.name: _read(files[fold.name], [ids[int(at)] for at in fold.test], labels)
+            for fold in task.folds
+        }
+        if any(p is None for p in each.values()):
+            notes.append(f"left out: {name}, which has not answered all tracks of the run")
+            continue
+
+        def answer(fold: Fold, _: Task, each: Mapping[str, Any] = each) -> Answered:
+            return Answered(each[fold.name])
+
+        found.append(Baseline(ROWS.get(name, name), answer))
+    return found
+
+
+def _read(
+    file: Path, ids: Sequence[str], labels: tuple[str, ...]
+) -> Float[np.ndarray, "tracks classes"] | None:
+    """Return the answers for these tracks; None if the file does not have all of them."""
+    if not file.is_file():
+        return None
+    try:
+        found = read_json(file)
+        p = pd.DataFrame(found["probabilities"], found["tracks"], found["labels"], dtype=float)
+        return p.loc[list(ids), list(labels)].to_numpy()
+    except (KitError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,107 @@
+"""The networks among the recipe's candidates: what each hears, and how it is trained."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from kit.config import (
+    MUSICNN_FRONTEND,
+    AugmentConfig,
+    Experiment,
+    FeatureConfig,
+    FrontendConfig,
+    MusicnnConfig,
+    OptimiserConfig,
+    SegmentConfig,
+    ShortChunkConfig,
+    SplitConfig,
+    TrainConfig,
+    frames_of,
+    seconds_of,
+)
+from kit.defaults import for_weights
+from kit.errors import ConfigError
+
+NetworkName = Literal["short_chunk", "musicnn"]
+ROWS: Mapping[str, str] = {"short_chunk": "short_chunk, trained", "musicnn": "musicnn, fine-tuned"}
+"""The name of each network's row in a table."""
+
+HEARD = 90
+"""Training segments of a track that short_chunk hears: of 400 clips of 5 s it takes 90 passes."""
+_FRONTEND = FrontendConfig(hop_length=1024, n_mels=64)
+_FRAMES = 96  # 4.5 s
+# The best on ESC-10 of three recipes that benchmarks/esc10.py compares in nested folds.
+_TRAIN = TrainConfig(
+    batch_size=32,
+    learning_rate=3e-3,
+    standardise="band",
+    optimiser=OptimiserConfig(name="adamw", weight_decay=0.05, warmup=0.1),
+    augment=AugmentConfig(gain_db=6.0, tilt_db=6.0, shift=8, time_masks=1, band_masks=1, band_width=8),
+)
+
+
+def experiments_of(recipe: Experiment) -> dict[str, Experiment]:
+    """Return the experiment of each network that a recipe names.
+
+    A track of fewer frames than a segment has is repeated up to a segment, so that no track is too
+    short (`kit.features.heard`).
+
+    Args:
+        recipe: as `kit.shallow.recipe.small_set` gives it.
+    Raises:
+        ConfigError: an excerpt is shorter than the network needs.
+    """
+    made = {"short_chunk": _short_chunk, "musicnn": _musicnn}
+    return {name: made[name](recipe) for name in recipe.model.networks}
+
+
+def _short_chunk(recipe: Experiment) -> Experiment:
+    own, model = recipe.model, ShortChunkConfig(width=recipe.model.width, pooling="statistics")
+    features = _heard(recipe.features, _FRONTEND, model.least_frames, "short_chunk")
+    segments = SegmentConfig(frames=min(_FRAMES, features.n_frames))
+    made = _experiment(recipe, features, segments, model, replace(_TRAIN, members=own.members))
+    epochs = own.epochs or math.ceil(HEARD / made.segments_per_track)
+    return replace(made, train=replace(made.train, epochs=epochs))
+
+
+def _musicnn(recipe: Experiment) -> Experiment:
+    own = recipe.model
+    model = MusicnnConfig(transfer="fine-tune", weights=own.weights or "MSD_musicnn")
+    known = for_weights(model)
+    segments, train = known["segments"], known["train"]
+    features = _heard(recipe.features, MUSICNN_FRONTEND, segments.frames, "musicnn")
+    train = replace(train, epochs=own.epochs or train.epochs)
+    return _experiment(recipe, features, segments, model, train)
+
+
+def _heard(
+    features: FeatureConfig, frontend: FrontendConfig, least: int, name: str
+) -> FeatureConfig:
+    """Return the features of a network for the excerpts of a recipe."""
+    frames = frames_of(int(features.clip_s * frontend.sample_rate), frontend)
+    if frames < least:
+        raise ConfigError(
+            f"FeatureConfig.clip_s is {features.clip_s:g}; the network {name} takes excerpts of "
+            f"{seconds_of(least, frontend):.2g} s at least: raise --features.clip-s, or leave "
+            f"{name} out of --model.networks"
+        )
+    log_mel: dict[str, Any] = {"keep": "log_mel", "dtype": "float32", "least_s": None}
+    return replace(features, frontend=frontend, n_frames=frames, **log_mel)
+
+
+def _experiment(
+    recipe: Experiment,
+    features: FeatureConfig,
+    segments: SegmentConfig,
+    model: ShortChunkConfig | MusicnnConfig,
+    train: TrainConfig,
+) -> Experiment:
+    return replace(
+        recipe,
+        features=features,
+        split=SplitConfig(by=recipe.split.by, validation_fraction=0.0),
+        segments=segments,
+        model=model,
+        train=replace(train, seed=recipe.train.seed),
+    )
