@@ -37,7 +37,9 @@ _TRAIN = TrainConfig(
     learning_rate=3e-3,
     standardise="band",
     optimiser=OptimiserConfig(name="adamw", weight_decay=0.05, warmup=0.1),
-    augment=AugmentConfig(gain_db=6.0, tilt_db=6.0, shift=8, time_masks=1, band_masks=1, band_width=8),
+    augment=AugmentConfig(
+        gain_db=6.0, tilt_db=6.0, shift=8, time_masks=1, band_masks=1, band_width=8
+    ),
 )
 
 

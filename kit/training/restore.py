@@ -170,12 +170,17 @@ def member_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Memb
         arrays: as `Member.arrays`.
         meta: as `Member.meta`.
     """
+    network = _ready(meta, *trees_of(arrays), 0, "last")
+    return Member(arrays, meta, network.experiment, network.segment_scores)
+
+
+def trees_of(arrays: Mapping[str, np.ndarray]) -> tuple[Tree, Tree]:
+    """Return the parameters and the buffers of `Member.arrays`."""
     trees: dict[str, Tree] = {"params": {}, "buffers": {}}
     for name, array in arrays.items():
         kind, _, path = name.partition("/")
         trees[kind][path] = jnp.asarray(array)
-    network = _ready(meta, trees["params"], trees["buffers"], 0, "last")
-    return Member(arrays, meta, network.experiment, network.segment_scores)
+    return trees["params"], trees["buffers"]
 
 
 def trained_member(run: Run) -> Member:

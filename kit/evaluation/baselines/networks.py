@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -38,9 +39,13 @@ from kit.training.epoch import choose
 from kit.training.loop import train_run
 from kit.training.placement import room_gib
 from kit.training.plan import SEEDS
-from kit.training.restore import trained_member
+from kit.training.restore import trained_member, trees_of
+from kit.training.scaling import make_scaling
+from kit.training.scores import SegmentScores
+from kit.training.segments import grid
 from kit.training.small import Ensemble
-from kit.training.transfer import Start, cached, published
+from kit.training.step import make_predict_step
+from kit.training.transfer import SIZE, Start, cached, published
 
 FOLDER = "networks"  # in the folder of a fold
 MEMORY_GIB = 4.0
@@ -146,7 +151,7 @@ class Trainee:
             ensemble = self._trained(place, learned, lambda note, p: say(f"{where}{note}", p))
             rows = np.array([self.collection.rows[track] for track in ids])
             frames = np.array([self.collection.frames[track] for track in ids], np.int32)
-            p = ensemble.probabilities(self.collection.source.rows(rows), frames)
+            p = self._probabilities(ensemble, rows, frames)
             content = {"tracks": ids, "labels": list(self.collection.labels)}
             cpu_s = round(time.process_time() - began, 2)
             write_json(file, {**content, "probabilities": p.tolist(), "cpu_s": cpu_s})
@@ -175,6 +180,31 @@ class Trainee:
                 train_run(alone, here, self.network, run, MEMORY_GIB, None, note, self.start)
             members.append(trained_member(run))
         return Ensemble(self.name, tuple(members))
+
+    def _probabilities(
+        self, ensemble: Ensemble, rows: np.ndarray, frames: np.ndarray
+    ) -> Float[np.ndarray, "tracks classes"]:
+        """Return the answers of trained networks for some rows of the collection."""
+        cache = self.start.cache if self.start else None
+        if cache is None:
+            return ensemble.probabilities(self.collection.source.rows(rows), frames)
+        # Most of the time would go into the frozen layers, whose outputs are there.
+        config = self.experiment
+        starts = [grid(int(n), config.features.n_frames, config.segments) for n in frames]
+        counts = [len(each) for each in starts]
+        keys = np.repeat(rows, counts) * cache.span + np.concatenate(starts)
+        places = np.searchsorted(cache.keys, keys)
+        # Shapes do not depend on the fold.
+        batches = np.resize(places, (-(-len(places) // SIZE), SIZE))
+        step, plain = make_predict_step(self.network.at("trained")), make_scaling()
+        each = []
+        for member in ensemble.members:
+            trees = trees_of(member.arrays)
+            found = [step(*trees, jnp.asarray(cache.outputs.rows(b)), plain) for b in batches]
+            log_p = np.concatenate([np.asarray(one) for one in found])[: len(places)]
+            scores = SegmentScores(np.split(log_p, np.cumsum(counts)[:-1]))
+            each.append(np.exp(scores.of_tracks()))
+        return np.mean(each, axis=0)
 
     def _note(self, number: int, say: Say, p: Progress) -> None:
         members = self.experiment.train.members
