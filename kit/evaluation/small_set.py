@@ -31,7 +31,7 @@ from kit.evaluation.baselines.run import (
     silent,
 )
 from kit.features.embed import Embeddings, embed
-from kit.shallow.networks import ROWS, experiments_of
+from kit.shallow.networks import NETWORKS, experiments_of, row_of
 from kit.shallow.parts import Part
 from kit.shallow.recipe import require_recipe
 from kit.training import Progress, Run, processes
@@ -281,7 +281,7 @@ class _Bar:
     def choose(self, note: str) -> None:
         """Say that a classifier has begun, by the note of `chosen_of`; networks use `train`."""
         name = note.partition(", ")[2]
-        if name not in ROWS.values():
+        if name not in map(row_of, NETWORKS):
             self._say(self._done, name)
             self._done += 1
 

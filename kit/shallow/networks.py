@@ -1,7 +1,6 @@
 """The networks among the recipe's candidates: what each hears, and how it is trained."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -24,8 +23,9 @@ from kit.defaults import for_weights
 from kit.errors import ConfigError
 
 NetworkName = Literal["short_chunk", "musicnn"]
-ROWS: Mapping[str, str] = {"short_chunk": "short_chunk, trained", "musicnn": "musicnn, fine-tuned"}
-"""The name of each network's row in a table."""
+NETWORKS = ("short_chunk", "musicnn")
+SHORT_CHUNK = ShortChunkConfig(pooling="statistics")
+MUSICNN = MusicnnConfig(transfer="fine-tune")
 
 HEARD = 90
 """Training segments of a track that short_chunk hears: of 400 clips of 5 s it takes 90 passes."""
@@ -41,6 +41,11 @@ _TRAIN = TrainConfig(
         gain_db=6.0, tilt_db=6.0, shift=8, time_masks=1, band_masks=1, band_width=8
     ),
 )
+
+
+def row_of(name: str) -> str:
+    """Return the name of a network's row in a table."""
+    return f"{name}, trained"
 
 
 def experiments_of(recipe: Experiment) -> dict[str, Experiment]:
@@ -59,7 +64,7 @@ def experiments_of(recipe: Experiment) -> dict[str, Experiment]:
 
 
 def _short_chunk(recipe: Experiment) -> Experiment:
-    own, model = recipe.model, ShortChunkConfig(width=recipe.model.width, pooling="statistics")
+    own, model = recipe.model, recipe.model.short_chunk
     features = _heard(recipe.features, _FRONTEND, model.least_frames, "short_chunk")
     segments = SegmentConfig(frames=min(_FRAMES, features.n_frames))
     made = _experiment(recipe, features, segments, model, replace(_TRAIN, members=own.members))
@@ -68,8 +73,7 @@ def _short_chunk(recipe: Experiment) -> Experiment:
 
 
 def _musicnn(recipe: Experiment) -> Experiment:
-    own = recipe.model
-    model = MusicnnConfig(transfer="fine-tune", weights=own.weights or "MSD_musicnn")
+    own, model = recipe.model, recipe.model.musicnn
     known = for_weights(model)
     segments, train = known["segments"], known["train"]
     features = _heard(recipe.features, MUSICNN_FRONTEND, segments.frames, "musicnn")

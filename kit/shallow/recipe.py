@@ -9,12 +9,14 @@ from kit.config import (
     Experiment,
     FeatureConfig,
     FrontendConfig,
+    MusicnnConfig,
     SegmentConfig,
+    ShortChunkConfig,
     SplitConfig,
     TrainConfig,
 )
 from kit.errors import ConfigError
-from kit.shallow.networks import ROWS, NetworkName, experiments_of
+from kit.shallow.networks import MUSICNN, NETWORKS, SHORT_CHUNK, NetworkName, experiments_of
 from kit.shallow.parts import DICTIONARY
 from kit.shallow.vectors import KINDS
 
@@ -38,7 +40,7 @@ class SmallSetConfig:
     """The network whose frozen layers are heard too; None for classifiers of statistics alone."""
     networks: tuple[NetworkName, ...] = field(default=(), metadata=LATER)
     """Networks to choose from too: short_chunk, trained from random weights with augmentation, and
-    musicnn, fine-tuned from its published weights. Each is trained in every fold and inner fold, 25
+    musicnn, trained from its published weights. Each is trained in every fold and inner fold, 25
     times with five folds: minutes become an hour or more."""
     members: int = field(default=2, metadata=LATER)
     """Networks short_chunk that learn from the same tracks; the mean of their probabilities
@@ -46,11 +48,13 @@ class SmallSetConfig:
     epochs: int | None = field(default=None, metadata=LATER)
     """Passes of a network over its training segments; if not given, short_chunk hears 90 segments
     of each track, and musicnn takes 5 passes."""
-    width: int = field(default=16, metadata=LATER)
-    """Channels of the first blocks of short_chunk."""
+    short_chunk: ShortChunkConfig = field(default=SHORT_CHUNK, metadata=LATER)
+    """Options of short_chunk."""
+    musicnn: MusicnnConfig = field(default=MUSICNN, metadata=LATER)
+    """Options of musicnn; its transfer is head or fine-tune, since the probe is there already."""
 
     def __post_init__(self) -> None:
-        for name, known in (("vectors", (*KINDS, DICTIONARY)), ("networks", tuple(ROWS))):
+        for name, known in (("vectors", (*KINDS, DICTIONARY)), ("networks", NETWORKS)):
             if not set(getattr(self, name)) <= set(known):
                 raise ConfigError(
                     f"SmallSetConfig.{name} is {getattr(self, name)!r}; name some of "
@@ -60,9 +64,14 @@ class SmallSetConfig:
             raise ConfigError("SmallSetConfig.vectors names none; leave it out for all of them")
         if len(set(self.networks)) < len(self.networks):
             raise ConfigError(f"SmallSetConfig.networks is {self.networks!r}; name each once")
-        for name in ("members", "epochs", "width"):
+        for name in ("members", "epochs"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"SmallSetConfig.{name} is {value}; it must be at least 1")
+        if (transfer := self.musicnn.transfer) not in ("head", "fine-tune"):
+            raise ConfigError(
+                f"SmallSetConfig.musicnn has the transfer {transfer!r}; set "
+                "--model.musicnn.transfer to head or fine-tune"
+            )
 
     def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
         """Raise ConfigError: there is no network to build."""

@@ -31,7 +31,7 @@ from kit.features import FeatureStore, store_path
 from kit.features.heard import heard
 from kit.files import read_json, write_json
 from kit.models import Network, check
-from kit.shallow.networks import ROWS
+from kit.shallow.networks import row_of
 from kit.training import Progress, Run
 from kit.training.collection import Collection
 from kit.training.data import CHUNK, Held, aligned
@@ -161,7 +161,7 @@ class Trainee:
                 return Answered(p)
             return Answered(p, {}, (ensemble,))
 
-        return Baseline(ROWS[self.name], answer)
+        return Baseline(row_of(self.name), answer)
 
     def _trained(self, place: Path, parts: pd.DataFrame, say: Say) -> Ensemble:
         """Train all members on the tracks of `parts`, but for those that are trained."""
@@ -252,7 +252,7 @@ def kept(
         def answer(fold: Fold, _: Task, each: Mapping[str, Any] = each) -> Answered:
             return Answered(each[fold.name])
 
-        found.append(Baseline(ROWS.get(name, name), answer))
+        found.append(Baseline(row_of(name), answer))
     return found
 
 
