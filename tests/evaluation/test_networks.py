@@ -36,71 +36,143 @@ from kit.weights.musicnn import weights_file
 
 FEATURES = FeatureConfig(clip_s=3.2, n_frames=128)
 NARROW = MusicnnConfig(4, (0.3,), 4, (8,), 4, 6, transfer="fine-tune")
-SIMPLE = "tempo, loudness and spectrum, SVM"
+NAMES = ("short_chunk", "musicnn")
 ROWS = ("short_chunk, trained", "musicnn, trained")
 
 
-def test_trained_networks_are_rows_of_the_table_and_parts_of_the_run(
-    write_music, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    untrained = build(replace(NARROW, transfer="none"), n_mels=96, n_classes=50)
-    params, buffers = untrained.init(jax.random.key(0))
-    weights = {name: np.asarray(x) for name, x in (params | buffers).items()}
-    write_weights(weights_file("MSD_musicnn"), weights)
-    save(from_folder(write_music(tmp_path / "music", 4, 3.4)), tmp_path / "data")
-    catalogue = load(tmp_path / "data")
-    model = SmallSetConfig(
-        ("simple",),
-        None,
-        ("short_chunk", "musicnn"),
-        epochs=1,
-        short_chunk=ShortChunkConfig(width=1, depth=1),
-        musicnn=NARROW,
-    )
-    # Each training part has one artist of each label: no inner folds, and equal weights.
-    split = SplitConfig(folds=2)
-    experiment = small_set(catalogue.folder, features=FEATURES, split=split, model=model)
-    extract(catalogue, experiment.features)
-    run = fit_small_set(experiment, catalogue=catalogue, runs=tmp_path / "runs")
-    shutil.rmtree(tmp_path / "home")
-    with Checkpoints(run.inside[0].checkpoints, read_only=True) as checkpoints:
+@pytest.fixture(scope="module")
+def learned(write_music, tmp_path_factory):
+    """A catalogue of two labels by three artists each, a run on it, and its evaluation.
+
+    In one of the two folds, the training part has two artists of each label, and two inner folds;
+    in the other it has one, and none.
+    """
+    root = tmp_path_factory.mktemp("networks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(root / "home"))
+        untrained = build(replace(NARROW, transfer="none"), n_mels=96, n_classes=50)
+        params, buffers = untrained.init(jax.random.key(0))
+        weights = {name: np.asarray(x) for name, x in (params | buffers).items()}
+        write_weights(weights_file("MSD_musicnn"), weights)
+        save(from_folder(write_music(root / "music", 6, 3.4)), root / "data")
+        catalogue = load(root / "data")
+        tiny = ShortChunkConfig(width=1, depth=1)
+        model = SmallSetConfig(("simple",), None, NAMES, epochs=1, short_chunk=tiny, musicnn=NARROW)
+        split = SplitConfig(folds=2)
+        experiment = small_set(catalogue.folder, features=FEATURES, split=split, model=model)
+        extract(catalogue, experiment.features)
+        run = fit_small_set(experiment, catalogue=catalogue, runs=root / "runs")
+    return catalogue, run, evaluate(run, report=False), weights
+
+
+def saved_in(run):
+    """Return the arrays and the metadata of a run's checkpoint."""
+    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
         found = checkpoints.read("last", template_of)
     assert found is not None
-    members = [len(one["members"]) for one in found.meta["small"]["trained"]]
-    assert members == [2, 1]
-    first, second = (found.state[f"trained/0/{n}/params/head/kernel"] for n in (0, 1))
-    assert not np.array_equal(first, second)
-    dense = found.state["trained/1/0/params/dense/kernel"]
-    assert not np.array_equal(dense, weights["dense/kernel"])
+    return found.state, found.meta
 
-    table = baselines(catalogue, run=run, choose={SIMPLE: 0.5, ROWS[0]: 0.5})
+
+def weights_of(run):
+    return run.metrics()[-1]["weights"]
+
+
+def nested(run):
+    """Return the fold that has inner folds."""
+    (fold,) = (f for f in run.inside if (f.folder / f"networks/musicnn/{f.fold}.1.json").exists())
+    return fold
+
+
+def test_each_fold_answers_by_its_weights_of_the_rows(learned):
+    catalogue, run, evaluation, _ = learned
+    table = baselines(catalogue, run=run, choose={ROWS[0]: 1.0})
     rows = {row.name: row.probabilities for row in table.answers}
-    expected = (rows[SIMPLE] + rows[ROWS[0]] + rows[ROWS[1]]) / 3
+    folds = {fold.fold: weights_of(fold) for fold in run.inside}
+    expected = [
+        sum(weight * rows[name][at] for name, weight in folds[track.fold].items())
+        for at, track in enumerate(table.tracks.itertuples())
+    ]
     # The run answers from samples; musicnn was asked with the outputs of its frozen layers.
-    evaluation = evaluate(run, report=False)
     answered = {one["track_id"]: one["probabilities"] for one in evaluation["tracks"]}
     p = [list(answered[track].values()) for track in table.tracks["track_id"]]
     np.testing.assert_allclose(p, expected, atol=1e-5)
+    assert any(set(ROWS) <= set(weights) for weights in folds.values())
     # A learning curve would have to train networks anew.
-    assert table.chosen == f"50% {SIMPLE} + 50% {ROWS[0]}"
-    assert table.curve
+    assert (table.chosen, table.curve) == (ROWS[0], ())
 
+
+def test_a_moved_run_has_its_networks(learned, tmp_path):
+    catalogue, run, evaluation, weights = learned
+    fold = next(fold for fold in run.inside if fold != nested(run))
+    arrays, meta = saved_in(fold)
+    assert [len(one["members"]) for one in meta["small"]["trained"]] == [2, 1]
+    first, second = (arrays[f"trained/0/{n}/params/head/kernel"] for n in (0, 1))
+    assert not np.array_equal(first, second)
+    dense = arrays["trained/1/0/params/dense/kernel"]
+    assert dense.shape == weights["dense/kernel"].shape
+    assert not np.array_equal(dense, weights["dense/kernel"])
     moved = shutil.copytree(run.folder, tmp_path / "elsewhere")
-    shutil.rmtree(run.folder)
-    last = evaluation["tracks"][-1]
+    last = next(one for one in evaluation["tracks"] if one["fold"] == fold.fold)
     row = catalogue.table.set_index("track_id").loc[last["track_id"]].to_dict()
-    of_file = kit.load(moved / f"fold-{last['fold']}").predict(catalogue.path_of(row))
-    np.testing.assert_allclose(
-        list(of_file.values()), list(last["probabilities"].values()), atol=1e-5
-    )
+    of_file = kit.load(moved / fold.folder.name).predict(catalogue.path_of(row))
+    expected = list(last["probabilities"].values())
+    np.testing.assert_allclose(list(of_file.values()), expected, atol=1e-5)
+    each = [kit.load(one.folder).predict(catalogue.path_of(row)) for one in run.inside]
+    mean = np.mean([list(p.values()) for p in each], axis=0)
+    whole = kit.load(moved)
+    found = whole.predict(catalogue.path_of(row))
+    np.testing.assert_allclose(list(found.values()), mean, atol=1e-5)
+    # The first 3.2 s of 3.4 s, where a track is heard in its middle.
+    (window,) = whole.timeline(catalogue.path_of(row))
+    np.testing.assert_allclose(list(window.probabilities.values()), mean, atol=0.1)
+
+
+def test_poisoned_and_stopped_it_ends_in_the_same_bytes(learned, tmp_path, monkeypatch):
+    catalogue, run, _, weights = learned
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    write_weights(weights_file("MSD_musicnn"), weights)
+    fold, folds = nested(run), run.folds()
+    other = load(shutil.copytree(catalogue.folder, tmp_path / "data"))
+    table = other.table.copy()
+    # Each test track of the fold gets the file of a test track of the other label.
+    there = table["track_id"].isin(folds["track_id"][folds["fold"] == fold.fold].tolist())
+    files = ["path", "source_hash"]
+    table.loc[there, files] = table.loc[there, files].to_numpy()[::-1]
+    other = replace(other, table=table)
+    experiment = run.experiment()
+    extract(other, experiment.features)
+    options = {"catalogue": other, "runs": tmp_path / "runs"}
+
+    def stop_in_the_second_inner_fold(p):
+        if p.path.startswith("inner fold 2, musicnn"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_small_set(experiment, progress=stop_in_the_second_inner_fold, **options)
+    said = []
+    again = fit_small_set(experiment, progress=lambda p: said.append(p.path), **options)
+    assert said.count("inner fold 1, done before") == 2
+    assert said.count("inner fold 2, done before") == 1
+    assert not any(text.startswith("inner fold 1, musicnn") for text in said)
+    assert again.folder.name.rpartition("-")[2] != run.folder.name.rpartition("-")[2]
+    assert len(again.inside) == 2
+    for one, same in zip(again.inside, run.inside, strict=True):
+        mine, theirs = saved_in(one)[0], saved_in(same)[0]
+        equal = mine.keys() == theirs.keys() and all(
+            np.array_equal(mine[name], theirs[name]) for name in mine
+        )
+        # What the fold tests, the other one learns from.
+        assert equal == (same == fold)
+    # No training is left behind, and all answers are.
+    left = sorted(path.name for path in (nested(again).folder / "networks/musicnn").iterdir())
+    assert left == [f"{fold.fold}.{end}" for end in ("0.json", "1.json", "json")]
+    assert fit_small_set(experiment, **options).folder == again.folder
 
 
 def test_the_experiments_of_networks():
-    names = ("short_chunk", "musicnn")
-    made = small_set("data", seed=5, model=SmallSetConfig(networks=names, members=3))
+    made = small_set("data", seed=5, model=SmallSetConfig(networks=NAMES, members=3))
     found = experiments_of(made)
-    assert list(found) == list(names)
+    assert list(found) == list(NAMES)
     short, musicnn = found.values()
     # 646 frames hold 6 segments of 96.
     assert (short.segments.frames, short.train.epochs, short.train.members) == (96, 15, 3)

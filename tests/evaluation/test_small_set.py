@@ -1,7 +1,6 @@
 """Runs by the recipe for small sets: made, gone on with, moved, restored, and never leaked into."""
 
 import dataclasses
-import json
 import shutil
 import sys
 
@@ -18,13 +17,12 @@ from kit.config import (
     FeatureConfig,
     FrontendConfig,
     MusicnnConfig,
-    ShortChunkConfig,
     SplitConfig,
     replaced,
 )
 from kit.errors import ConfigError, KitWarning
 from kit.evaluation import evaluate
-from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Task, out_of_fold
+from kit.evaluation.baselines.folds import Fold, Task, out_of_fold
 from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.nested import chosen_of
 from kit.evaluation.baselines.run import of_store
@@ -53,10 +51,9 @@ def catalogue_of(music, folder):
     return load(folder)
 
 
-def recipe(catalogue, weights=None, vectors=("simple", "dictionary"), networks=()):
-    """Return the recipe with two classifiers, or with the given candidates."""
-    tiny = ShortChunkConfig(width=1, depth=1)
-    model = SmallSetConfig(vectors, weights, networks, members=1, epochs=1, short_chunk=tiny)
+def recipe(catalogue, weights=None, vectors=("simple", "dictionary")):
+    """Return the recipe with two candidates."""
+    model = SmallSetConfig(vectors, weights)
     split = SplitConfig(folds=FOLDS)
     return small_set(catalogue.folder, features=FEATURES, split=split, model=model)
 
@@ -68,11 +65,10 @@ def trained(catalogue, experiment, runs, **options):
 
 @pytest.fixture(scope="module")
 def learned(music, tmp_path_factory):
-    """A catalogue, a run on it of two classifiers and a network, and its evaluation."""
+    """A catalogue, a run on it without weights, and its evaluation."""
     root = tmp_path_factory.mktemp("learned")
     catalogue = catalogue_of(music, root / "data")
-    experiment = recipe(catalogue, networks=("short_chunk",))
-    run = trained(catalogue, experiment, root / "runs")
+    run = trained(catalogue, recipe(catalogue), root / "runs")
     return catalogue, run, evaluate(run, report=False)
 
 
@@ -104,18 +100,8 @@ def test_it_answers_as_the_nested_choice_of_the_baselines(learned):
             for name in "012"
         ),
     )
-
-    def answer(fold, task):
-        """Return the network's answers, which the run has for each fold and inner fold."""
-        place = run.folder / f"fold-{fold.name[0]}/networks/short_chunk/{fold.name}.json"
-        content = json.loads(place.read_text())
-        assert content["tracks"] == folds["track_id"].iloc[fold.test].tolist()
-        return Answered(np.array(content["probabilities"]))
-
     candidates = of_store(measured.store, sources, ("simple", "dictionary"))
-    network = Baseline("short_chunk, trained", answer)
-    answers = out_of_fold([chosen_of([*candidates, network])], task)[0]
-    assert any(network.name in chosen["weights"] for chosen in answers.chosen.values())
+    answers = out_of_fold([chosen_of(candidates)], task)[0]
     assert {fold.fold: saved_in(fold)[1]["chosen"] for fold in run.inside} == {
         fold: chosen["baseline"] for fold, chosen in answers.chosen.items()
     }
@@ -150,7 +136,28 @@ def test_the_run_is_the_mean_of_its_folds(learned):
     assert [(w.start_s, w.label) for w in windows] == [(0.0, "high")]
 
 
-def test_poisoned_and_stopped_it_ends_in_the_same_bytes(learned, music, tmp_path):
+def test_stopped_and_gone_on_with_it_ends_in_the_same_numbers(learned, tmp_path):
+    catalogue, run, _ = learned
+    experiment = run.experiment()
+    calls = []
+
+    def stop_in_the_second_fold(p):
+        calls.append(p)
+        if p.place == "fold 2/3" and p.step == 1:
+            raise KeyboardInterrupt
+
+    options = {"catalogue": catalogue, "runs": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        fit_small_set(experiment, progress=stop_in_the_second_fold, **options)
+    again = []
+    whole = fit_small_set(experiment, progress=again.append, **options)
+    assert {p.place for p in again} == {"fold 2/3", "fold 3/3"}
+    for one, other in zip(whole.inside, run.inside, strict=True):
+        same(saved_in(one)[0], saved_in(other)[0])
+    assert fit_small_set(experiment, progress=again.append, **options).folder == whole.folder
+
+
+def test_poisoned_test_tracks_change_no_byte_of_what_is_trained(learned, music, tmp_path):
     catalogue, run, _ = learned
     folds = run.folds()
     other = load(shutil.copytree(catalogue.folder, tmp_path / "data"))
@@ -163,28 +170,11 @@ def test_poisoned_and_stopped_it_ends_in_the_same_bytes(learned, music, tmp_path
     other = dataclasses.replace(other, table=table)
     experiment = run.experiment()
     extract(other, experiment.features)
-    options = {"catalogue": other, "runs": tmp_path / "runs"}
-
-    def stop_in_the_second_fold(p):
-        if p.place == "fold 2/3" and p.path.startswith("inner fold 2, short_chunk"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit_small_set(experiment, progress=stop_in_the_second_fold, **options)
-    said = []
-    again = fit_small_set(experiment, progress=said.append, **options)
-    assert {p.place for p in said} == {"fold 2/3", "fold 3/3"}
-    of_second = {p.path for p in said if p.place == "fold 2/3"}
-    assert "inner fold 1, done before" in of_second
-    assert not any("inner fold 1, short_chunk" in path for path in of_second)
+    again = fit_small_set(experiment, catalogue=other, runs=tmp_path / "runs")
     assert again.folder.name.rpartition("-")[2] != run.folder.name.rpartition("-")[2]
     same(saved_in(again.inside[1])[0], saved_in(run.inside[1])[0])
     with pytest.raises(AssertionError):
         same(saved_in(again.inside[0])[0], saved_in(run.inside[0])[0])
-    assert fit_small_set(experiment, **options).folder == again.folder
-    # No training is left behind, and all answers are.
-    left = (again.folder / "fold-1/networks/short_chunk").iterdir()
-    assert sorted(path.name for path in left) == ["1.0.json", "1.1.json", "1.json"]
 
 
 def test_layers_of_a_network_are_kept_with_the_run(music, tmp_path, monkeypatch):
