@@ -84,8 +84,9 @@ def bca_interval(
     score: Callable[[Float[np.ndarray, "draws groups"]], Float[np.ndarray, " draws"]],
     groups: int,
     resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> tuple[float, float] | None:
-    """Return the bias-corrected and accelerated 95% bootstrap interval of a score over groups.
+    """Return the bias-corrected and accelerated bootstrap interval of a score over groups.
 
     None for one group, and where all draws have the same score or some have none.
 
@@ -93,6 +94,7 @@ def bca_interval(
         score: from how often each draw has each group to the score of each draw, which may be NaN.
         groups: their number.
         resamples: draws.
+        confidence: of the interval.
 
     Source: SciPy `bootstrap`; Efron (1987), Better bootstrap confidence intervals.
     """
@@ -115,8 +117,8 @@ def bca_interval(
             n_resamples=resamples,
             batch=max(1, _CELLS // groups),
             vectorized=True,
-            confidence_level=CONFIDENCE,
-            random_state=np.random.default_rng(BOOTSTRAP_SEED),
+            confidence_level=confidence,
+            rng=np.random.default_rng(BOOTSTRAP_SEED),
         ).confidence_interval
     low, high = float(found.low), float(found.high)
     return (low, high) if np.isfinite([low, high]).all() else None

@@ -107,7 +107,10 @@ def summarise(
         "segment": (by_segment, np.repeat(targets, segments), np.repeat(owners, segments)),
         "track": (by_track, targets, owners),
     }
-    found = {name: _level(*level, labels, train_counts) for name, level in levels.items()}
+    found = {
+        name: _level(log_p, truth, owner, labels, train_counts)
+        for name, (log_p, truth, owner) in levels.items()
+    }
     found["track"] |= {
         "intervals": _intervals(by_track, targets, owners),
         "chance": permuted(by_track.argmax(axis=1), targets, owners),

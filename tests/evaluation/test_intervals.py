@@ -80,7 +80,7 @@ def test_bca_is_that_of_scipy_for_the_mean_of_groups():
 
     found = bca_interval(mean, 25)
     expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=2_000, random_state=np.random.default_rng(0)
+        (values,), np.mean, n_resamples=2_000, rng=np.random.default_rng(0)
     ).confidence_interval
     np.testing.assert_allclose(found, [expected.low, expected.high], rtol=1e-9)
     assert bca_interval(mean, 1) is None
