@@ -24,9 +24,8 @@ def compare(
 ) -> int:
     """Compare runs track by track, and say what may be claimed.
 
-    Tracks count that all of the runs have scored.
-
-    The first run is what the others are compared with. A difference is paired by track, and its
+    Only tracks that all runs have scored count, and the first run is what the others are compared
+    with. A difference is paired by track, and its
     95% interval is over groups of tracks, such as artists; it is wider where several runs are
     compared with the first. Below the table stand the options that differ, the spread of runs that
     differ in their seed alone, and a sentence for each run. Fewer than 12 groups are too few for a
