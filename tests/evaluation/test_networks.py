@@ -94,8 +94,8 @@ def test_each_fold_answers_by_its_weights_of_the_rows(learned):
     rows = {row.name: row.probabilities for row in table.answers}
     folds = {fold.fold: weights_of(fold) for fold in run.inside}
     expected = [
-        sum(weight * rows[name][at] for name, weight in folds[track.fold].items())
-        for at, track in enumerate(table.tracks.itertuples())
+        sum(weight * rows[name][at] for name, weight in folds[fold].items())
+        for at, fold in enumerate(table.tracks["fold"])
     ]
     answered = {one["track_id"]: one["probabilities"] for one in evaluation["tracks"]}
     p = [list(answered[track].values()) for track in table.tracks["track_id"]]
