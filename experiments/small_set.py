@@ -5,9 +5,8 @@ Hardware:  2 CPU cores, about 8 minutes for 400 clips of 5 s
 Expected:  ESC-10 by its own folds (--split.by track --split.fold-column fold), with musicnn's
            weights: accuracy by track 0.932, 95% interval 0.903 to 0.953
 
-Prints what was tried, what more music would bring, and what the choice is worth on tracks that had
-no part in it. Splits by artist; `--split.by track` and `--split.fold-column` say otherwise.
-`--networks short_chunk musicnn` trains these too and takes 10 to 20 times as long.
+Prints what was tried, what more music would bring, and what the choice is worth on unseen tracks.
+Splits by artist unless `--split.by` says otherwise; `--networks short_chunk musicnn` trains these.
 """
 
 from pathlib import Path
@@ -18,8 +17,7 @@ from kit.cli.train import by_recipe
 from kit.evaluation.baselines.beside import RECIPE
 from kit.evaluation.baselines.nested import in_words
 from kit.evaluation.small_set import beside
-from kit.shallow.networks import NetworkName
-from kit.shallow.recipe import SmallSetConfig
+from kit.shallow.recipe import NetworkName, SmallSetConfig
 from kit.terminal import bars, say
 
 
@@ -40,8 +38,8 @@ def main(
         networks: Networks to train and to choose from too.
         seed: Seed of forests, dictionaries and inner folds.
     """
-    model = SmallSetConfig(networks=networks)
-    experiment = by_recipe(catalogue, model, features=features, split=split, seed=seed)
+    about = {"features": features, "split": split, "seed": seed}
+    experiment = by_recipe(catalogue, SmallSetConfig(networks=networks), **about)
     run = kit.fit(experiment, progress=True)
     with bars() as progress:
         found, weights = beside(run, progress=progress)
