@@ -84,7 +84,7 @@ def test_what_it_writes_adds_up(job, evaluated):
     assert {t["part"] for t in result["tracks"]} == {"test"}
     assert result["seen"] == {"train": 0, "validation": 0, "unseen": 4}
     assert result["unseen"] is None
-    assert result["groups"] == 2
+    assert (result["track"]["groups"], result["grouped_by"]) == (2, "artist")
     assert result["labels"] == ["high", "low"]
     assert result["part"] == "test"
     assert result["split"]["test"] == {"high": 2, "low": 2}
