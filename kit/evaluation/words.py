@@ -157,13 +157,16 @@ def verdict(evaluation: Evaluation) -> str:
 
 
 def groups(evaluation: Evaluation) -> str:
-    """Return the number of groups that the intervals are over, such as "6 artists"."""
+    """Return the number of groups that the intervals are over, such as "6 groups of artists".
+
+    Artists of one track are one group.
+    """
     count, by = evaluation["track"]["groups"], evaluation.get("grouped_by")
     if evaluation.get("another_collection"):
         by = "artist"
-    nouns = {"artist": "artist", "track": "track", "random": "track", None: "group"}
-    of = "" if by in nouns else f" of the column “{by}”"
-    return f"{count:,} {nouns.get(by, 'group')}{'' if count == 1 else 's'}{of}"
+    noun = "track" if by in ("track", "random") else "group"
+    of = {None: "", "artist": " of artists", "track": "", "random": ""}
+    return f"{count:,} {noun}{'' if count == 1 else 's'}{of.get(by, f' of the column “{by}”')}"
 
 
 def intervals_in_words(evaluation: Evaluation) -> str:
@@ -172,7 +175,7 @@ def intervals_in_words(evaluation: Evaluation) -> str:
     if not held_out(evaluation) or track["interval"] is None:
         return ""
     few = "" if track["groups"] >= FEW_GROUPS else f", and fewer than {FEW_GROUPS} are too few"
-    return f"Intervals are over {groups(evaluation)}{few} ({track['interval_method']})."
+    return f"Intervals are over {groups(evaluation)}{few}."
 
 
 def chance(evaluation: Evaluation) -> str:

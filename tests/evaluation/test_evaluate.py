@@ -115,6 +115,8 @@ def test_the_page_stands_alone_and_plays_the_clips(evaluated):
         assert outside not in page
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize("part", ["validation", "train", "all"])
 def test_another_part_has_files_of_its_own(copy, part):
     before = files(copy.run)
@@ -171,6 +173,8 @@ def test_copies_of_training_files_in_another_collection_count_as_learned(job, co
     assert "another_collection" not in result
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_evaluation_only_reads_the_catalogue(copy):
     before = tree(copy.catalogue)
     run = tree(copy.run)

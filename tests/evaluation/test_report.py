@@ -216,7 +216,7 @@ def test_the_page_says_what_the_split_kept_apart(tmp_path):
 def test_the_intervals_are_over_the_groups_of_the_split(tmp_path):
     result = evaluation(("edm", "techno"), 20) | {"grouped_by": "artist"}
     text = Page(write(tmp_path, result)).text
-    assert "Intervals are over 20 artists (logit t over 20 groups)." in text
+    assert "Intervals are over 20 groups of artists." in text
     assert "permutations do as well (p = 0.0" in text
     few = evaluation(("edm", "techno"), 10) | {"grouped_by": "speaker"}
     text = Page(write(tmp_path, few)).text

@@ -44,8 +44,10 @@ def test_the_verdict_compares_the_interval_with_guessing(interval, said):
 def test_fewer_than_12_groups_make_no_claim():
     result = {"part": "test", "grouped_by": "artist", "track": level(6, 10, [0.51, 0.9])}
     result["track"]["groups"] = 6
-    said = "6 artists: too few for a claim, which takes 12; --split.folds 5 scores every track."
-    assert evaluation_in_words(result)[1] == said
+    assert evaluation_in_words(result)[1] == (
+        "6 groups of artists: too few for a claim, which takes 12; --split.folds 5 scores every "
+        "track."
+    )
     result["track"]["groups"] = 12
     assert evaluation_in_words(result)[1] == "The network hears a difference."
 
