@@ -273,6 +273,9 @@ def test_tracks_shorter_than_a_segment_are_heard_with_silence_behind(job, tmp_pa
         assert model.predict(path) == pytest.approx(row["probabilities"], abs=1e-5)
         (window,) = model.timeline(path)
         assert window.probabilities == pytest.approx(row["probabilities"], abs=1e-5)
+        y, _ = soundfile.read(path, dtype="float32")
+        valid = compute([y], features)[0][: min(32, 1 + len(y) // 256)]
+        assert model.predict_features(valid) == pytest.approx(row["probabilities"], abs=1e-5)
 
 
 def test_many_waveforms_have_the_answers_of_each(restored):

@@ -373,7 +373,7 @@ def test_no_test_track_influences_a_dictionary(tmp_path):
         kept = mels.copy()
         if poison:
             kept[task.folds[0].test[3:]] = rng.choice([-60_000, 60_000], (9, 40, BANDS))
-        zeros = [np.zeros(size, np.float32) for size in (42, 80, 299, 404)]
+        zeros = [np.zeros(size, np.float32) for size in (42, 80, 299, 621)]
         for start in range(0, 24, 8):
             rows = range(start, start + 8)
             store.add_part(folder, {sources[i]: Vectors(*zeros, kept[i]) for i in rows})
