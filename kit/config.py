@@ -427,6 +427,10 @@ class SegmentConfig(_Checked):
     draw: Literal["random", "grid"] = "random"
     """Segments in training: at random offsets, drawn anew in each epoch, or side by side as in
     the original."""
+    pad: bool = field(default=False, metadata=LATER)
+    """Take tracks that are shorter than a segment too, such as spoken words: they give one segment,
+    with silence behind the track (the front end's floor). `features.least_s` may then be shorter
+    than a segment."""
 
     def _check(self) -> None:
         _require(self.frames >= 1, self, "frames", "it must be at least 1")
@@ -940,11 +944,12 @@ class Experiment(_Checked):
             f"it must not exceed FeatureConfig.n_frames (={self.features.n_frames})",
         )
         _require(
-            frames <= least,
+            frames <= least or self.segments.pad,
             self.segments,
             "frames",
             f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
-            f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}",
+            f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}, "
+            "or set SegmentConfig.pad",
         )
         self._check_augment(self.train.augment, self.features, frames)
         if isinstance(self.model, MusicnnConfig) and self.model.transfer != "none":

@@ -104,8 +104,8 @@ class Model:
         Returns:
             `Probabilities` of one item, or a list of them.
         Raises:
-            UsageError: an array of another shape, an item shorter than a segment, or values that
-                are not finite.
+            UsageError: an array of another shape, an item shorter than a segment (without
+                `SegmentConfig.pad`), or values that are not finite.
         """
         array = np.asarray(x, np.float32)
         config = self.experiment.features
@@ -118,10 +118,12 @@ class Model:
         batch = array if array.ndim == 3 else array[None]
         every = np.full(len(batch), batch.shape[1], np.int32)
         valid = every if frames is None else np.atleast_1d(frames).astype(np.int32)
-        least = self.experiment.segments.frames
+        segments = self.experiment.segments
+        least = 1 if segments.pad else segments.frames
         if valid.shape != every.shape or ((valid < least) | (valid > every)).any():
             raise UsageError(
-                f"frames is {frames}; give one number for each item, from {least} (a segment) to "
+                f"frames is {frames}; give one number for each item, from {least}"
+                f"{'' if segments.pad else ' (a segment)'} to "
                 f"{batch.shape[1]}"
             )
         if not all(np.isfinite(row[:n]).all() for row, n in zip(batch, valid, strict=True)):

@@ -21,7 +21,7 @@ from kit.audio import (
     UnreadableError,
 )
 from kit.catalogue import Catalogue, from_folder, load, save
-from kit.config import SplitConfig
+from kit.config import SegmentConfig, SplitConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation import evaluate
 from kit.features import FeatureStore, compute, extract, store_path
@@ -243,6 +243,39 @@ def test_a_waveform_is_heard_as_its_file(spread):
         assert got == pytest.approx(row["probabilities"], abs=1e-5)
         mono = spread.model.predict(y.mean(axis=1, dtype=np.float64), rate)
         assert mono == pytest.approx(row["probabilities"], abs=1e-3)
+
+
+@pytest.mark.parametrize("keep", ["log_mel", "waveform"])
+def test_tracks_shorter_than_a_segment_are_heard_with_silence_behind(job, tmp_path, keep):
+    for i, seconds in enumerate((0.15, 0.3, 0.9, 0.22, 0.4, 0.18, 0.6, 0.2)):
+        folder = tmp_path / "music" / ("high" if i % 2 else "low")
+        folder.mkdir(parents=True, exist_ok=True)
+        written(folder / f"{i}.wav", sound(seconds, 1500 if i % 2 else 200, seed=i))
+    save(from_folder(tmp_path / "music"), tmp_path / "data")
+    catalogue = load(tmp_path / "data")
+    features = dataclasses.replace(job.experiment.features, keep=keep, least_s=0.1)
+    experiment = dataclasses.replace(
+        job.experiment,
+        catalogue=str(catalogue.folder),
+        features=features,
+        split=SplitConfig(by="track", test_fraction=0.25, validation_fraction=0.25),
+        segments=SegmentConfig(frames=12, pad=True),
+        train=dataclasses.replace(job.experiment.train, epochs=2, batch_size=4),
+    )
+    extract(catalogue, features)
+    run = fit(experiment, runs=tmp_path / "runs")
+    tracks = evaluate(run, catalogue=catalogue, part="all", report=False)["tracks"]
+    assert len(tracks) == 8
+    assert sum(row["segments"] == 1 for row in tracks) == 5
+    model = load_run(run.folder)
+    for row in tracks:
+        path = catalogue.path_of(row)
+        assert model.predict(path) == pytest.approx(row["probabilities"], abs=1e-5)
+        (window,) = model.timeline(path)
+        assert window.probabilities == pytest.approx(row["probabilities"], abs=1e-5)
+        y, _ = soundfile.read(path, dtype="float32")
+        valid = compute([y], features)[0][: min(32, 1 + len(y) // 256)]
+        assert model.predict_features(valid) == pytest.approx(row["probabilities"], abs=1e-5)
 
 
 def test_many_waveforms_have_the_answers_of_each(restored):

@@ -44,7 +44,7 @@ def left_out_in_words(
     Args:
         failures: of the stage "features", such as `Extraction.failures`.
         config: the features that were asked for.
-        segments: the segments that they are for; a track must hold one.
+        segments: the segments that they are for; a track must hold one, unless it is padded.
     """
     listed = list(failures)
     if not listed:
@@ -72,7 +72,8 @@ def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentCon
     if config.offset_s:
         text += f" with the {config.offset_s:g} s of --features.offset-s"
         lengths = [max(0.0, length - config.offset_s) for length in lengths]
-    segment_s = math.ceil(100 * seconds_of(segments.frames, config.frontend)) / 100
+    needed = 1 if segments.pad else segments.frames
+    segment_s = math.ceil(100 * seconds_of(needed, config.frontend)) / 100
     if fit := [length for length in lengths if length >= segment_s]:
         flags = f"--features.least-s {max(segment_s, _rounded_down(min(fit))):g}"
     else:

@@ -16,7 +16,7 @@ from kit import dsp
 from kit.audio import NonFiniteError
 from kit.config import FeatureConfig, FrontendConfig, frames_of, seconds_of
 
-VERSION = 3
+VERSION = 4
 """Raise it when a number below changes its meaning: stored vectors are then computed anew."""
 FRONTEND = FrontendConfig()
 FRAME_RATE = FRONTEND.sample_rate / FRONTEND.hop_length
@@ -26,10 +26,14 @@ KINDS = ("simple", "mfcc", "rich", "shape")
 """The vectors of a track, beside its mel spectrogram."""
 
 _MFCC = 20
-_SHAPE_MFCC = 13
+_SHAPE_MFCC = 20
 _SHAPE_STEPS = 16
-# Quieter bands count as this, and quieter ends of a clip are no part of its shape, dB.
-_SHAPE_DB, _SOUNDING_DB = 50.0, 25.0
+# Quieter bands count as this, and quieter ends of a clip do not sound, dB.
+_SHAPE_DB, _SOUNDING_DB = 50.0, 12.0
+# Heard on both sides of the part that sounds, as a share of it: soft ends of words.
+_SHAPE_BESIDE = 0.1
+# The share of the mean spectrum that is taken off: it is of the voice and of the microphone.
+_SHAPE_CENTRED = 0.5
 _GROUPS = 8
 _MODULATION_HZ = np.geomspace(0.5, 20.0, 13)
 # Zero-padded to this many frames, the lowest modulation bin has bins of the FFT for any clip.
@@ -56,7 +60,7 @@ class Vectors:
     simple: Float32[np.ndarray, " 42"]
     mfcc: Float32[np.ndarray, " 80"]
     rich: Float32[np.ndarray, " numbers"]
-    shape: Float32[np.ndarray, " 404"]
+    shape: Float32[np.ndarray, " 621"]
     mel: Float16[np.ndarray, "frames 40"]
 
 
@@ -137,24 +141,29 @@ def mfcc_statistics(
     return _joined([part for x in rows for part in (x.mean(axis=1), x.std(axis=1))])
 
 
-def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray, " 404"]:
+def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray, " 621"]:
     """Return how a clip's spectrum goes on from its beginning to its end, at any length.
 
-    The part that sounds, from the first to the last frame within 25 dB of the loudest, is cut into
-    16 equal steps. Its 13 MFCCs are interpolated at the middle of each. Then come the 15
-    differences between neighbouring steps, and the logarithm of the number of frames.
+    The part that sounds, from the first to the last frame within 12 dB of the loudest, and a tenth
+    of it on both sides are cut into 16 equal steps. Its 20 MFCCs, less half their mean over the
+    part that sounds, are interpolated at the middle of each step. Then come half the 15 differences
+    between neighbouring steps, and the logarithm of the number of frames that sound.
 
     Args:
         mel: dB below the peak; levels below -50 dB count as -50 dB.
     """
     level = np.asarray(dsp.power_to_db(np.sum(10 ** (mel / 10), axis=0), top_db=None))
     sounding = np.flatnonzero(level >= level.max() - _SOUNDING_DB)
-    part = np.maximum(mel[:, sounding[0] : sounding[-1] + 1], -_SHAPE_DB)
-    coefficients = np.asarray(dsp.mfcc(S=part, n_mfcc=_SHAPE_MFCC))
-    frames = coefficients.shape[1]
-    at = (np.arange(_SHAPE_STEPS) + 0.5) * frames / _SHAPE_STEPS - 0.5
-    steps = np.stack([np.interp(at, np.arange(frames), row) for row in coefficients])
-    return _joined([steps.ravel(), np.diff(steps, axis=1).ravel(), [math.log(frames)]])
+    first, last = sounding[0], sounding[-1] + 1
+    coefficients = np.asarray(dsp.mfcc(S=np.maximum(mel, -_SHAPE_DB), n_mfcc=_SHAPE_MFCC))
+    mean = coefficients[:, first:last].mean(axis=1, keepdims=True)
+    centred = coefficients - _SHAPE_CENTRED * mean
+    frames = last - first
+    share = (np.arange(_SHAPE_STEPS) + 0.5) / _SHAPE_STEPS
+    at = first - 0.5 + frames * (share + _SHAPE_BESIDE * (2 * share - 1))
+    # The first and the last frame stand for what lies outside of the clip.
+    steps = np.stack([np.interp(at, np.arange(mel.shape[1]), row) for row in centred])
+    return _joined([steps.ravel(), np.diff(steps, axis=1).ravel() / 2, [math.log(frames)]])
 
 
 def modulation(

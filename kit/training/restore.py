@@ -13,6 +13,7 @@ from scipy.special import log_softmax, logsumexp
 from kit.catalogue.split import memberships
 from kit.config import Experiment, from_dict
 from kit.errors import UsageError
+from kit.features.codec import padding
 from kit.models import Network, Tree, build
 from kit.training import small
 from kit.training.checkpoint import Checkpoints, Which
@@ -87,7 +88,8 @@ class Restored:
                 side by side.
             frames: valid frames of each row; none of the others counts.
         Returns:
-            For each track `(segments, n_classes)`; no segments where a track is too short.
+            For each track `(segments, n_classes)`; no segments where a track is too short and
+            `SegmentConfig.pad` is off.
         """
         return self.segment_scores(x, frames).segments
 
@@ -109,6 +111,8 @@ class Restored:
         config = self.experiment
         length = config.segments.frames
         starts = [grid(int(n), config.features.n_frames, config.segments) for n in frames]
+        if config.segments.pad:
+            x = _silent_behind(x, frames, length, padding(config.features))
         counts = [len(here) for here in starts]
         track = np.repeat(np.arange(len(x)), counts)
         start = np.concatenate([np.zeros(0, np.int64), *starts])
@@ -124,6 +128,18 @@ class Restored:
         weights = [log_softmax(outputs[:, -1].astype(np.float64)) for outputs in each]
         segments = [outputs[:, :-1] for outputs in each]
         return SegmentScores(segments, weights, config.train.several)
+
+
+def _silent_behind(
+    x: Float32[np.ndarray, "tracks row_frames width"],
+    frames: Integer[np.ndarray, " tracks"],
+    least: int,
+    silence: float,
+) -> Float32[np.ndarray, "tracks _ width"]:
+    """Return rows of at least `least` frames, with silence behind the valid frames of each."""
+    longer = np.pad(x, ((0, 0), (0, max(0, least - x.shape[1])), (0, 0)))
+    behind = np.arange(longer.shape[1]) >= frames[:, None]
+    return np.where(behind[..., None], np.float32(silence), longer)
 
 
 def restore(run_folder: Path | str, which: Which = "best") -> Restored:

@@ -147,8 +147,10 @@ def _computed(part: Part, plain: Scaling, segment: int) -> Iterator[np.ndarray]:
     """Yield dB of the segments of each track that lie side by side, (frames, n_mels)."""
     whole, rest = np.divmod(part.frames, part.n_frames)
     # One shape for all tracks: each other number of segments would be another program.
-    most = int(max(whole * (part.n_frames // segment) + rest // segment))
+    most = int(max(1, *(whole * (part.n_frames // segment) + rest // segment)))
     for row in _stored(part):
+        # A track that is shorter than a segment is heard with silence behind it.
+        row = np.pad(row, ((0, max(0, segment - len(row))), (0, 0)))
         excerpts = np.split(row, range(part.n_frames, len(row), part.n_frames))
         cut = [each[: len(each) // segment * segment] for each in excerpts]
         segments = np.concatenate(cut).reshape(-1, segment, row.shape[1])

@@ -1,7 +1,8 @@
 """Where segments lie in a row of features: a grid for evaluation, a draw for each epoch.
 
 A row holds excerpts side by side, `n_frames` frames each, and its valid frames are a prefix of it.
-A segment lies in the valid frames of one excerpt: never across two, never in padding.
+A segment lies in the valid frames of one excerpt: never across two, never in padding. Only with
+`SegmentConfig.pad` a track that is shorter than a segment has one, which begins at its first frame.
 """
 
 import numpy as np
@@ -21,6 +22,8 @@ def grid(frames: int, n_frames: int, segments: SegmentConfig) -> Int[np.ndarray,
         n_frames: frames of one excerpt.
         segments: length and hop.
     """
+    if segments.pad and frames < segments.frames:
+        return np.zeros(1, np.int64)
     starts = []
     for first in range(0, frames, n_frames):
         last = min(frames - first, n_frames) - segments.frames
@@ -51,7 +54,8 @@ def draw(
     """Return the training segments of an epoch in their order: `(tracks, starts)`.
 
     An excerpt with v valid frames gives v // segments.frames segments: side by side ("grid"), or
-    at uniform random offsets ("random"). A function of its arguments alone, so that a resumed run
+    at uniform random offsets ("random"). With `segments.pad`, a track that would give none gives
+    one. A function of its arguments alone, so that a resumed run
     sees the batches of an uninterrupted one.
 
     Args:
@@ -119,7 +123,7 @@ def _offsets(
 ) -> np.ndarray:
     """Return where in its excerpt each segment begins: at random, or side by side."""
     if segments.draw == "random":
-        return rng.integers(0, valid - segments.frames + 1)
+        return rng.integers(0, np.maximum(valid - segments.frames, 0) + 1)
     return number * segments.frames
 
 
@@ -138,8 +142,12 @@ def _excerpts(
     frames: np.ndarray, n_frames: int, segments: SegmentConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return, for each excerpt, its track, first frame, number of segments and valid frames."""
-    each = -(-np.asarray(frames, np.int64) // n_frames)
+    frames = np.asarray(frames, np.int64)
+    each = -(-frames // n_frames)
     track = np.repeat(np.arange(len(each)), each)
     first = (np.arange(len(track)) - np.repeat(np.cumsum(each) - each, each)) * n_frames
-    valid = np.minimum(np.asarray(frames, np.int64)[track] - first, n_frames)
-    return track, first, valid // segments.frames, valid
+    valid = np.minimum(frames[track] - first, n_frames)
+    count = valid // segments.frames
+    if segments.pad:
+        count[frames[track] < segments.frames] = 1
+    return track, first, count, valid

@@ -122,14 +122,35 @@ def test_a_shape_over_time_tells_the_order_of_sounds_and_not_their_length():
             mel[first : first + 5, start : start + frames] = 0
         return shape_over_time(mel)[:-1]
 
-    up, fast, down = shape((5, 25), 40), shape((5, 25), 8), shape((25, 5), 40)
-    assert up.shape == (13 * (16 + 15),)
-    steps = up[: 13 * 16].reshape(13, 16)
-    expected = scipy.fft.dct(np.where(np.arange(BANDS) // 5 == 1, 0.0, -50.0), norm="ortho")[:13]
-    np.testing.assert_allclose(steps[:, 0], expected, atol=1e-3)
-    np.testing.assert_allclose(up, fast, atol=1)
-    np.testing.assert_allclose(steps[:, ::-1], down[: 13 * 16].reshape(13, 16), atol=1e-3)
+    up, fast, down = shape((5, 25), 40), shape((5, 25), 10), shape((25, 5), 40)
+    assert up.shape == (20 * (16 + 15),)
+    steps = up[: 20 * 16].reshape(20, 16)
+    low, high, none = (
+        scipy.fft.dct(np.where(np.arange(BANDS) // 5 == place, 0.0, -50.0), norm="ortho")[:20]
+        for place in (1, 5, -1)
+    )
+    mean = (low + high) / 2
+    np.testing.assert_allclose(steps[:, 4], low - mean / 2, atol=1e-3)
+    np.testing.assert_allclose(steps[:, 11], high - mean / 2, atol=1e-3)
+    # A tenth of the sounding part on both sides: 16 steps of 6 frames, 8 of them in silence.
+    np.testing.assert_allclose(steps[:, 0], none - mean / 2, atol=1e-3)
+    np.testing.assert_allclose(up[20 * 16 :].reshape(20, 15), np.diff(steps) / 2, atol=1e-3)
+    # Where silence meets sound, a step of the fast one lies between two frames.
+    np.testing.assert_allclose(steps[:, 2:14], fast[: 20 * 16].reshape(20, 16)[:, 2:14], atol=1e-3)
+    np.testing.assert_allclose(steps[:, ::-1], down[: 20 * 16].reshape(20, 16), atol=1e-3)
     assert np.abs(up - down).max() > 50
+
+
+def test_a_shape_over_time_hardly_depends_on_the_microphone():
+    """A louder treble, the same at all times, moves the steps by half of it."""
+    mel = np.full((BANDS, 60), -40, np.float32)
+    mel[5:10, :30] = mel[25:30, 30:] = -10
+    tilt = np.linspace(0, 8, BANDS, dtype=np.float32)
+    plain, treble = shape_over_time(mel), shape_over_time(mel + tilt[:, None])
+    offset = scipy.fft.dct(tilt, norm="ortho")[:20]
+    moved = (treble - plain)[: 20 * 16].reshape(20, 16)
+    np.testing.assert_allclose(moved, np.tile(offset[:, None] / 2, 16), atol=1e-3)
+    np.testing.assert_allclose((treble - plain)[20 * 16 :], 0, atol=1e-3)
 
 
 def test_a_beat_is_found_where_it_is():
@@ -352,7 +373,7 @@ def test_no_test_track_influences_a_dictionary(tmp_path):
         kept = mels.copy()
         if poison:
             kept[task.folds[0].test[3:]] = rng.choice([-60_000, 60_000], (9, 40, BANDS))
-        zeros = [np.zeros(size, np.float32) for size in (42, 80, 299, 404)]
+        zeros = [np.zeros(size, np.float32) for size in (42, 80, 299, 621)]
         for start in range(0, 24, 8):
             rows = range(start, start + 8)
             store.add_part(folder, {sources[i]: Vectors(*zeros, kept[i]) for i in rows})

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM, Fitted
+from kit.evaluation.baselines.models import (
+    FOREST,
+    LOGISTIC,
+    ROOT_LOGISTIC,
+    ROOT_SVM,
+    SVM,
+    Fitted,
+)
 from kit.shallow.classifiers import KINDS, classifier_of
 
 FAMILIES = {"linear": LOGISTIC, "svm": SVM, "forest": FOREST}
@@ -42,9 +49,17 @@ def test_they_are_those_of_scikit_learn(kind, seed, labels, each, missing):
     np.testing.assert_allclose(found.probabilities(asked), expected, rtol=1e-5, atol=1e-7)
 
 
-def test_a_number_that_never_varies():
+@pytest.mark.parametrize("family", [SVM, ROOT_SVM, ROOT_LOGISTIC])
+def test_a_number_that_never_varies(family):
     _, x, targets = drawn(0, 12, 3)
     x[:, 2] = 4
-    model = SVM.build(SVM.fallback, 0).fit(x, targets)
+    model = family.build(family.fallback, 0).fit(x, targets)
     expected = Fitted(model, 3, {}, 1.0).probabilities(x)
     np.testing.assert_allclose(classifier_of(model, 3).probabilities(x), expected, rtol=1e-6)
+
+
+def test_numbers_of_one_unit_are_divided_by_the_root_of_their_deviation():
+    _, x, targets = drawn(0, 40, 2)
+    scaled = ROOT_SVM.build(ROOT_SVM.fallback, 0).fit(x, targets)[0].transform(x)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(scaled.std(axis=0), np.sqrt(x.std(axis=0)), rtol=1e-4)

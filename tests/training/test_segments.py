@@ -29,6 +29,28 @@ def test_the_grid_by_hand(frames, n_frames, starts):
     assert grid(frames, n_frames, SegmentConfig(frames=4)).tolist() == starts
 
 
+@pytest.mark.parametrize(
+    ("frames", "starts"), [(1, [0]), (3, [0]), (4, [0]), (5, [0, 1]), (15, [0, 2, 6, 8])]
+)
+def test_a_track_shorter_than_a_segment_gives_one_with_padding(frames, starts):
+    assert grid(frames, 6, SegmentConfig(frames=4, pad=True)).tolist() == starts
+
+
+@pytest.mark.parametrize("kind", ["random", "grid"])
+def test_padding_draws_short_tracks_once_and_leaves_the_others(kind):
+    plain = SegmentConfig(frames=4, draw=kind)
+    padded = dataclasses.replace(plain, pad=True)
+    long, mixed = np.array([12, 9, 15]), np.array([12, 3, 15, 1])
+    for one, other in zip(
+        draw(long, 12, plain, seed=1, epoch=2), draw(long, 12, padded, seed=1, epoch=2), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    tracks, starts = draw(mixed, 12, padded, seed=1, epoch=2)
+    np.testing.assert_array_equal(np.bincount(tracks), [3, 1, 3, 1])
+    np.testing.assert_array_equal(segments_of_tracks(mixed, 12, padded), [3, 1, 3, 1])
+    assert (starts[(tracks == 1) | (tracks == 3)] == 0).all()
+
+
 @st.composite
 def layouts(draw_):
     """Segments of at most an excerpt, and the valid frames of some tracks."""

@@ -1,5 +1,6 @@
 """Simple classifiers, whose options are chosen by cross-validation inside the training part."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,18 @@ class Family:
     cheaper: Mapping[str, Any] = field(default_factory=dict)
 
 
+class _RootScaler(StandardScaler):
+    """Divide numbers by the root of their deviation, so that those that vary more count more.
+
+    It suits numbers of one unit, such as MFCCs, where what varies little is mostly noise.
+    """
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "_RootScaler":
+        super().fit(X, y, sample_weight)
+        self.scale_ = np.sqrt(self.scale_)
+        return self
+
+
 def _svm(options: Mapping[str, Any], seed: int) -> Any:
     return make_pipeline(StandardScaler(), SVC(**options, break_ties=True))
 
@@ -53,6 +66,14 @@ def _forest(options: Mapping[str, Any], seed: int) -> Any:
 
 def _logistic(options: Mapping[str, Any], seed: int) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(**options, max_iter=10_000))
+
+
+def _root_svm(options: Mapping[str, Any], seed: int) -> Any:
+    return make_pipeline(_RootScaler(), SVC(**options, break_ties=True))
+
+
+def _root_logistic(options: Mapping[str, Any], seed: int) -> Any:
+    return make_pipeline(_RootScaler(), LogisticRegression(**options, max_iter=10_000))
 
 
 def _boosting(options: Mapping[str, Any], seed: int) -> Any:
@@ -74,6 +95,9 @@ LOGISTIC = Family(
     {"C": 0.01},
     _logistic,
 )
+ROOT_SVM = dataclasses.replace(SVM, build=_root_svm)
+ROOT_LOGISTIC = dataclasses.replace(LOGISTIC, build=_root_logistic)
+"""The same for numbers of one unit, which are divided by the root of their deviation only."""
 BOOSTING = Family("gradient boosting", ({},), {}, _boosting)
 """That of `kit explore`; it takes columns with missing values."""
 

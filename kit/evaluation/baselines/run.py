@@ -33,7 +33,7 @@ from kit.evaluation.baselines.folds import (
     of_vectors,
 )
 from kit.evaluation.baselines.measure import Measured, measure
-from kit.evaluation.baselines.models import FOREST, LOGISTIC, SVM
+from kit.evaluation.baselines.models import FOREST, LOGISTIC, ROOT_LOGISTIC, ROOT_SVM, SVM
 from kit.evaluation.baselines.nested import NAME as CHOSEN
 from kit.evaluation.baselines.nested import average_of, chosen_of, in_words, log_loss, weigh
 from kit.evaluation.baselines.networks import kept
@@ -54,7 +54,7 @@ _CLASSIFIERS = (
     ("simple", "tempo, loudness and spectrum", (SVM,)),
     ("mfcc", "MFCC statistics", (SVM, FOREST)),
     ("rich", "rich statistics", (SVM, FOREST, LOGISTIC)),
-    ("shape", "shape over time", (SVM, LOGISTIC)),
+    ("shape", "shape over time", (ROOT_SVM, ROOT_LOGISTIC)),
 )
 
 Show = Callable[[str, int, int, str], None]
