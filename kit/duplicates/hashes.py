@@ -83,9 +83,7 @@ def triples(peaks: Float32[np.ndarray, "peaks 2"]) -> Triples:
         thirds.append(targets[j, whole])
     first = np.concatenate(firsts)
     others = np.stack([np.concatenate(seconds), np.concatenate(thirds)])
-    return Triples(
-        time[first], band[first], band[others] - band[first], time[others] - time[first]
-    )
+    return Triples(time[first], band[first], band[others] - band[first], time[others] - time[first])
 
 
 def _steps(values: np.ndarray, step: float) -> np.ndarray:

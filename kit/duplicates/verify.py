@@ -5,7 +5,7 @@ for a part of the time, while copies have one offset for all of the time in whic
 the same spectrogram there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -16,7 +16,7 @@ from kit.duplicates.hashes import Triples
 
 LEAST_COVERED = 0.6
 """Share of the seconds with sound in both recordings in which the line must have an equal hash."""
-LEAST_CORRELATION = 0.8
+LEAST_CORRELATION = 0.75
 """Correlation that the levels of both must have there, each band less its mean."""
 LEAST_OVERLAP_S = 8.0
 """Seconds with sound in both; of recordings with less sound, `LEAST_SHARE` of it."""
@@ -51,6 +51,10 @@ class Match:
     def holds(self) -> bool:
         """Whether the two recordings are one."""
         return self.covered >= LEAST_COVERED and self.correlation >= LEAST_CORRELATION
+
+    def seen_from_the_second(self) -> "Match":
+        """Return the match of the same pair, the other way round."""
+        return replace(self, offset_s=-self.offset_s * self.speed, speed=1 / self.speed)
 
 
 def verify(
