@@ -1,7 +1,8 @@
 """The fingerprints of a catalogue's tracks, a stored feature by the SHA-256 of each file.
 
     features/1.fingerprints/000000.npz      up to 64 files: their peaks and levels, one after the
-                                            other, and how many of them each file has
+                                            other, how many of them each file has, and a hash of
+                                            its audio without tags
     features/1.fingerprints/failures.json   files that cannot be used, and why
 
 The number is the version of the fingerprints.
@@ -17,6 +18,7 @@ import numpy as np
 from kit.audio.decode import decode_part
 from kit.audio.file import File
 from kit.audio.open import open_source
+from kit.audio.payload import payload_hash
 from kit.catalogue import Catalogue, Failure
 from kit.config import ExtractConfig
 from kit.duplicates.find import Duplicate, find
@@ -58,6 +60,21 @@ class Fingerprints:
     computed: int
     seconds: float
     stopped: bool
+
+    def audio(self) -> dict[str, str]:
+        """Return the hash of each track's audio without its tags, by track_id.
+
+        Raises:
+            KitError: a part is damaged.
+        """
+        hashes = {
+            source: str(audio)
+            for part in sorted({part for part, _ in self.rows.values()})
+            for source, audio in zip(
+                parts.member(part, "source").tolist(), parts.member(part, "audio"), strict=True
+            )
+        }
+        return {track_id: hashes[source] for track_id, source in self.sources.items()}
 
     def duplicates(
         self, progress: Callable[[int, int], None] | None = None
@@ -127,23 +144,31 @@ def _in_order(
     return other, one, found.match.seen_from_the_second()
 
 
-def _read(track: Track, _buffer: np.ndarray) -> Fingerprint:
-    def read(file: File) -> Fingerprint:
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    fingerprint: Fingerprint
+    audio: str
+
+
+def _read(track: Track, _buffer: np.ndarray) -> _Heard:
+    def read(file: File) -> _Heard:
         with open_source(file) as source:
             count = int(LONGEST_S * source.sample_rate)
-            return fingerprint(decode_part(source, SAMPLE_RATE, 0, count))
+            heard = fingerprint(decode_part(source, SAMPLE_RATE, 0, count))
+            return _Heard(heard, payload_hash(file, source))
 
     return read_if_unchanged(track, read)
 
 
-def _add(folder: Path, found: Mapping[str, Fingerprint]) -> None:
-    values = list(found.values())
+def _add(folder: Path, found: Mapping[str, _Heard]) -> None:
+    values = [one.fingerprint for one in found.values()]
     arrays = {
         "peaks": np.concatenate([one.peaks for one in values]),
         "levels": np.concatenate([one.levels for one in values]),
         "n_peaks": np.array([len(one.peaks) for one in values]),
         "n_levels": np.array([len(one.levels) for one in values]),
         "duration_s": np.array([one.duration_s for one in values]),
+        "audio": np.array([one.audio for one in found.values()]),
     }
     parts.add_part(folder, list(found), arrays)
 

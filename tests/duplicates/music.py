@@ -47,9 +47,7 @@ def faster(y: np.ndarray, speed: float) -> np.ndarray:
 def through_mp3(y: np.ndarray, level: float) -> np.ndarray:
     """Return a recording that was MP3; level 0 is 160 kb/s and 0.6 is 64 kb/s."""
     stream = io.BytesIO()
-    soundfile.write(
-        stream, y, RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=level
-    )
+    soundfile.write(stream, y, RATE, format="MP3", bitrate_mode="CONSTANT", compression_level=level)
     stream.seek(0)
     return soundfile.read(stream, dtype="float32")[0]
 

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -87,7 +88,9 @@ def test_a_file_that_cannot_be_used_is_listed(catalogue, folder, tmp_path):
     scanned = from_csv(tmp_path / "list.csv")
     save(scanned, tmp_path / "other")
     found = fingerprints(load(tmp_path / "other"), THREADS)
-    assert len(found.sources) + len(found.failures) + len(scanned.failures) == 2
+    assert len(scanned.table) == 2
+    assert [failure.reason for failure in found.failures] == ["truncated"]
+    assert len(found.sources) == 1
     assert found.duplicates() == []
 
 
@@ -96,11 +99,14 @@ def test_real_collections_have_the_copies_that_their_waveforms_prove(shared, tmp
 
     Their waveforms say so by themselves: windows of 0.25 s correlate by more than 0.95.
     """
-    save(from_csv(shared / "esc10" / "labels.csv"), tmp_path)
-    catalogue = load(tmp_path)
-    kept = catalogue.table["label"].isin(["baby_cry", "fire_crackling"])
-    catalogue.table.drop(catalogue.table.index[~kept], inplace=True)
-    paths = catalogue.table.set_index("track_id")["path"]
+    table = pd.read_csv(shared / "esc10" / "labels.csv")
+    table = table[table["label"].isin(["baby_cry", "fire_crackling"])]
+    table = table.assign(path=[str(shared / "esc10" / path) for path in table["path"]])
+    table.to_csv(tmp_path / "two labels.csv", index=False)
+    save(from_csv(tmp_path / "two labels.csv"), tmp_path / "catalogue")
+    catalogue = load(tmp_path / "catalogue")
+    names = catalogue.table["path"].map(lambda path: "/".join(path.split("/")[-2:]))
+    paths = dict(zip(catalogue.table["track_id"], names, strict=True))
     pairs = {(paths[a], paths[b]) for a, b, _ in fingerprints(catalogue).duplicates()}
     assert {frozenset(pair) for pair in pairs} == {
         frozenset(("fire_crackling/2-28314-A.ogg", "fire_crackling/2-30322-A.ogg")),
