@@ -68,12 +68,12 @@ def check(
 
 
 def in_words(match: Match) -> str:
-    """Return how two copies fit together: "23 s, from 2.0 s on, 2.0% faster"."""
-    words = [f"{match.overlap_s:.0f} s"]
+    """Return how two copies fit together: "23 s alike, speeds 2.0% apart"."""
+    words = [f"{match.overlap_s:.0f} s alike"]
     if abs(match.offset_s) >= 0.05:
-        words.append(f"offset {match.offset_s:.1f} s")
+        words.append(f"starts {abs(match.offset_s):.1f} s apart")
     if abs(match.speed - 1) >= 0.001:
-        words.append(f"{abs(match.speed - 1):.1%} {'faster' if match.speed > 1 else 'slower'}")
+        words.append(f"speeds {abs(match.speed - 1):.1%} apart")
     return ", ".join(words)
 
 
