@@ -105,13 +105,18 @@ def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterat
     # Sorted queries read the index from front to back.
     order = np.argsort(hashes)
     hashes, time, first, speed = hashes[order], time[order], first[order], speed[order]
+    if not len(index.hashes):
+        return
     low = np.searchsorted(index.hashes, hashes, "left")
     found = np.searchsorted(index.hashes, hashes, "right") - low
     found[found > _COMMON] = 0
     query = np.repeat(np.arange(len(hashes)), found)
     entry = np.arange(len(query)) - np.repeat(np.cumsum(found) - found - low, found)
-    pair = index.owner[entry] > first[query]
-    query, entry = query[pair], entry[pair]
+    # Each pair once, and only pairs that can have enough: most have an equal hash or none.
+    second = index.owner[entry].astype(np.int64)
+    pair = (first[query] - asked.start) * (int(index.owner.max()) + 1) + second
+    often = (np.bincount(pair) >= LEAST_EQUAL)[pair] & (second > first[query])
+    query, entry = query[often], entry[often]
     if not len(query):
         return
     offset = np.floor((index.time[entry] - time[query]) / _BIN_S).astype(np.int64)

@@ -1,12 +1,15 @@
 """Find the recordings that are in a collection twice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from kit.duplicates.candidates import Candidate, candidates
+from kit.duplicates.candidates import candidates
 from kit.duplicates.fingerprint import Fingerprint
 from kit.duplicates.hashes import Triples, triples
 from kit.duplicates.verify import Match, verify
+
+_CACHED = 256  # recordings: 20 MB for clips of 30 s
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,15 @@ def find(
     def triples_of(numbers: range) -> list[Triples]:
         return [triples(one.peaks) for one in read(numbers)]
 
-    def matched() -> Iterator[Duplicate]:
-        for candidate in candidates(count, triples_of, block=block, progress=progress):
-            match = verify(candidate, *_both(candidate, read))
-            if match is not None and match.holds:
-                yield Duplicate(candidate.first, candidate.second, match)
+    @lru_cache(maxsize=_CACHED)
+    def recording(number: int) -> tuple[Fingerprint, Triples]:
+        (one,) = read([number])
+        return one, triples(one.peaks)
 
-    return sorted(matched(), key=lambda found: (found.first, found.second))
-
-
-def _both(
-    candidate: Candidate, read: Callable[[Sequence[int]], Sequence[Fingerprint]]
-) -> tuple[tuple[Fingerprint, Triples], tuple[Fingerprint, Triples]]:
-    one, other = read([candidate.first, candidate.second])
-    return (one, triples(one.peaks)), (other, triples(other.peaks))
+    found = [
+        Duplicate(pair.first, pair.second, match)
+        for pair in candidates(count, triples_of, block=block, progress=progress)
+        if (match := verify(pair, recording(pair.first), recording(pair.second))) is not None
+        and match.holds
+    ]
+    return sorted(found, key=lambda one: (one.first, one.second))
