@@ -1,6 +1,7 @@
 """The part of each track, where a column, a file or the folders of a collection give the split."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -63,9 +64,9 @@ def _of_file(table: pd.DataFrame, path: Path) -> list[str]:
     return [parts.get(_text(key), "") for key in _column(table, by)]
 
 
-def _column(table: pd.DataFrame, name: str) -> pd.Series:
-    return table[name] if name in table else pd.Series([""] * len(table))
+def _column(table: pd.DataFrame, name: str) -> list[Any]:
+    return list(table[name]) if name in table else [""] * len(table)
 
 
-def _text(cell: object) -> str:
-    return "" if pd.isna(cell) else str(cell).strip()  # pyright: ignore
+def _text(cell: Any) -> str:
+    return "" if pd.isna(cell) else str(cell).strip()

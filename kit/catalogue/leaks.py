@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 
@@ -85,7 +86,7 @@ def leaks(
         for pair, (kind, key) in copies.items()
         if _differ(parts[pair[0]], parts[pair[1]])
     ]
-    shared: dict[str, Sequence[Sequence[object]]] = {
+    shared: dict[str, Sequence[Sequence[Any]]] = {
         "isrc": codes(table, "isrc"),
         "recording": codes(table, RECORDING),
         "artist": keys_by(table, "artist") if "artists" in table else [],
@@ -130,8 +131,8 @@ def _differ(one: str, other: str) -> bool:
     return bool(one and other and one != other)
 
 
-def _rows_of(keys: Sequence[Sequence[object]]) -> dict[object, list[int]]:
-    rows: dict[object, list[int]] = {}
+def _rows_of(keys: Sequence[Sequence[Any]]) -> dict[Any, list[int]]:
+    rows: dict[Any, list[int]] = {}
     for row, names in enumerate(keys):
         for name in names:
             rows.setdefault(name, []).append(row)

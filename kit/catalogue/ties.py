@@ -68,8 +68,8 @@ def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
     Raises:
         UsageError: the table has no such column.
     """
-    names = [list(found) or [None] for found in keys_by(table, by)]
-    ties = [[[name for name in found if name is not None] for found in names]]
+    names = keys_by(table, by)
+    ties: list[Sequence[Sequence[Any]]] = [names]
     if by != "random":
         ties += [codes(table, "isrc"), codes(table, RECORDING)]
     if by == "artist":
@@ -79,7 +79,7 @@ def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
     least: dict[int, tuple[bool, str]] = {}
     for number, track_id, found in zip(member, table["track_id"], names, strict=True):
         # A track without a name has its own; the names of others come first.
-        own = min((name is None, str(track_id) if name is None else name) for name in found)
+        own = min([(False, name) for name in found] or [(True, str(track_id))])
         least[number] = min(least.get(number, own), own)
     return np.array([least[number][1] for number in member], dtype=object)
 
@@ -117,7 +117,7 @@ def albums(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
     ]
 
 
-def keys_by(table: pd.DataFrame, by: str) -> Iterable[Sequence[str]]:
+def keys_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
     """Return for each track the names by which a split keeps it with others; none if it has none.
 
     Args:

@@ -5,6 +5,7 @@ frequency lies on a logarithmic axis, where a recording that is played faster mo
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -84,7 +85,7 @@ def _peaks(bands: Float32[np.ndarray, "frames bands"], floor: float) -> np.ndarr
     is_peak[[0, -1]] = False
     is_peak[:, [0, -1]] = False
     time, band = np.nonzero(is_peak)
-    height = (bands - uniform_filter(bands, size=_AROUND))[time, band]
+    height = (bands - uniform_filter(bands, size=cast(Any, _AROUND)))[time, band]
     second = time // _FRAMES_PER_S
     order = np.lexsort((-height, second))
     rank = np.arange(len(order)) - np.searchsorted(second[order], second[order])
