@@ -17,6 +17,9 @@ from kit.duplicates.hashes import SPEEDS, Triples
 LEAST_EQUAL = 5
 """Equal hashes of the quarter that make a candidate: of unrelated recordings, 1 or 2 have the same
 offset."""
+LEAST_SHARE = 0.06
+"""Share of the hashes in the overlap that are equal: 0.15 and more in copies, and less than this in
+most recordings that share loops."""
 
 _KEPT = np.uint64(2**62)  # hashes below this: a quarter
 _BIN_S = 0.4  # a copy whose speed lies between two of `SPEEDS` drifts by 0.15 s in 30 s
@@ -47,6 +50,8 @@ class _Index:
     hashes: UInt64[np.ndarray, " entries"]
     owner: np.ndarray
     time: np.ndarray
+    ends: np.ndarray  # of each recording, seconds
+    rates: np.ndarray  # of each recording, hashes a second
 
 
 def candidates(
@@ -89,7 +94,10 @@ def _index(numbers: range, triples_of: Callable[[range], Sequence[Triples]]) -> 
             parts.append((hashes[kept], owner, triples.time[kept]))
     hashes, owner, time = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(hashes, kind="stable")
-    return _Index(hashes[order], owner[order], time[order])
+    ends = np.ones(numbers.stop)
+    np.maximum.at(ends, owner, time)
+    rates = np.bincount(owner, minlength=numbers.stop) / ends
+    return _Index(hashes[order], owner[order], time[order], ends, rates)
 
 
 def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterator[Candidate]:
@@ -120,11 +128,37 @@ def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterat
     if not len(query):
         return
     offset = np.floor((index.time[entry] - time[query]) / _BIN_S).astype(np.int64)
-    yield from _frequent(first[query], index.owner[entry].astype(np.int64), speed[query], offset)
+    per_s = _Rates(asked, triples, index)
+    yield from _frequent(first[query], second[often], speed[query], offset, per_s)
+
+
+class _Rates:
+    """The end in seconds and the hashes a second of each recording that is compared."""
+
+    def __init__(self, asked: range, triples: Sequence[Triples], index: _Index) -> None:
+        self._start = asked.start
+        ends = [float(one.time.max(initial=0)) for one in triples]
+        self._ends = np.maximum(ends, 1)
+        self._rates = np.array([len(one.time) / 4 for one in triples]) / self._ends
+        self._index = index
+
+    def expected(
+        self, first: np.ndarray, second: np.ndarray, speed: np.ndarray, offset: np.ndarray
+    ) -> np.ndarray:
+        """Return the number of hashes in the overlap of pairs, the lower one of the two."""
+        end = self._ends[first - self._start] / speed
+        rate = self._rates[first - self._start] * speed
+        other_end, other_rate = self._index.ends[second], self._index.rates[second]
+        overlap = np.minimum(other_end, offset + end) - np.maximum(0, offset)
+        return np.maximum(overlap, 0) * np.minimum(rate, other_rate)
 
 
 def _frequent(
-    first: np.ndarray, second: np.ndarray, speed: np.ndarray, offset: np.ndarray
+    first: np.ndarray,
+    second: np.ndarray,
+    speed: np.ndarray,
+    offset: np.ndarray,
+    rates: _Rates,
 ) -> Iterator[Candidate]:
     """Yield the pairs with enough equal hashes in two neighbouring bins of offsets."""
     lowest = offset.min()
@@ -137,6 +171,13 @@ def _frequent(
     beside[:-1][next_to] = counts[1:][next_to]
     equal = counts + beside
     enough = equal >= LEAST_EQUAL
+    keys, equal = keys[enough], equal[enough]
+    pairs, line = np.divmod(keys, bins * len(SPEEDS))
+    which, at = np.divmod(line, bins)
+    expected = rates.expected(
+        *np.divmod(pairs, owners), np.array(SPEEDS)[which], (at + lowest + 1) * _BIN_S
+    )
+    enough = equal >= LEAST_SHARE * expected
     keys, equal = keys[enough], equal[enough]
     pairs = keys // (bins * len(SPEEDS))
     # By pair, the most frequent line first.
