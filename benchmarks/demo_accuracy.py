@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from kit.catalogue import load
-from kit.defaults import DEMO
+from kit.defaults import DEMO_HELD_OUT
 from kit.evaluation import evaluate
 from kit.features import extract
 from kit.files import write_json
@@ -37,7 +37,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--demo.difficulty", dest="difficulty", choices=DATA, default="easy")
     parser.add_argument("--data", help="folder that `kit demo` made; data/demo or data/demo_hard")
-    parser.add_argument("--train.epochs", dest="epochs", type=int, default=DEMO.train.epochs)
+    parser.add_argument(
+        "--train.epochs", dest="epochs", type=int, default=DEMO_HELD_OUT.train.epochs
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
     parser.add_argument("--seeds", type=int, default=3, help="splits, each with weights of its own")
     parser.add_argument("--shuffles", type=int, default=6, help="draws of shuffled labels")
@@ -46,10 +48,10 @@ def main():
     data = Path(options.data or DATA[options.difficulty])
     name = "demo_accuracy" if options.difficulty == "easy" else "demo_accuracy_hard"
     base = dataclasses.replace(
-        DEMO,
+        DEMO_HELD_OUT,
         catalogue=str(data),
         name=name,
-        train=dataclasses.replace(DEMO.train, epochs=options.epochs),
+        train=dataclasses.replace(DEMO_HELD_OUT.train, epochs=options.epochs),
     )
     extract(load(data), base.features)
     rows = []

@@ -16,7 +16,7 @@ import jax
 from flax import nnx
 
 import kit
-from kit.defaults import DEMO
+from kit.defaults import DEMO_HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ class Network(nnx.Module):
 
 
 if __name__ == "__main__":
-    kit.run_script(dataclasses.replace(DEMO, name="own_model", model=Mine()))
+    kit.run_script(dataclasses.replace(DEMO_HELD_OUT, name="own_model", model=Mine()))

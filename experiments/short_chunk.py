@@ -12,10 +12,10 @@ docs/models.md tells when to take which network.
 import dataclasses
 
 import kit
-from kit.defaults import DEMO
+from kit.defaults import DEMO_HELD_OUT
 
 EXPERIMENT = dataclasses.replace(
-    DEMO,
+    DEMO_HELD_OUT,
     name="short_chunk",
     model=kit.ShortChunkConfig(),  # 16 channels where the paper has 128: 108 tracks, not 20,000
 )

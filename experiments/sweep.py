@@ -18,9 +18,9 @@ import tyro
 
 import kit
 from kit.cli.script import as_script
-from kit.defaults import DEMO
+from kit.defaults import DEMO_HELD_OUT
 
-EXPERIMENT = dataclasses.replace(DEMO, name="sweep")
+EXPERIMENT = dataclasses.replace(DEMO_HELD_OUT, name="sweep")
 
 
 def main(

@@ -268,6 +268,8 @@ def test_a_learning_rate_is_suggested_and_a_training_stops_early(kit, job, tmp_p
     assert f"stopped after epoch {epochs} of 50: no better validation score for 2" in result.err
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_folds_and_members_from_training_to_prediction(kit, job, tmp_path):
     runs = tmp_path / "runs"
     train = ("train", job.catalogue, *FEATURES, *NETWORK, "--runs", runs, "--train.epochs", "2")
@@ -304,6 +306,8 @@ def test_folds_and_members_from_training_to_prediction(kit, job, tmp_path):
     assert "--split.folds 4 or --split.by track" in result.err
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_tables_are_explored_with_or_without_audio(kit, job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"t{i},{120 + i % 7},{0.1 * (i % 9)},{i % 12}" for i in range(20)]

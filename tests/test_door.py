@@ -49,6 +49,8 @@ def here(tmp_path, monkeypatch, write_music):
     return tmp_path
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_the_python_of_the_readme(here, capsys):
     (block,) = [b for b in blocks() if "kit.fit(" in b]
     assert len(block.splitlines()) <= 16

@@ -35,6 +35,7 @@ COMMANDS = {
     "models": "List the networks, their parameters and their receptive fields.",
     "runs": "List the runs, newest first, with their scores.",
     "evaluate": "Score runs on their held-out tracks, and write reports.",
+    "compare": "Compare runs track by track, and say what may be claimed.",
     "predict": "Predict the label of tracks, or of each stretch of a long mix.",
 }
 """The commands in the order of the work, each with the first line of its help."""

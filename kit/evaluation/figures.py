@@ -202,6 +202,41 @@ def learning_curves(
     return figure
 
 
+def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figure:
+    """Draw the accuracy of each run, and its difference from that of the first, with intervals.
+
+    Args:
+        rows: of `kit.evaluation.compare.Comparison`.
+        theme: colours.
+    """
+    figure = new_figure(8.4, 1.1 + 0.42 * len(rows), theme)
+    left, right = figure.subplots(1, 2, sharey=True)
+    at = np.arange(len(rows))
+    panels = (
+        (left, "Accuracy, 95% interval", ("accuracy", "low", "high"), at),
+        (
+            right,
+            "Difference from the first",
+            ("difference", "difference_low", "difference_high"),
+            at[1:],
+        ),
+    )
+    for axes, title, (middle, low, high), places in panels:
+        dress(axes, theme, grid=True)
+        axes.set_title(title, loc="left", **words(theme, size=10), weight="bold")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0, "%" if axes is left else ""))
+        for place in places.tolist():
+            row = rows[place]
+            if row[low] is not None:
+                axes.plot([row[low], row[high]], [place, place], lw=2, color=theme.first)
+            axes.plot(row[middle], place, "o", ms=6, color=theme.second, zorder=3)
+    right.axvline(0, color=theme.quiet, linewidth=0.9)
+    right.set_xlabel("points", **words(theme, size=8, quiet=True))
+    left.set_yticks(at, [drawable(row["run"], 44) for row in rows])
+    left.set_ylim(len(rows) - 0.5, -0.5)
+    return figure
+
+
 def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
     """Return the epoch of the best checkpoint, the first with the lowest `checkpoint_score`; None
     without validation, and for means over several networks."""

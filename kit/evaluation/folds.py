@@ -51,7 +51,7 @@ def out_of_fold(
         score: a fold's run, its network and its progress to the answers for its test part.
         progress: called with (tracks scored, tracks in all).
     Returns:
-        The answers in the order of folds.csv, and for each fold `fold`, `n`, `correct`,
+        The answers in the order of folds.csv, and for each fold `fold`, `n`, `groups`, `correct`,
         `accuracy`, `interval`, `macro_f1` and `log_loss` by track, `segments` and
         `segment_accuracy`, and `step` of its checkpoint. Where tracks have several labels,
         `mean_average_precision` and `roc_auc` take the place of `correct`, of accuracies and F1.
@@ -101,20 +101,29 @@ def numbers(scores: Scores, network: Restored) -> dict[str, dict[str, Any]]:
     labels = scores.tracks["label"].tolist()
     answers, several = scores.answers, network.experiment.train.several
     y = targets(labels, network.labels, several)
+    groups = _groups(scores.tracks)
     if several:
-        names = zip(scores.tracks["group"], scores.tracks["track_id"], strict=True)
-        # A track without a group stands for itself.
-        groups = [f"group {group}" if group else f"track {track}" for group, track in names]
         number = np.unique(groups, return_inverse=True)[1]
         return summarise_several(answers, y, network.labels, number)
     counts = np.array(network.train_counts, np.int64)
-    return summarise(answers.segments, y, network.labels, counts, answers.log_weights)
+    return summarise(answers.segments, y, network.labels, counts, answers.log_weights, groups)
+
+
+def _groups(tracks: pd.DataFrame) -> np.ndarray:
+    """Return the group of each track, which is its artist where the run's split does not know it.
+
+    A track that has neither stands for itself.
+    """
+    rows = zip(*(tracks[name] for name in ("group", "artists", "track_id")), strict=True)
+    return np.array(
+        [f"group {g}" if g else f"artist {a}" if a else f"track {t}" for g, a, t in rows]
+    )
 
 
 def _row(scores: Scores, network: Restored) -> dict[str, Any]:
     found = numbers(scores, network)
     track, segment = found["track"], found["segment"]
-    names = ("n", "correct", "accuracy", "interval", "macro_f1", "log_loss")
+    names = ("n", "groups", "correct", "accuracy", "interval", "macro_f1", "log_loss")
     if network.experiment.train.several:
         names = ("n", "mean_average_precision", "interval", "roc_auc", "log_loss")
     by_segment = {} if "accuracy" not in segment else {"segment_accuracy": segment["accuracy"]}

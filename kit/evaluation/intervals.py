@@ -1,6 +1,7 @@
-"""Confidence intervals of shares of tracks that come in groups, such as those of an artist."""
+"""Confidence intervals of scores of tracks that come in groups, such as those of an artist."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ from scipy.special import expit, logit, stdtrit
 CONFIDENCE = 0.95
 FEW_GROUPS = 12
 """With fewer groups the interval is too narrow: no claim should rest on it."""
+RESAMPLES = 2_000
+"""Draws of a bootstrap."""
+BOOTSTRAP_SEED = 0
+"""Fixed, so that the same predictions always give the same evaluation.json."""
+_CELLS = 4_000_000  # of the arrays that a bootstrap holds at once
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
@@ -36,8 +42,9 @@ def group_interval(
         groups: the group of each track.
     """
     accuracy = float(right.mean())
-    total, size = _sums(right - accuracy, groups)
-    count = len(size)
+    hits, size = _sums(right.astype(float), groups)
+    # Sorted, so that the order of the tracks does not change the last bit.
+    total, count = np.sort(hits - accuracy * size), len(size)
     error = _standard_error(total, size)
     if count < 2 or error == 0 or not 0 < accuracy < 1:
         low, high = wilson_interval(round(accuracy * count), count)
@@ -71,6 +78,50 @@ def difference_interval(
         return None
     reach = _quantile(len(size)) * _standard_error(total, size)
     return mean - reach, mean + reach
+
+
+def bca_interval(
+    score: Callable[[Float[np.ndarray, "draws groups"]], Float[np.ndarray, " draws"]],
+    groups: int,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float] | None:
+    """Return the bias-corrected and accelerated bootstrap interval of a score over groups.
+
+    None for one group, and where all draws have the same score or some have none.
+
+    Args:
+        score: from how often each draw has each group to the score of each draw, which may be NaN.
+        groups: their number.
+        resamples: draws.
+        confidence: of the interval.
+
+    Source: SciPy `bootstrap`; Efron (1987), Better bootstrap confidence intervals.
+    """
+    # Takes a second to import, which training and prediction do without.
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    def of_draws(drawn: Int[np.ndarray, "*draws taken"], axis: int) -> np.ndarray:
+        rows = np.moveaxis(drawn, axis, -1).reshape(-1, drawn.shape[axis])
+        at = rows + groups * np.arange(len(rows))[:, None]
+        counts = np.bincount(at.ravel(), minlength=groups * len(rows)).reshape(-1, groups)
+        return score(counts.astype(float)).reshape(np.delete(drawn.shape, axis))
+
+    if groups < 2:
+        return None
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        found = bootstrap(
+            (np.arange(groups),),
+            of_draws,
+            n_resamples=resamples,
+            batch=max(1, _CELLS // groups),
+            vectorized=True,
+            confidence_level=confidence,
+            rng=np.random.default_rng(BOOTSTRAP_SEED),
+        ).confidence_interval
+    low, high = float(found.low), float(found.high)
+    return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def _sums(

@@ -176,7 +176,8 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
         "folds": evaluation.get("folds") or [],
         "by_fold": words.by_fold(evaluation),
-        "independence": _independence(evaluation),
+        "notes": [text for text in _notes(evaluation) if text],
+        "merges": words.merges(_measured(evaluation)),
         "confusion": None if several else _confusion(shown["track"], labels),
         "curves": by_epochs(rows)
         and picture(
@@ -333,21 +334,16 @@ def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _independence(evaluation: Row) -> str:
-    """Return what the intervals assume; empty if there are none to show."""
-    if _learned_from(evaluation) and not evaluation.get("unseen"):
-        return ""
-    track, segment = evaluation["track"], evaluation["segment"]
-    if evaluation.get("several"):
-        return f"Interval: {track['interval_method']}." if track["interval"] else ""
-    groups, few = evaluation.get("groups"), ""
-    if groups and groups < track["n"]:
-        few = f" These {track['n']} tracks come from {groups} groups of the split."
-    return (
-        f"Intervals: by track {track['interval_method']}, by segment {segment['interval_method']}. "
-        "Both take tracks as independent of one another, and tracks of one artist or album are "
-        f"not: the true intervals are wider.{few}"
-    )
+def _measured(evaluation: Row) -> Row:
+    """Return the evaluation of the unseen tracks alone, if there are others too."""
+    unseen = evaluation.get("unseen")
+    return {**evaluation, **unseen, "seen": {}} if unseen else evaluation
+
+
+def _notes(evaluation: Row) -> list[str]:
+    """Return what the numbers are based on."""
+    measured = _measured(evaluation)
+    return [words.intervals_in_words(measured), words.chance(measured)]
 
 
 def _pooled(loss: str, several: bool) -> str:

@@ -261,7 +261,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
             "validation": part_of.count("validation"),
             "unseen": len(unseen),
         },
-        "groups": len(set(scores.tracks["group"]) - {""}),
+        "grouped_by": None if restored.from_arrays else restored.experiment.split.by,
         "split": _counts(run.split(), several),
         "kept_apart": run.facts().get("kept_apart"),
         **scores.notes,

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from kit.evaluation.metrics import BOOTSTRAP_SEED, CONFIDENCE, EvaluationError
+from kit.evaluation.intervals import bca_interval
+from kit.evaluation.metrics import EvaluationError
+from kit.evaluation.ranking import average_precision, roc_auc
 from kit.training.scores import SegmentScores, with_absence
 
 RESAMPLES = 1_000
@@ -37,9 +39,10 @@ def summarise_several(
           these labels;
         - `per_label`: label to `average_precision` and `roc_auc`, None where all or none have the
           label, and `support`;
-        - `interval`: by track, the 95% interval of the mean average precision under draws of
-          whole groups (1,000 times, fixed seed) as [low, high]; None by segment, and if there is
-          one group only; and `interval_method`.
+        - `interval`: by track, the 95% interval of the mean average precision over groups as
+          [low, high], see `kit.evaluation.intervals.bca_interval`; None by segment, and if there
+          is one group only or all draws score alike;
+        - `interval_method`, and by track `groups`, their number.
     Raises:
         EvaluationError: no tracks, or numbers of labels that disagree.
         KitError: a track without segments, or a value that is not finite.
@@ -59,53 +62,6 @@ def summarise_several(
         | {"interval": None, "interval_method": "none: by track only"},
         "track": _level(by_track, targets, labels) | _interval(by_track, targets, groups),
     }
-
-
-def average_precision(
-    scores: Float[np.ndarray, " tracks"],
-    targets: Float[np.ndarray, " tracks"],
-    weights: Float[np.ndarray, "draws tracks"],
-) -> Float[np.ndarray, " draws"]:
-    """Return the average precision of one label for several weights of the tracks.
-
-    NaN where no track with the label has a weight. Equal scores count as one threshold.
-
-    Source: scikit-learn `average_precision_score`: the sum over thresholds of the precision times
-        the growth of the recall.
-    """
-    hit, taken = _above(scores, targets, weights)
-    growth = np.diff(hit, axis=1, prepend=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(taken > 0, hit / taken, 0)
-        return (precision * growth).sum(axis=1) / hit[:, -1]
-
-
-def roc_auc(
-    scores: Float[np.ndarray, " tracks"],
-    targets: Float[np.ndarray, " tracks"],
-    weights: Float[np.ndarray, "draws tracks"],
-) -> Float[np.ndarray, " draws"]:
-    """Return the area under the ROC curve of one label for several weights of the tracks.
-
-    NaN where all or none of the tracks with a weight have the label.
-    """
-    hit, taken = _above(scores, targets, weights)
-    false = taken - hit
-    width = np.diff(false, axis=1, prepend=0)
-    before = np.concatenate([np.zeros((len(hit), 1)), hit[:, :-1]], axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (width * (hit + before) / 2).sum(axis=1) / (hit[:, -1] * false[:, -1])
-
-
-def _above(
-    scores: np.ndarray, targets: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return, at each threshold from the highest, the weight of hits and of all tracks above it."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    taken = weights[:, order]
-    hit = np.cumsum(taken * targets[order], axis=1)[:, last]
-    return hit, np.cumsum(taken, axis=1)[:, last]
 
 
 def _level(
@@ -150,18 +106,21 @@ def _interval(log_p: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dic
     support = targets.sum(axis=0)
     mixed = np.flatnonzero((support > 0) & (support < len(targets)))
     if count < 2 or not len(mixed):
-        return {"interval": None, "interval_method": "none: one group, or no label to tell"}
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, member].astype(
-        float
-    )
-    each = [average_precision(log_p[:, k], targets[:, k], weights) for k in mixed]
-    known = np.isfinite(each)
-    # A draw without any of the tracks of a label says nothing of that label.
-    total, of = np.where(known, each, 0).sum(axis=0), known.sum(axis=0)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(total[of > 0] / of[of > 0], [tail, 100 - tail])
+        why = "none: one group, or no label to tell"
+        return {"interval": None, "interval_method": why, "groups": count}
+
+    def score(counts: Float[np.ndarray, "draws groups"]) -> Float[np.ndarray, " draws"]:
+        weights = counts[:, member]
+        each = [average_precision(log_p[:, k], targets[:, k], weights) for k in mixed]
+        known = np.isfinite(each)
+        # A draw without any of the tracks of a label says nothing of that label.
+        return np.where(known, each, 0).sum(axis=0) / known.sum(axis=0)
+
+    found = bca_interval(score, count, RESAMPLES)
     return {
-        "interval": [float(low), float(high)],
-        "interval_method": "bootstrap over groups of the split",
+        "interval": None if found is None else list(found),
+        "interval_method": f"BCa bootstrap over {count} groups"
+        if found
+        else "none: all draws of groups score alike",
+        "groups": count,
     }

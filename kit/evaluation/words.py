@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config import FeatureConfig, to_dict
+from kit.evaluation.intervals import FEW_GROUPS
 
 Evaluation = dict[str, Any]
 
@@ -145,11 +146,61 @@ def verdict(evaluation: Evaluation) -> str:
         return ""
     track, several = evaluation["track"], evaluation.get("several")
     between, baseline = track["interval"], track["guessing" if several else "majority_accuracy"]
+    if track.get("groups", FEW_GROUPS) < FEW_GROUPS:
+        more = "" if evaluation.get("folds") else "; --split.folds 5 scores every track"
+        return f"{groups(evaluation)}: too few for a claim, which takes {FEW_GROUPS}{more}."
     if between is None or between[0] <= baseline <= between[1]:
         return "Too few tracks to tell this from guessing."
     if between[0] > baseline:
         return f"The {'recipe' if by_recipe(evaluation) else 'network'} hears a difference."
     return "This is worse than guessing."
+
+
+def groups(evaluation: Evaluation) -> str:
+    """Return the number of groups that the intervals are over, such as "6 groups of artists".
+
+    Artists of one track are one group.
+    """
+    count, by = evaluation["track"]["groups"], evaluation.get("grouped_by")
+    if evaluation.get("another_collection"):
+        by = "artist"
+    noun = "track" if by in ("track", "random") else "group"
+    of = {None: "", "artist": " of artists", "track": "", "random": ""}
+    return f"{count:,} {noun}{'' if count == 1 else 's'}{of.get(by, f' of the column “{by}”')}"
+
+
+def intervals_in_words(evaluation: Evaluation) -> str:
+    """Return what the intervals are over; empty if there is none to show."""
+    track = evaluation["track"]
+    if not held_out(evaluation) or track["interval"] is None:
+        return ""
+    few = "" if track["groups"] >= FEW_GROUPS else f", and fewer than {FEW_GROUPS} are too few"
+    return f"Intervals are over {groups(evaluation)}{few}."
+
+
+def chance(evaluation: Evaluation) -> str:
+    """Return how good the answers are if labels are permuted; empty if tracks are not held out."""
+    found = evaluation["track"].get("chance")
+    if not found or not held_out(evaluation):
+        return ""
+    return (
+        f"With the labels permuted over the groups, the same answers are "
+        f"{percent(found['accuracy'])} right in the mean; {found['as_good']:,} of "
+        f"{found['draws']:,} permutations do as well (p = {found['p']:.3f})."
+    )
+
+
+def merges(evaluation: Evaluation) -> str:
+    """Return which labels would be told apart better as one; empty if there are none."""
+    found = evaluation["track"].get("merges")
+    if not found or not held_out(evaluation):
+        return ""
+    pairs = [
+        f"“{one['labels'][0]}” and “{one['labels'][1]}” ({percent(one['accuracy'])}, 95% interval "
+        f"{interval(one['interval'])})"
+        for one in found
+    ]
+    return f"Accuracy if two labels were one: {'; '.join(pairs)}."
 
 
 def beside_baselines(evaluation: Evaluation) -> str:

@@ -472,6 +472,8 @@ def test_a_small_set_is_recognised(copy, tmp_path):
         assert float(line["p_high"]) + float(line["p_low"]) == pytest.approx(1, abs=1e-5)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_a_given_test_part_is_answered_and_what_was_stated_is_kept(copy, tmp_path):
     split = [*["train"] * 3, "test", *["train"] * 3, "test"]
     table = copy.table.assign(audio_source="spotify", split=split)
@@ -513,6 +515,8 @@ def copied_job(job, tmp_path):
     return folder / "data", folder / job.run.relative_to(job.catalogue.parent)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_a_network_is_shown_among_the_baselines_of_its_split(copied_job, monkeypatch, capfd):
     data, run = copied_job
     before = evaluate(run, catalogue=data, report=False)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kit.evaluation.intervals import difference_interval, group_interval
+from kit.evaluation.intervals import bca_interval, difference_interval, group_interval
 
 
 def test_single_tracks_give_the_logit_interval():
@@ -55,6 +55,36 @@ def test_the_interval_covers_the_truth():
         low, high = group_interval(right, groups)["interval"]
         covered.append(low <= 0.7 <= high)
     assert 0.92 < np.mean(covered) < 0.98
+
+
+@pytest.mark.parametrize("artists", [12, 30])
+@pytest.mark.parametrize("truth", [0.6, 0.8])
+def test_the_interval_covers_the_truth_from_12_artists_on(artists, truth):
+    rng = np.random.default_rng(artists)
+    # A correlation of 0.2 within an artist; tracks of an artist as in a collection of one's own.
+    spread = np.array([truth, 1 - truth]) * (1 / 0.2 - 1)
+    covered = []
+    for _ in range(1000):
+        groups = np.repeat(np.arange(artists), 1 + rng.poisson(4, artists))
+        right = rng.random(len(groups)) < rng.beta(*spread, artists)[groups]
+        low, high = group_interval(right, groups)["interval"]
+        covered.append(low <= truth <= high)
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_bca_is_that_of_scipy_for_the_mean_of_groups():
+    values = np.random.default_rng(3).gamma(2, size=25)
+
+    def mean(counts):
+        return counts @ values / counts.sum(axis=1)
+
+    found = bca_interval(mean, 25)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=2_000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    np.testing.assert_allclose(found, [expected.low, expected.high], rtol=1e-9)
+    assert bca_interval(mean, 1) is None
+    assert bca_interval(lambda counts: np.ones(len(counts)), 25) is None
 
 
 def test_a_difference_of_single_tracks_is_the_paired_t_interval():

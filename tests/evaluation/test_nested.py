@@ -50,6 +50,8 @@ def candidates(telling=TELLING, noise=NOISE):
     ]
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_what_tells_the_labels_is_chosen(task):
     row = out_of_fold([chosen_of(candidates())], task)[0]
     for chosen in row.chosen.values():

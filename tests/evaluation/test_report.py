@@ -130,7 +130,7 @@ def test_the_headline_names_the_part_and_compares_with_guessing(
     tmp_path, interval, verdict, part, words
 ):
     result = evaluation(("edm", "techno"), 10) | {"part": part}
-    result["track"] |= {"interval": interval, "majority_accuracy": 0.5}
+    result["track"] |= {"interval": interval, "majority_accuracy": 0.5, "groups": 12}
     text = Page(write(tmp_path, result)).text
     assert verdict in text
     assert words in text
@@ -213,11 +213,23 @@ def test_the_page_says_what_the_split_kept_apart(tmp_path):
     assert page.text.count(known) == 1
 
 
-def test_the_intervals_do_not_promise_independence(full):
-    assert "Both take tracks as independent of one another, and tracks of one artist" in (
-        full.page.text
-    )
-    assert "the true intervals are wider" in full.page.text
+def test_the_intervals_are_over_the_groups_of_the_split(tmp_path):
+    result = evaluation(("edm", "techno"), 20) | {"grouped_by": "artist"}
+    text = Page(write(tmp_path, result)).text
+    assert "Intervals are over 20 groups of artists." in text
+    assert "permutations do as well (p = 0.0" in text
+    few = evaluation(("edm", "techno"), 10) | {"grouped_by": "speaker"}
+    text = Page(write(tmp_path, few)).text
+    assert "10 groups of the column “speaker”: too few for a claim, which takes 12" in text
+    assert SUCCESS not in text
+    assert "and fewer than 12 are too few" in text
+
+
+def test_labels_that_would_be_told_apart_as_one_are_named(tmp_path):
+    result = evaluation(("edm", "house", "techno"), 60)
+    best = result["track"]["merges"][0]
+    said = "“{}” and “{}”".format(*best["labels"])
+    assert f"{said} ({best['accuracy']:.1%}, 95% interval" in Page(write(tmp_path, result)).text
 
 
 def test_arrays_have_no_players(tmp_path):

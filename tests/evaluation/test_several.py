@@ -27,7 +27,8 @@ from kit.config import (
 )
 from kit.errors import ConfigError, UsageError
 from kit.evaluation import evaluate, evaluation_in_words, score_arrays
-from kit.evaluation.several import average_precision, roc_auc, summarise_several
+from kit.evaluation.ranking import average_precision, roc_auc
+from kit.evaluation.several import summarise_several
 from kit.features import FeatureStore, store_path
 from kit.predict import Model
 from kit.references import resolve

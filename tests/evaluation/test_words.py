@@ -41,6 +41,17 @@ def test_the_verdict_compares_the_interval_with_guessing(interval, said):
     assert said in evaluation_in_words({"part": "test", "track": level(6, 10, interval)})
 
 
+def test_fewer_than_12_groups_make_no_claim():
+    result = {"part": "test", "grouped_by": "artist", "track": level(6, 10, [0.51, 0.9])}
+    result["track"]["groups"] = 6
+    assert evaluation_in_words(result)[1] == (
+        "6 groups of artists: too few for a claim, which takes 12; --split.folds 5 scores every "
+        "track."
+    )
+    result["track"]["groups"] = 12
+    assert evaluation_in_words(result)[1] == "The network hears a difference."
+
+
 def test_what_is_not_scored_and_what_was_kept_apart_is_said():
     result = {
         "part": "test",

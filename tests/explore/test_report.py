@@ -72,6 +72,8 @@ def test_every_picture_is_a_picture_of_its_size_with_words(page):
         assert picture["alt"]
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_hostile_text_is_text(two_labels, tmp_path):
     table = two_labels[["track_id", "label", "artists", "tempo", "energy"]]
     table = table.replace({"techno": HOSTILE})

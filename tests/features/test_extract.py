@@ -160,6 +160,8 @@ def stopped_at(catalogue, at):
         extract(catalogue, SMALL, progress=stop)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize("stops", [[0], [MANY], [2 * SHARD_TRACKS + 8, 0, MANY - 8, MANY]])
 def test_interrupted_and_resumed_gives_the_same_bytes(many, contents, tmp_path, stops):
     catalogue = many.copy(tmp_path / "data")
@@ -177,6 +179,8 @@ def test_interrupted_and_resumed_gives_the_same_bytes(many, contents, tmp_path, 
     assert len([name for name in many.whole if "/log_mel/c/" in name]) == -(-MANY // SHARD_TRACKS)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_what_a_shard_holds_survives_an_interruption(many, tmp_path):
     catalogue = many.copy(tmp_path / "data")
     # The third shard is begun when the first one has long been written.

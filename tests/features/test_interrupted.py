@@ -145,6 +145,8 @@ def test_ctrl_c_twice_ends_at_once_though_a_decoder_hangs(
     assert len(result.store) == 20
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_asked_to_stop_it_says_so(many, small, contents, tmp_path):
     catalogue = many.copy(tmp_path / "data")
     asked = []

@@ -21,6 +21,8 @@ def reasons(result):
     return {f.track_id: f.reason for f in result.failures}
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("workers", "isolate"), [(2, False), (4, False), (1, True), (4, True)])
 def test_workers_do_not_change_a_byte(many, small, contents, tmp_path, workers, isolate):
     catalogue = many.copy(tmp_path / "data")
@@ -28,6 +30,8 @@ def test_workers_do_not_change_a_byte(many, small, contents, tmp_path, workers, 
     assert contents(catalogue.folder) == many.whole
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("workers", "isolate"), [(3, False), (2, True)])
 def test_workers_do_not_change_a_byte_of_several_excerpts(
     some, contents, tmp_path, workers, isolate

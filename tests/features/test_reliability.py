@@ -69,6 +69,8 @@ def part(catalogue, config, number):
     return store_path(catalogue, config) / f"index/{number:08d}.csv"
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("damage", "mended"),
     [
@@ -137,6 +139,8 @@ def test_a_place_that_may_not_be_written(few, small, unprivileged):
     assert extract(few, small).computed == 6
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_a_full_disk_ends_the_run_and_it_goes_on_later(many, small, contents, full_disk, tmp_path):
     catalogue = many.copy(tmp_path / "data")
     # The last shard would fit.
@@ -191,6 +195,8 @@ def test_the_second_of_two_runs_at_once_is_refused(few, small):
     assert extract(few, small).computed == 0
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_nothing_is_left_open(few, small):
     def count():
         gc.collect()

@@ -133,6 +133,8 @@ def whole(server, authority, tmp_path_factory):
     return folder, told, len(server.requests) - began
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_the_original_road(whole, tmp_path):
     folder, told, _ = whole
     catalogue = load(folder)
@@ -170,6 +172,8 @@ def test_the_original_road(whole, tmp_path):
     assert (run.folder / "report.html").is_file()
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_killed_at_five_points_it_ends_in_the_same_table(whole, server, authority, tmp_path):
     """Two points lie in the playlists, three in the previews."""
     folder, _, asked = whole

@@ -86,6 +86,8 @@ def test_a_member_is_the_training_of_its_seed(experiment, tmp_path):
     assert not np.array_equal(states[0]["head/kernel"], states[1]["head/kernel"])
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_stopped_in_and_between_folds_and_members_it_ends_in_the_same_bits(
     folded, uninterrupted, tmp_path
 ):
@@ -135,6 +137,8 @@ fit(from_json(Experiment, sys.argv[1]), runs=sys.argv[2], progress=progress)
 """
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_killed_in_a_later_fold_it_ends_in_the_same_bits(folded, uninterrupted, tmp_path):
     at = uninterrupted.trainings[0].metrics()[0]["step"] + 1
     command = [sys.executable, "-c", KILLED, to_json(folded), str(tmp_path), "2", str(at)]

@@ -124,6 +124,8 @@ def members(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("attention"), "attention", members=2)
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_attention_finds_the_segment_that_tells(members, tmp_path):
     """A layer that sees one segment at a time is right by chance where all count the same."""
     accuracy = {

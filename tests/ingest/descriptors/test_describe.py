@@ -58,6 +58,8 @@ def test_columns_are_filled_and_nothing_is_done_twice(three):
     assert tables(three) == before
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_the_number_of_workers_changes_nothing(three):
     describe(three, workers=1)
     before = tables(three)
@@ -66,6 +68,8 @@ def test_the_number_of_workers_changes_nothing(three):
     assert tables(three) == before
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_processes_come_to_the_same_bytes(catalogue_of):
     clips = {"a": clip(0, 70.0), "b": clip(1), "silent": (np.zeros(6 * RATE), RATE)}
     catalogue = catalogue_of(clips)
@@ -77,6 +81,8 @@ def test_processes_come_to_the_same_bytes(catalogue_of):
     assert tables(catalogue) == before
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_a_changed_file_is_done_again(three):
     describe(three)
     old = load(three.folder).table

@@ -188,6 +188,8 @@ def benchmark():
     return benchmark
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_precision_and_recall_on_spoilt_names(shared, benchmark):
     table = from_csv(shared / "tables/techno_vs_edm_features.csv").table[::3]
     for with_length, least in ((True, 0.90), (False, 0.84)):
@@ -198,6 +200,8 @@ def test_precision_and_recall_on_spoilt_names(shared, benchmark):
         assert good / len(right) >= least
 
 
+# Coverage takes a third of the time; other tests run the same lines.
+@pytest.mark.no_cover
 def test_strangers_of_the_same_length_do_not_match(shared, benchmark):
     table = from_csv(shared / "tables/techno_vs_edm_features.csv").table[::2]
     wrong, asked = benchmark.strangers(table, 11)

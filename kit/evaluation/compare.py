@@ -1,0 +1,267 @@
+"""Compare runs on the tracks that all of them have scored, and say what may be claimed."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy.special import stdtr
+
+from kit.errors import KitError, UsageError
+from kit.evaluation.intervals import CONFIDENCE, FEW_GROUPS, bca_interval, group_interval
+from kit.evaluation.words import flat, percent
+from kit.files import read_json
+from kit.training import Run
+
+COLUMNS = ("track_id", "label", "group", "fold", "predicted")
+_SEEDS = ("train.seed", "name")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A run's answers for its held-out tracks.
+
+    Attributes:
+        name: of the run.
+        config: its configuration by dotted names.
+        tracks: `COLUMNS`; the fold is "" in a run without folds.
+        held_out: of all tracks of the split that were learned from or scored, the share that a
+            network scored: of the mean fold, or of the test part.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    tracks: pd.DataFrame
+    held_out: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found, in JSON's types.
+
+    Attributes:
+        tracks: that all runs have scored.
+        groups: of these tracks, such as artists.
+        rows: for each run `run`, `correct`, `accuracy`, `low`, `high` of these tracks and, but for
+            the first run, `difference` from it with `difference_low` and `difference_high`,
+            `mcnemar_p`, and `folds_p`.
+        config: each field that differs, to its value in each run.
+        seeds: sentences on runs that differ in their seed alone.
+        claims: sentences on what may be said of each run beside the first.
+    """
+
+    tracks: int
+    groups: int
+    rows: tuple[Row, ...]
+    config: Mapping[str, list[Any]]
+    seeds: tuple[str, ...]
+    claims: tuple[str, ...]
+
+
+def scored(run: Run) -> Scored:
+    """Return the answers that `kit evaluate` has written for the test part of a run.
+
+    Raises:
+        UsageError: the run is not evaluated, or its tracks have several labels.
+        KitError: a file is damaged.
+    """
+    path = run.folder / "evaluation.json"
+    if not path.is_file():
+        raise UsageError(f"{run.folder} is not evaluated; run `kit evaluate {run.folder}`")
+    content = read_json(path)
+    if isinstance(content, dict) and content.get("several"):
+        raise UsageError(f"{run.folder} has several labels a track, which kit cannot compare yet")
+    table = run.folds() if run.is_folded else run.split()
+    group = dict(zip(table["track_id"], table["group"], strict=True))
+    try:
+        rows = [
+            (t["track_id"], t["label"], group[t["track_id"]], t.get("fold", ""), t["predicted"])
+            for t in content["tracks"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise KitError(f"{path} is damaged; run `kit evaluate {run.folder}` again") from error
+    tracks = pd.DataFrame(rows, columns=list(COLUMNS))
+    parts = len(set(tracks["fold"])) if run.is_folded else 1
+    name = f"{run.folder.parent.name}/{run.folder.name}"
+    config = flat(read_json(run.folder / "config.json")["experiment"])
+    return Scored(name, config, tracks, len(tracks) / parts / len(table))
+
+
+def compare(runs: Sequence[Scored]) -> Comparison:
+    """Compare runs with the first of them, track by track.
+
+    The interval of a difference is a bootstrap over groups of the tracks' differences, so that
+    tracks of one artist do not count as many, and what differs from track to track alike in both
+    runs cancels. With several runs beside the first, each interval is as much wider as Bonferroni's
+    correction asks for. McNemar's test takes tracks as independent, which tracks of one artist are
+    not: its p is too small where groups are large. Over the folds that two runs share there is also
+    Student's t with the correction for training parts that overlap.
+
+    Args:
+        runs: two or more, whose labels of a track agree.
+    Raises:
+        UsageError: fewer than two runs, no track that all have scored, or labels that differ.
+
+    Source: McNemar (1947), exact; Nadeau & Bengio (2003), Inference for the generalization error.
+    """
+    if len(runs) < 2:
+        raise UsageError("one run is nothing to compare; name two or more")
+    known = [set(run.tracks["track_id"]) for run in runs]
+    ids = sorted(set.intersection(*known))
+    if not ids:
+        raise UsageError(
+            f"no track was scored by all of {', '.join(run.name for run in runs)}; compare runs of "
+            "one catalogue with the same --split"
+        )
+    tables = [run.tracks.set_index("track_id").loc[ids] for run in runs]
+    first = tables[0]
+    for run, table in zip(runs, tables, strict=True):
+        other = table["label"] != first["label"]
+        if other.any():
+            raise UsageError(
+                f"{int(other.sum())} tracks have another label in {run.name} than in "
+                f"{runs[0].name}, such as {other.idxmax()}; compare runs of one catalogue, without "
+                "--split.shuffle-labels"
+            )
+    groups = np.unique(
+        [g or f"track {track}" for g, track in zip(first["group"], ids, strict=True)],
+        return_inverse=True,
+    )[1]
+    right = [(table["predicted"] == table["label"]).to_numpy() for table in tables]
+    level = 1 - (1 - CONFIDENCE) / (len(runs) - 1)
+    rows, claims = [], []
+    for run, table, answers in zip(runs, tables, right, strict=True):
+        found = group_interval(answers, groups)
+        row: Row = {
+            "run": run.name,
+            "correct": int(answers.sum()),
+            "accuracy": float(answers.mean()),
+        }
+        row |= dict(zip(("low", "high"), found["interval"], strict=True))
+        row |= dict.fromkeys(
+            ("difference", "difference_low", "difference_high", "mcnemar_p", "folds_p")
+        )
+        if run is not runs[0]:
+            between = difference(answers, right[0], groups, level)
+            row |= {
+                "difference": row["accuracy"] - float(right[0].mean()),
+                "difference_low": None if between is None else between[0],
+                "difference_high": None if between is None else between[1],
+                "mcnemar_p": mcnemar(answers, right[0]),
+                "folds_p": None,
+            }
+            if "" not in set(first["fold"]) and table["fold"].equals(first["fold"]):
+                gaps = folds_gaps(answers, right[0], first["fold"].to_numpy())
+                row["folds_p"] = corrected_t(gaps, run.held_out)
+            claims.append(_claim(row, runs[0].name, int(groups.max()) + 1, level))
+        rows.append(row)
+    return Comparison(
+        len(ids),
+        int(groups.max()) + 1,
+        tuple(rows),
+        _differences(runs),
+        tuple(_seeds(runs, rows)),
+        tuple(claims),
+    )
+
+
+def difference(
+    answers: Bool[np.ndarray, " tracks"],
+    others: Bool[np.ndarray, " tracks"],
+    groups: Int[np.ndarray, " tracks"],
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float] | None:
+    """Return the BCa interval over groups of the first accuracy less the second.
+
+    None if all draws are alike, such as for equal answers.
+
+    Args:
+        answers: whether each answer of a run is right.
+        others: the same of the run it is compared with.
+        groups: the group of each track, by number.
+        confidence: of the interval.
+    """
+    gaps = np.bincount(groups, answers.astype(float) - others)
+    sizes = np.bincount(groups).astype(float)
+
+    def mean(counts: Float[np.ndarray, "draws groups"]) -> Float[np.ndarray, " draws"]:
+        return (counts @ gaps) / (counts @ sizes)
+
+    return bca_interval(mean, len(sizes), confidence=confidence)
+
+
+def mcnemar(answers: Bool[np.ndarray, " tracks"], others: Bool[np.ndarray, " tracks"]) -> float:
+    """Return the exact two-sided p of McNemar's test; 1 if no track is right in one run only."""
+    # Takes a second to import, which training and prediction do without.
+    from scipy.stats import binomtest
+
+    won, lost = int((answers & ~others).sum()), int((others & ~answers).sum())
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def folds_gaps(
+    answers: Bool[np.ndarray, " tracks"],
+    others: Bool[np.ndarray, " tracks"],
+    folds: np.ndarray,
+) -> Float[np.ndarray, " folds"]:
+    """Return the difference of two accuracies in each fold."""
+    return np.array(
+        [answers[folds == fold].mean() - others[folds == fold].mean() for fold in np.unique(folds)]
+    )
+
+
+def corrected_t(gaps: Float[np.ndarray, " folds"], held_out: float) -> float | None:
+    """Return the two-sided p of a mean difference over folds, corrected for their overlap.
+
+    None for fewer than two folds, and where all differences are equal.
+
+    Args:
+        gaps: the difference in each fold.
+        held_out: the share of the tracks that a fold tests.
+
+    Source: Nadeau & Bengio (2003), Inference for the generalization error, section 3.
+    """
+    k = len(gaps)
+    if k < 2 or np.ptp(gaps) == 0:
+        return None
+    error = np.sqrt((1 / k + held_out / (1 - held_out)) * gaps.var(ddof=1))
+    return float(2 * stdtr(k - 1, -abs(gaps.mean()) / error))
+
+
+def _claim(row: Row, first: str, groups: int, level: float) -> str:
+    points = f"{100 * row['difference']:+.1f} points".replace("-", "−")
+    low, high = row["difference_low"], row["difference_high"]
+    shares = f"{row['run']}: {points} from {first}"
+    if low is None:
+        return f"{shares}; no group of tracks tells them apart."
+    between = f"{100 * low:+.1f} to {100 * high:+.1f}, {percent(level)} interval".replace("-", "−")
+    if groups < FEW_GROUPS:
+        return f"{shares} ({between}); {groups} groups are too few to call one of them better."
+    if low <= 0 <= high:
+        return f"{shares} ({between}); these tracks do not tell which one is better."
+    return f"{shares} ({between}); it is {'better' if low > 0 else 'worse'} on such tracks."
+
+
+def _differences(runs: Sequence[Scored]) -> dict[str, list[Any]]:
+    names = sorted({name for run in runs for name in run.config})
+    values = {name: [run.config.get(name) for run in runs] for name in names}
+    return {n: each for n, each in values.items() if any(value != each[0] for value in each)}
+
+
+def _seeds(runs: Sequence[Scored], rows: Sequence[Row]) -> list[str]:
+    """Return the mean and the spread of runs that differ in `train.seed` alone."""
+    alike: dict[str, list[float]] = {}
+    for run, row in zip(runs, rows, strict=True):
+        rest = {name: value for name, value in run.config.items() if name not in _SEEDS}
+        alike.setdefault(repr(sorted(rest.items())), []).append(row["accuracy"])
+    return [
+        f"{len(each)} runs that differ in their seed alone: mean {percent(statistics.mean(each))}, "
+        f"standard deviation {100 * statistics.stdev(each):.1f} points, {percent(min(each))} to "
+        f"{percent(max(each))}."
+        for each in alike.values()
+        if len(each) > 1
+    ]
