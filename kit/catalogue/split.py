@@ -5,15 +5,15 @@ each group lies in one part. Among many ways to assign the groups, a seeded sear
 whose shares, label by label, are nearest to those asked for.
 """
 
-import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kit.catalogue.schema import SEPARATOR, several_labels
+from kit.catalogue.schema import several_labels
+from kit.catalogue.ties import artists_of, groups_by, keys_by, main_artist
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
@@ -21,12 +21,6 @@ PARTS = ("train", "validation", "test")
 
 # Orders in which the groups are tried; the best of them is taken.
 TRIALS = 64
-
-# What stands behind the first artist in a name, in lower case. Ties through every guest would be
-# too many: of 655 EDM tracks of a real table they make one group of 521.
-_OTHER_ARTISTS = re.compile(
-    r"\s*(?:[,/]|\s[&+]\s|[\s(\[](?:feat|ft|featuring)\b|\s(?:vs|versus|x|and)[\s.]).*"
-)
 
 
 @dataclass(frozen=True)
@@ -89,11 +83,11 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
     Raises:
         UsageError: the table has no such column.
     """
-    keys = [list(names) for names in _keys(table, config.by)]
+    keys = [list(names) for names in keys_by(table, config.by)]
     return KeptApart(
         by=config.by,
         tracks=len(table),
-        groups=len(set(_groups(table, config.by))),
+        groups=len(set(groups_by(table, config.by))),
         values=len({name for names in keys for name in names}),
         alone=sum(not names for names in keys),
         guests=_with_guests(table["artists"]) if config.by == "artist" else 0,
@@ -101,8 +95,8 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
 
 
 def _with_guests(artists: Iterable[Any]) -> int:
-    names = [_artists("" if pd.isna(cell) else str(cell)) for cell in artists]
-    return sum(any(_main_artist(name) != name for name in names_of) for names_of in names)
+    names = [artists_of("" if pd.isna(cell) else str(cell)) for cell in artists]
+    return sum(any(main_artist(name) != name for name in names_of) for names_of in names)
 
 
 def count(number: int, noun: str) -> str:
@@ -185,65 +179,8 @@ def labels_and_groups(
             f"the catalogue has {len(values)} label, training needs at least 2; "
             "add audio of another label"
         )
-    groups = _groups(table, config.by)
+    groups = groups_by(table, config.by)
     return (_shuffled(labels, groups, config.seed) if config.shuffle_labels else labels), groups
-
-
-def _groups(table: pd.DataFrame, by: str) -> np.ndarray:
-    """Return the name of each track's group: the least name that a member of it has."""
-    keys = _keys(table, by)
-    hashes = table["source_hash"] if "source_hash" in table else [""] * len(table)
-    parent: dict[Hashable, Hashable] = {}
-
-    def root(node: Hashable) -> Hashable:
-        parent.setdefault(node, node)
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    nodes: list[list[tuple[str, str]]] = []
-    for track, names, digest in zip(table["track_id"], keys, hashes, strict=True):
-        of_track = [("key", name) for name in names] or [("track", str(track))]
-        if isinstance(digest, str) and digest:
-            of_track.append(("hash", digest))
-        for node in of_track[1:]:
-            parent[root(node)] = root(of_track[0])
-        nodes.append(of_track)
-    roots = [root(of_track[0]) for of_track in nodes]
-    least: dict[Hashable, tuple[str, str]] = {}
-    for head, of_track in zip(roots, nodes, strict=True):
-        named = min(node for node in of_track if node[0] != "hash")
-        least[head] = min(least.get(head, named), named)
-    return np.array([least[head][1] for head in roots], dtype=object)
-
-
-def _keys(table: pd.DataFrame, by: str) -> Iterable[Sequence[str]]:
-    """Return for each track the names that tie it to others; none if nothing does."""
-    if by == "random":
-        return [()] * len(table)
-    column = {"artist": "artists"}.get(by, by)
-    if by == "track" and "track" not in table:
-        column = "track_id"
-    if column not in table:
-        raise UsageError(
-            f"--split.by is {by!r}, but the catalogue has no column {column!r}; add it, or use "
-            f"--split.by track, or another of its columns: {', '.join(map(str, table.columns))}"
-        )
-    cells = ["" if pd.isna(cell) else str(cell).strip() for cell in table[column]]
-    if by != "artist":
-        return [[cell] if cell else [] for cell in cells]
-    return [list(dict.fromkeys(map(_main_artist, _artists(cell)))) for cell in cells]
-
-
-def _artists(cell: str) -> list[str]:
-    names = (name.strip() for name in cell.casefold().split(SEPARATOR.strip()))
-    return [name for name in names if name]
-
-
-def _main_artist(name: str) -> str:
-    """Return the first artist of a name such as "a, b", "a & b" or "a feat. b", in lower case."""
-    return _OTHER_ARTISTS.sub("", name) or name
 
 
 def _shuffled(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

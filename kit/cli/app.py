@@ -22,6 +22,7 @@ COMMANDS = {
     "ingest previews": "Download the previews of tracks that have no audio yet.",
     "describe": "Fill in tempo, key, loudness and nine more descriptors.",
     "explore": "Draw what differs between the labels: figures, and one page.",
+    "split": "Show the part of each track, or check that nothing leaks from one part into another.",
     "features": "Compute log-mel features; features that are there are kept.",
     "baselines": "Score simple classifiers, which a network has to beat.",
     "weights musicnn": "Fetch musicnn's published weights, which have heard 200,000 songs.",

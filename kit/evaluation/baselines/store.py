@@ -8,9 +8,7 @@ added, each by one rename, so that a run which is killed loses the tracks of one
 """
 
 import hashlib
-import itertools
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,14 +19,11 @@ from jaxtyping import Float16, Float32
 
 from kit.catalogue import Catalogue
 from kit.config import FeatureConfig, identity
-from kit.errors import KitError
-from kit.files import atomic_write, read_json, write_json
+from kit.features import parts
 from kit.shallow.vectors import KINDS, VERSION, Vectors, excerpt_config
 
 PART_TRACKS = 64
 """Tracks of a part: the frames of one part, 7 MB for 30 s a track, are in memory at a time."""
-
-_FAILURES = "failures.json"
 
 
 def folder_of(catalogue: Catalogue, features: FeatureConfig) -> Path:
@@ -60,9 +55,9 @@ class VectorStore:
             KitError: a part is damaged.
         """
         found: dict[str, list[Any]] = {kind: [None] * len(sources) for kind in KINDS}
-        for part, places in self._by_part(sources):
+        for part, places in parts.by_part(self.rows, sources):
             for kind in KINDS:
-                values = _member(part, kind)
+                values = parts.member(part, kind)
                 for place, row in places:
                     found[kind][place] = values[row]
         return {kind: np.stack(values) for kind, values in found.items()}
@@ -75,19 +70,12 @@ class VectorStore:
         Raises:
             KitError: a part is damaged.
         """
-        for part, places in self._by_part(sources):
-            ends = np.cumsum(_member(part, "frames"))
-            frames = _member(part, "mel")
+        for part, places in parts.by_part(self.rows, sources):
+            ends = np.cumsum(parts.member(part, "frames"))
+            frames = parts.member(part, "mel")
             for place, row in places:
                 start = int(ends[row - 1]) if row else 0
                 yield place, frames[start : int(ends[row])]
-
-    def _by_part(self, sources: Sequence[str]) -> Iterator[tuple[Path, list[tuple[int, int]]]]:
-        places: dict[Path, list[tuple[int, int]]] = {}
-        for place, source in enumerate(sources):
-            part, row = self.rows[source]
-            places.setdefault(part, []).append((place, row))
-        yield from sorted(places.items())
 
 
 def open_store(folder: Path) -> VectorStore:
@@ -96,12 +84,7 @@ def open_store(folder: Path) -> VectorStore:
     Raises:
         KitError: a part is damaged.
     """
-    rows = {
-        str(source): (part, row)
-        for part in sorted(folder.glob("*.npz"))
-        for row, source in enumerate(_member(part, "source"))
-    }
-    return VectorStore(folder, rows)
+    return VectorStore(folder, parts.rows_of(folder))
 
 
 def add_part(folder: Path, tracks: Mapping[str, Vectors]) -> None:
@@ -113,44 +96,8 @@ def add_part(folder: Path, tracks: Mapping[str, Vectors]) -> None:
     Raises:
         KitError: it cannot be written.
     """
-    number = next(n for n in itertools.count() if not (folder / f"{n:06d}.npz").exists())
     values = list(tracks.values())
-    with atomic_write(folder / f"{number:06d}.npz", "wb") as stream:
-        np.savez(
-            stream,
-            allow_pickle=False,
-            source=np.array(list(tracks)),
-            frames=np.array([len(one.mel) for one in values], np.int64),
-            mel=np.concatenate([one.mel for one in values]),
-            **{kind: np.stack([getattr(one, kind) for one in values]) for kind in KINDS},
-        )
-
-
-def read_failures(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return for the SHA-256 of each file without vectors `reason`, `message` and `length_s`.
-
-    Raises:
-        KitError: the file that lists them is damaged.
-    """
-    path = folder / _FAILURES
-    found = read_json(path) if path.is_file() else {}
-    fields = {"reason", "path", "message", "length_s"}
-    if not isinstance(found, dict) or any(
-        not isinstance(row, dict) or set(row) != fields for row in found.values()
-    ):
-        raise KitError(f"{path} does not list failures; delete it, and it is made anew")
-    return found
-
-
-def write_failures(folder: Path, failures: Mapping[str, Mapping[str, Any]]) -> None:
-    """Replace the list that `read_failures` reads."""
-    write_json(folder / _FAILURES, dict(sorted(failures.items())))
-
-
-def _member(part: Path, name: str) -> np.ndarray:
-    try:
-        # Without pickles, nothing in a file can run.
-        with part.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return file[name]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise KitError(f"{part} is damaged ({error}); delete it, and it is made anew") from error
+    arrays = {kind: np.stack([getattr(one, kind) for one in values]) for kind in KINDS}
+    frames = np.array([len(one.mel) for one in values], np.int64)
+    mel = np.concatenate([one.mel for one in values])
+    parts.add_part(folder, list(tracks), {"frames": frames, "mel": mel, **arrays})

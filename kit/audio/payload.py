@@ -1,0 +1,93 @@
+"""A hash of the audio in a file without its tags: equal for one encoding under other names."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+
+from kit.audio import flac, id3
+from kit.audio.file import File
+from kit.audio.source import Source
+
+_CHUNK = 1 << 20
+_ID3V1 = 128  # bytes
+_APE = 32  # bytes of the header, and of the footer
+
+
+def payload_hash(file: File, source: Source) -> str:
+    """Return the SHA-256 of a file's audio as hexadecimal digits.
+
+    The packets of MP3 and FLAC and the samples of WAV are hashed as they are in the file, without
+    the tags before, between and behind them. Of other formats the decoded samples are hashed.
+
+    Args:
+        file: the file.
+        source: of the same file.
+    Raises:
+        AudioError: the file cannot be read, or not decoded.
+    """
+    digest = hashlib.sha256()
+    with file.reading() as stream:
+        spans = _spans(stream, file.size, source.format)
+        for start, end in spans:
+            for chunk in _read(stream, start, end):
+                digest.update(chunk)
+    if not spans:
+        digest.update(f"{source.sample_rate} {source.channels}".encode())
+        for block in source.blocks():
+            digest.update(block.tobytes())
+    return digest.hexdigest()
+
+
+def _spans(stream: io.BufferedIOBase, size: int, format: str) -> list[tuple[int, int]]:
+    """Return where the audio lies, first byte and the byte after the last; [] if not known."""
+    if format == "MP3":
+        start = id3.end(stream, 0)
+        return [(start, max(start, _end(stream, size)))]
+    if format == "FLAC":
+        info = flac.info(stream)
+        return [] if info is None else [(info.offset, max(info.offset, _end(stream, size)))]
+    if format == "WAV":
+        return _wav(stream, size)
+    return []
+
+
+def _end(stream: io.BufferedIOBase, size: int) -> int:
+    """Return where the tags behind the audio begin: ID3v1 and APEv2, in any order."""
+    while True:
+        before = size
+        if size >= _ID3V1 and _bytes(stream, size - _ID3V1, 3) == b"TAG":
+            size -= _ID3V1
+        foot = _bytes(stream, size - _APE, _APE) if size >= _APE else b""
+        if foot[:8] == b"APETAGEX":
+            # The size has the footer in it, and leaves out the header that the top bit tells of.
+            tag = int.from_bytes(foot[12:16], "little") + (_APE if foot[23] & 0x80 else 0)
+            size -= min(tag, size)
+        if size == before:
+            return size
+
+
+def _wav(stream: io.BufferedIOBase, size: int) -> list[tuple[int, int]]:
+    """Return the chunks of a WAV file that say how it is sampled, and its samples."""
+    if _bytes(stream, 0, 4) != b"RIFF" or _bytes(stream, 8, 4) != b"WAVE":
+        return []
+    spans: list[tuple[int, int]] = []
+    at = 12
+    while len(head := _bytes(stream, at, 8)) == 8:
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] in (b"fmt ", b"data"):
+            spans.append((at + 8, min(size, at + 8 + length)))
+        at += 8 + length + length % 2
+    return spans if len(spans) == 2 else []
+
+
+def _bytes(stream: io.BufferedIOBase, start: int, count: int) -> bytes:
+    stream.seek(start, os.SEEK_SET)
+    return stream.read(count)
+
+
+def _read(stream: io.BufferedIOBase, start: int, end: int) -> Iterator[bytes]:
+    stream.seek(start)
+    while start < end and (chunk := stream.read(min(_CHUNK, end - start))):
+        start += len(chunk)
+        yield chunk

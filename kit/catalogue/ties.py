@@ -1,0 +1,153 @@
+"""What ties tracks together: an artist, equal files, a recording.
+
+Tracks that are tied, if only through others, form a group, and a split keeps each group in one
+part. Otherwise a network is tested on what it has learned by heart.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit.catalogue.schema import SEPARATOR, label_form
+from kit.errors import UsageError
+
+RECORDING = "recording"
+"""Column that names the recording of a track: tracks of one recording stay together."""
+
+# What stands behind the first artist in a name, in lower case. Ties through every guest would be
+# too many: of 655 EDM tracks of a real table they make one group of 521.
+_OTHER_ARTISTS = re.compile(
+    r"\s*(?:[,/]|\s[&+]\s|[\s(\[](?:feat|ft|featuring)\b|\s(?:vs|versus|x|and)[\s.]).*"
+)
+
+
+_ISRC = re.compile("[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+# Names of albums that say nothing.
+_NO_ALBUM = frozenset(
+    ("", "unknown", "unknown album", "various", "various artists", "va", "single", "singles")
+)
+_MOST_ARTISTS = 3  # of an album; one of more is a compilation
+
+
+def components(keys: Iterable[Sequence[Sequence[Any]]], count: int) -> np.ndarray:
+    """Return the number of each track's component, (tracks,): tied tracks have the same.
+
+    Args:
+        keys: for each kind of tie, the keys of each track; an equal key ties two tracks.
+        count: number of tracks.
+    """
+    # SciPy's sparse arrays take a quarter of a second to import.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers: dict[tuple[int, Any], int] = {}
+    tracks: list[int] = []
+    nodes: list[int] = []
+    for kind, of_tracks in enumerate(keys):
+        for track, names in enumerate(of_tracks):
+            for name in names:
+                tracks.append(track)
+                nodes.append(numbers.setdefault((kind, name), count + len(numbers)))
+    size = count + len(numbers)
+    graph = coo_array((np.ones(len(tracks), bool), (tracks, nodes)), shape=(size, size))
+    return connected_components(graph, directed=False)[1][:count]
+
+
+def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
+    """Return the name of each track's group: the least name that a member of it has.
+
+    Tracks are tied by the names of `keys_by`, by equal bytes, by their ISRC and by the column
+    `recording`; in a split by artist also by their album.
+
+    Args:
+        table: one row a track.
+        by: `SplitConfig.by`.
+    Raises:
+        UsageError: the table has no such column.
+    """
+    names = keys_by(table, by)
+    ties: list[Sequence[Sequence[Any]]] = [names]
+    if by != "random":
+        ties += [codes(table, "isrc"), codes(table, RECORDING)]
+    if by == "artist":
+        ties.append(albums(table))
+    ties.append(codes(table, "source_hash"))
+    member = components(ties, len(table))
+    least: dict[int, tuple[bool, str]] = {}
+    for number, track_id, found in zip(member, table["track_id"], names, strict=True):
+        # A track without a name has its own; the names of others come first.
+        own = min([(False, name) for name in found] or [(True, str(track_id))])
+        least[number] = min(least.get(number, own), own)
+    return np.array([least[number][1] for number in member], dtype=object)
+
+
+def codes(table: pd.DataFrame, column: str) -> list[list[str]]:
+    """Return the code of each track in a column, in one form: none where it is empty."""
+    if column not in table:
+        return [[]] * len(table)
+    cells = ["" if pd.isna(cell) else str(cell).strip() for cell in table[column]]
+    if column == "isrc":
+        cells = [cell.upper().replace("-", "") for cell in cells]
+        cells = [cell if _ISRC.fullmatch(cell) else "" for cell in cells]
+    return [[cell] if cell else [] for cell in cells]
+
+
+def albums(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
+    """Return the album of each track, by its name and the track's folder; none if it has none.
+
+    Albums that many artists share are compilations. They tie nothing, since they would make one
+    group of most artists of a collection.
+    """
+    if "album" not in table:
+        return [[]] * len(table)
+    cells = ["" if pd.isna(cell) else label_form(str(cell)).casefold() for cell in table["album"]]
+    paths = table["path"] if "path" in table else [""] * len(table)
+    folders = ["" if pd.isna(path) else str(path).rpartition("/")[0] for path in paths]
+    keys = list(zip(cells, folders, strict=True))
+    who = keys_by(table, "artist") if "artists" in table else [()] * len(table)
+    artists: dict[tuple[str, str], set[str]] = {}
+    for key, names in zip(keys, who, strict=True):
+        artists.setdefault(key, set()).update(names[:1])
+    return [
+        [key] if key[0] not in _NO_ALBUM and len(artists[key]) <= _MOST_ARTISTS else []
+        for key in keys
+    ]
+
+
+def keys_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
+    """Return for each track the names by which a split keeps it with others; none if it has none.
+
+    Args:
+        table: one row a track.
+        by: `SplitConfig.by`.
+    Raises:
+        UsageError: the table has no such column.
+    """
+    if by == "random":
+        return [()] * len(table)
+    column = {"artist": "artists"}.get(by, by)
+    if by == "track" and "track" not in table:
+        column = "track_id"
+    if column not in table:
+        raise UsageError(
+            f"--split.by is {by!r}, but the catalogue has no column {column!r}; add it, or use "
+            f"--split.by track, or another of its columns: {', '.join(map(str, table.columns))}"
+        )
+    cells = ["" if pd.isna(cell) else str(cell).strip() for cell in table[column]]
+    if by != "artist":
+        return [[cell] if cell else [] for cell in cells]
+    return [list(dict.fromkeys(map(main_artist, artists_of(cell)))) for cell in cells]
+
+
+def artists_of(cell: str) -> list[str]:
+    """Return the artists that a cell lists, in lower case and one form of Unicode."""
+    names = (label_form(name) for name in cell.casefold().split(SEPARATOR.strip()))
+    return [name for name in names if name]
+
+
+def main_artist(name: str) -> str:
+    """Return the first artist of a name such as "a, b", "a & b" or "a feat. b", in lower case."""
+    return _OTHER_ARTISTS.sub("", name) or name

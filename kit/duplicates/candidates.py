@@ -1,0 +1,193 @@
+"""Pairs of recordings with many equal hashes at one offset in time.
+
+A quarter of all hashes is compared here, the same quarter of each recording, which leaves 20 or
+more of another excerpt that overlaps by 10 s. The memory depends on the number of recordings in a
+block, not on their number in all.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import UInt64
+
+from kit.duplicates.hashes import SPEEDS, Triples
+
+LEAST_EQUAL = 5
+"""Equal hashes of the quarter that make a candidate: of unrelated recordings, 1 or 2 have the same
+offset."""
+LEAST_SHARE = 0.06
+"""Share of the hashes in the overlap that are equal: 0.15 and more in copies, and less than this in
+most recordings that share loops."""
+
+_KEPT = np.uint64(2**62)  # hashes below this: a quarter
+_BIN_S = 0.4  # a copy whose speed lies between two of `SPEEDS` drifts by 0.15 s in 30 s
+_LINES = 4  # offsets of a pair that are looked into
+# Hashes that more entries of the index have say little: such as those of a metronome.
+_COMMON = 512
+_QUERIES = 32  # recordings that are compared with the index at once
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Two recordings that may be one.
+
+    Attributes:
+        first: number of a recording.
+        second: number of another one, above `first`.
+        lines: speed and offset at which their hashes are equal, the most frequent first: at time t
+            of the first, the second is at `t / speed + offset`, seconds.
+    """
+
+    first: int
+    second: int
+    lines: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Index:
+    hashes: UInt64[np.ndarray, " entries"]
+    owner: np.ndarray
+    time: np.ndarray
+    ends: np.ndarray  # of each recording, seconds
+    rates: np.ndarray  # of each recording, hashes a second
+
+
+def candidates(
+    count: int,
+    triples_of: Callable[[range], Sequence[Triples]],
+    *,
+    block: int = 4096,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Candidate]:
+    """Yield the pairs of recordings that may be one, in order.
+
+    Args:
+        count: number of recordings.
+        triples_of: gives the triples of a range of recordings.
+        block: recordings whose hashes are in memory at once.
+        progress: called with (comparisons done, comparisons in all).
+    """
+    blocks = [range(start, min(start + block, count)) for start in range(0, count, block)]
+    total = sum(inner.stop for inner in blocks)
+    done = 0
+    for inner in blocks:
+        index = _index(inner, triples_of)
+        # Each pair once: the first of it never comes after the block of the second.
+        for start in range(0, inner.stop, _QUERIES):
+            asked = range(start, min(start + _QUERIES, inner.stop))
+            yield from _compared(asked, triples_of(asked), index)
+            done += len(asked)
+            if progress is not None:
+                progress(done, total)
+
+
+def _index(numbers: range, triples_of: Callable[[range], Sequence[Triples]]) -> _Index:
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for start in range(numbers.start, numbers.stop, _QUERIES):
+        some = range(start, min(start + _QUERIES, numbers.stop))
+        for number, triples in zip(some, triples_of(some), strict=True):
+            hashes = triples.hashes(1.0)
+            kept = hashes < _KEPT
+            owner = np.full(kept.sum(), number, np.int32)
+            parts.append((hashes[kept], owner, triples.time[kept]))
+    hashes, owner, time = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(hashes, kind="stable")
+    ends = np.ones(numbers.stop)
+    np.maximum.at(ends, owner, time)
+    rates = np.bincount(owner, minlength=numbers.stop) / ends
+    return _Index(hashes[order], owner[order], time[order], ends, rates)
+
+
+def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterator[Candidate]:
+    """Yield the candidates among some recordings, as the first of a pair, and those of an index."""
+    parts: list[tuple[np.ndarray, ...]] = []
+    for number, one in zip(asked, triples, strict=True):
+        for which, speed in enumerate(SPEEDS):
+            hashes = one.hashes(speed)
+            kept = hashes < _KEPT
+            fields = (np.full(kept.sum(), number), np.full(kept.sum(), which))
+            parts.append((hashes[kept], one.time[kept] / speed, *fields))
+    hashes, time, first, speed = (np.concatenate(column) for column in zip(*parts, strict=True))
+    # Sorted queries read the index from front to back.
+    order = np.argsort(hashes)
+    hashes, time, first, speed = hashes[order], time[order], first[order], speed[order]
+    if not len(index.hashes):
+        return
+    low = np.searchsorted(index.hashes, hashes, "left")
+    found = np.searchsorted(index.hashes, hashes, "right") - low
+    found[found > _COMMON] = 0
+    query = np.repeat(np.arange(len(hashes)), found)
+    entry = np.arange(len(query)) - np.repeat(np.cumsum(found) - found - low, found)
+    # Each pair once, and only pairs that can have enough: most have an equal hash or none.
+    second = index.owner[entry].astype(np.int64)
+    pair = (first[query] - asked.start) * (int(index.owner.max()) + 1) + second
+    often = (np.bincount(pair) >= LEAST_EQUAL)[pair] & (second > first[query])
+    query, entry = query[often], entry[often]
+    if not len(query):
+        return
+    offset = np.floor((index.time[entry] - time[query]) / _BIN_S).astype(np.int64)
+    per_s = _Rates(asked, triples, index)
+    yield from _frequent(first[query], second[often], speed[query], offset, per_s)
+
+
+class _Rates:
+    """The end in seconds and the hashes a second of each recording that is compared."""
+
+    def __init__(self, asked: range, triples: Sequence[Triples], index: _Index) -> None:
+        self._start = asked.start
+        ends = [float(one.time.max(initial=0)) for one in triples]
+        self._ends = np.maximum(ends, 1)
+        self._rates = np.array([len(one.time) / 4 for one in triples]) / self._ends
+        self._index = index
+
+    def expected(
+        self, first: np.ndarray, second: np.ndarray, speed: np.ndarray, offset: np.ndarray
+    ) -> np.ndarray:
+        """Return the number of hashes in the overlap of pairs, the lower one of the two."""
+        end = self._ends[first - self._start] / speed
+        rate = self._rates[first - self._start] * speed
+        other_end, other_rate = self._index.ends[second], self._index.rates[second]
+        overlap = np.minimum(other_end, offset + end) - np.maximum(0, offset)
+        return np.maximum(overlap, 0) * np.minimum(rate, other_rate)
+
+
+def _frequent(
+    first: np.ndarray,
+    second: np.ndarray,
+    speed: np.ndarray,
+    offset: np.ndarray,
+    rates: _Rates,
+) -> Iterator[Candidate]:
+    """Yield the pairs with enough equal hashes in two neighbouring bins of offsets."""
+    lowest = offset.min()
+    bins = int(offset.max() - lowest) + 2  # one that stays empty, between two speeds
+    owners = int(second.max()) + 1
+    key = ((first * owners + second) * len(SPEEDS) + speed) * bins + (offset - lowest)
+    keys, counts = np.unique(key, return_counts=True)
+    beside = np.zeros(len(keys), np.int64)
+    next_to = keys[1:] == keys[:-1] + 1
+    beside[:-1][next_to] = counts[1:][next_to]
+    equal = counts + beside
+    enough = equal >= LEAST_EQUAL
+    keys, equal = keys[enough], equal[enough]
+    pairs, line = np.divmod(keys, bins * len(SPEEDS))
+    which, at = np.divmod(line, bins)
+    expected = rates.expected(
+        *np.divmod(pairs, owners), np.array(SPEEDS)[which], (at + lowest + 1) * _BIN_S
+    )
+    enough = equal >= LEAST_SHARE * expected
+    keys, equal = keys[enough], equal[enough]
+    pairs = keys // (bins * len(SPEEDS))
+    # By pair, the most frequent line first.
+    order = np.lexsort((-equal, pairs))
+    keys, pairs = keys[order], pairs[order]
+    edges = np.flatnonzero(np.diff(pairs, prepend=-1, append=-1))
+    for start, end in pairwise(edges.tolist()):
+        lines = []
+        for line in keys[start : min(end, start + _LINES)]:
+            which, at = divmod(int(line) % (bins * len(SPEEDS)), bins)
+            lines.append((SPEEDS[which], (at + int(lowest) + 1) * _BIN_S))
+        a, b = divmod(int(pairs[start]), owners)
+        yield Candidate(a, b, tuple(lines))

@@ -1,0 +1,201 @@
+"""The fingerprints of a catalogue's tracks, a stored feature by the SHA-256 of each file.
+
+    features/1.fingerprints/000000.npz      up to 64 files: their peaks and levels, one after the
+                                            other, how many of them each file has, and a hash of
+                                            its audio without tags
+    features/1.fingerprints/failures.json   files that cannot be used, and why
+
+The number is the version of the fingerprints.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kit.audio.decode import decode_part
+from kit.audio.file import File
+from kit.audio.open import open_source
+from kit.audio.payload import payload_hash
+from kit.catalogue import Catalogue, Failure
+from kit.config import ExtractConfig
+from kit.duplicates.find import Duplicate, find
+from kit.duplicates.fingerprint import SAMPLE_RATE, VERSION, Fingerprint, fingerprint
+from kit.duplicates.verify import Match
+from kit.features import parts
+from kit.features.by_file import Store, compute
+from kit.features.plan import Track
+from kit.features.scanned import read_if_unchanged
+
+STAGE = "fingerprints"  # in failures.csv
+
+LONGEST_S = 600.0
+"""Seconds of a file that are heard, from its beginning: a bound on the memory of a long mix."""
+
+PART_TRACKS = 64
+
+# Parts in memory: 1 MB each for clips of 30 s.
+_CACHED = 8
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """The fingerprints of a catalogue.
+
+    Attributes:
+        rows: for the SHA-256 of each file, its part and its row there.
+        sources: the SHA-256 of the file of each track that has one, by track_id, in the order of
+            the catalogue.
+        failures: the other tracks, from this run and earlier ones.
+        computed: files computed in this run.
+        seconds: time that the run took.
+        stopped: whether it was stopped before it was done.
+    """
+
+    rows: parts.Rows = field(repr=False)
+    sources: dict[str, str]
+    failures: list[Failure]
+    computed: int
+    seconds: float
+    stopped: bool
+
+    def audio(self) -> dict[str, str]:
+        """Return the hash of each track's audio without its tags, by track_id.
+
+        Raises:
+            KitError: a part is damaged.
+        """
+        hashes = {
+            source: str(audio)
+            for part in sorted({part for part, _ in self.rows.values()})
+            for source, audio in zip(
+                parts.member(part, "source").tolist(), parts.member(part, "audio"), strict=True
+            )
+        }
+        return {track_id: hashes[source] for track_id, source in self.sources.items()}
+
+    def duplicates(
+        self, progress: Callable[[int, int], None] | None = None
+    ) -> list[tuple[str, str, Match]]:
+        """Return all pairs of tracks whose files differ and whose recording is one.
+
+        Args:
+            progress: called with (comparisons done, comparisons in all).
+        Returns:
+            The track_ids of a pair, in the order of the catalogue, and how they fit together.
+        Raises:
+            KitError: a part is damaged.
+        """
+        # In the order of the parts, so that each is read from front to back.
+        files = sorted(set(self.sources.values()), key=lambda source: self.rows[source])
+        tracks: dict[str, list[str]] = {}
+        for track_id, source in self.sources.items():
+            tracks.setdefault(source, []).append(track_id)
+        place = {track_id: at for at, track_id in enumerate(self.sources)}
+        reader = _Reader(self.rows, files)
+        pairs = [
+            _in_order(one, other, found, place)
+            for found in find(len(files), reader.read, progress=progress)
+            for one in tracks[files[found.first]]
+            for other in tracks[files[found.second]]
+        ]
+        return sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))
+
+
+def fingerprints(
+    catalogue: Catalogue,
+    options: ExtractConfig = ExtractConfig(),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Fingerprints:
+    """Return the fingerprints of a catalogue's tracks; compute those that are not stored yet.
+
+    Args:
+        catalogue: the tracks.
+        options: `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` count.
+        progress: called with (files done, files in all).
+        stop: called regularly; once it returns True, the files in progress are finished and no
+            other is begun.
+    Raises:
+        KitError: the store cannot be read or written, another run is writing it, or a track failed
+            and `options.strict` is set.
+    """
+    folder = catalogue.folder / "features" / f"{VERSION}.fingerprints"
+    store = Store(folder, partial(parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
+    found = compute(catalogue, store, _read, STAGE, options, progress=progress, stop=stop)
+    return Fingerprints(
+        parts.rows_of(folder),
+        found.sources,
+        found.failures,
+        found.computed,
+        found.seconds,
+        stopped=found.stopped,
+    )
+
+
+def _in_order(
+    one: str, other: str, found: Duplicate, place: Mapping[str, int]
+) -> tuple[str, str, Match]:
+    if place[one] < place[other]:
+        return one, other, found.match
+    return other, one, found.match.seen_from_the_second()
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    fingerprint: Fingerprint
+    audio: str
+
+
+def _read(track: Track, _buffer: np.ndarray) -> _Heard:
+    def read(file: File) -> _Heard:
+        with open_source(file) as source:
+            count = int(LONGEST_S * source.sample_rate)
+            heard = fingerprint(decode_part(source, SAMPLE_RATE, 0, count))
+            return _Heard(heard, payload_hash(file, source))
+
+    return read_if_unchanged(track, read)
+
+
+def _add(folder: Path, found: Mapping[str, _Heard]) -> None:
+    values = [one.fingerprint for one in found.values()]
+    arrays = {
+        "peaks": np.concatenate([one.peaks for one in values]),
+        "levels": np.concatenate([one.levels for one in values]),
+        "n_peaks": np.array([len(one.peaks) for one in values]),
+        "n_levels": np.array([len(one.levels) for one in values]),
+        "duration_s": np.array([one.duration_s for one in values]),
+        "audio": np.array([one.audio for one in found.values()]),
+    }
+    parts.add_part(folder, list(found), arrays)
+
+
+class _Reader:
+    """Reads fingerprints by number, and keeps the parts that were read last."""
+
+    def __init__(self, rows: parts.Rows, files: Sequence[str]) -> None:
+        self._rows = rows
+        self._files = files
+        self._parts: dict[Path, list[Fingerprint]] = {}
+
+    def read(self, numbers: Sequence[int]) -> list[Fingerprint]:
+        return [self._one(*self._rows[self._files[number]]) for number in numbers]
+
+    def _one(self, part: Path, row: int) -> Fingerprint:
+        found = self._parts.pop(part, None) or _fingerprints_of(part)
+        self._parts[part] = found
+        if len(self._parts) > _CACHED:
+            del self._parts[next(iter(self._parts))]
+        return found[row]
+
+
+def _fingerprints_of(part: Path) -> list[Fingerprint]:
+    peaks, levels = (
+        np.split(parts.member(part, name), np.cumsum(parts.member(part, f"n_{name}"))[:-1])
+        for name in ("peaks", "levels")
+    )
+    durations = parts.member(part, "duration_s").tolist()
+    return [Fingerprint(*one) for one in zip(peaks, levels, durations, strict=True)]

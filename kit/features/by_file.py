@@ -1,0 +1,235 @@
+"""Compute something for each audio file of a catalogue, once for equal files.
+
+What is there already is kept, by the SHA-256 of each file; files that cannot be used are listed
+beside it.
+"""
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from kit.audio import AudioError
+from kit.audio.errors import shown
+from kit.catalogue import Catalogue, Failure, read_failures, write_failures
+from kit.catalogue.inspect import hash_file
+from kit.config import ExtractConfig
+from kit.errors import KitError
+from kit.features import parts
+from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Read, Threads
+from kit.features.feeding import feed
+from kit.features.plan import NO_AUDIO, PASSING, Track
+from kit.lock import only_one
+
+_FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where the results lie, by the SHA-256 of files.
+
+    Attributes:
+        folder: of the parts, and of the list of files that cannot be used.
+        known: gives the files whose results are there.
+        add: writes a part of results, by the SHA-256 of each file.
+        part_tracks: files of a part.
+    """
+
+    folder: Path
+    known: Callable[[], Collection[str]]
+    add: Callable[[Mapping[str, Any]], None]
+    part_tracks: int
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The result of `compute`.
+
+    Attributes:
+        sources: the SHA-256 of the file of each track that has a result, by track_id, in the order
+            of the catalogue.
+        failures: the other tracks.
+        computed: files computed in this run.
+        seconds: time that the run took.
+        stopped: whether it was stopped before it was done.
+    """
+
+    sources: dict[str, str]
+    failures: list[Failure]
+    computed: int
+    seconds: float
+    stopped: bool
+
+
+def compute(
+    catalogue: Catalogue,
+    store: Store,
+    read: Read,
+    stage: str,
+    options: ExtractConfig = ExtractConfig(),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Computed:
+    """Compute what the store does not have yet.
+
+    Tracks that cannot be used are listed in the catalogue's failures.csv, and tried again when
+    their file has changed or with `options.retry_failed`.
+
+    Args:
+        catalogue: the tracks.
+        store: where the results lie.
+        read: gives the result of a track; it can be pickled.
+        stage: name of the work in failures.csv.
+        options: `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` count.
+        progress: called with (files done, files in all).
+        stop: called regularly; once it returns True, the files in progress are finished and no
+            other is begun.
+    Raises:
+        KitError: the store cannot be read or written, another run is writing it, or a track failed
+            and `options.strict` is set.
+    """
+    began = time.monotonic()
+    with only_one(store.folder):
+        run = _Run(store, options, progress)
+        sources, without = _files(catalogue, stage)
+        todo = run.todo(sources)
+        try:
+            if todo:
+                if gone := catalogue.missing_audio():
+                    raise KitError(gone)
+                run.to_end(todo, read, stop)
+        finally:
+            # Report the failures that were found, whatever ended the run.
+            failures = [*without, *_failures(sources, run.failures, stage)]
+            if failures != [f for f in read_failures(catalogue.folder) if f.stage == stage]:
+                write_failures(catalogue.folder, stage, failures)
+    known = store.known()
+    return Computed(
+        {track: digest for track, (digest, _) in sources.items() if digest in known},
+        failures,
+        run.computed,
+        time.monotonic() - began,
+        stopped=bool(stop()),
+    )
+
+
+def _files(catalogue: Catalogue, stage: str) -> tuple[dict[str, tuple[str, Path]], list[Failure]]:
+    """Return the SHA-256 and the path of the file of each track, and the tracks without a file."""
+    found: dict[str, tuple[str, Path]] = {}
+    without: list[Failure] = []
+    for row in catalogue.table.to_dict("records"):
+        track_id = str(row["track_id"])
+        try:
+            path = catalogue.path_of(row)
+            found[track_id] = (str(row.get("source_hash") or "") or hash_file(path), path)
+        except KitError as error:
+            reason = error.reason if isinstance(error, AudioError) else NO_AUDIO
+            without.append(Failure("", stage, reason, shown(str(error)), track_id))
+    return found, without
+
+
+def _failures(
+    sources: Mapping[str, tuple[str, Path]],
+    known: Mapping[str, Mapping[str, Any]],
+    stage: str,
+) -> list[Failure]:
+    return [
+        Failure(row["path"], stage, row["reason"], row["message"], track_id, row["length_s"])
+        for track_id, (digest, _) in sources.items()
+        if (row := known.get(digest)) is not None
+    ]
+
+
+class _Run:
+    """The work of one run: workers post answers to one queue, and only this thread keeps state."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: ExtractConfig,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._progress = progress
+        self._answers: SimpleQueue[Decoded] = SimpleQueue()
+        self._unsaved: dict[str, Any] = {}
+        self._done = self._total = 0
+        self._first_failure: str | None = None
+        self.failures = parts.read_failures(store.folder)
+        self.computed = 0
+
+    def todo(self, sources: Mapping[str, tuple[str, Path]]) -> list[Track]:
+        """Return one track for each file that has neither a result nor a failure that stands."""
+        known = self._store.known()
+        files = {digest: (track, path) for track, (digest, path) in sources.items()}
+        retry = self._options.retry_failed
+
+        def stands(digest: str) -> bool:
+            if (row := self.failures.get(digest)) is None or row["reason"] in PASSING or retry:
+                return False
+            # A message that names another place than the file's own would mislead.
+            return row["path"] == shown(files[digest][1])
+
+        wanted = [digest for digest in files if digest not in known and not stands(digest)]
+        self._done, self._total = len(files) - len(wanted), len(files)
+        return [
+            Track(at, files[digest][0], digest, files[digest][1])
+            for at, digest in enumerate(wanted)
+        ]
+
+    def to_end(self, tracks: list[Track], read: Read, stop: Callable[[], bool]) -> None:
+        count = self._options.workers or os.cpu_count() or 1
+        kind = Processes if self._options.isolate else Threads
+        pool: Decoders = kind(count, read, self._options.timeout_s, self._answers.put)
+        self._say()
+        feed(
+            pool,
+            self._answers,
+            tracks,
+            [np.zeros((0, 0), np.float32)] * (2 * count),
+            self._take,
+            self._save,
+            save_every_s=_FLUSH_EVERY_S,
+            stop=lambda: stop() or bool(self._options.strict and self._first_failure),
+            full=lambda: len(self._unsaved) >= self._store.part_tracks,
+        )
+        if self._options.strict and self._first_failure:
+            raise KitError(f"stopped at the first track that failed: {self._first_failure}")
+
+    def _take(self, answer: Decoded) -> Buffer:
+        """Act on an answer."""
+        track, found = answer.track, answer.result
+        if isinstance(found, AudioError):
+            message = " ".join(str(found).split())
+            self.failures[track.source_hash] = {
+                "reason": found.reason,
+                "path": shown(track.path),
+                "message": message,
+                "length_s": getattr(found, "length_s", None),
+            }
+            self._first_failure = self._first_failure or message
+        else:
+            self.failures.pop(track.source_hash, None)
+            self._unsaved[track.source_hash] = found
+            self.computed += 1
+        self._done += 1
+        self._say()
+        return answer.buffer
+
+    def _save(self) -> None:
+        if self._unsaved:
+            self._store.add(self._unsaved)
+            self._unsaved = {}
+        if self.failures != parts.read_failures(self._store.folder):
+            parts.write_failures(self._store.folder, self.failures)
+
+    def _say(self) -> None:
+        if self._progress:
+            self._progress(self._done, self._total)

@@ -1,0 +1,95 @@
+"""Results for audio files on disk, in parts that are only added, by the SHA-256 of each file.
+
+    <folder>/000000.npz      arrays of some files, and their SHA-256 in `source`
+    <folder>/failures.json   files that cannot be used, and why
+
+Each part comes by one rename, so that a run which is killed loses the files of one part at most.
+"""
+
+import itertools
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.files import atomic_write, read_json, write_json
+
+_FAILURES = "failures.json"
+
+Rows = Mapping[str, tuple[Path, int]]
+"""For the SHA-256 of each file, its part and its row there."""
+
+
+def rows_of(folder: Path) -> dict[str, tuple[Path, int]]:
+    """Return the part and the row of each file; none if there is no such folder.
+
+    Raises:
+        KitError: a part is damaged.
+    """
+    return {
+        str(source): (part, row)
+        for part in sorted(folder.glob("*.npz"))
+        for row, source in enumerate(member(part, "source"))
+    }
+
+
+def by_part(rows: Rows, sources: Sequence[str]) -> Iterator[tuple[Path, list[tuple[int, int]]]]:
+    """Yield each part that has some of the files, with their places in `sources` and their rows."""
+    places: dict[Path, list[tuple[int, int]]] = {}
+    for place, source in enumerate(sources):
+        part, row = rows[source]
+        places.setdefault(part, []).append((place, row))
+    yield from sorted(places.items())
+
+
+def add_part(folder: Path, sources: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a part.
+
+    Args:
+        folder: of the parts.
+        sources: the SHA-256 of each file.
+        arrays: by name.
+    Raises:
+        KitError: it cannot be written.
+    """
+    number = next(n for n in itertools.count() if not (folder / f"{n:06d}.npz").exists())
+    with atomic_write(folder / f"{number:06d}.npz", "wb") as stream:
+        np.savez(stream, allow_pickle=False, source=np.array(list(sources)), **arrays)
+
+
+def read_failures(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return for the SHA-256 of each file without a result `reason`, `message` and `length_s`.
+
+    Raises:
+        KitError: the file that lists them is damaged.
+    """
+    path = folder / _FAILURES
+    found = read_json(path) if path.is_file() else {}
+    fields = {"reason", "path", "message", "length_s"}
+    if not isinstance(found, dict) or any(
+        not isinstance(row, dict) or set(row) != fields for row in found.values()
+    ):
+        raise KitError(f"{path} does not list failures; delete it, and it is made anew")
+    return found
+
+
+def write_failures(folder: Path, failures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Replace the list that `read_failures` reads."""
+    write_json(folder / _FAILURES, dict(sorted(failures.items())))
+
+
+def member(part: Path, name: str) -> np.ndarray:
+    """Return an array of a part.
+
+    Raises:
+        KitError: the part is damaged.
+    """
+    try:
+        # Without pickles, nothing in a file can run.
+        with part.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return file[name]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise KitError(f"{part} is damaged ({error}); delete it, and it is made anew") from error
