@@ -389,6 +389,9 @@ class SplitConfig(_Checked):
     fold_column: str | None = field(default=None, metadata=LATER)
     """The column of the table that names each track's fold, where a collection has official folds;
     in place of folds."""
+    allow_leaks: bool = field(default=False, metadata=LATER)
+    """Train although official folds cut a group, such as an artist or the copies of a recording;
+    the accuracy is too high, and the report says so."""
 
     @property
     def is_folded(self) -> bool:

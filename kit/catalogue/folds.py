@@ -103,9 +103,8 @@ def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig
         words = kept_apart(table, config).in_words()
         return words.replace("Split ", "Folds ", 1).replace("on both sides", "in two folds")
     where = f"Folds of the column {config.fold_column}"
-    pairs = zip(folds["group"].tolist(), folds["fold"].tolist(), strict=True)
     sizes = Counter(folds["group"].tolist())
-    across = sum(n > 1 for n in Counter(group for group, _ in set(pairs)).values())
+    across = len(cut_groups(folds))
     if max(sizes.values()) == 1:
         return f"{where}; tracks that belong together, such as those of an artist, are not known"
     kind = f"groups by {config.by}"
@@ -115,6 +114,35 @@ def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig
         f"{where}: {across:,} of the {len(sizes):,} {kind} have tracks in several of them, which "
         "makes the accuracy too high"
     )
+
+
+def cut_groups(folds: pd.DataFrame) -> list[str]:
+    """Return the groups that have tracks in several folds, in order; drawn folds have none.
+
+    Args:
+        folds: as `folds_of` returns them.
+    """
+    pairs = set(zip(folds["group"].tolist(), folds["fold"].tolist(), strict=True))
+    return sorted(name for name, n in Counter(group for group, _ in pairs).items() if n > 1)
+
+
+def require_no_leak(folds: pd.DataFrame, config: SplitConfig) -> None:
+    """Raise UsageError if folds cut a group, unless `config.allow_leaks`.
+
+    Args:
+        folds: as `folds_of` returns them.
+        config: of the folds.
+    """
+    cut = cut_groups(folds)
+    if cut and not config.allow_leaks:
+        some = ", ".join(repr(name) for name in cut[:3])
+        raise UsageError(
+            f"the column {config.fold_column} has tracks of {count(len(cut), 'group')} by "
+            f"{config.by} in several folds ({some}), so that a network would be tested on what it "
+            f"has heard; `kit split CATALOGUE --check --given {config.fold_column}` names them: "
+            "use --split.folds 5 in place of the column, another --split.by, or "
+            "--split.allow-leaks, which the report repeats"
+        )
 
 
 def _drawn(

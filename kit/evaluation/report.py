@@ -163,7 +163,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "headline": words.headline(evaluation),
         "lede": _lede(evaluation),
         "verdict": words.verdict(evaluation),
-        "warnings": _warnings(evaluation, shuffled=bool(config.get("split.shuffle_labels"))),
+        "warnings": _warnings(evaluation, config),
         "tables": tables,
         "several": several,
         "wrong": 0 if several else track["n"] - track["correct"],
@@ -321,12 +321,13 @@ def _lede(evaluation: Row) -> str:
     return f"That is {words.accuracy(track)}"
 
 
-def _warnings(evaluation: Row, *, shuffled: bool) -> list[str]:
+def _warnings(evaluation: Row, config: Row) -> list[str]:
     found = [words.caveat(evaluation), words.left_out(evaluation)]
     another = evaluation.get("another_collection")
-    if (evaluation.get("kept_apart") or {}).get("alone") and not another:
+    unknown = (evaluation.get("kept_apart") or {}).get("alone")
+    if (unknown or config.get("split.allow_leaks")) and not another:
         found.append(words.apart(evaluation))
-    if shuffled:
+    if config.get("split.shuffle_labels"):
         found.append(
             "The labels were shuffled before training: this run is a control, which should do no "
             "better than guessing."

@@ -10,7 +10,13 @@ import pandas as pd
 from jaxtyping import Float32, Int32
 
 from kit.catalogue import Catalogue
-from kit.catalogue.folds import fold_names, folds_in_words, folds_of, split_of_fold
+from kit.catalogue.folds import (
+    fold_names,
+    folds_in_words,
+    folds_of,
+    require_no_leak,
+    split_of_fold,
+)
 from kit.catalogue.rights import require_rights
 from kit.catalogue.schema import several_labels
 from kit.catalogue.split import kept_apart, memberships, split
@@ -188,7 +194,7 @@ def divide(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> D
         config: of split and folds.
         several: a track may have several labels, divided by ";".
     Raises:
-        UsageError: a split or folds that cannot be made.
+        UsageError: a split or folds that cannot be made, or official folds that cut a group.
     """
     apart = kept_apart(table, config)
     if not config.is_folded:
@@ -198,6 +204,7 @@ def divide(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> D
             dataclasses.asdict(apart) | {"in_words": apart.in_words()},
         )
     folds = folds_of(table, config, several)
+    require_no_leak(folds, config)
     parts = split_of_fold(folds, fold_names(folds)[0], config, several)
     words = folds_in_words(table, folds, config)
     return Divided(parts, folds, dataclasses.asdict(apart) | {"in_words": words})

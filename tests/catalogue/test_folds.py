@@ -1,10 +1,18 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.catalogue.folds import fold_names, folds_in_words, folds_of, split_of_fold
+from kit.catalogue.folds import (
+    fold_names,
+    folds_in_words,
+    folds_of,
+    require_no_leak,
+    split_of_fold,
+)
 from kit.config import SplitConfig
 from kit.errors import ConfigError, UsageError
 
@@ -184,6 +192,10 @@ def test_official_folds_may_cut_artists_and_say_so():
     assert "20 of the 20 groups by artist have tracks in several" in folds_in_words(
         cut, folds, config
     )
+    with pytest.raises(UsageError, match=r"tracks of 20 groups by artist in several folds .'a0', "):
+        require_no_leak(folds, config)
+    require_no_leak(folds, dataclasses.replace(config, allow_leaks=True))
+    require_no_leak(folds_of(apart, config), config)
     # Even so, no artist lies in both training and validation.
     parts = split_of_fold(folds, "0", config)
     rest = parts[parts["part"] != "test"]

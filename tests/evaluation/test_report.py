@@ -369,6 +369,15 @@ def test_configuration_and_split_are_shown(tmp_path):
     assert "shuffled before" not in page.text
 
 
+def test_folds_that_leak_are_named_in_front(tmp_path):
+    split = SplitConfig(fold_column="fold", allow_leaks=True)
+    write_json(tmp_path / "config.json", {"experiment": to_dict(Experiment(split=split))})
+    words = "Folds of the column fold: 3 of the 9 groups by artist have tracks in several of them"
+    known = {"kept_apart": {"alone": 0, "in_words": words}}
+    page = Page(write(tmp_path, evaluation(("edm", "techno"), 10) | known))
+    assert page.text.count(words) == 2  # as a warning in front, and with the split
+
+
 def test_a_control_is_named(tmp_path):
     write_json(
         tmp_path / "config.json", to_dict(Experiment(split=SplitConfig(shuffle_labels=True)))

@@ -200,6 +200,13 @@ def test_official_folds_come_from_a_column(experiment, catalogue, tmp_path):
     assert run.facts()["kept_apart"]["in_words"] == (
         "Folds of the column set: none of the 12 groups by artist lies in two of them"
     )
+    # Folds that cut an artist are refused, before a run is made.
+    table["set"] = [("a", "b", "c")[i % 3] for i in range(len(table))]
+    table.to_csv(copy / "tracks.csv", index=False)
+    with pytest.raises(UsageError, match=r"in several folds .*--split.allow-leaks"):
+        fit(config, runs=tmp_path / "cut")
+    assert listing(tmp_path / "cut") == []
+    table["set"] = [("a", "b", "c")[i // 2 % 6 // 2] for i in range(len(table))]
     # Other folds in the column are another experiment.
     table["set"] = table["set"].map({"a": "b", "b": "a", "c": "c"})
     table.to_csv(copy / "tracks.csv", index=False)
