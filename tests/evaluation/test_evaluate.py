@@ -151,8 +151,12 @@ def test_tracks_that_were_learned_from_are_counted_and_the_others_scored_apart(c
     for level in ("track", "segment"):
         apart, alone = result["unseen"][level], evaluated.result[level]
         # Another order of the tracks, other batches.
-        assert apart.pop("log_loss") == pytest.approx(alone["log_loss"], abs=1e-6)
-        assert apart == {k: v for k, v in alone.items() if k != "log_loss"}
+        rounded = ("log_loss", "brier", "log_loss_skill", "brier_skill")
+        for name in rounded:
+            assert apart.pop(name) == pytest.approx(alone[name], abs=1e-6)
+        for name, interval in apart.pop("intervals", {}).items():
+            assert interval == pytest.approx(alone["intervals"][name], abs=1e-6)
+        assert apart == {k: v for k, v in alone.items() if k not in (*rounded, "intervals")}
     said = " ".join(evaluation_in_words(result))
     assert f"{parts['train']} of these 16 tracks were learned from: this is no measure of" in said
     assert f"Unseen tracks alone: 4 of {parts['test']} right, 100.0%" in said
