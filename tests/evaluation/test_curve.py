@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.evaluation.baselines.curve import drawn, learning_curve, thinned
-from kit.evaluation.baselines.folds import Fold, Task, of_vectors, out_of_fold, prior
+from kit.evaluation.baselines.folds import Baseline, Fold, Task, of_vectors, out_of_fold, prior
 from kit.evaluation.baselines.models import LOGISTIC
 
 TRACKS, GROUPS = 60, 20
@@ -65,6 +65,28 @@ def test_a_curve_over_shares():
     assert points[-1].accuracy == (whole.argmax(axis=1) == TARGETS).mean()
     assert points[-1].accuracy >= points[0].accuracy > 0.5
     assert learning_curve([prior()], TASK, [1.0])[0].tracks == 45
+
+
+def test_the_same_tracks_are_learned_from_once():
+    asked = []
+
+    def answer(fold, task):
+        asked.append(fold.name)
+        return BASELINE.answer(fold, task)
+
+    counted = Baseline("counted", answer)
+    # Half of the five groups of a label are two of them, and so is the least.
+    points = learning_curve([counted], TASK, [0.1, 0.2, 0.25, 1.0])
+    assert len(asked) == 2 * len(TASK.folds)
+    assert points[0].accuracy == points[2].accuracy
+    whole = out_of_fold([counted], TASK)
+    before = len(asked)
+    again = learning_curve([counted], TASK, [1.0], whole=whole)
+    assert len(asked) == before
+    assert again[0].accuracy == points[-1].accuracy
+    # Other seeds draw other forests.
+    learning_curve([counted], TASK, [40], draws=2, whole=whole)
+    assert len(asked) == before + len(TASK.folds)
 
 
 def test_a_curve_over_clips_has_a_point_for_each_size_and_baseline():

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,11 @@ def learning_curve(
     sizes: Sequence[float | int] = SHARES,
     draws: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    whole: Sequence[Row] = (),
 ) -> list[Point]:
     """Return the accuracy of baselines by how much they learn from.
+
+    Sizes that leave the same tracks to learn from have the same answers, which are computed once.
 
     Args:
         baselines: answer each fold; they are trained anew for each size and draw.
@@ -57,8 +61,9 @@ def learning_curve(
             int is a number of clips of each label; see `drawn`.
         draws: of each size.
         progress: called with (draws done, draws in all).
+        whole: the answers of each baseline for the task as it is, where they are known.
     """
-    points = []
+    points, known = [], {_learned_from(task): list(whole)} if whole else {}
     total = len(sizes) * draws
     for number, size in enumerate(sizes):
         tasks, rows = [], []
@@ -68,7 +73,10 @@ def learning_curve(
             seeded = dataclasses.replace(task, seed=task.seed + draw)
             folds = tuple(_less(fold, seeded, size) for fold in task.folds)
             tasks.append(dataclasses.replace(seeded, folds=folds))
-            rows.append(out_of_fold(baselines, tasks[-1]))
+            key = _learned_from(tasks[-1])
+            if key not in known:
+                known[key] = out_of_fold(baselines, tasks[-1])
+            rows.append(known[key])
         points += [point(size, tasks, each) for each in zip(*rows, strict=True)]
     if progress:
         progress(total, total)
@@ -100,6 +108,10 @@ def point(size: float | int, tasks: Sequence[Task], rows: Sequence[Row]) -> Poin
         high=high,
         draws=tuple(float(one.mean()) for one in right),
     )
+
+
+def _learned_from(task: Task) -> tuple[Any, ...]:
+    return task.seed, *(fold.train.tobytes() for fold in task.folds)
 
 
 def _less(fold: Fold, task: Task, size: float | int) -> Fold:

@@ -356,13 +356,19 @@ def _answered(
     name, curve = None, []
     # The prior is none of them.
     if isinstance(choose, Mapping):
-        name, curve = in_words(choose), _curve_of(chosen[1:], choose, task, show)
+        name, curve = in_words(choose), _curve_of(chosen[1:], choose, answers, task, show)
     elif choose:
         name, curve = _choose(chosen[1:], answers, task, show)
     if sizes:
         compared = [*chosen[1:], *([chosen_of(chosen[1:])] if choose is True else [])]
+        there = {row.name: row for row in answers}
         curve += learning_curve(
-            compared, task, sizes, draws, lambda done, total: show("curve", done, total, "")
+            compared,
+            task,
+            sizes,
+            draws,
+            lambda done, total: show("curve", done, total, ""),
+            [there[one.name] for one in compared],
         )
     side = known["fold"] if "fold" in known else known["part"]
     tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
@@ -442,18 +448,30 @@ def _choose(
         known = {c.name for c in candidates}
         found = {row.name: row.probabilities for row in answers if row.name in known}
         weights = weigh(found, task.targets[task.tested])
-    return in_words(weights), _curve_of(candidates, weights, task, show)
+    return in_words(weights), _curve_of(candidates, weights, answers, task, show)
 
 
 def _curve_of(
-    candidates: Sequence[Baseline], weights: Mapping[str, float], task: Task, show: Show
+    candidates: Sequence[Baseline],
+    weights: Mapping[str, float],
+    answers: Sequence[Row],
+    task: Task,
+    show: Show,
 ) -> list[Point]:
     """Return the learning curve of an average; rows that are no candidates have no part in it."""
     known = {one.name: weights[one.name] for one in candidates if one.name in weights}
     if not known:
         return []
-    average = average_of(candidates, {name: w / sum(known.values()) for name, w in known.items()})
-    return learning_curve([average], task, progress=lambda n, all: show("curve", n, all, ""))
+    shares = {name: weight / sum(known.values()) for name, weight in known.items()}
+    average = average_of(candidates, shares)
+    parts = [shares[row.name] * row.probabilities for row in answers if row.name in shares]
+    whole = Row(average.name, np.sum(parts, axis=0), {}, 0.0)
+    return learning_curve(
+        [average],
+        task,
+        progress=lambda done, total: show("curve", done, total, ""),
+        whole=[whole],
+    )
 
 
 def _folds(known: pd.DataFrame) -> tuple[Fold, ...]:
