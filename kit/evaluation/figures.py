@@ -202,6 +202,41 @@ def learning_curves(
     return figure
 
 
+def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = False) -> Figure:
+    """Draw the share that is right by the probability of the answer, and by the share answered.
+
+    Args:
+        found: of `kit.evaluation.calibration.calibration`.
+        theme: colours.
+        stacked: one above the other, for a narrow screen.
+    """
+    size, shape = ((4.0, 6.4), (2, 1)) if stacked else ((8.4, 3.6), (1, 2))
+    figure = new_figure(*size, theme)
+    left, right = figure.subplots(*shape)
+    dress(left, theme, grid=True)
+    left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
+    each = (("before", theme.first, "o--"), ("after", theme.second, "s-"))
+    names = {"before": "as they are", "after": "scaled"}
+    for name, colour, line in each:
+        x, y = ([one[key] for one in found[name]["bins"]] for key in ("probability", "right"))
+        left.plot(x, y, line, ms=4, lw=1.4, color=colour, label=names[name])
+    left.set_title("Right, by probability", loc="left", **words(theme, size=10), weight="bold")
+    left.set_xlabel("Probability of the answer", **words(theme, size=8, quiet=True))
+    left.set_xlim(0, 1.02)
+    family = {"family": words(theme)["fontfamily"], "size": 8.5}
+    left.legend(frameon=False, labelcolor=theme.ink, loc="upper left", prop=family)
+    dress(right, theme, grid=True)
+    x, y = ([one[key] for one in found["surest"]] for key in ("share", "right"))
+    right.plot(x, y, "s-", ms=4, lw=1.4, color=theme.second)
+    right.set_title("Right, of the surest", loc="left", **words(theme, size=10), weight="bold")
+    right.set_xlabel("Share of the tracks", **words(theme, size=8, quiet=True))
+    right.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
+    for axes in (left, right):
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, 0))
+    return figure
+
+
 def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figure:
     """Draw the accuracy of each run, and its difference from that of the first, with intervals.
 

@@ -177,6 +177,8 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "folds": evaluation.get("folds") or [],
         "by_fold": words.by_fold(evaluation),
         "notes": [text for text in _notes(evaluation) if text],
+        "calibrated": words.calibrated(evaluation),
+        "calibration": _calibration(evaluation),
         "merges": words.merges(_measured(evaluation)),
         "confusion": None if several else _confusion(shown["track"], labels),
         "curves": by_epochs(rows)
@@ -218,6 +220,24 @@ def _confusion(track: Row, labels: list[str]) -> Row:
         figures.confusion(matrix, labels, theme=LIGHT),
         [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
         _confusion_in_words(matrix, labels),
+    )
+
+
+def _calibration(evaluation: Row) -> Row | None:
+    found = evaluation.get("calibration")
+    if not found:
+        return None
+    return picture(
+        figures.calibration(found, theme=LIGHT),
+        [
+            (
+                f"{NARROW_SCREEN} and {DARK_SCREEN}",
+                figures.calibration(found, theme=DARK, stacked=True),
+            ),
+            (NARROW_SCREEN, figures.calibration(found, theme=LIGHT, stacked=True)),
+            (DARK_SCREEN, figures.calibration(found, theme=DARK)),
+        ],
+        words.calibrated(evaluation),
     )
 
 

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+from scipy.special import log_softmax
 
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.catalogue.schema import several_labels
 from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
+from kit.evaluation import calibration
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
 from kit.evaluation.folds import (
     fold_counts,
@@ -35,9 +37,12 @@ from kit.files import write_json, write_text
 from kit.shallow.recipe import SmallSetConfig
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
+from kit.training.collection import targets
 from kit.training.scores import SegmentScores, joined
 
 CHUNK = 64  # tracks read from the store at once
+LEAST_TRACKS = 10
+"""Fewer give no temperature."""
 
 
 def evaluate(
@@ -89,7 +94,9 @@ def evaluate(
         )
     else:
         store, scores = score_part(run, restored, tracks, part, progress)
-        evaluation = summary(run, restored, scores)
+        evaluation = summary(run, restored, scores) | _calibration(
+            run, restored, scores, lambda: score_part(run, restored, tracks, "validation")[1]
+        )
     if part == "test" and not restored.experiment.train.several:
         evaluation["baselines"] = _baselines(run, evaluation, tracks)
     write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
@@ -143,7 +150,13 @@ def score_arrays(
                 lambda fold, network, _: score_items(fold, network, x, y, frames, "test"),
             )
         else:
-            evaluation = summary(run, restored, score_items(run, restored, x, y, frames, part))
+            scores = score_items(run, restored, x, y, frames, part)
+            evaluation = summary(run, restored, scores) | _calibration(
+                run,
+                restored,
+                scores,
+                lambda: score_items(run, restored, x, y, frames, "validation"),
+            )
         write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
         if report:
             _write_report(
@@ -310,8 +323,46 @@ def _evaluated_by_fold(
     evaluation = summary(run, restored, scores)
     several = restored.experiment.train.several
     evaluation |= {"split": fold_counts(run, several), "folds": folds}
+    evaluation |= _calibration(run, restored, scores)
     write_text(run.folder / "out_of_fold.csv", predictions_in_csv(evaluation))
     return evaluation
+
+
+def _calibration(
+    run: Run,
+    restored: Restored,
+    scores: Scores,
+    validation: Callable[[], Scores] | None = None,
+) -> dict[str, Any]:
+    """Return `calibration` of evaluation.json; nothing if too few tracks could give a temperature.
+
+    The temperature of a track comes from the other folds, or from the validation part.
+
+    Args:
+        run: the run.
+        restored: its network.
+        scores: of the test part, or of all folds.
+        validation: gives the answers for the validation part.
+    """
+    if restored.experiment.train.several or scores.part != "test":
+        return {}
+    log_p, y = _answered(scores, restored)
+    if validation is None:
+        if len(y) < LEAST_TRACKS:
+            return {}
+        scaled = calibration.of_others(log_p, y, scores.tracks["fold"].tolist())
+        factor, source = calibration.temperature(log_p, y), "the other folds"
+    else:
+        if list(run.split()["part"]).count("validation") < LEAST_TRACKS:
+            return {}
+        factor = calibration.temperature(*_answered(validation(), restored))
+        scaled, source = log_softmax(factor * log_p, axis=1), "the validation part"
+    return {"calibration": calibration.calibration(log_p, scaled, y, factor, source)}
+
+
+def _answered(scores: Scores, restored: Restored) -> tuple[np.ndarray, np.ndarray]:
+    labels = scores.tracks["label"].tolist()
+    return scores.answers.of_tracks(), targets(labels, restored.labels, False)
 
 
 def _write_report(

@@ -203,6 +203,21 @@ def merges(evaluation: Evaluation) -> str:
     return f"Accuracy if two labels were one: {'; '.join(pairs)}."
 
 
+def calibrated(evaluation: Evaluation) -> str:
+    """Return whether the probabilities can be believed; empty if nothing is known of it."""
+    found = evaluation.get("calibration")
+    if not found:
+        return ""
+    before, after, half = found["before"], found["after"], found["surest"][-1]
+    sure = "surer" if found["factor"] < 1 else "less sure"
+    return (
+        f"The answers are {sure} than right: their probability and the share that is right are "
+        f"{percent(before['ece'])} apart in the mean, and {percent(after['ece'])} with logits "
+        f"times {found['factor']:.2f}, which {found['learned_on']} give. Of the surest half, "
+        f"{percent(half['right'])} are right."
+    )
+
+
 def beside_baselines(evaluation: Evaluation) -> str:
     """Return which of the network and the simple baselines is best; empty if nothing is known."""
     found = evaluation.get("baselines") or {}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from kit.evaluation.calibration import temperature
 from kit.explore.baseline import boosting
 from kit.shallow.classifiers import LEAST_P, spread
 from kit.training.inner import inner_splits
@@ -150,9 +150,9 @@ def fit(
     """
     # A few hundred rows: threads would wait for each other longer than they work.
     with threadpool_limits(1):
-        options, temperature = _chosen(family, x, targets, groups, classes, seed)
+        options, factor = _chosen(family, x, targets, groups, classes, seed)
         model = family.build(options, seed).fit(x, targets)
-    return Fitted(model, classes, options, temperature)
+    return Fitted(model, classes, options, factor)
 
 
 def _chosen(
@@ -182,7 +182,7 @@ def _chosen(
         if best is None or right > best[0]:
             best = right, options, scores
     assert best is not None
-    return best[1], _temperature(best[2], targets)
+    return best[1], temperature(best[2], targets)
 
 
 def _some(groups: np.ndarray, seed: int) -> np.ndarray:
@@ -204,15 +204,3 @@ def _scores(model: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "track
     else:
         found = np.log(np.maximum(model.predict_proba(x), LEAST_P))
     return spread(found, model.classes_, classes)
-
-
-def _temperature(scores: np.ndarray, targets: np.ndarray) -> float:
-    """Return the factor of the scores with the least log loss."""
-
-    def loss(log_factor: float) -> float:
-        log_p = log_softmax(np.exp(log_factor) * scores, axis=1)
-        return float(-log_p[np.arange(len(targets)), targets].mean())
-
-    # scipy's result has attributes that its annotations do not tell of.
-    found: Any = minimize_scalar(loss, bounds=(-3.0, 4.0), method="bounded")
-    return float(np.exp(found.x))
