@@ -49,7 +49,7 @@ class Comparison:
         rows: for each run `run`, `correct`, `accuracy`, `low`, `high` of these tracks and, but for
             the first run, `difference` from it with `difference_low` and `difference_high`,
             `mcnemar_p`, and `folds_p`.
-        config: each field that differs, to its value in each run.
+        config: each field that differs, but for the name, to its value in each run.
         seeds: sentences on runs that differ in their seed alone.
         claims: sentences on what may be said of each run beside the first.
     """
@@ -247,7 +247,7 @@ def _claim(row: Row, first: str, groups: int, level: float) -> str:
 
 
 def _differences(runs: Sequence[Scored]) -> dict[str, list[Any]]:
-    names = sorted({name for run in runs for name in run.config})
+    names = sorted({name for run in runs for name in run.config} - {"name"})
     values = {name: [run.config.get(name) for run in runs] for name in names}
     return {n: each for n, each in values.items() if any(value != each[0] for value in each)}
 

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from kit.config import Experiment, to_dict
 from kit.errors import KitError
@@ -182,18 +184,7 @@ def _facts(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "merges": words.merges(_measured(evaluation)),
         "confusion": None if several else _confusion(shown["track"], labels),
         "curves": by_epochs(rows)
-        and picture(
-            figures.curves(rows, theme=LIGHT),
-            [
-                (
-                    f"{NARROW_SCREEN} and {DARK_SCREEN}",
-                    figures.curves(rows, theme=DARK, stacked=True),
-                ),
-                (NARROW_SCREEN, figures.curves(rows, theme=LIGHT, stacked=True)),
-                (DARK_SCREEN, figures.curves(rows, theme=DARK)),
-            ],
-            _curves_in_words(rows, best),
-        ),
+        and _stackable(partial(figures.curves, rows), _curves_in_words(rows, best)),
         "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
         "pooled": None if words.by_recipe(evaluation) else _pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),
@@ -225,20 +216,17 @@ def _confusion(track: Row, labels: list[str]) -> Row:
 
 def _calibration(evaluation: Row) -> Row | None:
     found = evaluation.get("calibration")
-    if not found:
-        return None
-    return picture(
-        figures.calibration(found, theme=LIGHT),
-        [
-            (
-                f"{NARROW_SCREEN} and {DARK_SCREEN}",
-                figures.calibration(found, theme=DARK, stacked=True),
-            ),
-            (NARROW_SCREEN, figures.calibration(found, theme=LIGHT, stacked=True)),
-            (DARK_SCREEN, figures.calibration(found, theme=DARK)),
-        ],
-        words.calibrated(evaluation),
-    )
+    return found and _stackable(partial(figures.calibration, found), words.calibrated(evaluation))
+
+
+def _stackable(draw: Callable[..., Figure], said: str) -> Row:
+    """Return a figure of two panels, which lie one above the other on a narrow screen."""
+    sources = [
+        (f"{NARROW_SCREEN} and {DARK_SCREEN}", draw(theme=DARK, stacked=True)),
+        (NARROW_SCREEN, draw(theme=LIGHT, stacked=True)),
+        (DARK_SCREEN, draw(theme=DARK)),
+    ]
+    return picture(draw(theme=LIGHT), sources, said)
 
 
 def _card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:

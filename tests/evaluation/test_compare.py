@@ -40,7 +40,7 @@ def test_a_run_that_is_better_on_every_artist_is_called_better():
     won, lost = int((other & ~one).sum()), int((one & ~other).sum())
     # Twice the lower tail of a fair coin.
     assert second["mcnemar_p"] == pytest.approx(2 * stats.binom.cdf(lost, won + lost, 0.5))
-    assert found.config == {"name": ["a", "b"], "width": [None, 3]}
+    assert found.config == {"width": [None, 3]}
     assert found.claims[0].endswith("it is better on such tracks.")
     back = compare([run_of("b", other), run_of("a", one)])
     assert back.claims[0].endswith("it is worse on such tracks.")
