@@ -1,4 +1,4 @@
-"""How many copies of recordings are found, how many pairs falsely, and how long it takes.
+"""Measure duplicates: the copies that are found, false pairs, and the time.
 
     python benchmarks/duplicates.py MUSIC [--others FOLDER ...] [--every 1] [--clips 10000]
 

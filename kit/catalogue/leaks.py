@@ -1,4 +1,4 @@
-"""What lies on both sides of a split: copies of a file or a recording, an artist, an album."""
+"""Find what lies on both sides of a split: copies of a file or a recording, an artist, an album."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

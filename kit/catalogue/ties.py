@@ -1,4 +1,4 @@
-"""What ties tracks together: an artist, equal files, a recording.
+"""Tie tracks together that a split keeps on one side: by an artist, equal files, a recording.
 
 Tracks that are tied, if only through others, form a group, and a split keeps each group in one
 part. Otherwise a network is tested on what it has learned by heart.

@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt64
 from kit.duplicates.fingerprint import BANDS_PER_OCTAVE
 
 SPEEDS = (0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03)
-"""How much faster a copy may be played."""
+"""Speeds at which a copy is looked for."""
 
 _TARGETS = 3  # later peaks that a peak is joined with, two at a time
 _NEAREST_S, _FURTHEST_S = 0.075, 1.5

@@ -30,7 +30,7 @@ _BANDS_PER_LEVEL = 4
 
 @dataclass(frozen=True)
 class Match:
-    """How two recordings fit together.
+    """The fit of two recordings.
 
     Attributes:
         offset_s: time in the second recording at which the first one begins; negative if the

@@ -41,7 +41,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found, in JSON's types.
+    """The outcome of a comparison, in JSON's types.
 
     Attributes:
         tracks: that all runs have scored.

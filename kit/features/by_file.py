@@ -31,7 +31,7 @@ _FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is
 
 @dataclass(frozen=True)
 class Store:
-    """Where the results lie, by the SHA-256 of files.
+    """The places of results, by the SHA-256 of files.
 
     Attributes:
         folder: of the parts, and of the list of files that cannot be used.
