@@ -17,7 +17,7 @@ from kit.errors import UsageError
 RECORDING = "recording"
 """Column that names the recording of a track: tracks of one recording stay together."""
 
-# What stands behind the first artist in a name, in lower case. Ties through every guest would be
+# The rest of a name behind its first artist, in lower case. Ties through every guest would be
 # too many: of 655 EDM tracks of a real table they make one group of 521.
 _OTHER_ARTISTS = re.compile(
     r"\s*(?:[,/]|\s[&+]\s|[\s(\[](?:feat|ft|featuring)\b|\s(?:vs|versus|x|and)[\s.]).*"

@@ -18,6 +18,7 @@ from kit.training import Run
 
 COLUMNS = ("track_id", "label", "group", "fold", "predicted")
 _SEEDS = ("train.seed", "name")
+_BESIDE = ("difference", "difference_low", "difference_high", "mcnemar_p", "folds_p")
 Row = dict[str, Any]
 
 
@@ -142,9 +143,7 @@ def compare(runs: Sequence[Scored]) -> Comparison:
             "accuracy": float(answers.mean()),
         }
         row |= dict(zip(("low", "high"), found["interval"], strict=True))
-        row |= dict.fromkeys(
-            ("difference", "difference_low", "difference_high", "mcnemar_p", "folds_p")
-        )
+        row |= dict.fromkeys(_BESIDE)
         if run is not runs[0]:
             between = difference(answers, right[0], groups, level)
             row |= {
@@ -152,7 +151,6 @@ def compare(runs: Sequence[Scored]) -> Comparison:
                 "difference_low": None if between is None else between[0],
                 "difference_high": None if between is None else between[1],
                 "mcnemar_p": mcnemar(answers, right[0]),
-                "folds_p": None,
             }
             if "" not in set(first["fold"]) and table["fold"].equals(first["fold"]):
                 gaps = folds_gaps(answers, right[0], first["fold"].to_numpy())

@@ -96,8 +96,14 @@ def _offset(progress: Progress | None, before: int, total: int) -> Progress | No
     return progress and (lambda done, _: progress(before + done, total))
 
 
-def numbers(scores: Scores, network: Restored) -> dict[str, dict[str, Any]]:
-    """Return the numbers of `metrics.summarise`, or those of several labels a track."""
+def numbers(scores: Scores, network: Restored, *, brief: bool = False) -> dict[str, dict[str, Any]]:
+    """Return the numbers of `metrics.summarise`, or those of several labels a track.
+
+    Args:
+        scores: the answers.
+        network: that gave them.
+        brief: as for `metrics.summarise`.
+    """
     labels = scores.tracks["label"].tolist()
     answers, several = scores.answers, network.experiment.train.several
     y = targets(labels, network.labels, several)
@@ -106,7 +112,9 @@ def numbers(scores: Scores, network: Restored) -> dict[str, dict[str, Any]]:
         number = np.unique(groups, return_inverse=True)[1]
         return summarise_several(answers, y, network.labels, number)
     counts = np.array(network.train_counts, np.int64)
-    return summarise(answers.segments, y, network.labels, counts, answers.log_weights, groups)
+    return summarise(
+        answers.segments, y, network.labels, counts, answers.log_weights, groups, brief
+    )
 
 
 def _groups(tracks: pd.DataFrame) -> np.ndarray:
@@ -121,7 +129,7 @@ def _groups(tracks: pd.DataFrame) -> np.ndarray:
 
 
 def _row(scores: Scores, network: Restored) -> dict[str, Any]:
-    found = numbers(scores, network)
+    found = numbers(scores, network, brief=True)
     track, segment = found["track"], found["segment"]
     names = ("n", "groups", "correct", "accuracy", "interval", "macro_f1", "log_loss")
     if network.experiment.train.several:

@@ -9,12 +9,12 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Float, Int, Real
 
 from kit.errors import KitError
 from kit.evaluation.chance import permuted
 from kit.evaluation.intervals import bca_interval, group_interval
-from kit.evaluation.ranking import average_precision, roc_auc
+from kit.evaluation.ranking import areas, mean_of_known
 from kit.training.scores import track_log_probabilities
 
 MERGES = 3
@@ -32,6 +32,7 @@ def summarise(
     train_counts: Int[np.ndarray, " classes"],
     log_weights: Sequence[Float[np.ndarray, " _"]] | None = None,
     groups: Sequence[Any] | np.ndarray | None = None,
+    brief: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Score tracks, by segment and by track.
 
@@ -46,6 +47,7 @@ def summarise(
             attention gave them. They weigh the segments in the answer for a track; by segment each
             counts the same.
         groups: the group of each track, such as its artist; None if each is independent.
+        brief: leave out what is by track alone, which takes thousands of draws.
     Returns:
         `{"segment": level, "track": level}`, where a level has
 
@@ -66,7 +68,7 @@ def summarise(
           none have the label) and `support`;
         - `confusion`: counts, a row for each true label, a column for each predicted one.
 
-        By track there are also
+        By track there are also, unless `brief`,
 
         - `intervals`: of `balanced_accuracy`, `macro_f1`, `log_loss` and `brier`, see
           `kit.evaluation.intervals.bca_interval`; None if all draws are alike;
@@ -111,6 +113,8 @@ def summarise(
         name: _level(log_p, truth, owner, labels, train_counts)
         for name, (log_p, truth, owner) in levels.items()
     }
+    if brief:
+        return found
     found["track"] |= {
         "intervals": _intervals(by_track, targets, owners),
         "chance": permuted(by_track.argmax(axis=1), targets, owners),
@@ -167,7 +171,7 @@ def _level(
             "precision": _ratio(hit[i], answers[i]),
             "recall": _ratio(hit[i], support[i]),
             "f1": _ratio(2 * hit[i], support[i] + answers[i]),
-            **_areas(log_p[:, i], targets == i),
+            **areas(log_p[:, i], targets == i),
             "support": support[i],
         }
     losses, prior = _losses(log_p, targets), train_counts / train_counts.sum()
@@ -182,21 +186,12 @@ def _level(
         "macro_f1": float(_macro_f1(matrix[None])[0]),
         **{name: float(loss.mean()) for name, loss in losses.items()},
         **{f"{n}_skill": _skill(loss.mean(), of_prior[n].mean()) for n, loss in losses.items()},
-        "roc_auc": _mean(row["roc_auc"] for row in per_class.values()),
-        "average_precision": _mean(row["average_precision"] for row in per_class.values()),
+        "roc_auc": mean_of_known(row["roc_auc"] for row in per_class.values()),
+        "average_precision": mean_of_known(row["average_precision"] for row in per_class.values()),
         "majority_label": labels[majority],
         "majority_accuracy": support[majority] / len(targets),
         "per_class": per_class,
         "confusion": matrix.tolist(),
-    }
-
-
-def _areas(log_p: Float[np.ndarray, " n"], has: Bool[np.ndarray, " n"]) -> dict[str, float | None]:
-    once, truth = np.ones((1, len(has))), has.astype(float)
-    mixed = has.any() and not has.all()
-    return {
-        "roc_auc": float(roc_auc(log_p, truth, once)[0]) if mixed else None,
-        "average_precision": float(average_precision(log_p, truth, once)[0]) if mixed else None,
     }
 
 
@@ -287,11 +282,6 @@ def _merges(
                 }
             )
     return sorted(found, key=lambda pair: (-pair["accuracy"], pair["labels"]))[:MERGES]
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -1,7 +1,9 @@
 """Scores of an order of tracks by one label's probability, for several weights of the tracks."""
 
+from collections.abc import Iterable
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 def average_precision(
@@ -49,3 +51,22 @@ def _above(
     taken = weights[:, order]
     hit = np.cumsum(taken * targets[order], axis=1)[:, last]
     return hit, np.cumsum(taken, axis=1)[:, last]
+
+
+def areas(
+    scores: Float[np.ndarray, " tracks"], has: Bool[np.ndarray, " tracks"]
+) -> dict[str, float | None]:
+    """Return `roc_auc` and `average_precision` of one label; None if all or none have it."""
+    if has.all() or not has.any():
+        return {"roc_auc": None, "average_precision": None}
+    case = (scores, has.astype(float), np.ones((1, len(has))))
+    return {
+        "roc_auc": float(roc_auc(*case)[0]),
+        "average_precision": float(average_precision(*case)[0]),
+    }
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are not None; None if there is none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

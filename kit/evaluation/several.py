@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from kit.evaluation.intervals import bca_interval
 from kit.evaluation.metrics import EvaluationError
-from kit.evaluation.ranking import average_precision, roc_auc
+from kit.evaluation.ranking import areas, average_precision, mean_of_known
 from kit.training.scores import SegmentScores, with_absence
 
 RESAMPLES = 1_000
@@ -69,35 +69,22 @@ def _level(
     targets: Float[np.ndarray, "n labels"],
     labels: tuple[str, ...],
 ) -> dict[str, Any]:
-    once = np.ones((1, len(targets)))
     support = targets.sum(axis=0)
     mixed = (support > 0) & (support < len(targets))
-    precisions, areas = (
-        [
-            float(measure(scores, own, once)[0]) if some else None
-            for scores, own, some in zip(log_p.T, targets.T, mixed, strict=True)
-        ]
-        for measure in (average_precision, roc_auc)
-    )
+    each = [areas(scores, own > 0) for scores, own in zip(log_p.T, targets.T, strict=True)]
     yes, no = with_absence(log_p)
     losses = -(targets * yes + (1 - targets) * no)
-    each = zip(labels, precisions, areas, support, strict=True)
     return {
         "n": len(targets),
-        "mean_average_precision": _mean(precisions),
-        "roc_auc": _mean(areas),
+        "mean_average_precision": mean_of_known(row["average_precision"] for row in each),
+        "roc_auc": mean_of_known(row["roc_auc"] for row in each),
         "log_loss": float(losses.mean()),
         "guessing": float(support[mixed].mean() / len(targets)) if mixed.any() else None,
         "per_label": {
-            name: {"average_precision": ap, "roc_auc": area, "support": int(count)}
-            for name, ap, area, count in each
+            name: {**row, "support": int(count)}
+            for name, row, count in zip(labels, each, support, strict=True)
         },
     }
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def _interval(log_p: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What lies in two parts of a split is listed once, under its most certain kind."""
+"""Leaks through a split are listed once, under their most certain kind."""
 
 import pandas as pd
 import pytest
