@@ -14,6 +14,7 @@ from kit.errors import KitError
 from kit.evaluation import figures, words
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.parts import file_name
+from kit.evaluation.section import Section
 from kit.explore.canvas import DARK, LIGHT, save
 from kit.explore.media import Player, embed_players, linked_players, thumbnail
 from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, data_uri, picture, policy, render
@@ -34,6 +35,7 @@ def write_report(
     *,
     audio_of: Callable[[Row], Path | None] | None,
     spectrogram_of: Callable[[str], np.ndarray] | None,
+    sections: Sequence[Section] = (),
     limit_mib: float | int = 24,
 ) -> Path:
     """Write the page of one part into a run's folder.
@@ -46,6 +48,7 @@ def write_report(
             tracks that were never audio, whose page has no players.
         spectrogram_of: a track id to its log-mel spectrogram in decibels, (frames, n_mels); None
             leaves the pictures out. A `KitError` leaves out one.
+        sections: that were made apart from the page.
         limit_mib: clips are embedded, mistakes first, as long as the page stays below this size;
             the others are played from their files, by a path relative to the page.
     Returns:
@@ -69,6 +72,7 @@ def write_report(
         return _render(
             fixed
             | {
+                "sections": sections,
                 "mistakes": full[: len(wrong)],
                 "hits": full[len(wrong) :],
                 "unlearned": len(unlearned),
