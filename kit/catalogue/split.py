@@ -5,15 +5,13 @@ each group lies in one part. Among many ways to assign the groups, a seeded sear
 whose shares, label by label, are nearest to those asked for.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kit.catalogue.schema import several_labels
-from kit.catalogue.ties import artists_of, groups_by, keys_by, main_artist
+from kit.catalogue.ties import groups_by, keys_by, names_by, without_guests
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
@@ -33,7 +31,8 @@ class KeptApart:
         groups: number of groups, each in one part.
         values: number of different artists (or speakers, …) that are known.
         alone: number of tracks without a value; each stands for itself.
-        guests: number of tracks by artists of whom only the first is kept apart, as in "A feat. B".
+        guests: number of tracks by an artist whom the split does not keep apart, such as the second
+            of "A feat. B" where B has no track alone.
     """
 
     by: str
@@ -83,20 +82,14 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
     Raises:
         UsageError: the table has no such column.
     """
-    keys = [list(names) for names in keys_by(table, config.by)]
     return KeptApart(
         by=config.by,
         tracks=len(table),
         groups=len(set(groups_by(table, config.by))),
-        values=len({name for names in keys for name in names}),
-        alone=sum(not names for names in keys),
-        guests=_with_guests(table["artists"]) if config.by == "artist" else 0,
+        values=len({value for values in keys_by(table, config.by) for value in values}),
+        alone=sum(not values for values in names_by(table, config.by)),
+        guests=without_guests(table) if config.by == "artist" else 0,
     )
-
-
-def _with_guests(artists: Iterable[Any]) -> int:
-    names = [artists_of("" if pd.isna(cell) else str(cell)) for cell in artists]
-    return sum(any(main_artist(name) != name for name in names_of) for names_of in names)
 
 
 def count(number: int, noun: str) -> str:
