@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.special import stdtr
 
 from kit.errors import KitError, UsageError
-from kit.evaluation.intervals import CONFIDENCE, FEW_GROUPS, bca_interval, group_interval
+from kit.evaluation.intervals import (
+    CONFIDENCE,
+    FEW_GROUPS,
+    difference_interval,
+    group_interval,
+)
 from kit.evaluation.words import flat, percent
 from kit.files import read_json
 from kit.training import Run
@@ -145,7 +150,7 @@ def compare(runs: Sequence[Scored]) -> Comparison:
         row |= dict(zip(("low", "high"), found["interval"], strict=True))
         row |= dict.fromkeys(_BESIDE)
         if run is not runs[0]:
-            between = difference(answers, right[0], groups, level)
+            between = difference_interval(answers, right[0], groups, level)
             row |= {
                 "difference": row["accuracy"] - float(right[0].mean()),
                 "difference_low": None if between is None else between[0],
@@ -165,31 +170,6 @@ def compare(runs: Sequence[Scored]) -> Comparison:
         tuple(_seeds(runs, rows)),
         tuple(claims),
     )
-
-
-def difference(
-    answers: Bool[np.ndarray, " tracks"],
-    others: Bool[np.ndarray, " tracks"],
-    groups: Int[np.ndarray, " tracks"],
-    confidence: float = CONFIDENCE,
-) -> tuple[float, float] | None:
-    """Return the BCa interval over groups of the first accuracy less the second.
-
-    None if all draws are alike, such as for equal answers.
-
-    Args:
-        answers: whether each answer of a run is right.
-        others: the same of the run it is compared with.
-        groups: the group of each track, by number.
-        confidence: of the interval.
-    """
-    gaps = np.bincount(groups, answers.astype(float) - others)
-    sizes = np.bincount(groups).astype(float)
-
-    def mean(counts: Float[np.ndarray, "draws groups"]) -> Float[np.ndarray, " draws"]:
-        return (counts @ gaps) / (counts @ sizes)
-
-    return bca_interval(mean, len(sizes), confidence=confidence)
 
 
 def mcnemar(answers: Bool[np.ndarray, " tracks"], others: Bool[np.ndarray, " tracks"]) -> float:

@@ -61,23 +61,24 @@ def difference_interval(
     first: Bool[np.ndarray, " tracks"],
     second: Bool[np.ndarray, " tracks"],
     groups: Sequence[Any] | np.ndarray,
+    confidence: float = CONFIDENCE,
 ) -> tuple[float, float] | None:
-    """Return the 95% interval of the difference of two accuracies on the same tracks.
+    """Return the BCa interval over groups of an accuracy less another one on the same tracks.
 
-    Student's t over groups, paired by track; None for one group.
+    It is paired by track. None for one group, and where all draws are alike, as for equal answers.
 
     Args:
         first: whether the first answer for each track is right.
         second: the same of the other.
         groups: the group of each track.
+        confidence: of the interval.
     """
-    difference = first.astype(float) - second
-    mean = float(difference.mean())
-    total, size = _sums(difference - mean, groups)
-    if len(size) < 2:
-        return None
-    reach = _quantile(len(size)) * _standard_error(total, size)
-    return mean - reach, mean + reach
+    gaps, sizes = _sums(first.astype(float) - second, groups)
+
+    def mean(counts: Float[np.ndarray, "draws groups"]) -> Float[np.ndarray, " draws"]:
+        return (counts @ gaps) / (counts @ sizes)
+
+    return bca_interval(mean, len(sizes), confidence=confidence)
 
 
 def bca_interval(

@@ -10,7 +10,8 @@ from scipy import stats
 
 from kit.cli import main
 from kit.errors import UsageError
-from kit.evaluation.compare import COLUMNS, Scored, compare, corrected_t, difference, mcnemar
+from kit.evaluation.compare import COLUMNS, Scored, compare, corrected_t, mcnemar
+from kit.evaluation.intervals import difference_interval
 
 LABELS = np.array(["techno", "edm"])
 
@@ -107,7 +108,7 @@ def test_the_interval_of_a_difference_covers_the_truth():
         skill = rng.beta(4, 2, 30)[groups]
         one, other = rng.random(120) < skill, rng.random(120) < np.minimum(skill + 0.1, 1)
         truth = np.minimum(skill + 0.1, 1).mean() - skill.mean()
-        low, high = difference(other, one, groups)
+        low, high = difference_interval(other, one, groups)
         covered.append(low <= truth <= high)
     assert 0.9 <= np.mean(covered) <= 1
 

@@ -87,10 +87,20 @@ def test_bca_is_that_of_scipy_for_the_mean_of_groups():
     assert bca_interval(lambda counts: np.ones(len(counts)), 25) is None
 
 
-def test_a_difference_of_single_tracks_is_the_paired_t_interval():
+def test_a_difference_is_the_paired_bootstrap_over_groups():
     rng = np.random.default_rng(0)
-    first, second = rng.random(30) < 0.8, rng.random(30) < 0.5
-    found = difference_interval(first, second, np.arange(30))
-    expected = stats.ttest_rel(first.astype(float), second.astype(float)).confidence_interval(0.95)
-    np.testing.assert_allclose(found, [expected.low, expected.high])
-    assert difference_interval(first, second, np.zeros(30)) is None
+    first, second = rng.random(120) < 0.8, rng.random(120) < 0.5
+    found = difference_interval(first, second, np.arange(120))
+    gaps = first.astype(float) - second
+    expected = stats.bootstrap(
+        (gaps,), np.mean, n_resamples=2_000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    np.testing.assert_allclose(found, [expected.low, expected.high], rtol=1e-9)
+    # Of groups of unequal size it is near Student's t of the ratio.
+    groups = rng.integers(0, 30, 120)
+    low, high = difference_interval(first, second, groups)
+    size = np.bincount(groups)
+    total = np.bincount(groups, gaps) - gaps.mean() * size
+    reach = stats.t.ppf(0.975, 29) * np.sqrt(30 / 29 * (total**2).sum()) / 120
+    np.testing.assert_allclose([low, high], gaps.mean() + np.array([-1, 1]) * reach, atol=0.03)
+    assert difference_interval(first, second, np.zeros(120)) is None

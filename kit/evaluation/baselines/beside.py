@@ -129,14 +129,14 @@ def _best_in_words(
         first = f"{name.capitalize()} is the best; the next is {other['name']}: {shares}"
     else:
         first = f"The best is a baseline, {other['name']}; {name} is behind it: {shares}"
-    if between is None:
-        return f"{first}."
-    low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in between)
-    sentence = f"{first} (difference {low} to {high} points, 95% interval)."
+    sentence = f"{first}."
+    if between is not None:
+        low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in between)
+        sentence = f"{first} (difference {low} to {high} points, 95% interval)."
     if len(set(groups)) < FEW_GROUPS:
         count = len(set(groups))
         return f"{sentence} {count} groups of tracks are too few to call one of them better."
-    if between[0] <= 0 <= between[1]:
+    if between is not None and between[0] <= 0 <= between[1]:
         return f"{sentence} These tracks are too few to call one of them better."
     return sentence
 
