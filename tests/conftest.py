@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -48,18 +49,26 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     cache = Path(__file__).parents[1] / ".pytest_cache" / "numba" / worker
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
 
+# Of a test with parameters.
+CASES_COVERED = 3
+
 # No test asserts a time: a busy machine is no failure.
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage in property tests: all examples run the lines of the first one.
+    """Measure coverage of no property test, and of the first cases of a test of many.
 
-    Tracing takes more than a third of the time of a test that runs much Python.
+    The others run the same lines, but for a few. Tracing takes a third of the time of a test that
+    runs much Python.
     """
+    cases: Counter[str] = Counter()
     for item in items:
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        test = item.nodeid.partition("[")[0]
+        cases[test] += 1
+        of_properties = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if of_properties or cases[test] > CASES_COVERED:
             item.add_marker("no_cover")
 
 
