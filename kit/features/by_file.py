@@ -73,6 +73,7 @@ def compute(
     stage: str,
     options: ExtractConfig = ExtractConfig(),
     *,
+    finish: Callable[[Any], Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Computed:
@@ -84,9 +85,10 @@ def compute(
     Args:
         catalogue: the tracks.
         store: where the results lie.
-        read: gives the result of a track; it can be pickled.
+        read: gives the result of a track; with `options.isolate` it must be picklable.
         stage: name of the work in failures.csv.
         options: `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` count.
+        finish: makes the result of what `read` gives, in this process.
         progress: called with (files done, files in all).
         stop: called regularly; once it returns True, the files in progress are finished and no
             other is begun.
@@ -96,7 +98,7 @@ def compute(
     """
     began = time.monotonic()
     with only_one(store.folder):
-        run = _Run(store, options, progress)
+        run = _Run(store, options, finish, progress)
         sources, without = _files(catalogue, stage)
         todo = run.todo(sources)
         try:
@@ -153,10 +155,12 @@ class _Run:
         self,
         store: Store,
         options: ExtractConfig,
+        finish: Callable[[Any], Any] | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._store = store
         self._options = options
+        self._finish = finish
         self._progress = progress
         self._answers: SimpleQueue[Decoded] = SimpleQueue()
         self._unsaved: dict[str, Any] = {}
@@ -217,7 +221,7 @@ class _Run:
             self._first_failure = self._first_failure or message
         else:
             self.failures.pop(track.source_hash, None)
-            self._unsaved[track.source_hash] = found
+            self._unsaved[track.source_hash] = self._finish(found) if self._finish else found
             self.computed += 1
         self._done += 1
         self._say()

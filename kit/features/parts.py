@@ -8,7 +8,7 @@ Each part comes by one rename, so that a run which is killed loses the files of 
 
 import itertools
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,23 @@ def member(part: Path, name: str) -> np.ndarray:
     Raises:
         KitError: the part is damaged.
     """
+    return _read(part, lambda names: [name])[name]
+
+
+def members(part: Path, prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a part whose names begin with `prefix`, by the rest of their names.
+
+    Raises:
+        KitError: the part is damaged.
+    """
+    found = _read(part, lambda names: [name for name in names if name.startswith(prefix)])
+    return {name.removeprefix(prefix): array for name, array in found.items()}
+
+
+def _read(part: Path, wanted: Callable[[list[str]], list[str]]) -> dict[str, np.ndarray]:
     try:
         # Without pickles, nothing in a file can run.
         with part.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return file[name]
+            return {name: file[name] for name in wanted(file.files)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise KitError(f"{part} is damaged ({error}); delete it, and it is made anew") from error

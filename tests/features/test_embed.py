@@ -113,7 +113,11 @@ def test_what_is_stored_is_not_computed_again(data):
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(data, write_music, tmp_path):
     seen = []
     first = embed(
-        data, trunk_of(), ExtractConfig(workers=1), progress=seen.append, stop=lambda: bool(seen)
+        data,
+        trunk_of(),
+        ExtractConfig(workers=1),
+        progress=lambda done, total: seen.append(done),
+        stop=lambda: any(seen),
     )
     assert first.stopped
     assert 0 < first.computed == len(first.track_ids) < 8
@@ -139,7 +143,7 @@ def test_files_that_fail_are_listed_and_left_alone_until_asked(data):
     assert [f.reason for f in found.failures] == ["changed_file"]
     assert found.failures == [f for f in read_failures(data.folder) if f.stage == STAGE]
     assert len(found.track_ids) == len(whole.table) - 1
-    failed = json.loads(next((data.folder / "embeddings").glob("own-*/failed.json")).read_text())
+    failed = json.loads(next((data.folder / "embeddings").glob("own-*/failures.json")).read_text())
     assert [one["reason"] for one in failed.values()] == ["changed_file"]
     with pytest.raises(KitError, match=r"stopped at the first track that failed: .*03\.flac"):
         embed(whole, trunk_of(), ExtractConfig(strict=True))
@@ -157,10 +161,14 @@ def test_a_track_that_is_too_short_is_not_tried_again_before_it_changes(data, tm
     assert (short.track_ids, {f.reason for f in short.failures}) == ([], {"too_short"})
     assert all(f.length_s == pytest.approx(1.3, abs=0.01) for f in short.failures)
     seen = []
-    embed(data, long, progress=seen.append)
+
+    def progress(done, total):
+        seen.append((done, total))
+
+    embed(data, long, progress=progress)
     assert not seen
-    embed(data, long, ExtractConfig(retry_failed=True), progress=seen.append)
-    assert len(seen) == 8
+    embed(data, long, ExtractConfig(retry_failed=True), progress=progress)
+    assert seen == [(done, 8) for done in range(9)]
 
 
 def test_copies_of_a_file_are_computed_once(data):
@@ -168,20 +176,23 @@ def test_copies_of_a_file_are_computed_once(data):
     both = dataclasses.replace(data, table=pd.concat([data.table, twin], ignore_index=True))
     found = embed(both, trunk_of())
     assert (found.computed, len(found.track_ids)) == (8, 9)
+    # Files that are decoded in processes of their own have the same embeddings.
+    isolated = embed(both, trunk_of(digest="2"), ExtractConfig(isolate=True, workers=1))
+    np.testing.assert_array_equal(isolated.layers["mean"], found.layers["mean"])
     np.testing.assert_array_equal(found.layers["mean"][0], found.layers["mean"][8])
 
 
 def test_damage_is_one_error_that_says_what_to_do(data):
     embed(data, trunk_of())
-    part = next((data.folder / "embeddings").glob("own-*/00000000.npz"))
+    part = next((data.folder / "embeddings").glob("own-*/000000.npz"))
     part.write_bytes(part.read_bytes()[:-30])
-    with pytest.raises(KitError, match=r"00000000\.npz does not hold arrays .*delete it"):
+    with pytest.raises(KitError, match=r"000000\.npz is damaged .*delete it"):
         embed(data, trunk_of())
     part.unlink()
-    (part.parent / "failed.json").write_text("[1]")
-    with pytest.raises(KitError, match="does not list failed files; delete it"):
+    (part.parent / "failures.json").write_text("[1]")
+    with pytest.raises(KitError, match="does not list failures; delete it"):
         embed(data, trunk_of())
-    (part.parent / "failed.json").unlink()
+    (part.parent / "failures.json").unlink()
     again = embed(data, trunk_of())
     assert again.computed
     assert len(again.track_ids) == 8

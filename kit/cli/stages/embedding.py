@@ -9,7 +9,6 @@ from kit.cli.left_out import say_failures
 from kit.compilation import use_cache
 from kit.config import ExtractConfig, FeatureConfig
 from kit.features.embed import Embeddings, embed
-from kit.features.throughput import Progress
 from kit.weights import Model
 from kit.weights.trunk import musicnn_trunk
 
@@ -40,12 +39,7 @@ def compute(
     trunk = musicnn_trunk(model, heard=heard)
     shown = contextlib.nullcontext(None) if quiet else terminal.bar("embed")
     with in_two_steps() as stop, shown as update:
-
-        def progress(p: Progress) -> None:
-            if update is not None:
-                update(p.done, p.total, f"{p.tracks_per_s:.1f} tracks/s")
-
-        result = embed(catalogue, trunk, options, progress=progress, stop=stop)
+        result = embed(catalogue, trunk, options, progress=update, stop=stop)
     if not quiet and (result.computed or not brief):
         rate = ""
         if result.computed:
