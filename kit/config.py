@@ -321,31 +321,34 @@ class DistributedConfig(_Checked):
 class PreviewConfig(_Checked):
     """Configuration of the download of previews."""
 
+    hosts: tuple[str, ...] = ()
+    """Hosts to download from besides Spotify's scdn.co; their subdomains are included."""
     connections: int = 2
-    """Connections to one host at a time."""
-    interval_s: float = 0.05
-    """Least time between the starts of two requests to a host, seconds."""
+    """Downloads at the same time."""
     max_mb: float = 20.0
     """Refuse larger files, megabytes (1,000,000 bytes)."""
     connect_s: float = 10.0
-    """Time to connect, for each address of a host, seconds."""
+    """Time limit to connect, seconds."""
     read_s: float = 20.0
-    """Time from one byte to the next, seconds."""
+    """Time limit from one packet to the next, seconds."""
     total_s: float = 120.0
-    """Time for one attempt, seconds."""
+    """Time limit for one attempt, seconds."""
     tries: int = 4
-    """Attempts for each preview, where the server fails, is cut off or asks to wait."""
+    """Attempts for each preview if the server fails or asks to wait."""
     backoff_s: float = 1.0
-    """Wait before the second attempt, about, seconds; twice as long before each further one."""
+    """Unit of the pauses between attempts, seconds: none, then 2, 4, 8 times this."""
     longest_wait_s: float = 120.0
     """Skip a host that asks to wait longer than this, seconds."""
 
     def _check(self) -> None:
+        rule = "it must be a host name such as previews.example, without https:// or a path"
+        good = all(h and not set(h) & set("/:@ *") for h in self.hosts)
+        _require(good, self, "hosts", rule)
         _require(1 <= self.connections <= 8, self, "connections", "it must lie between 1 and 8")
         _require(1 <= self.tries <= 20, self, "tries", "it must lie between 1 and 20")
         for name in ("max_mb", "connect_s", "read_s", "total_s"):
             _require(0 < getattr(self, name) < math.inf, self, name, "it must be above 0")
-        for name in ("interval_s", "backoff_s", "longest_wait_s"):
+        for name in ("backoff_s", "longest_wait_s"):
             rule = "it must be a number of seconds that is not negative"
             _require(0 <= getattr(self, name) < math.inf, self, name, rule)
 

@@ -16,11 +16,11 @@ def previews(
 ) -> int:
     """Download the previews of tracks that have no audio yet.
 
-    The files are written to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is followed, and only to
-    addresses of the public Internet; proxies of the environment are not used. Stopped at any
-    instant and started again by the same command, it goes on where it was. Tracks whose preview
-    cannot be downloaded are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all
-    tracks have audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
+    The files are written to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is used, and only
+    Spotify's host scdn.co and the hosts that --hosts adds; proxies of the environment are not used.
+    Stopped at any instant, the same command continues where it was. Tracks whose preview cannot be
+    downloaded are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all tracks have
+    audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
 
     Example: kit ingest previews data/mine
 

@@ -44,11 +44,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from kit.config import PreviewConfig
-from kit.ingest.previews import Reach
 from kit.cli.spotify import spotify
 from kit.cli.stages.previews import previews
 
-folder, ca, *lists = sys.argv[1:]
+folder, *lists = sys.argv[1:]
 for given in lists:
     label, name = given.split("=")
     done = Path(f"{folder}-{label}")
@@ -58,8 +57,7 @@ for given in lists:
         done.touch()
 previews(
     Path(folder),
-    PreviewConfig(interval_s=0.0, backoff_s=0.01),
-    reach=Reach(allow=("127.0.0.1/32",), ca=Path(ca)),
+    PreviewConfig(hosts=("127.0.0.1",), backoff_s=0.01),
 )
 """
 
@@ -117,7 +115,7 @@ def ingest(folder, server, ca, tmp_path):
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
     }
     lists = [f"{label}={name}" for label, name in LISTS.items()]
-    command = [sys.executable, "-c", CHILD, str(folder), str(ca), *lists]
+    command = [sys.executable, "-c", CHILD, str(folder), *lists]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 

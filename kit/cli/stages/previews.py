@@ -1,4 +1,4 @@
-"""A catalogue's previews to files."""
+"""Download the previews of a catalogue, with a bar."""
 
 from pathlib import Path
 
@@ -8,18 +8,15 @@ from kit.catalogue.rights import FLAG, from_spotify
 from kit.cli.interrupt import in_two_steps
 from kit.cli.left_out import say_failures
 from kit.config import PreviewConfig
-from kit.ingest.previews import PUBLIC, Progress, Reach, download
+from kit.ingest.previews import Progress, download
 
 
-def previews(
-    folder: Path, config: PreviewConfig = PreviewConfig(), *, reach: Reach = PUBLIC
-) -> int:
+def previews(folder: Path, config: PreviewConfig = PreviewConfig()) -> int:
     """Download the previews of a catalogue, with a bar and a summary.
 
     Args:
-        folder: the catalogue's.
-        config: limits.
-        reach: the addresses that may be connected to.
+        folder: folder of the catalogue.
+        config: limits, and the hosts to download from.
     Returns:
         The number of tracks whose preview could not be downloaded.
     Raises:
@@ -31,7 +28,7 @@ def previews(
         def progress(p: Progress) -> None:
             update(p.done, p.total, p.waiting or (f"{p.bytes / 1e6:.0f} MB" if p.bytes else ""))
 
-        result = download(catalogue, config, reach, progress=progress, stop=stop)
+        result = download(catalogue, config, progress=progress, stop=stop)
     rate = f" ({result.bytes / 1e6:.1f} MB in {result.seconds:.1f} s)" if result.downloaded else ""
     there = f", {result.found} found there" if result.found else ""
     terminal.say(f"{result.downloaded} previews downloaded{rate}{there}, in {folder / 'audio'}")

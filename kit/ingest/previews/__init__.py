@@ -1,7 +1,6 @@
 """Previews: the audio that a table names by address, downloaded into its catalogue."""
 
 from kit.ingest.previews.download import Downloaded, Progress, download
-from kit.ingest.previews.errors import PreviewError
-from kit.ingest.previews.reach import PUBLIC, Reach
+from kit.ingest.previews.fetch import PreviewError
 
-__all__ = ["PUBLIC", "Downloaded", "PreviewError", "Progress", "Reach", "download"]
+__all__ = ["Downloaded", "PreviewError", "Progress", "download"]

@@ -1,18 +1,12 @@
-"""A catalogue's previews to files: what is there is kept, what is missing is asked for.
-
-Each host has a lane of rows, and each lane as many workers as the host gets connections; so one
-host that is slow, or asks to wait, holds up its own rows alone. The loop in `download` alone keeps
-the books.
-"""
+"""Previews of a catalogue to files: keep those that are there, download those that are missing."""
 
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from random import uniform
 from threading import Event
 
 from kit.audio import AudioError
@@ -20,31 +14,26 @@ from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.catalogue.inspect import Facts, inspect_all
 from kit.config import PreviewConfig
 from kit.errors import KitError
-from kit.ingest.previews.errors import PreviewError, Stopped
-from kit.ingest.previews.fetch import fetch
-from kit.ingest.previews.file import remove_parts, save
-from kit.ingest.previews.hosts import Hosts, wait
+from kit.ingest.previews.fetch import PreviewError, fetch_file, make_pool, remove_parts
 from kit.ingest.previews.plan import AUDIO, STAGE, Wanted, failure, make_plan
-from kit.ingest.previews.reach import PUBLIC, Reach
-from kit.ingest.previews.record import file_mode, record, record_whole, settle
+from kit.ingest.previews.record import record, record_whole, settle
+from kit.ingest.retry import Patience, TooLongError, with_retries
 from kit.lock import only_one
 
-RECORD_EVERY_S = 20.0  # what is not in the table yet is found again by its name
-_WORKERS = 16  # of all hosts
-# So many rows in a row that a host did not serve, and the rest of them is not asked for.
+# After this many rows in succession that a host failed to serve, its other rows are skipped.
 _HOST_AWAY_AFTER = 10
-_LOOK_EVERY_S = 0.2
+_TICK_S = 0.2
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is.
+    """State of a download.
 
     Attributes:
-        done: previews that are there or that cannot be had.
+        done: previews that are there, or that failed.
         total: previews wanted.
-        bytes: downloaded.
-        waiting: why nothing happens, in words, if a host has asked to wait.
+        bytes: bytes downloaded.
+        waiting: the pause that a server asked for, in words, or "".
     """
 
     done: int
@@ -55,13 +44,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What `download` did.
+    """Result of `download`.
 
     Attributes:
         downloaded: previews downloaded now.
         found: previews whose file was there, whole, and not in the table yet.
-        bytes: downloaded now.
-        seconds: that it took.
+        bytes: bytes downloaded now.
+        seconds: time it took.
         failures: rows without audio and why, in the order of the table.
         stopped: it was asked to stop before it was done.
     """
@@ -74,49 +63,31 @@ class Downloaded:
     stopped: bool = False
 
 
-@dataclass
-class _Lane:
-    host: str
-    rows: deque[Wanted] = field(default_factory=deque)
-    misses: int = 0
-    away: bool = False
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    wanted: Wanted
-    result: Facts | PreviewError
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class _Ended:
-    error: Exception | None
+class _Stopped(Exception):  # noqa: N818
+    """Stopped while it waited for a server: neither a success nor a failure."""
 
 
 def download(
     catalogue: Catalogue,
     config: PreviewConfig = PreviewConfig(),
-    reach: Reach = PUBLIC,
     *,
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Downloaded:
-    """Download what rows with a `preview_url` and no `path` name, to CATALOGUE/audio/LABEL/ID.mp3.
+    """Download the `preview_url` of rows without a `path` to CATALOGUE/audio/LABEL/ID.mp3.
 
-    Audio that rows have already, here or in a folder of the user's own, is left alone. `tracks.csv`
-    gets path, audio_source, source_hash, duration_s, sample_rate and channels. Stopped at any
-    instant and called again, it ends in the same table; a file that is there and whole is not asked
-    for again.
+    Rows that have audio, here or in another folder, are left alone. `tracks.csv` gets path,
+    audio_source, source_hash, duration_s, sample_rate and channels. Stopped at any instant and
+    called again, it ends in the same table; a file that is there and whole is not requested again.
 
     Args:
-        catalogue: as `load` gives it.
-        config: limits and manners.
-        reach: what may be connected to.
-        progress: called after each preview, and now and then.
-        stop: asked now and then; once true, what is in flight is finished and no more.
+        catalogue: from `kit.catalogue.load`.
+        config: limits, and the hosts to download from.
+        progress: called after each preview and several times a second.
+        stop: checked several times a second; once true, downloads in progress are finished and no
+            others begin.
     Raises:
-        UsageError: its folder has a name that no path can have.
+        UsageError: the catalogue's folder has a name that no path can have.
         KitError: the catalogue cannot be written, or another run downloads into it.
     """
     began = time.monotonic()
@@ -125,122 +96,69 @@ def download(
         catalogue, prefix = settle(catalogue)
         rows = catalogue.table.to_dict("records")
         wanted, failures = make_plan(
-            rows, catalogue.notices, prefix=prefix, root=catalogue.audio_root
+            rows,
+            catalogue.notices,
+            prefix=prefix,
+            root=catalogue.audio_root,
+            hosts=config.hosts,
         )
-        run = _Run(catalogue, config, reach, len(wanted), progress, stop)
+        run = _Run(catalogue.audio_root, config, len(wanted), progress, stop)
         missing = run.adopt(wanted)
-        stopped = False
         try:
-            stopped = run.download(missing)
+            run.download(missing)
         finally:
-            # Whatever ended the run: what it has is worth keeping.
             record(catalogue.folder, run.found)
         record_whole(catalogue.folder)
         order = {str(row["track_id"]): at for at, row in enumerate(rows)}
         failures = sorted([*failures, *run.failures], key=lambda f: order[f.track_id])
         if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
             write_failures(catalogue.folder, STAGE, failures)
-    adopted = len(wanted) - len(missing)
+    found = len(wanted) - len(missing)
+    stopped = run.done < len(wanted)
     seconds = time.monotonic() - began
-    new = len(run.found) - adopted
-    return Downloaded(new, adopted, run.bytes, seconds, failures, stopped)
+    return Downloaded(len(run.found) - found, found, run.bytes, seconds, failures, stopped)
 
 
 class _Run:
-    """One run: `found` (cells by track) and `failures` grow; the rest stays."""
+    """One run. Workers download; only the main thread changes `found` and `failures`."""
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        root: Path,
         config: PreviewConfig,
-        reach: Reach,
         total: int,
         progress: Callable[[Progress], None] | None,
         stop: Callable[[], bool],
     ) -> None:
-        self._catalogue, self._config = catalogue, config
-        self._total, self._progress = total, progress
-        self._abort = Event()
-        self._stop = lambda: self._abort.is_set() or stop()
-        self._hosts = Hosts(config, reach, self._stop)
-        self._outbox: SimpleQueue[_Outcome | _Ended] = SimpleQueue()
-        self._mode = file_mode()
+        self._root, self._config, self._total = root, config, total
+        self._progress, self._stop = progress, stop
+        self._pool = make_pool(config)
+        self._patience = Patience(config.tries, config.backoff_s, config.longest_wait_s)
+        self._stopping = Event()
+        self._waiting = ""
+        # Failures in succession by host. A race between workers costs one request at most.
+        self._misses: Counter[str] = Counter()
         self.found: dict[str, tuple[Wanted, Facts]] = {}
         self.failures: list[Failure] = []
         self.bytes = 0
 
+    @property
+    def done(self) -> int:
+        """Number of previews that are there, or that failed."""
+        return len(self.found) + len(self.failures)
+
     def adopt(self, wanted: Sequence[Wanted]) -> list[Wanted]:
-        """Take what lies under its final name already; the rest is returned."""
-        there = [w for w in wanted if self._target(w).is_file()]
-        for one, facts in zip(there, inspect_all([self._target(w) for w in there]), strict=True):
+        """Keep the whole files of earlier runs; return the rest."""
+        there = [one for one in wanted if self._target(one).is_file()]
+        facts_of = inspect_all([self._target(one) for one in there])
+        for one, facts in zip(there, facts_of, strict=True):
             if not isinstance(facts, AudioError):
                 self.found[one.track_id] = (one, facts)
         self._tell()
-        return [w for w in wanted if w.track_id not in self.found]
+        return [one for one in wanted if one.track_id not in self.found]
 
-    def download(self, wanted: Sequence[Wanted]) -> bool:
-        """Ask for all of it. Was it stopped before the end?"""
-        lanes: dict[str, _Lane] = {}
-        for one in wanted:
-            lanes.setdefault(one.host, _Lane(one.host)).rows.append(one)
-        self._make_folders(wanted)
-        workers = [
-            lane
-            for lane in lanes.values()
-            for _ in range(min(self._config.connections, len(lane.rows)))
-        ]
-        if not workers:
-            return False
-        pool = ThreadPoolExecutor(max_workers=min(_WORKERS, len(workers)))
-        try:
-            for lane in workers:
-                pool.submit(self._serve, lane)
-            self._keep_books(len(workers))
-        finally:
-            self._abort.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-        return len(self.found) + len(self.failures) < self._total
-
-    def _keep_books(self, workers: int) -> None:
-        error: Exception | None = None
-        recorded = time.monotonic()
-        while workers:
-            try:
-                message = self._outbox.get(timeout=_LOOK_EVERY_S)
-            except Empty:
-                self._tell()
-                continue
-            if isinstance(message, _Ended):
-                workers -= 1
-                if message.error is not None and error is None:
-                    error = message.error
-                    self._abort.set()
-                continue
-            self._book(message)
-            self._tell()
-            if time.monotonic() - recorded > RECORD_EVERY_S:
-                record(self._catalogue.folder, self.found)
-                recorded = time.monotonic()
-        if error is not None:
-            raise error
-
-    def _book(self, outcome: _Outcome) -> None:
-        wanted, result = outcome.wanted, outcome.result
-        if isinstance(result, PreviewError):
-            self.failures.append(failure(wanted.track_id, wanted.path, result))
-        else:
-            self.found[wanted.track_id] = (wanted, result)
-            self.bytes += outcome.size
-
-    def _tell(self) -> None:
-        if self._progress is not None:
-            done = len(self.found) + len(self.failures)
-            self._progress(Progress(done, self._total, self.bytes, self._hosts.waiting()))
-
-    def _target(self, wanted: Wanted) -> Path:
-        return self._catalogue.audio_root / wanted.path
-
-    def _make_folders(self, wanted: Sequence[Wanted]) -> None:
+    def download(self, wanted: Sequence[Wanted]) -> None:
+        """Download all of them, or until it is asked to stop."""
         for folder in sorted({self._target(one).parent for one in wanted}):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -249,63 +167,82 @@ class _Run:
                     f"cannot make {folder}: {error.strerror or error}; choose a place that you "
                     "may write to"
                 ) from error
-
-    def _serve(self, lane: _Lane) -> None:
-        """A worker of a lane: one row after the other until none is left."""
-        error: Exception | None = None
-        try:
-            with self._hosts[lane.host].kept():
-                while not self._stop():
-                    try:
-                        wanted = lane.rows.popleft()
-                    except IndexError:
-                        break
-                    self._outbox.put(self._one(lane, wanted))
-        except Stopped:
-            pass
-        except Exception as problem:
-            error = problem
-        finally:
-            self._outbox.put(_Ended(error))
-
-    def _one(self, lane: _Lane, wanted: Wanted) -> _Outcome:
-        if lane.away:
-            return _Outcome(wanted, _away(lane))
-        try:
-            facts, size = self._try(wanted)
-        except PreviewError as error:
-            lane.misses = lane.misses + 1 if error.passing else 0
-            lane.away = error.host_is_away or lane.misses >= _HOST_AWAY_AFTER
-            return _Outcome(wanted, error)
-        lane.misses = 0
-        return _Outcome(wanted, facts, size)
-
-    def _try(self, wanted: Wanted) -> tuple[Facts, int]:
-        size = 0
-
-        def bring(write: Callable[[bytes], None]) -> None:
-            def counted(block: bytes) -> None:
-                nonlocal size
-                size += len(block)
-                write(block)
-
-            fetch(wanted.url, counted, self._hosts, self._config)
-
-        for again in range(self._config.tries):
-            size = 0
+        ended: SimpleQueue[Future[Facts]] = SimpleQueue()
+        jobs: dict[Future[Facts], Wanted] = {}
+        with ThreadPoolExecutor(max_workers=self._config.connections) as pool:
             try:
-                return save(self._target(wanted), bring, self._mode), size
-            except PreviewError as error:
-                if not error.passing or again + 1 == self._config.tries:
-                    raise
-            # Not all at the same time, and less and less often.
-            wait(self._config.backoff_s * 2**again * uniform(0.5, 1.5), self._stop)
-        raise AssertionError("unreachable")
+                for one in wanted:
+                    job = pool.submit(self._one, one)
+                    jobs[job] = one
+                    job.add_done_callback(ended.put)
+                for _ in wanted:
+                    job = self._next(ended)
+                    self._book(jobs.pop(job), job)
+                    self._tell()
+            finally:
+                self._stopping.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                self._pool.clear()
 
+    def _next(self, ended: SimpleQueue[Future[Facts]]) -> Future[Facts]:
+        while True:
+            if self._stop():
+                self._stopping.set()
+            try:
+                return ended.get(timeout=_TICK_S)
+            except Empty:
+                self._tell()
 
-def _away(lane: _Lane) -> PreviewError:
-    return PreviewError(
-        "host_away",
-        f"{lane.host!r} does not serve at present, and was not asked for it; run the command "
-        "again later",
-    )
+    def _book(self, wanted: Wanted, job: Future[Facts]) -> None:
+        try:
+            facts = job.result()
+        except _Stopped:
+            return
+        except PreviewError as error:
+            self.failures.append(failure(wanted.track_id, wanted.path, error))
+            return
+        self.found[wanted.track_id] = (wanted, facts)
+        self.bytes += self._target(wanted).stat().st_size
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(Progress(self.done, self._total, self.bytes, self._waiting))
+
+    def _target(self, wanted: Wanted) -> Path:
+        return self._root / wanted.path
+
+    def _one(self, wanted: Wanted) -> Facts:
+        if self._stopping.is_set():
+            raise _Stopped
+        if self._misses[wanted.host] >= _HOST_AWAY_AFTER:
+            raise PreviewError(
+                "host_away",
+                f"{wanted.host!r} failed for other tracks and was not asked for this one; run the "
+                "command again later",
+            )
+        misses = 0
+        try:
+            return with_retries(
+                lambda: fetch_file(self._pool, wanted.url, self._target(wanted), self._config),
+                self._patience,
+                lambda seconds, why: self._wait(wanted.host, seconds, why),
+            )
+        except PreviewError as error:
+            misses = self._misses[wanted.host] + 1 if error.passing else 0
+            raise
+        except TooLongError as error:
+            misses = _HOST_AWAY_AFTER
+            raise PreviewError(
+                "rate_limited",
+                f"the server asks to wait {error.seconds:.0f} s, longer than --longest-wait-s "
+                f"({self._config.longest_wait_s:g} s); run the command again later",
+            ) from error
+        finally:
+            self._misses[wanted.host] = misses
+
+    def _wait(self, host: str, seconds: float, why: str) -> None:
+        if seconds >= 1:
+            self._waiting = f"{host}: {why}, {seconds:.0f} s"
+        if self._stopping.wait(seconds):
+            raise _Stopped
+        self._waiting = ""

@@ -1,36 +1,87 @@
-"""One address to bytes: redirects by hand, and everything measured before it is believed."""
+"""One address to one audio file that is whole, checked and under its own name."""
 
 import contextlib
-import email.utils
+import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-import requests
-import urllib3
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import BaseHTTPResponse, PoolManager, Timeout
+from urllib3 import exceptions as http
 
+from kit import __version__
+from kit.audio import AudioError
+from kit.audio.content import HEAD, is_text
+from kit.audio.errors import UnreadableError
+from kit.catalogue.inspect import Facts, inspect
 from kit.config import PreviewConfig
-from kit.ingest.previews.errors import PreviewError
-from kit.ingest.previews.hosts import Host, Hosts
-from kit.ingest.previews.session import Session
+from kit.errors import KitError, UsageError
+from kit.ingest.retry import AttemptError
+
+HOSTS = ("scdn.co",)
+"""Hosts of Spotify's previews, with their subdomains; `PreviewConfig.hosts` adds others."""
 
 REDIRECTS = 5
+PART = ".part"
+CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 
 _BLOCK = 1 << 16
-# An answer that is not wanted is read to its end if it is shorter than this: it keeps the
-# connection, and dead previews are common.
-_SMALL = 1 << 14
-_REDIRECT = (301, 302, 303, 307, 308)
+# Reading a short error page to its end keeps the connection, and dead previews are common.
+_SHORT = 1 << 14
 
 
-def host_of(url: str) -> str:
-    """The host of an https address, in lower case.
+class PreviewError(AttemptError):
+    """A preview cannot be downloaded.
+
+    Attributes:
+        reason: one word for counting, as in `failures.csv`, such as "too_large".
+    """
+
+    def __init__(
+        self, reason: str, message: str, *, passing: bool = False, retry_after: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+def make_pool(config: PreviewConfig) -> PoolManager:
+    """Return urllib3's connections, which follow no redirect and send no cookie.
 
     Raises:
-        PreviewError: it is of another kind, or not an address.
+        UsageError: REQUESTS_CA_BUNDLE names no file.
+    """
+    bundle = os.environ.get(CA_VARIABLE) or DEFAULT_CA_BUNDLE_PATH
+    if not Path(bundle).exists():
+        raise UsageError(f"{CA_VARIABLE} is {bundle}, which does not exist; correct or unset it")
+    place = {"ca_cert_dir" if Path(bundle).is_dir() else "ca_certs": bundle}
+    return PoolManager(
+        num_pools=10,
+        maxsize=config.connections,
+        cert_reqs="CERT_REQUIRED",
+        headers={
+            "User-Agent": f"genre-kit/{__version__}",
+            "Accept": "audio/*, application/octet-stream",
+            # Plain bytes: what is not unpacked cannot grow.
+            "Accept-Encoding": "identity",
+        },
+        **place,
+    )
+
+
+def host_of(url: str, more: tuple[str, ...] = ()) -> str:
+    """Return the host of an address, in lower case.
+
+    Args:
+        url: the address.
+        more: hosts that are allowed besides `HOSTS`; subdomains are included.
+    Raises:
+        PreviewError: the address is malformed, not https, or its host is not allowed.
     """
     try:
         parts = urlsplit(url)
@@ -40,209 +91,210 @@ def host_of(url: str) -> str:
     if parts.scheme.lower() != "https":
         raise PreviewError(
             "not_https",
-            f"its address, or one that it leads to, is of the kind {parts.scheme[:20]!r}, and only "
-            "https is followed; correct the column preview_url",
+            f"its address, or one that it redirects to, begins with {parts.scheme[:20]!r}, and "
+            "only https is allowed; correct the column preview_url",
         )
     if not host:
         raise _bad_url()
+    allowed = (*HOSTS, *(name.lower() for name in more))
+    if not any(host == name or host.endswith(f".{name}") for name in allowed):
+        raise PreviewError(
+            "refused_host",
+            f"its address, or one that it redirects to, is at {_shown(host)}, and previews are "
+            f"downloaded from {', '.join(allowed)} alone; if you trust it, add --hosts "
+            f"{_shown(host)}",
+        )
     return host
 
 
-def fetch(url: str, write: Callable[[bytes], None], hosts: Hosts, config: PreviewConfig) -> None:
-    """Hand over the bytes behind an address, block by block, as they come.
+def fetch_file(pool: PoolManager, url: str, target: Path, config: PreviewConfig) -> Facts:
+    """Download one preview to a temporary file, check that it is audio, and rename the file.
 
     Args:
-        url: where; every redirect is checked as the first address is.
-        write: called with the blocks of the last answer; after an error they are not the whole.
-        hosts: who waits for whom.
+        pool: from `make_pool`.
+        url: where the preview is.
+        target: the file to make; its folder exists.
         config: limits of size and time.
     Raises:
-        PreviewError: it is no whole file of audio by its header, or beyond a limit.
-        Stopped: asked to stop while waiting for a turn.
+        PreviewError: no whole audio file can be downloaded within the limits.
+        KitError: the file cannot be written.
     """
-    left_s = config.total_s
+    if target.is_dir():
+        raise PreviewError("unwritable", f"{target} is a folder; rename it")
+    part = target.with_name(f".{target.name}{PART}")
+    try:
+        with part.open("wb") as stream:
+            for block in _blocks(pool, url, config):
+                stream.write(block)
+            stream.flush()
+            os.fsync(stream.fileno())
+        facts = _checked(part)
+        part.replace(target)
+        return facts
+    except OSError as error:
+        raise KitError(
+            f"cannot write {target}: {error.strerror or error}; free some space, or make its "
+            "folder one that you may write to"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove temporary files that killed runs left below the folder of downloads."""
+    for part in folder.glob(f"*/.*.mp3{PART}"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _checked(part: Path) -> Facts:
+    with part.open("rb") as stream:
+        start = stream.read(HEAD)
+    if is_text(start):
+        # A playlist is text, and a decoder may open the addresses in it.
+        raise PreviewError(
+            "not_audio", "the server sent text in place of audio; remove its preview_url"
+        )
+    try:
+        return inspect(part)
+    except UnreadableError as error:
+        raise KitError(f"{error}") from error
+    except AudioError as error:
+        message = f"the file is not usable audio ({error.reason}); remove its preview_url"
+        passing = error.reason in ("truncated", "empty")
+        raise PreviewError("not_audio", message, passing=passing) from error
+
+
+def _blocks(pool: PoolManager, url: str, config: PreviewConfig) -> Iterator[bytes]:
+    """Yield the bytes behind an address; each redirect is checked like the first address."""
+    until = time.monotonic() + config.total_s
     for _ in range(REDIRECTS + 1):
-        host = hosts[host_of(url)]
-        with host.turn() as session:
-            began = time.monotonic()
-            with session.deadline.within(max(left_s, 0.0)), _told(session):
-                target = _request(session, url, write, host, config)
-            left_s -= time.monotonic() - began
-        if target is None:
-            return
-        try:
-            url = urljoin(url, target)
-        except ValueError as error:
-            raise _bad_url() from error
+        host_of(url, config.hosts)
+        left_s = _left_s(until)
+        limits = Timeout(connect=config.connect_s, read=min(config.read_s, left_s))
+        with (
+            _as_preview_errors(),
+            pool.request(
+                "GET", url, redirect=False, retries=False, preload_content=False, timeout=limits
+            ) as response,
+        ):
+            target = response.get_redirect_location()
+            if not target:
+                _require_audio(response, config)
+                yield from _body(response, until, config)
+                return
+            try:
+                url = urljoin(url, target)
+            except ValueError as error:
+                raise _bad_url() from error
     raise PreviewError(
-        "too_many_redirects",
-        f"more than {REDIRECTS} redirects; correct the column preview_url",
+        "too_many_redirects", f"more than {REDIRECTS} redirects; correct the column preview_url"
     )
 
 
-def _request(
-    session: Session, url: str, write: Callable[[bytes], None], host: Host, config: PreviewConfig
-) -> str | None:
-    """One request: where it is redirected to, or None after the whole body was handed over."""
-    limits = (config.connect_s, config.read_s)
-    with session.get(url, stream=True, allow_redirects=False, timeout=limits) as response:
-        if response.status_code == 200:
-            _check_header(response, config)
-            _read(response, write, config)
-            return None
-        _drain(response)
-        if response.status_code in _REDIRECT and response.headers.get("Location"):
-            # http.client takes headers for Latin-1; addresses are UTF-8 if they are not ASCII.
-            location = response.headers["Location"].encode("latin-1", "replace")
-            return location.decode("utf-8", "replace")
-        raise _refusal(response, host, config)
-
-
-def _check_header(response: requests.Response, config: PreviewConfig) -> None:
+def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
     headers = response.headers
+    if response.status != 200:
+        response.read1(_SHORT, decode_content=False)
+        raise _refusal(response.status, headers.get("Retry-After", ""))
     kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
     if not kind.startswith("audio/") and kind != "application/octet-stream":
         raise PreviewError(
-            "wrong_type", f"it is {_shown(kind) or 'of no type'}, not audio; remove its preview_url"
+            "wrong_type",
+            f"the server sends {_shown(kind) or 'a file without a type'}, not audio; remove its "
+            "preview_url",
         )
     coding = headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
         raise PreviewError(
             "encoded",
-            f"it comes packed ({_shown(coding)}), though it was asked for as it is; get it by hand",
+            f"the server compresses the file ({_shown(coding)}), though kit asked it not to; "
+            "download it by hand",
         )
-    length = headers.get("Content-Length")
     if headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
         return
-    if length is None or not re.fullmatch("[0-9]{1,18}", length.strip()):
+    length = headers.get("Content-Length", "").strip()
+    if not re.fullmatch("[0-9]{1,18}", length):
         raise PreviewError(
             "no_length",
-            "the server does not say how long it is, so that half of it would look like the "
-            "whole; get it by hand",
+            "the server does not give its length, so a file that breaks off would look whole; "
+            "download it by hand",
         )
     if int(length) > config.max_bytes:
         raise _too_large(config)
 
 
-def _read(
-    response: requests.Response, write: Callable[[bytes], None], config: PreviewConfig
-) -> None:
+def _body(response: BaseHTTPResponse, until: float, config: PreviewConfig) -> Iterator[bytes]:
     size = 0
-    while block := response.raw.read(_BLOCK, decode_content=False):
+    # `read1` returns after each packet, so that a slow server meets the limit of time.
+    while block := response.read1(_BLOCK, decode_content=False):
         size += len(block)
         if size > config.max_bytes:
             raise _too_large(config)
-        write(block)
+        _left_s(until)
+        yield block
 
 
-def _drain(response: requests.Response) -> None:
-    length = response.headers.get("Content-Length", "")
-    if re.fullmatch("[0-9]{1,6}", length) and int(length) <= _SMALL:
-        response.raw.read(_SMALL, decode_content=False)
+def _left_s(until: float) -> float:
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        raise _timeout()
+    return left_s
 
 
-def _refusal(response: requests.Response, host: Host, config: PreviewConfig) -> PreviewError:
-    """What an answer other than 200 means; a host that asks to wait is left alone."""
-    status = response.status_code
-    asked = _retry_after(response.headers.get("Retry-After", ""))
-    if status == 429 or (status == 503 and asked is not None):
-        if asked is not None and asked > config.longest_wait_s:
-            return PreviewError(
-                "rate_limited",
-                f"the server asks to wait {asked:.0f} s, longer than longest_wait_s "
-                f"(={config.longest_wait_s:g}); run the command again later",
-                host_is_away=True,
-            )
-        if asked is not None:
-            host.pause(asked)
+def _refusal(status: int, retry_after: str) -> PreviewError:
+    if status == 429 or (status == 503 and retry_after):
         return PreviewError(
             "rate_limited",
-            f"the server asks to wait, answer {status}; run the command again later",
+            f"the server asks to wait (status {status}); run the command again later",
             passing=True,
+            retry_after=retry_after,
         )
     later = status >= 500 or status == 408
-    remedy = "run the command again later" if later else "its preview is not to be had any more"
-    return PreviewError(f"http_{status}", f"the server answers {status}; {remedy}", passing=later)
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds from now; None if there is no such header, or no sense in it. RFC 9110, 10.2.3."""
-    value = value.strip()
-    if re.fullmatch("[0-9]{1,9}", value):
-        return float(value)
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    remedy = "run the command again later" if later else "its preview is no longer available"
+    return PreviewError(
+        f"http_{status}", f"the server answers with status {status}; {remedy}", passing=later
+    )
 
 
 @contextlib.contextmanager
-def _told(session: Session) -> Iterator[None]:
-    """What requests, urllib3 and http.client raise, as one kind."""
+def _as_preview_errors() -> Iterator[None]:
+    """Convert urllib3's errors to `PreviewError`."""
     try:
         yield
-    except PreviewError as error:
-        # Half a header, cut off in time, may look like a whole one that lacks something.
-        raise (_timeout() if session.deadline.expired else error) from error.__cause__
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise _named(error, session.deadline.expired) from error
-    if session.deadline.expired:
-        # And half a redirect leads somewhere.
-        raise _timeout()
-
-
-def _named(error: Exception, expired: bool) -> PreviewError:
-    if expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return _timeout()
-    causes = [error, *_causes(error)]
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return PreviewError(
-            "bad_certificate",
-            "the server cannot prove to be who it says (its certificate is not valid); "
-            "correct the column preview_url",
-        )
-    malformed = (
-        requests.exceptions.InvalidURL,
-        requests.exceptions.MissingSchema,
-        requests.exceptions.InvalidSchema,
-        urllib3.exceptions.LocationParseError,
-        UnicodeError,
-    )
-    if isinstance(error, malformed):
-        return _bad_url()
-    return PreviewError(
-        "connection",
-        "the connection was cut, or what came was not HTTP; run the command again later",
-        passing=True,
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """What an error was made of; urllib3 and requests keep it in different places."""
-    waiting: list[object] = [error.__cause__, error.__context__, *error.args]
-    waiting.append(getattr(error, "reason", None))
-    seen: set[int] = {id(error)}
-    while waiting:
-        cause = waiting.pop()
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            waiting += [cause.__cause__, cause.__context__, *cause.args]
-            waiting.append(getattr(cause, "reason", None))
+    except (http.LocationValueError, UnicodeError) as error:
+        raise _bad_url() from error
+    except http.NameResolutionError as error:
+        raise PreviewError(
+            "unknown_host",
+            "its host is unknown; check the network, or correct the column preview_url",
+            passing=True,
+        ) from error
+    except http.HTTPError as error:
+        # A refused connection is a NewConnectionError, which is a timeout to urllib3.
+        if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
+            raise _timeout() from error
+        if isinstance(error.args[0] if error.args else None, ssl.SSLCertVerificationError):
+            raise PreviewError(
+                "bad_certificate",
+                "the certificate of the server is not valid; correct the column preview_url, or "
+                f"set {CA_VARIABLE} to the certificate of your proxy",
+            ) from error
+        raise PreviewError(
+            "connection",
+            "the connection failed or broke off; run the command again later",
+            passing=True,
+        ) from error
 
 
 def _bad_url() -> PreviewError:
-    return PreviewError(
-        "bad_url", "its address cannot be made sense of; correct the column preview_url"
-    )
+    return PreviewError("bad_url", "its address is malformed; correct the column preview_url")
 
 
 def _too_large(config: PreviewConfig) -> PreviewError:
     return PreviewError(
-        "too_large",
-        f"it is larger than {config.max_mb:g} MB; raise max_mb if that is what you expect",
+        "too_large", f"it is larger than {config.max_mb:g} MB; raise --max-mb if that is expected"
     )
 
 
@@ -253,5 +305,5 @@ def _timeout() -> PreviewError:
 
 
 def _shown(text: str) -> str:
-    """What a server says, fit for one line of a table."""
+    """Return text from a server or table as 60 printable ASCII characters at most."""
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:60])

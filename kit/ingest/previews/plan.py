@@ -1,4 +1,4 @@
-"""Which rows of a table are to be downloaded, from where, and to which file."""
+"""Rows of a table to downloads: from which address, to which file."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,27 +8,26 @@ from typing import Any
 
 from kit.catalogue import Failure
 from kit.catalogue.rights import NOTICE, SPOTIFY
-from kit.ingest.previews.errors import PreviewError
-from kit.ingest.previews.fetch import host_of
+from kit.ingest.previews.fetch import PreviewError, host_of
 
 STAGE = "previews"  # in failures.csv
 AUDIO = "audio"  # in the catalogue's folder
 
-# Bytes of a label in a folder's name; most file systems take 255.
+# Bytes of a label in a folder name; most file systems allow 255.
 _LONGEST = 80
 _SPOTIFY_HOSTS = ("scdn.co", "spotify.com", "spotifycdn.com")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One preview to be had.
+    """One preview to download.
 
     Attributes:
-        track_id: the row.
-        url: where it is.
-        host: whose that is.
-        path: what the column `path` will say.
-        source: what the column `audio_source` will say.
+        track_id: id of its row.
+        url: its address.
+        host: host of the address.
+        path: value of the column `path` once it is there.
+        source: value of the column `audio_source` once it is there.
     """
 
     track_id: str
@@ -39,17 +38,23 @@ class Wanted:
 
 
 def make_plan(
-    rows: Iterable[Mapping[str, Any]], notices: Sequence[str], *, prefix: str, root: Path
+    rows: Iterable[Mapping[str, Any]],
+    notices: Sequence[str],
+    *,
+    prefix: str,
+    root: Path,
+    hosts: tuple[str, ...] = (),
 ) -> tuple[list[Wanted], list[Failure]]:
-    """What is to be had, and what cannot be.
+    """Return the downloads, and the rows that cannot be downloaded.
 
-    A row that has audio is left alone, unless it is the audio of an earlier download and gone.
+    A row that has audio is left alone, unless that is an earlier download whose file is gone.
 
     Args:
-        rows: of a valid table.
-        notices: the catalogue's.
-        prefix: the folder of downloads, as the column `path` has it.
-        root: the folder that the column `path` starts from.
+        rows: rows of a valid table.
+        notices: notices of the catalogue.
+        prefix: folder of downloads, as in the column `path`.
+        root: folder that the column `path` starts from.
+        hosts: hosts that are allowed besides Spotify's.
     """
     wanted: list[Wanted] = []
     failures: list[Failure] = []
@@ -63,7 +68,7 @@ def make_plan(
             failures.append(Failure("", STAGE, "no_preview", message, track_id))
             continue
         try:
-            host = host_of(url)
+            host = host_of(url, hosts)
         except PreviewError as error:
             failures.append(failure(track_id, path, error))
             continue
@@ -72,25 +77,24 @@ def make_plan(
 
 
 def failure(track_id: str, path: str, error: PreviewError) -> Failure:
-    """A row of failures.csv. Addresses are not in it: they may carry an application's own id."""
+    """Return a row of failures.csv, without the address: it may contain the app's id."""
     return Failure(path, STAGE, error.reason, f"preview of track {track_id}: {error}", track_id)
 
 
 def path_of(row: Mapping[str, Any], prefix: str) -> str:
-    """The file of a row: `<prefix>/<label>/<track_id>.mp3`.
+    """Return the file of a row: `<prefix>/<label>/<track_id>.mp3`.
 
-    A track's id is 1 to 64 letters, digits, _ or - (`kit.catalogue.schema`), so that it names a
-    file and nothing else.
+    A track id is 1 to 64 letters, digits, _ or - (`kit.catalogue.schema`), so it is a safe name.
     """
     name = f"{row['track_id']}.mp3"
     return (PurePosixPath(prefix) / folder_of(str(row["label"])) / name).as_posix()
 
 
 def folder_of(label: str) -> str:
-    """A label as the name of one folder; two labels never have the same one.
+    """Return the folder name of a label; two labels never have the same one.
 
-    Letters and digits of any script, spaces, _ and - stay; a label of anything else, or a long
-    one, has some digits of its hash at the end.
+    Letters and digits of any script, spaces, _ and - are kept. A label with other characters, or a
+    long one, gets eight digits of its hash at the end.
     """
     safe = "".join(c if c.isalnum() or c in " _-" else "_" for c in label).strip()
     short = safe.encode()[:_LONGEST].decode(errors="ignore").strip()
@@ -100,11 +104,11 @@ def folder_of(label: str) -> str:
 
 
 def source_of(row: Mapping[str, Any], host: str, notices: Sequence[str]) -> str:
-    """Where a row's preview comes from: "spotify", or the name of the host.
+    """Return where a preview comes from: "spotify", or the name of the host.
 
-    It is Spotify's if the host is, if the row says so, or if the row's features or the whole table
-    came from there: an address that Spotify has handed out leads to its content. The notice that
-    downloads themselves leave behind says nothing of the other rows.
+    It is Spotify's if the host is Spotify's, if the row says so, or if the row's features or the
+    whole table came from Spotify: an address that Spotify gave leads to its content. The notice
+    that `record_whole` adds does not count, since it says nothing about the other rows.
     """
     told = (row.get("audio_source", ""), row.get("feature_source", ""))
     if (

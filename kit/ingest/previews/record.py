@@ -1,4 +1,4 @@
-"""What was downloaded into the catalogue's own files; each write is atomic."""
+"""Downloads into the files of the catalogue; each write is atomic."""
 
 import os
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from kit.ingest.previews.plan import AUDIO, Wanted
 
 
 def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
-    """See to it that the column `path` can name downloads.
+    """Make sure that the column `path` can name downloads.
 
-    Where the paths start from a folder that does not hold them, such as one of the user's own, they
-    start from the deepest one that holds both from now on. No file moves.
+    If the paths start from a folder that does not contain the downloads, such as the user's music,
+    they are changed to start from the deepest folder that contains both. No file moves.
 
     Returns:
-        The catalogue, and the folder of downloads as the column `path` has it.
+        The catalogue, and the folder of downloads as in the column `path`.
     Raises:
-        UsageError: a folder that the column would have to name cannot be written in it.
+        UsageError: the name of a folder cannot be written into the column.
         KitError: the catalogue cannot be written.
     """
     root, base = catalogue.audio_root.resolve(), catalogue.folder.resolve()
@@ -39,7 +39,7 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
     elif _lacks_audio(table):
         top = Path(os.path.commonpath([root, downloads]))
     else:
-        # No download will stand in it.
+        # No row needs a download.
         return catalogue, AUDIO
     prefix = downloads.relative_to(top).as_posix()
     if not is_plain(prefix):
@@ -48,17 +48,17 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
 
 
 def _lacks_audio(table: pd.DataFrame) -> bool:
-    """Whether there is a row without audio that has a preview."""
+    """Return whether a row has a preview and no audio."""
     empty = table["path"] == ""
     return "preview_url" in table and bool((empty & (table["preview_url"] != "")).any())
 
 
 def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
-    """Fill in `tracks.csv`, as it is by now: another command may have added to it meanwhile.
+    """Fill in `tracks.csv`, read again because another command may have changed it meanwhile.
 
     Args:
-        folder: the catalogue's.
-        found: what was wanted and what came of it, by track.
+        folder: folder of the catalogue.
+        found: downloads and the facts of their files, by track id.
     Raises:
         KitError: the catalogue cannot be read or written.
     """
@@ -74,7 +74,7 @@ def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
 
 
 def record_whole(folder: Path) -> None:
-    """Bring `catalogue.json` up to date with the table: its sets of equal files, its notices."""
+    """Update the sets of equal files and the notices in `catalogue.json`."""
     catalogue = load(folder)
     table = catalogue.table
     meta = read_meta(folder)
@@ -83,10 +83,3 @@ def record_whole(folder: Path) -> None:
         new["notices"] = [*catalogue.notices, NOTICE]
     if new != meta:
         write_meta(folder, new)
-
-
-def file_mode() -> int:
-    """Permissions of a new file. Not to be asked for while other threads make files."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask

@@ -18,12 +18,12 @@ import trustme
 from kit.catalogue import Catalogue, load, write_failures
 from kit.catalogue.io import write_table
 from kit.config import PreviewConfig
-from kit.ingest.previews import Reach
 
 # Quick, and otherwise as it is by default.
 QUICK = PreviewConfig(
-    interval_s=0.0, backoff_s=0.01, connect_s=3.0, read_s=3.0, total_s=5.0, max_mb=1.0
-)
+    hosts=("127.0.0.1", "127.0.0.2", "localhost"),
+    backoff_s=0.01, connect_s=3.0, read_s=3.0, total_s=5.0, max_mb=1.0,
+)  # fmt: skip
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -33,7 +33,6 @@ class Server:
 
     Attributes:
         url: without a slash at the end.
-        ca: the certificate of its authority.
         audio: the body of every path below /ok/.
         answers: what other paths do.
         asked: how often a path was asked for.
@@ -44,7 +43,6 @@ class Server:
 
     url: str
     port: int
-    ca: Path
     audio: bytes
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: Counter = field(default_factory=Counter)
@@ -56,10 +54,6 @@ class Server:
     connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def reach(self) -> Reach:
-        return Reach(allow=("127.0.0.1/32", "127.0.0.2/32"), ca=self.ca)
 
     @staticmethod
     def respond(handler, body=b"", *, status=200, kind="audio/mpeg", **headers):
@@ -153,11 +147,13 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def server(mp3, authority) -> Iterator[Server]:
+def server(mp3, authority, monkeypatch) -> Iterator[Server]:
+    """A server with a certificate that this process and its children trust."""
     ca, path = authority
-    state = Server("", 0, path, mp3)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    state = Server("", 0, mp3)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1", "127.0.0.2", "p.scdn.co", "good.example").configure_cert(context)
+    ca.issue_cert("127.0.0.1", "127.0.0.2").configure_cert(context)
     servers = []
     for host in ("127.0.0.1", "127.0.0.2"):
         listening = _Quiet((host, state.port), _handler(state))

@@ -18,12 +18,10 @@ import sys
 from pathlib import Path
 from kit.cli import main
 from kit.config import PreviewConfig, from_json
-from kit.ingest.previews import Reach
 from kit.cli.stages.previews import previews
-folder, config, ca = sys.argv[1:4]
-reach = Reach(allow=("127.0.0.1/32",), ca=Path(ca))
+folder, config = sys.argv[1:3]
 print("ready", flush=True)
-previews(Path(folder), from_json(PreviewConfig, config), reach=reach)
+previews(Path(folder), from_json(PreviewConfig, config))
 """
 
 
@@ -41,21 +39,24 @@ def kit(monkeypatch, capfd):
     return run
 
 
-def test_the_command_reaches_no_private_address(kit, server, catalogue):
+def test_only_allowed_hosts_are_contacted(kit, server, catalogue):
     made = catalogue({"a": f"{server.url}/ok/1", "b": "", "c": "file:///etc/passwd"})
-    code, out, err = kit("ingest", "previews", made.folder, "--interval-s", "0")
+    code, out, err = kit("ingest", "previews", made.folder)
     assert (code, out) == (1, "")
     assert "0 previews downloaded" in err
     assert "warning: 3 left out (" in err
-    reasons = [f.reason for f in read_failures(made.folder)]
-    assert reasons == ["refused_address", "no_preview", "not_https"]
+    failures = read_failures(made.folder)
+    assert [f.reason for f in failures] == ["refused_host", "no_preview", "not_https"]
+    assert "if you trust it, add --hosts 127.0.0.1" in failures[0].message
     assert not server.connections
+    assert kit("ingest", "previews", made.folder, "--hosts", "127.0.0.1", "x.example")[0] == 1
+    assert server.asked == {"/ok/1": 1}
 
 
-@pytest.mark.parametrize("flag", ["--allow", "--ca", "--reach.allow", "--addresses"])
-def test_no_flag_opens_a_private_network(kit, catalogue, flag):
-    made = catalogue({"a": ""})
-    assert kit("ingest", "previews", made.folder, flag, "127.0.0.1/32")[0] == 2
+def test_a_bundle_of_certificates_that_does_not_exist(kit, catalogue, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    code, _, err = kit("ingest", "previews", catalogue({"a": ""}).folder)
+    assert (code, "REQUESTS_CA_BUNDLE is /nowhere/ca.pem" in err) == (2, True)
 
 
 def test_what_is_asked_for_wrongly(kit, catalogue, tmp_path):
@@ -74,7 +75,8 @@ def test_what_is_asked_for_wrongly(kit, catalogue, tmp_path):
     "bad",
     [
         {"connections": 0}, {"tries": 0}, {"max_mb": 0.0}, {"total_s": float("inf")},
-        {"interval_s": -1.0}, {"longest_wait_s": float("inf")}, {"read_s": 0.0},
+        {"backoff_s": -1.0}, {"longest_wait_s": float("inf")}, {"read_s": 0.0},
+        {"hosts": ("https://a.example",)}, {"hosts": ("",)},
     ],
 )  # fmt: skip
 def test_limits_are_checked(bad):
@@ -84,12 +86,12 @@ def test_limits_are_checked(bad):
 
 def test_all_is_well(server, catalogue, quick, capfd):
     made = catalogue({"a": f"{server.url}/ok/1"}, feature_source="spotify")
-    assert previews(made.folder, quick, reach=server.reach) == 0
+    assert previews(made.folder, quick) == 0
     err = capfd.readouterr().err
     assert "1 previews downloaded" in err
     assert "section III.14" in err
     assert "--i-have-the-rights-to-this-audio" in err
-    assert previews(made.folder, quick, reach=server.reach) == 0
+    assert previews(made.folder, quick) == 0
 
 
 def test_previews_of_what_one_does_not_own(server, catalogue, quick, tmp_path, capfd):
@@ -101,7 +103,7 @@ def test_previews_of_what_one_does_not_own(server, catalogue, quick, tmp_path, c
     made = catalogue(urls, artists=["A", "B", "C"], title=["One", "Two", "Three"])
     assert match(made.folder, music, made.folder) == 0
     assert load(made.folder).audio_root == music
-    assert previews(made.folder, quick, reach=server.reach) == 0
+    assert previews(made.folder, quick) == 0
     assert set(server.asked) == {"/ok/b", "/ok/c"}
     assert [p.name for p in music.iterdir()] == ["A - One.mp3"]
 
@@ -109,7 +111,7 @@ def test_previews_of_what_one_does_not_own(server, catalogue, quick, tmp_path, c
     # The file is its row's, under its new path as well.
     assert match(made.folder, music, made.folder) == 0
     assert "0 of 0 tracks without audio" in capfd.readouterr().err
-    assert previews(made.folder, quick, reach=server.reach) == 0
+    assert previews(made.folder, quick) == 0
     assert (made.folder / "tracks.csv").read_bytes() == before
     got = load(made.folder)
     assert [got.path_of(row).is_file() for _, row in got.table.iterrows()] == [True] * 3
@@ -119,7 +121,7 @@ def test_previews_of_what_one_does_not_own(server, catalogue, quick, tmp_path, c
 def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):
     server.delay_s = 0.05
     made = catalogue({f"t{n:03}": f"{server.url}/ok/{n}" for n in range(200)})
-    command = [sys.executable, "-c", CHILD, str(made.folder), to_json(quick), str(server.ca)]
+    command = [sys.executable, "-c", CHILD, str(made.folder), to_json(quick)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while sum(server.served.values()) < 5:
             assert process.poll() is None

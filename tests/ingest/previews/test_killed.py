@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 from kit.catalogue import load
 from kit.config import PreviewConfig, from_json
-from kit.ingest.previews import Reach, download
+from kit.ingest.previews import download
 
-folder, config, ca = sys.argv[1:4]
-reach = Reach(allow=("127.0.0.1/32",), ca=Path(ca))
+folder, config = sys.argv[1:3]
 download(
-    load(folder), from_json(PreviewConfig, config), reach,
+    load(folder), from_json(PreviewConfig, config),
     progress=lambda p: print(p.done, flush=True),
 )
 """
@@ -36,12 +35,12 @@ def test_kills_do_not_change_a_byte(server, catalogue, quick):
     urls = {f"t{n:03}": f"{server.url}/ok/{n}" for n in range(COUNT)}
     urls |= {"gone": f"{server.url}/gone", "none": ""}
     whole, made = catalogue(urls, "whole"), catalogue(urls, "killed")
-    download(whole, quick, server.reach)
+    download(whole, quick)
     server.asked.clear()
     server.served.clear()
     server.delay_s = 0.005
     rng = np.random.default_rng(5)
-    command = [sys.executable, "-c", CHILD, str(made.folder), to_json(quick), str(server.ca)]
+    command = [sys.executable, "-c", CHILD, str(made.folder), to_json(quick)]
     reached = []
     for kill in range(KILLS):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

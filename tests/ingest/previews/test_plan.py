@@ -49,7 +49,7 @@ def test_two_labels_have_two_folders(one, other):
 
 
 def rows(**more):
-    return {"track_id": "t1", "label": "x", "preview_url": "https://a.example/1"} | more
+    return {"track_id": "t1", "label": "x", "preview_url": "https://p.scdn.co/1"} | more
 
 
 def test_rows_that_are_wanted(tmp_path):
@@ -62,6 +62,7 @@ def test_rows_that_are_wanted(tmp_path):
     assert planned(rows(preview_url="")) == ([], ["no_preview"])
     assert planned({"track_id": "t1", "label": "x"}) == ([], ["no_preview"])
     assert planned(rows(preview_url="http://a")) == ([], ["not_https"])
+    assert planned(rows(preview_url="https://a.example/1")) == ([], ["refused_host"])
     # Downloaded before: left alone while it is there.
     assert planned(rows(path="audio/x/t1.mp3")) == (["audio/x/t1.mp3"], [])
     (tmp_path / "audio/x").mkdir(parents=True)

@@ -1,0 +1,110 @@
+"""Attempts with pauses between them: urllib3 counts and spaces them, `Retry-After` has a limit."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from urllib3.exceptions import InvalidHeader, MaxRetryError
+from urllib3.util import Retry
+
+from kit.errors import KitError
+
+T = TypeVar("T")
+
+Wait = Callable[[float, str], None]
+"""Called with the seconds to wait and the reason; returns when they are over."""
+
+_LONGEST = 1e9
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Limits on the attempts at one request.
+
+    Attributes:
+        attempts: number of attempts, at least 1.
+        backoff_s: the pauses are 0, 2, 4, 8 … times this, seconds, plus up to half of it at random.
+        longest_wait_s: longest pause that a server may ask for, seconds.
+    """
+
+    attempts: int = 6
+    backoff_s: float = 0.5
+    longest_wait_s: float = 900.0
+
+
+class AttemptError(KitError):
+    """One attempt failed.
+
+    Attributes:
+        passing: another attempt may succeed.
+        retry_after: the header of that name, as the server sent it.
+    """
+
+    passing: bool = False
+    retry_after: str = ""
+
+
+class TooLongError(KitError):
+    """The server asks for a longer pause than allowed.
+
+    Attributes:
+        seconds: the pause that it asks for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"asked to wait {seconds:.0f} s")
+        self.seconds = seconds
+
+
+def sleep(seconds: float, _why: str) -> None:
+    """Wait without telling anyone."""
+    time.sleep(seconds)
+
+
+def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait = sleep) -> T:
+    """Call `attempt` until it returns, fails for good, or has failed too often.
+
+    Args:
+        attempt: raises `AttemptError`, with `passing` set, to be called again.
+        patience: limits.
+        wait: called between two attempts.
+    Raises:
+        AttemptError: that of the last attempt.
+        TooLongError: the server asks for a longer pause than `longest_wait_s`.
+    """
+    retry = Retry(
+        total=patience.attempts - 1,
+        backoff_factor=patience.backoff_s,
+        backoff_jitter=patience.backoff_s / 2,
+    )
+    while True:
+        try:
+            return attempt()
+        except AttemptError as error:
+            if not error.passing:
+                raise
+            asked = seconds_of(error.retry_after)
+            if asked > patience.longest_wait_s:
+                raise TooLongError(asked) from error
+            try:
+                retry = retry.increment("GET", error=error)
+            except MaxRetryError:
+                raise error from None
+            pause, why = (asked, "asked to wait") if asked else (retry.get_backoff_time(), "retry")
+            if pause > 0:
+                wait(pause, why)
+
+
+def seconds_of(retry_after: str) -> float:
+    """Return the seconds that a `Retry-After` header asks for, 0 if it is empty or malformed.
+
+    Source: RFC 9110, section 10.2.3: whole seconds, or a date.
+    """
+    parser = Retry()
+    # urllib3 2.6 cuts it at six hours, which would hide that a server asks for a day.
+    parser.retry_after_max = int(_LONGEST)
+    try:
+        return float(min(parser.parse_retry_after(retry_after), _LONGEST))
+    except (InvalidHeader, ValueError, OverflowError):
+        return 0.0
