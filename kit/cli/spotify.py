@@ -1,5 +1,7 @@
 """`kit ingest spotify`."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +22,8 @@ def spotify(
     You need an app of your own at https://developer.spotify.com/dashboard, with its id and secret
     in SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET; with --private also SPOTIPY_REDIRECT_URI, such
     as http://127.0.0.1:8765/callback, and no secret. Spotify forbids training on its content; this
-    command makes the table. Stopped and started again, it requests no page twice. Exit code 1 if
-    some rows are not tracks; they are listed in OUT/failures.csv.
+    command makes the table. Exit code 1 if some rows are not tracks; they are listed in
+    OUT/failures.csv.
 
     Example: kit ingest spotify https://open.spotify.com/playlist/ID --label techno --out data/two
 
@@ -44,8 +46,8 @@ def spotify(
             at = done, total
             update(done, total, what)
 
-        def waiting(left_s: float, why: str) -> None:
-            update(*at, f"{why}: {left_s:.0f} s" if left_s > 0 else "")
+        def wait(seconds: float, why: str) -> None:
+            _pause(seconds, lambda left: update(*at, f"{why}: {left:.0f} s" if left else ""))
 
         added = add(
             playlist,
@@ -56,7 +58,7 @@ def spotify(
             note=lambda terms: terminal.say(f"note: {terms}"),
             show=lambda url: _show(url),
             progress=progress,
-            waiting=waiting,
+            wait=wait,
         )
     for text in added.warnings:
         terminal.warn(text)
@@ -72,3 +74,12 @@ def _show(url: str) -> None:
     from kit import terminal
 
     terminal.say(f"sign in at Spotify in a browser of this machine; if none opens: {url}")
+
+
+def _pause(seconds: float, tell: Callable[[float], None]) -> None:
+    """Sleep, and tell each second how many are left."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        tell(left)
+        time.sleep(min(1.0, left))
+    tell(0)

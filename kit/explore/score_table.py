@@ -13,7 +13,7 @@ from kit.catalogue.rights import require_rights
 from kit.explore.baseline import Baseline, BaselineConfig, Doubt, baseline
 from kit.explore.table import UNNAMED, has_features, select
 from kit.files import atomic_write, write_json
-from kit.ingest.spotify.playlist_id import is_id
+from kit.ingest.spotify.rows import is_id
 
 _SHOWN = 10
 _DOUBT = [field.name for field in dataclasses.fields(Doubt)]

@@ -1,28 +1,39 @@
-"""A playlist of Spotify's to a catalogue on disk, or into one."""
+"""A playlist of Spotify's into a catalogue on disk."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kit.catalogue import Catalogue, Failure, Scan, load, read_failures, save, write_failures
+import pandas as pd
+
+from kit.catalogue import (
+    Catalogue,
+    Failure,
+    Scan,
+    load,
+    read_failures,
+    save,
+    validate,
+    write_failures,
+)
+from kit.catalogue.schema import is_absent
+from kit.ingest.retry import Wait, sleep
 from kit.ingest.spotify.client import connect
-from kit.ingest.spotify.kept import FOLDER
-from kit.ingest.spotify.merge import STAGE, merged
-from kit.ingest.spotify.playlist import Progress, check, forget, name_of, playlist
-from kit.ingest.spotify.retry import Waiting
-from kit.ingest.spotify.terms import NOTICE
+from kit.ingest.spotify.playlist import NOTICE, STAGE, Progress, check, name_of, playlist
+from kit.ingest.spotify.rows import FEATURES
 from kit.lock import only_one
 
 
 @dataclass(frozen=True)
 class Added:
-    """A playlist, and the catalogue that has it now.
+    """A playlist, and the catalogue that holds it now.
 
     Attributes:
         warnings: sentences about the playlist.
-        whole: the catalogue with the playlist's tracks.
-        left_out: the playlist's rows that are not tracks.
+        whole: the catalogue with the tracks of the playlist.
+        left_out: rows of the playlist that are not tracks.
     """
 
     warnings: tuple[str, ...]
@@ -39,48 +50,83 @@ def add(
     market: str | None = None,
     note: Callable[[str], None],
     show: Callable[[str], None],
-    progress: Progress,
-    waiting: Waiting,
+    progress: Progress = lambda *_: None,
+    wait: Wait = sleep,
 ) -> Added:
     """Add the tracks of a playlist to the catalogue in `out`.
 
     Args:
-        source: the playlist's address, URI or id.
-        out: the catalogue's folder, made if missing.
-        label: of all its tracks.
+        source: address, URI or id of the playlist.
+        out: folder of the catalogue, made if missing.
+        label: label of all its tracks.
         private: sign in, to read a private playlist.
         market: two letters of the country whose licences count.
         note: called with Spotify's terms before the first request for a new catalogue.
         show: called with the address at which to sign in.
         progress: called after each answer, as by `playlist`.
-        waiting: called about once a second while Spotify makes kit wait.
+        wait: called between two attempts, with the seconds and the reason.
     Raises:
         KitError: another run adds a playlist to `out`.
     """
     check(source, label, market)
-    client = connect(private=private)
+    client = connect(private=private, wait=wait)
     try:
-        with only_one(out / FOLDER, "reads a playlist into"):
-            # A damaged catalogue is found before hundreds of requests.
+        with only_one(out / ".ingest", "reads a playlist into"):
+            # Find a damaged catalogue before hundreds of requests.
             before = _catalogue(out)
             if before is None or NOTICE not in before.notices:
                 note(NOTICE)
             client.sign_in(show)
-            found = playlist(
-                source,
-                label,
-                out,
-                client=client,
-                market=market,
-                progress=progress,
-                waiting=waiting,
-            )
+            found = playlist(source, label, out, client=client, market=market, progress=progress)
             whole = _save(found, out, name_of(source))
-            forget(source, out, market=market)
     finally:
         client.close()
     left_out = [failure for failure in whole.failures if failure.path == name_of(source)]
     return Added(found.warnings, whole, left_out)
+
+
+def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, source: str) -> Scan:
+    """Return the tracks of both, each once; earlier tracks stay first and keep their label.
+
+    Args:
+        before: the catalogue on disk, if there is one.
+        failures: its failures of stage "ingest".
+        found: from `playlist`.
+        source: name of the playlist in its failures, which replace its earlier ones.
+    Returns:
+        The whole, with a failure for each track that has another label already. Columns of one side
+        alone stay. If both have a value the newer one counts, but features are not replaced by
+        empty cells.
+    """
+    if before is None:
+        return found
+    rows: dict[str, dict[str, Any]] = {
+        str(row["track_id"]): row for row in before.table.to_dict("records")
+    }
+    refused: list[Failure] = []
+    for new in found.table.to_dict("records"):
+        id_ = str(new["track_id"])
+        old = rows.get(id_)
+        if old is None:
+            rows[id_] = new
+        elif old["label"] != new["label"]:
+            message = (
+                f"track {id_} is here as {old['label']!r} and is in a playlist of "
+                f"{new['label']!r} as well; the first is kept: take it from one of the two"
+            )
+            refused.append(Failure(source, STAGE, "two_labels", message, id_))
+        else:
+            rows[id_] = old | {k: v for k, v in new.items() if not is_absent(v)}
+            if new.get("feature_source"):
+                # Features of two sources are not mixed: empty ones replace the old ones too.
+                rows[id_] |= {name: new[name] for name in FEATURES}
+    return dataclasses.replace(
+        found,
+        table=validate(pd.DataFrame(list(rows.values())), source="the catalogue"),
+        failures=[f for f in failures if f.path != source] + found.failures + refused,
+        audio_root=before.audio_root,
+        notices=tuple(dict.fromkeys((*before.notices, *found.notices))),
+    )
 
 
 def _catalogue(out: Path) -> Catalogue | None:
@@ -88,7 +134,7 @@ def _catalogue(out: Path) -> Catalogue | None:
 
 
 def _save(found: Scan, out: Path, name: str) -> Scan:
-    """Write the catalogue; rows that other stages left out stay listed."""
+    """Write the catalogue; failures of other stages stay listed."""
     # Read again: another command may have changed it in the minutes that the playlist took.
     before = _catalogue(out)
     earlier = read_failures(out)

@@ -1,94 +1,101 @@
-"""Questions to the Web API through spotipy, with patience, and refusals in sentences."""
+"""Requests to the Web API through spotipy, with retries, and refusals in sentences."""
 
+import contextlib
+import logging
 import os
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import spotipy
+from spotipy.exceptions import SpotifyBaseException
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyPKCE
 
-from kit.ingest.spotify import addresses as places
-from kit.ingest.spotify import credentials as apps
-from kit.ingest.spotify.addresses import Addresses
-from kit.ingest.spotify.credentials import Credentials
-from kit.ingest.spotify.faults import FaultError, asking
-from kit.ingest.spotify.log import no_log
-from kit.ingest.spotify.refusals import Asked, refusal, too_long
-from kit.ingest.spotify.retry import Clock, Patience, TooLongError, Waiting, patiently
-from kit.ingest.spotify.session import Limits, guarded_session
-from kit.ingest.spotify.sign_in import SCOPES, WAIT_S, code_of, signed_in
-from kit.ingest.spotify.token_cache import TokenCache, signed_in_with, token_file
+from kit.errors import KitError, UsageError
+from kit.ingest.retry import Patience, TooLongError, Wait, sleep, with_retries
+from kit.ingest.spotify.errors import FaultError, duration, refusal
+from kit.ingest.spotify.sign_in import (
+    SCOPES,
+    WAIT_S,
+    TokenFile,
+    code_of,
+    credentials,
+    oauth_code,
+    signed_in,
+    token_folder,
+)
 
 T = TypeVar("T")
 
+API = "https://api.spotify.com/v1"
+ACCOUNTS = "https://accounts.spotify.com"
+SERVER_VARIABLE = "KIT_SPOTIFY_URL"
+"""Variable of the environment with the address of another server, for tests."""
 
-def _nothing(_seconds: float, _why: str) -> None:
-    """Nobody watches."""
+# Tokens are sent there: without TLS only to this machine.
+_SERVER = re.compile(r"https://[\w.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
+
+# spotipy logs headers with tokens, and error texts of the server, which may repeat them.
+_LOGGERS = ("spotipy.client", "spotipy.oauth2", "spotipy.cache_handler", "spotipy.util")
 
 
 @dataclass(frozen=True, eq=False)
 class Client:
-    """Who asks Spotify; `connect` makes one.
+    """Connection to the Web API; `connect` makes one.
 
     Attributes:
         spotify: spotipy's client.
-        tokens: where its token is kept.
-        addresses: who is asked.
+        tokens: file of its token.
+        host: host of the Web API, for messages.
         private: a user is signed in.
-        session: has the connections.
-        patience: with a server that fails, or has had too many requests.
-        clock: time and chance.
-        waiting: told of each wait, second by second.
+        session: connections of requests.
+        patience: limits on the retries.
+        wait: called between two attempts.
     """
 
     spotify: spotipy.Spotify = field(repr=False)
-    tokens: TokenCache = field(repr=False)
-    addresses: Addresses
+    tokens: TokenFile = field(repr=False)
+    host: str
     private: bool
     session: requests.Session = field(repr=False)
     patience: Patience
-    clock: Clock
-    waiting: Waiting = _nothing
+    wait: Wait
 
     def get(self, path: str, endpoint: str, what: str = "it", **parameters: Any) -> dict[str, Any]:
-        """Ask for one thing.
+        """Request one object.
 
         Args:
-            path: of the Web API, relative, such as "audio-features".
-            endpoint: the same as documented, for a sentence.
-            what: the thing, for a sentence.
-            parameters: of the query; None is left out.
-        Returns:
-            The answer, an object.
+            path: path below the Web API's address, such as "audio-features".
+            endpoint: the same as documented, for messages.
+            what: the thing that is requested, for messages.
+            parameters: parameters of the query; None is left out.
         Raises:
-            RefusedError: it is not to be had; the message says why and what to do.
-            AnswerError: the answer breaks the bounds that there are for answers.
+            RefusedError: Spotify does not give it; the message says why and what to do.
         """
-
         manager = self.spotify.auth_manager
 
         def ask() -> dict[str, Any]:
-            # Else spotipy itself would wait for one, without an end.
+            # Without this check spotipy itself would wait for a sign-in, without a limit.
             if isinstance(manager, SpotifyPKCE) and not signed_in(manager):
-                raise FaultError(code="no_sign_in")
-            # The public calls differ from version to version in the address that they ask.
+                raise FaultError("no_sign_in")
+            # spotipy's public methods request other addresses from version to version.
             answer = self.spotify._get(path, **parameters)
             if not isinstance(answer, dict):
-                raise FaultError(cause="answer")
+                raise FaultError("answer")
             return answer
 
-        return self._patiently(ask, endpoint, what)
+        return self._with_retries(ask, endpoint, what)
 
     def sign_in(self, show: Callable[[str], None], *, wait_s: float = WAIT_S) -> None:
         """Make sure that a user is signed in, if one has to be.
 
         Args:
-            show: given the address to open in a browser, if a sign-in is needed.
-            wait_s: how long to wait for it, seconds.
+            show: called with the address to open in a browser, if a sign-in is needed.
+            wait_s: time limit for the sign-in, seconds.
         Raises:
             RefusedError: nobody signed in, or Spotify refused.
             UsageError: SPOTIPY_REDIRECT_URI is missing or leads elsewhere.
@@ -96,110 +103,171 @@ class Client:
         manager = self.spotify.auth_manager
         if not isinstance(manager, SpotifyPKCE):
             return
-        if not self._patiently(lambda: signed_in(manager), "/api/token"):
-            code = self._patiently(lambda: code_of(manager, show, wait_s), "/authorize")
-            self._patiently(lambda: manager.get_access_token(code, False), "/api/token")
+        if not self._with_retries(lambda: signed_in(manager), "/api/token"):
+            code = self._with_retries(lambda: code_of(manager, show, wait_s), "/authorize")
+            self._with_retries(lambda: manager.get_access_token(code, False), "/api/token")
 
     def close(self) -> None:
         """Close the connections."""
         self.session.close()
 
-    def _patiently(self, call: Callable[[], T], endpoint: str, what: str = "it") -> T:
-        asked = Asked(endpoint, self.addresses.host, self.private, self.tokens.path, what)
+    def _with_retries(self, call: Callable[[], T], endpoint: str, what: str = "it") -> T:
+        last = FaultError()
         renewed = False
 
         def attempt() -> T:
-            nonlocal renewed
+            nonlocal last, renewed
             try:
-                return asking(call)
+                return _as_faults(call)
             except FaultError as fault:
-                if fault.status != 401 or fault.code or renewed:
+                last = fault
+                if fault.status != 401 or fault.sign_in or renewed:
                     raise
-                # A token can be taken back before its time; another one is worth a try.
+                # A token can be revoked before it expires: try once with a new one.
                 renewed = True
                 self.tokens.expire()
-                return asking(call)
+                return attempt()
 
+        asked = longest = ""
         try:
-            with no_log(), warnings.catch_warnings():
-                # spotipy warns of its own ways of calling itself.
+            with _no_log(), warnings.catch_warnings():
+                # spotipy warns about how its own classes call each other.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                return patiently(attempt, self.patience, self.clock, self.waiting)
+                return with_retries(attempt, self.patience, self.wait)
         except TooLongError as error:
-            raise too_long(error.seconds, self.patience.rate_limit_s, asked) from None
+            asked, longest = duration(error.seconds), duration(self.patience.longest_wait_s)
         except FaultError as fault:
             if fault.code == "invalid_grant":
                 self.tokens.forget()
-            # Not "from": what the server wrote is in the chain, and it may have written the token.
-            raise refusal(fault, asked) from None
+        # Outside of the handlers: a traceback would show spotipy's error, which may have the token.
+        raise refusal(
+            last,
+            endpoint=endpoint,
+            host=self.host,
+            private=self.private,
+            tokens=self.tokens.path,
+            what=what,
+            asked=asked,
+            longest=longest,
+        )
 
 
 def connect(
     *,
     private: bool = False,
     environment: Mapping[str, str] | None = None,
-    addresses: Addresses | None = None,
-    credentials: Credentials | None = None,
-    tokens: Path | None = None,
-    limits: Limits = Limits(),
     patience: Patience = Patience(),
-    clock: Clock = Clock(),
+    timeout_s: tuple[float, float] = (10.0, 30.0),
+    wait: Wait = sleep,
 ) -> Client:
-    """A client of the Web API. Nothing is asked yet.
+    """Return a client of the Web API. No request is made yet.
 
     Args:
-        private: a user signs in (`Client.sign_in`), so that private playlists can be read; else
-            the app asks for itself.
-        environment: has the credentials under spotipy's names; that of the process by default.
-        addresses: those of Spotify, or what the environment says.
-        credentials: in place of those in the environment.
-        tokens: the file of the tokens; in the user's configuration folder by default.
-        limits: of one answer.
-        patience: with a server that fails, or has had too many requests.
-        clock: time and chance, for tests.
+        private: a user signs in (`Client.sign_in`), so that private playlists can be read;
+            otherwise the app signs in by itself.
+        environment: has the credentials under spotipy's names; `os.environ` by default.
+        patience: limits on the retries.
+        timeout_s: seconds to connect, and seconds from one packet to the next.
+        wait: called between two attempts, with the seconds and the reason.
     Raises:
-        UsageError: credentials or an address are missing or wrong.
+        UsageError: credentials or the address of the server are missing or malformed.
     """
     environment = os.environ if environment is None else environment
-    addresses = places.from_environment(environment) if addresses is None else addresses
-    tokens = token_file(environment) if tokens is None else tokens
-    if credentials is None:
-        known = signed_in_with(tokens, addresses.accounts) if private else ""
-        credentials = apps.from_environment(environment, private=private, known_id=known)
-    cache = TokenCache(
-        tokens,
+    api, accounts = _addresses(environment)
+    client_id, secret, redirect = credentials(environment, private=private)
+    tokens = TokenFile(
+        token_folder(environment),
         kind="user" if private else "app",
-        client_id=credentials.client_id,
-        accounts=addresses.accounts,
+        client_id=client_id,
+        accounts=accounts,
     )
-    session = guarded_session(limits)
-    # spotipy takes these as well, and is annotated as if it did not.
-    given: Any = session
-    timeout: Any = (limits.connect_s, limits.silence_s)
+    session = _session()
+    # spotipy takes a session and two timeouts; its annotations do not say so.
+    given: dict[str, Any] = {"requests_session": session, "requests_timeout": timeout_s}
     manager: Any
     if private:
+        # Only a sign-in needs the redirect address, and says so if it is missing.
         manager = SpotifyPKCE(
-            client_id=credentials.client_id,
-            # Only a sign-in needs it, and says so where it is missing.
-            redirect_uri=credentials.redirect_uri or "none",
-            scope=SCOPES,
-            cache_handler=cache,
-            requests_session=given,
-            requests_timeout=timeout,
+            client_id, redirect or "none", scope=SCOPES, cache_handler=tokens, **given
         )
     else:
-        manager = SpotifyClientCredentials(
-            client_id=credentials.client_id,
-            client_secret=credentials.client_secret,
-            cache_handler=cache,
-            requests_session=given,
-            requests_timeout=timeout,
+        manager = SpotifyClientCredentials(client_id, secret, cache_handler=tokens, **given)
+    manager.OAUTH_TOKEN_URL = f"{accounts}/api/token"
+    manager.OAUTH_AUTHORIZE_URL = f"{accounts}/authorize"
+    spotify = spotipy.Spotify(auth_manager=manager, **given)
+    spotify.prefix = f"{api}/"
+    return Client(spotify, tokens, urlsplit(api).hostname or api, private, session, patience, wait)
+
+
+def _addresses(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the addresses of the Web API and of the sign-in."""
+    server = environment.get(SERVER_VARIABLE, "")
+    if not server:
+        return API, ACCOUNTS
+    if not _SERVER.fullmatch(server):
+        raise UsageError(
+            f"{SERVER_VARIABLE} must be https://HOST, or http://127.0.0.1:PORT on this machine; "
+            "correct or unset it"
         )
-    manager.OAUTH_TOKEN_URL = f"{addresses.accounts}/api/token"
-    manager.OAUTH_AUTHORIZE_URL = f"{addresses.accounts}/authorize"
-    # With a session given, spotipy makes none of its own: kit's tries are the only ones.
-    spotify = spotipy.Spotify(
-        auth_manager=manager, requests_session=given, requests_timeout=timeout
-    )
-    spotify.prefix = f"{addresses.api}/"
-    return Client(spotify, cache, addresses, private, session, patience, clock)
+    return f"{server}/v1", server
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    # Otherwise an entry of ~/.netrc replaces the token.
+    session.auth = _unchanged
+    session.hooks["response"] = [_require_success]
+    return session
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _require_success(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Raise before requests follows a redirect with the token, or spotipy logs an error."""
+    status = response.status_code
+    if status < 300:
+        return
+    sign_in = urlsplit(response.request.url or "").path == "/api/token"
+    code = "redirect" if status < 400 else ""
+    if sign_in and not code:
+        with contextlib.suppress(ValueError, RecursionError, requests.RequestException):
+            code = oauth_code(response.json())
+    response.close()
+    after = response.headers.get("Retry-After", "")
+    raise FaultError(code, status=status, retry_after=after, sign_in=sign_in)
+
+
+def _as_faults(call: Callable[[], T]) -> T:
+    """Call spotipy, and convert its errors and those of requests to `FaultError`."""
+    try:
+        return call()
+    except KitError:
+        raise
+    except requests.exceptions.SSLError:
+        raise FaultError("certificate") from None
+    # An answer that is not as documented makes spotipy stumble; malformed JSON is a ValueError.
+    except (
+        *(LookupError, TypeError, AttributeError, ValueError, RecursionError),
+        SpotifyBaseException,
+    ):
+        raise FaultError("answer") from None
+    except requests.RequestException:
+        raise FaultError("connection") from None
+
+
+@contextlib.contextmanager
+def _no_log() -> Iterator[None]:
+    """Keep spotipy's messages from every handler."""
+
+    def nothing(_record: logging.LogRecord) -> bool:
+        return False
+
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(nothing)
+    try:
+        yield
+    finally:
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(nothing)

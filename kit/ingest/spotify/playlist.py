@@ -1,6 +1,5 @@
 """A playlist of Spotify's to a table of tracks."""
 
-import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,23 +10,46 @@ import pandas as pd
 from kit.catalogue import Failure, Scan, validate
 from kit.errors import KitError, UsageError
 from kit.ingest.spotify.client import Client, connect
-from kit.ingest.spotify.features import features_of
-from kit.ingest.spotify.kept import Kept
-from kit.ingest.spotify.merge import STAGE
-from kit.ingest.spotify.pages import rows_of
-from kit.ingest.spotify.playlist_id import playlist_id
-from kit.ingest.spotify.retry import Waiting
-from kit.ingest.spotify.rows import FEATURES, LeftOut, is_locked, row
-from kit.ingest.spotify.terms import NOTICE
+from kit.ingest.spotify.errors import RefusedError
+from kit.ingest.spotify.rows import FEATURES, LeftOut, features, is_locked, playlist_id, row
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number done, the number in all, and of what."""
+"""Called with the number done, the total, and what is counted."""
+
+STAGE = "ingest"  # in failures.csv
+
+NOTICE = (
+    "Spotify's Developer Policy, section III.14, and its Developer Terms, section IV.2.a, forbid "
+    "the use of its content to train machine-learning models. Apps made since 2024-11-27, and "
+    "older ones in development mode, get neither audio features nor previews; those made since "
+    "2026-02-11 read only playlists that their user owns or works on. Train on audio that you have "
+    "a right to: kit scan."
+)
+"""Spotify's terms, for the user and the catalogue."""
+
+PAGE = 50
+"""Rows of a page: the most that /playlists/{id}/items gives."""
+
+BATCH = 100
+"""Ids of one request: the most that /audio-features takes."""
+
+MAX_ROWS = 20_000
+"""A playlist holds 10,000 rows; more than twice as many is an error of the server."""
+
+_RESTARTS = 2
+
+# Not for this app, or the endpoint is gone.
+_CLOSED = (403, 404, 410)
 
 _COLUMNS = (
     *("track_id", "label", "artists", "title", "album", "release_date", "preview_url"),
     *("artist_ids", "isrc", "explicit", "added_at", "feature_source", "popularity"),
     *(*FEATURES, "duration_ms"),
 )
+
+
+class _ChangedError(Exception):
+    """The number of rows of the playlist changed while it was read."""
 
 
 def playlist(
@@ -37,64 +59,63 @@ def playlist(
     *,
     client: Client | None = None,
     market: str | None = None,
-    progress: Progress | None = None,
-    waiting: Waiting | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Scan:
-    """The tracks of a playlist, with their audio features where the app may have them.
-
-    Stopped at any instant and called again, it asks for nothing that it has: the answers lie in
-    `folder`/.ingest until `forget` is called.
+    """Return the tracks of a playlist, with their audio features if the app may have them.
 
     Args:
-        source: the playlist's address, URI or id.
-        label: that of all its tracks.
-        folder: of the catalogue that will be made; its `audio` is where the audio will be.
-        client: who asks; by default an app with the credentials of the environment.
+        source: address, URI or id of the playlist.
+        label: label of all its tracks.
+        folder: folder of the catalogue; its subfolder `audio` is where the audio will be.
+        client: from `connect`; by default one with the credentials of the environment.
         market: two letters of the country whose licences count.
         progress: called after each answer.
-        waiting: called about once a second while kit waits for Spotify.
     Returns:
-        A row a track, in the playlist's order, and a failure for each row that is none. Nothing
-        is saved.
+        One row per track, in the playlist's order, and a failure for each row that is not a track.
+        Nothing is saved.
     Raises:
         UsageError: the playlist's name, the label or the market is wrong.
         RefusedError: Spotify does not give the playlist; the message says why.
-        KitError: what it gives is not as documented, or no row of it is a track.
+        KitError: the answer is not as documented, or no row of it is a track.
     """
     id_ = check(source, label, market)
     own = client is None
     client = connect() if client is None else client
-    if waiting is not None:
-        client = dataclasses.replace(client, waiting=waiting)
     try:
-        return _scan(client, id_, label, Path(folder), market, progress or _nothing)
+        items = _rows(client, id_, market, progress)
+        rows, failures, locked = _sorted(items, id_)
+        if not rows:
+            raise KitError(
+                f"none of the {len(items)} rows of playlist {id_} is a track that Spotify has; "
+                f"the first: {failures[0].message}"
+                if items
+                else f"playlist {id_} is empty; give one with tracks in it"
+            )
+        of, refused = _features(client, list(rows), progress)
     finally:
         if own:
             client.close()
-
-
-def forget(source: str, folder: Path | str, *, market: str | None = None) -> None:
-    """Drop the kept answers of a playlist, once its table is saved."""
-    _kept(playlist_id(source), Path(folder), market).clear()
-
-
-def name_of(source: str) -> str:
-    """What a playlist is called in `failures.csv`: its URI."""
-    return f"spotify:playlist:{playlist_id(source)}"
-
-
-def _kept(id_: str, folder: Path, market: str | None) -> Kept:
-    return Kept(folder, f"spotify-{id_}" + (f"-{market}" if market else ""))
+    table = pd.DataFrame(
+        [{"label": label, **columns, **of.get(id_, {})} for id_, columns in rows.items()],
+        columns=list(_COLUMNS),
+    )
+    return Scan(
+        table=validate(table, source=f"playlist {id_}"),
+        failures=failures,
+        audio_root=Path(folder) / "audio",
+        warnings=tuple(_warnings(refused, len(rows) - len(of), locked, market)),
+        notices=(NOTICE,),
+    )
 
 
 def check(source: str, label: str, market: str | None) -> str:
-    """The playlist's id; nothing is asked for.
+    """Check the arguments without a request; return the id of the playlist.
 
     Raises:
         UsageError: the playlist's name, the label or the market is wrong.
     """
     id_ = playlist_id(source)
-    # It names a folder of audio.
+    # The label names a folder of audio.
     bad = not label.strip() or not label.isprintable() or label.startswith(".")
     if bad or "/" in label or "\\" in label or len(label) > 64:
         raise UsageError(
@@ -106,40 +127,110 @@ def check(source: str, label: str, market: str | None) -> str:
     return id_
 
 
-def _scan(
-    client: Client, id_: str, label: str, folder: Path, market: str | None, progress: Progress
-) -> Scan:
-    kept = _kept(id_, folder, market)
-    items = rows_of(
-        client, id_, kept, market=market, progress=lambda n, of: progress(n, of, "rows")
+def name_of(source: str) -> str:
+    """Return the URI of a playlist, its name in `failures.csv`."""
+    return f"spotify:playlist:{playlist_id(source)}"
+
+
+def _rows(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
+    """Read all pages, from the start again if the playlist changes meanwhile."""
+    for _ in range(_RESTARTS + 1):
+        try:
+            return _pages(client, id_, market, progress)
+        except _ChangedError:
+            continue
+    raise KitError(
+        f"playlist {id_} changes while it is read; run the same command when nobody edits it"
     )
-    rows, failures, locked = _sorted(items, id_)
-    if not rows:
-        kept.clear()
+
+
+def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
+    # The links to next pages are not followed, so that the token is sent to no other host.
+    word, page = _first_page(client, id_, market)
+    rows: list[Any] = []
+    total = page["total"]
+    if total > MAX_ROWS:
         raise KitError(
-            f"none of the {len(items)} rows of playlist {id_} is a track that Spotify has; "
-            f"the first: {failures[0].message}"
-            if items
-            else f"playlist {id_} is empty; give one with tracks in it"
+            f"playlist {id_} is said to have {total} rows, and none can have more than 10,000 (kit "
+            f"reads up to {MAX_ROWS}); check its address"
         )
-    features = features_of(
-        client, list(rows), kept, progress=lambda n, of: progress(n, of, "audio features")
+    while True:
+        if page["total"] != total:
+            raise _ChangedError
+        rows += page["items"]
+        progress(min(len(rows), total), total, "rows")
+        if len(rows) >= total:
+            return rows[:total]
+        if not page["items"]:
+            raise KitError(
+                f"playlist {id_} is said to have {total} rows, and the page after row {len(rows)} "
+                "is empty; run the same command again"
+            )
+        page = _page(client, id_, word, len(rows), market)
+
+
+def _first_page(client: Client, id_: str, market: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the first page and the endpoint that gave it.
+
+    Since 2026 the endpoint is /playlists/{id}/items; older apps still have /playlists/{id}/tracks.
+    """
+    try:
+        return "items", _page(client, id_, "items", 0, market)
+    except RefusedError as refused:
+        if refused.status not in (403, 404):
+            raise
+        try:
+            return "tracks", _page(client, id_, "tracks", 0, market)
+        except RefusedError as error:
+            # The newer endpoint gave the reason, unless the older one knows a better one.
+            raise (refused if error.status in (403, 404) else error) from None
+
+
+def _page(client: Client, id_: str, word: str, offset: int, market: str | None) -> dict[str, Any]:
+    page = client.get(
+        f"playlists/{id_}/{word}",
+        f"/playlists/{{id}}/{word}",
+        f"playlist {id_}",
+        limit=PAGE,
+        offset=offset,
+        market=market,
+        additional_types="track,episode",
     )
-    table = pd.DataFrame(
-        [{"label": label, **columns, **features.of.get(i, {})} for i, columns in rows.items()],
-        columns=list(_COLUMNS),
-    )
-    return Scan(
-        table=validate(table, source=f"playlist {id_}"),
-        failures=failures,
-        audio_root=folder / "audio",
-        warnings=tuple(_warnings(features.refused, len(rows) - len(features.of), locked, market)),
-        notices=(NOTICE,),
-    )
+    total, items = page.get("total"), page.get("items")
+    whole = isinstance(total, int) and not isinstance(total, bool) and total >= 0
+    if not (whole and isinstance(items, list) and len(items) <= PAGE):
+        raise KitError(
+            f"{client.host} gives a page of playlist {id_} that is not as documented; update kit "
+            "and spotipy, or try again later"
+        )
+    return page
+
+
+def _features(
+    client: Client, ids: Sequence[str], progress: Progress
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """Return audio features by track id, and the reason if the app gets none."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        try:
+            answer = client.get("audio-features", "/audio-features", ids=",".join(batch))
+        except RefusedError as error:
+            if error.status not in _CLOSED:
+                raise
+            return found, str(error)
+        answers = answer.get("audio_features")
+        # A list that is longer than the request is not as documented.
+        for one in answers if isinstance(answers, list) and len(answers) <= BATCH else ():
+            id_ = one.get("id") if isinstance(one, dict) else None
+            if isinstance(id_, str) and id_ in batch and (columns := features(one)):
+                found[id_] = columns
+        progress(min(start + BATCH, len(ids)), len(ids), "audio features")
+    return found, ""
 
 
 def _sorted(items: Sequence[Any], id_: str) -> tuple[dict[str, dict[str, Any]], list[Failure], int]:
-    """The tracks by id, what is none, and the number of tracks that may not be played."""
+    """Return the tracks by id, the other rows, and the number of tracks that may not be played."""
     rows: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
     locked = 0
@@ -173,7 +264,3 @@ def _warnings(refused: str, without: int, locked: int, market: str | None) -> li
             f"{locked} tracks may not be played ({where}); they are kept, without a preview"
         )
     return found
-
-
-def _nothing(_done: int, _total: int, _what: str) -> None:
-    """Nobody watches."""

@@ -1,22 +1,31 @@
-"""One row of a playlist, as Spotify gives it, to a row of a catalogue; pure."""
+"""Spotify's ids, rows and audio features to the columns of a catalogue; pure."""
 
 import math
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from kit.catalogue.schema import SEPARATOR, one_line
 from kit.catalogue.tags import isrc
-from kit.ingest.spotify.playlist_id import is_id
+from kit.errors import UsageError
 
+_ID = re.compile(r"[0-9A-Za-z]{22}")
+_HOSTS = ("open.spotify.com", "play.spotify.com")
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _LONGEST = 500
 
+FEATURES = (
+    *("danceability", "energy", "key", "loudness", "mode", "speechiness", "acousticness"),
+    *("instrumentalness", "liveness", "valence", "tempo"),
+)
+"""The audio features; with the duration, which every track has, they are the original's twelve."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row that is no track of Spotify's.
+    """A row that is not a track of Spotify's.
 
     Attributes:
         reason: one word: "local", "episode", "removed" or "malformed".
@@ -27,15 +36,63 @@ class LeftOut:
     message: str
 
 
-def row(item: Any) -> dict[str, Any] | LeftOut:
-    """The columns of one row, without its label and features.
+def is_id(text: object) -> bool:
+    """Return whether this is an id of a playlist or track: 22 digits and letters."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def playlist_id(text: str) -> str:
+    """Return the id in the URL, URI or id of a playlist.
 
     Args:
-        item: of a page; the track is under `item`, as /items has it, or under `track`, as /tracks
-            had it.
+        text: "https://open.spotify.com/playlist/ID?si=...", with "/intl-de", "/embed" or
+            "/user/NAME" before it or not, "spotify:playlist:ID", "spotify:user:NAME:playlist:ID",
+            or the id alone.
+    Raises:
+        UsageError: it is none of these.
+    """
+    text = text.strip()
+    if is_id(text):
+        return text
+    parts = _parts(text)
+    kind, last = parts[-2:] if len(parts) >= 2 else ("", "")
+    if kind == "playlist" and is_id(last):
+        return last
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    if kind in ("album", "artist", "track", "episode", "show"):
+        raise UsageError(f"{shown!r} is not a playlist (its kind: {kind}); give a playlist")
+    if re.match(r"(https?://)?(spotify\.link|spoti\.fi)/", text):
+        raise UsageError(
+            f"{shown!r} is a short link; open it in a browser, and give the address it leads to"
+        )
+    raise UsageError(
+        f"{shown!r} is not a playlist of Spotify; give its address "
+        "(https://open.spotify.com/playlist/...), its URI (spotify:playlist:...) or its id, "
+        "22 letters and digits"
+    )
+
+
+def _parts(text: str) -> list[str]:
+    if text.startswith("spotify:"):
+        return text.split(":")[1:]
+    try:
+        url = urlsplit(text if "://" in text else f"https://{text}")
+    except ValueError:
+        return []
+    if url.scheme not in ("http", "https") or url.hostname not in _HOSTS:
+        return []
+    return [part for part in url.path.split("/") if part]
+
+
+def row(item: Any) -> dict[str, Any] | LeftOut:
+    """Return the columns of one row, without its label and features.
+
+    Args:
+        item: item of a page; the track is under `item` in answers of /items, and under `track` in
+            those of the older /tracks.
     """
     if not isinstance(item, dict):
-        return LeftOut("malformed", "is not as documented; nothing can be made of it")
+        return LeftOut("malformed", "is not as documented")
     track = item.get("item") if isinstance(item.get("item"), dict) else item.get("track")
     local = item.get("is_local") is True
     if not isinstance(track, dict):
@@ -71,7 +128,7 @@ def row(item: Any) -> dict[str, Any] | LeftOut:
 
 
 def is_locked(item: Any) -> bool:
-    """Whether a row's track may not be played where it was asked for, or nowhere."""
+    """Return whether a track may not be played in the market asked for, or anywhere."""
     track = _dict(_dict(item).get("item")) or _dict(_dict(item).get("track"))
     return (
         track.get("is_playable") is False
@@ -80,24 +137,8 @@ def is_locked(item: Any) -> bool:
     )
 
 
-FEATURES = (
-    "danceability",
-    "energy",
-    "key",
-    "loudness",
-    "mode",
-    "speechiness",
-    "acousticness",
-    "instrumentalness",
-    "liveness",
-    "valence",
-    "tempo",
-)
-"""The audio features; with the duration, which every track has, they are the original's twelve."""
-
-
 def features(answer: Any) -> dict[str, Any] | None:
-    """The audio features of one track by column, or None if it has none.
+    """Return the audio features of one track by column, or None if it has none.
 
     Args:
         answer: one of the objects of /audio-features, or null.
@@ -112,7 +153,7 @@ def features(answer: Any) -> dict[str, Any] | None:
 
 
 def text(value: Any) -> str:
-    """Text from outside as one line of valid UTF-8, of no more than 500 characters."""
+    """Return text from outside as one line of valid UTF-8, of 500 characters at most."""
     if not isinstance(value, str):
         return ""
     return one_line(value.encode("utf-8", "replace").decode("utf-8"))[:_LONGEST].strip()

@@ -1,4 +1,4 @@
-"""A client of the server in `server.py`, with time that passes at once."""
+"""A client of the server in `server.py` that does not sleep between attempts."""
 
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -7,29 +7,22 @@ from contextlib import ExitStack
 import pytest
 
 from kit.ingest.spotify import Client, connect
-from kit.ingest.spotify.retry import Clock
 from tests.ingest.spotify.server import Spotify
 
 
-class Time:
-    """Sleeps that are only noted down."""
+class Pauses:
+    """Pauses between attempts, noted down and not slept."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
-        self.seconds = 1_800_000_000.0
 
-    def sleep(self, seconds: float) -> None:
+    def wait(self, seconds: float, why: str) -> None:
         self.slept.append(seconds)
-        self.seconds += seconds
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(self.sleep, lambda: self.seconds, lambda low, high: high)
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def pauses() -> Pauses:
+    return Pauses()
 
 
 @pytest.fixture
@@ -40,15 +33,14 @@ def serve() -> Iterator[Callable]:
 
 
 @pytest.fixture
-def ask(tmp_path, time) -> Iterator[Callable[..., Client]]:
+def ask(tmp_path, pauses) -> Iterator[Callable[..., Client]]:
     """A function: a server to a client of it."""
     with ExitStack() as stack:
 
         def make(server, **named) -> Client:
             client = connect(
                 environment=server.environment | {"XDG_CONFIG_HOME": str(tmp_path / "config")},
-                clock=time.clock,
-                **named,
+                **{"wait": pauses.wait} | named,
             )
             stack.callback(client.close)
             return client

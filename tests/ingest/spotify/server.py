@@ -122,8 +122,7 @@ class Spotify:
         return {
             "SPOTIPY_CLIENT_ID": self.client_id,
             "SPOTIPY_CLIENT_SECRET": self.secret,
-            "KIT_SPOTIFY_API_URL": f"{self.url}/v1",
-            "KIT_SPOTIFY_ACCOUNTS_URL": self.url,
+            "KIT_SPOTIFY_URL": self.url,
         }
 
     def pages(self) -> Counter[str]:

@@ -240,7 +240,7 @@ def test_help_is_instant():
     assert "PLAYLIST" in done.stdout.upper()
 
 
-def test_stopped_by_ctrl_c_it_goes_on(serve, tmp_path):
+def test_stopped_by_ctrl_c_it_starts_again(serve, tmp_path):
     """A real process, interrupted while it waits for a rate limit, shows why it waits."""
     import pty
     import select
@@ -268,7 +268,7 @@ def test_stopped_by_ctrl_c_it_goes_on(serve, tmp_path):
             os.close(theirs)
             shown = b""
             # The seconds go down while one looks at them.
-            while len(set(re.findall(rb"\(429\): (\d+) s", shown))) < 2:
+            while len(set(re.findall(rb"asked to wait: (\d+) s", shown))) < 2:
                 assert select.select([ours], [], [], 30)[0], shown
                 shown += os.read(ours, 4096)
             process.send_signal(signal.SIGINT)
@@ -280,6 +280,5 @@ def test_stopped_by_ctrl_c_it_goes_on(serve, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "60 tracks" in done.stderr
-    assert set(server.pages().values()) == {1}
     notes = json.loads((tmp_path / "d/catalogue.json").read_text())["notices"]
     assert notes == [NOTICE]

@@ -1,20 +1,13 @@
 """A server that means harm: the right table or the right sentence, no hang, bounded memory."""
 
-import contextlib
-import gzip
 import json
-import socket
 import threading
-import tracemalloc
-from time import monotonic, sleep
 
 import flask
 import pytest
 
 from kit.errors import KitError
 from kit.ingest.spotify import connect, playlist
-from kit.ingest.spotify.retry import Patience
-from kit.ingest.spotify.session import Limits
 from tests.ingest.spotify.server import cut, entry, features, id_of
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
@@ -57,7 +50,7 @@ def outside(folder):
     return [
         p
         for p in folder.rglob("*")
-        if p.is_file() and not p.is_relative_to(folder / "d") and p.name != "spotify-token.json"
+        if p.is_file() and not p.is_relative_to(folder / "d") and p.parent.name != "genre-kit"
     ]
 
 
@@ -73,7 +66,7 @@ def outside(folder):
 )
 def test_a_redirect_is_not_followed(serve, ask, tmp_path, url, status):
     server = serve({LIST: []}, fault=answered(b"", status=status, Location=url))
-    assert "sends kit elsewhere" in sentence(ask(server), tmp_path)
+    assert "redirects kit elsewhere" in sentence(ask(server), tmp_path)
     assert len(server.requests) == 2
 
 
@@ -84,7 +77,7 @@ def test_a_redirected_sign_in_takes_the_secret_nowhere(serve, ask, tmp_path):
         return flask.redirect(f"{other.url}/api/token", 307)
 
     server = serve({LIST: []}, fault=fault)
-    assert "sends kit elsewhere" in sentence(ask(server), tmp_path)
+    assert "redirects kit elsewhere" in sentence(ask(server), tmp_path)
     assert other.requests == []
 
 
@@ -143,7 +136,9 @@ def test_the_same_page_for_ever_within_bounds(serve, ask, tmp_path):
 
 
 def test_empty_pages(serve, ask, tmp_path):
-    assert "there come none" in sentence(ask(serve({}, fault=answered(page([], 10)))), tmp_path)
+    assert "after row 0 is empty" in sentence(
+        ask(serve({}, fault=answered(page([], 10)))), tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,175 +167,13 @@ def test_json_that_is_no_page(serve, ask, tmp_path, body):
     assert "not as documented" in text or "is not as documented" in text
 
 
-def test_ten_megabytes_of_json(serve, ask, tmp_path):
-    body = page([{"item": entry(1)["track"] | {"name": "x" * 10_000_000}}], 1)
-    text = sentence(ask(serve({}, fault=answered(body))), tmp_path)
-    assert "more than 4194304 bytes" in text
-
-
-@pytest.mark.parametrize("status", [200, 404, 500])
-def test_a_bomb_of_gzip(serve, ask, tmp_path, status):
-    # 400 MB in 400 kB: gzip files put one behind the other are one.
-    bomb = gzip.compress(b" " * (1 << 20)) * 400
-    fault = answered(bomb, status=status, **{"Content-Encoding": "gzip"})
-    client = ask(serve({}, fault=fault))
-    tracemalloc.start()
-    try:
-        text = sentence(client, tmp_path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert "more than 4194304 bytes" in text
-    assert peak < 32 << 20
-
-
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip, gzip, gzip, gzip, gzip, gzip", "br"])
 def test_what_is_not_packed_as_it_says(serve, ask, tmp_path, encoding):
     fault = answered(b"\xffno", **{"Content-Encoding": encoding})
     assert sentence(ask(serve({}, fault=fault)), tmp_path)
 
 
-def test_a_body_without_an_end(serve, ask, tmp_path):
-    def drops():
-        while True:
-            yield b" " * 1000
-
-    fault = answered(None)
-    server = serve(
-        {},
-        fault=lambda request, n: (
-            fault(request, n) and flask.Response(drops(), content_type="application/json")
-        ),
-    )
-    assert "more than 4194304 bytes" in sentence(ask(server), tmp_path)
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
-class Dripping:
-    """A server that answers whatever it is asked with some bytes, and then with one now and then.
-
-    Attributes:
-        port: its port.
-        asked: how many connections it has had.
-        outlasted: how many of them it ended itself.
-    """
-
-    def __init__(self, first, drop):
-        self.first, self.drop, self.asked, self.outlasted = first, drop, 0, 0
-        self.ended = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self._threads = [threading.Thread(target=self._listen)]
-        self._threads[0].start()
-
-    def close(self):
-        self.ended.set()
-        # Whoever waits for a connection gets one.
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        for thread in self._threads:
-            thread.join()
-        self._listening.close()
-
-    def _listen(self):
-        while True:
-            connection, _ = self._listening.accept()
-            if self.ended.is_set():
-                connection.close()
-                return
-            self.asked += 1
-            self._threads.append(threading.Thread(target=self._drip, args=(connection,)))
-            self._threads[-1].start()
-
-    def _drip(self, connection):
-        # A client that waits for ever is not waited for for ever.
-        until = monotonic() + 5
-        with connection, contextlib.suppress(OSError):
-            connection.sendall(self.first)
-            while monotonic() < until and not self.ended.wait(0.02):
-                connection.sendall(self.drop)
-            self.outlasted += 1
-
-
-@pytest.fixture
-def drips():
-    """A function that starts a dripping server and gives it; it ends with the test."""
-    with contextlib.ExitStack() as stack:
-
-        def start(first, drop=b"x"):
-            server = Dripping(first, drop)
-            stack.callback(server.close)
-            return server
-
-        yield start
-
-
-SLOW = "127.0.0.1 takes too long for an answer, again and again (/playlists/{id}/items); check"
-
-
-@pytest.mark.parametrize(
-    ("scheme", "first", "drop"),
-    [
-        ("http", b"", b"H"),
-        ("http", HEAD + b"X: ", b"x"),
-        ("http", HEAD, b"x: y\r\n"),
-        # Cut there, it looks like the head of a whole answer.
-        ("http", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nX: ", b"x"),
-        ("http", HEAD + b"Content-Length: 1000000\r\n\r\n", b" "),
-        ("http", HEAD + b"\r\n", b" "),
-        # In the middle of the handshake: a record of 16 kB.
-        ("https", b"\x16\x03\x03\x40\x00", b"\x00"),
-    ],
-    ids=["status", "header", "headers", "half", "body", "endless", "handshake"],
-)
-def test_a_server_that_drips(drips, ask, tmp_path, time, scheme, first, drop):
-    server = drips(first, drop)
-    server.environment = {
-        "SPOTIPY_CLIENT_ID": "x",
-        "SPOTIPY_CLIENT_SECRET": "y",
-        "KIT_SPOTIFY_API_URL": f"{scheme}://127.0.0.1:{server.port}/v1",
-        "KIT_SPOTIFY_ACCOUNTS_URL": f"{scheme}://127.0.0.1:{server.port}",
-    }
-    client = ask(server, limits=Limits(seconds=0.3), patience=Patience(tries=2))
-    assert SLOW in sentence(client, tmp_path)
-    assert (server.asked, server.outlasted) == (2, 0)
-    assert len(time.slept) == 1
-
-
-def test_a_proxy_that_drips(drips, serve, ask, tmp_path, monkeypatch):
-    proxy = drips(HEAD + b"X: ")
-    for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    client = ask(serve({}), limits=Limits(seconds=0.3), patience=Patience(tries=3))
-    assert SLOW in sentence(client, tmp_path)
-    assert (proxy.asked, proxy.outlasted) == (3, 0)
-
-
-def test_one_that_drips_once_is_asked_again(serve, ask, tmp_path):
-    slow = 2
-
-    def drops():
-        for _ in range(250):
-            sleep(0.02)
-            yield b" "
-
-    def fault(request, number):
-        nonlocal slow
-        if "/v1/" in request.path and slow:
-            slow -= 1
-            return flask.Response(drops(), content_type="application/json")
-        return None
-
-    server = serve({LIST: [entry(1)]}, features=FEATURES, fault=fault)
-    client = ask(server, limits=Limits(seconds=0.5))
-    assert len(playlist(LIST, "techno", tmp_path / "d", client=client).table) == 1
-    assert sum("/items" in asked for asked in server.requests) == 3
-
-
-def test_a_server_that_says_nothing(serve, ask, tmp_path, time):
+def test_a_server_that_says_nothing(serve, ask, tmp_path):
     done = threading.Event()
 
     def fault(request, number):
@@ -349,28 +182,22 @@ def test_a_server_that_says_nothing(serve, ask, tmp_path, time):
             return cut()
         return None
 
-    client = ask(serve({}, fault=fault), limits=Limits(silence_s=0.1))
+    client = ask(serve({}, fault=fault), timeout_s=(1.0, 0.1))
     text = sentence(client, tmp_path)
     done.set()
     assert "cannot be reached" in text
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "words"),
+    ("body", "kind"),
     [
-        (b'{"total": 1, "items": ["\xff\xfe"]}', "application/json", "not UTF-8 (byte 24)"),
-        ("{}".encode("utf-16"), "application/json", "not UTF-8"),
-        (
-            b"<html>Sign in to the hotel</html>",
-            "text/html; charset=utf-8",
-            "answers with text/html where",
-        ),
-        (page([], 0).encode(), "text/plain", "answers with text/plain where"),
-        (b"\x00" * 100, "audio/mpeg", "answers with something else where"),
-        (b"{}", "\x7f" * 100, "where JSON is due"),
+        (b'{"total": 1, "items": [\xff\xfe]}', "application/json"),
+        (b"<html>Sign in to the hotel</html>", "text/html; charset=utf-8"),
+        (b"\x00" * 100, "audio/mpeg"),
     ],
 )
-def test_what_is_no_json(serve, ask, tmp_path, body, kind, words):
+def test_what_is_no_json(serve, ask, tmp_path, body, kind):
+    words = "not as documented; check the network for a page to sign in at"
     assert words in sentence(ask(serve({}, fault=answered(body, kind))), tmp_path)
 
 
@@ -450,11 +277,11 @@ def test_a_token_that_is_none(serve, ask, tmp_path, answer):
     assert sentence(ask(serve({LIST: [entry(1)]}, fault=fault)), tmp_path)
 
 
-def test_what_netrc_says_does_not_take_the_place_of_the_token(serve, tmp_path, monkeypatch, time):
+def test_what_netrc_says_does_not_take_the_place_of_the_token(serve, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     server = serve({LIST: [entry(1)]}, features=FEATURES)
     environment = server.environment | {"XDG_CONFIG_HOME": str(tmp_path / "c")}
-    client = connect(environment=environment, clock=time.clock)
+    client = connect(environment=environment)
     assert len(playlist(LIST, "techno", tmp_path / "d", client=client).table) == 1
     client.close()

@@ -3,8 +3,8 @@
 import pytest
 
 from kit.errors import KitError, UsageError
+from kit.ingest.retry import Patience
 from kit.ingest.spotify import RefusedError, connect, playlist
-from kit.ingest.spotify.retry import Patience
 from tests.ingest.spotify.server import SECRET, entry, error
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
@@ -48,7 +48,7 @@ def test_a_playlist_of_someone_else(serve, ask, tmp_path):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (400, "a bad one (400 at"),
+        (400, "invalid (400 at"),
         (401, "does not accept the app's token (401 at"),
         (500, "fails again and again (500 at"),
         (418, "does not document (418 at"),
@@ -71,7 +71,7 @@ def test_the_status_counts_whatever_the_body_is(serve, ask, tmp_path, body):
     assert "may not read playlist" in sentence(ask(serve({LIST: []}, fault=fault)), tmp_path)
 
 
-def test_a_rate_limit_of_a_day_is_not_waited_for(serve, ask, tmp_path, time):
+def test_a_rate_limit_of_a_day_is_not_waited_for(serve, ask, tmp_path, pauses):
     def fault(request, number):
         if "/v1/" in request.path:
             return error(429, "limit", **{"Retry-After": "82800"})
@@ -80,19 +80,18 @@ def test_a_rate_limit_of_a_day_is_not_waited_for(serve, ask, tmp_path, time):
     text = sentence(ask(serve({LIST: []}, fault=fault)), tmp_path)
     assert "asks to wait 23 h" in text
     assert "no more than 15 min" in text
-    assert time.slept == []
+    assert pauses.slept == []
 
 
-def test_a_rate_limit_that_never_ends(serve, ask, tmp_path, time):
+def test_a_rate_limit_that_never_ends(serve, ask, tmp_path, pauses):
     def fault(request, number):
         if "/v1/" in request.path:
             return error(429, "limit", **{"Retry-After": "0"})
         return None
 
-    patience = Patience(rate_limit_s=60.0)
-    text = sentence(ask(serve({LIST: []}, fault=fault), patience=patience), tmp_path)
-    assert "429" in text
-    assert sum(time.slept) == 60
+    server = serve({LIST: []}, fault=fault)
+    assert "429" in sentence(ask(server, patience=Patience(5)), tmp_path)
+    assert len(server.requests) == 1 + 5
 
 
 def test_a_wrong_secret(serve, ask, tmp_path):
@@ -107,13 +106,13 @@ def test_a_wrong_secret(serve, ask, tmp_path):
     assert "SPOTIPY_CLIENT_SECRET" in text
 
 
-def test_nobody_listens(ask, serve, tmp_path, time):
+def test_nobody_listens(ask, serve, tmp_path, pauses):
     server = serve({})
     client = ask(server)
     server.stop()
     text = sentence(client, tmp_path)
     assert "127.0.0.1 cannot be reached" in text
-    assert len(time.slept) >= 5
+    assert len(pauses.slept) >= 4
 
 
 @pytest.mark.parametrize(
@@ -152,26 +151,25 @@ def test_a_secret_with_a_slip_in_it_is_not_shown(tmp_path):
 @pytest.mark.parametrize(
     "url",
     [
-        "http://api.spotify.com/v1",
+        "http://api.spotify.com",
         "ftp://127.0.0.1/",
         "file:///etc",
-        "http://127.0.0.1.evil.example/",
-        "http://user:word@127.0.0.1/",
+        "http://127.0.0.1.evil.example",
+        "http://user:word@127.0.0.1",
         "https://",
         "https://a.example/?x",
         "http://[",
         "//127.0.0.1",
     ],
 )
-@pytest.mark.parametrize("name", ["API", "ACCOUNTS"])
-def test_tokens_go_nowhere_in_the_clear(url, name, tmp_path):
+def test_tokens_go_nowhere_in_the_clear(url, tmp_path):
     environment = {
         "SPOTIPY_CLIENT_ID": "a" * 32,
         "SPOTIPY_CLIENT_SECRET": "b" * 32,
         "XDG_CONFIG_HOME": str(tmp_path),
-        f"KIT_SPOTIFY_{name}_URL": url,
+        "KIT_SPOTIFY_URL": url,
     }
-    with pytest.raises(UsageError, match=f"KIT_SPOTIFY_{name}_URL"):
+    with pytest.raises(UsageError, match="KIT_SPOTIFY_URL must be"):
         connect(environment=environment)
 
 
@@ -191,7 +189,7 @@ def test_a_market_that_is_none(serve, ask, tmp_path, market):
 def test_a_playlist_without_a_track(serve, ask, tmp_path, rows):
     text = sentence(ask(serve({LIST: rows})), tmp_path / "d")
     assert ("is empty" if not rows else "none of the 2 rows") in text
-    assert not (tmp_path / "d/.ingest").exists()
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_refusal_goes_through_a_pool_of_processes():

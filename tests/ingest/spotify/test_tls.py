@@ -23,15 +23,15 @@ def server(serve, authority):
     return serve({LIST: [entry(1)]}, features={id_of(1): features(1)}, tls=context)
 
 
-def test_a_certificate_that_nobody_knows(server, ask, tmp_path, time):
+def test_a_certificate_that_nobody_knows(server, ask, tmp_path, pauses):
     with pytest.raises(RefusedError, match="certificate that cannot be checked"):
         playlist(LIST, "techno", tmp_path / "d", client=ask(server))
     assert server.requests == []
-    assert time.slept == []
+    assert pauses.slept == []
 
 
 def test_a_certificate_that_the_environment_knows(server, ask, tmp_path, authority, monkeypatch):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    assert server.environment["KIT_SPOTIFY_API_URL"].startswith("https://")
+    assert server.environment["KIT_SPOTIFY_URL"].startswith("https://")
     assert len(playlist(LIST, "techno", tmp_path / "d", client=ask(server)).table) == 1

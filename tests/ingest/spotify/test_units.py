@@ -3,8 +3,6 @@
 import json
 import os
 import stat
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 
 import pandas as pd
@@ -14,13 +12,10 @@ from hypothesis import strategies as st
 
 from kit.catalogue import Catalogue, Failure, Scan
 from kit.catalogue.schema import validate
-from kit.errors import KitError, UsageError
+from kit.errors import UsageError
 from kit.ingest.spotify import merged, playlist_id
-from kit.ingest.spotify.faults import FaultError
-from kit.ingest.spotify.kept import MAX_AGE_S, Kept
-from kit.ingest.spotify.retry import Clock, Patience, TooLongError, patiently
 from kit.ingest.spotify.rows import FEATURES, LeftOut, features, is_locked, row
-from kit.ingest.spotify.token_cache import TokenCache, signed_in_with, token_file
+from kit.ingest.spotify.sign_in import TokenFile, token_folder
 from tests.ingest.spotify.server import entry, id_of
 
 ID = "37i9dQZF1DX6J5NfMJS675"
@@ -55,17 +50,17 @@ def test_a_playlist_by_any_name(text):
         (f"https://open.spotify.com/album/{ID}", "not a playlist .its kind: album"),
         (f"spotify:track:{ID}", "its kind: track"),
         ("https://spotify.link/abcdef", "short link"),
-        (f"https://evil.example/playlist/{ID}", "no playlist of Spotify"),
-        (f"https://open.spotify.com.evil.example/playlist/{ID}", "no playlist"),
-        (f"https://open.spotify.com/playlist/{ID}/../x", "no playlist"),
-        (f"file://open.spotify.com/playlist/{ID}", "no playlist"),
-        ("spotify:playlist:../../../../etc/passwd", "no playlist"),
-        (f"{ID}x", "no playlist"),
-        (ID[:-1] + "é", "no playlist"),
-        (ID[:-1] + "٣", "no playlist"),
-        ("", "no playlist"),
-        ("https://[", "no playlist"),
-        ("x" * 10000, "no playlist"),
+        (f"https://evil.example/playlist/{ID}", "not a playlist of Spotify"),
+        (f"https://open.spotify.com.evil.example/playlist/{ID}", "not a playlist"),
+        (f"https://open.spotify.com/playlist/{ID}/../x", "not a playlist"),
+        (f"file://open.spotify.com/playlist/{ID}", "not a playlist"),
+        ("spotify:playlist:../../../../etc/passwd", "not a playlist"),
+        (f"{ID}x", "not a playlist"),
+        (ID[:-1] + "é", "not a playlist"),
+        (ID[:-1] + "٣", "not a playlist"),
+        ("", "not a playlist"),
+        ("https://[", "not a playlist"),
+        ("x" * 10000, "not a playlist"),
     ],
 )
 def test_what_is_no_playlist(text, words):
@@ -166,227 +161,70 @@ def test_an_isrc_is_read_as_that_of_a_file(given, code):
     assert row(entry(1, external_ids={"isrc": given}))["isrc"] == code
 
 
-# --- waits
-
-
-def attempts(faults, patience=Patience(), now=1_800_000_000.0):
-    """What was slept between the attempts, as sums; and how it ended."""
-    left, slept = list(faults), []
-
-    def attempt():
-        slept.append(0.0)
-        if left:
-            raise left.pop(0)
-        return "there"
-
-    def sleep(seconds):
-        slept[-1] += seconds
-
-    clock = Clock(sleep, lambda: now, lambda low, high: high)
-    try:
-        end = patiently(attempt, patience, clock, lambda *_: None)
-    except (FaultError, TooLongError) as error:
-        end = error
-    return slept, end
-
-
-def test_waits_grow_and_end():
-    fault = FaultError(status=502)
-    slept, end = attempts([fault] * 3)
-    assert (slept, end) == ([0.5, 1, 2, 0], "there")
-    slept, end = attempts([fault] * 9, Patience(tries=5, longest_s=3.0))
-    assert (slept, end) == ([0.5, 1, 2, 3, 0], fault)
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 418])
-def test_what_does_not_pass_is_not_tried_again(status):
-    fault = FaultError(status=status)
-    assert attempts([fault]) == ([0], fault)
-
-
-def test_the_certificate_is_not_tried_again():
-    fault = FaultError(cause="certificate")
-    assert attempts([fault]) == ([0], fault)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7),
-        (" 7 ", 7),
-        ("0", 1),
-        ("", 1),
-        ("soon", 1),
-        ("-5", 1),
-        (format_datetime(datetime.fromtimestamp(1_800_000_030, UTC), usegmt=True), 30),
-        (format_datetime(datetime.fromtimestamp(1_700_000_000, UTC), usegmt=True), 1),
-    ],
-)
-def test_what_a_rate_limit_asks_for(header, seconds):
-    slept, end = attempts([FaultError(status=429, retry_after=header)])
-    assert (slept, end) == ([seconds, 0], "there")
-
-
-def test_an_overloaded_server_that_says_for_how_long():
-    assert attempts([FaultError(status=503, retry_after="9")]) == ([9, 0], "there")
-
-
-def test_rate_limits_do_not_use_up_the_tries():
-    faults = [FaultError(status=429, retry_after="2")] * 20
-    assert attempts(faults)[1] == "there"
-
-
-@pytest.mark.parametrize("header", ["901", "999999999", "9" * 400])
-def test_no_patience_for_hours(header):
-    slept, end = attempts([FaultError(status=429, retry_after=header)] * 99)
-    if len(header) > 9:
-        # Not a number of seconds that anybody means.
-        assert sum(slept) <= 900
-    else:
-        assert slept == [0]
-        assert end.seconds == float(header)
-
-
-def test_jitter_is_between_a_half_and_the_whole():
-    bounds = []
-
-    def uniform(low, high):
-        bounds.append((low, high))
-        return low
-
-    left = [FaultError(status=500)]
-
-    def attempt():
-        if left:
-            raise left.pop()
-
-    slept = []
-    patiently(attempt, Patience(), Clock(slept.append, lambda: 0, uniform), lambda *_: None)
-    assert bounds == [(0.5, 1.0)]
-    assert slept == [0.25]
-
-
-# --- kept answers
-
-
-def test_answers_are_kept_for_a_day(tmp_path):
-    def kept(at):
-        return Kept(tmp_path, "x", now=lambda: at)
-
-    first = kept(1000.0)
-    assert list(tmp_path.iterdir()) == []
-    first.put("a", {"title": "\ud800 ä"})
-    assert kept(1000.0 + MAX_AGE_S).get("a") == {"title": "\ud800 ä"}
-    assert kept(1001.0 + MAX_AGE_S).get("a") is None
-    assert list(tmp_path.iterdir()) == []
-    first = kept(1000.0)
-    first.put("a", 1)
-    # A clock that was set back.
-    assert kept(999.0).get("a") is None
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_an_answer_that_is_not_whole_is_not_there(tmp_path, content):
-    kept = Kept(tmp_path, "x")
-    kept.put("a", 1)
-    (kept.folder / "a.json").write_bytes(content)
-    assert Kept(tmp_path, "x").get("a") is None
-
-
-def test_one_playlist_does_not_drop_the_answers_of_another(tmp_path):
-    one, two = Kept(tmp_path, "1"), Kept(tmp_path, "2")
-    one.put("a", 1)
-    two.put("a", 2)
-    one.clear()
-    assert Kept(tmp_path, "2").get("a") == 2
-    two.clear()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_a_sentence(tmp_path, full_disk):
-    kept = Kept(tmp_path, "x")
-    with full_disk(1000), pytest.raises(KitError, match="free some space"):
-        kept.put("a", "x" * 5000)
-
-
 # --- tokens
 
 TOKEN = {"access_token": "a", "refresh_token": "r", "expires_at": 2_000_000_000, "scope": "s"}
 
 
-def cache(path, kind="user", client_id="id", accounts="https://a"):
-    return TokenCache(path, kind=kind, client_id=client_id, accounts=accounts)
+def cache(folder, kind="user", client_id="id", accounts="https://a"):
+    return TokenFile(folder, kind=kind, client_id=client_id, accounts=accounts)
 
 
 def test_a_token_is_for_no_one_else(tmp_path):
-    path = token_file({"XDG_CONFIG_HOME": str(tmp_path / "config")})
-    assert path == tmp_path / "config/genre-kit/spotify-token.json"
-    path.parent.mkdir(parents=True, mode=0o777)
-    path.parent.chmod(0o777)
-    path.write_text("{}")
-    path.chmod(0o644)
+    folder = token_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")})
+    assert folder == tmp_path / "config/genre-kit"
+    folder.mkdir(parents=True, mode=0o777)
+    folder.chmod(0o777)
+    path = cache(folder).path
     before = os.umask(0)
     try:
-        cache(path).save_token_to_cache(TOKEN)
+        for _ in range(2):
+            cache(folder).save_token_to_cache(TOKEN)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert cache(folder).get_cached_token() == TOKEN
+            # As an older version, or a copy, may have left it.
+            path.chmod(0o644)
+            folder.chmod(0o755)
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-    assert cache(path).get_cached_token() == TOKEN
+    assert list(folder.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("base", ["", "relative/path"])
 def test_where_the_tokens_are_by_default(base, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    want = tmp_path / ".config/genre-kit/spotify-token.json"
-    assert token_file({"XDG_CONFIG_HOME": base}) == want
-    assert token_file({}) == want
+    want = tmp_path / ".config/genre-kit"
+    assert token_folder({"XDG_CONFIG_HOME": base}) == want
+    assert token_folder({}) == want
 
 
 def test_a_token_is_shown_to_no_other_server_app_or_way_to_sign_in(tmp_path):
-    path = tmp_path / "t.json"
-    cache(path).save_token_to_cache(TOKEN)
+    cache(tmp_path).save_token_to_cache(TOKEN)
     for other in ({"kind": "app"}, {"client_id": "x"}, {"accounts": "http://127.0.0.1:1"}):
-        assert cache(path, **other).get_cached_token() is None
-        cache(path, **other).save_token_to_cache(TOKEN | {"access_token": str(other)})
-    assert cache(path).get_cached_token() == TOKEN
-    cache(path).forget()
-    assert cache(path).get_cached_token() is None
-    assert cache(path, kind="app").get_cached_token() is not None
-
-
-def test_the_app_of_a_sign_in_is_known_by_it(tmp_path):
-    path = tmp_path / "t.json"
-    assert signed_in_with(path, "https://a") == ""
-    cache(path).save_token_to_cache(TOKEN)
-    cache(path, kind="app", client_id="x").save_token_to_cache(TOKEN)
-    assert signed_in_with(path, "https://a") == "id"
-    assert signed_in_with(path, "https://b") == ""
-    cache(path, client_id="y").save_token_to_cache(TOKEN)
-    assert signed_in_with(path, "https://a") == ""
+        assert cache(tmp_path, **other).get_cached_token() is None
+        cache(tmp_path, **other).save_token_to_cache(TOKEN | {"access_token": str(other)})
+    assert cache(tmp_path).get_cached_token() == TOKEN
+    cache(tmp_path).forget()
+    assert cache(tmp_path).get_cached_token() is None
+    assert cache(tmp_path, kind="app").get_cached_token() is not None
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"tokens": []}', '{"tokens": {"user id https://a": 5}}', "\udcff"]
-    + [
-        json.dumps({"tokens": {"user id https://a": TOKEN | {k: None}}})
-        for k in TOKEN
-        if k != "scope"
-    ],
+    ["", "[]", "{}", "5", "[" * 100_000, "\udcff"]
+    + [json.dumps(TOKEN | {k: None}) for k in TOKEN if k != "scope"],
 )
 def test_a_file_of_tokens_with_anything_in_it(tmp_path, content):
-    path = tmp_path / "t.json"
-    path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    assert cache(path).get_cached_token() is None
-    cache(path).save_token_to_cache(TOKEN)
-    assert cache(path).get_cached_token() == TOKEN
+    cache(tmp_path).path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert cache(tmp_path).get_cached_token() is None
+    cache(tmp_path).save_token_to_cache(TOKEN)
+    assert cache(tmp_path).get_cached_token() == TOKEN
 
 
 def test_a_folder_that_cannot_be_written_costs_no_more_than_the_memory(tmp_path):
     (tmp_path / "file").write_text("")
-    tokens = cache(tmp_path / "file/t.json")
+    tokens = cache(tmp_path / "file")
     tokens.save_token_to_cache(TOKEN)
     assert tokens.get_cached_token() == TOKEN
 
