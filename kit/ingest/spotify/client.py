@@ -228,6 +228,12 @@ def _require_success(response: requests.Response, *_: Any, **__: Any) -> None:
     """Raise before requests follows a redirect with the token, or spotipy logs an error."""
     status = response.status_code
     if status < 300:
+        try:
+            response.content  # noqa: B018
+        except requests.RequestException:
+            # requests leaves the connection open if it cannot decompress the body.
+            response.close()
+            raise
         return
     sign_in = urlsplit(response.request.url or "").path == "/api/token"
     code = "redirect" if status < 400 else ""
