@@ -1,8 +1,8 @@
-"""Rows of a table matched to audio files, one to one. Pure: facts in, decisions out.
+"""Match rows of a table to audio files, one to one. Pure functions.
 
-Three passes, each over what the one before has left: the same ISRC; the same artist and title;
-names that are nearly the same. In each a pair is sure if nothing speaks against it and no other
-pair comes near it; what is left of the rest is doubtful, and a person's to decide. The thresholds
+Three passes, each over the rows and files that are left: the same ISRC; the same artist and title;
+names that are nearly the same. A pair is sure if nothing contradicts it and no other pair scores
+nearly as high; other pairs above a threshold are doubtful, and the user decides. The thresholds
 were set with benchmarks/match.py.
 """
 
@@ -19,23 +19,23 @@ from kit.catalogue.names import Name, parse
 from kit.ingest.candidates import nearest
 
 LENGTHS_AGREE_S = 3.0
-"""Two lengths are the same up to so many seconds: a fade is cut, silence is added."""
+"""Largest difference of two equal lengths, seconds: a fade is cut, silence is added."""
 
-# Scores are percentages of rapidfuzz, weighted. With the same length less has to agree.
+# Scores are weighted percentages of rapidfuzz. The same length allows a lower score.
 _SURE = 88.0
 _SURE_WITHOUT_LENGTH = 95.0
 _DOUBTFUL = 78.0
 _DOUBTFUL_OTHER_LENGTH = 92.0
-# Artist and title must each be so alike, whatever the other is.
+# Least score of the artist and of the title, each by itself.
 _LEAST_PART = 62.0
-# A pair this near to a better one puts that in doubt.
+# A pair within this margin of a better one makes that one doubtful.
 _MARGIN = 3.0
 _VERSIONS_AGREE = 86.0
 _TITLE_SHARE = 0.55
 _SWAPPED = 3.0
 _THE_SAME = 99.0
 _DOUBT = 8.0
-# At most so many files are offered for a row.
+# Largest number of files offered for a row.
 _OFFERED = 3
 
 
@@ -44,11 +44,11 @@ Pass = Literal["isrc", "name", "likeness"]
 
 @dataclass(frozen=True)
 class Item:
-    """What is known of a row, or of a file.
+    """Facts about a row, or about a file.
 
     Attributes:
-        artists: as it is written; "" if unknown.
-        title: as it is written; "" if unknown.
+        artists: as written; "" if unknown.
+        title: as written; "" if unknown.
         isrc: 12 characters; "" if unknown.
         duration_s: seconds; NaN if unknown.
     """
@@ -67,7 +67,7 @@ class Match:
         row: position among the rows.
         file: position among the files.
         score: 0 to 100.
-        why: what agrees and what does not, in words.
+        why: agreements and differences, in words.
         by: the pass that found it.
     """
 
@@ -80,11 +80,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Decision:
-    """What goes with what.
+    """Result of `match`.
 
     Attributes:
-        sure: each row and each file at most once, by row.
-        doubtful: of rows and files that are not among the sure ones, by row, the best first.
+        sure: each row and each file at most once, in the order of rows.
+        doubtful: pairs of other rows and files, in the order of rows, best first.
     """
 
     sure: tuple[Match, ...]
@@ -102,7 +102,7 @@ def match(
     Args:
         rows: tracks without audio.
         files: audio without a track.
-        refused: pairs (row, file) that a person has said no to.
+        refused: pairs (row, file) that the user has refused.
     """
     state = _State()
     names = (
@@ -125,7 +125,7 @@ class _Pair:
     file: int
     score: float
     why: str
-    # Nothing but another pair as good speaks against it.
+    # Sure, unless another pair scores nearly as high.
     good: bool
 
 
@@ -141,7 +141,7 @@ class _State:
 
 
 def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
-    """Take the good pairs, the best first, that no other pair comes near."""
+    """Accept the good pairs without a rival, best first; keep the others as doubtful."""
     pairs = sorted(pairs, key=lambda p: (-p.score, p.row, p.file))
     of_row, of_file = defaultdict(list), defaultdict(list)
     for pair in pairs:
@@ -164,7 +164,7 @@ def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
 
 
 def _rival(pair: _Pair, others: Iterable[Sequence[_Pair]], state: _State) -> _Pair | None:
-    """An open pair that is nearly as good, or better; each of the lists has the best first."""
+    """Return an open pair with nearly the same score, or a higher one. Lists are best first."""
     for among in others:
         for other in among:
             if other.score <= pair.score - _MARGIN:
@@ -184,12 +184,8 @@ def _offered(state: _State) -> Iterable[Match]:
 
 
 def _by_isrc(rows: Sequence[Item], files: Sequence[Item]) -> Iterable[_Pair]:
-    for row, file in _same(
-        {at: item.isrc for at, item in enumerate(rows) if item.isrc},
-        {at: item.isrc for at, item in enumerate(files) if item.isrc},
-    ):
-        apart = _apart(rows[row], files[file])
-        yield _Pair(row, file, 100.0, _why("the same ISRC", apart), not _differ(apart))
+    keys = [{at: item.isrc for at, item in enumerate(side) if item.isrc} for side in (rows, files)]
+    return _equal(rows, files, keys, "the same ISRC")
 
 
 def _by_name(
@@ -198,34 +194,24 @@ def _by_name(
     names: tuple[Sequence[Name], Sequence[Name]],
     state: _State,
 ) -> Iterable[_Pair]:
-    for row, file in _same(
-        {
-            at: n.key
-            for at, n in enumerate(names[0])
-            if n.artists and n.title and at not in state.rows
-        },
-        {
-            at: n.key
-            for at, n in enumerate(names[1])
-            if n.artists and n.title and at not in state.files
-        },
-    ):
-        apart = _apart(rows[row], files[file])
-        yield _Pair(row, file, 100.0, _why("the same artist and title", apart), not _differ(apart))
+    keys = [
+        {at: n.key for at, n in enumerate(side) if n.artists and n.title and at not in done}
+        for side, done in zip(names, (state.rows, state.files), strict=True)
+    ]
+    return _equal(rows, files, keys, "the same artist and title")
 
 
-def _keys(names: Sequence[Name], done: AbstractSet[int]) -> dict[int, Any]:
-    return {at: n.key for at, n in enumerate(names) if n.artists and n.title and at not in done}
-
-
-def _same(rows: Mapping[int, Any], files: Mapping[int, Any]) -> Iterable[tuple[int, int]]:
-    """Pairs with the same key; of a key with very many, the first few."""
+def _equal(
+    rows: Sequence[Item], files: Sequence[Item], keys: Sequence[Mapping[int, Any]], why: str
+) -> Iterable[_Pair]:
+    """Yield the pairs with the same key; of a key with very many files, the first few."""
     places: dict[Any, list[int]] = defaultdict(list)
-    for file, key in files.items():
+    for file, key in keys[1].items():
         places[key].append(file)
-    for row, key in rows.items():
+    for row, key in keys[0].items():
         for file in places.get(key, ())[: 2 * _OFFERED]:
-            yield row, file
+            apart = _apart(rows[row], files[file])
+            yield _Pair(row, file, 100.0, _why(why, apart), not _differ(apart))
 
 
 def _by_likeness(
@@ -249,7 +235,7 @@ def _text(name: Name) -> str:
 
 
 def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name) -> _Pair | None:
-    """Two names looked at closely; None if they are not worth a person's time."""
+    """Compare two names closely; return None if the pair is not worth a question."""
     apart = _apart(a, b)
     differ, known = _differ(apart), not math.isnan(apart)
     score, doubts = likeness(name_a, name_b)
@@ -260,7 +246,7 @@ def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name)
             if not known and swapped < _THE_SAME:
                 doubts = [*doubts, "artist and title are swapped"]
     if score < _DOUBTFUL and known and not differ:
-        # What tells versions apart may be misspelt itself: the same length is worth a question.
+        # The word that distinguishes versions may be misspelt: the same length merits a question.
         score = fuzz.token_sort_ratio(_text(name_a), _text(name_b)) - _DOUBT
         doubts = ["the versions may differ"]
     if score < (_DOUBTFUL_OTHER_LENGTH if differ else _DOUBTFUL) or (differ and doubts):
@@ -272,10 +258,9 @@ def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name)
 
 
 def likeness(a: Name, b: Name) -> tuple[float, list[str]]:
-    """How alike two names are, 0 to 100, and what puts it in doubt that they are of one track.
+    """Return the similarity of two names, 0 to 100, and reasons to doubt it.
 
-    0 is also the score of names that differ in what is not a matter of spelling: another remix,
-    part 2 for part 1.
+    Names that differ by more than spelling score 0: another remix, part 2 for part 1.
     """
     if not a.title or not b.title:
         return 0.0, []
@@ -305,7 +290,7 @@ def likeness(a: Name, b: Name) -> tuple[float, list[str]]:
 
 
 def _artists_alike(a: Sequence[str], b: Sequence[str]) -> float:
-    # One list may name guests that the other leaves out: the nearest two count nearly as much.
+    # One list may name guests that the other omits, so the two nearest artists count too.
     together = fuzz.token_sort_ratio(" ".join(a), " ".join(b))
     return max(together, *(fuzz.ratio(one, other) - 1 for one in a for other in b))
 

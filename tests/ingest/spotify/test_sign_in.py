@@ -1,6 +1,7 @@
-"""Private playlists: a user signs in, in a browser."""
+"""Private playlists: a user signs in, in a browser; and the files of the tokens."""
 
 import contextlib
+import json
 import os
 import shlex
 import socket
@@ -13,6 +14,7 @@ import pytest
 
 from kit.errors import KitError, UsageError
 from kit.ingest.spotify import RefusedError, connect, playlist
+from kit.ingest.spotify.sign_in import TokenFile, token_folder
 from tests.ingest.spotify.server import entry, features, id_of
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
@@ -195,3 +197,71 @@ def test_os_environ_is_the_default(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     with pytest.raises(UsageError, match="SPOTIPY_CLIENT_ID"):
         connect(private=True)
+
+
+# --- tokens
+
+TOKEN = {"access_token": "a", "refresh_token": "r", "expires_at": 2_000_000_000, "scope": "s"}
+
+
+def cache(folder, kind="user", client_id="id", accounts="https://a"):
+    return TokenFile(folder, kind=kind, client_id=client_id, accounts=accounts)
+
+
+def test_a_token_is_for_no_one_else(tmp_path):
+    folder = token_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")})
+    assert folder == tmp_path / "config/genre-kit"
+    folder.mkdir(parents=True, mode=0o777)
+    folder.chmod(0o777)
+    path = cache(folder).path
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            cache(folder).save_token_to_cache(TOKEN)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert cache(folder).get_cached_token() == TOKEN
+            # As an older version, or a copy, may have left it.
+            path.chmod(0o644)
+            folder.chmod(0o755)
+    finally:
+        os.umask(before)
+    assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("base", ["", "relative/path"])
+def test_where_the_tokens_are_by_default(base, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    want = tmp_path / ".config/genre-kit"
+    assert token_folder({"XDG_CONFIG_HOME": base}) == want
+    assert token_folder({}) == want
+
+
+def test_a_token_is_shown_to_no_other_server_app_or_way_to_sign_in(tmp_path):
+    cache(tmp_path).save_token_to_cache(TOKEN)
+    for other in ({"kind": "app"}, {"client_id": "x"}, {"accounts": "http://127.0.0.1:1"}):
+        assert cache(tmp_path, **other).get_cached_token() is None
+        cache(tmp_path, **other).save_token_to_cache(TOKEN | {"access_token": str(other)})
+    assert cache(tmp_path).get_cached_token() == TOKEN
+    cache(tmp_path).forget()
+    assert cache(tmp_path).get_cached_token() is None
+    assert cache(tmp_path, kind="app").get_cached_token() is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", "5", "[" * 100_000, "\udcff"]
+    + [json.dumps(TOKEN | {k: None}) for k in TOKEN if k != "scope"],
+)
+def test_a_file_of_tokens_with_anything_in_it(tmp_path, content):
+    cache(tmp_path).path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert cache(tmp_path).get_cached_token() is None
+    cache(tmp_path).save_token_to_cache(TOKEN)
+    assert cache(tmp_path).get_cached_token() == TOKEN
+
+
+def test_a_folder_that_cannot_be_written_costs_no_more_than_the_memory(tmp_path):
+    (tmp_path / "file").write_text("")
+    tokens = cache(tmp_path / "file")
+    tokens.save_token_to_cache(TOKEN)
+    assert tokens.get_cached_token() == TOKEN
