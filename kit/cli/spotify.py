@@ -22,8 +22,8 @@ def spotify(
     You need an app of your own at https://developer.spotify.com/dashboard, with its id and secret
     in SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET; with --private also SPOTIPY_REDIRECT_URI, such
     as http://127.0.0.1:8765/callback, and no secret. Spotify forbids training on its content; this
-    command makes the table. Exit code 1 if some rows are not tracks; they are listed in
-    OUT/failures.csv.
+    command makes the table. If it is stopped before its end, run it again. Exit code 1 if some rows
+    are not tracks; they are listed in OUT/failures.csv.
 
     Example: kit ingest spotify https://open.spotify.com/playlist/ID --label techno --out data/two
 

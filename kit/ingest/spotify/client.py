@@ -128,27 +128,27 @@ class Client:
                 self.tokens.expire()
                 return attempt()
 
-        asked = longest = ""
+        asked = ""
         try:
             with _no_log(), warnings.catch_warnings():
                 # spotipy warns about how its own classes call each other.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 return with_retries(attempt, self.patience, self.wait)
         except TooLongError as error:
-            asked, longest = duration(error.seconds), duration(self.patience.longest_wait_s)
+            asked = duration(error.seconds)
         except FaultError as fault:
             if fault.code == "invalid_grant":
                 self.tokens.forget()
-        # Outside of the handlers: a traceback would show spotipy's error, which may have the token.
+        # After the handlers: a traceback would show spotipy's error, which may contain the token.
         raise refusal(
             last,
-            endpoint=endpoint,
-            host=self.host,
+            endpoint,
             private=self.private,
+            asked=asked,
+            longest=duration(self.patience.longest_wait_s),
+            host=self.host,
             tokens=self.tokens.path,
             what=what,
-            asked=asked,
-            longest=longest,
         )
 
 

@@ -1,7 +1,5 @@
 """Spotify's refusals as one table: what happened, and what to do."""
 
-from pathlib import Path
-
 from kit.errors import KitError
 from kit.ingest.retry import AttemptError
 
@@ -98,27 +96,16 @@ class RefusedError(KitError):
 
 
 def refusal(
-    fault: FaultError,
-    *,
-    endpoint: str,
-    host: str,
-    private: bool,
-    tokens: Path,
-    what: str = "it",
-    asked: str = "",
-    longest: str = "",
+    fault: FaultError, endpoint: str, *, private: bool, asked: str = "", **words: object
 ) -> RefusedError:
     """Return the sentence for a fault.
 
     Args:
         fault: the fault of the last attempt.
         endpoint: endpoint as documented, such as "/playlists/{id}/items".
-        host: host of the server.
         private: a user is signed in.
-        tokens: file of the token.
-        what: the thing that was requested, such as "playlist 37i9...".
         asked: the pause that the server asks for, if that is too long.
-        longest: the longest pause allowed.
+        words: `host`, `what`, `tokens` and `longest` in the sentences.
     """
     status = "5xx" if fault.status >= 500 else str(fault.status)
     if asked:
@@ -132,8 +119,9 @@ def refusal(
         at=f"({fault.status} at {endpoint})",
         code=fault.code or f"status {fault.status}",
         status=fault.status,
-        **{"endpoint": endpoint, "host": host, "tokens": tokens, "what": what},
-        **{"asked": asked, "longest": longest},
+        endpoint=endpoint,
+        asked=asked,
+        **words,
     )
     return RefusedError(text, fault.status)
 

@@ -5,6 +5,7 @@ import pytest
 from kit.errors import KitError, UsageError
 from kit.ingest.retry import Patience
 from kit.ingest.spotify import RefusedError, connect, playlist
+from kit.ingest.spotify.errors import OAUTH_CODES, FaultError, refusal
 from tests.ingest.spotify.server import SECRET, entry, error
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
@@ -190,6 +191,23 @@ def test_a_playlist_without_a_track(serve, ask, tmp_path, rows):
     text = sentence(ask(serve({LIST: rows})), tmp_path / "d")
     assert ("is empty" if not rows else "none of the 2 rows") in text
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("asked", ["", "23 h"])
+@pytest.mark.parametrize("status", [0, 302, 400, 401, 403, 404, 410, 429, 503])
+def test_every_fault_has_a_sentence(status, asked, private):
+    words = {"host": "HOST", "what": "playlist X", "tokens": "FILE", "longest": "15 min"}
+    codes = ["", "redirect", "certificate", "connection", "answer", "state_mismatch", "no_sign_in"]
+    for code in (*codes, *OAUTH_CODES):
+        for sign_in in (False, True):
+            fault = FaultError(code, status=status, sign_in=sign_in)
+            for endpoint in ("/audio-features", "/playlists/{id}/items"):
+                error_ = refusal(fault, endpoint, private=private, asked=asked, **words)
+                text = str(error_).replace("{id}", "")
+                assert error_.status == status
+                assert ";" in text
+                assert not set("{}\n") & set(text)
 
 
 def test_a_refusal_goes_through_a_pool_of_processes():

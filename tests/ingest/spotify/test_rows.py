@@ -11,7 +11,7 @@ from kit.catalogue.schema import validate
 from kit.errors import UsageError
 from kit.ingest.spotify import playlist_id
 from kit.ingest.spotify.rows import FEATURES, LeftOut, features, is_locked, row
-from tests.ingest.spotify.server import entry
+from tests.ingest.spotify.server import entry, id_of
 
 ID = "37i9dQZF1DX6J5NfMJS675"
 
@@ -118,6 +118,11 @@ def test_both_names_of_the_track():
     new = {"item": old["track"], "added_at": old["added_at"], "track": True}
     assert row(old) == row(new)
     assert isinstance(row(old), dict)
+
+
+def test_a_relinked_track_has_the_id_that_the_market_plays():
+    found = row(entry(1, linked_from={"id": id_of(2), "type": "track"}, is_playable=True))
+    assert found["track_id"] == id_of(1)
 
 
 def test_text_from_outside_is_one_line():
