@@ -1,4 +1,4 @@
-"""A catalogue's rows without audio, and a folder of one's own files: read, matched, joined."""
+"""Match the rows of a catalogue without audio to the files of a folder, and attach the files."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ from kit.lock import only_one
 
 STAGE = "match"
 
-# What stands before a track's name in the name of its file: its number, on a disc or a side.
+# Track number before the title in a file name: on a disc, or on the side of a record.
 _NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)(?=\S)")
 
 
@@ -45,11 +45,11 @@ class Joined:
     """A catalogue after the matching.
 
     Attributes:
-        scan: its rows, those that got a file among them.
-        questions: what has been asked: answered questions and open ones.
-        failures: files and answers that cannot be used, and files below the folder that are none.
+        scan: its rows, with the files attached now.
+        questions: answered questions and open ones.
+        failures: files and answers that cannot be used.
         without: number of rows that had no audio before.
-        by: how many rows got a file, by the pass that found it, or by "answer".
+        by: number of rows that got a file, by the pass that found it, or by "answer".
     """
 
     scan: Scan
@@ -71,14 +71,14 @@ def join(
     *,
     progress: Progress | None = None,
 ) -> Joined:
-    """Give rows without audio the files of a folder that are theirs.
+    """Attach the files of a folder to the rows without audio that they belong to.
 
     Args:
-        catalogue: some rows of it have no `path`.
-        folder: audio files, in any order.
-        asked: the questions of earlier runs; what is answered yes is taken, and nothing that is
-            answered is asked again.
-        progress: called with (files looked at, files in all).
+        catalogue: the catalogue; rows without a `path` are matched.
+        folder: folder of audio files, in any order.
+        asked: questions of earlier runs. Files that are accepted are attached, and no answered
+            question is asked again.
+        progress: called with (files read, files in total).
     Raises:
         UsageError: there is no audio in the folder, or its name cannot be written.
     """
@@ -122,19 +122,19 @@ def match_folder(
     """Match a catalogue on disk with a folder of files, and write the result and the questions.
 
     Args:
-        catalogue: the catalogue's folder.
-        folder: audio files, in any order.
-        out: where the catalogue with audio and its questions go; may be the same folder.
-        progress: called with (files looked at, files in all).
+        catalogue: folder of the catalogue.
+        folder: folder of audio files, in any order.
+        out: folder for the catalogue with audio and its questions; may be the same folder.
+        progress: called with (files read, files in total).
     Raises:
         KitError: another run writes into `out`, or it cannot be written.
     """
-    # Downloads of previews write into the same table, whose paths may start elsewhere afterwards.
+    # A download of previews writes to the same table, and may change where its paths start.
     alone = only_one(out / AUDIO, "matches files, or downloads, into")
     with alone if (out / META).is_file() else contextlib.nullcontext():
         before = load(catalogue)
         joined = join(before, folder, read_review(out), progress=progress)
-        # The answers last: if this stops before them, the next run still follows them.
+        # The answers are written last: if the run stops before, the next one still has them.
         save(joined.scan, out)
         write_failures(out, STAGE, joined.failures)
         write_review(out, joined.questions)
@@ -151,7 +151,7 @@ def _used(catalogue: Catalogue) -> set[str]:
 def _files(
     folder: Path, used: set[str], failures: list[Failure], progress: Progress | None
 ) -> dict[Path, Facts]:
-    """The files that can be used and belong to no row yet, without their hashes; copies once."""
+    """Return usable files that belong to no row yet, without hashes, one of each set of copies."""
     if not is_plain(str(folder)):
         raise UsageError(bad_name(folder))
     below = walk(folder)
@@ -172,7 +172,7 @@ def _files(
 
 
 def _once(files: Mapping[Path, Facts], failures: list[Failure]) -> dict[Path, Facts]:
-    """Of files with the same bytes the first: either would do, and a tie would be doubtful."""
+    """Keep the first of files with equal bytes: two of them would tie, and be doubtful."""
     alike: dict[tuple[int, float], list[Path]] = defaultdict(list)
     good = dict(files)
     for path, facts in files.items():
@@ -205,7 +205,7 @@ def _answers(
     used: set[str],
     failures: list[Failure],
 ) -> dict[str, str]:
-    """Track -> file of the answers that can be followed."""
+    """Return the accepted file of each track; report the answers that contradict each other."""
     missing = {str(row["track_id"]) for row in rows}
     pairs = dict.fromkeys(
         (q.track_id, os.path.normpath(q.file)) for q in yes if q.track_id in missing
@@ -219,7 +219,7 @@ def _answers(
         elif of_file[file] > 1:
             reason, why = "two_rows", f"{file} is accepted for several tracks; leave one"
         elif not Path(file).is_absolute() or not is_plain(file):
-            reason, why = "missing_file", f"{shown(file)} is no path of a file; restore the cell"
+            reason, why = "missing_file", f"{shown(file)} is not an absolute path; restore the cell"
         elif file in used:
             reason, why = "two_rows", f"{file} is the audio of another track already; write no"
         else:
@@ -253,7 +253,7 @@ def _file_item(path: Path, facts: Facts) -> Item:
 
 
 def _root(catalogue: Catalogue, folder: Path, files: Sequence[str]) -> Path:
-    """The deepest folder that holds the audio which the catalogue has, and that which it gets."""
+    """Return the deepest folder that contains the old and the new audio of the catalogue."""
     if not files:
         return catalogue.audio_root.resolve()
     tops = [folder if Path(file).is_relative_to(folder) else Path(file).parent for file in files]
@@ -275,7 +275,7 @@ def _attach(
     root: Path,
     failures: list[Failure],
 ) -> list[str]:
-    """Read the files whole, and write what they tell into their rows; the tracks that got one."""
+    """Hash and read the files, fill in their rows, and return the tracks that got a file."""
     wanted = [row for row in rows if str(row["track_id"]) in file_of]
     files = [Path(file_of[str(row["track_id"])]) for row in wanted]
     taken = []
@@ -293,7 +293,7 @@ def _attach(
 def _kept(
     asked: Iterable[Question], folder: Path, open_rows: Iterable[Mapping[Any, Any]]
 ) -> Iterable[Question]:
-    """What was answered, and what is open about the files of other folders."""
+    """Yield answered questions, and open ones about files of other folders."""
     still = {str(row["track_id"]) for row in open_rows}
     for question in asked:
         elsewhere = not Path(question.file).is_relative_to(folder)

@@ -1,4 +1,4 @@
-"""`match-review.csv`: the matches that a person has to decide, and what was decided."""
+"""`match-review.csv`: doubtful matches for the user to decide, and the decisions."""
 
 import csv
 import dataclasses
@@ -20,17 +20,17 @@ class Question:
     """Whether a file is the audio of a row.
 
     Attributes:
-        track_id: the row.
-        artists: of the row.
-        title: of the row.
-        duration_s: of the row, seconds; "" if unknown.
-        file: the absolute path.
-        file_artists: by its tags, or by its name.
-        file_title: by its tags, or by its name.
-        file_duration_s: seconds.
+        track_id: id of the row.
+        artists: artists of the row.
+        title: title of the row.
+        duration_s: length in the row, seconds; "" if unknown.
+        file: absolute path of the file.
+        file_artists: artists by the file's tags, or by its name.
+        file_title: title by the file's tags, or by its name.
+        file_duration_s: length of the file, seconds.
         score: 0 to 100.
-        why: what agrees and what does not.
-        accept: yes, no, or nothing yet.
+        why: agreements and differences.
+        accept: yes, no, or empty.
     """
 
     track_id: str
@@ -47,7 +47,7 @@ class Question:
 
     @property
     def answer(self) -> bool | None:
-        """The decision; None as long as there is none that can be understood."""
+        """The decision; None if the cell is empty or not understood."""
         word = self.accept.strip().casefold()
         return True if word in _YES else False if word in _NO else None
 
@@ -56,9 +56,9 @@ _FIELDS = [field.name for field in dataclasses.fields(Question)]
 
 
 def read_review(folder: Path) -> list[Question]:
-    """The questions of a catalogue's folder, answered or not; none if there is no file.
+    """Return the questions in a catalogue's folder, or an empty list if there is no file.
 
-    Columns may stand in any order, and others may be there too.
+    The columns may be in any order, and there may be others.
 
     Raises:
         KitError: the file cannot be read, or it lacks a column.
@@ -72,7 +72,7 @@ def read_review(folder: Path) -> list[Question]:
     except (OSError, UnicodeDecodeError) as error:
         raise KitError(f"cannot read {path} ({error}); save it as UTF-8, or delete it") from error
     first = text.partition("\n")[0]
-    # Spreadsheets of half the world write a semicolon between cells.
+    # In many countries spreadsheets separate cells with a semicolon.
     comma = ";" if first.count(";") > first.count(",") else ","
     try:
         rows = list(csv.DictReader(text.splitlines(keepends=True), delimiter=comma))
@@ -82,13 +82,13 @@ def read_review(folder: Path) -> list[Question]:
         if missing := [name for name in _FIELDS if row.get(name) is None]:
             raise KitError(
                 f"{path}, row {number} has no cell {missing[0]!r}; restore it, or delete the file "
-                "and match anew"
+                "and run kit ingest match again"
             )
     return [Question(**{name: row[name] for name in _FIELDS}) for row in rows]
 
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
-    """Replace the file; with nothing to ask, and nothing asked before, there is none.
+    """Replace the file; make none if there is no question and was none before.
 
     Raises:
         KitError: it cannot be written.

@@ -271,7 +271,7 @@ def _as_preview_errors() -> Iterator[None]:
             "its host is unknown; check the network, or correct the column preview_url",
             passing=True,
         ) from error
-    except http.HTTPError as error:
+    except (http.HTTPError, OSError) as error:
         # A refused connection is a NewConnectionError, which is a timeout to urllib3.
         if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
             raise _timeout() from error
