@@ -9,7 +9,7 @@ import pandas as pd
 
 from kit.catalogue import Failure, Scan, validate
 from kit.errors import KitError, UsageError
-from kit.ingest.spotify.client import Client, connect
+from kit.ingest.spotify.client import Client
 from kit.ingest.spotify.errors import RefusedError
 from kit.ingest.spotify.rows import FEATURES, LeftOut, features, is_locked, playlist_id, row
 
@@ -57,7 +57,7 @@ def playlist(
     label: str,
     folder: Path | str,
     *,
-    client: Client | None = None,
+    client: Client,
     market: str | None = None,
     progress: Progress = lambda *_: None,
 ) -> Scan:
@@ -67,7 +67,7 @@ def playlist(
         source: address, URI or id of the playlist.
         label: label of all its tracks.
         folder: folder of the catalogue; its subfolder `audio` is where the audio will be.
-        client: from `connect`; by default one with the credentials of the environment.
+        client: from `connect`.
         market: two letters of the country whose licences count.
         progress: called after each answer.
     Returns:
@@ -79,22 +79,16 @@ def playlist(
         KitError: the answer is not as documented, or no row of it is a track.
     """
     id_ = check(source, label, market)
-    own = client is None
-    client = connect() if client is None else client
-    try:
-        items = _rows(client, id_, market, progress)
-        rows, failures, locked = _sorted(items, id_)
-        if not rows:
-            raise KitError(
-                f"none of the {len(items)} rows of playlist {id_} is a track that Spotify has; "
-                f"the first: {failures[0].message}"
-                if items
-                else f"playlist {id_} is empty; give one with tracks in it"
-            )
-        of, refused = _features(client, list(rows), progress)
-    finally:
-        if own:
-            client.close()
+    items = _rows(client, id_, market, progress)
+    rows, failures, locked = _sorted(items, id_)
+    if not rows:
+        raise KitError(
+            f"none of the {len(items)} rows of playlist {id_} is a track that Spotify has; "
+            f"the first: {failures[0].message}"
+            if items
+            else f"playlist {id_} is empty; give one with tracks in it"
+        )
+    of, refused = _features(client, list(rows), progress)
     table = pd.DataFrame(
         [{"label": label, **columns, **of.get(id_, {})} for id_, columns in rows.items()],
         columns=list(_COLUMNS),
