@@ -1,0 +1,69 @@
+"""The figures of an evaluation as the report shows them: for each screen, and in words."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kit.evaluation import figures, words
+from kit.explore.canvas import DARK, LIGHT
+from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, picture
+
+Row = dict[str, Any]
+
+
+def confusion(track: Row, labels: list[str]) -> Row:
+    """Return the confusion matrix of the numbers by track."""
+    matrix = np.asarray(track["confusion"])
+    return picture(
+        figures.confusion(matrix, labels, theme=LIGHT),
+        [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
+        _confusion_in_words(matrix, labels),
+    )
+
+
+def calibration(evaluation: Row) -> Row | None:
+    """Return the reliability diagram; None if the evaluation has no temperature."""
+    found = evaluation.get("calibration")
+    return found and stackable(partial(figures.calibration, found), words.calibrated(evaluation))
+
+
+def stackable(draw: Callable[..., Figure], said: str) -> Row:
+    """Return a figure of two panels, which lie one above the other on a narrow screen."""
+    sources = [
+        (f"{NARROW_SCREEN} and {DARK_SCREEN}", draw(theme=DARK, stacked=True)),
+        (NARROW_SCREEN, draw(theme=LIGHT, stacked=True)),
+        (DARK_SCREEN, draw(theme=DARK)),
+    ]
+    return picture(draw(theme=LIGHT), sources, said)
+
+
+def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:
+    lines = []
+    for row, name in zip(matrix.tolist(), labels, strict=True):
+        answers = ", ".join(f"{n} as {other}" for n, other in zip(row, labels, strict=True) if n)
+        lines.append(f"of {sum(row)} tracks of {name}: {answers or 'none'}")
+    return "Confusion matrix; predicted " + "; ".join(lines)
+
+
+def curves_in_words(rows: list[Row], best: int | None) -> str:
+    """Return what the learning curves show, for those who cannot see them.
+
+    Args:
+        rows: the rows of metrics.jsonl.
+        best: the best epoch.
+    """
+    if not rows:
+        return "Loss and accuracy: no epoch recorded"
+    last = rows[-1]
+    named = (
+        ("training loss", "train_loss"),
+        ("validation loss", "validation_loss"),
+        ("training accuracy", "train_accuracy"),
+        ("validation accuracy", "validation_accuracy"),
+    )
+    ends = ", ".join(f"{name} {last[key]:.3f}" for name, key in named if last.get(key) is not None)
+    marked = "" if best is None else f"; best epoch {best}"
+    return f"Loss and accuracy by epoch; at the end, epoch {last['epoch']}: {ends}{marked}"
