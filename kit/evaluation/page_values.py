@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kit.config import Experiment, to_dict
-from kit.evaluation import captions, figures, pictures, words
+from kit.evaluation import captions, figures, page_tables, pictures, words
+from kit.explore.canvas import MOST_SERIES
 from kit.files import read_json
 
 PARTS = ("train", "validation", "test")
@@ -38,6 +39,9 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     config = _read_config(run_dir / "config.json")
     loss = config.get("train.loss", "segments")
     unseen = evaluation.get("unseen")
+    tracks = "unseen tracks" if unseen else words.noun(evaluation)
+    folds = evaluation.get("folds") or []
+    calibrated = evaluation.get("calibration")
     tables = [
         {
             "caption": captions.caption(evaluation),
@@ -52,7 +56,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
         "origin": f"{_list(labels)}; {saved}",
-        "scored": "unseen tracks" if unseen else words.noun(evaluation),
+        "scored": tracks,
         "headline": words.headline(evaluation),
         "lede": captions.lede(evaluation),
         "verdict": words.verdict(evaluation),
@@ -60,17 +64,21 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "tables": tables,
         "several": several,
         "wrong": 0 if several else track["n"] - track["correct"],
-        "per_class": scored.get("per_class") or {},
-        "per_label": scored.get("per_label") or {},
+        "labels": len(labels),
+        "most_series": MOST_SERIES,
+        "by_label": page_tables.by_label(scored, tracks),
         # Training tracks have no place on the scale of accuracy.
         "scale": _scale(scored) if unseen or not captions.learned_from(evaluation) else None,
         "baselines": (evaluation.get("baselines") or {}).get("rows") or [],
         "best": words.beside_baselines(evaluation),
         "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
-        "folds": evaluation.get("folds") or [],
+        "folds": folds,
+        "fold_table": page_tables.by_fold(folds, several) if folds else None,
         "by_fold": words.by_fold(evaluation),
         "notes": [text for text in captions.notes(evaluation) if text],
+        "ranking": pictures.ranking(evaluation),
         "calibrated": words.calibrated(evaluation),
+        "calibration_tables": page_tables.of_calibration(calibrated) if calibrated else (),
         "calibration": pictures.calibration(evaluation),
         "merges": words.merges(captions.measured(evaluation)),
         "confusion": None if several else pictures.confusion(scored, labels),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from kit.evaluation import figures, words
+from kit.evaluation import figures, roc, words
 from kit.explore.canvas import DARK, LIGHT
 from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, picture
 
@@ -22,6 +22,26 @@ def confusion(track: Row, labels: list[str]) -> Row:
         [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
         _confusion_in_words(matrix, labels),
     )
+
+
+def ranking(evaluation: Row) -> Row | None:
+    """Return the ROC and precision-recall curves; None if no label is on some tracks only.
+
+    Where some tracks were seen in training and others not, they are those of the unseen ones.
+    """
+    found = ranking_curves(evaluation)
+    return stackable(partial(roc.draw, found), roc.in_words(found)) if found else None
+
+
+def ranking_curves(evaluation: Row) -> list[roc.Curve]:
+    """Return the curves of an evaluation, of its unseen tracks if they are apart."""
+    unseen = evaluation.get("unseen")
+    track = (unseen or evaluation)["track"]
+    rows = evaluation["tracks"]
+    if unseen:
+        rows = [row for row in rows if row["part"] not in ("train", "validation")]
+    areas = track.get("per_label") or track.get("per_class") or {}
+    return roc.curves(rows, areas, bool(evaluation.get("several")))
 
 
 def calibration(evaluation: Row) -> Row | None:

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from kit.evaluation import figures, words
+from kit.evaluation import figures, roc, words
 from kit.evaluation.captions import part_of, shown
 from kit.evaluation.cards import card, sound
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.page_values import by_epochs, page_values
 from kit.evaluation.parts import file_name
+from kit.evaluation.pictures import ranking_curves
 from kit.evaluation.section import Section
-from kit.explore.canvas import save
+from kit.explore.canvas import save_both
 from kit.explore.media import Player, embed_players, linked_players
 from kit.explore.page import policy, render
 from kit.files import write_text
@@ -87,36 +89,40 @@ def write_report(
 
 
 def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> list[Path]:
-    """Write the confusion matrix by track and the learning curves into a run's folder.
+    """Write the confusion matrix by track, the ROC and the learning curves into a run's folder.
 
-    Where some tracks were seen in training and others not, the matrix is that of the unseen ones.
-    Tracks with several labels have none.
+    Where some tracks were seen in training and others not, the matrix and the ROC curves are those
+    of the unseen ones. Tracks with several labels have no matrix.
 
     Args:
         run_dir: the run's folder.
         evaluation: as in `write_report`.
         metrics_rows: as in `write_report`.
     Returns:
-        Their paths: `confusion.png`, or `confusion-PART.png` for another part than the test part,
-        and `curves.png` where there were epochs.
+        Their paths, each as PNG and as SVG: `confusion.png` and `roc.png`, with the part in the
+        name for another part than the test part, and `curves.png` where there were epochs.
     Raises:
         KitError: they cannot be written.
     """
-    written = []
+    drawn: list[tuple[str, Figure]] = []
+    part = part_of(evaluation)
     if not evaluation.get("several"):
         matrix = np.asarray(shown(evaluation)["track"]["confusion"])
-        name = file_name("confusion", part_of(evaluation), ".png")
-        written.append(save(figures.confusion(matrix, evaluation["labels"]), run_dir / name))
+        drawn.append(
+            (file_name("confusion", part, ""), figures.confusion(matrix, evaluation["labels"]))
+        )
+    if curves := ranking_curves(evaluation):
+        drawn.append((file_name("roc", part, ""), roc.draw(curves)))
     if by_epochs(metrics_rows):
-        written.append(save(figures.curves(metrics_rows), run_dir / "curves.png"))
-    return written
+        drawn.append(("curves", figures.curves(metrics_rows)))
+    return [path for stem, figure in drawn for path in save_both(figure, run_dir / stem)]
 
 
 def _render(values: Row) -> str:
     filters = {
         "percent": words.percent,
         "share": _share,
-        "number": lambda x: "–" if x is None else f"{x:.3f}",
+        "number": words.number,
         "interval": words.interval,
     }
     return render("kit.evaluation", "report.html.j2", values, filters)

@@ -255,6 +255,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
+def number(value: float | None) -> str:
+    """Return a number with three decimals, such as "0.702"."""
+    return "–" if value is None else f"{value:.3f}"
+
+
 def interval(value: list[float] | None) -> str:
     """Return an interval of shares, such as "9.7–70.0%"."""
     return "–" if value is None else f"{100 * value[0]:.1f}–{100 * value[1]:.1f}%"

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-import struct
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,10 +16,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kit.explore.canvas import DPI, png
+from kit.explore.canvas import DPI, png, svg
 
 DARK_SCREEN = "(prefers-color-scheme: dark)"
 NARROW_SCREEN = "(max-width: 40rem)"
+
+_LARGE = 1_500_000
+"""Bytes of an SVG file that is compared with a PNG file: a figure may have a mark for each of many
+thousand tracks."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,24 @@ def picture(light: Figure, others: Sequence[tuple[str, Figure]], alt: str) -> di
     Returns:
         `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
     """
-    sources = [{"media": media, **embedded(png(figure))} for media, figure in others]
-    return {**embedded(png(light)), "sources": sources, "alt": alt}
+    sources = [{"media": media, **embedded(figure)} for media, figure in others]
+    return {**embedded(light), "sources": sources, "alt": alt}
 
 
-def embedded(data: bytes) -> dict[str, Any]:
-    """A PNG file of kit's figures as `src`, `width` and `height` (CSS pixels)."""
-    # The file begins with its size; the page must know it before the picture is decoded.
-    width, height = (round(x * 96 / DPI) for x in struct.unpack(">II", data[16:24]))
-    return {"src": data_uri(data, "image/png"), "width": width, "height": height}
+def embedded(figure: Figure) -> dict[str, Any]:
+    """A figure as `src`, `width` and `height` (CSS pixels).
+
+    It is an SVG image, which needs no font. One of more than 1.5 MB is a PNG image if that is
+    smaller.
+    """
+    data = svg(figure)
+    # The page must know the size before the picture is decoded. A CSS pixel is 0.75 points.
+    sizes = re.findall(rb'\b(?:width|height)="([0-9.]+)pt"', data[:1000])
+    width, height = (round(float(size) / 0.75) for size in sizes)
+    kind = "svg+xml"
+    if len(data) > _LARGE and len(pixels := png(figure)) < len(data):
+        data, kind = pixels, "png"
+    return {"src": data_uri(data, f"image/{kind}"), "width": width, "height": height}
 
 
 def _lossy(path: Path) -> dict[str, Any]:
