@@ -12,6 +12,7 @@ from kit.explore.canvas import MOST_SERIES
 from kit.files import read_json
 
 PARTS = ("train", "validation", "test")
+CARDS = ("data-card.md", "model-card.md")
 Row = dict[str, Any]
 
 
@@ -90,6 +91,9 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         **_sizes(evaluation.get("split") or {}, labels),
         "how_split": words.apart(evaluation),
         "settings": _settings(config),
+        "made_with": evaluation.get("made_with"),
+        "tried": words.tried(evaluation),
+        "cards": [name for name in CARDS if (run_dir / name).is_file()],
     }
 
 

@@ -22,6 +22,7 @@ from kit.evaluation.folds import (
     require_one_split,
 )
 from kit.evaluation.parts import Part, file_name
+from kit.evaluation.reproduce import configurations_tried, reproduction
 from kit.evaluation.scores import Progress, Scores
 from kit.evaluation.summary import summary
 from kit.features import FeatureStore
@@ -89,6 +90,8 @@ def evaluate(
         )
     if part == "test" and not restored.experiment.train.several:
         evaluation["baselines"] = _baselines(run, evaluation, tracks)
+    given = None if catalogue is None else tracks.folder
+    evaluation |= _made_with(run, restored, evaluation, given)
     write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
     if report:
         _write_report(
@@ -147,6 +150,7 @@ def score_arrays(
                 scores,
                 lambda: score_items(run, restored, x, y, frames, "validation"),
             )
+        evaluation |= _made_with(run, restored, evaluation, None)
         write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
         if report:
             _write_report(
@@ -167,6 +171,17 @@ def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> di
     beside = in_their_midst(evaluation["tracks"], table, found, name) if found else None
     command = ["kit", "baselines", str(catalogue.folder), "--run", str(run.folder)]
     return beside or {"command": shlex.join(command)}
+
+
+def _made_with(
+    run: Run, restored: Restored, evaluation: dict[str, Any], catalogue: Path | None
+) -> dict[str, Any]:
+    """Return `made_with` and, for the test part, `configurations_tried` of evaluation.json."""
+    part, tracks = evaluation["part"], evaluation["tracks"]
+    made = {"made_with": reproduction(run, restored, part, catalogue)}
+    return made | (
+        {"configurations_tried": configurations_tried(run, tracks)} if part == "test" else {}
+    )
 
 
 def _evaluated_by_fold(
