@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from kit.config import Experiment, to_dict
-from kit.evaluation import captions, figures, page_tables, pictures, words
+from kit.evaluation import (
+    captions,
+    data_card,
+    figures,
+    model_card,
+    page_tables,
+    pictures,
+    words,
+)
 from kit.explore.canvas import MOST_SERIES
 from kit.files import read_json
 
 PARTS = ("train", "validation", "test")
-CARDS = ("data-card.md", "model-card.md")
+CARDS = (data_card.NAME, model_card.NAME)
 Row = dict[str, Any]
 
 

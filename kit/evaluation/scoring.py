@@ -14,6 +14,8 @@ from kit.errors import KitError, UsageError
 from kit.evaluation import calibration
 from kit.evaluation.answers import open_store, score_items, score_part
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
+from kit.evaluation.data_card import NAME as DATA_CARD
+from kit.evaluation.data_card import data_card
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
@@ -21,6 +23,8 @@ from kit.evaluation.folds import (
     predictions_in_csv,
     require_one_split,
 )
+from kit.evaluation.model_card import NAME as MODEL_CARD
+from kit.evaluation.model_card import model_card
 from kit.evaluation.parts import Part, file_name
 from kit.evaluation.reproduce import configurations_tried, reproduction
 from kit.evaluation.scores import Progress, Scores
@@ -94,6 +98,7 @@ def evaluate(
     evaluation |= _made_with(run, restored, evaluation, given)
     write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
     if report:
+        _write_cards(run, restored, evaluation, tracks)
         _write_report(
             run,
             evaluation,
@@ -153,6 +158,7 @@ def score_arrays(
         evaluation |= _made_with(run, restored, evaluation, None)
         write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
         if report:
+            _write_cards(run, restored, evaluation, None)
             _write_report(
                 run,
                 evaluation,
@@ -236,6 +242,15 @@ def _calibration(
 def _answered(scores: Scores, restored: Restored) -> tuple[np.ndarray, np.ndarray]:
     labels = scores.tracks["label"].tolist()
     return scores.answers.of_tracks(), targets(labels, restored.labels, False)
+
+
+def _write_cards(
+    run: Run, restored: Restored, evaluation: dict[str, Any], catalogue: Catalogue | None
+) -> None:
+    """Write data-card.md and model-card.md; the cards are about the test part alone."""
+    if evaluation["part"] == "test":
+        write_text(run.folder / DATA_CARD, data_card(run, evaluation, catalogue))
+        write_text(run.folder / MODEL_CARD, model_card(run, restored, evaluation))
 
 
 def _write_report(
