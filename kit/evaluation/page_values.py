@@ -17,6 +17,7 @@ from kit.evaluation import (
     words,
 )
 from kit.explore.canvas import MOST_SERIES
+from kit.explore.page import stackable
 from kit.files import read_json
 
 PARTS = ("train", "validation", "test")
@@ -92,7 +93,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "merges": words.merges(captions.measured(evaluation)),
         "confusion": None if several else pictures.confusion(scored, labels),
         "curves": by_epochs(rows)
-        and pictures.stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
+        and stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
         "learned": captions.learned(rows, best, "segment" if loss == "segments" else "track"),
         "pooled": None if words.by_recipe(evaluation) else captions.pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),

@@ -1,15 +1,14 @@
 """The figures of an evaluation as the report shows them: for each screen, and in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kit.evaluation import figures, roc, words
 from kit.explore.canvas import DARK, LIGHT
-from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, picture
+from kit.explore.page import DARK_SCREEN, picture, stackable
 
 Row = dict[str, Any]
 
@@ -48,16 +47,6 @@ def calibration(evaluation: Row) -> Row | None:
     """Return the reliability diagram; None if the evaluation has no temperature."""
     found = evaluation.get("calibration")
     return found and stackable(partial(figures.calibration, found), words.calibrated(evaluation))
-
-
-def stackable(draw: Callable[..., Figure], said: str) -> Row:
-    """Return a figure of two panels, which lie one above the other on a narrow screen."""
-    sources = [
-        (f"{NARROW_SCREEN} and {DARK_SCREEN}", draw(theme=DARK, stacked=True)),
-        (NARROW_SCREEN, draw(theme=LIGHT, stacked=True)),
-        (DARK_SCREEN, draw(theme=DARK)),
-    ]
-    return picture(draw(theme=LIGHT), sources, said)
 
 
 def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kit.explore.canvas import DPI, png, svg
+from kit.explore.canvas import DPI, in_dark, png, svg
 
 DARK_SCREEN = "(prefers-color-scheme: dark)"
 NARROW_SCREEN = "(max-width: 40rem)"
@@ -106,6 +106,23 @@ def picture(light: Figure, others: Sequence[tuple[str, Figure]], alt: str) -> di
     return {**embedded(light), "sources": sources, "alt": alt}
 
 
+def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
+    """A figure of panels that lie one above the other on a narrow screen, light and dark.
+
+    Args:
+        draw: makes the figure, `stacked` or not, in the colours of `kit.explore.canvas.LIGHT`; no
+            other colour of it may depend on the theme.
+        alt: what it shows, in words.
+    """
+    wide, narrow = svg(draw(stacked=False)), svg(draw(stacked=True))
+    sources = [
+        {"media": f"{NARROW_SCREEN} and {DARK_SCREEN}", **_vector(in_dark(narrow))},
+        {"media": NARROW_SCREEN, **_vector(narrow)},
+        {"media": DARK_SCREEN, **_vector(in_dark(wide))},
+    ]
+    return {**_vector(wide), "sources": sources, "alt": alt}
+
+
 def embedded(figure: Figure) -> dict[str, Any]:
     """A figure as `src`, `width` and `height` (CSS pixels).
 
@@ -113,13 +130,17 @@ def embedded(figure: Figure) -> dict[str, Any]:
     smaller.
     """
     data = svg(figure)
+    found = _vector(data)
+    if len(data) > _LARGE and len(pixels := png(figure)) < len(data):
+        found["src"] = data_uri(pixels, "image/png")
+    return found
+
+
+def _vector(data: bytes) -> dict[str, Any]:
     # The page must know the size before the picture is decoded. A CSS pixel is 0.75 points.
     sizes = re.findall(rb'\b(?:width|height)="([0-9.]+)pt"', data[:1000])
     width, height = (round(float(size) / 0.75) for size in sizes)
-    kind = "svg+xml"
-    if len(data) > _LARGE and len(pixels := png(figure)) < len(data):
-        data, kind = pixels, "png"
-    return {"src": data_uri(data, f"image/{kind}"), "width": width, "height": height}
+    return {"src": data_uri(data, "image/svg+xml"), "width": width, "height": height}
 
 
 def _lossy(path: Path) -> dict[str, Any]:
