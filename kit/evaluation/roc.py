@@ -111,7 +111,7 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
     coloured = {curve.label for curve in hardest(found)}
     colours = iter(series(len(coloured), theme))
     for curve in found:
-        style: dict[str, Any] = {"color": theme.rule, "lw": 0.9, "zorder": 2}
+        style: dict[str, Any] = {"color": theme.quiet, "lw": 0.8, "alpha": 0.6, "zorder": 2}
         if curve.label in coloured:
             style = {"color": next(colours), "lw": 1.5, "zorder": 3}
         # The area below these steps is the average precision.

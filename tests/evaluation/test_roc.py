@@ -98,7 +98,7 @@ def test_many_labels_leave_grey_lines_to_the_easiest(theme, stacked):
         shown = {text.get_text().split()[0] for text in axes.get_legend().get_texts()}
         assert shown == set(hardest[:MOST_SERIES])
         lines = [line for line in axes.lines if line.get_linestyle() == "-"]
-        assert sum(line.get_color() == theme.rule for line in lines) == 10 - MOST_SERIES
+        assert sum(line.get_color() == theme.quiet for line in lines) == 10 - MOST_SERIES
 
 
 def test_the_same_curves_give_the_same_bytes_and_xml():
