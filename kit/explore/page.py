@@ -21,7 +21,7 @@ from kit.explore.canvas import DPI, in_dark, png, svg
 DARK_SCREEN = "(prefers-color-scheme: dark)"
 NARROW_SCREEN = "(max-width: 40rem)"
 
-_LARGE = 1_500_000
+_LARGE = 600_000
 """Bytes of an SVG file that is compared with a PNG file: a figure may have a mark for each of many
 thousand tracks."""
 
@@ -126,7 +126,7 @@ def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
 def embedded(figure: Figure) -> dict[str, Any]:
     """A figure as `src`, `width` and `height` (CSS pixels).
 
-    It is an SVG image, which needs no font. One of more than 1.5 MB is a PNG image if that is
+    It is an SVG image, which needs no font. One of more than 600 kB is a PNG image if that is
     smaller.
     """
     data = svg(figure)
