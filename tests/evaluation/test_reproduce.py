@@ -3,6 +3,7 @@
 import shlex
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,7 @@ from kit.config import (
     ShortChunkConfig,
     SplitConfig,
     TrainConfig,
+    model_class,
     to_dict,
 )
 from kit.defaults import DEMO, for_weights
@@ -85,6 +87,15 @@ def typed(monkeypatch):
 )
 def test_the_command_line_reads_the_same_experiment(typed, experiment):
     assert typed(train_command(experiment)) == experiment
+
+
+@pytest.mark.no_cover
+def test_a_network_of_ones_own_is_named_by_its_file(typed):
+    file = Path(__file__).parents[2] / "experiments" / "own_model.py"
+    experiment = Experiment("train", PLACE, model=model_class(f"{file}:Mine")(width=4))
+    command = train_command(experiment)
+    assert "--model.width 4" in command
+    assert to_dict(typed(command)) == to_dict(experiment)
 
 
 def test_defaults_are_not_repeated():
