@@ -25,7 +25,7 @@ import numpy as np
 import kit
 from kit.catalogue import Catalogue, from_csv, load, save
 from kit.config import AugmentConfig, Experiment, OptimiserConfig, ShortChunkConfig
-from kit.evaluation.scoring import score_part
+from kit.evaluation.answers import score_part
 from kit.features import extract
 from kit.training import restore
 from kit.training.collection import Collection, open_collection

@@ -211,8 +211,12 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
         stacked: one above the other, for a narrow screen.
     """
     size, shape = ((4.0, 6.4), (2, 1)) if stacked else ((8.4, 3.6), (1, 2))
-    figure = new_figure(*size, theme)
+    figure = new_figure(*size, theme, fitted=False)
     left, right = figure.subplots(*shape)
+    if stacked:
+        figure.subplots_adjust(0.13, 0.08, 0.96, 0.94, hspace=0.34)
+    else:
+        figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.16)
     dress(left, theme, grid=True)
     left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
     each = (("before", theme.first, "o--"), ("after", theme.second, "s-"))

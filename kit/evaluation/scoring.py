@@ -1,46 +1,41 @@
-"""Score a run on tracks, and write what was found. Features are read, never computed."""
+"""Score a run on tracks, and write what was found."""
 
-import contextlib
-import dataclasses
 import shlex
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int
 from scipy.special import log_softmax
 
-from kit import __version__
 from kit.catalogue import Catalogue, load
-from kit.catalogue.schema import several_labels
-from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation import calibration
+from kit.evaluation.answers import open_store, score_items, score_part
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
+from kit.evaluation.data_card import NAME as DATA_CARD
+from kit.evaluation.data_card import data_card
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
-    numbers,
     out_of_fold,
     predictions_in_csv,
     require_one_split,
 )
-from kit.evaluation.metrics import EvaluationError
+from kit.evaluation.model_card import NAME as MODEL_CARD
+from kit.evaluation.model_card import model_card
 from kit.evaluation.parts import Part, file_name
-from kit.evaluation.scores import Progress, Scores, step_in_json
-from kit.evaluation.words import features_command
-from kit.features import FeatureStore, store_path
+from kit.evaluation.reproduce import configurations_tried, reproduction
+from kit.evaluation.scores import Progress, Scores
+from kit.evaluation.summary import summary
+from kit.features import FeatureStore
 from kit.files import write_json, write_text
 from kit.shallow.recipe import SmallSetConfig
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
 from kit.training.collection import targets
-from kit.training.scores import SegmentScores, joined
 
-CHUNK = 64  # tracks read from the store at once
 LEAST_TRACKS = 10
 """Fewer give no temperature."""
 
@@ -84,7 +79,7 @@ def evaluate(
     restored = restore(run.folder, which)
     tracks = _catalogue(restored, catalogue)
     if run.is_folded and part == "test":
-        store = _store(tracks, restored.experiment.features)
+        store = open_store(tracks, restored.experiment.features)
         evaluation = _evaluated_by_fold(
             run,
             restored,
@@ -99,8 +94,11 @@ def evaluate(
         )
     if part == "test" and not restored.experiment.train.several:
         evaluation["baselines"] = _baselines(run, evaluation, tracks)
+    given = None if catalogue is None else tracks.folder
+    evaluation |= _made_with(run, restored, evaluation, given)
     write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
     if report:
+        _write_cards(run, restored, evaluation, tracks)
         _write_report(
             run,
             evaluation,
@@ -157,8 +155,10 @@ def score_arrays(
                 scores,
                 lambda: score_items(run, restored, x, y, frames, "validation"),
             )
+        evaluation |= _made_with(run, restored, evaluation, None)
         write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
         if report:
+            _write_cards(run, restored, evaluation, None)
             _write_report(
                 run,
                 evaluation,
@@ -167,130 +167,6 @@ def score_arrays(
             )
         evaluations.append(evaluation)
     return evaluations[0]
-
-
-def score_part(
-    run: Run,
-    restored: Restored,
-    catalogue: Catalogue,
-    part: Part,
-    progress: Progress | None = None,
-) -> tuple[FeatureStore, Scores]:
-    """Return the store of features and the network's answers for a part. Nothing is written.
-
-    Args:
-        run: the run.
-        restored: its network.
-        catalogue: the tracks.
-        part: of the run's split, or "all".
-        progress: called with (tracks scored, tracks in all).
-    Raises:
-        KitError: no track of that part, no features of it, or a label that the run does not know.
-    """
-    parts = run.split()
-    chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
-    _require_known(list(chosen["label"]), restored)
-    gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
-    config = restored.experiment.features
-    command = features_command(catalogue.folder, config)
-    store = _store(catalogue, config)
-    known = store.sources
-    present = chosen.loc[chosen["track_id"].isin(list(known))]
-    if present.empty:
-        raise KitError(
-            f"none of the {len(chosen)} tracks to score in {catalogue.folder} has features; "
-            f"compute them: {command}; failures.csv there names the tracks that cannot be used"
-        )
-    notes: dict[str, Any] = {"features_command": command}
-    if part == "all" and set(present["part"]) == {""}:
-        notes["another_collection"] = True
-    return store, Scores(
-        part,
-        present,
-        _segments(present["track_id"].tolist(), store, restored, progress),
-        {"not_in_catalogue": gone, "no_features": len(chosen) - len(present)},
-        notes,
-    )
-
-
-def score_items(
-    run: Run,
-    restored: Restored,
-    x: np.ndarray,
-    y: Sequence[Any] | np.ndarray,
-    frames: Int[np.ndarray, " items"] | None,
-    part: Part,
-) -> Scores:
-    """Return the network's answers for a part of a run from arrays. Nothing is written.
-
-    Args: as in `score_arrays`.
-    """
-    parts = run.split()
-    if len(parts) != len(x) or len(parts) != len(y):
-        raise UsageError(
-            f"the run was trained with {len(parts)} items; x has {len(x)} and y has {len(y)}"
-        )
-    at = np.arange(len(parts)) if part == "all" else np.flatnonzero(parts["part"] == part)
-    if len(at) == 0:
-        raise EvaluationError(f"the run's split has no item in its {part} part")
-    valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
-    tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
-    _require_known(list(tracks["label"]), restored)
-    answers: list[SegmentScores] = []
-    for start in range(0, len(at), CHUNK):
-        rows = at[start : start + CHUNK]
-        answers.append(
-            restored.segment_scores(np.asarray(x[rows], np.float32), valid[rows].astype(np.int32))
-        )
-    return Scores(part, tracks.assign(artists="", title="", path=""), joined(answers), {})
-
-
-def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
-    """Return the content of evaluation.json.
-
-    Args:
-        run: the run.
-        restored: its network.
-        scores: the network's answers.
-    Returns:
-        Beside the numbers of `metrics.summarise`, or of `several.summarise_several` where `several`
-        is true: `seen`, the number of scored tracks that were learned from ("train"), that chose
-        the checkpoint ("validation") or neither ("unseen");
-        `unseen`, the numbers of the last of them alone, if there are others too; `kept_apart`;
-        and `tracks`, a row each.
-    """
-    several = restored.experiment.train.several
-    answers, part_of = scores.answers, list(scores.tracks["part"])
-    unseen = [at for at, part in enumerate(part_of) if part not in ("train", "validation")]
-    evaluation: dict[str, Any] = {
-        "kit": __version__,
-        "run": run.folder.name,
-        "checkpoint": {"step": step_in_json(restored), "which": restored.which},
-        "part": scores.part,
-        "labels": list(restored.labels),
-        "not_scored": scores.not_scored,
-        "seen": {
-            "train": part_of.count("train"),
-            "validation": part_of.count("validation"),
-            "unseen": len(unseen),
-        },
-        "grouped_by": None if restored.from_arrays else restored.experiment.split.by,
-        "split": _counts(run.split(), several),
-        "kept_apart": run.facts().get("kept_apart"),
-        **scores.notes,
-        **({"several": True} if several else {}),
-        **numbers(scores, restored),
-        "unseen": None,
-        "tracks": _rows(scores, restored.labels),
-    }
-    if 0 < len(unseen) < len(part_of):
-        evaluation["unseen"] = numbers(
-            dataclasses.replace(
-                scores, tracks=scores.tracks.iloc[unseen], answers=answers.chosen(unseen)
-            ),
-            restored,
-        )
-    return evaluation
 
 
 def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
@@ -303,12 +179,15 @@ def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> di
     return beside or {"command": shlex.join(command)}
 
 
-def _store(catalogue: Catalogue, config: FeatureConfig) -> FeatureStore:
-    path = store_path(catalogue, config)
-    if not FeatureStore.exists(path):
-        command = features_command(catalogue.folder, config)
-        raise KitError(f"{catalogue.folder} has no features for this run; compute them: {command}")
-    return FeatureStore.open(path)
+def _made_with(
+    run: Run, restored: Restored, evaluation: dict[str, Any], catalogue: Path | None
+) -> dict[str, Any]:
+    """Return `made_with` and, for the test part, `configurations_tried` of evaluation.json."""
+    part, tracks = evaluation["part"], evaluation["tracks"]
+    made = {"made_with": reproduction(run, restored, part, catalogue)}
+    return made | (
+        {"configurations_tried": configurations_tried(run, tracks)} if part == "test" else {}
+    )
 
 
 def _evaluated_by_fold(
@@ -365,6 +244,15 @@ def _answered(scores: Scores, restored: Restored) -> tuple[np.ndarray, np.ndarra
     return scores.answers.of_tracks(), targets(labels, restored.labels, False)
 
 
+def _write_cards(
+    run: Run, restored: Restored, evaluation: dict[str, Any], catalogue: Catalogue | None
+) -> None:
+    """Write data-card.md and model-card.md; the cards are about the test part alone."""
+    if evaluation["part"] == "test":
+        write_text(run.folder / DATA_CARD, data_card(run, evaluation, catalogue))
+        write_text(run.folder / MODEL_CARD, model_card(run, restored, evaluation))
+
+
 def _write_report(
     run: Run,
     evaluation: dict[str, Any],
@@ -408,113 +296,3 @@ def _catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Cata
     if not where.is_dir():
         raise UsageError(f"{where} is not a folder; say where the tracks are with --catalogue")
     return load(where)
-
-
-def _chosen(
-    parts: pd.DataFrame, catalogue: Catalogue, part: Part, copies: dict[str, str]
-) -> pd.DataFrame:
-    """Return the rows of `Scores.tracks` that are to be scored.
-
-    The labels of a part are those of the split, which may be shuffled; for "all" they are those of
-    the catalogue.
-
-    Args:
-        parts: the run's split.
-        catalogue: the tracks.
-        part: of the split, or "all".
-        copies: the part of each file that the run knows under another id, by its hash.
-    """
-    table = catalogue.table
-    about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
-    for name in ("artists", "title", "path"):
-        about[name] = table[name].fillna("").astype(str) if name in table else ""
-    for name in ("part", "group"):
-        known = dict(zip(parts["track_id"], parts[name], strict=True))
-        about[name] = [known.get(track_id, "") for track_id in table["track_id"]]
-    if "source_hash" in table:
-        pairs = zip(about["part"], table["source_hash"], strict=True)
-        about["part"] = [known or copies.get(digest, "") for known, digest in pairs]
-    if part == "all":
-        return about
-    wanted = parts.loc[parts["part"] == part, ["track_id", "label"]]
-    chosen = wanted.merge(about.drop(columns="label"), on="track_id")
-    if chosen.empty:
-        raise KitError(
-            f"{catalogue.folder} has no track of this run's {part} part; for another collection "
-            "than the one it was trained on use --part all"
-        )
-    return chosen
-
-
-def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:
-    """Return the part of each file of the run by its hash, from the tables that know it."""
-    tables = [catalogue.table]
-    if not set(catalogue.table["track_id"]) <= set(parts["track_id"]):
-        # Another collection may hold copies of training files under other ids.
-        with contextlib.suppress(KitError):
-            tables.append(load(restored.experiment.catalogue).table)
-    part_of = dict(zip(parts["track_id"], parts["part"], strict=True))
-    return {
-        digest: part_of[track_id]
-        for table in tables
-        if "source_hash" in table
-        for track_id, digest in zip(table["track_id"], table["source_hash"], strict=True)
-        if isinstance(digest, str) and digest and track_id in part_of
-    }
-
-
-def _require_known(found: Iterable[str], restored: Restored) -> None:
-    labels, several = restored.labels, restored.experiment.train.several
-    names = [several_labels(text) if several else (text,) for text in found]
-    unknown = [label for each in names for label in each if label not in labels]
-    if unknown:
-        raise KitError(
-            f"{len(unknown)} tracks have a label that this run does not know, such as "
-            f"{unknown[0]!r} (it knows {', '.join(labels)}); relabel them or leave them out"
-        )
-
-
-def _segments(
-    track_ids: list[str], store: FeatureStore, restored: Restored, progress: Progress | None
-) -> SegmentScores:
-    answers: list[SegmentScores] = []
-    for start in range(0, len(track_ids), CHUNK):
-        ids = track_ids[start : start + CHUNK]
-        answers.append(restored.segment_scores(store.read(ids), store.frames(ids)))
-        if progress:
-            progress(start + len(ids), len(track_ids))
-    return joined(answers)
-
-
-def _counts(parts: pd.DataFrame, several: bool) -> dict[str, dict[str, int]]:
-    counts: dict[str, Counter[str]] = {}
-    for part, label in zip(parts["part"], parts["label"], strict=True):
-        names = several_labels(label) if several else (label,)
-        counts.setdefault(part, Counter()).update(names)
-    return {part: dict(sorted(counter.items())) for part, counter in sorted(counts.items())}
-
-
-def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return a row for each track; of several labels the most probable one is the predicted."""
-    probabilities = np.exp(scores.answers.of_tracks())
-    about = scores.tracks.to_dict("records")
-    rows = []
-    for known, segments, p in zip(about, scores.answers.segments, probabilities, strict=True):
-        best = int(p.argmax())
-        rows.append(
-            {
-                "track_id": known["track_id"],
-                "label": known["label"],
-                "part": known["part"],
-                "predicted": labels[best],
-                "probability": float(p[best]),
-                "probabilities": {name: float(v) for name, v in zip(labels, p, strict=True)},
-                "segments": len(segments),
-                **{
-                    name: known[name]
-                    for name in ("artists", "title", "path", "fold")
-                    if name in known
-                },
-            }
-        )
-    return rows

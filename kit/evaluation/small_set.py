@@ -260,7 +260,7 @@ class _Learner:
                 self._catalogue,
                 trunk,
                 self._options,
-                progress=lambda p: self._show("embed", p.done, p.total, ""),
+                progress=lambda done, total: self._show("embed", done, total, ""),
                 stop=self._stop,
             )
         if measured.stopped or any(found.stopped for found in embedded.values()):

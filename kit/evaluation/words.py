@@ -244,6 +244,19 @@ def left_out(evaluation: Evaluation) -> str:
     return f"{missing} of the {whole} {noun(evaluation)} could not be scored: {', '.join(said)}."
 
 
+def tried(evaluation: Evaluation) -> str:
+    """Return how many configurations were scored on these tracks; empty if it is not known."""
+    count = evaluation.get("configurations_tried")
+    if count is None:
+        return ""
+    if count == 1:
+        return "No other configuration in this folder of runs was scored on these test tracks."
+    return (
+        f"{count} configurations in this folder of runs were scored on these test tracks; the best "
+        "of many looks better than it is."
+    )
+
+
 def apart(evaluation: Evaluation) -> str:
     """Return what the split kept apart; empty if the run does not know."""
     sentence = (evaluation.get("kept_apart") or {}).get("in_words", "")
@@ -253,6 +266,11 @@ def apart(evaluation: Evaluation) -> str:
 def percent(value: float) -> str:
     """Return a share with one decimal, such as "33.3%"."""
     return f"{100 * value:.1f}%"
+
+
+def number(value: float | None) -> str:
+    """Return a number with three decimals, such as "0.702"."""
+    return "–" if value is None else f"{value:.3f}"
 
 
 def interval(value: list[float] | None) -> str:

@@ -6,9 +6,10 @@ process in one global list.
 
 import functools
 import io
+import re
 import unicodedata
 import warnings
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ DARK = Theme(
     *("#17181c", "#ececf0", "#a3a3ad", "#3a3b42", "#56b4e9", "#f0914a", "#6db9f2"),
     more=("#00b383", "#cc79a7", "#f0e442", "#ececf0"),
 )
+
+_DARK_OF = {
+    light.encode(): dark.encode()
+    for light, dark in zip(
+        (*astuple(LIGHT)[:-1], *LIGHT.more), (*astuple(DARK)[:-1], *DARK.more), strict=True
+    )
+}
 
 MOST_SERIES = 6
 """How many series have a colour of their own."""
@@ -179,6 +187,18 @@ def svg(figure: Figure) -> bytes:
     # Names inside the file are else drawn at random.
     with rc_context({"svg.hashsalt": "kit", "svg.fonttype": "path"}):
         return _written(figure, "svg", {"Creator": None, "Date": None})
+
+
+def in_dark(data: bytes) -> bytes:
+    """Return an SVG file of a figure in the colours `LIGHT` as one in the colours `DARK`.
+
+    Colours that are in neither theme stay, such as those of a colour map.
+    """
+
+    def dark(found: re.Match[bytes]) -> bytes:
+        return _DARK_OF.get(found[0], found[0])
+
+    return re.sub(rb"#[0-9a-f]{6}\b", dark, data)
 
 
 def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-import struct
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,10 +16,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kit.explore.canvas import DPI, png
+from kit.explore.canvas import DPI, in_dark, png, svg
 
 DARK_SCREEN = "(prefers-color-scheme: dark)"
 NARROW_SCREEN = "(max-width: 40rem)"
+
+_LARGE = 600_000
+"""Bytes of an SVG file that is compared with a PNG file: a figure may have a mark for each of many
+thousand tracks."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,45 @@ def picture(light: Figure, others: Sequence[tuple[str, Figure]], alt: str) -> di
     Returns:
         `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
     """
-    sources = [{"media": media, **embedded(png(figure))} for media, figure in others]
-    return {**embedded(png(light)), "sources": sources, "alt": alt}
+    sources = [{"media": media, **embedded(figure)} for media, figure in others]
+    return {**embedded(light), "sources": sources, "alt": alt}
 
 
-def embedded(data: bytes) -> dict[str, Any]:
-    """A PNG file of kit's figures as `src`, `width` and `height` (CSS pixels)."""
-    # The file begins with its size; the page must know it before the picture is decoded.
-    width, height = (round(x * 96 / DPI) for x in struct.unpack(">II", data[16:24]))
-    return {"src": data_uri(data, "image/png"), "width": width, "height": height}
+def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
+    """A figure of panels that lie one above the other on a narrow screen, light and dark.
+
+    Args:
+        draw: makes the figure, `stacked` or not, in the colours of `kit.explore.canvas.LIGHT`; no
+            other colour of it may depend on the theme.
+        alt: what it shows, in words.
+    """
+    wide, narrow = svg(draw(stacked=False)), svg(draw(stacked=True))
+    sources = [
+        {"media": f"{NARROW_SCREEN} and {DARK_SCREEN}", **_vector(in_dark(narrow))},
+        {"media": NARROW_SCREEN, **_vector(narrow)},
+        {"media": DARK_SCREEN, **_vector(in_dark(wide))},
+    ]
+    return {**_vector(wide), "sources": sources, "alt": alt}
+
+
+def embedded(figure: Figure) -> dict[str, Any]:
+    """A figure as `src`, `width` and `height` (CSS pixels).
+
+    It is an SVG image, which needs no font. One of more than 600 kB is a PNG image if that is
+    smaller.
+    """
+    data = svg(figure)
+    found = _vector(data)
+    if len(data) > _LARGE and len(pixels := png(figure)) < len(data):
+        found["src"] = data_uri(pixels, "image/png")
+    return found
+
+
+def _vector(data: bytes) -> dict[str, Any]:
+    # The page must know the size before the picture is decoded. A CSS pixel is 0.75 points.
+    sizes = re.findall(rb'\b(?:width|height)="([0-9.]+)pt"', data[:1000])
+    width, height = (round(float(size) / 0.75) for size in sizes)
+    return {"src": data_uri(data, "image/svg+xml"), "width": width, "height": height}
 
 
 def _lossy(path: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def test_scores_of_arrays_are_those_of_predictions(arrays):
         assert got == pytest.approx(row["probabilities"], abs=1e-5)
     page = Page(run.folder / "report.html")
     assert page.all("audio") == []
-    assert len(page.all("img")) == 2 + sum(min(2, n) for n in test["label"].value_counts())
+    assert len(page.all("img")) == 3 + sum(min(2, n) for n in test["label"].value_counts())
     assert "Split by group: 10 groups, none on both sides." in page.text
     assert "Split by group: 10 groups, none on both sides." in evaluation_in_words(result)
 

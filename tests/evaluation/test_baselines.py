@@ -54,6 +54,8 @@ from kit.shallow.vectors import (
 )
 from tests.conftest import tone
 
+from .documented import require_documented
+
 RATE = 22050
 SHORT = FeatureConfig(n_frames=48, clip_s=1.1, least_s=0.5)
 
@@ -551,6 +553,7 @@ def test_a_network_is_shown_among_the_baselines_of_its_split(copied_job, monkeyp
     assert out.startswith("baseline  ")
     assert f"wrote {run / 'baselines.json'} and baselines.csv" in err
     after = evaluate(run, catalogue=data)
+    assert "baselines.rows[].interval" in require_documented(after)
     rows = after["baselines"]["rows"]
     assert NETWORK in [row["name"] for row in rows]
     assert {row["n"] for row in rows} == {after["track"]["n"]}

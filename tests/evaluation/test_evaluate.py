@@ -68,7 +68,8 @@ def tree(folder):
 
 def test_what_it_writes_adds_up(job, evaluated):
     run, result = evaluated.run, evaluated.result
-    new = ["confusion.png", "curves.png", "evaluation.json", "report.html"]
+    figures = [f"{stem}.{end}" for stem in ("confusion", "roc", "curves") for end in ("png", "svg")]
+    new = ["data-card.md", "model-card.md", "evaluation.json", "report.html", *figures]
     assert files(run) == sorted(files(job.run) + new)
     assert json.loads((run / "evaluation.json").read_text()) == result
     test = Run(run).split().query("part == 'test'")
@@ -127,7 +128,9 @@ def test_another_part_has_files_of_its_own(copy, part):
     assert result["part"] == part
     last = Run(copy.run).metrics()[-1]["step"]
     assert result["checkpoint"] == {"step": last, "which": "last"}
-    new = [f"confusion-{part}.png", "curves.png", f"evaluation-{part}.json", f"report-{part}.html"]
+    stems = (f"confusion-{part}", f"roc-{part}", "curves")
+    figures = [f"{stem}.{end}" for stem in stems for end in ("png", "svg")]
+    new = [f"evaluation-{part}.json", f"report-{part}.html", *figures]
     assert files(copy.run) == sorted(before + new)
     assert json.loads((copy.run / f"evaluation-{part}.json").read_text()) == result
 

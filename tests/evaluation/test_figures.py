@@ -1,15 +1,20 @@
 """The figures are looked at by people; here: what they say, and that they are made twice alike."""
 
 import io
+import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from kit.evaluation.figures import best_epoch, confusion, curves
-from kit.explore.canvas import DARK, LIGHT, png
+from kit.evaluation import roc
+from kit.evaluation.figures import best_epoch, calibration, confusion, curves
+from kit.explore.canvas import DARK, LIGHT, in_dark, png, svg
+
+from .conftest import evaluation
 
 
 def rows(epochs, losses=None):
@@ -110,6 +115,27 @@ def test_the_same_figure_gives_the_same_bytes():
     one, other = (png(curves(rows(5, [0.5, 0.4, 0.3, 0.35, 0.4]))) for _ in range(2))
     assert one == other
     assert b"Matplotlib" not in one
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_the_dark_figures_of_the_page_are_those_that_are_drawn_dark(stacked):
+    """The page recolours the light ones, which is quicker than a second drawing."""
+    points = [{"probability": p, "right": p / 2} for p in (0.5, 0.7, 0.9)]
+    part = {"bins": points, "ece": 0.1, "log_loss": 0.7}
+    shares = [{"share": p, "right": p} for p in (1.0, 0.5)]
+    result = evaluation(tuple("abcdefgh"), 60)
+    curves_of = roc.curves(result["tracks"], result["track"]["per_class"])
+
+    def without_names(data):
+        return re.sub(rb"\b[mp][0-9a-f]{10}\b", b"name", data)
+
+    for draw in (
+        partial(curves, rows(5, [0.5, 0.4, 0.3, 0.35, 0.4])),
+        partial(calibration, {"before": part, "after": part, "surest": shares}),
+        partial(roc.draw, curves_of),
+    ):
+        light, dark = (svg(draw(theme=theme, stacked=stacked)) for theme in (LIGHT, DARK))
+        assert without_names(in_dark(light)) == without_names(dark) != without_names(light)
 
 
 def test_figures_stay_out_of_pyplot():

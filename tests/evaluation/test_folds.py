@@ -17,6 +17,8 @@ from kit.predict import load, track
 from kit.training import Run, fit
 from tests.page import Page
 
+from .documented import require_documented
+
 
 @pytest.fixture(scope="module")
 def folded(job, tmp_path_factory):
@@ -51,6 +53,7 @@ def test_each_track_is_answered_by_the_network_that_has_not_learned_from_it(job,
 def test_the_scores_of_all_folds_add_up(folded):
     run, result = folded
     assert json.loads((run.folder / "evaluation.json").read_text()) == result
+    assert "folds[].segment_accuracy" in require_documented(result)
     assert result["track"]["n"] == 16
     each = result["folds"]
     assert [row["fold"] for row in each] == ["0", "1"]

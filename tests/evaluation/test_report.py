@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from kit.config import Experiment, SplitConfig, TrainConfig, to_dict
 from kit.errors import KitError
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.report import write_figures, write_report
+from kit.evaluation.section import Section, Table
+from kit.explore.canvas import new_figure
+from kit.explore.page import picture
 from kit.files import write_json
 from tests.page import Page
 
@@ -26,6 +30,17 @@ def decode(uri):
     head, data = uri.split(",", 1)
     assert head.endswith(";base64")
     return base64.b64decode(data, validate=True)
+
+
+def size_of(uri):
+    """The width and height of an embedded image, pixels or points; fails if it is damaged."""
+    if uri.startswith("data:image/svg+xml;"):
+        root = ElementTree.fromstring(decode(uri))
+        assert not [e for e in root.iter() if e.tag.endswith(("script", "text"))]
+        return tuple(float(root.attrib[key].removesuffix("pt")) for key in ("width", "height"))
+    image = Image.open(io.BytesIO(decode(uri)))
+    image.load()
+    return image.size
 
 
 def spectrogram(track_id):
@@ -71,7 +86,7 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(full):
         assert not [a for a in attributes if a.startswith("on") or a == "style"], (tag, attributes)
         for key in ("src", "href", "srcset", "data", "poster", "action"):
             if key in attributes:
-                assert attributes[key].startswith("data:")
+                assert attributes[key].startswith("#" if tag == "a" else "data:")
     # The only addresses are in a hostile title, as text; base64 may have two slashes by chance.
     words = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page.source)
     assert words.count("//") == words.count("https://example.com") > 0
@@ -238,19 +253,21 @@ def test_arrays_have_no_players(tmp_path):
     assert page.all("audio") == []
     assert "clips" not in page.text
     assert "audio" not in page.text
-    assert len(page.all("img")) == 2 + len(chosen(result))
+    assert len(page.all("img")) == 3 + len(chosen(result))
 
 
 def test_every_image_decodes_and_has_words(full):
     page = full.page
     images = page.all("img")
-    assert len(images) == 2 + len(chosen(full.result))
+    assert len(images) == 3 + len(chosen(full.result))
     for attributes in [*images, *page.all("source")]:
-        image = Image.open(io.BytesIO(decode(attributes.get("src") or attributes["srcset"])))
-        image.load()
+        uri = attributes.get("src") or attributes["srcset"]
+        width, height = size_of(uri)
+        # The thumbnails of spectrograms alone are pixels, and have the size of their card.
+        assert uri.startswith("data:image/svg+xml;") == ("width" in attributes)
         if "width" in attributes:
             ratio = int(attributes["width"]) / int(attributes["height"])
-            assert ratio == pytest.approx(image.width / image.height, rel=0.01)
+            assert ratio == pytest.approx(width / height, rel=0.01)
     assert all(attributes["alt"] for attributes in images)
     alt = images[0]["alt"]
     assert "tracks of edm: " in alt
@@ -312,7 +329,7 @@ def test_what_is_missing_is_said(tmp_path):
     assert "no spectrogram" in page.text
     n = len(chosen(result))
     assert f"0 of its {n} clips are inside (limit 24 MiB); {n} are missing." in page.text
-    assert len(page.all("img")) == 2
+    assert len(page.all("img")) == 3
 
 
 def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
@@ -346,7 +363,7 @@ def test_no_mistakes_and_no_hits_are_said(tmp_path):
     result["tracks"][0]["probabilities"] = p
     page = Page(write(tmp_path, result))
     assert "There is none: every answer is wrong." in page.text
-    assert len(page.all("li")) == 1 + 5
+    assert len(page.all("li")) == len(page.all("a")) + 1 + 5
     assert page.all("li")[-1]["class"] == "is-yes"
 
 
@@ -408,8 +425,63 @@ def test_the_same_evaluation_gives_the_same_page(full):
 
 def test_figures_are_written_as_files(tmp_path):
     paths = write_figures(tmp_path, evaluation(("edm", "techno"), 10), rows(3))
-    assert [p.name for p in paths] == ["confusion.png", "curves.png"]
-    assert all(Image.open(io.BytesIO(p.read_bytes())).format == "PNG" for p in paths)
+    stems = ("confusion", "roc", "curves")
+    assert [p.name for p in paths] == [f"{stem}.{end}" for stem in stems for end in ("png", "svg")]
+    for path in paths:
+        if path.suffix == ".svg":
+            assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        else:
+            assert Image.open(io.BytesIO(path.read_bytes())).format == "PNG"
+
+
+def test_the_contents_list_every_section_and_lead_there(tmp_path):
+    drawn = picture(new_figure(1, 1), [], "what it shows")
+    table = Table("Changes", ("what", "by"), (("<b>", "1"),))
+    part = Section("confounds", "What it <leans> on", "Said.", (drawn,), (table,), "A note.")
+    result = evaluation(("edm", "techno"), 10) | {"made_with": MADE_WITH}
+    page = Page(write(tmp_path, result, sections=[part]))
+    headings = [section["aria-labelledby"] for section in page.all("section")]
+    assert [a["href"] for a in page.all("a")] == [f"#{name}" for name in headings]
+    assert {"confounds", "ranking", "reproduce"} < set(headings)
+    assert [a["id"] for a in page.all("h2")] == headings
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert page.text.count("What it <leans> on") == 2  # in the contents, and above the section
+    assert page.source.index("confounds") < page.source.index('alt="what it shows"')
+
+
+def test_tables_of_statistics_are_folded_and_the_headline_is_not(full):
+    source = full.page.source
+    outside = re.sub(r"<details>.*?</details>", "", source, flags=re.DOTALL)
+    assert outside.count("<caption>") == 1
+    assert "On the test part, never learned from" in outside
+    assert source.count("<details>") == source.count("<summary>") >= 2
+
+
+MADE_WITH = {
+    "python": "3.11.7",
+    "platform": "Linux-6",
+    "device": "cpu",
+    "versions": {"kit": "0.1.0", "jax": "0.10.2"},
+    "train": "kit train 'data/my music' --train.epochs 3",
+    "evaluate": "kit evaluate runs/train/one",
+}
+
+
+def test_the_page_says_how_the_run_is_made_again(tmp_path):
+    result = evaluation(("edm", "techno"), 10)
+    result |= {"made_with": MADE_WITH, "configurations_tried": 3}
+    for name in ("data-card.md", "model-card.md"):
+        (tmp_path / name).write_text("# Card")
+    page = Page(write(tmp_path, result))
+    assert f"{MADE_WITH['train']} {MADE_WITH['evaluate']}" in page.text
+    assert "Python 3.11.7, kit 0.1.0, jax 0.10.2; Linux-6, cpu." in page.text
+    assert "3 configurations in this folder of runs were scored on these test tracks" in page.text
+    links = [a["href"] for a in page.all("a") if not a["href"].startswith("#")]
+    assert links == ["data-card.md", "model-card.md"]
+    arrays = MADE_WITH | {"train": None, "evaluate": None}
+    page = Page(write(tmp_path, result | {"made_with": arrays}))
+    assert "kit.fit_arrays with the options of config.json" in page.text
 
 
 def test_an_unwritable_folder_is_a_kit_error(tmp_path):

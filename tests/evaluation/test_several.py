@@ -39,6 +39,8 @@ from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.pooling import pooled
 from kit.training.scores import SegmentScores, track_log_probabilities
 
+from .documented import require_documented
+
 PLAIN = resolve(f"{Path(__file__).parents[1] / 'training' / 'own.py'}:PlainConfig")()
 NAMES = ("bass", "vocal", "break")
 N = 120
@@ -302,6 +304,7 @@ def test_folds_of_a_catalogue(tmp_path):
     )
     run = fit(experiment, runs=tmp_path / "runs")
     result = evaluate(run)
+    assert "folds[].mean_average_precision" in require_documented(result)
     assert result["labels"] == ["-", *sorted(NAMES)]
     assert result["track"]["n"] == N
     assert result["track"]["interval"][0] > result["track"]["guessing"]

@@ -36,6 +36,8 @@ from kit.training.restore import template_of
 from kit.weights.files import write_weights
 from kit.weights.musicnn import weights_file
 
+from .documented import require_documented
+
 FEATURES = FeatureConfig(clip_s=3.2, n_frames=128)
 FOLDS = 3
 
@@ -271,7 +273,7 @@ def test_the_command_says_what_is_missing(learned, tmp_path, capfd, monkeypatch)
 
 def test_the_report_names_what_was_chosen(learned):
     _, run, _ = learned
-    evaluate(run)
+    assert "folds[].chosen" in require_documented(evaluate(run))
     page = (run.folder / "report.html").read_text()
     assert saved_in(run.inside[0])[1]["chosen"] in page
     assert "Learning curves" not in page

@@ -1,0 +1,188 @@
+"""The answers of a network for a part of a run's tracks. Features are read, never computed."""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from kit.catalogue import Catalogue, load
+from kit.catalogue.schema import several_labels
+from kit.config import FeatureConfig
+from kit.errors import KitError, UsageError
+from kit.evaluation.metrics import EvaluationError
+from kit.evaluation.parts import Part
+from kit.evaluation.scores import Progress, Scores
+from kit.evaluation.words import features_command
+from kit.features import FeatureStore, store_path
+from kit.training import Restored, Run
+from kit.training.scores import SegmentScores, joined
+
+CHUNK = 64  # tracks read from the store at once
+
+
+def score_part(
+    run: Run,
+    restored: Restored,
+    catalogue: Catalogue,
+    part: Part,
+    progress: Progress | None = None,
+) -> tuple[FeatureStore, Scores]:
+    """Return the store of features and the network's answers for a part. Nothing is written.
+
+    Args:
+        run: the run.
+        restored: its network.
+        catalogue: the tracks.
+        part: of the run's split, or "all".
+        progress: called with (tracks scored, tracks in all).
+    Raises:
+        KitError: no track of that part, no features of it, or a label that the run does not know.
+    """
+    parts = run.split()
+    chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
+    _require_known(list(chosen["label"]), restored)
+    gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
+    config = restored.experiment.features
+    command = features_command(catalogue.folder, config)
+    store = open_store(catalogue, config)
+    known = store.sources
+    present = chosen.loc[chosen["track_id"].isin(list(known))]
+    if present.empty:
+        raise KitError(
+            f"none of the {len(chosen)} tracks to score in {catalogue.folder} has features; "
+            f"compute them: {command}; failures.csv there names the tracks that cannot be used"
+        )
+    notes: dict[str, Any] = {"features_command": command}
+    if part == "all" and set(present["part"]) == {""}:
+        notes["another_collection"] = True
+    return store, Scores(
+        part,
+        present,
+        _segments(present["track_id"].tolist(), store, restored, progress),
+        {"not_in_catalogue": gone, "no_features": len(chosen) - len(present)},
+        notes,
+    )
+
+
+def score_items(
+    run: Run,
+    restored: Restored,
+    x: np.ndarray,
+    y: Sequence[Any] | np.ndarray,
+    frames: Int[np.ndarray, " items"] | None,
+    part: Part,
+) -> Scores:
+    """Return the network's answers for a part of a run from arrays. Nothing is written.
+
+    Args: as in `score_arrays`.
+    """
+    parts = run.split()
+    if len(parts) != len(x) or len(parts) != len(y):
+        raise UsageError(
+            f"the run was trained with {len(parts)} items; x has {len(x)} and y has {len(y)}"
+        )
+    at = np.arange(len(parts)) if part == "all" else np.flatnonzero(parts["part"] == part)
+    if len(at) == 0:
+        raise EvaluationError(f"the run's split has no item in its {part} part")
+    valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
+    tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
+    _require_known(list(tracks["label"]), restored)
+    answers: list[SegmentScores] = []
+    for start in range(0, len(at), CHUNK):
+        rows = at[start : start + CHUNK]
+        answers.append(
+            restored.segment_scores(np.asarray(x[rows], np.float32), valid[rows].astype(np.int32))
+        )
+    return Scores(part, tracks.assign(artists="", title="", path=""), joined(answers), {})
+
+
+def open_store(catalogue: Catalogue, config: FeatureConfig) -> FeatureStore:
+    """Return the features of a catalogue.
+
+    Raises:
+        KitError: there are none; the message has the command that computes them.
+    """
+    path = store_path(catalogue, config)
+    if not FeatureStore.exists(path):
+        command = features_command(catalogue.folder, config)
+        raise KitError(f"{catalogue.folder} has no features for this run; compute them: {command}")
+    return FeatureStore.open(path)
+
+
+def _chosen(
+    parts: pd.DataFrame, catalogue: Catalogue, part: Part, copies: dict[str, str]
+) -> pd.DataFrame:
+    """Return the rows of `Scores.tracks` that are to be scored.
+
+    The labels of a part are those of the split, which may be shuffled; for "all" they are those of
+    the catalogue.
+
+    Args:
+        parts: the run's split.
+        catalogue: the tracks.
+        part: of the split, or "all".
+        copies: the part of each file that the run knows under another id, by its hash.
+    """
+    table = catalogue.table
+    about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
+    for name in ("artists", "title", "path"):
+        about[name] = table[name].fillna("").astype(str) if name in table else ""
+    for name in ("part", "group"):
+        known = dict(zip(parts["track_id"], parts[name], strict=True))
+        about[name] = [known.get(track_id, "") for track_id in table["track_id"]]
+    if "source_hash" in table:
+        pairs = zip(about["part"], table["source_hash"], strict=True)
+        about["part"] = [known or copies.get(digest, "") for known, digest in pairs]
+    if part == "all":
+        return about
+    wanted = parts.loc[parts["part"] == part, ["track_id", "label"]]
+    chosen = wanted.merge(about.drop(columns="label"), on="track_id")
+    if chosen.empty:
+        raise KitError(
+            f"{catalogue.folder} has no track of this run's {part} part; for another collection "
+            "than the one it was trained on use --part all"
+        )
+    return chosen
+
+
+def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:
+    """Return the part of each file of the run by its hash, from the tables that know it."""
+    tables = [catalogue.table]
+    if not set(catalogue.table["track_id"]) <= set(parts["track_id"]):
+        # Another collection may hold copies of training files under other ids.
+        with contextlib.suppress(KitError):
+            tables.append(load(restored.experiment.catalogue).table)
+    part_of = dict(zip(parts["track_id"], parts["part"], strict=True))
+    return {
+        digest: part_of[track_id]
+        for table in tables
+        if "source_hash" in table
+        for track_id, digest in zip(table["track_id"], table["source_hash"], strict=True)
+        if isinstance(digest, str) and digest and track_id in part_of
+    }
+
+
+def _require_known(found: Iterable[str], restored: Restored) -> None:
+    labels, several = restored.labels, restored.experiment.train.several
+    names = [several_labels(text) if several else (text,) for text in found]
+    unknown = [label for each in names for label in each if label not in labels]
+    if unknown:
+        raise KitError(
+            f"{len(unknown)} tracks have a label that this run does not know, such as "
+            f"{unknown[0]!r} (it knows {', '.join(labels)}); relabel them or leave them out"
+        )
+
+
+def _segments(
+    track_ids: list[str], store: FeatureStore, restored: Restored, progress: Progress | None
+) -> SegmentScores:
+    answers: list[SegmentScores] = []
+    for start in range(0, len(track_ids), CHUNK):
+        ids = track_ids[start : start + CHUNK]
+        answers.append(restored.segment_scores(store.read(ids), store.frames(ids)))
+        if progress:
+            progress(start + len(ids), len(track_ids))
+    return joined(answers)

@@ -1,0 +1,74 @@
+"""The cards of tracks on the report: what a track is called, its answer, and how it sounds."""
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.explore.media import Player, thumbnail
+from kit.explore.page import data_uri
+
+# Bars beside a track: with more labels, only the most probable ones and the true one are shown.
+_BARS = 5
+Row = dict[str, Any]
+
+
+def card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:
+    """Return what a track's card shows, without its player.
+
+    Args:
+        track: an entry of `tracks` of evaluation.json.
+        spectrogram_of: as in `kit.evaluation.report.write_report`.
+    """
+    picture = None
+    if spectrogram_of is not None:
+        try:
+            features = np.asarray(spectrogram_of(track["track_id"]), dtype=np.float32)
+            picture = data_uri(thumbnail(features), "image/png")
+        except KitError:
+            picture = None  # The store may lack the track; the card says so.
+    by_probability = sorted(track["probabilities"].items(), key=lambda item: (-item[1], item[0]))
+    bars = by_probability[:_BARS]
+    if track["label"] not in dict(bars):
+        bars[-1:] = [(n, p) for n, p in by_probability if n == track["label"]]
+    right = track["predicted"] == track["label"]
+    kinds = {track["predicted"]: "is-no", track["label"]: "is-yes"}
+    return {
+        "title": _text(track.get("title")) or _file_name(track) or track["track_id"],
+        "artists": _text(track.get("artists")),
+        "label": track["label"],
+        "predicted": track["predicted"],
+        "right": right,
+        "learned": track.get("part") == "train",
+        "bars": [{"label": name, "p": p, "kind": kinds.get(name, "")} for name, p in bars],
+        "picture": picture,
+    }
+
+
+def sound(players: Sequence[Player], limit_mib: float | int) -> str:
+    """Return how many clips are inside the page, linked or missing.
+
+    Args:
+        players: of the page's cards.
+        limit_mib: the size up to which clips were embedded.
+    """
+    kinds = [player.kind for player in players]
+    embedded, linked, missing = map(kinds.count, ("embedded", "linked", "missing"))
+    said = f"{embedded} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
+    if linked:
+        said += f"; {linked} are played from their files, which must stay in place"
+    if missing:
+        said += f"; {missing} are missing"
+    return said + "."
+
+
+def _text(value: object) -> str:
+    """Return a cell of the catalogue as text; pandas' missing value is a float."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _file_name(track: Row) -> str:
+    # A name with underscores for spaces has no place to break its line.
+    return " ".join(PurePosixPath(_text(track.get("path"))).stem.replace("_", " ").split())

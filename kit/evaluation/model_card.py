@@ -1,0 +1,198 @@
+"""The model card of a run: what it does, what it was trained and scored on, and its limits.
+
+The headings are those of Mitchell et al. (2019), Model Cards for Model Reporting, as far as kit
+knows the answers.
+"""
+
+import math
+from typing import Any
+
+from kit import __version__
+from kit.config import FeatureConfig, MusicnnConfig, seconds_of, to_dict
+from kit.evaluation import words
+from kit.evaluation.captions import learned_from, measured
+from kit.evaluation.data_card import NAME as DATA_CARD
+from kit.evaluation.markdown import document, items, plain, table
+from kit.evaluation.words import Evaluation, number, percent
+from kit.models import build
+from kit.shallow.recipe import SmallSetConfig
+from kit.training import Restored, Run
+from kit.weights.musicnn import PACKAGE
+
+NAME = "model-card.md"
+
+
+def model_card(run: Run, restored: Restored, evaluation: Evaluation) -> str:
+    """Return the model card of a run, Markdown.
+
+    What is not known has no line, and a section without lines is left out.
+
+    Args:
+        run: the run.
+        restored: its network; that of the first fold where there are several.
+        evaluation: of its test part, the content of evaluation.json.
+    """
+    labels = ", ".join(map(plain, restored.labels))
+    several = bool(evaluation.get("several"))
+    answer = "any number of these labels" if several else "one of these labels"
+    return document(
+        f"Model {plain(run.folder.name)}",
+        f"Gives a recording {answer}: {labels}. Written by kit {__version__}.",
+        [
+            ("Model details", [items(_details(run, restored))]),
+            ("Intended use", [items(_use(run, restored, several))]),
+            ("Training data", [f"See [{DATA_CARD}]({DATA_CARD}).", items(_learning(restored))]),
+            (
+                "Metrics and results",
+                [_scores(evaluation), _by_label(evaluation), _said(evaluation)],
+            ),
+            ("Calibration", [words.calibrated(evaluation)]),
+            ("Caveats", [items(_caveats(evaluation))]),
+            ("Licences", [items(_licences(restored))]),
+        ],
+    )
+
+
+def _details(run: Run, restored: Restored) -> list[str]:
+    experiment = restored.experiment
+    name = to_dict(experiment)["model"]["name"].rpartition(":")[2]
+    networks = len(run.trainings)
+    if isinstance(experiment.model, SmallSetConfig):
+        return [
+            f"Classifiers that the recipe for small sets chose in {networks} folds, from "
+            f"{', '.join(experiment.model.vectors)}.",
+        ]
+    outputs = experiment.train.outputs(len(restored.labels))
+    network = build(experiment.model, n_mels=restored.n_mels, n_classes=outputs)
+    size = sum(math.prod(leaf.shape) for leaf in network.shapes()[0].values())
+    about = [f"Network: {plain(name)}, {size:,} parameters."]
+    if networks > 1:
+        about.append(f"{networks} networks: one for each fold and each member.")
+    if not restored.from_arrays:
+        about.append(_heard(experiment.features, experiment.segments.frames))
+    return about
+
+
+def _heard(features: FeatureConfig, frames: int) -> str:
+    front = features.frontend
+    seconds = seconds_of(frames, front)
+    if features.keep == "waveform":
+        return f"Input: samples at {front.sample_rate} Hz, segments of {seconds:.1f} s."
+    return (
+        f"Input: {front.n_mels} mel bands of audio at {front.sample_rate} Hz, windows of "
+        f"{front.n_fft} samples, {front.hop_length} apart; segments of {frames} frames "
+        f"({seconds:.1f} s)."
+    )
+
+
+def _use(run: Run, restored: Restored, several: bool) -> list[str]:
+    found = []
+    if not restored.from_arrays:
+        found.append(f"To label recordings: `kit predict {run.folder.name} FILE`.")
+    if not several:
+        found.append(
+            "Every recording gets one of the labels, music of none of them too. The network was "
+            "not tested on such music."
+        )
+    return found
+
+
+def _learning(restored: Restored) -> list[str]:
+    experiment = restored.experiment
+    counts = ", ".join(
+        f"{plain(label)} {count}"
+        for label, count in zip(restored.labels, restored.train_counts, strict=True)
+    )
+    train = experiment.train
+    passes = "" if isinstance(experiment.model, SmallSetConfig) else f"{train.epochs} epochs, "
+    return [f"Training tracks: {counts}.", f"Training: {passes}seed {train.seed}."]
+
+
+def _scores(evaluation: Evaluation) -> str:
+    """Return the scores by track with their intervals; empty if the tracks were learned from."""
+    if learned_from(evaluation):
+        return ""
+    track = evaluation["track"]
+    if evaluation.get("several"):
+        names: tuple[Any, ...] = (
+            ("Mean average precision", track["mean_average_precision"], track["interval"]),
+            ("ROC AUC, mean over labels", track["roc_auc"], None),
+            ("Log loss", track["log_loss"], None),
+        )
+    else:
+        between = track.get("intervals") or {}
+        names = (
+            ("Accuracy", track["accuracy"], track["interval"]),
+            *(
+                (title, track[name], between.get(name))
+                for title, name in (
+                    ("Balanced accuracy", "balanced_accuracy"),
+                    ("Macro F1", "macro_f1"),
+                    ("ROC AUC, mean over labels", "roc_auc"),
+                    ("Log loss", "log_loss"),
+                    ("Brier score", "brier"),
+                )
+            ),
+        )
+    rows = (
+        (title, number(value), "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}")
+        for title, value, ends in names
+    )
+    return table((f"{track['n']} {words.noun(evaluation)}", "by track", "95% interval"), rows)
+
+
+def _by_label(evaluation: Evaluation) -> str:
+    each = evaluation["track"].get("per_class") or {}
+    rows = (
+        (plain(label), row["support"], number(row["precision"]), number(row["recall"]))
+        for label, row in each.items()
+    )
+    return table(("Label", "tracks", "precision", "recall"), rows) if each else ""
+
+
+def _said(evaluation: Evaluation) -> str:
+    of = measured(evaluation)
+    track = evaluation["track"]
+    guess = (
+        ""
+        if evaluation.get("several")
+        else (
+            f"Always answering “{plain(track['majority_label'])}” gives "
+            f"{percent(track['majority_accuracy'])}."
+        )
+    )
+    return items([guess, words.intervals_in_words(of), words.chance(of), words.by_fold(evaluation)])
+
+
+def _caveats(evaluation: Evaluation) -> list[str]:
+    found = evaluation.get("baselines") or {}
+    alone = (evaluation.get("kept_apart") or {}).get("alone")
+    return [
+        words.verdict(evaluation),
+        found.get("best_in_words", ""),
+        words.tried(evaluation) if evaluation.get("configurations_tried", 1) > 1 else "",
+        words.apart(evaluation) if alone else "",
+        "Accuracy on other collections may differ: `kit evaluate RUN --catalogue OTHER --part all` "
+        "measures it.",
+    ]
+
+
+def _licences(restored: Restored) -> list[str]:
+    model = restored.experiment.model
+    if isinstance(model, MusicnnConfig):
+        name = None if model.transfer == "none" else model.weights
+    else:
+        name = model.weights if isinstance(model, SmallSetConfig) else None
+    if name is None:
+        return []
+    found = [
+        f"{name.replace('_', ' ')}: weights of the Python package {PACKAGE}, ISC licence; Pons and "
+        "Serra, arXiv 1909.06654."
+    ]
+    if name == "MSD_musicnn":
+        found.append(
+            "They were trained on about 200,000 well-known songs of the Million Song Dataset, with "
+            "genres among the labels. Accuracy on music that may be among these songs can be too "
+            "high."
+        )
+    return found

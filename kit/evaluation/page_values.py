@@ -1,0 +1,156 @@
+"""The values of the report's template that do not depend on its clips."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kit.config import Experiment, to_dict
+from kit.evaluation import (
+    captions,
+    data_card,
+    figures,
+    model_card,
+    page_tables,
+    pictures,
+    words,
+)
+from kit.explore.canvas import MOST_SERIES
+from kit.explore.page import stackable
+from kit.files import read_json
+
+PARTS = ("train", "validation", "test")
+CARDS = (data_card.NAME, model_card.NAME)
+Row = dict[str, Any]
+
+
+def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
+    """Return the values of the template that do not depend on the clips.
+
+    Args:
+        run_dir: the run's folder; its `config.json` is read if there is one.
+        evaluation: the content of evaluation.json.
+        rows: the rows of metrics.jsonl.
+    Raises:
+        KitError: config.json is not JSON.
+    """
+    labels, track = list(evaluation["labels"]), evaluation["track"]
+    scored = captions.shown(evaluation)["track"]
+    several = bool(evaluation.get("several"))
+    checkpoint = evaluation.get("checkpoint") or {}
+    which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
+    saved = f"{which} checkpoint, step {step}"
+    if isinstance(step, list | tuple):
+        saved = f"{which} checkpoints of {len(step)} networks"
+    if words.by_recipe(evaluation):
+        saved = f"choices of {len(evaluation['folds'])} folds"
+    best = figures.best_epoch(rows)
+    config = _read_config(run_dir / "config.json")
+    loss = config.get("train.loss", "segments")
+    unseen = evaluation.get("unseen")
+    tracks = "unseen tracks" if unseen else words.noun(evaluation)
+    folds = evaluation.get("folds") or []
+    calibrated = evaluation.get("calibration")
+    tables = [
+        {
+            "caption": captions.caption(evaluation),
+            "track": track,
+            "segment": evaluation["segment"],
+            "measured": not captions.learned_from(evaluation),
+        }
+    ]
+    if unseen:
+        tables.insert(0, {"caption": "On the unseen tracks alone", "measured": True, **unseen})
+    return {
+        "run": evaluation.get("run") or run_dir.name,
+        "kit": evaluation.get("kit", ""),
+        "origin": f"{_list(labels)}; {saved}",
+        "scored": tracks,
+        "headline": words.headline(evaluation),
+        "lede": captions.lede(evaluation),
+        "verdict": words.verdict(evaluation),
+        "warnings": captions.warnings(evaluation, config),
+        "tables": tables,
+        "several": several,
+        "wrong": 0 if several else track["n"] - track["correct"],
+        "labels": len(labels),
+        "most_series": MOST_SERIES,
+        "by_label": page_tables.by_label(scored, tracks),
+        # Training tracks have no place on the scale of accuracy.
+        "scale": _scale(scored) if unseen or not captions.learned_from(evaluation) else None,
+        "baselines": (evaluation.get("baselines") or {}).get("rows") or [],
+        "best": words.beside_baselines(evaluation),
+        "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
+        "folds": folds,
+        "fold_table": page_tables.by_fold(folds, several) if folds else None,
+        "by_fold": words.by_fold(evaluation),
+        "notes": [text for text in captions.notes(evaluation) if text],
+        "ranking": pictures.ranking(evaluation),
+        "calibrated": words.calibrated(evaluation),
+        "calibration_tables": page_tables.of_calibration(calibrated) if calibrated else (),
+        "calibration": pictures.calibration(evaluation),
+        "merges": words.merges(captions.measured(evaluation)),
+        "confusion": None if several else pictures.confusion(scored, labels),
+        "curves": by_epochs(rows)
+        and stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
+        "learned": captions.learned(rows, best, "segment" if loss == "segments" else "track"),
+        "pooled": None if words.by_recipe(evaluation) else captions.pooled(loss, several),
+        "another": bool(evaluation.get("another_collection")),
+        **_sizes(evaluation.get("split") or {}, labels),
+        "how_split": words.apart(evaluation),
+        "settings": _settings(config),
+        "made_with": evaluation.get("made_with"),
+        "tried": words.tried(evaluation),
+        "cards": [name for name in CARDS if (run_dir / name).is_file()],
+    }
+
+
+def by_epochs(rows: Sequence[Row]) -> bool:
+    """Return whether a training went by epochs; what the recipe chooses is fitted at once."""
+    return not rows or rows[-1].get("train_loss", 0.0) is not None
+
+
+def _scale(track: Row) -> Row | None:
+    """Return what the line from 0 to 100% shows; None if there is nothing to score."""
+    if "accuracy" in track:
+        value, guessing, name = track["accuracy"], track["majority_accuracy"], "accuracy"
+    else:
+        value, guessing = track["mean_average_precision"], track["guessing"]
+        name = "mean average precision"
+    found = {"value": value, "guessing": guessing, "interval": track["interval"], "name": name}
+    return None if value is None else found
+
+
+def _sizes(split: Row, labels: list[str]) -> Row:
+    parts = [part for part in PARTS if part in split] or list(split)
+    sizes = [
+        {"label": name, "counts": [int(split[part].get(name, 0)) for part in parts]}
+        for name in labels
+    ]
+    totals = [sum(row["counts"][i] for row in sizes) for i in range(len(parts))]
+    return {"parts": parts, "sizes": sizes, "totals": totals}
+
+
+def _settings(config: Row) -> list[Row]:
+    defaults = words.flat(to_dict(Experiment()))
+    stages: dict[str, list[Row]] = {}
+    for key, value in config.items():
+        stage, _, name = key.rpartition(".")
+        changed = key in defaults and defaults[key] != value
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        stages.setdefault(stage or "experiment", []).append(
+            {"field": name, "value": shown, "changed": changed}
+        )
+    return [{"name": stage, "rows": rows} for stage, rows in stages.items()]
+
+
+def _read_config(path: Path) -> Row:
+    """Return each field of the experiment by its dotted name; empty without a config.json."""
+    config = read_json(path) if path.is_file() else {}
+    # A run keeps more beside the experiment, such as the hashes of its files.
+    return words.flat(config.get("experiment", config))
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

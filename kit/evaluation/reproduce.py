@@ -1,0 +1,147 @@
+"""What it takes to make a run again: versions, commands, and how often its test part was used."""
+
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from kit import __version__
+from kit.config import Experiment, MusicnnConfig, identity, to_dict
+from kit.defaults import for_weights
+from kit.errors import KitError
+from kit.evaluation.parts import Part
+from kit.evaluation.words import flat
+from kit.files import read_json
+from kit.shallow.recipe import SmallSetConfig, small_set
+from kit.training import Restored, Run
+
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
+_NAME = "train"
+"""The folder under `runs` that `kit train` makes if it is given no name."""
+_BY_RECIPE = ("features.keep", "features.dtype", "features.n_frames", "split.validation_fraction")
+
+
+def reproduction(
+    run: Run, restored: Restored, part: Part, catalogue: Path | None
+) -> dict[str, Any]:
+    """Return `made_with` of evaluation.json.
+
+    Args:
+        run: the run.
+        restored: its network.
+        part: that was scored.
+        catalogue: of the tracks that were scored, if it is not that of the training.
+    Returns:
+        `python`, `platform`, `device` (its kind), `versions` of kit and the libraries it computes
+        with, and the commands `train` (None for a run from arrays) and `evaluate`.
+    """
+    command = ["kit", "evaluate", str(run.folder)]
+    if catalogue is not None:
+        command += ["--catalogue", str(catalogue)]
+    if part != "test":
+        command += ["--part", part]
+    if restored.which != "best":
+        command += ["--checkpoint", restored.which]
+    experiment = restored.experiment
+    from_arrays = restored.from_arrays or not experiment.catalogue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": jax.devices()[0].device_kind,
+        "versions": {"kit": __version__, **{name: version(name) for name in LIBRARIES}},
+        "train": None if from_arrays else train_command(experiment),
+        "evaluate": None if from_arrays else shlex.join(command),
+    }
+
+
+def train_command(experiment: Experiment) -> str:
+    """Return the `kit train` that makes this experiment, with the flags that are not the defaults.
+
+    Args:
+        experiment: the configuration, by any way of making it.
+    """
+    command = ["kit", "train", experiment.catalogue]
+    if experiment.name != _NAME:
+        command += ["--name", experiment.name]
+    model = to_dict(experiment)["model"]
+    if isinstance(experiment.model, SmallSetConfig):
+        command += ["--recipe", "small"]
+        usual = small_set(experiment.catalogue)
+    else:
+        name = model["name"]
+        if file := model.get("file"):
+            name = f"{file}:{name.rpartition(':')[2]}"
+        command += [] if name == "conv1d" else ["--model.name", name]
+        usual = _usual(experiment)
+    before = {} if usual is None else flat(to_dict(usual))
+    # Published weights change defaults, but are no default themselves.
+    before["model.transfer"] = "none"
+    for key, value in flat(to_dict(experiment)).items():
+        stated = key in ("name", "catalogue", "model.name", "model.file")
+        if not stated and not _derived(key, experiment) and before.get(key, ...) != value:
+            command += _flag(key, value)
+    return shlex.join(command)
+
+
+def configurations_tried(run: Run, tracks: Sequence[Mapping[str, Any]]) -> int:
+    """Return the number of configurations that were scored on the same test tracks.
+
+    Those of the other runs beside this one and in the folders beside its own count, and this one.
+
+    Args:
+        run: the run.
+        tracks: of evaluation.json.
+    """
+    own = _scored(tracks)
+    found = {_configuration(run)}
+    for path in sorted(run.folder.resolve().parent.parent.glob("*/*/evaluation.json")):
+        try:
+            if _scored(read_json(path)["tracks"]) == own:
+                found.add(_configuration(Run(path.parent)))
+        except (KitError, KeyError, TypeError):
+            continue  # a damaged file, or one that is none of kit's
+    return len(found)
+
+
+def _scored(tracks: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    return {(track["track_id"], track["label"]) for track in tracks}
+
+
+def _configuration(run: Run) -> str:
+    about = identity(run.experiment())
+    return repr({key: value for key, value in about.items() if key not in ("name", "catalogue")})
+
+
+def _usual(experiment: Experiment) -> Experiment | None:
+    """Return what `kit train` takes if no flag but those of the network is given.
+
+    None for a network of the user's own whose options have no defaults.
+    """
+    if isinstance(experiment.model, MusicnnConfig):
+        model = MusicnnConfig(transfer=experiment.model.transfer)
+        return Experiment(model=model, **for_weights(model))
+    try:
+        return Experiment(model=type(experiment.model)())
+    except TypeError:
+        return None
+
+
+def _derived(key: str, experiment: Experiment) -> bool:
+    """Return whether the recipe for small sets gives a field, and no flag does."""
+    if not isinstance(experiment.model, SmallSetConfig):
+        return False
+    given = key.startswith(("features.", "split.", "model.")) or key == "train.seed"
+    return not given or key in _BY_RECIPE
+
+
+def _flag(key: str, value: Any) -> list[str]:
+    stage, _, name = key.replace("_", "-").rpartition(".")
+    if isinstance(value, bool):
+        return [f"--{stage}.{name}" if value else f"--{stage}.no-{name}"]
+    if isinstance(value, list):
+        return [f"--{stage}.{name}", *map(str, value)]
+    return [f"--{stage}.{name}", str(value)]

@@ -1,0 +1,146 @@
+"""ROC and precision-recall curves: by track, each label against the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from kit.catalogue.schema import several_labels
+from kit.explore.canvas import LIGHT, MOST_SERIES, Theme, drawable, dress, new_figure, series, words
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The curves of one label, each threshold of its probability a point.
+
+    Attributes:
+        label: its name.
+        share: the share of the tracks that have it.
+        false_positive_rate: of the ROC curve, ascending.
+        true_positive_rate: of the ROC curve, beside it.
+        recall: of the precision-recall curve, ascending from 0, each value once.
+        precision: the highest at each recall; at 0 that of the first track with the label.
+        roc_auc: the area under the ROC curve.
+        average_precision: the area under the precision-recall curve, by steps.
+    """
+
+    label: str
+    share: float
+    false_positive_rate: Float[np.ndarray, " points"]
+    true_positive_rate: Float[np.ndarray, " points"]
+    recall: Float[np.ndarray, " steps"]
+    precision: Float[np.ndarray, " steps"]
+    roc_auc: float
+    average_precision: float
+
+
+def curves(
+    tracks: Sequence[Mapping[str, Any]],
+    areas: Mapping[str, Mapping[str, Any]],
+    several: bool = False,
+) -> list[Curve]:
+    """Return the curves of the labels that some of the tracks have and others do not.
+
+    Args:
+        tracks: of evaluation.json: `label` and `probabilities` of each.
+        areas: of each label `roc_auc` and `average_precision`, as evaluation.json has them.
+        several: a track may have several labels, divided by ";".
+
+    Source: scikit-learn `roc_curve`, `precision_recall_curve`.
+    """
+    own = [several_labels(t["label"]) if several else (t["label"],) for t in tracks]
+    found = []
+    for label, area in areas.items():
+        truth = np.array([label in names for names in own])
+        if area["roc_auc"] is None or truth.all() or not truth.any():
+            continue
+        scores = np.array([track["probabilities"][label] for track in tracks])
+        false, true, _ = roc_curve(truth, scores)
+        precision, recall, _ = precision_recall_curve(truth, scores)
+        recall, first = np.unique(recall[::-1], return_index=True)
+        precision = precision[::-1][first]
+        # scikit-learn puts a precision of 1 there, which no threshold has.
+        precision[0] = precision[1]
+        found.append(
+            Curve(
+                label,
+                float(truth.mean()),
+                *(false, true, recall, precision),
+                area["roc_auc"],
+                area["average_precision"],
+            )
+        )
+    return found
+
+
+def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False) -> Figure:
+    """Draw the ROC curves beside the precision-recall curves, a line for each label.
+
+    With more labels than there are colours, those with the smallest areas under the ROC curve are
+    coloured and the others are grey.
+
+    Args:
+        found: of `curves`.
+        theme: colours.
+        stacked: one panel above the other, for a narrow screen.
+    """
+    size, shape = ((4.0, 7.6), (2, 1)) if stacked else ((8.4, 4.2), (1, 2))
+    figure = new_figure(*size, theme, fitted=False)
+    left, right = figure.subplots(*shape)
+    if stacked:
+        figure.subplots_adjust(0.16, 0.07, 0.96, 0.95, hspace=0.32)
+    else:
+        figure.subplots_adjust(0.085, 0.12, 0.985, 0.91, wspace=0.22)
+    titles = ("ROC", "Precision and recall")
+    names = (("False positive rate", "True positive rate"), ("Recall", "Precision"))
+    for axes, title, (x, y) in zip((left, right), titles, names, strict=True):
+        dress(axes, theme, grid=True)
+        axes.set_title(title, loc="left", **words(theme, size=10), weight="bold")
+        axes.set_xlabel(x, **words(theme, size=8, quiet=True))
+        axes.set_ylabel(y, **words(theme, size=8, quiet=True))
+        axes.set_xlim(-0.01, 1.02)
+        axes.set_ylim(-0.01, 1.02)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1.0, 0))
+    left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
+    coloured = {curve.label for curve in hardest(found)}
+    colours = iter(series(len(coloured), theme))
+    for curve in found:
+        style: dict[str, Any] = {"color": theme.quiet, "lw": 0.8, "alpha": 0.6, "zorder": 2}
+        if curve.label in coloured:
+            style = {"color": next(colours), "lw": 1.5, "zorder": 3}
+        # The area below these steps is the average precision.
+        steps = style | {"drawstyle": "steps-pre"}
+        rates = (curve.false_positive_rate, curve.true_positive_rate)
+        left.plot(*rates, label=_named(curve, curve.roc_auc, coloured), **style)
+        name = _named(curve, curve.average_precision, coloured)
+        right.plot(curve.recall, curve.precision, label=name, **steps)
+        if len(found) <= 2:
+            right.axhline(curve.share, ls=":", color=style["color"], lw=0.9)
+    family = {"family": words(theme)["fontfamily"], "size": 8}
+    for axes, place in ((left, "lower right"), (right, "lower left")):
+        axes.legend(frameon=False, labelcolor=theme.ink, loc=place, prop=family)
+    return figure
+
+
+def hardest(found: Sequence[Curve]) -> list[Curve]:
+    """Return the labels that have a colour: those with the smallest areas under the ROC curve."""
+    return sorted(found, key=lambda curve: (curve.roc_auc, curve.label))[:MOST_SERIES]
+
+
+def in_words(found: Sequence[Curve]) -> str:
+    """Return the areas under the curves, for those who cannot see them."""
+    each = "; ".join(
+        f"{c.label}: ROC AUC {c.roc_auc:.3f}, average precision {c.average_precision:.3f}"
+        for c in found
+    )
+    return f"ROC and precision-recall curves of each label against the rest. {each}"
+
+
+def _named(curve: Curve, area: float, coloured: set[str]) -> str | None:
+    return f"{drawable(curve.label, 22)}  {area:.3f}" if curve.label in coloured else None
