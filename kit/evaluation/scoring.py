@@ -195,7 +195,8 @@ def _made_with(
 ) -> dict[str, Any]:
     """Return `made_with` and, for the test part, `configurations_tried` of evaluation.json."""
     part, tracks = evaluation["part"], evaluation["tracks"]
-    made = {"made_with": reproduction(run, restored, part, catalogue)}
+    mapped = evaluation.get("collection", {}).get("labels")
+    made = {"made_with": reproduction(run, restored, part, catalogue, mapped)}
     return made | (
         {"configurations_tried": configurations_tried(run, tracks)} if part == "test" else {}
     )

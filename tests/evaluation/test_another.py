@@ -84,10 +84,13 @@ def test_mapped_labels_are_scored_beside_the_own_test_part(job, other, tmp_path)
     result = evaluate(run, catalogue=other, part="all", labels_map={"bass": "LOW", "dub": "low"})
     new = {f"{name}-all-other" for name in ("evaluation", "report", "confusion")}
     stems = {path.stem for path in run.iterdir() if path.is_file()}
-    assert stems - {Path(name).stem for name in before} == {*new, "curves"}
+    assert stems - {Path(name).stem for name in before} == {*new, "roc-all-other", "curves"}
     assert all((run / name).read_bytes() == text for name, text in before.items())
     assert {row["label"] for row in result["tracks"]} == {"high", "low"}
     assert (result["track"]["n"], result["seen"]["train"]) == (8, 1)
+    assert result["made_with"]["evaluate"].endswith(
+        f"--catalogue {other} --part all --labels-map bass=LOW --labels-map dub=low"
+    )
     found = result["collection"]
     assert (found["name"], found["left_out"], found["unused"]) == ("other", {"Noise": 1}, ["dub"])
     assert found["own"]["value"] == own["track"]["accuracy"]
