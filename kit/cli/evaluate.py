@@ -26,8 +26,8 @@ def evaluate(
 
     A run's scores and report.html go into its folder; those of another part than "test" are named
     after the part. A run of folds is scored on all its tracks, each by the network of its fold.
-    Features that are missing are computed first. calibration.json, for `kit predict`, and
-    doubtful.csv, labels to check, come from the test part.
+    Features that are missing are computed first. The test part also gives calibration.json, from
+    which `kit predict` says how sure it is, and doubtful.csv, a list of labels to check.
 
     Example: kit evaluate
 

@@ -37,8 +37,9 @@ def predict(
     """Predict the label of tracks, or of each stretch of a long mix.
 
     The answers go to standard output, or to a file. Exit code 1 if some files could not be read.
-    For a track, `kit evaluate` adds how sure an answer is: its calibrated probability, whether it
-    is uncertain, and the labels of which one is right with a chance of 90%.
+    Once `kit evaluate` has calibrated the run, the answer for a track also has its calibrated
+    probability, whether it is uncertain, and a prediction set, which contains the right label with
+    a probability of 90%.
 
     Example: kit predict train track.mp3
 
@@ -54,8 +55,9 @@ def predict(
             or csv where OUT ends in .csv.
         out: File that the answers go to.
         plot: Also draw the timeline to this PNG or SVG file.
-        risk: An answer is uncertain if, among answers as probable as it or more, a larger share
-            than this is expected to be wrong, by what `kit evaluate` found on held-out artists.
+        risk: Share of wrong answers that you accept among those that are not uncertain, such as
+            0.05. The probability that this takes comes from the artists that `kit evaluate` held
+            out.
         runs: Folder of the run folders.
     """
     if not files:

@@ -1,7 +1,7 @@
-"""How sure the answers of a run are, as its held-out tracks tell; for evaluation and prediction.
+"""How sure the answers of a run are, measured on held-out tracks, for evaluation and prediction.
 
-The temperature makes probabilities credible, a prediction set holds the right label with a stated
-chance, and answers below a threshold are uncertain: all from tracks that no network learned from.
+Three numbers come from tracks that no network learned from: the temperature of calibrated
+probabilities, the threshold of prediction sets, and the threshold of answers that are certain.
 """
 
 import shlex
@@ -49,7 +49,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What `Certainty` comes to for new tracks.
+    """Thresholds for the answers of new tracks, see `Certainty.thresholds`.
 
     Attributes:
         factor: of the logits.
@@ -110,16 +110,16 @@ class Certainty:
         """Number of groups."""
         return len(np.unique(self.group))
 
-    def carries(self, chance: float) -> bool:
-        """Return whether there are groups enough for a level, or for 1 less a risk."""
-        return self.factor is not None and self.groups >= groups_needed(chance)
+    def carries(self, level: float) -> bool:
+        """Return whether there are enough groups for a level, or for 1 less a risk."""
+        return self.factor is not None and self.groups >= groups_needed(level)
 
     def thresholds(self, risk: float = RISK, level: float = LEVELS[0]) -> Thresholds | None:
         """Return the thresholds for new tracks; None where there is no temperature.
 
         Args:
-            risk: the chance of a wrong answer among those that are not uncertain.
-            level: the chance that a prediction set has the right label.
+            risk: the share of wrong answers among those that are not uncertain.
+            level: the probability that a prediction set contains the right label.
         """
         if self.factor is None:
             return None
@@ -169,9 +169,9 @@ class Certainty:
         return Certainty(*parts, self.factor, self.learned_on, self.step)
 
 
-def groups_needed(chance: float) -> int:
-    """Return the number of groups that a chance of success takes, such as 9 for 0.9."""
-    return int(np.ceil(chance / (1 - chance) - 1e-9))
+def groups_needed(level: float) -> int:
+    """Return the number of groups that a level, or 1 less a risk, takes: 9 for 0.9."""
+    return int(np.ceil(level / (1 - level) - 1e-9))
 
 
 def thresholds_of(
@@ -184,7 +184,7 @@ def thresholds_of(
     Args:
         folder: the run's folder.
         restored: its network.
-        risk: the chance of a wrong answer among those that are not uncertain.
+        risk: the share of wrong answers among those that are not uncertain.
     Raises:
         KitError: calibration.json is damaged.
     """

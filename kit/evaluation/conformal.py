@@ -1,8 +1,8 @@
 """Thresholds with a guarantee for new groups of tracks, such as artists that were never heard.
 
-Tracks of one artist are alike, so they are not exchangeable, which conformal prediction needs.
-Artists are: in both functions each group weighs as much as any other, shared by its tracks, and
-the group to come counts as one more, of the worst kind.
+Conformal prediction needs exchangeable data. Tracks of one artist are alike, and not exchangeable
+with those of another; artists are. So each group has the same weight here, shared equally by its
+tracks, and the new group counts as one more, with the worst result.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,17 @@ def set_threshold(
 ) -> float | None:
     """Return the least probability of a label in a prediction set.
 
-    The set of labels with at least this probability has the right label of a track with a chance
-    of `level`, if the track's group is drawn as the groups here were. With one track a group this
-    is split conformal prediction with the score 1 - p.
+    The labels with at least this probability include the right one with a probability of `level`,
+    for a track of a new group that is drawn as these groups were. With one track a group this is
+    split conformal prediction with the score 1 - p.
 
     Args:
         true: the probability of the right label of each track, by a network that has not learned
             from it.
         groups: the group of each track.
-        level: the chance, such as 0.9.
+        level: the probability, such as 0.9.
     Returns:
-        The threshold; None with fewer than `level / (1 - level)` groups, which carry no level so
-        high.
+        The threshold; None with fewer than `level / (1 - level)` groups, which are too few for it.
 
     Source: Lee, Barber & Willett (2023), Distribution-free inference with hierarchical data, and
         for the idea Dunn, Wasserman & Ramdas (2023), who draw one track of each group.
@@ -47,20 +46,20 @@ def answer_threshold(
     groups: Sequence[Any] | np.ndarray,
     risk: float,
 ) -> float | None:
-    """Return the least probability at which answers are wrong with a chance of at most `risk`.
+    """Return the least probability of an answer at which at most a share `risk` is wrong.
 
-    Among answers from the threshold on, with one wrong answer of a group to come added, a share of
-    at most `risk` is wrong; so it is from all higher thresholds on, down from the first one that
-    has enough groups to tell.
+    One wrong answer by a new group is added to the answers at or above the threshold. The share of
+    wrong ones is then at most `risk`, and also for each higher threshold, up to the highest one
+    that leaves enough groups to tell.
 
     Args:
         probability: of the answer for each track, by a network that has not learned from it.
         right: whether it is the right one.
         groups: the group of each track.
-        risk: the chance, such as 0.1.
+        risk: the share, such as 0.1.
     Returns:
         The threshold; None if no threshold has so few wrong answers, or there are too few groups:
-        with none wrong, `(1 - risk) / risk` are needed.
+        `(1 - risk) / risk` are needed if none is wrong.
 
     Source: Angelopoulos et al. (2024), Conformal risk control, of the loss 1(answered) (1(wrong) -
         risk). The loss does not fall steadily with the threshold, so the guarantee is approximate.
