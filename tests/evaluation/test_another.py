@@ -16,6 +16,8 @@ from kit.evaluation.sections import another_in_words
 from kit.features import extract
 from kit.training import Run
 
+from .documented import require_documented
+
 
 def test_a_map_is_pairs_or_a_table(tmp_path):
     table = tmp_path / "map.csv"
@@ -91,6 +93,7 @@ def test_mapped_labels_are_scored_beside_the_own_test_part(job, other, tmp_path)
     assert result["made_with"]["evaluate"].endswith(
         f"--catalogue {other} --part all --labels-map bass=LOW --labels-map dub=low"
     )
+    assert "collection.difference.differs" in require_documented(result)
     found = result["collection"]
     assert (found["name"], found["left_out"], found["unused"]) == ("other", {"Noise": 1}, ["dub"])
     assert found["own"]["value"] == own["track"]["accuracy"]

@@ -29,6 +29,8 @@ from kit.training import Run, fit
 from tests.conftest import RATE, tone
 from tests.page import Page
 
+from .documented import require_documented
+
 ARTISTS = 26
 MOVED = ("03-1", "08-0")
 
@@ -92,6 +94,8 @@ def command(monkeypatch, capfd):
 
 def test_thresholds_of_a_fold_come_from_the_other_folds(judged):
     result, kept = judged.result, Certainty.read(judged.run, judged.result["checkpoint"]["step"])
+    keys = require_documented(result)
+    assert {"sets[].covered_by_group", "certain.least", "doubtful[].suggested"} <= keys
     tracks = result["tracks"]
     p = np.array([[t["probabilities"][name] for name in result["labels"]] for t in tracks])
     y = np.array([result["labels"].index(t["label"]) for t in tracks])
