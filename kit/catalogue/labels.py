@@ -13,6 +13,9 @@ from kit.catalogue.sources.locate import absolute, from_text, on_disk
 from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 
+CORRECTION = "suggested"
+"""The column of a table that corrects some labels and leaves the others as they are."""
+
 
 def by_genre() -> Labeller:
     """Return the rule that a track's label is its first genre."""
@@ -30,11 +33,14 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
     The CSV has a column `label`, and `path`, `isrc`, or `artist` and `title` to find tracks by.
 
     A track is looked up by its path; if no row has that, by its ISRC; and else by its names,
-    where case, accents, signs, guests and "Original Mix" do not matter.
+    where case, accents, signs, guests and "Original Mix" do not matter. A CSV with a column
+    `suggested`, such as the doubtful.csv of `kit evaluate`, corrects labels: a track that it does
+    not name keeps the label of its folder.
 
     Args:
         file: UTF-8 CSV with a header; cells may be empty.
-        folder: where relative paths start from.
+        folder: where relative paths start from; its sub-folders are the labels that a CSV of
+            corrections does not change.
     Raises:
         UsageError: the file cannot be read, or lacks the columns.
     """
@@ -60,11 +66,19 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
             if label:
                 labels.setdefault(key, {}).setdefault(label)
 
+    corrects = CORRECTION in table
+
     def of(path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
         found = (labels[key] for key in _keys(row, path) if key in labels)
-        return tuple(next(found, ()))
+        return tuple(next(found, ())) or (_of_folder(path, Path(folder)) if corrects else ())
 
     return Labeller(of, f"add a row for it to {shown(file)}")
+
+
+def _of_folder(path: Path, folder: Path) -> tuple[str, ...]:
+    if not path.is_relative_to(folder):
+        return ()
+    return path.relative_to(folder).parts[:-1][:1]
 
 
 def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:

@@ -31,11 +31,15 @@ def predict(
     ] = None,
     out: PathOrNot = None,
     plot: PathOrNot = None,
+    risk: float = 0.1,
     runs: Runs = Path("runs"),
 ) -> int:
     """Predict the label of tracks, or of each stretch of a long mix.
 
     The answers go to standard output, or to a file. Exit code 1 if some files could not be read.
+    Once `kit evaluate` has calibrated the run, the answer for a track also has its calibrated
+    probability, whether it is uncertain, and a prediction set, which contains the right label with
+    a probability of 90%.
 
     Example: kit predict train track.mp3
 
@@ -51,6 +55,9 @@ def predict(
             or csv where OUT ends in .csv.
         out: File that the answers go to.
         plot: Also draw the timeline to this PNG or SVG file.
+        risk: Share of wrong answers that you accept among those that are not uncertain, such as
+            0.05. The probability that this takes comes from the artists that `kit evaluate` held
+            out.
         runs: Folder of the run folders.
     """
     if not files:
@@ -59,10 +66,13 @@ def predict(
         raise UsageError("--plot draws a timeline; add --timeline")
     if not 0 < hop_s < math.inf:
         raise UsageError(f"--hop-s is {hop_s:g}; it must be a number of seconds above 0")
+    if not 0 < risk < 1:
+        raise UsageError(f"--risk is {risk:g}; it must be between 0 and 1, such as 0.1")
     from kit import terminal
     from kit.audio import AudioError
     from kit.cli.answers import prediction_writer
     from kit.compilation import use_cache
+    from kit.evaluation.certainty import Verdict, thresholds_of
     from kit.files import atomic_write
     from kit.predict import load, track
     from kit.training.folders import locate
@@ -71,6 +81,11 @@ def predict(
     found = locate(run, runs)
     paths, refused = _audio(files)
     model = load(found.folder)
+    thresholds = None
+    if not timeline:
+        thresholds, missing = thresholds_of(found.folder, model.restored, risk)
+        if missing:
+            terminal.warn(missing)
     chosen = format or ("csv" if out is not None and out.suffix.lower() == ".csv" else "json")
     for message in refused:
         terminal.warn(message)
@@ -80,14 +95,14 @@ def predict(
     bar = contextlib.nullcontext(_nothing) if silent else terminal.bar("predict")
     stream = contextlib.nullcontext(sys.stdout) if out is None else atomic_write(out)
     with bar as progress, stream as lines:
-        write = prediction_writer(chosen, model.labels, lines)
+        write = prediction_writer(chosen, model.labels, lines, judged=not timeline)
         for at, file in enumerate(paths):
             progress(at, len(paths), file.name)
             rows = []
             try:
                 answers = model.timeline(file, hop_s) if timeline else [track(model.restored, file)]
                 for row in answers:
-                    write(row)
+                    write(row, thresholds.verdict(row.probabilities) if thresholds else Verdict())
                     rows.append(row)
             except AudioError as error:
                 terminal.warn(str(error))

@@ -39,7 +39,8 @@ def scan(
         label: Label of all tracks. Without it: the folder's name, the playlist's name, or a CSV's
             column `label`, else its file's name.
         labels: Other source of the labels: "genre" for the tag, or a CSV file with a column
-            `label` and `path`, `isrc`, or `artist` and `title`.
+            `label` and `path`, `isrc`, or `artist` and `title`. The doubtful.csv of `kit evaluate`
+            corrects: tracks that it does not name keep the label of their folder.
         playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
         artist_from: Where artist and title come from if the tags have none. "filename": a file's
             name, such as "Artist - Title" or "01 - Artist - Title". "folder": the folder below the

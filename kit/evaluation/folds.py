@@ -14,7 +14,7 @@ from kit.catalogue.schema import several_labels
 from kit.errors import UsageError
 from kit.evaluation.metrics import summarise
 from kit.evaluation.parts import Part
-from kit.evaluation.scores import Progress, Scores, step_in_json
+from kit.evaluation.scores import Progress, Scores, groups_of, step_in_json
 from kit.evaluation.several import summarise_several
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
@@ -107,24 +107,13 @@ def numbers(scores: Scores, network: Restored, *, brief: bool = False) -> dict[s
     labels = scores.tracks["label"].tolist()
     answers, several = scores.answers, network.experiment.train.several
     y = targets(labels, network.labels, several)
-    groups = _groups(scores.tracks)
+    groups = groups_of(scores.tracks)
     if several:
         number = np.unique(groups, return_inverse=True)[1]
         return summarise_several(answers, y, network.labels, number)
     counts = np.array(network.train_counts, np.int64)
     return summarise(
         answers.segments, y, network.labels, counts, answers.log_weights, groups, brief
-    )
-
-
-def _groups(tracks: pd.DataFrame) -> np.ndarray:
-    """Return the group of each track, which is its artist where the run's split does not know it.
-
-    A track that has neither stands for itself.
-    """
-    rows = zip(*(tracks[name] for name in ("group", "artists", "track_id")), strict=True)
-    return np.array(
-        [f"group {g}" if g else f"artist {a}" if a else f"track {t}" for g, a, t in rows]
     )
 
 

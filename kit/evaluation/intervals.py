@@ -45,13 +45,24 @@ def group_interval(
     hits, size = _sums(right.astype(float), groups)
     # Sorted, so that the order of the tracks does not change the last bit.
     total, count = np.sort(hits - accuracy * size), len(size)
-    error = _standard_error(total, size)
-    if count < 2 or error == 0 or not 0 < accuracy < 1:
-        low, high = wilson_interval(round(accuracy * count), count)
+    return _logit_interval(accuracy, _standard_error(total, size), count)
+
+
+def mean_interval(shares: Float[np.ndarray, " groups"]) -> dict[str, Any]:
+    """Return the 95% interval of the mean of one share a group, as `group_interval` does."""
+    shares, count = np.sort(shares), len(shares)
+    return _logit_interval(
+        float(shares.mean()), _standard_error(shares - shares.mean(), np.ones(count, int)), count
+    )
+
+
+def _logit_interval(value: float, error: float, count: int) -> dict[str, Any]:
+    if count < 2 or error == 0 or not 0 < value < 1:
+        low, high = wilson_interval(round(value * count), count)
         method = f"Wilson's for {count} independent groups"
     else:
-        reach = _quantile(count) * error / (accuracy * (1 - accuracy))
-        low, high = (float(expit(logit(accuracy) + s * reach)) for s in (-1, 1))
+        reach = _quantile(count) * error / (value * (1 - value))
+        low, high = (float(expit(logit(value) + s * reach)) for s in (-1, 1))
         method = f"logit t over {count} groups"
     few = f"; fewer than {FEW_GROUPS} groups are too few for it" if count < FEW_GROUPS else ""
     return {"interval": [low, high], "interval_method": method + few, "groups": count}

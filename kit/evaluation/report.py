@@ -1,6 +1,7 @@
 """The report of an evaluation: one page with figures, tables and players, for offline use."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kit.evaluation import figures, roc, words
-from kit.evaluation.captions import part_of, shown
+from kit.evaluation.captions import shown
 from kit.evaluation.cards import card, sound
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.page_values import by_epochs, page_values
-from kit.evaluation.parts import file_name
+from kit.evaluation.parts import file_name, place
 from kit.evaluation.pictures import ranking_curves
 from kit.evaluation.section import Section
 from kit.explore.canvas import save_both
@@ -58,7 +59,7 @@ def write_report(
     wrong = mistakes(cards_of, limit=MISTAKES)
     unlearned = [t for t in cards_of if t.get("part") != "train"]
     right = hits(unlearned, per_label=HITS_PER_LABEL)
-    chosen = [*wrong, *right]
+    chosen = [*wrong, *right, *(track for section in sections for track in section.tracks)]
     silent = audio_of is None
     paths = [None if audio_of is None else audio_of(track) for track in chosen]
     cards = [card(track, spectrogram_of) for track in chosen]
@@ -70,8 +71,9 @@ def write_report(
             fixed
             | {
                 "sections": sections,
+                "section_cards": _by_section(sections, full[len(wrong) + len(right) :]),
                 "mistakes": full[: len(wrong)],
-                "hits": full[len(wrong) :],
+                "hits": full[len(wrong) : len(wrong) + len(right)],
                 "unlearned": len(unlearned),
                 "policy": policy(linked_sound=any(p.kind == "linked" for p in players)),
                 "sound": sound(players, limit_mib) if chosen and not silent else "",
@@ -83,7 +85,7 @@ def write_report(
     # that differ between an embedded clip and a linked one.
     weight = len(page(linked).encode()) + 256
     players = embed_players(linked, paths, int(limit_mib * 2**20) - weight)
-    target = run_dir / file_name("report", part_of(evaluation), ".html")
+    target = run_dir / file_name("report", place(evaluation), ".html")
     write_text(target, page(players))
     return target
 
@@ -105,7 +107,7 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
         KitError: they cannot be written.
     """
     drawn: list[tuple[str, Figure]] = []
-    part = part_of(evaluation)
+    part = place(evaluation)
     if not evaluation.get("several"):
         matrix = np.asarray(shown(evaluation)["track"]["confusion"])
         drawn.append(
@@ -116,6 +118,11 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     if by_epochs(metrics_rows):
         drawn.append(("curves", figures.curves(metrics_rows)))
     return [path for stem, figure in drawn for path in save_both(figure, run_dir / stem)]
+
+
+def _by_section(sections: Sequence[Section], cards: list[Row]) -> dict[str, list[Row]]:
+    rest = iter(cards)
+    return {one.name: list(islice(rest, len(one.tracks))) for one in sections}
 
 
 def _render(values: Row) -> str:

@@ -26,7 +26,11 @@ _BY_RECIPE = ("features.keep", "features.dtype", "features.n_frames", "split.val
 
 
 def reproduction(
-    run: Run, restored: Restored, part: Part, catalogue: Path | None
+    run: Run,
+    restored: Restored,
+    part: Part,
+    catalogue: Path | None,
+    labels_map: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return `made_with` of evaluation.json.
 
@@ -35,6 +39,7 @@ def reproduction(
         restored: its network.
         part: that was scored.
         catalogue: of the tracks that were scored, if it is not that of the training.
+        labels_map: of the labels of another collection to those of the run.
     Returns:
         `python`, `platform`, `device` (its kind), `versions` of kit and the libraries it computes
         with, and the commands `train` (None for a run from arrays) and `evaluate`.
@@ -44,6 +49,8 @@ def reproduction(
         command += ["--catalogue", str(catalogue)]
     if part != "test":
         command += ["--part", part]
+    for theirs, ours in (labels_map or {}).items():
+        command += ["--labels-map", f"{theirs}={ours}"]
     if restored.which != "best":
         command += ["--checkpoint", restored.which]
     experiment = restored.experiment

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kit.evaluation.parts import Part
@@ -40,3 +41,14 @@ class Scores:
 def step_in_json(restored: Restored) -> int | list[int]:
     """Return the step of a checkpoint, or of each network's checkpoint, in JSON's types."""
     return list(restored.step) if isinstance(restored.step, tuple) else restored.step
+
+
+def groups_of(tracks: pd.DataFrame) -> np.ndarray:
+    """Return the group of each track, which is its artist where the run's split does not know it.
+
+    A track that has neither stands for itself.
+    """
+    rows = zip(*(tracks[name] for name in ("group", "artists", "track_id")), strict=True)
+    return np.array(
+        [f"group {g}" if g else f"artist {a}" if a else f"track {t}" for g, a, t in rows]
+    )

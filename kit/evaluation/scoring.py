@@ -1,19 +1,19 @@
 """Score a run on tracks, and write what was found."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from scipy.special import log_softmax
 
 from kit.catalogue import Catalogue, load
 from kit.errors import KitError, UsageError
-from kit.evaluation import calibration
+from kit.evaluation import another, doubtful
 from kit.evaluation.answers import open_store, score_items, score_part
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
+from kit.evaluation.certainty import LEAST_TRACKS, Certainty, certainty
 from kit.evaluation.data_card import NAME as DATA_CARD
 from kit.evaluation.data_card import data_card
 from kit.evaluation.folds import (
@@ -25,19 +25,16 @@ from kit.evaluation.folds import (
 )
 from kit.evaluation.model_card import NAME as MODEL_CARD
 from kit.evaluation.model_card import model_card
-from kit.evaluation.parts import Part, file_name
+from kit.evaluation.parts import Part, file_name, place
 from kit.evaluation.reproduce import configurations_tried, reproduction
 from kit.evaluation.scores import Progress, Scores
+from kit.evaluation.sections import sections
 from kit.evaluation.summary import summary
 from kit.features import FeatureStore
 from kit.files import write_json, write_text
 from kit.shallow.recipe import SmallSetConfig
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
-from kit.training.collection import targets
-
-LEAST_TRACKS = 10
-"""Fewer give no temperature."""
 
 
 def evaluate(
@@ -46,6 +43,7 @@ def evaluate(
     catalogue: Catalogue | Path | str | None = None,
     part: Part = "test",
     which: Which = "best",
+    labels_map: Mapping[str, str] | None = None,
     report: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -54,7 +52,9 @@ def evaluate(
     The features must have been computed. In a run of folds the test part is every track, scored by
     the network of its fold; out_of_fold.csv has the predictions. The files of another part than
     the test part have its name: `evaluation-train.json`, `report-train.html`,
-    `confusion-train.png`.
+    `confusion-train.png`. Those of another collection have its folder's name too:
+    `evaluation-all-NAME.json`. Of the test part, calibration.json has what `kit predict` needs to
+    say how sure an answer is, and doubtful.csv the labels that the network contradicts.
 
     Args:
         run: a run, or its folder, on the machine that made it or on another one.
@@ -62,6 +62,8 @@ def evaluate(
         part: of the run's split; "all" scores every track of the catalogue, such as another
             collection.
         which: the best checkpoint, or the last one.
+        labels_map: of another collection, its labels to those of the run; labels that neither the
+            map nor the run knows are left out.
         report: also write the figures and the page. Without them no plotting library is imported.
         progress: called with (tracks scored, tracks in all).
     Returns:
@@ -77,10 +79,12 @@ def evaluate(
     run = run if isinstance(run, Run) else Run(Path(run))
     require_one_split(run, part)
     restored = restore(run.folder, which)
-    tracks = _catalogue(restored, catalogue)
+    tracks, other = another.prepared(
+        _catalogue(restored, catalogue), run, restored, part, labels_map
+    )
     if run.is_folded and part == "test":
         store = open_store(tracks, restored.experiment.features)
-        evaluation = _evaluated_by_fold(
+        evaluation, kept = _evaluated_by_fold(
             run,
             restored,
             which,
@@ -89,14 +93,20 @@ def evaluate(
         )
     else:
         store, scores = score_part(run, restored, tracks, part, progress)
-        evaluation = summary(run, restored, scores) | _calibration(
-            run, restored, scores, lambda: score_part(run, restored, tracks, "validation")[1]
+        evaluation, kept = _certain(
+            run,
+            restored,
+            scores,
+            summary(run, restored, scores) | other,
+            lambda: score_part(run, restored, tracks, "validation")[1],
         )
     if part == "test" and not restored.experiment.train.several:
         evaluation["baselines"] = _baselines(run, evaluation, tracks)
+    if other:
+        evaluation["collection"] |= another.beside_own_test(evaluation, run)
     given = None if catalogue is None else tracks.folder
     evaluation |= _made_with(run, restored, evaluation, given)
-    write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
+    _save(run, evaluation, kept)
     if report:
         _write_cards(run, restored, evaluation, tracks)
         _write_report(
@@ -141,7 +151,7 @@ def score_arrays(
     for part in parts:
         require_one_split(run, part)
         if run.is_folded and part == "test":
-            evaluation = _evaluated_by_fold(
+            evaluation, kept = _evaluated_by_fold(
                 run,
                 restored,
                 which,
@@ -149,14 +159,15 @@ def score_arrays(
             )
         else:
             scores = score_items(run, restored, x, y, frames, part)
-            evaluation = summary(run, restored, scores) | _calibration(
+            evaluation, kept = _certain(
                 run,
                 restored,
                 scores,
+                summary(run, restored, scores),
                 lambda: score_items(run, restored, x, y, frames, "validation"),
             )
         evaluation |= _made_with(run, restored, evaluation, None)
-        write_json(run.folder / file_name("evaluation", part, ".json"), evaluation)
+        _save(run, evaluation, kept)
         if report:
             _write_cards(run, restored, evaluation, None)
             _write_report(
@@ -184,7 +195,8 @@ def _made_with(
 ) -> dict[str, Any]:
     """Return `made_with` and, for the test part, `configurations_tried` of evaluation.json."""
     part, tracks = evaluation["part"], evaluation["tracks"]
-    made = {"made_with": reproduction(run, restored, part, catalogue)}
+    mapped = evaluation.get("collection", {}).get("labels")
+    made = {"made_with": reproduction(run, restored, part, catalogue, mapped)}
     return made | (
         {"configurations_tried": configurations_tried(run, tracks)} if part == "test" else {}
     )
@@ -196,52 +208,50 @@ def _evaluated_by_fold(
     which: Which,
     score: Callable[[Run, Restored, Progress | None], Scores],
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Return evaluation.json of the out-of-fold predictions, and write these as CSV."""
+) -> tuple[dict[str, Any], Certainty | None]:
+    """Return `_certain` of the out-of-fold predictions, and write these as CSV."""
     scores, folds = out_of_fold(run, which, score, progress)
     evaluation = summary(run, restored, scores)
     several = restored.experiment.train.several
     evaluation |= {"split": fold_counts(run, several), "folds": folds}
-    evaluation |= _calibration(run, restored, scores)
     write_text(run.folder / "out_of_fold.csv", predictions_in_csv(evaluation))
-    return evaluation
+    return _certain(run, restored, scores, evaluation)
 
 
-def _calibration(
+def _certain(
     run: Run,
     restored: Restored,
     scores: Scores,
+    evaluation: dict[str, Any],
     validation: Callable[[], Scores] | None = None,
-) -> dict[str, Any]:
-    """Return `calibration` of evaluation.json; nothing if too few tracks could give a temperature.
+) -> tuple[dict[str, Any], Certainty | None]:
+    """Return an evaluation with how sure answers are, and what predictions need of it.
 
-    The temperature of a track comes from the other folds, or from the validation part.
+    An evaluation of several labels a track, and of another part than the test part, is as it was.
 
     Args:
         run: the run.
         restored: its network.
         scores: of the test part, or of all folds.
-        validation: gives the answers for the validation part.
+        evaluation: of these scores.
+        validation: gives the answers for the validation part; None for a run of folds.
     """
     if restored.experiment.train.several or scores.part != "test":
-        return {}
-    log_p, y = _answered(scores, restored)
-    if validation is None:
-        if len(y) < LEAST_TRACKS:
-            return {}
-        scaled = calibration.of_others(log_p, y, scores.tracks["fold"].tolist())
-        factor, source = calibration.temperature(log_p, y), "the other folds"
-    else:
-        if list(run.split()["part"]).count("validation") < LEAST_TRACKS:
-            return {}
-        factor = calibration.temperature(*_answered(validation(), restored))
-        scaled, source = log_softmax(factor * log_p, axis=1), "the validation part"
-    return {"calibration": calibration.calibration(log_p, scaled, y, factor, source)}
+        return evaluation, None
+    enough = list(run.split()["part"]).count("validation") >= LEAST_TRACKS
+    held = validation() if validation and enough else None
+    entries, kept, scaled = certainty(restored, scores, held)
+    rows = doubtful.doubtful(evaluation["tracks"], evaluation["labels"], np.exp(scaled))
+    return evaluation | entries | {"doubtful": rows}, kept
 
 
-def _answered(scores: Scores, restored: Restored) -> tuple[np.ndarray, np.ndarray]:
-    labels = scores.tracks["label"].tolist()
-    return scores.answers.of_tracks(), targets(labels, restored.labels, False)
+def _save(run: Run, evaluation: dict[str, Any], kept: Certainty | None) -> None:
+    """Write evaluation.json, and calibration.json and doubtful.csv if it has them."""
+    write_json(run.folder / file_name("evaluation", place(evaluation), ".json"), evaluation)
+    if "doubtful" in evaluation:
+        write_text(run.folder / doubtful.NAME, doubtful.in_csv(evaluation["doubtful"]))
+    if kept and evaluation["checkpoint"]["which"] == "best":  # that of `kit predict`
+        kept.write(run.folder)
 
 
 def _write_cards(
@@ -265,7 +275,14 @@ def _write_report(
 
     rows = mean_metrics(run)
     write_figures(run.folder, evaluation, rows)
-    write_report(run.folder, evaluation, rows, audio_of=audio_of, spectrogram_of=spectrogram_of)
+    write_report(
+        run.folder,
+        evaluation,
+        rows,
+        audio_of=audio_of,
+        spectrogram_of=spectrogram_of,
+        sections=sections(evaluation),
+    )
 
 
 def _valid(store: FeatureStore, track_id: str) -> np.ndarray:

@@ -30,6 +30,7 @@ class Section:
         pictures: figures, as `kit.explore.page.picture` gives them.
         tables: the numbers.
         note: what the numbers are based on.
+        tracks: entries of `tracks` of evaluation.json, each shown as a card with a player.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Section:
     pictures: tuple[dict[str, Any], ...] = ()
     tables: tuple[Table, ...] = ()
     note: str = ""
+    tracks: tuple[dict[str, Any], ...] = ()

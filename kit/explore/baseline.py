@@ -81,19 +81,21 @@ class Doubt:
 
     Attributes:
         track_id: its id.
+        path: as in the table.
         artists: as in the table.
         title: as in the table.
         label: its label.
-        other: the label that is more probable.
+        suggested: the label that is more probable.
         probability: of that, by gradient boosting that never saw the artists.
         second: the same by logistic regression.
     """
 
     track_id: str
+    path: str
     artists: str
     title: str
     label: str
-    other: str
+    suggested: str
     probability: float
     second: float
 
@@ -306,15 +308,16 @@ def _doubts(
     found = np.flatnonzero(other.max(axis=1) > above)
     texts = {
         name: rows[name].fillna("").astype(str).tolist() if name in rows else [""] * len(rows)
-        for name in ("track_id", "artists", "title")
+        for name in ("track_id", "path", "artists", "title")
     }
     doubts = [
         Doubt(
             track_id=texts["track_id"][at],
+            path=texts["path"][at],
             artists=texts["artists"][at],
             title=texts["title"][at],
             label=labels[targets[at]],
-            other=labels[other[at].argmax()],
+            suggested=labels[other[at].argmax()],
             probability=float(other[at].max()),
             second=float(second[at, other[at].argmax()]),
         )

@@ -137,7 +137,7 @@ def _sentences(
     )
     for doubt in result.doubts[:_SHOWN]:
         lines.append(
-            f"  {doubt.label}, or {doubt.other} ({doubt.probability:.3f})? "
+            f"  {doubt.label}, or {doubt.suggested} ({doubt.probability:.3f})? "
             f"{doubt.artists} – {doubt.title}"
         )
     lines.append(f"all of them: {out / 'doubtful.csv'}; the numbers: {out / 'baseline.json'}")

@@ -213,7 +213,8 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """Scores of the run's evaluations: `SCORE_COLUMNS`, one row for each part and level.
 
-        No row before the first evaluation. `low` and `high` are the 95% interval of the accuracy.
+        No row before the first evaluation. The part of another collection has its name, such as
+        "all of other". `low` and `high` are the 95% interval of the accuracy.
         Where tracks have several labels the columns are `SEVERAL_COLUMNS`, and the interval is that
         of the mean average precision.
 
@@ -229,10 +230,8 @@ class Run:
                     scores = evaluation[level]
                     low, high = scores["interval"] or (None, None)
                     known = {name: scores[name] for name in columns if name in scores}
-                    rows.append(
-                        {"part": evaluation["part"], "level": level, "low": low, "high": high}
-                        | known
-                    )
+                    about = {"part": _part(evaluation), "level": level, "low": low, "high": high}
+                    rows.append(about | known)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise KitError(
                     f"{path} is damaged; run `kit evaluate {self.folder}` again"
@@ -266,6 +265,12 @@ class Run:
             table.to_csv(stream, index=False, lineterminator="\n")
         # Last, since a folder with this file counts as a run.
         write_json(self._config, _with(dict(config), statements))
+
+
+def _part(evaluation: Mapping[str, Any]) -> str:
+    """Return the part, and of which collection it is if that is not the run's own."""
+    collection = evaluation.get("collection")
+    return f"{evaluation['part']} of {collection['name']}" if collection else evaluation["part"]
 
 
 def _with(config: dict[str, Any], statements: Sequence[str]) -> dict[str, Any]:

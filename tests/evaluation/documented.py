@@ -16,7 +16,10 @@ TYPES = {
     "null": type(None),
 }
 # What stands for any key of these objects.
-ANY = {"per_class": "LABEL", "per_label": "LABEL", "probabilities": "LABEL", "versions": "LIBRARY"}
+ANY = {
+    **dict.fromkeys(("per_class", "per_label", "probabilities", "labels", "left_out"), "LABEL"),
+    "versions": "LIBRARY",
+}
 LEVELS = {"track", "segment"}
 
 

@@ -69,7 +69,15 @@ def tree(folder):
 def test_what_it_writes_adds_up(job, evaluated):
     run, result = evaluated.run, evaluated.result
     figures = [f"{stem}.{end}" for stem in ("confusion", "roc", "curves") for end in ("png", "svg")]
-    new = ["data-card.md", "model-card.md", "evaluation.json", "report.html", *figures]
+    new = [
+        "calibration.json",
+        "doubtful.csv",
+        "data-card.md",
+        "model-card.md",
+        "evaluation.json",
+        "report.html",
+        *figures,
+    ]
     assert files(run) == sorted(files(job.run) + new)
     assert json.loads((run / "evaluation.json").read_text()) == result
     test = Run(run).split().query("part == 'test'")
@@ -139,7 +147,8 @@ def test_without_a_report_only_the_numbers_are_written(copy, evaluated):
     before = files(copy.run)
     result = evaluate(copy.run, catalogue=load(copy.catalogue), report=False)
     assert result["track"] == evaluated.result["track"]
-    assert files(copy.run) == sorted([*before, "evaluation.json"])
+    new = ["calibration.json", "doubtful.csv", "evaluation.json"]
+    assert files(copy.run) == sorted(before + new)
 
 
 def test_tracks_that_were_learned_from_are_counted_and_the_others_scored_apart(copy, evaluated):

@@ -12,6 +12,7 @@ import kit
 from kit.config import SplitConfig
 from kit.errors import UsageError
 from kit.evaluation import evaluate, evaluation_in_words
+from kit.evaluation.certainty import thresholds_of
 from kit.evaluation.folds import mean_metrics
 from kit.predict import load, track
 from kit.training import Run, fit
@@ -73,6 +74,16 @@ def test_the_scores_of_all_folds_add_up(folded):
     assert alone["track"]["accuracy"] == each[1]["accuracy"]
     assert alone["track"]["log_loss"] == each[1]["log_loss"]
     assert run.scores.query("level == 'track'")["n"].tolist() == [16]
+
+
+def test_four_networks_are_calibrated_as_one_run(folded, job):
+    run, result = folded
+    thresholds, missing = thresholds_of(run.folder, load(run.folder).restored, risk=0.2)
+    assert "which take 9 artists" in missing
+    # Eight artists are enough for a risk of 20%, and too few for sets of 90%.
+    assert (thresholds.factor, thresholds.in_set) == (result["calibration"]["factor"], None)
+    answer = load(run.folder).predict(job.music / "high/00.flac")
+    assert thresholds.verdict(answer).uncertain is not None
 
 
 def test_the_predictions_are_a_table(folded):

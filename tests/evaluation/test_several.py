@@ -1,5 +1,6 @@
 """Several labels a track: from the table to the report, and measures against scikit-learn."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -27,6 +28,8 @@ from kit.config import (
 )
 from kit.errors import ConfigError, UsageError
 from kit.evaluation import evaluate, evaluation_in_words, score_arrays
+from kit.evaluation.another import prepared
+from kit.evaluation.certainty import thresholds_of
 from kit.evaluation.ranking import average_precision, roc_auc
 from kit.evaluation.several import summarise_several
 from kit.features import FeatureStore, store_path
@@ -320,6 +323,18 @@ def test_folds_of_a_catalogue(tmp_path):
     has = y.sum(axis=0)
     totals = {name: sum(part[name] for part in result["split"].values()) for name in NAMES}
     assert totals == dict(zip(NAMES, has.tolist(), strict=True))
+    # Each label of a track of another collection is mapped by itself.
+    first, second = sorted(NAMES)[:2]
+    labels = [f"Funk; {second.upper()}", "Funk; Noise", "Noise", f"funk; {first}"]
+    table = catalogue.table.head(4).assign(track_id=list("abcd"), label=labels)
+    other = dataclasses.replace(catalogue, folder=tmp_path / "other", table=table)
+    mapped, about = prepared(other, run, restore(run.folder), "all", {"Funk": first})
+    assert mapped.table["label"].tolist() == [f"{first}; {second}", first, first]
+    assert mapped.table["track_id"].tolist() == ["a", "b", "d"]
+    assert about["collection"]["left_out"] == {"Noise": 1}
+    # Nothing is known of how sure these answers are.
+    assert not {"sets", "certain", "doubtful"} & set(result)
+    assert thresholds_of(run.folder, restore(run.folder)) == (None, "")
 
 
 def test_what_has_no_meaning_is_refused():

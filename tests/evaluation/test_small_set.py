@@ -26,6 +26,7 @@ from kit.evaluation.baselines.folds import Fold, Task, out_of_fold
 from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.nested import chosen_of
 from kit.evaluation.baselines.run import of_store
+from kit.evaluation.certainty import thresholds_of
 from kit.evaluation.small_set import fit_small_set
 from kit.features import extract
 from kit.models import build
@@ -269,6 +270,15 @@ def test_the_command_says_what_is_missing(learned, tmp_path, capfd, monkeypatch)
     name = "kit.shallow.recipe:SmallSetConfig"
     assert command(monkeypatch, *where, "--model.name", name) == 2
     assert "--recipe small" in capfd.readouterr().err
+
+
+def test_the_answers_of_the_recipe_are_calibrated(learned):
+    _, run, result = learned
+    thresholds, said = thresholds_of(run.folder, restore(run.folder))
+    groups = result["track"]["groups"]
+    assert thresholds.factor == result["calibration"]["factor"]
+    assert (thresholds.in_set is None) is (groups < 9) is ("which take 9 artists" in said)
+    assert {row["calibrated_on"] for row in result["sets"]} == {groups}
 
 
 def test_the_report_names_what_was_chosen(learned):

@@ -78,7 +78,7 @@ def test_a_wrong_label_is_in_doubt(two_labels):
     two_labels["instrumentalness"] = np.where(two_labels["label"] == "edm", 0.1, 0.9)
     two_labels.loc[0, "label"] = "edm"
     (doubt,) = baseline(two_labels, QUICK).doubts
-    assert (doubt.track_id, doubt.label, doubt.other) == (wrong, "edm", "techno")
+    assert (doubt.track_id, doubt.label, doubt.suggested) == (wrong, "edm", "techno")
     assert doubt.probability > 0.9
     assert doubt.artists == "techno artist 0"
     assert baseline(two_labels, QUICK).artists_of_several == ("techno artist 0",)
@@ -141,7 +141,7 @@ def test_the_experiment_runs_on_a_csv(two_labels, tmp_path):
     assert facts["repeated"][0] == {"track_id": "techno-0", "labels": ["techno", "edm"]}
     assert facts["config"]["folds"] == 3
     lines = (tmp_path / "out/doubtful.csv").read_text().splitlines()
-    assert lines[0] == "track_id,artists,title,label,other,probability,second"
+    assert lines[0] == "track_id,path,artists,title,label,suggested,probability,second"
     assert len(lines) == 1 + len(facts["doubts"])
 
 

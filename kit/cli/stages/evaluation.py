@@ -1,5 +1,6 @@
 """A trained run to its scores and its report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from kit.compilation import use_cache
 from kit.errors import UsageError
 from kit.evaluation import evaluate as score
 from kit.evaluation import evaluation_in_words
-from kit.evaluation.parts import Part, file_name
-from kit.training import Run
+from kit.evaluation.another import prepared
+from kit.evaluation.parts import Part, file_name, place
+from kit.evaluation.sections import sentences
+from kit.training import Run, restore
 from kit.training.checkpoint import Which
 
 
@@ -21,6 +24,7 @@ def evaluate(
     catalogue: Catalogue | None = None,
     part: Part = "test",
     which: Which = "best",
+    labels_map: Mapping[str, str] | None = None,
     named: bool = False,
 ) -> dict[str, Any]:
     """Compute missing features and score a run, with bars and a summary.
@@ -30,6 +34,7 @@ def evaluate(
         catalogue: the tracks; else those of the training.
         part: of the run's split.
         which: the best checkpoint or the last.
+        labels_map: of the labels of another collection to those of the run.
         named: begin with the run's folder.
     Raises:
         UsageError: the catalogue is not where it was in training, or the run was trained from
@@ -45,12 +50,21 @@ def evaluate(
             "the same arrays scores it again"
         )
     tracks = load(_there(Path(experiment.catalogue))) if catalogue is None else catalogue
+    if labels_map:
+        prepared(tracks, run, restore(run.folder, which), part, labels_map)  # raises, before work
     compute(tracks, experiment.features, segments=experiment.segments, brief=True)
     with terminal.bar("evaluate") as progress:
-        result = score(run, catalogue=tracks, part=part, which=which, progress=progress)
-    for sentence in evaluation_in_words(result):
+        result = score(
+            run,
+            catalogue=tracks,
+            part=part,
+            which=which,
+            labels_map=labels_map,
+            progress=progress,
+        )
+    for sentence in (*evaluation_in_words(result), *sentences(result)):
         terminal.say(sentence)
-    terminal.say(f"report: {run.folder / file_name('report', part, '.html')}")
+    terminal.say(f"report: {run.folder / file_name('report', place(result), '.html')}")
     return result
 
 

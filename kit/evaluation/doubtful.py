@@ -1,0 +1,73 @@
+"""Labels that the network contradicts, as a table to correct and to scan with again."""
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+NAME = "doubtful.csv"
+COLUMNS = ["track_id", "path", "artists", "title", "label", "suggested", "probability"]
+"""`kit scan FOLDER --labels doubtful.csv` reads `path` and `label`."""
+_ROUNDING = 1e-6
+
+
+def suggested(
+    p: Float[np.ndarray, "tracks classes"], y: Int[np.ndarray, " tracks"]
+) -> Int[np.ndarray, " tracks"]:
+    """Return the label that each track should have, which mostly is its own.
+
+    A label is likely for a track if its probability is at least the mean probability that the
+    label has among the tracks that carry it. The suggestion is the most probable one of the likely
+    labels; without any it is the track's own.
+
+    Args:
+        p: probabilities by a network that has not learned from the tracks.
+        y: the label of each track, by number.
+
+    Source: the confident joint of Northcutt, Jiang & Chuang (2021), Confident learning.
+    """
+    own = y[:, None] == np.arange(p.shape[1])
+    with np.errstate(invalid="ignore"):
+        threshold = (p * own).sum(axis=0) / own.sum(axis=0)
+    # A label that no track carries has no threshold, and NaN is never reached.
+    likely = p >= threshold - _ROUNDING
+    return np.where(likely.any(axis=1), np.where(likely, p, -1.0).argmax(axis=1), y)
+
+
+def doubtful(
+    tracks: list[dict[str, Any]], labels: list[str], p: Float[np.ndarray, "tracks classes"]
+) -> list[dict[str, Any]]:
+    """Return `COLUMNS` of the tracks whose label is in doubt, the surest suggestion first.
+
+    Args:
+        tracks: entries of `tracks` of evaluation.json.
+        labels: the names of the labels, in the order of the columns of `p`.
+        p: calibrated probabilities of the tracks.
+    """
+    y = np.array([labels.index(track["label"]) for track in tracks], int)
+    better = suggested(p, y)
+    rows = [
+        {
+            **{name: track.get(name) or "" for name in COLUMNS[:-2]},
+            "suggested": labels[better[at]],
+            "probability": float(p[at, better[at]]),
+        }
+        for at, track in enumerate(tracks)
+        if better[at] != y[at]
+    ]
+    return sorted(rows, key=lambda row: -row["probability"])
+
+
+def in_csv(rows: list[dict[str, Any]]) -> str:
+    """Return doubtful.csv.
+
+    Args:
+        rows: as `doubtful` gives them.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | {"probability": round(row["probability"], 6)} for row in rows)
+    return stream.getvalue()
