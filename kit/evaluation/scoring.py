@@ -31,6 +31,7 @@ from kit.evaluation.folds import (
 from kit.evaluation.metrics import EvaluationError
 from kit.evaluation.parts import Part, file_name
 from kit.evaluation.scores import Progress, Scores, step_in_json
+from kit.evaluation.section import Section
 from kit.evaluation.words import features_command
 from kit.features import FeatureStore, store_path
 from kit.files import write_json, write_text
@@ -371,13 +372,23 @@ def _write_report(
     *,
     audio_of: Callable[[dict[str, Any]], Path | None] | None,
     spectrogram_of: Callable[[str], np.ndarray],
+    sections: Sequence[Section] = (),
 ) -> None:
     # Matplotlib and Pillow take longer to import than a small run takes to score.
+    from kit.evaluation.confounds.section import section_of
     from kit.evaluation.report import write_figures, write_report
 
     rows = mean_metrics(run)
+    sections = [found for found in (section_of(run.folder, evaluation), *sections) if found]
     write_figures(run.folder, evaluation, rows)
-    write_report(run.folder, evaluation, rows, audio_of=audio_of, spectrogram_of=spectrogram_of)
+    write_report(
+        run.folder,
+        evaluation,
+        rows,
+        audio_of=audio_of,
+        spectrogram_of=spectrogram_of,
+        sections=sections,
+    )
 
 
 def _valid(store: FeatureStore, track_id: str) -> np.ndarray:
