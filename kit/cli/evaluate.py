@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from kit.cli.arguments import PathOrNot, Runs, require_catalogue
+from kit.cli.arguments import Flag, PathOrNot, Runs, require_catalogue
 
 Chosen = Annotated[
     tuple[Path, ...],
@@ -19,6 +19,7 @@ def evaluate(
     catalogue: PathOrNot = None,
     part: Literal["test", "validation", "train", "all"] = "test",
     checkpoint: Literal["best", "last"] = "best",
+    explain: Flag = False,
     runs: Runs = Path("runs"),
 ) -> int:
     """Score runs on their held-out tracks, and write reports.
@@ -31,6 +32,8 @@ def evaluate(
 
     Example: kit evaluate runs/train/* --part validation
 
+    Example: kit evaluate --explain
+
     Args:
         run: Folders that `kit train` made, or names of experiments, which stand for their newest
             run; the newest run of all if none is given.
@@ -38,6 +41,9 @@ def evaluate(
         part: Which part of the run's split; "all" for another collection than it was trained on.
         checkpoint: The one with the highest validation accuracy, or the least validation loss if
             tracks have several labels; or the last.
+        explain: Show in the report what the network listened to: for the surest right answer of
+            each label and for two mistakes, the places of the spectrogram that the answer rests on.
+            Takes seconds a track, or a minute with a large network on a CPU.
         runs: Folder of the run folders.
     """
     if catalogue is not None:
@@ -49,5 +55,12 @@ def evaluate(
     found = [locate(name, runs) for name in run or (None,)]
     tracks = None if catalogue is None else load(catalogue)
     for one in found:
-        stage(one, catalogue=tracks, part=part, which=checkpoint, named=len(found) > 1 or not run)
+        stage(
+            one,
+            catalogue=tracks,
+            part=part,
+            which=checkpoint,
+            explain=explain,
+            named=len(found) > 1 or not run,
+        )
     return 0

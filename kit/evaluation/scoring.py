@@ -20,6 +20,7 @@ from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation import calibration
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
+from kit.evaluation.explain.tracks import Explained, explained, require_network
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
@@ -31,7 +32,6 @@ from kit.evaluation.folds import (
 from kit.evaluation.metrics import EvaluationError
 from kit.evaluation.parts import Part, file_name
 from kit.evaluation.scores import Progress, Scores, step_in_json
-from kit.evaluation.section import Section
 from kit.evaluation.words import features_command
 from kit.features import FeatureStore, store_path
 from kit.files import write_json, write_text
@@ -53,6 +53,7 @@ def evaluate(
     part: Part = "test",
     which: Which = "best",
     report: bool = True,
+    explain: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Restore a run, score one part of its tracks, and write evaluation.json and a report.
@@ -69,6 +70,7 @@ def evaluate(
             collection.
         which: the best checkpoint, or the last one.
         report: also write the figures and the page. Without them no plotting library is imported.
+        explain: also show in the report what the network listened to in a few tracks.
         progress: called with (tracks scored, tracks in all).
     Returns:
         The content of evaluation.json; `not_scored` counts the tracks of the part that have no
@@ -76,13 +78,15 @@ def evaluate(
         test part, `baselines` has the network among the baselines of its split if `kit baselines`
         has computed them, and else the command that does.
     Raises:
-        UsageError: the catalogue is not a folder.
+        UsageError: the catalogue is not a folder, or there is no network to explain.
         KitError: no run or checkpoint, no such part, no features, a label that the run does not
             know, or a folder that cannot be written.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     require_one_split(run, part)
     restored = restore(run.folder, which)
+    if explain:
+        require_network(restored)
     tracks = _catalogue(restored, catalogue)
     if run.is_folded and part == "test":
         store = _store(tracks, restored.experiment.features)
@@ -107,6 +111,7 @@ def evaluate(
             evaluation,
             audio_of=lambda row: _audio(tracks, row),
             spectrogram_of=lambda track_id: _valid(store, track_id),
+            explained=explained(run, which, evaluation["tracks"], store) if explain else (),
         )
     return evaluation
 
@@ -372,14 +377,13 @@ def _write_report(
     *,
     audio_of: Callable[[dict[str, Any]], Path | None] | None,
     spectrogram_of: Callable[[str], np.ndarray],
-    sections: Sequence[Section] = (),
+    explained: Sequence[Explained] = (),
 ) -> None:
     # Matplotlib and Pillow take longer to import than a small run takes to score.
-    from kit.evaluation.confounds.section import section_of
     from kit.evaluation.report import write_figures, write_report
+    from kit.evaluation.sections import sections_of
 
     rows = mean_metrics(run)
-    sections = [found for found in (section_of(run.folder, evaluation), *sections) if found]
     write_figures(run.folder, evaluation, rows)
     write_report(
         run.folder,
@@ -387,7 +391,7 @@ def _write_report(
         rows,
         audio_of=audio_of,
         spectrogram_of=spectrogram_of,
-        sections=sections,
+        sections=sections_of(run.folder, evaluation, explained),
     )
 
 

@@ -39,7 +39,7 @@ class Plate:
     @classmethod
     def of(cls, files: tuple[Path, Path], title: str, alt: str) -> "Plate":
         """A plate that shows the first of its files, a PNG of spectrograms, on any screen."""
-        return cls(files, title, {**_lossy(files[0]), "sources": [], "alt": alt})
+        return cls(files, title, {**_lossy(files[0].read_bytes()), "sources": [], "alt": alt})
 
 
 def data_uri(data: bytes, media_type: str) -> str:
@@ -88,18 +88,22 @@ def render(
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def picture(light: Figure, others: Sequence[tuple[str, Figure]], alt: str) -> dict[str, Any]:
+def picture(
+    light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, lossy: bool = False
+) -> dict[str, Any]:
     """A figure for the page, with variants for other screens.
 
     Args:
         light: what is shown where no other fits.
         others: (media query, figure), the first that fits is shown.
         alt: what it shows, in words.
+        lossy: as JPEG, for spectrograms.
     Returns:
         `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
     """
-    sources = [{"media": media, **embedded(png(figure))} for media, figure in others]
-    return {**embedded(png(light)), "sources": sources, "alt": alt}
+    held = _lossy if lossy else embedded
+    sources = [{"media": media, **held(png(figure))} for media, figure in others]
+    return {**held(png(light)), "sources": sources, "alt": alt}
 
 
 def embedded(data: bytes) -> dict[str, Any]:
@@ -109,10 +113,10 @@ def embedded(data: bytes) -> dict[str, Any]:
     return {"src": data_uri(data, "image/png"), "width": width, "height": height}
 
 
-def _lossy(path: Path) -> dict[str, Any]:
+def _lossy(data: bytes) -> dict[str, Any]:
     """As `embedded`, but as JPEG, a quarter of the bytes: spectrograms are too rich for PNG."""
     stream = io.BytesIO()
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(data)) as image:
         size = image.size
         image.convert("RGB").save(stream, "JPEG", quality=85, subsampling=0, optimize=True)
     width, height = (round(x * 96 / DPI) for x in size)

@@ -21,6 +21,7 @@ def evaluate(
     catalogue: Catalogue | None = None,
     part: Part = "test",
     which: Which = "best",
+    explain: bool = False,
     named: bool = False,
 ) -> dict[str, Any]:
     """Compute missing features and score a run, with bars and a summary.
@@ -30,6 +31,7 @@ def evaluate(
         catalogue: the tracks; else those of the training.
         part: of the run's split.
         which: the best checkpoint or the last.
+        explain: show what the network listened to.
         named: begin with the run's folder.
     Raises:
         UsageError: the catalogue is not where it was in training, or the run was trained from
@@ -47,7 +49,9 @@ def evaluate(
     tracks = load(_there(Path(experiment.catalogue))) if catalogue is None else catalogue
     compute(tracks, experiment.features, segments=experiment.segments, brief=True)
     with terminal.bar("evaluate") as progress:
-        result = score(run, catalogue=tracks, part=part, which=which, progress=progress)
+        result = score(
+            run, catalogue=tracks, part=part, which=which, explain=explain, progress=progress
+        )
     for sentence in evaluation_in_words(result):
         terminal.say(sentence)
     terminal.say(f"report: {run.folder / file_name('report', part, '.html')}")
