@@ -47,8 +47,9 @@ def confounds(
         probes: Kinds of changes; all if not given. tilt: bass down and treble up by 3 dB an octave
             about 1 kHz, and the other way, 12 dB at most; level: 6 dB up and down; mp3: 64, 128 and
             320 kb/s; band: without the bass below 200 Hz, without what is above 4 or 10 kHz; tempo:
-            6% faster and slower at the same pitch; speed: the same with the pitch; start: excerpts
-            that begin 1 and 5 s later; pitch: a semitone up and down.
+            6% faster and slower at the same pitch, and there and back, as a control of what
+            stretching does to attacks; speed: 6% with the pitch; start: excerpts that begin 1 and 5
+            s later; pitch: a semitone up and down, and the control.
         tracks: Answer no more tracks than this, but whole artists, drawn by the seed; all if not
             given.
         seed: Of the draw.

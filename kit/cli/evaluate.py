@@ -43,7 +43,7 @@ def evaluate(
             tracks have several labels; or the last.
         explain: Show in the report what the network listened to: for the surest right answer of
             each label and for two mistakes, the places of the spectrogram that the answer rests on.
-            Takes seconds a track, or a minute with a large network on a CPU.
+            Takes seconds a track, but with musicnn some minutes on a CPU.
         runs: Folder of the run folders.
     """
     if catalogue is not None:

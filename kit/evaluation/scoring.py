@@ -111,7 +111,9 @@ def evaluate(
             evaluation,
             audio_of=lambda row: _audio(tracks, row),
             spectrogram_of=lambda track_id: _valid(store, track_id),
-            explained=explained(run, which, evaluation["tracks"], store) if explain else (),
+            explained=explained(run, which, evaluation["tracks"], store, progress)
+            if explain
+            else (),
         )
     return evaluation
 

@@ -89,7 +89,7 @@ def render(
 
 
 def picture(
-    light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, lossy: bool = False
+    light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, quality: int | None = None
 ) -> dict[str, Any]:
     """A figure for the page, with variants for other screens.
 
@@ -97,13 +97,16 @@ def picture(
         light: what is shown where no other fits.
         others: (media query, figure), the first that fits is shown.
         alt: what it shows, in words.
-        lossy: as JPEG, for spectrograms.
+        quality: of JPEG, for spectrograms, which are too rich for PNG; PNG if None.
     Returns:
         `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
     """
-    held = _lossy if lossy else embedded
-    sources = [{"media": media, **held(png(figure))} for media, figure in others]
-    return {**held(png(light)), "sources": sources, "alt": alt}
+
+    def held(figure: Figure) -> dict[str, Any]:
+        return embedded(png(figure)) if quality is None else _lossy(png(figure), quality)
+
+    sources = [{"media": media, **held(figure)} for media, figure in others]
+    return {**held(light), "sources": sources, "alt": alt}
 
 
 def embedded(data: bytes) -> dict[str, Any]:
@@ -113,12 +116,12 @@ def embedded(data: bytes) -> dict[str, Any]:
     return {"src": data_uri(data, "image/png"), "width": width, "height": height}
 
 
-def _lossy(data: bytes) -> dict[str, Any]:
+def _lossy(data: bytes, quality: int = 85) -> dict[str, Any]:
     """As `embedded`, but as JPEG, a quarter of the bytes: spectrograms are too rich for PNG."""
     stream = io.BytesIO()
     with Image.open(io.BytesIO(data)) as image:
         size = image.size
-        image.convert("RGB").save(stream, "JPEG", quality=85, subsampling=0, optimize=True)
+        image.convert("RGB").save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
     width, height = (round(x * 96 / DPI) for x in size)
     return {"src": data_uri(stream.getvalue(), "image/jpeg"), "width": width, "height": height}
 

@@ -53,9 +53,15 @@ jax.tree_util.register_dataclass(
 )
 
 
-def mean_log_probabilities(
+def log_odds(
     networks: Sequence[Differentiable], decibels: Float[Array | np.ndarray, "batch frames n_mels"]
 ) -> Float[Array, "batch n_classes"]:
-    """Return the logarithm of the mean of several networks' probabilities."""
+    """Return the log-odds of each label by the mean of several networks' probabilities.
+
+    Unlike a log-probability, which ends at 0, they still differ where a network is sure.
+    """
     each = jnp.stack([one.log_probabilities(decibels) for one in networks])
-    return jax.nn.logsumexp(each, axis=0) - jnp.log(len(networks))
+    # The mean's constant factor is in the label and in all others, and cancels.
+    log_p = jax.nn.logsumexp(each, axis=0)
+    others = ~jnp.eye(log_p.shape[1], dtype=bool)
+    return log_p - jax.nn.logsumexp(log_p[:, None], axis=2, where=others)

@@ -77,7 +77,8 @@ def test_a_probe_asks_the_classifiers_too(learned, tmp_path):
     _, run, result = learned
     copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
     found = confounds(copy, families=("level",))
-    assert found["answers"]["unchanged"] == [row["predicted"] for row in result["tracks"]]
+    predicted = {row["track_id"]: row["predicted"] for row in result["tracks"]}
+    assert found["answers"]["unchanged"] == predicted
     assert found["checkpoint"] == result["checkpoint"]
     assert [row["probe"] for row in found["probes"]] == ["level +6 dB", "level −6 dB"]
     assert found["n"] == len(result["tracks"])

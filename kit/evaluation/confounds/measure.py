@@ -28,8 +28,8 @@ from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
 
 FILE = "confounds.json"
-Labels = list[str | None]
-"""The predicted label of each track; None where there is no answer."""
+Labels = dict[str, str | None]
+"""The predicted label by the track's id; None where there is no answer."""
 Told = Callable[[int, int, str], None]
 """Called with (tracks answered, tracks to answer, the name of the probe)."""
 
@@ -47,8 +47,8 @@ def confounds(
     """Answer a run's test part after each change of the sound, and write confounds.json.
 
     In a run of folds every track is answered, by the network that never learned from it. The file
-    is written after each probe. A probe whose answers are in it is not computed again, and is
-    reported too.
+    is written after each probe. Answers that are in it are not computed again, and a probe that has
+    been answered for all of these tracks is reported too.
 
     Args:
         run: a run on audio, or its folder.
@@ -70,29 +70,28 @@ def confounds(
     restored = restore(run.folder, which)
     _require_audio(run, restored)
     table = _drawn(_held_out(run), tracks, seed)
-    paths = _paths(table, _catalogue(restored, catalogue))
+    catalogue = _catalogue(restored, catalogue)
     networks = _Networks(run, restored, which)
     asked = [one for one in probes_of(families) if not unheard(one, restored.experiment.features)]
-    about = {
-        "version": VERSION,
-        "checkpoint": {"step": step_in_json(restored), "which": which},
-        "tracks": table.to_dict("records"),
-    }
+    about = {"version": VERSION, "checkpoint": {"step": step_in_json(restored), "which": which}}
     path = run.folder / FILE
-    stored, left_out = _stored(path, about)
-    todo = [one for one in (UNCHANGED, *asked) if one.name not in stored]
-    done, total = 0, len(todo) * len(table)
-    for probe in todo:
+    stored = _stored(path, about)
+    silent: dict[str, str] = {}
+    todo = [(one, _missing(table, stored.get(one.name, {}))) for one in (UNCHANGED, *asked)]
+    done, total = 0, sum(len(rows) for _, rows in todo)
+    for probe, rows in todo:
+        if rows.empty:
+            continue
         said = progress and _told(progress, done, total, probe.name)
-        found = _answers(networks, table, paths, probe, said)
-        stored[probe.name] = [label for label, _ in found]
-        done += len(table)
+        found = _answers(networks, rows, _paths(rows, catalogue), probe, said)
+        of_track = dict(zip(rows["track_id"], found, strict=True))
+        stored.setdefault(probe.name, {}).update({k: label for k, (label, _) in of_track.items()})
+        done += len(rows)
         if probe is UNCHANGED:
-            left_out = _counted(found)
-            if sum(left_out.values()) == len(table):
-                raise KitError(_silent(left_out, run))
-        write_json(path, _content(run, restored, about, stored, left_out))
-    content = _content(run, restored, about, stored, left_out)
+            silent |= {k: why for k, (label, why) in of_track.items() if label is None}
+        _require_sound(table, silent, run)
+        write_json(path, _content(run, restored, table, about, stored, silent))
+    content = _content(run, restored, table, about, stored, silent)
     write_json(path, content)
     return content
 
@@ -100,20 +99,28 @@ def confounds(
 def _content(
     run: Run,
     restored: Restored,
+    table: pd.DataFrame,
     about: dict[str, Any],
     stored: dict[str, Labels],
-    left_out: dict[str, int],
+    silent: dict[str, str],
 ) -> dict[str, Any]:
-    features = restored.experiment.features
+    features, tracks, ids = (
+        restored.experiment.features,
+        table.to_dict("records"),
+        table["track_id"],
+    )
+    whole = {name: of for name, of in stored.items() if of.keys() >= set(ids)}
     return {
         "kit": __version__,
         "run": run.folder.name,
         "labels": list(restored.labels),
-        **summary(about["tracks"], stored),
-        "left_out": left_out,
+        **summary(tracks, {name: [of[i] for i in ids] for name, of in whole.items()}),
+        "left_out": _counted(table, silent),
         "not_heard": {p.name: why for p in PROBES if (why := unheard(p, features))},
         **about,
+        "tracks": tracks,
         "answers": stored,
+        "silent": silent,
     }
 
 
@@ -212,21 +219,34 @@ def _path(catalogue: Catalogue, row: dict[Any, Any] | None) -> Path | None:
         return None  # Counted as a track without a file.
 
 
-def _stored(path: Path, about: dict[str, Any]) -> tuple[dict[str, Labels], dict[str, int]]:
-    """Return the answers of an earlier call for the same tracks and checkpoint, and `left_out`."""
+def _stored(path: Path, about: dict[str, Any]) -> dict[str, Labels]:
+    """Return the answers of earlier calls for the same checkpoint.
+
+    Tracks without sound are none of them: their files may be back.
+    """
     content = read_json(path) if path.is_file() else None
     if not isinstance(content, dict) or any(content.get(k) != v for k, v in about.items()):
-        return {}, {}
-    return dict(content["answers"]), dict(content["left_out"])
+        return {}
+    silent = content["silent"]
+    return {
+        name: {k: label for k, label in of.items() if k not in silent}
+        for name, of in content["answers"].items()
+    }
 
 
-def _counted(found: Sequence[Answer]) -> dict[str, int]:
-    return dict(Counter(why for label, why in found if label is None))
+def _missing(table: pd.DataFrame, known: Labels) -> pd.DataFrame:
+    return table.loc[~table["track_id"].isin(list(known))]
 
 
-def _silent(left_out: dict[str, int], run: Run) -> str:
-    counts = ", ".join(f"{n} {why}" for why, n in left_out.items())
-    return (
-        f"none of the {sum(left_out.values())} tracks to answer can be heard ({counts}); put the "
-        f"audio files back, or say where they are: kit confounds {run.folder} --catalogue FOLDER"
-    )
+def _counted(table: pd.DataFrame, silent: dict[str, str]) -> dict[str, int]:
+    return dict(Counter(silent[i] for i in table["track_id"] if i in silent))
+
+
+def _require_sound(table: pd.DataFrame, silent: dict[str, str], run: Run) -> None:
+    counted = _counted(table, silent)
+    if sum(counted.values()) == len(table):
+        told = ", ".join(f"{n} {why}" for why, n in counted.items())
+        raise KitError(
+            f"none of the {len(table)} tracks to answer can be heard ({told}); put the audio files "
+            f"back, or say where they are: kit confounds {run.folder} --catalogue FOLDER"
+        )

@@ -29,6 +29,7 @@ class Probe:
         operation: from samples, their rate in Hz and `amount` to other samples at this rate.
         amount: decibels, Hz, kb/s, seconds, semitones, or a ratio of speeds.
         above_hz: a front end that hears nothing above this frequency hears no change.
+        vocoded: it blurs attacks as `CONTROL` does.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Probe:
     operation: Callable[[Samples, int, float], Changed]
     amount: float
     above_hz: float = 0.0
+    vocoded: bool = False
 
     def change(self, y: Samples, rate: int) -> Changed:
         """Return samples after the change; `rate` in Hz."""
@@ -47,6 +49,16 @@ UNCHANGED = Probe("unchanged", "start", "", changes.later, 0.0)
 """The sound as it is, by the same way as all changes."""
 
 _PERCENT = f"{100 * SPEED:g}%"
+CONTROL = Probe(
+    "tempo there and back",
+    "tempo",
+    "sharp attacks (a phase vocoder blurs them)",
+    changes.blurred,
+    1 + SPEED,
+)
+"""Neither tempo nor pitch changes: where this moves the answers, probes that are `vocoded` tell no
+more of the tempo and of the pitch than those of speed do."""
+
 PROBES = (
     Probe("tilt +3 dB an octave", "tilt", "the balance of bass and treble", changes.tilted, 3.0),
     Probe("tilt −3 dB an octave", "tilt", "the balance of bass and treble", changes.tilted, -3.0),
@@ -58,14 +70,15 @@ PROBES = (
     Probe("high-pass 200 Hz", "band", "what is below 200 Hz", changes.high_passed, 200.0, 200.0),
     Probe("low-pass 4 kHz", "band", "what is above 4 kHz", changes.low_passed, 4e3, 4e3),
     Probe("low-pass 10 kHz", "band", "what is above 10 kHz", changes.low_passed, 1e4, 1e4),
-    Probe(f"tempo +{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 + SPEED),
-    Probe(f"tempo −{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 - SPEED),
+    Probe(f"tempo +{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 + SPEED, vocoded=True),
+    Probe(f"tempo −{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 - SPEED, vocoded=True),
+    CONTROL,
     Probe(f"speed +{_PERCENT}", "speed", "tempo and pitch", changes.played, 1 + SPEED),
     Probe(f"speed −{_PERCENT}", "speed", "tempo and pitch", changes.played, 1 - SPEED),
     Probe("start 1 s later", "start", "where an excerpt begins", changes.later, 1.0),
     Probe("start 5 s later", "start", "where an excerpt begins", changes.later, LATEST_S),
-    Probe("pitch +1 semitone", "pitch", "the pitch", changes.transposed, 1.0),
-    Probe("pitch −1 semitone", "pitch", "the pitch", changes.transposed, -1.0),
+    Probe("pitch +1 semitone", "pitch", "the pitch", changes.transposed, 1.0, vocoded=True),
+    Probe("pitch −1 semitone", "pitch", "the pitch", changes.transposed, -1.0, vocoded=True),
 )
 
 
@@ -87,5 +100,7 @@ def unheard(probe: Probe, config: FeatureConfig) -> str:
 
 
 def probes_of(families: Sequence[str]) -> tuple[Probe, ...]:
-    """Return the probes of some families; all if none is named."""
-    return tuple(probe for probe in PROBES if not families or probe.family in families)
+    """Return the probes of some families, with their control; all if none is named."""
+    chosen = [probe for probe in PROBES if not families or probe.family in families]
+    controlled = any(probe.vocoded for probe in chosen)
+    return tuple(p for p in PROBES if p in chosen or (p is CONTROL and controlled))

@@ -16,10 +16,11 @@ from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, picture
 from kit.files import read_json
 
 _NOTE = (
-    "Each change is made of the samples, before the front end, and the answer is compared with "
-    "that for the sound as it is, track by track. The intervals of changes are over groups, at "
-    "{level:.1%} each, so that all of them together hold in 95% of cases. A change that moves the "
-    "answers shows what they rest on; it does not show that the network is wrong to rest on it."
+    "{n} tracks of {groups} groups. Each change is made of the samples, before the front end, and "
+    "the answer is compared with that for the sound as it is, track by track. The intervals of "
+    "changes are over groups, at {confidence:.1%} each, so that all of them together hold in 95% "
+    "of cases. A change that moves the answers shows what they rest on; it does not show that the "
+    "network is wrong to rest on it."
 )
 
 
@@ -47,7 +48,7 @@ def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
         said=found["said"],
         pictures=(picture(figure(found), sources, _alt(found)),),
         tables=(_table(found),),
-        note=_NOTE.format(level=found["confidence"]) + _left_out(found),
+        note=_NOTE.format(**found) + _left_out(found),
     )
 
 

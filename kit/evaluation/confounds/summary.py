@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from kit.evaluation.compare import difference
-from kit.evaluation.confounds.probes import PROBES, UNCHANGED
+from kit.evaluation.confounds.probes import CONTROL, PROBES, UNCHANGED
 from kit.evaluation.intervals import CONFIDENCE, FEW_GROUPS, group_interval
 from kit.evaluation.words import percent
 
 Row = dict[str, Any]
+_NAMED = 4  # changes that the sentence names, the largest first
 
 
 def summary(
@@ -119,7 +120,9 @@ def in_words(found: Mapping[str, Any]) -> str:
         f"interval can tell: {_listed(moved)}."
     )
     if falls:
-        leans = dict.fromkeys(_leans_on(row) for row in sorted(falls, key=lambda r: r["change"]))
+        blurred = any(row["probe"] == CONTROL.name for row in falls)
+        ordered = sorted(falls, key=lambda row: row["change"])
+        leans = dict.fromkeys(_leans_on(row, blurred) for row in ordered)
         said += f" The network leans on {_and(list(leans))}."
     if rises:
         said += f" It does better with {_and([row['probe'] for row in rises])}."
@@ -128,11 +131,14 @@ def in_words(found: Mapping[str, Any]) -> str:
 
 def _listed(rows: Sequence[Row]) -> str:
     ordered = sorted(rows, key=lambda row: -abs(row["change"]))
-    return ", ".join(f"{row['probe']} ({points(row['change'])} points)" for row in ordered)
+    named = [f"{row['probe']} ({points(row['change'])} points)" for row in ordered[:_NAMED]]
+    rest = len(ordered) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
 
 
-def _leans_on(row: Row) -> str:
-    return next(probe.leans_on for probe in PROBES if probe.name == row["probe"])
+def _leans_on(row: Row, blurred: bool) -> str:
+    probe = next(probe for probe in PROBES if probe.name == row["probe"])
+    return CONTROL.leans_on if blurred and probe.vocoded else probe.leans_on
 
 
 def _and(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Answer: TypeAlias = Callable[[Float[Array, "batch frames n_mels"]], Float[Array, "batch n_classes"]]
-"""Spectrograms to scores, such as log-probabilities; no spectrogram of a batch changes another."""
+"""Spectrograms to scores, such as log-odds; no spectrogram of a batch changes another."""
 Spectrogram: TypeAlias = Float[Array, "frames n_mels"]
 
 

@@ -18,7 +18,7 @@ from kit.features import FeatureStore
 from kit.features.codec import padding
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
-from kit.training.differentiable import Differentiable, mean_log_probabilities
+from kit.training.differentiable import Differentiable, log_odds
 
 HITS_PER_LABEL, MISTAKES = 1, 2
 SEGMENTS = 4
@@ -44,8 +44,8 @@ class Explained:
         seconds: length of a frame.
         band_hz: the middle of each mel band, Hz.
         spectrogram: the stretch, (frames, n_mels), as the front end gives it.
-        occlusion: mean fall of the log-probability of the answer where a place is hidden.
-        gradients: integrated gradients of the log-probability of the answer.
+        occlusion: mean fall of the log-odds of the answer where a place is hidden.
+        gradients: integrated gradients of the log-odds of the answer.
         gap: the largest completeness gap of a segment, as a share of its difference of scores.
         untrained: the rank correlations of both maps with those of untrained weights, for the
             segment in the middle; None where a map is constant.
@@ -183,8 +183,8 @@ class _Maps:
         self, x: np.ndarray, label: np.int32, fill: np.ndarray, steps: int
     ) -> tuple[np.ndarray, float]:
         found, gap, whole = _gradients(self._networks, x, label, fill, steps=steps)
-        # A difference of less than 1% of a probability has no share that would mean something.
-        return np.asarray(found), abs(float(gap)) / max(abs(float(whole)), 0.01)
+        # A share of a smaller difference of log-odds would mean nothing.
+        return np.asarray(found), abs(float(gap)) / max(abs(float(whole)), 0.1)
 
 
 @partial(jax.jit, static_argnames="patch")
@@ -196,7 +196,7 @@ def _hidden(
     patch: tuple[int, int],
 ) -> Float[Array, "frames n_mels"]:
     step = (max(1, patch[0] // 2), max(1, patch[1] // 2))
-    answer = partial(mean_log_probabilities, networks)
+    answer = partial(log_odds, networks)
     return occlusion(answer, x, label, fill, patch=patch, step=step)
 
 
@@ -206,6 +206,6 @@ def _gradients(
 ) -> tuple[Float[Array, "frames n_mels"], Float[Array, ""], Float[Array, ""]]:
     """Return the map, its completeness gap, and the difference of scores that it adds up to."""
     baseline = jnp.broadcast_to(fill, x.shape)
-    answer = partial(mean_log_probabilities, networks)
+    answer = partial(log_odds, networks)
     found, gap = integrated_gradients(answer, x, label, baseline, steps=steps)
     return found, gap, found.sum() - gap

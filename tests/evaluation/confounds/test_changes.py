@@ -104,6 +104,9 @@ def test_tempo_leaves_the_pitch_speed_moves_both_and_a_semitone_is_a_twelfth_of_
         assert peak_hz(faster) == pytest.approx(440, abs=1)
         assert peak_hz(played) == pytest.approx(440 * speed, abs=1)
     np.testing.assert_allclose(changes.played(y, RATE, 1.06), soxr.resample(y, RATE * 1.06, RATE))
+    back = changes.blurred(y, RATE, 1.06)
+    assert len(back) == pytest.approx(len(y), abs=1)
+    assert peak_hz(back) == pytest.approx(440, abs=1)
     for semitones in (1.0, -1.0):
         found = changes.transposed(y, RATE, semitones)
         assert len(found) == len(y)
@@ -126,6 +129,8 @@ def test_probes_are_found_by_their_family_and_left_out_where_no_front_end_hears_
     assert len({probe.name for probe in PROBES}) == len(PROBES)
     assert probes_of(()) == PROBES
     assert [probe.amount for probe in probes_of(("level",))] == [6.0, -6.0]
+    named = ["tempo there and back", "pitch +1 semitone", "pitch −1 semitone"]
+    assert [probe.name for probe in probes_of(("pitch",))] == named
     low = FeatureConfig(frontend=FrontendConfig(sample_rate=8000), clip_s=90.0)
     missed = {probe.name: unheard(probe, low) for probe in PROBES if unheard(probe, low)}
     assert list(missed) == ["low-pass 4 kHz", "low-pass 10 kHz"]

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from kit.catalogue import load
+from kit.cli.confounds import confounds as command
 from kit.config import FeatureConfig, FrontendConfig, SegmentConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation import evaluate, report
@@ -110,7 +111,7 @@ def test_later_excerpts_are_as_long_as_before_where_the_file_goes_on(network, tm
     assert lengths[0] == lengths[1] > 1
     later = probes_of(("start",))[0]
     assert answers(rule, paths[1:], later) == [(None, "too_short")]
-    fast, slow = probes_of(("tempo",))
+    fast, slow, _ = probes_of(("tempo",))
     lengths.clear()
     assert answers(rule, paths[:1], fast) == answers(rule, paths[:1], slow) == [("high", "")]
     assert lengths[0] == lengths[1]
@@ -140,7 +141,8 @@ def test_the_unchanged_answers_are_those_of_the_evaluation(probed):
     run, evaluation, found, calls = probed
     assert found == json.loads((run.folder / "confounds.json").read_text())
     assert [t["track_id"] for t in found["tracks"]] == [t["track_id"] for t in evaluation["tracks"]]
-    assert found["answers"]["unchanged"] == [t["predicted"] for t in evaluation["tracks"]]
+    predicted = {t["track_id"]: t["predicted"] for t in evaluation["tracks"]}
+    assert found["answers"]["unchanged"] == predicted
     assert found["unchanged"]["accuracy"] == pytest.approx(evaluation["track"]["accuracy"])
     assert found["checkpoint"] == evaluation["checkpoint"]
     # The front end ends at 4 kHz.
@@ -157,12 +159,26 @@ def test_answered_probes_are_not_answered_again(probed, monkeypatch):
     again = confounds(run, families=("level", "start"), progress=lambda *at: calls.append(at))
     assert {name for *_, name in calls} == {"start 1 s later", "start 5 s later"}
     assert again["answers"].items() >= found["answers"].items()
-    # Of other tracks, all probes are computed anew.
-    few = confounds(run, families=("level",), tracks=1, seed=1)
-    assert len(few["tracks"]) == 2
+    # Of some of the tracks, nothing is new.
+    calls.clear()
+    few = confounds(
+        run, tracks=1, seed=1, families=("band",), progress=lambda *at: calls.append(at)
+    )
+    assert calls == []
+    assert len(few["tracks"]) == few["n"] == 2
     assert len({track["group"] for track in few["tracks"]}) == 1
-    assert "high-pass 200 Hz" not in few["answers"]
-    assert len(confounds(run, families=("level",), tracks=100)["tracks"]) == 4
+    assert few["answers"] == again["answers"]
+    # One track alone is new.
+    path = run.folder / "confounds.json"
+    content = json.loads(path.read_text())
+    gone = content["tracks"][0]["track_id"]
+    del content["answers"]["level +6 dB"][gone]
+    path.write_text(json.dumps(content))
+    rest = confounds(run, families=("start",), tracks=100)
+    assert "level +6 dB" not in [row["probe"] for row in rest["probes"]]
+    last = confounds(run, families=("level",), progress=lambda *at: calls.append(at))
+    assert calls == [(1, 1, "level +6 dB")]
+    assert last["answers"] == again["answers"]
 
 
 def test_a_report_of_the_same_checkpoint_shows_them(probed, monkeypatch):
@@ -184,6 +200,20 @@ def test_a_report_of_the_same_checkpoint_shows_them(probed, monkeypatch):
     assert section_of(run.folder / "gone", evaluation) is None
 
 
+def test_the_command_prints_a_table_and_draws_a_figure(probed, capsys):
+    run, *_ = probed
+    assert command(run.folder, probes=("level",)) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split()[:3] == ["probe", "tracks", "accuracy"]
+    assert [line[:11].strip() for line in lines[1:4]] == ["unchanged", "level +6 dB", "level −6 dB"]
+    assert "2 groups of tracks are too few" in lines[-1]
+    assert "`kit evaluate` shows it" in err
+    assert (run.folder / "confounds.png").read_bytes()[1:4] == b"PNG"
+    drawn = (run.folder / "confounds.svg").read_text()
+    assert drawn.count("<image") == 0
+
+
 def test_what_cannot_be_probed_is_refused(job, probed, tmp_path):
     run, *_ = probed
     with pytest.raises(UsageError, match="there is no probe 'echo'; the probes: tilt, level"):
@@ -195,3 +225,23 @@ def test_what_cannot_be_probed_is_refused(job, probed, tmp_path):
     copy = Run(Path(shutil.copytree(job.run, tmp_path / "run")))
     with pytest.raises(KitError, match=r"none of the 4 tracks .* can be heard \(4 unreadable\)"):
         confounds(copy, catalogue=moved, families=("level",))
+
+
+def test_a_file_that_is_back_is_answered(job, tmp_path):
+    music = Path(shutil.copytree(job.music, tmp_path / "music"))
+    moved = dataclasses.replace(load(job.catalogue), audio_root=music)
+    copy = Run(Path(shutil.copytree(job.run, tmp_path / "run")))
+    split = copy.split().query("part == 'test'")
+    row = moved.table.set_index("track_id").loc[split["track_id"].iloc[0]]
+    away = (music / row["path"]).rename(tmp_path / "away.flac")
+    found = confounds(copy, catalogue=moved, families=("level",))
+    assert found["left_out"] == {"unreadable": 1}
+    assert found["n"] == found["probes"][0]["n"] == 3
+    away.rename(music / row["path"])
+    calls = []
+    found = confounds(
+        copy, catalogue=moved, families=("level",), progress=lambda *at: calls.append(at)
+    )
+    assert found["left_out"] == {}
+    assert found["n"] == 4
+    assert calls[-1][:2] == (3, 3)

@@ -56,6 +56,17 @@ def test_what_moves_beyond_its_interval_is_what_the_network_leans_on():
     assert found["confidence"] == pytest.approx(0.975)
 
 
+def test_where_the_control_moves_no_tempo_and_no_pitch_is_named():
+    half = wrong(TRUE, set(range(0, 40, 2)))
+    names = ("tempo +6%", "pitch −1 semitone")
+    alone = {"unchanged": TRUE, **dict.fromkeys(names, half)}
+    assert summary(TRACKS, alone)["said"].endswith("leans on the tempo and the pitch.")
+    found = summary(TRACKS, {**alone, "tempo there and back": half})
+    assert found["said"].endswith("leans on sharp attacks (a phase vocoder blurs them).")
+    faster = summary(TRACKS, {**alone, "tempo there and back": half, "speed +6%": half})
+    assert "sharp attacks (a phase vocoder blurs them) and tempo and pitch" in faster["said"]
+
+
 def test_a_change_that_all_groups_share_needs_no_interval():
     found = summary(TRACKS, {"unchanged": TRUE, "pitch +1 semitone": wrong(TRUE, range(40))})
     one = row(found, "pitch +1 semitone")

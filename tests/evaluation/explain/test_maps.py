@@ -105,7 +105,7 @@ def test_integrated_gradients_are_complete(seed, scale):
 def test_the_rank_correlation_is_spearmans():
     rng = np.random.default_rng(2)
     one, other = rng.normal(size=(2, 5, 4))
-    expected = scipy.stats.spearmanr(one.ravel(), other.ravel()).statistic
+    expected = scipy.stats.spearmanr(one.ravel(), other.ravel())[0]
     assert rank_correlation(one, other) == pytest.approx(expected)
     assert rank_correlation(one, np.exp(one)) == pytest.approx(1)
     assert rank_correlation(one, np.ones((5, 4))) is None

@@ -14,7 +14,7 @@ from kit.evaluation.explain.tracks import explained, require_network
 from kit.evaluation.section import Section
 from kit.features import FeatureStore, store_path
 from kit.training import Run, restore
-from kit.training.differentiable import mean_log_probabilities
+from kit.training.differentiable import log_odds
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,10 @@ def test_the_function_that_is_explained_is_the_network_that_answers(network, sto
     answered = jax.jit(inside.log_probabilities)(segments)
     np.testing.assert_allclose(answered, network.log_probabilities(segments), atol=1e-5)
     other = inside.untrained(jax.random.key(1))
-    both = np.exp(jax.jit(mean_log_probabilities)((inside, other), segments))
     drawn = np.exp(jax.jit(other.log_probabilities)(segments))
-    np.testing.assert_allclose(both, (np.exp(answered) + drawn) / 2, atol=1e-5)
+    mean = (np.exp(answered) + drawn) / 2
+    odds = jax.jit(log_odds)((inside, other), segments)
+    np.testing.assert_allclose(odds, np.log(mean / (1 - mean)), rtol=1e-4, atol=1e-4)
     assert np.abs(drawn - np.exp(answered)).max() > 0.1
 
 
@@ -81,12 +82,13 @@ def test_a_track_of_each_label_is_explained_by_the_tone_that_it_is_made_of(found
             assert -1 <= value < 0.9
 
 
-def test_the_sum_of_the_gradients_is_the_difference_of_the_log_probabilities(found, network):
+def test_the_sum_of_the_gradients_is_the_difference_of_the_log_odds(found, network):
     for one in found:
         segments = one.spectrogram.reshape(4, 8, 16)
         level = np.broadcast_to(segments.mean((0, 1)), (1, 8, 16))
         label = network.labels.index(one.track["predicted"])
-        ends = network.log_probabilities(np.concatenate([segments, level]))[:, label]
+        p = np.exp(network.log_probabilities(np.concatenate([segments, level]))[:, label])
+        ends = np.log(p / (1 - p))
         sums = one.gradients.reshape(4, -1).sum(1)
         np.testing.assert_allclose(sums, ends[:4] - ends[4], rtol=0.06, atol=1e-3)
 
@@ -112,9 +114,9 @@ def test_the_section_has_a_picture_of_each_track(found):
 def test_the_words_tell_when_untrained_weights_give_the_same_map(found):
     different = [dataclasses.replace(one, untrained=(0.1, -0.2)) for one in found]
     said = in_words(different)
-    assert "Untrained weights give another map (rank correlation 0.10 for occlusion" in said
+    assert "other maps (rank correlation at most 0.10 for occlusion and 0.20 for" in said
     alike = [dataclasses.replace(one, untrained=(0.1, 0.8)) for one in found]
-    assert "do not take the integrated gradients for what training has found" in in_words(alike)
+    assert "do not take their integrated gradients for what training has found" in in_words(alike)
     constant = [dataclasses.replace(one, untrained=(None, None)) for one in found]
     assert "cannot be compared" in in_words(constant)
     bass = np.broadcast_to(found[0].band_hz < 250, (32, 16)).astype(np.float32)
