@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from kit.evaluation.compare import difference
 from kit.evaluation.confounds.probes import CONTROL, PROBES, UNCHANGED
-from kit.evaluation.intervals import CONFIDENCE, FEW_GROUPS, group_interval
+from kit.evaluation.intervals import (
+    CONFIDENCE,
+    FEW_GROUPS,
+    difference_interval,
+    group_interval,
+)
 from kit.evaluation.words import percent
 
 Row = dict[str, Any]
@@ -70,8 +74,7 @@ def _row(
     labels: np.ndarray, groups: np.ndarray, before: np.ndarray, after: np.ndarray, level: float
 ) -> Row:
     was, now = before == labels, after == labels
-    number = np.unique(groups, return_inverse=True)[1]
-    between = difference(now, was, number, level)
+    between = difference_interval(now, was, groups, level)
     row = _accuracy(now, groups)
     change = row["accuracy"] - float(was.mean())
     # Without an interval all groups have moved alike.
