@@ -50,8 +50,8 @@ def confounds(
             6% faster and slower at the same pitch, and there and back, as a control of what
             stretching does to attacks; speed: 6% with the pitch; start: excerpts that begin 1 and 5
             s later; pitch: a semitone up and down, and the control.
-        tracks: Answer no more tracks than this, but whole artists, drawn by the seed; all if not
-            given.
+        tracks: Answer about this many tracks: whole artists, drawn by the seed until there are
+            enough. All if not given.
         seed: Of the draw.
         catalogue: Folder of the catalogue, if it is not where it was in training.
         checkpoint: The best one of the training, or the last.
