@@ -35,6 +35,7 @@ COMMANDS = {
     "models": "List the networks, their parameters and their receptive fields.",
     "runs": "List the runs, newest first, with their scores.",
     "evaluate": "Score runs on their held-out tracks, and write reports.",
+    "confounds": "Change the sound of held-out tracks, and see which changes move a run's answers.",
     "compare": "Compare runs track by track, and say what may be claimed.",
     "predict": "Predict the label of tracks, or of each stretch of a long mix.",
 }

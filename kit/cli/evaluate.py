@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from kit.cli.arguments import PathOrNot, Repeated, Runs, require_catalogue
+from kit.cli.arguments import Flag, PathOrNot, Repeated, Runs, require_catalogue
 
 Chosen = Annotated[
     tuple[Path, ...],
@@ -20,6 +20,7 @@ def evaluate(
     part: Literal["test", "validation", "train", "all"] = "test",
     checkpoint: Literal["best", "last"] = "best",
     labels_map: Repeated = (),
+    explain: Flag = False,
     runs: Runs = Path("runs"),
 ) -> int:
     """Score runs on their held-out tracks, and write reports.
@@ -35,6 +36,8 @@ def evaluate(
 
     Example: kit evaluate train --catalogue data/other --part all --labels-map "Tech House=house"
 
+    Example: kit evaluate --explain
+
     Args:
         run: Folders that `kit train` made, or names of experiments, which stand for their newest
             run; the newest run of all if none is given.
@@ -45,6 +48,9 @@ def evaluate(
         labels_map: Label of another collection and the run's label for it, as "THEIRS=OURS"; or a
             CSV file with the columns from and to. Repeat it; several labels may become one. A
             label that is neither mapped nor known to the run is left out and counted.
+        explain: Show in the report what the network listened to: for the surest right answer of
+            each label and for two mistakes, the places of the spectrogram that the answer rests on.
+            Takes seconds a track, but with musicnn some minutes on a CPU.
         runs: Folder of the run folders.
     """
     if catalogue is not None:
@@ -64,6 +70,7 @@ def evaluate(
             part=part,
             which=checkpoint,
             labels_map=mapped,
+            explain=explain,
             named=len(found) > 1 or not run,
         )
     return 0

@@ -16,6 +16,7 @@ from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_mids
 from kit.evaluation.certainty import LEAST_TRACKS, Certainty, certainty
 from kit.evaluation.data_card import NAME as DATA_CARD
 from kit.evaluation.data_card import data_card
+from kit.evaluation.explain.tracks import Explained, explained, require_network
 from kit.evaluation.folds import (
     fold_counts,
     mean_metrics,
@@ -45,6 +46,7 @@ def evaluate(
     which: Which = "best",
     labels_map: Mapping[str, str] | None = None,
     report: bool = True,
+    explain: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Restore a run, score one part of its tracks, and write evaluation.json and a report.
@@ -65,6 +67,7 @@ def evaluate(
         labels_map: of another collection, its labels to those of the run; labels that neither the
             map nor the run knows are left out.
         report: also write the figures and the page. Without them no plotting library is imported.
+        explain: also show in the report what the network listened to in a few tracks.
         progress: called with (tracks scored, tracks in all).
     Returns:
         The content of evaluation.json; `not_scored` counts the tracks of the part that have no
@@ -72,13 +75,15 @@ def evaluate(
         test part, `baselines` has the network among the baselines of its split if `kit baselines`
         has computed them, and else the command that does.
     Raises:
-        UsageError: the catalogue is not a folder.
+        UsageError: the catalogue is not a folder, or there is no network to explain.
         KitError: no run or checkpoint, no such part, no features, a label that the run does not
             know, or a folder that cannot be written.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     require_one_split(run, part)
     restored = restore(run.folder, which)
+    if explain:
+        require_network(restored)
     tracks, other = another.prepared(
         _catalogue(restored, catalogue), run, restored, part, labels_map
     )
@@ -114,6 +119,9 @@ def evaluate(
             evaluation,
             audio_of=lambda row: _audio(tracks, row),
             spectrogram_of=lambda track_id: _valid(store, track_id),
+            explained=explained(run, which, evaluation["tracks"], store, progress)
+            if explain
+            else (),
         )
     return evaluation
 
@@ -269,10 +277,14 @@ def _write_report(
     *,
     audio_of: Callable[[dict[str, Any]], Path | None] | None,
     spectrogram_of: Callable[[str], np.ndarray],
+    explained: Sequence[Explained] = (),
 ) -> None:
     # Matplotlib and Pillow take longer to import than a small run takes to score.
+    from kit.evaluation.confounds.section import section_of as confounds
+    from kit.evaluation.explain.section import section_of as maps
     from kit.evaluation.report import write_figures, write_report
 
+    extra = [confounds(run.folder, evaluation), maps(explained) if explained else None]
     rows = mean_metrics(run)
     write_figures(run.folder, evaluation, rows)
     write_report(
@@ -281,7 +293,7 @@ def _write_report(
         rows,
         audio_of=audio_of,
         spectrogram_of=spectrogram_of,
-        sections=sections(evaluation),
+        sections=[*sections(evaluation), *filter(None, extra)],
     )
 
 

@@ -43,7 +43,7 @@ class Plate:
     @classmethod
     def of(cls, files: tuple[Path, Path], title: str, alt: str) -> "Plate":
         """A plate that shows the first of its files, a PNG of spectrograms, on any screen."""
-        return cls(files, title, {**_lossy(files[0]), "sources": [], "alt": alt})
+        return cls(files, title, {**_lossy(files[0].read_bytes()), "sources": [], "alt": alt})
 
 
 def data_uri(data: bytes, media_type: str) -> str:
@@ -92,18 +92,26 @@ def render(
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def picture(light: Figure, others: Sequence[tuple[str, Figure]], alt: str) -> dict[str, Any]:
+def picture(
+    light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, quality: int | None = None
+) -> dict[str, Any]:
     """A figure for the page, with variants for other screens.
 
     Args:
         light: what is shown where no other fits.
         others: (media query, figure), the first that fits is shown.
         alt: what it shows, in words.
+        quality: of JPEG, for spectrograms, which are too rich for SVG and PNG; as `embedded` if
+            None.
     Returns:
         `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
     """
-    sources = [{"media": media, **embedded(figure)} for media, figure in others]
-    return {**embedded(light), "sources": sources, "alt": alt}
+
+    def held(figure: Figure) -> dict[str, Any]:
+        return embedded(figure) if quality is None else _lossy(png(figure), quality)
+
+    sources = [{"media": media, **held(figure)} for media, figure in others]
+    return {**held(light), "sources": sources, "alt": alt}
 
 
 def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
@@ -143,12 +151,12 @@ def _vector(data: bytes) -> dict[str, Any]:
     return {"src": data_uri(data, "image/svg+xml"), "width": width, "height": height}
 
 
-def _lossy(path: Path) -> dict[str, Any]:
+def _lossy(data: bytes, quality: int = 85) -> dict[str, Any]:
     """As `embedded`, but as JPEG, a quarter of the bytes: spectrograms are too rich for PNG."""
     stream = io.BytesIO()
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(data)) as image:
         size = image.size
-        image.convert("RGB").save(stream, "JPEG", quality=85, subsampling=0, optimize=True)
+        image.convert("RGB").save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
     width, height = (round(x * 96 / DPI) for x in size)
     return {"src": data_uri(stream.getvalue(), "image/jpeg"), "width": width, "height": height}
 

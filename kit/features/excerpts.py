@@ -83,8 +83,30 @@ def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
         return excerpts_of(source, config, room(config))
 
 
+def longer_excerpts(path: Path | str, config: FeatureConfig, more_s: float) -> list[Excerpt]:
+    """Decode the excerpts of a track, each with what follows it in the file.
+
+    The first `config.clip_samples` samples of each are those of `excerpts`, but for the last few,
+    which resampling makes of what follows.
+
+    Args:
+        path: the file.
+        config: position, number and length of the excerpts.
+        more_s: seconds to read on behind each excerpt; fewer where the file ends.
+    Raises:
+        AudioError: see `excerpts`.
+    """
+    samples = config.clip_samples + math.ceil(more_s * config.frontend.sample_rate)
+    with open_source(path) as source:
+        out = np.zeros((config.excerpts, samples), np.float32)
+        return excerpts_of(source, config, out, more_s)
+
+
 def excerpts_of(
-    source: Source, config: FeatureConfig, out: Float32[np.ndarray, "excerpts clip_samples"]
+    source: Source,
+    config: FeatureConfig,
+    out: Float32[np.ndarray, "excerpts samples"],
+    more_s: float = 0.0,
 ) -> list[Excerpt]:
     """Do what `excerpts` does with an open file, in memory that is there already.
 
@@ -92,6 +114,7 @@ def excerpts_of(
         source: the file, or a waveform as a source.
         config: position, number and length of the excerpts.
         out: one row for each excerpt. What lies behind an excerpt's last sample is undefined.
+        more_s: seconds to read on behind each excerpt.
     Returns:
         Excerpts whose samples are views of `out`: the i-th lies at the beginning of row i.
     Raises:
@@ -101,6 +124,7 @@ def excerpts_of(
     dropped: SilentError | CancelledError | None = None
     for start_s, start, count in _parts(source, config):
         row = out[len(found)]
+        count += math.ceil(more_s * source.sample_rate)
         try:
             y = decode_part(
                 source, config.frontend.sample_rate, start, count, row, check_sound=True

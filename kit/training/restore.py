@@ -17,6 +17,7 @@ from kit.features.codec import padding
 from kit.models import Network, Tree, build
 from kit.training import small
 from kit.training.checkpoint import Checkpoints, Which
+from kit.training.differentiable import Differentiable
 from kit.training.run import Run
 from kit.training.scaling import make_scaling
 from kit.training.scores import SegmentScores, averaged
@@ -41,6 +42,7 @@ class Restored:
         n_mels: mel bands that the network takes.
         from_arrays: trained on arrays whose front end kit does not know, so that it cannot be
             applied to audio.
+        networks: those that answer, as pure functions; none for the recipe for small sets.
     """
 
     experiment: Experiment
@@ -51,6 +53,7 @@ class Restored:
     n_mels: int
     from_arrays: bool
     _predict: Callable[[np.ndarray], np.ndarray]
+    networks: tuple[Differentiable, ...] = ()
     _attending: tuple["Restored", ...] = ()
     _small: Small | None = None
 
@@ -236,7 +239,8 @@ def _ready(
     def predict(x: np.ndarray) -> np.ndarray:
         return np.asarray(predict_step(params, buffers, jnp.asarray(x), scaling))
 
-    return Restored(**about, _predict=predict)
+    inside = Differentiable(network, train.loss == "attention", params, buffers, scaling)
+    return Restored(**about, _predict=predict, networks=(inside,))
 
 
 def _network(meta: Mapping[str, Any], experiment: Experiment, labels: Sequence[str]) -> Network:
@@ -282,6 +286,7 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
         train_counts=counts,
         step=tuple(flat),
         _predict=predict,
+        networks=tuple(one for network in networks for one in network.networks),
         _attending=tuple(networks) if first.experiment.train.loss == "attention" else (),
         _small=small.mean_of([network._small for network in networks if network._small])
         if first._small

@@ -13,6 +13,7 @@ from kit.config import SplitConfig
 from kit.errors import UsageError
 from kit.evaluation import evaluate, evaluation_in_words
 from kit.evaluation.certainty import thresholds_of
+from kit.evaluation.confounds.measure import confounds
 from kit.evaluation.folds import mean_metrics
 from kit.predict import load, track
 from kit.training import Run, fit
@@ -126,6 +127,18 @@ def test_tracks_without_features_are_counted(folded, job, tmp_path):
     result = evaluate(copy, catalogue=data, report=False)
     assert result["track"]["n"] == 13
     assert result["not_scored"] == {"not_in_catalogue": 3, "no_features": 0}
+
+
+def test_a_probe_asks_the_network_that_has_not_learned_from_the_track(folded, tmp_path):
+    run, result = folded
+    copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
+    found = confounds(copy, families=("level",))
+    predicted = {row["track_id"]: row["predicted"] for row in result["tracks"]}
+    assert found["answers"]["unchanged"] == predicted
+    assert [row["fold"] for row in found["tracks"]] == [row["fold"] for row in result["tracks"]]
+    assert found["checkpoint"] == result["checkpoint"]
+    # 0 dB is the peak of the clip, so that no level is heard.
+    assert found["answers"]["level +6 dB"] == found["answers"]["unchanged"]
 
 
 def test_the_other_parts_belong_to_a_fold_and_all_tracks_were_learned_from(folded):

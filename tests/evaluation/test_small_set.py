@@ -27,11 +27,12 @@ from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.nested import chosen_of
 from kit.evaluation.baselines.run import of_store
 from kit.evaluation.certainty import thresholds_of
+from kit.evaluation.confounds.measure import confounds
 from kit.evaluation.small_set import fit_small_set
 from kit.features import extract
 from kit.models import build
 from kit.shallow.recipe import SmallSetConfig, require_recipe, small_set
-from kit.training import restore
+from kit.training import Run, restore
 from kit.training.checkpoint import Checkpoints
 from kit.training.restore import template_of
 from kit.weights.files import write_weights
@@ -73,6 +74,17 @@ def learned(music, tmp_path_factory):
     catalogue = catalogue_of(music, root / "data")
     run = trained(catalogue, recipe(catalogue), root / "runs")
     return catalogue, run, evaluate(run, report=False)
+
+
+def test_a_probe_asks_the_classifiers_too(learned, tmp_path):
+    _, run, result = learned
+    copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
+    found = confounds(copy, families=("level",))
+    predicted = {row["track_id"]: row["predicted"] for row in result["tracks"]}
+    assert found["answers"]["unchanged"] == predicted
+    assert found["checkpoint"] == result["checkpoint"]
+    assert [row["probe"] for row in found["probes"]] == ["level +6 dB", "level −6 dB"]
+    assert found["n"] == len(result["tracks"])
 
 
 def saved_in(run):

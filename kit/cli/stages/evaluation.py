@@ -25,6 +25,7 @@ def evaluate(
     part: Part = "test",
     which: Which = "best",
     labels_map: Mapping[str, str] | None = None,
+    explain: bool = False,
     named: bool = False,
 ) -> dict[str, Any]:
     """Compute missing features and score a run, with bars and a summary.
@@ -35,6 +36,7 @@ def evaluate(
         part: of the run's split.
         which: the best checkpoint or the last.
         labels_map: of the labels of another collection to those of the run.
+        explain: show what the network listened to.
         named: begin with the run's folder.
     Raises:
         UsageError: the catalogue is not where it was in training, or the run was trained from
@@ -60,6 +62,7 @@ def evaluate(
             part=part,
             which=which,
             labels_map=labels_map,
+            explain=explain,
             progress=progress,
         )
     for sentence in (*evaluation_in_words(result), *sentences(result)):

@@ -1,0 +1,110 @@
+"""`kit confounds`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from kit.cli.arguments import PathOrNot, Runs, require_catalogue
+
+Chosen = Annotated[
+    Path | None,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
+]
+Family = Literal["tilt", "level", "mp3", "band", "tempo", "speed", "start", "pitch"]
+Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+
+
+def confounds(
+    run: Chosen = None,
+    probes: tuple[Family, ...] = (),
+    tracks: Number = None,
+    seed: int = 0,
+    catalogue: PathOrNot = None,
+    checkpoint: Literal["best", "last"] = "best",
+    runs: Runs = Path("runs"),
+    format: Literal["table", "csv", "json"] = "table",
+) -> int:
+    """Change the sound of held-out tracks, and see which changes move a run's answers.
+
+    The test part is answered again after each change of its audio; in a run of folds all tracks
+    are, each by the network that never learned from it. The table tells the accuracy after each
+    change, the change with its interval over artists, and how many answers went from right to wrong
+    and back. A sentence tells what the network leans on. The run's folder gets confounds.json,
+    confounds.svg and confounds.png, and `kit evaluate` then shows them in its report.
+
+    A probe that has been answered is not computed again.
+
+    Example: kit confounds
+
+    Example: kit confounds runs/train/* --probes tilt level --tracks 200
+
+    Args:
+        run: Folder that `kit train` made, or the name of an experiment, which stands for its newest
+            run; the newest run of all if none is given.
+        probes: Kinds of changes; all if not given. tilt: bass down and treble up by 3 dB an octave
+            about 1 kHz, and the other way, 12 dB at most; level: 6 dB up and down; mp3: 64, 128 and
+            320 kb/s; band: without the bass below 200 Hz, without what is above 4 or 10 kHz; tempo:
+            6% faster and slower at the same pitch, and there and back, as a control of what
+            stretching does to attacks; speed: 6% with the pitch; start: excerpts that begin 1 and 5
+            s later; pitch: a semitone up and down, and the control.
+        tracks: Answer about this many tracks: whole artists, drawn by the seed until there are
+            enough. All if not given.
+        seed: Of the draw.
+        catalogue: Folder of the catalogue, if it is not where it was in training.
+        checkpoint: The best one of the training, or the last.
+        runs: Folder of the run folders.
+        format: How the table is printed; csv and json leave out the sentences.
+    """
+    if catalogue is not None:
+        require_catalogue(catalogue)
+    from kit import terminal
+    from kit.cli.rows import write_rows
+    from kit.compilation import use_cache
+    from kit.evaluation.confounds.measure import confounds as measured
+    from kit.evaluation.confounds.section import figure
+    from kit.explore.canvas import save_both
+    from kit.training.folders import locate
+
+    use_cache()
+    found = locate(run, runs)
+    with terminal.bar("confounds") as progress:
+        result = measured(
+            found,
+            catalogue=catalogue,
+            which=checkpoint,
+            families=probes,
+            tracks=tracks,
+            seed=seed,
+            progress=progress,
+        )
+    save_both(figure(result), found.folder / "confounds")
+    write_rows(format, _rows(result))
+    if format == "table":
+        sys.stdout.write(f"\n{result['said']}\n")
+    for why, number in result["left_out"].items():
+        terminal.warn(f"{number} tracks were left out: {why.replace('_', ' ')}")
+    terminal.say(f"wrote {found.folder / 'confounds.json'}, .svg and .png; `kit evaluate` shows it")
+    return 1 if result["left_out"] else 0
+
+
+def _rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    was = result["unchanged"]
+    rows = [_row("unchanged", was, result["n"])]
+    return rows + [_row(row["probe"], row, row["n"]) for row in result["probes"]]
+
+
+def _row(name: str, row: dict[str, Any], tracks: int) -> dict[str, Any]:
+    ends = row.get("change_interval") or (None, None)
+    return {
+        "probe": name,
+        "tracks": tracks,
+        "accuracy": row["accuracy"],
+        **dict(zip(("low", "high"), row["interval"], strict=True)),
+        "change": row.get("change"),
+        **dict(zip(("change_low", "change_high"), ends, strict=True)),
+        "right_to_wrong": row.get("right_to_wrong"),
+        "wrong_to_right": row.get("wrong_to_right"),
+    }

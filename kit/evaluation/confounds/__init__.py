@@ -1,0 +1,1 @@
+"""Confound probes: how the answers of a run move when the sound is changed."""

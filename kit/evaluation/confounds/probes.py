@@ -1,0 +1,106 @@
+"""The confound probes: each is one change of the sound, and what an answer that moves leans on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import soundfile
+
+from kit.config import FeatureConfig
+from kit.evaluation.confounds import changes
+from kit.evaluation.confounds.changes import Changed, Samples
+
+Family = Literal["tilt", "level", "mp3", "band", "tempo", "speed", "start", "pitch"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+VERSION = 1
+"""Raise it when a change is another one: stored answers are then computed anew."""
+SPEED = 0.06
+LATEST_S = 5.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A change of the sound.
+
+    Attributes:
+        name: such as "low-pass 4 kHz".
+        family: probes that are asked for together.
+        leans_on: what a network leans on whose accuracy falls by this change.
+        operation: from samples, their rate in Hz and `amount` to other samples at this rate.
+        amount: decibels, Hz, kb/s, seconds, semitones, or a ratio of speeds.
+        above_hz: a front end that hears nothing above this frequency hears no change.
+        vocoded: it blurs attacks as `CONTROL` does.
+    """
+
+    name: str
+    family: Family
+    leans_on: str
+    operation: Callable[[Samples, int, float], Changed]
+    amount: float
+    above_hz: float = 0.0
+    vocoded: bool = False
+
+    def change(self, y: Samples, rate: int) -> Changed:
+        """Return samples after the change; `rate` in Hz."""
+        return self.operation(y, rate, self.amount)
+
+
+UNCHANGED = Probe("unchanged", "start", "", changes.later, 0.0)
+"""The sound as it is, by the same way as all changes."""
+
+_PERCENT = f"{100 * SPEED:g}%"
+CONTROL = Probe(
+    "tempo there and back",
+    "tempo",
+    "sharp attacks (a phase vocoder blurs them)",
+    changes.blurred,
+    1 + SPEED,
+)
+"""Neither tempo nor pitch changes: where this moves the answers, probes that are `vocoded` tell no
+more of the tempo and of the pitch than those of speed do."""
+
+PROBES = (
+    Probe("tilt +3 dB an octave", "tilt", "the balance of bass and treble", changes.tilted, 3.0),
+    Probe("tilt −3 dB an octave", "tilt", "the balance of bass and treble", changes.tilted, -3.0),
+    Probe("level +6 dB", "level", "the level", changes.louder, 6.0),
+    Probe("level −6 dB", "level", "the level", changes.louder, -6.0),
+    Probe("MP3 64 kb/s", "mp3", "what MP3 takes away", changes.through_mp3, 64.0),
+    Probe("MP3 128 kb/s", "mp3", "what MP3 takes away", changes.through_mp3, 128.0),
+    Probe("MP3 320 kb/s", "mp3", "what MP3 takes away", changes.through_mp3, 320.0),
+    Probe("high-pass 200 Hz", "band", "what is below 200 Hz", changes.high_passed, 200.0, 200.0),
+    Probe("low-pass 4 kHz", "band", "what is above 4 kHz", changes.low_passed, 4e3, 4e3),
+    Probe("low-pass 10 kHz", "band", "what is above 10 kHz", changes.low_passed, 1e4, 1e4),
+    Probe(f"tempo +{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 + SPEED, vocoded=True),
+    Probe(f"tempo −{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 - SPEED, vocoded=True),
+    CONTROL,
+    Probe(f"speed +{_PERCENT}", "speed", "tempo and pitch", changes.played, 1 + SPEED),
+    Probe(f"speed −{_PERCENT}", "speed", "tempo and pitch", changes.played, 1 - SPEED),
+    Probe("start 1 s later", "start", "where an excerpt begins", changes.later, 1.0),
+    Probe("start 5 s later", "start", "where an excerpt begins", changes.later, LATEST_S),
+    Probe("pitch +1 semitone", "pitch", "the pitch", changes.transposed, 1.0, vocoded=True),
+    Probe("pitch −1 semitone", "pitch", "the pitch", changes.transposed, -1.0, vocoded=True),
+)
+
+
+def more_s(config: FeatureConfig) -> float:
+    """Return the seconds behind an excerpt that the changes need to fill it."""
+    # Half a second for what a change of tempo or a resampler takes at the end.
+    return max(LATEST_S, SPEED * config.clip_s) + 0.5
+
+
+def unheard(probe: Probe, config: FeatureConfig) -> str:
+    """Return why a front end cannot hear a probe; "" if it can."""
+    frontend = config.frontend
+    top = frontend.sample_rate / 2 if frontend.fmax is None else frontend.fmax
+    if probe.above_hz >= top:
+        return f"the front end hears nothing above {top:g} Hz"
+    if probe.family == "mp3" and "MP3" not in soundfile.available_formats():
+        return "libsndfile was built without MP3"
+    return ""
+
+
+def probes_of(families: Sequence[str]) -> tuple[Probe, ...]:
+    """Return the probes of some families, with their control; all if none is named."""
+    chosen = [probe for probe in PROBES if not families or probe.family in families]
+    controlled = any(probe.vocoded for probe in chosen)
+    return tuple(p for p in PROBES if p in chosen or (p is CONTROL and controlled))

@@ -1,0 +1,137 @@
+"""The probes as a figure and as a section of the report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kit.evaluation.confounds.measure import FILE
+from kit.evaluation.confounds.summary import points
+from kit.evaluation.section import Section, Table
+from kit.evaluation.words import interval, percent
+from kit.explore.canvas import DARK, LIGHT, Theme, dress, new_figure, words
+from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, picture
+from kit.files import read_json
+
+_NOTE = (
+    "{n} tracks of {groups} groups. Each change is made of the samples, before the front end, and "
+    "the answer is compared with that for the sound as it is, track by track. The intervals of "
+    "changes are over groups, at {confidence:.1%} each, so that all of them together hold in 95% "
+    "of cases. A change that moves the answers shows what they rest on; it does not show that the "
+    "network is wrong to rest on it."
+)
+
+
+def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
+    """Return the section of the report; None without probes of this checkpoint's test part.
+
+    Args:
+        run_dir: the run's folder.
+        evaluation: the content of evaluation.json.
+    """
+    path = run_dir / FILE
+    if evaluation["part"] != "test" or not path.is_file():
+        return None
+    found = read_json(path)
+    if found["checkpoint"] != evaluation["checkpoint"] or not found["probes"]:
+        return None
+    sources = [
+        (f"{NARROW_SCREEN} and {DARK_SCREEN}", figure(found, theme=DARK, narrow=True)),
+        (NARROW_SCREEN, figure(found, narrow=True)),
+        (DARK_SCREEN, figure(found, theme=DARK)),
+    ]
+    return Section(
+        name="confounds",
+        title="What if the sound were another?",
+        said=found["said"],
+        pictures=(picture(figure(found), sources, _alt(found)),),
+        tables=(_table(found),),
+        note=_NOTE.format(**found) + _left_out(found),
+    )
+
+
+def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+    """Draw the change of the accuracy by each probe, with its interval.
+
+    Args:
+        found: the content of confounds.json.
+        theme: colours.
+        narrow: for a narrow screen.
+    """
+    rows = found["probes"]
+    drawn = new_figure(4.6 if narrow else 8.4, 1.3 + 0.27 * len(rows), theme)
+    axes = drawn.subplots()
+    dress(axes, theme, grid=True)
+    for place, row in enumerate(rows):
+        colour = theme.second if row["moves"] else theme.first
+        if row["change_interval"] is not None:
+            ends = [100 * side for side in row["change_interval"]]
+            axes.plot(ends, [place, place], lw=2, color=colour)
+        mark = "D" if row["moves"] else "o"
+        axes.plot(100 * row["change"], place, mark, ms=5, color=colour, zorder=3)
+    axes.axvline(0, color=theme.quiet, linewidth=0.9)
+    axes.set_yticks(np.arange(len(rows)), [row["probe"] for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    # A scale of its own for a change of nothing would make noise of rounding.
+    reach = max(2.0, *(abs(x) for x in axes.get_xlim()))
+    axes.set_xlim(-reach, reach)
+    title = "Change of the accuracy" if narrow else "Change of the accuracy by each change of sound"
+    axes.set_title(title, loc="left", **words(theme, size=10), weight="bold")
+    axes.set_xlabel(
+        f"points, with {percent(found['confidence'])} interval", **words(theme, size=8, quiet=True)
+    )
+    places = (1.03, 1.26, 1.42) if narrow else (1.02, 1.15, 1.25)
+    columns = (
+        ("accuracy", [percent(row["accuracy"]) for row in rows]),
+        ("lost", [str(row["right_to_wrong"]) for row in rows]),
+        ("won", [str(row["wrong_to_right"]) for row in rows]),
+    )
+    for at, (head, cells) in zip(places, columns, strict=True):
+        axes.text(at, 1.01, head, transform=axes.transAxes, **words(theme, size=8, quiet=True))
+        beside = {"transform": axes.get_yaxis_transform(), "va": "center"}
+        for place, cell in enumerate(cells):
+            axes.text(at, place, cell, **beside, **words(theme, size=8))
+    return drawn
+
+
+def _table(found: Mapping[str, Any]) -> Table:
+    was = found["unchanged"]
+    right = f"{was['correct']} of {found['n']}"
+    first = ("unchanged", right, percent(was["accuracy"]), interval(was["interval"]))
+    rows = [(*first, *["–"] * 4)]
+    rows += [
+        (
+            row["probe"],
+            f"{row['correct']} of {row['n']}",
+            percent(row["accuracy"]),
+            interval(row["interval"]),
+            points(row["change"]),
+            _points_between(row["change_interval"]),
+            str(row["right_to_wrong"]),
+            str(row["wrong_to_right"]),
+        )
+        for row in found["probes"]
+    ]
+    heads = ("Sound", "right", "accuracy", "95% interval", "change", "its interval")
+    columns = (*heads, "right to wrong", "wrong to right")
+    return Table("The same tracks after each change; changes in points", columns, tuple(rows))
+
+
+def _points_between(ends: list[float] | None) -> str:
+    return "–" if ends is None else f"{points(ends[0])} to {points(ends[1])}"
+
+
+def _alt(found: Mapping[str, Any]) -> str:
+    rows = ", ".join(f"{row['probe']} {points(row['change'])}" for row in found["probes"])
+    return f"Change of the accuracy in points: {rows}"
+
+
+def _left_out(found: Mapping[str, Any]) -> str:
+    said = [
+        f"{n} tracks were left out ({why.replace('_', ' ')})"
+        for why, n in found["left_out"].items()
+    ]
+    said += [f"{name} was left out: {why}" for name, why in found["not_heard"].items()]
+    return "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in said)

@@ -1,0 +1,1 @@
+"""What a network listened to: the places of a spectrogram that its answer rests on."""
