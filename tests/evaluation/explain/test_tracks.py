@@ -1,6 +1,8 @@
 """What a trained network listened to, in the small job: tones of 1500 Hz and of 200 Hz."""
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -8,10 +10,9 @@ import pytest
 
 from kit.catalogue import load
 from kit.errors import UsageError
-from kit.evaluation import report, scoring, sections
+from kit.evaluation import evaluate
 from kit.evaluation.explain.section import in_words, section_of
 from kit.evaluation.explain.tracks import explained, require_network
-from kit.evaluation.section import Section
 from kit.features import FeatureStore, store_path
 from kit.training import Run, restore
 from kit.training.differentiable import log_odds
@@ -125,17 +126,12 @@ def test_the_words_tell_when_untrained_weights_give_the_same_map(found):
     assert told in in_words(low)
 
 
-def test_a_report_is_made_with_the_section(job, found, monkeypatch):
-    shown = []
-    monkeypatch.setattr(report, "write_figures", lambda *_: [])
-    monkeypatch.setattr(report, "write_report", lambda *_, sections, **__: shown.append(sections))
-    section = Section("explained", "What it listened to", "Bass.")
-    monkeypatch.setattr(sections, "explained", lambda maps: section)
-    monkeypatch.setattr(scoring, "explained", lambda *_: found)
-    monkeypatch.setattr(scoring, "write_json", lambda *_: None)
-    scoring.evaluate(job.run, explain=True)
-    scoring.evaluate(job.run)
-    assert shown == [[section], []]
+def test_a_report_is_made_with_the_section(job, tmp_path):
+    run = Path(shutil.copytree(job.run, tmp_path / "run"))
+    for explain in (True, False):
+        evaluate(run, explain=explain)
+        page = (run / "report.html").read_text(encoding="utf-8")
+        assert ('<h2 id="explained">' in page) == explain
 
 
 def test_what_cannot_be_explained_is_refused(network):
