@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kit.catalogue.schema import several_labels
-from kit.catalogue.ties import groups_by, keys_by, names_by, without_guests
+from kit.catalogue.ties import RECORDING, groups_by, keys_by, names_by, without_guests
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
@@ -33,6 +33,7 @@ class KeptApart:
         alone: number of tracks without a value; each stands for itself.
         guests: number of tracks by an artist whom the split does not keep apart, such as the second
             of "A feat. B" where B has no track alone.
+        by_sound: copies of a recording were looked for (the table has the column `recording`).
     """
 
     by: str
@@ -41,6 +42,7 @@ class KeptApart:
     values: int
     alone: int
     guests: int = 0
+    by_sound: bool = False
 
     def in_words(self) -> str:
         """Return one sentence on what lies in one part, and on what may lie in several."""
@@ -89,6 +91,7 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
         values=len({value for values in keys_by(table, config.by) for value in values}),
         alone=sum(not values for values in names_by(table, config.by)),
         guests=without_guests(table) if config.by == "artist" else 0,
+        by_sound=RECORDING in table,
     )
 
 

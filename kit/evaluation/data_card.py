@@ -128,6 +128,7 @@ def _split(run: Run, evaluation: Evaluation) -> list[str]:
     return [
         f"{how}, seed {config.seed}.",
         words.apart(evaluation),
+        words.by_sound(evaluation),
         f"`{name}` has the part of each track; SHA-256 {hash_file(run.folder / name)}.",
         "The labels are shuffled: the run is a control." if config.shuffle_labels else "",
     ]

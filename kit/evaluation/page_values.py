@@ -98,7 +98,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "pooled": None if words.by_recipe(evaluation) else captions.pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
-        "how_split": words.apart(evaluation),
+        "how_split": f"{words.apart(evaluation)} {words.by_sound(evaluation)}".strip(),
         "settings": _settings(config),
         "made_with": evaluation.get("made_with"),
         "tried": words.tried(evaluation),

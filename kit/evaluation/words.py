@@ -263,6 +263,17 @@ def apart(evaluation: Evaluation) -> str:
     return f"{sentence.rstrip('.')}." if sentence else ""
 
 
+def by_sound(evaluation: Evaluation) -> str:
+    """Return that copies of a recording were not looked for; empty if they were."""
+    found = evaluation.get("kept_apart") or {}
+    if found.get("by_sound", True) or found.get("by") == "random":
+        return ""
+    return (
+        "Copies of a recording under other names were not looked for; "
+        "kit split CATALOGUE --check --keep-together finds them by their sound."
+    )
+
+
 def percent(value: float) -> str:
     """Return a share with one decimal, such as "33.3%"."""
     return f"{100 * value:.1f}%"

@@ -343,7 +343,8 @@ def test_shuffled_labels_of_groups_that_have_both_labels_alike():
 def test_what_a_split_keeps_apart(by, artists, counts, said):
     table = tracks(artists, list("xxyy"), room=list("1122"), speaker=["s", "", "", ""])
     kept = kept_apart(table, SplitConfig(by=by))
-    assert dataclasses.astuple(kept) == (by, *counts, 0)
+    assert dataclasses.astuple(kept) == (by, *counts, 0, False)
+    assert kept_apart(table.assign(recording=""), SplitConfig(by=by)).by_sound
     assert kept.in_words().startswith(said)
     assert KeptApart(**json.loads(json.dumps(dataclasses.asdict(kept)))) == kept
 
