@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from kit.catalogue.io import read_csv
+from kit.catalogue.csv_file import read_csv
 from kit.errors import UsageError
 
 _FOLDERS = {

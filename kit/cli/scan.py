@@ -50,11 +50,12 @@ def scan(
     """
     from kit import terminal
     from kit.catalogue import save
+    from kit.catalogue.edits import remember, with_edits
     from kit.catalogue.gather import gather
     from kit.cli.left_out import counts, say_failures
 
     with terminal.bar(f"scan {', '.join(map(str, sources))}") as progress:
-        found = gather(
+        scanned = gather(
             sources,
             label=label,
             labels=labels,
@@ -63,7 +64,9 @@ def scan(
             audio_root=audio_root,
             progress=progress,
         )
+    found = with_edits(scanned, out)
     save(found, out)
+    remember(scanned, out)
     for text in found.warnings:
         terminal.warn(text)
     terminal.say(f"{counts(found.table)} in {out / 'tracks.csv'}")
