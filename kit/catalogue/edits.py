@@ -54,8 +54,8 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     Returns:
         The scan, with a warning for each kind of change.
     Raises:
-        UsageError: `tracks.csv` has files for tracks that have none in the new scan, or it cannot
-            be read.
+        UsageError: `tracks.csv` has files for tracks that have none in the new scan, or changes
+            and no track of it; or it cannot be read.
     """
     if not (folder / TRACKS).is_file():
         return scan
@@ -87,8 +87,14 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
             changes.update(changed.keys())
             row = row | changed
         rows.append(row)
+    gone = [row for row in base.all if not theirs.like(row) and _is_edited(row, mine)]
+    if gone and not any(map(base.like, theirs.all)):
+        raise UsageError(
+            f"{shown(tracks)} has {len(gone)} tracks that were changed by hand, and this scan has "
+            "none of its tracks; write into another folder with --out, or delete it"
+        )
     added = [row for row in mine.all if not base.like(row) and not theirs.like(row)]
-    if not (changes or removed or added):
+    if not (changes or removed or added or gone):
         return scan
     if not rows:
         raise UsageError(
@@ -104,6 +110,8 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
         said.append(f"{len(removed)} tracks removed from {shown(tracks)} stay out: {names}")
     if added:
         said.append(f"{len(added)} rows added to {shown(tracks)} are kept")
+    if gone:
+        said.append(f"{len(gone)} tracks changed in {shown(tracks)} are not in this scan, and gone")
     said.append(f"to take the scan as it is, delete {shown(tracks)} first")
     own = finish([dict(row) for row in theirs.all], [], scan.audio_root).warnings
     whole = finish([*rows, *added], scan.failures, scan.audio_root, ignored=scan.ignored)
@@ -118,6 +126,11 @@ def remember(scan: Scan, folder: Path) -> None:
         KitError: the file cannot be written.
     """
     write_csv(scan.table, folder / SCANNED)
+
+
+def _is_edited(old: _Row, mine: _Rows) -> bool:
+    edited = mine.like(old)
+    return edited is not None and bool(_changed(old, edited))
 
 
 def _changed(old: _Row, edited: _Row) -> _Row:

@@ -52,7 +52,7 @@ def refuse_other_files(path: Path, head: bytes) -> None:
         kind = ("a library of iTunes or Apple Music", remedy)
     elif b"<NML" in head:
         kind = _BY_EXTENSION["nml"]
-    elif text.startswith(b"<") and extension not in ("xml", "xspf"):
+    elif kind is None and text.startswith(b"<") and extension not in ("xml", "xspf"):
         kind = ("XML or HTML", _M3U)
     for start, name, remedy in _BY_CONTENT:
         if kind is None and head.startswith(start):

@@ -15,6 +15,7 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
+from kit.catalogue.names import look_alike
 from kit.catalogue.schema import alike, is_plain, label_form, validate
 from kit.errors import UsageError
 
@@ -258,6 +259,8 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
     labels = sorted(set(table["label"]))
     if len(labels) == 1:
         yield f"there is one label only, {labels[0]!r}; training needs two"
+    for same in look_alike(labels):
+        yield f"the labels {' and '.join(map(repr, same))} may be one; if so, write them the same"
     label_of = dict(zip(table["track_id"], table["label"], strict=True))
     both = [ids for ids in duplicates(table) if len({label_of[i] for i in ids}) > 1]
     if both:
