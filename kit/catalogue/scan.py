@@ -38,9 +38,10 @@ _SYSTEM = frozenset(
         *("$recycle.bin", "recycler", "recycled", "system volume information"),
         *("#recycle", "#snapshot", "@eadir", "@tmp", "@recycle", "@recently-snapshot"),
         *("@__thumb", "__macosx", "network trash folder", "temporary items"),
+        "~snapshot",
     )
 )
-_SYSTEM_AT_THE_TOP = frozenset(("lost+found",))
+_SYSTEM_AT_THE_TOP = frozenset(("lost+found", "found.000"))
 
 
 @dataclass(frozen=True, eq=False)

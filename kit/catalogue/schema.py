@@ -43,6 +43,10 @@ class Column:
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+# Soft hyphen, zero-width space, direction marks, word joiner, mark of byte order. Not the joiners
+# of Persian, Hindi and emoji: they change what is seen.
+_UNSEEN = re.compile("[\xad\u200b\u200e\u200f\u2060\ufeff]")
+
 
 def is_plain(text: str) -> bool:
     """Return whether a text is one line, without control characters and lone surrogates.
@@ -59,8 +63,11 @@ def one_line(text: str) -> str:
 
 
 def label_form(text: str) -> str:
-    """Return a label in composed Unicode, with one blank between words and none around them."""
-    return one_line(unicodedata.normalize("NFC", text))
+    """Return a label in composed Unicode, with one blank between words and none around them.
+
+    Signs that nobody sees, such as a zero-width space from a web page, are removed.
+    """
+    return one_line(unicodedata.normalize("NFC", _UNSEEN.sub("", text)))
 
 
 def alike(text: str) -> str:

@@ -15,7 +15,7 @@ import mutagen
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR, one_line
+from kit.catalogue.schema import SEPARATOR, alike, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
@@ -38,6 +38,18 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
+_NO_GENRE = frozenset(
+    (
+        "unknown",
+        "unknown genre",
+        "<unknown>",
+        "none",
+        "<none>",
+        "n/a",
+        "undefined",
+        "unclassifiable",
+    )
+)
 _BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
 
 
@@ -147,13 +159,19 @@ def first_genre(genre: str) -> str:
     """Return the first of the genres in a tag, which ";", "/" or NUL divide.
 
     A "/" in brackets or between blanks is part of the name, as in Beatport's
-    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech".
+    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech". "Unknown" and the like are no genre.
     """
+    names = map(one_line, _genres(genre))
+    return next((name for name in names if name and alike(name) not in _NO_GENRE), "")
+
+
+def _genres(genre: str) -> Iterator[str]:
     genre = genre.lstrip(" ;/\0")
-    depth = 0
+    depth = begin = 0
     for at, sign in enumerate(genre):
         depth = max(depth + (sign in "([") - (sign in ")]"), 0)
         divides = sign == "/" and not depth and not _BETWEEN_BLANKS.match(genre, at - 1)
         if sign in ";\0" or divides:
-            return one_line(genre[:at])
-    return one_line(genre)
+            yield genre[begin:at]
+            begin, depth = at + 1, 0
+    yield genre[begin:]

@@ -247,6 +247,28 @@ def test_first_genre(genre, first):
     assert first_genre(genre) == first
 
 
+@pytest.mark.parametrize(
+    ("genre", "first"),
+    [
+        ("Techno (Peak Time / Driving)/House", "Techno (Peak Time / Driving)"),
+        ("Techno [Raw/Deep]; House", "Techno [Raw/Deep]"),
+        ("Trance (Main Floor)", "Trance (Main Floor)"),
+        ("Dance / Pop; House", "Dance / Pop"),
+        ("Techno /House", "Techno"),
+        ("Techno // House", "Techno"),
+        ("Techno (Raw / Deep", "Techno (Raw / Deep"),
+        ("Techno) / (House", "Techno) / (House"),
+        ("Unknown; Techno", "Techno"),
+        ("<None>/Techno", "Techno"),
+        (" UNKNOWN ", ""),
+        ("Unknown Pleasures", "Unknown Pleasures"),
+        ("Other", "Other"),
+    ],
+)
+def test_first_genre_of_shops_and_players(genre, first):
+    assert first_genre(genre) == first
+
+
 @given(first=st.text("ab (/)").filter(lambda text: text.strip(" /")), others=st.text("ab (/);"))
 def test_the_first_of_several_genres(first, others):
     assert first_genre(f"; {first}; {others}") == first_genre(first)
