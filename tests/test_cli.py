@@ -574,7 +574,7 @@ def test_music_that_has_moved(kit, write_music, tmp_path):
         (None, "does not exist"),
         ("", "no tracks"),
         ("track_id,label\n", "no tracks"),
-        ("name,label\na,b\n", "needs a column path, track_id, or artist and title"),
+        ("name,label\na,b\n", "names its columns, with path, track_id, or artist and title"),
         ("track_id,label\na,\n", "line 2, column label is empty"),
         ("track_id,label\nx/y,b\n", "line 2, column track_id is 'x/y'"),
         ("track_id,label\na,b,c\n", "line 2 has 3 cells"),

@@ -16,7 +16,7 @@ from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
 from kit.catalogue.io import add_facts
 from kit.catalogue.scan import STAGE, Scan, finish, refusal
-from kit.catalogue.schema import alike, faults, validate
+from kit.catalogue.schema import alike, faults, is_absent, validate
 from kit.catalogue.sources.locate import Disk, below, from_text
 from kit.errors import UsageError
 
@@ -58,15 +58,16 @@ def from_csv(
     if not {"path", "track_id", "isrc", "title"} & {*names}:
         hints = "".join(f"; {hint}" for hint in found.warnings)
         raise UsageError(
-            f"{shown(path)} needs a column path, track_id, or artist and title; it has "
+            f"{shown(path)} needs a first line that names its columns, with path, track_id, or "
+            "artist and title; it has "
             f"{', '.join(map(repr, names)) or 'none'}{hints}{list_hint(path)}"
         )
-    table = _labelled(path, found.table, label)
+    table, stand_ins = _with_stand_ins(_labelled(path, found.table, label), found.lines)
     failures = list(found.bad)
     good, lines = _kept(path, table, found.lines, failures)
     rows = good.to_dict("records")
-    if "track_id" not in names:
-        for row in rows:
+    for row in rows:
+        if row["track_id"] in stand_ins:
             del row["track_id"]
     if "path" in names:
         rows, lines = _with_facts(rows, lines, root, failures, progress)
@@ -79,7 +80,13 @@ def from_csv(
     for row in rows:
         fill_artist(row, artist_from)
     scan = finish(rows, failures, root)
-    return replace(scan, warnings=(*found.warnings, *scan.warnings))
+    said = list(found.warnings)
+    if label is None and "genre" in names and "label" not in names:
+        said.append(
+            f"{shown(path)} has no column label, so that all of it is {path.stem!r}; to take its "
+            "genres, rename the column genre to label"
+        )
+    return replace(scan, warnings=(*said, *scan.warnings))
 
 
 def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -96,7 +103,7 @@ def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFr
     """
     path = Path(path)
     table, lines = read_csv(path)
-    table = _with_stand_ins(_labelled(path, table, label), lines)
+    table, _ = _with_stand_ins(_labelled(path, table, label), lines)
     again = table["track_id"].duplicated().to_numpy()
     kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
     first = validate(table.loc[~again], source=shown(path), lines=kept)
@@ -109,18 +116,24 @@ def _labelled(path: Path, table: pd.DataFrame, label: str | None) -> pd.DataFram
     return table.assign(label=path.stem if label is None else label)
 
 
-def _with_stand_ins(table: pd.DataFrame, lines: list[int]) -> pd.DataFrame:
-    """Return the table with ids, which the check of the other columns needs."""
-    if "track_id" in table:
-        return table
-    return table.assign(track_id=[f"row-{line}" for line in lines])
+def _with_stand_ins(table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, set[str]]:
+    """Return the table with ids where there is none, for the check of its columns; and these."""
+    given = list(table["track_id"]) if "track_id" in table else [""] * len(table)
+    taken = set(given)
+    stem = "row"
+    while any(f"{stem}-{line}" in taken for line in lines):
+        stem += "-"
+    ids = [
+        f"{stem}-{line}" if is_absent(cell) else cell
+        for cell, line in zip(given, lines, strict=True)
+    ]
+    return table.assign(track_id=ids), set(ids) - taken
 
 
 def _kept(
     path: Path, table: pd.DataFrame, lines: list[int], failures: list[Failure]
 ) -> tuple[pd.DataFrame, list[int]]:
     """Return the rows that keep the rules, typed, each id once, and their lines."""
-    table = _with_stand_ins(table, lines)
     wrong = faults(table, source=shown(path), lines=lines)
     seen: set[str] = set()
     kept: list[int] = []

@@ -79,9 +79,8 @@ def test_every_entry_of_a_playlist_is_a_track_or_a_failure(music, paths, end, ma
     (music / "p.m3u8").write_bytes(text.encode())
     lines = [path.strip(" \t\0\ufeff") for path in paths]
     entries = {line for line in lines if line and not line.startswith("#")}
-    if (
-        scan := attempt(lambda: from_playlists([music / "p.m3u8"], label="x"), "no track of")
-    ) is None:
+    scan = attempt(lambda: from_playlists([music / "p.m3u8"], label="x"), "no track of")
+    if scan is None:
         return
     # Two lines may be one file; of any other there is a row.
     assert len(scan.table) + len(scan.failures) >= len(

@@ -239,9 +239,8 @@ def test_labels_that_look_the_same_are_one(track, tmp_path):
 
 
 def test_signs_that_nobody_sees_make_no_label(track, tmp_path):
-    for seed, folder in enumerate(
-        ("Techno", "Techno\u200b", "\ufeffTech\xadno", "Te\u2060chno\u200e")
-    ):
+    folders = ("Techno", "Techno\u200b", "\ufeffTech\xadno", "Te\u2060chno\u200e")
+    for seed, folder in enumerate(folders):
         track(f"{folder}/{seed}.flac", seed, artist=folder)
     scan = from_folder(tmp_path)
     assert list(scan.table["label"]) == ["Techno"] * 4

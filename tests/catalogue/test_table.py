@@ -114,7 +114,7 @@ def test_an_id_twice_is_kept_once(csv):
         ("track_id,label\na\n", "has no tracks; .*, line 2 has 1 cells"),
         ("track_id,label,label\na,x,y\n", "column 'label' twice"),
         ("track_id,track_id\na,a\nb,c\n", "line 3: the two columns track_id are 'b' and 'c'"),
-        ('track_id,"label\na,b\n', "needs a column path"),
+        ('track_id,"label\na,b\n', "names its columns, with path"),
     ],
 )
 def test_bad_tables(csv, text, said):
@@ -129,7 +129,7 @@ def test_bad_tables(csv, text, said):
     [
         ("b,", "line 3, column label is empty"),
         ("b c,x", "line 3, column track_id is 'b c'"),
-        (",x", "line 3, column track_id is empty"),
+        (",x", "line 3 has no path, id, ISRC or title; fill one in"),
         ('b,"two\nli\x00nes",9,9', "line 3 has 4 cells, the header has 3"),
         ("b,x,1,2", "line 3 has 4 cells, the header has 3; add the missing cells, or quote"),
         ("b", "line 3 has 1 cells"),
@@ -150,6 +150,21 @@ def test_a_bad_row_costs_that_row_only(csv, row, said):
     assert re.search(said, scan.failures[0].message)
     # What stands in the rest of a row of several lines is no track.
     assert len(scan.table) == 3
+
+
+def test_a_row_without_an_id_gets_one_of_its_file_or_names(csv, track):
+    digest = hashlib.sha256(track("1.wav", 1).read_bytes()).hexdigest()
+    scan = from_csv(csv("track_id,path,label,title\na,,x,A\n,1.wav,x,\n,,y,B\nrow-3,,y,C\n"))
+    ids = list(scan.table["track_id"])
+    assert (ids[0], ids[1], ids[3]) == ("a", digest[:16], "row-3")
+    assert len(set(ids)) == 4
+    assert scan.failures == []
+
+
+def test_genres_that_are_not_the_labels_are_said(csv):
+    text = "track_id,genre\na,Techno\n"
+    assert "rename the column genre to label" in from_csv(csv(text)).warnings[0]
+    assert "rename" not in " ".join(from_csv(csv(text), label="x").warnings)
 
 
 def test_no_table(tmp_path):
