@@ -16,7 +16,7 @@ from kit.catalogue.csv_file import read_csv
 from kit.catalogue.io import write_csv
 from kit.catalogue.meta import TRACKS
 from kit.catalogue.scan import Scan, finish
-from kit.catalogue.schema import is_absent
+from kit.catalogue.schema import is_absent, validate
 from kit.errors import UsageError
 
 SCANNED = "scanned.csv"
@@ -61,7 +61,12 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
         return scan
     tracks = folder / TRACKS
     theirs = _Rows(scan.table)
-    mine = _Rows(read_csv(tracks)[0])
+    try:
+        table, lines = read_csv(tracks)
+        validate(table, source=shown(tracks), lines=lines)
+    except UsageError as error:
+        raise UsageError(f"{error}; correct it, or delete the file to scan anew") from error
+    mine = _Rows(table)
     has_file = [row for row in mine.all if row.get("path")]
     lost = [row for row in has_file if (new := theirs.like(row)) and is_absent(new.get("path"))]
     if lost:
@@ -84,7 +89,7 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
             continue
         if old and edited:
             changed = _changed(old, edited)
-            changes.update(changed.keys())
+            changes.update(n for n in changed if str(row.get(n, "")) != changed[n])
             row = row | changed
         rows.append(row)
     gone = [row for row in base.all if not theirs.like(row) and _is_edited(row, mine)]
@@ -112,7 +117,7 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
         said.append(f"{len(added)} rows added to {shown(tracks)} are kept")
     if gone:
         said.append(f"{len(gone)} tracks changed in {shown(tracks)} are not in this scan, and gone")
-    said.append(f"to take the scan as it is, delete {shown(tracks)} first")
+    said.append(f"to discard these changes, delete {shown(tracks)} and scan again")
     own = finish([dict(row) for row in theirs.all], [], scan.audio_root).warnings
     whole = finish([*rows, *added], scan.failures, scan.audio_root, ignored=scan.ignored)
     others = [text for text in scan.warnings if text not in own]

@@ -1,4 +1,4 @@
-"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF and APEv2, in one view.
+"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF, APEv2, RIFF INFO, in one view.
 
 Source of the names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key
 and tempo the names that DJ software writes.
@@ -7,15 +7,16 @@ and tempo the names that DJ software writes.
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import mutagen
+import soundfile
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR, alike, one_line
+from kit.catalogue.schema import SEPARATOR, alike, is_absent, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
@@ -79,7 +80,11 @@ class Tags:
 
 
 def read_tags(path: Path) -> Tags:
-    """Return the tags of a file; broken or missing ones are unknown, and never an error."""
+    """Return the tags of a file; broken or missing ones are unknown, and never an error.
+
+    A file may have tags of several kinds: what one does not name is taken from the next.
+    """
+    found = Tags()
     for read in _READERS:
         try:
             tags = read(path)
@@ -88,8 +93,12 @@ def read_tags(path: Path) -> Tags:
             # with hostile bytes, raises more than its own errors.
             continue
         if tags:
-            return _view(tags)
-    return Tags()
+            more = {name: value for name, value in asdict(_view(tags)).items() if value}
+            known = {name: value for name, value in asdict(found).items() if not is_absent(value)}
+            found = Tags(**(more | known))
+        if found.artists and found.title and found.genre:
+            break
+    return found
 
 
 def _container(path: Path) -> Any:
@@ -97,8 +106,17 @@ def _container(path: Path) -> Any:
     return None if file is None else file.tags
 
 
-# MP3 files may have APEv2 tags, AAC and FLAC files an ID3 tag in front: mutagen reads neither.
-_READERS: tuple[Callable[[Path], Any], ...] = (_container, ID3, APEv2)
+def _chunks(path: Path) -> dict[str, str] | None:
+    """Return the tags that libsndfile reads, such as RIFF INFO."""
+    if path.suffix.lower() not in (".wav", ".wave", ".rf64", ".w64", ".caf", ".aif", ".aiff"):
+        return None
+    with soundfile.SoundFile(path) as file:
+        return file.copy_metadata()
+
+
+# MP3 files may have APEv2 tags, AAC and FLAC files an ID3 tag in front: mutagen reads neither. Nor
+# does it read RIFF INFO.
+_READERS: tuple[Callable[[Path], Any], ...] = (_container, ID3, APEv2, _chunks)
 
 
 def _view(tags: Any) -> Tags:

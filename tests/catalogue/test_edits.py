@@ -109,6 +109,13 @@ def test_files_of_a_match_are_not_thrown_away(track, csv, tmp_path):
     assert len(with_edits(from_csv(table), folder).table) == 2
 
 
+def test_a_change_that_breaks_a_rule_is_said(scan, tmp_path):
+    edit(tmp_path, ",x,x/a.flac", ",,x/a.flac")
+    said = r"tracks.csv, line 2, column label is empty; .*; correct it, or delete the file"
+    with pytest.raises(UsageError, match=said):
+        scan()
+
+
 def test_a_catalogue_of_other_music(scan, track, tmp_path):
     track("n/z/e.flac", 30, artist="E")
     other = from_folder(tmp_path / "n")
