@@ -17,7 +17,7 @@ from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.sources import m3u, pls, rekordbox, xspf
 from kit.catalogue.sources.choose import Chosen, Taken, all_of, choose
 from kit.catalogue.sources.entry import Entry, Source, SourceError
-from kit.catalogue.sources.locate import Disk, absolute
+from kit.catalogue.sources.locate import Disk, absolute, below
 from kit.errors import UsageError
 
 _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
@@ -99,7 +99,7 @@ def from_playlists(
             failures.append(_failure(path, result.reason, str(result)))
             continue
         row = _row(track.entry, result)
-        row["path"] = Path(path).relative_to(root).as_posix()
+        row["path"] = below(path, root)
         if labels is None:
             row["label"] = next(iter(track.labels))
         fill_artist(row, artist_from)
@@ -207,16 +207,12 @@ def _refuse(
     """Move tracks that cannot be taken to the failures, before any file is read."""
     for path, track in list(tracks.items()):
         why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
-        if why is None and audio_root is not None and not _is_below(path, audio_root):
+        if why is None and audio_root is not None and below(path, audio_root) is None:
             message = f"{shown(path)} lies outside {shown(audio_root)}; give another audio root"
             why = _failure(path, "path_outside", message)
         if why is not None:
             failures.append(why)
             del tracks[path]
-
-
-def _is_below(path: str, folder: Path | str) -> bool:
-    return Path(path).is_relative_to(absolute(folder))
 
 
 def _common(paths: Iterable[str]) -> str:

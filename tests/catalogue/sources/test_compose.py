@@ -184,6 +184,9 @@ def test_a_root_of_ones_own(track, playlist, tmp_path):
     assert labels(scan) == {"a.flac": "x"}
     assert reasons(scan) == [(str(tmp_path / "out/b.flac"), "path_outside")]
     assert labels(from_playlists([path])) == {"in/a.flac": "x", "out/b.flac": "x"}
+    # A root that is reached through a link.
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    assert labels(from_playlists([path], audio_root=tmp_path / "link")) == {"a.flac": "x"}
 
 
 def test_a_collection(track, collection, tmp_path):
