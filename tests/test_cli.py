@@ -574,7 +574,7 @@ def test_music_that_has_moved(kit, write_music, tmp_path):
         (None, "does not exist"),
         ("", "no tracks"),
         ("track_id,label\n", "no tracks"),
-        ("name,label\na,b\n", "needs a column track_id"),
+        ("name,label\na,b\n", "names its columns, with path, track_id, or artist and title"),
         ("track_id,label\na,\n", "line 2, column label is empty"),
         ("track_id,label\nx/y,b\n", "line 2, column track_id is 'x/y'"),
         ("track_id,label\na,b,c\n", "line 2 has 3 cells"),
@@ -582,7 +582,7 @@ def test_music_that_has_moved(kit, write_music, tmp_path):
         ("track_id,label,path\na,b,/etc/passwd\n", "'/etc/passwd' lies outside"),
         ("track_id,label,path\na,b,none.wav\n", "none.wav does not exist"),
         ("track_id,label,path\na,b,table.csv\n", "not audio"),
-        ("track_id,label\na,\xff\n", "not UTF-8"),
+        ("PK\x03\x04", "is a spreadsheet or an archive, which kit does not read"),
     ],
 )
 def test_a_table_that_cannot_be_read(kit, tmp_path, text, says):
@@ -594,6 +594,17 @@ def test_a_table_that_cannot_be_read(kit, tmp_path, text, says):
     assert result.code == 2
     assert says in result.line
     assert names(tmp_path) == ["in"]
+
+
+def test_labels_put_right_by_hand_survive_the_next_scan(kit, job, tmp_path):
+    scan = ("scan", job.music, "--label", "x", "--out", tmp_path / "data")
+    kit(*scan)
+    path = tmp_path / "data/tracks.csv"
+    path.write_text(path.read_text().replace(",x,low/00.flac", ",y,low/00.flac"))
+    for _ in range(2):
+        assert "since the last scan is kept: 1 of label" in kit(*scan).err
+        table = load(tmp_path / "data").table
+        assert table.set_index("path")["label"]["low/00.flac"] == "y"
 
 
 def test_a_table_with_some_bad_rows(kit, job, tmp_path):

@@ -1,9 +1,10 @@
 """The table of tracks: made from a folder or a CSV, kept on disk, split into parts."""
 
 from kit.catalogue.failures import Failure, read_failures, write_failures
-from kit.catalogue.io import Catalogue, from_csv, load, read_table, save, write_table
+from kit.catalogue.io import Catalogue, load, save, write_table
 from kit.catalogue.scan import AUDIO_EXTENSIONS, Scan, from_folder
 from kit.catalogue.schema import validate
+from kit.catalogue.table import from_csv, read_table
 
 __all__ = [
     "AUDIO_EXTENSIONS",

@@ -1,14 +1,13 @@
 """Artist and title of a track from the name of its file, or from the folder that it lies in."""
 
 import re
-import unicodedata
 from collections.abc import MutableMapping
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import pandas as pd
 
-from kit.catalogue.schema import is_absent, one_line
+from kit.catalogue.schema import alike, is_absent, one_line
 
 ArtistFrom = Literal["filename", "folder"]
 
@@ -141,8 +140,4 @@ def _somebody(name: str) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    return _folded(one) == _folded(other)
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+    return alike(one) == alike(other)

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from kit.catalogue.artist_from import ArtistFrom
 from kit.catalogue.inspect import Progress
-from kit.catalogue.io import from_csv
 from kit.catalogue.labels import by_genre, by_table
 from kit.catalogue.scan import Labeller, Scan, from_folder
 from kit.catalogue.sources import from_playlists, is_playlist
-from kit.catalogue.sources.choose import parse_choice
+from kit.catalogue.table import from_csv
 from kit.errors import UsageError
 
 GENRE = "genre"
@@ -51,7 +50,7 @@ def gather(
             sources,
             label=label,
             labels=_labeller(labels, first.parent),
-            chosen=dict(map(parse_choice, playlists)),
+            wanted=playlists,
             audio_root=audio_root,
             artist_from=artist_from,
             progress=progress,

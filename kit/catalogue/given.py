@@ -1,11 +1,14 @@
 """The part of each track, where a column, a file or the folders of a collection give the split."""
 
+import posixpath
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from kit.catalogue.io import read_csv
+from kit.catalogue.csv_file import read_csv
+from kit.catalogue.schema import alike
+from kit.catalogue.sources.locate import from_text
 from kit.errors import UsageError
 
 _FOLDERS = {
@@ -48,7 +51,7 @@ def given_parts(table: pd.DataFrame, given: str) -> list[str]:
 
 
 def _of_folder(path: str) -> str:
-    folders = [folder.casefold() for folder in path.split("/")[:-1]]
+    folders = [alike(folder) for folder in path.split("/")[:-1]]
     return next((_FOLDERS[folder] for folder in folders if folder in _FOLDERS), "")
 
 
@@ -60,12 +63,19 @@ def _of_file(table: pd.DataFrame, path: Path) -> list[str]:
             f"{path} has the columns {', '.join(map(str, given.columns))}; it must have part, and "
             "track_id or path"
         )
-    parts = {_text(key): _text(part) for key, part in zip(given[by], given["part"], strict=True)}
-    return [parts.get(_text(key), "") for key in _column(table, by)]
+    form = _path if by == "path" else _text
+    parts = {form(key): _text(part) for key, part in zip(given[by], given["part"], strict=True)}
+    return [parts.get(form(key), "") for key in _column(table, by)]
 
 
 def _column(table: pd.DataFrame, name: str) -> list[Any]:
     return list(table[name]) if name in table else [""] * len(table)
+
+
+def _path(cell: Any) -> str:
+    """Return the form in which paths are compared."""
+    text = from_text(_text(cell))[0].replace("\\", "/")
+    return alike(posixpath.normpath(text)) if text else ""
 
 
 def _text(cell: Any) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from kit.audio.errors import shown
-from kit.catalogue.io import read_csv
+from kit.catalogue.csv_file import read_rows
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
 from kit.catalogue.schema import label_form
-from kit.catalogue.sources.locate import absolute, from_text, on_disk
+from kit.catalogue.sources.locate import Disk, absolute, from_text
 from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 
@@ -38,13 +38,14 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
     not name keeps the label of its folder.
 
     Args:
-        file: UTF-8 CSV with a header; cells may be empty.
+        file: CSV with a header; cells may be empty.
         folder: where relative paths start from; its sub-folders are the labels that a CSV of
             corrections does not change.
     Raises:
         UsageError: the file cannot be read, or lacks the columns.
     """
-    table, _ = read_csv(Path(file))
+    found = read_rows(Path(file))
+    table = found.table
     if "title" not in table:
         table = table.rename(columns={"name": "title"})
     known = [
@@ -56,11 +57,12 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
             f"{', '.join(map(repr, table.columns))}"
         )
     labels: dict[tuple[Any, ...], dict[str, None]] = {}
+    disk = Disk()
     for row in table.to_dict("records"):
         label = label_form(str(row["label"]))
         given = str(row.get("path", ""))
         path = Path(folder) / from_text(given)[0] if given else None
-        if path is not None and (there := on_disk(Path(folder), str(path))):
+        if path is not None and (there := disk.find(Path(folder), str(path))):
             path = Path(there)
         for key in _keys(row, path):
             if label:
@@ -72,7 +74,7 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         found = (labels[key] for key in _keys(row, path) if key in labels)
         return tuple(next(found, ())) or (_of_folder(path, Path(folder)) if corrects else ())
 
-    return Labeller(of, f"add a row for it to {shown(file)}")
+    return Labeller(of, f"add a row for it to {shown(file)}", tuple(found.bad), found.warnings)
 
 
 def _of_folder(path: Path, folder: Path) -> tuple[str, ...]:

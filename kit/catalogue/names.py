@@ -7,6 +7,7 @@ not tell tracks apart goes.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th"})
@@ -37,6 +38,7 @@ _AT_THE_END = re.compile(
     r"(?:mix|edit|version|remix|dub))\s*$",
     re.IGNORECASE,
 )
+_AND = frozenset(("and", "n", "und", "et", "y"))
 _ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
 
 
@@ -70,6 +72,16 @@ def plain(text: str) -> str:
     folded = _APOSTROPHES.sub("", unaccented(text).casefold().translate(_LETTERS))
     words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
     return " ".join(words.split()) or " ".join(_decomposed(text).casefold().split())
+
+
+def look_alike(names: Iterable[str]) -> list[list[str]]:
+    """Return names that differ in signs, blanks and "and" only, such as D&B, d'n'b and d and b."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        # "Drum'n'Bass" is three words here, and "Hip-Hop" is one with "HipHop".
+        words = plain(_APOSTROPHES.sub(" ", name)).split()
+        groups.setdefault("".join(w for w in words if w not in _AND), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def unaccented(text: str) -> str:

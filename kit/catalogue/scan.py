@@ -4,7 +4,7 @@ import os
 import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
-from kit.catalogue.schema import is_plain, label_form, validate
+from kit.catalogue.names import look_alike
+from kit.catalogue.schema import alike, is_plain, label_form, validate
 from kit.errors import UsageError
 
 STAGE = "scan"
@@ -37,9 +38,10 @@ _SYSTEM = frozenset(
         *("$recycle.bin", "recycler", "recycled", "system volume information"),
         *("#recycle", "#snapshot", "@eadir", "@tmp", "@recycle", "@recently-snapshot"),
         *("@__thumb", "__macosx", "network trash folder", "temporary items"),
+        "~snapshot",
     )
 )
-_SYSTEM_AT_THE_TOP = frozenset(("lost+found",))
+_SYSTEM_AT_THE_TOP = frozenset(("lost+found", "found.000"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +73,19 @@ class Labeller:
         of: maps the file and its row so far (columns of `Facts.row`) to every label that the rule
             finds; a track needs exactly one.
         remedy: advice for a track without a label, in words that follow a semicolon.
+        failures: rows of its table that cannot be read.
+        warnings: sentences for the user.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
     remedy: str
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def say(self, scan: Scan) -> Scan:
+        """Return a scan with the failures and warnings of this rule."""
+        failures = [*scan.failures, *self.failures]
+        return replace(scan, failures=failures, warnings=(*self.warnings, *scan.warnings))
 
 
 def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
@@ -88,7 +99,7 @@ def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
     # Labels that differ in case only become one label.
-    if len({label_form(label).casefold() for label in labels}) > 1:
+    if len(set(map(alike, labels))) > 1:
         message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
         return Failure(name, STAGE, "two_labels", message)
     return None
@@ -173,7 +184,8 @@ def from_folder(
             f"({', '.join(f'{n} {reason}' for reason, n in counts)}); "
             f"the last: {found.failures[-1].message}"
         )
-    return finish(rows, found.failures, root, ignored=found.ignored)
+    scan = finish(rows, found.failures, root, ignored=found.ignored)
+    return scan if labels is None else labels.say(scan)
 
 
 def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
@@ -222,9 +234,9 @@ def _one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
     spellings: dict[str, list[str]] = {}
     # The spelling of the most tracks first; of as many, capitals before small letters.
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        spellings.setdefault(label.casefold(), []).append(label)
+        spellings.setdefault(alike(label), []).append(label)
     for row in rows:
-        row["label"] = spellings[label_form(str(row["label"])).casefold()][0]
+        row["label"] = spellings[alike(str(row["label"]))][0]
     for same in spellings.values():
         if len(same) > 1:
             names = " and ".join(f"{label!r} ({counts[label]})" for label in same)
@@ -248,6 +260,8 @@ def _warnings(table: pd.DataFrame) -> Iterable[str]:
     labels = sorted(set(table["label"]))
     if len(labels) == 1:
         yield f"there is one label only, {labels[0]!r}; training needs two"
+    for same in look_alike(labels):
+        yield f"the labels {' and '.join(map(repr, same))} may be one; if so, write them the same"
     label_of = dict(zip(table["track_id"], table["label"], strict=True))
     both = [ids for ids in duplicates(table) if len({label_of[i] for i in ids}) > 1]
     if both:
@@ -310,7 +324,7 @@ def _sort_in(
 
 
 def _is_system(folder: Path) -> bool:
-    name = folder.name.casefold()
+    name = alike(folder.name)
     return name in _SYSTEM or (name in _SYSTEM_AT_THE_TOP and folder.parent == Path())
 
 

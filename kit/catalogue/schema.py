@@ -43,6 +43,10 @@ class Column:
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+# Soft hyphen, zero-width space, direction marks, word joiner, mark of byte order. Not the joiners
+# of Persian, Hindi and emoji: they change what is seen.
+_UNSEEN = re.compile("[\xad\u200b\u200e\u200f\u2060\ufeff]")
+
 
 def is_plain(text: str) -> bool:
     """Return whether a text is one line, without control characters and lone surrogates.
@@ -59,8 +63,19 @@ def one_line(text: str) -> str:
 
 
 def label_form(text: str) -> str:
-    """Return a label in composed Unicode, with one blank between words and none around them."""
-    return one_line(unicodedata.normalize("NFC", text))
+    """Return a label in composed Unicode, with one blank between words and none around them.
+
+    Signs that nobody sees, such as a zero-width space from a web page, are removed.
+    """
+    return one_line(unicodedata.normalize("NFC", _UNSEEN.sub("", text)))
+
+
+def alike(text: str) -> str:
+    """Return the form in which texts that look the same to a reader are equal.
+
+    Unicode form, case and blanks do not matter.
+    """
+    return unicodedata.normalize("NFC", label_form(text).casefold())
 
 
 def several_labels(text: str) -> tuple[str, ...]:
@@ -122,6 +137,29 @@ COLUMNS: dict[str, Column] = {
 """The columns that kit uses; any other column is kept as it is."""
 
 
+def faults(
+    table: pd.DataFrame, *, source: str, lines: Sequence[int] | None = None
+) -> dict[int, str]:
+    """Return the rows that break the rule of a column.
+
+    Args:
+        table: see `validate`; columns that are missing break no rule.
+        source: see `validate`.
+        lines: see `validate`.
+    Returns:
+        Number of the row, from 0 -> line, column, value and rule of its first fault.
+    """
+    at = _lines(table, lines)
+    found: dict[int, str] = {}
+    for name in table.columns:
+        if (column := COLUMNS.get(name)) is not None:
+            values = list(table[name])
+            _, bad = _checked(values, column)
+            for row in np.flatnonzero(bad):
+                found.setdefault(int(row), _fault(source, at[row], name, values[row]))
+    return dict(sorted(found.items()))
+
+
 def validate(
     table: pd.DataFrame, *, source: str, lines: Sequence[int] | None = None
 ) -> pd.DataFrame:
@@ -137,7 +175,7 @@ def validate(
         UsageError: a column is missing, a value is against its rule, or an id comes twice; the
             message has line, column, value and rule.
     """
-    at = list(range(2, len(table) + 2)) if lines is None else list(lines)
+    at = _lines(table, lines)
     names = [str(name) for name in table.columns]
     if missing := [n for n, c in COLUMNS.items() if c.required and n not in names]:
         raise UsageError(
@@ -159,11 +197,28 @@ def validate(
     return result
 
 
+def _lines(table: pd.DataFrame, lines: Sequence[int] | None) -> list[int]:
+    return list(range(2, len(table) + 2)) if lines is None else list(lines)
+
+
 def _typed(
     values: list[Any], name: str, column: Column | None, at: list[int], source: str
 ) -> pd.Series:
     if column is None:
         return pd.Series(values)
+    cells, bad = _checked(values, column)
+    if any(bad):
+        where = bad.index(True)
+        more = sum(bad) - 1
+        raise UsageError(
+            _fault(source, at[where], name, values[where])
+            + (f" ({more} more lines like this)" if more else "")
+        )
+    return pd.Series(cells, dtype=_DTYPES[column.kind])
+
+
+def _checked(values: list[Any], column: Column) -> tuple[list[Any], list[bool]]:
+    """Return cells with the type of their column, and whether each breaks its rule."""
     absent = [is_absent(value) for value in values]
     if column.kind == "text":
         cells = ["" if gone else str(value) for value, gone in zip(values, absent, strict=True)]
@@ -175,16 +230,12 @@ def _typed(
         ]
         good = [cell is not None and _allowed(cell, column) for cell in cells]
     bad = [column.required if gone else not fine for gone, fine in zip(absent, good, strict=True)]
-    if any(bad):
-        where = bad.index(True)
-        more = sum(bad) - 1
-        raise UsageError(
-            f"{source}, line {at[where]}, column {name} is {_cell(values[where])}; "
-            f"it must be {column.rule}" + (f" ({more} more lines like this)" if more else "")
-        )
-    return pd.Series(
-        cells, dtype={"text": "str", "number": "float64", "whole": "Int64"}[column.kind]
-    )
+    return cells, bad
+
+
+def _fault(source: str, line: int, name: str, value: Any) -> str:
+    rule = COLUMNS[name].rule
+    return f"{source}, line {line}, column {name} is {_cell(value)}; it must be {rule}"
 
 
 def is_absent(value: Any) -> bool:

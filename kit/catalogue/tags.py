@@ -1,4 +1,4 @@
-"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF and APEv2, in one view.
+"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF, APEv2, RIFF INFO, in one view.
 
 Source of the names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key
 and tempo the names that DJ software writes.
@@ -7,15 +7,16 @@ and tempo the names that DJ software writes.
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import mutagen
+import soundfile
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR, one_line
+from kit.catalogue.schema import SEPARATOR, alike, is_absent, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
@@ -38,6 +39,18 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
+_NO_GENRE = frozenset(
+    (
+        "unknown",
+        "unknown genre",
+        "<unknown>",
+        "none",
+        "<none>",
+        "n/a",
+        "undefined",
+        "unclassifiable",
+    )
+)
 _BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
 
 
@@ -67,7 +80,11 @@ class Tags:
 
 
 def read_tags(path: Path) -> Tags:
-    """Return the tags of a file; broken or missing ones are unknown, and never an error."""
+    """Return the tags of a file; broken or missing ones are unknown, and never an error.
+
+    A file may have tags of several kinds: what one does not name is taken from the next.
+    """
+    found = Tags()
     for read in _READERS:
         try:
             tags = read(path)
@@ -76,8 +93,12 @@ def read_tags(path: Path) -> Tags:
             # with hostile bytes, raises more than its own errors.
             continue
         if tags:
-            return _view(tags)
-    return Tags()
+            more = {name: value for name, value in asdict(_view(tags)).items() if value}
+            known = {name: value for name, value in asdict(found).items() if not is_absent(value)}
+            found = Tags(**(more | known))
+        if found.artists and found.title and found.genre:
+            break
+    return found
 
 
 def _container(path: Path) -> Any:
@@ -85,8 +106,17 @@ def _container(path: Path) -> Any:
     return None if file is None else file.tags
 
 
-# MP3 files may have APEv2 tags, AAC and FLAC files an ID3 tag in front: mutagen reads neither.
-_READERS: tuple[Callable[[Path], Any], ...] = (_container, ID3, APEv2)
+def _chunks(path: Path) -> dict[str, str] | None:
+    """Return the tags that libsndfile reads, such as RIFF INFO."""
+    if path.suffix.lower() not in (".wav", ".wave", ".rf64", ".w64", ".caf", ".aif", ".aiff"):
+        return None
+    with soundfile.SoundFile(path) as file:
+        return file.copy_metadata()
+
+
+# MP3 files may have APEv2 tags, AAC and FLAC files an ID3 tag in front: mutagen reads neither. Nor
+# does it read RIFF INFO.
+_READERS: tuple[Callable[[Path], Any], ...] = (_container, ID3, APEv2, _chunks)
 
 
 def _view(tags: Any) -> Tags:
@@ -147,13 +177,19 @@ def first_genre(genre: str) -> str:
     """Return the first of the genres in a tag, which ";", "/" or NUL divide.
 
     A "/" in brackets or between blanks is part of the name, as in Beatport's
-    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech".
+    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech". "Unknown" and the like are no genre.
     """
+    names = map(one_line, _genres(genre))
+    return next((name for name in names if name and alike(name) not in _NO_GENRE), "")
+
+
+def _genres(genre: str) -> Iterator[str]:
     genre = genre.lstrip(" ;/\0")
-    depth = 0
+    depth = begin = 0
     for at, sign in enumerate(genre):
         depth = max(depth + (sign in "([") - (sign in ")]"), 0)
         divides = sign == "/" and not depth and not _BETWEEN_BLANKS.match(genre, at - 1)
         if sign in ";\0" or divides:
-            return one_line(genre[:at])
-    return one_line(genre)
+            yield genre[begin:at]
+            begin, depth = at + 1, 0
+    yield genre[begin:]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kit.catalogue.names import plain
-from kit.catalogue.schema import SEPARATOR, label_form
+from kit.catalogue.schema import SEPARATOR, alike
 from kit.errors import UsageError
 
 RECORDING = "recording"
@@ -102,7 +102,7 @@ def albums(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
     """
     if "album" not in table:
         return [[]] * len(table)
-    cells = ["" if pd.isna(cell) else label_form(str(cell)).casefold() for cell in table["album"]]
+    cells = ["" if pd.isna(cell) else alike(str(cell)) for cell in table["album"]]
     paths = table["path"] if "path" in table else [""] * len(table)
     folders = ["" if pd.isna(path) else str(path).rpartition("/")[0] for path in paths]
     keys = list(zip(cells, folders, strict=True))
@@ -185,7 +185,7 @@ def without_guests(table: pd.DataFrame) -> int:
 
 def artists_of(cell: str) -> list[str]:
     """Return the names that a cell lists, in lower case and one form of Unicode."""
-    names = (label_form(name) for name in cell.casefold().split(SEPARATOR.strip()))
+    names = (alike(name) for name in cell.split(SEPARATOR.strip()))
     return [name for name in names if name]
 
 

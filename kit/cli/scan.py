@@ -29,6 +29,7 @@ def scan(
     title come from the files' tags; --artist-from fills in what the tags lack. A playlist (M3U,
     PLS, XSPF) stands for one label; give several at once. A collection that Rekordbox exported as
     XML has a label in each playlist. A CSV has a column `path` and a column `label` or --label.
+    Cells that you changed in OUT/tracks.csv since the last scan stay as you made them.
     Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
 
     Example: kit scan ~/Music/sets --out data/mine
@@ -50,11 +51,12 @@ def scan(
     """
     from kit import terminal
     from kit.catalogue import save
+    from kit.catalogue.edits import remember, with_edits
     from kit.catalogue.gather import gather
     from kit.cli.left_out import counts, say_failures
 
     with terminal.bar(f"scan {', '.join(map(str, sources))}") as progress:
-        found = gather(
+        scanned = gather(
             sources,
             label=label,
             labels=labels,
@@ -63,7 +65,9 @@ def scan(
             audio_root=audio_root,
             progress=progress,
         )
+    found = with_edits(scanned, out)
     save(found, out)
+    remember(scanned, out)
     for text in found.warnings:
         terminal.warn(text)
     terminal.say(f"{counts(found.table)} in {out / 'tracks.csv'}")

@@ -31,6 +31,18 @@ def track(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def csv(tmp_path: Path) -> Callable[..., Path]:
+    """Write a CSV file."""
+
+    def write(text: str | bytes, name: str = "edm.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real music, speech and tables."""

@@ -63,6 +63,13 @@ def test_a_given_split_is_read_of_folders_columns_and_files(tmp_path):
     assert given_parts(TABLE.assign(fold=list("11223312")), "fold") == list("11223312")
     (tmp_path / "s.csv").write_text("path,part\ntrain/0.mp3,train\ntest/1.mp3,test\n")
     assert given_parts(TABLE, str(tmp_path / "s.csv")) == ["train", "test", *[""] * 6]
+    # Paths as another system writes them.
+    names = ["Caf\xe9/a.wav", "b c.wav", "D.wav", "sub/e.wav", "gone.wav"]
+    (tmp_path / "s.csv").write_text(
+        "Path;part\nCafe\u0301\\a.wav;train\nfile:b c.wav;x\nd.WAV;test\n./sub/../sub/e.wav;test\n"
+    )
+    table = pd.DataFrame({"track_id": list("abcde"), "path": names})
+    assert given_parts(table, str(tmp_path / "s.csv")) == ["train", "", "test", "test", ""]
     (tmp_path / "s.csv").write_text("track_id,part\nh,test\na,train\n")
     assert given_parts(TABLE, str(tmp_path / "s.csv")) == ["train", *[""] * 6, "test"]
 

@@ -140,7 +140,9 @@ def test_folders_of_the_system_are_left_alone(track, tmp_path):
         "System Volume Information",
         "a/__MACOSX",
     )
-    for seed, folder in enumerate((*folders, "lost+found", "#snapshot", "a/deep/$Recycle.Bin")):
+    more = (".Trash-1000", "a/.snapshot", "~snapshot", "a/@Recycle", "RECYCLER", "FOUND.000")
+    folders = (*folders, *more, "lost+found", "#snapshot", "a/deep/$Recycle.Bin", "a/.AppleDouble")
+    for seed, folder in enumerate(folders):
         track(f"{folder}/x.wav", seed)
     kept = {"a/1.wav", "b/lost+found/1.wav", "recycle/1.wav", "a/#recycle.wav"}
     for seed, name in enumerate(kept):
@@ -234,6 +236,28 @@ def test_labels_that_look_the_same_are_one(track, tmp_path):
     save(scan, tmp_path / "c")
     catalogue = load(tmp_path / "c")
     assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+
+
+def test_signs_that_nobody_sees_make_no_label(track, tmp_path):
+    folders = ("Techno", "Techno\u200b", "\ufeffTech\xadno", "Te\u2060chno\u200e")
+    for seed, folder in enumerate(folders):
+        track(f"{folder}/{seed}.flac", seed, artist=folder)
+    scan = from_folder(tmp_path)
+    assert list(scan.table["label"]) == ["Techno"] * 4
+    assert scan.warnings == ("there is one label only, 'Techno'; training needs two",)
+
+
+def test_labels_that_may_be_one_are_said(track, tmp_path):
+    folders = ("Drum & Bass", "Drum'n'Bass", "drum and bass", "Hip-Hop", "HipHop", "Acid", "R&B")
+    for seed, folder in enumerate(folders):
+        track(f"{folder}/{seed}.flac", seed, artist=folder)
+    scan = from_folder(tmp_path)
+    assert sorted(scan.table["label"]) == sorted(folders)
+    assert scan.warnings == (
+        "the labels 'Drum & Bass' and \"Drum'n'Bass\" and 'drum and bass' may be one; if so, write "
+        "them the same",
+        "the labels 'Hip-Hop' and 'HipHop' may be one; if so, write them the same",
+    )
 
 
 def test_one_label_is_warned_of(track, tmp_path):

@@ -247,9 +247,56 @@ def test_first_genre(genre, first):
     assert first_genre(genre) == first
 
 
+@pytest.mark.parametrize(
+    ("genre", "first"),
+    [
+        ("Techno (Peak Time / Driving)/House", "Techno (Peak Time / Driving)"),
+        ("Techno [Raw/Deep]; House", "Techno [Raw/Deep]"),
+        ("Trance (Main Floor)", "Trance (Main Floor)"),
+        ("Dance / Pop; House", "Dance / Pop"),
+        ("Techno /House", "Techno"),
+        ("Techno // House", "Techno"),
+        ("Techno (Raw / Deep", "Techno (Raw / Deep"),
+        ("Techno) / (House", "Techno) / (House"),
+        ("Unknown; Techno", "Techno"),
+        ("<None>/Techno", "Techno"),
+        (" UNKNOWN ", ""),
+        ("Unknown Pleasures", "Unknown Pleasures"),
+        ("Other", "Other"),
+    ],
+)
+def test_first_genre_of_shops_and_players(genre, first):
+    assert first_genre(genre) == first
+
+
 @given(first=st.text("ab (/)").filter(lambda text: text.strip(" /")), others=st.text("ab (/);"))
 def test_the_first_of_several_genres(first, others):
     assert first_genre(f"; {first}; {others}") == first_genre(first)
+
+
+def test_riff_info(tmp_path):
+    path = audio(tmp_path / "x.wav")
+    texts = {b"IART": b"A\0", b"INAM": b"T \xc3\xa4\0", b"IGNR": b"Techno\0", b"IPRD": b"Al\0"}
+    chunks = b"".join(
+        name + len(text).to_bytes(4, "little") + text + b"\0" * (len(text) % 2)
+        for name, text in texts.items()
+    )
+    info = b"LIST" + (len(chunks) + 4).to_bytes(4, "little") + b"INFO" + chunks
+    data = path.read_bytes() + info
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert read_tags(path) == Tags("A", "T ä", "Al", genre="Techno")
+
+
+def test_an_ape_tag_fills_in_what_an_id3_tag_lacks(tmp_path):
+    path = audio(tmp_path / "x.mp3")
+    tags = id3.ID3()
+    tags.add(id3.TIT2(text=["Of ID3"]))
+    tags.save(path)
+    ape = APEv2()
+    ape["Artist"], ape["Title"], ape["Genre"] = "A", "Of APE", "Techno"
+    ape.save(path)
+    found = read_tags(path)
+    assert (found.artists, found.title, found.genre) == ("A", "Of ID3", "Techno")
 
 
 def test_a_scan_has_them_as_columns(track, tmp_path):

@@ -1,10 +1,10 @@
-"""Which tracks of a source are taken, and under which labels. Pure."""
+"""Choose the tracks of a source, and the label of each. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.catalogue.schema import one_line
+from kit.catalogue.schema import alike, one_line
 from kit.catalogue.sources.entry import Entry, Playlist, Source
 from kit.errors import UsageError
 
@@ -26,37 +26,41 @@ class Taken:
     label: str
 
 
-def parse_choice(text: str) -> tuple[str, str]:
-    """`NAME=label`, or `NAME` for its last part as the label.
+@dataclass(frozen=True)
+class Chosen:
+    """A playlist that is taken.
 
-    Raises:
-        UsageError: the name or the label is empty.
+    Attributes:
+        playlist: the playlist.
+        base: the folder that its relative places start from.
+        label: the label of its tracks.
     """
-    name, equals, label = text.rpartition("=")
-    if not equals:
-        name, label = text, text.rpartition("/")[2]
-    if not name.strip() or not one_line(label):
-        raise UsageError(
-            f"--playlist is {text!r}; it must be NAME=label, such as 'Peak time=techno'"
-        )
-    return name.strip(), one_line(label)
+
+    playlist: Playlist
+    base: Path
+    label: str
+
+    def tracks(self) -> list[Taken]:
+        """Return its tracks."""
+        return [Taken(entry, self.base, self.label) for entry in self.playlist.entries]
 
 
 def all_of(sources: Iterable[Source]) -> list[Taken]:
-    """Every track, under no label."""
+    """Return every track, under no label."""
     return [Taken(entry, source.base, "") for source in sources for entry in source.tracks]
 
 
-def by_playlist(sources: Sequence[Source], chosen: Mapping[str, str]) -> list[Taken]:
-    """The tracks of playlists.
+def choose(sources: Sequence[Source], wanted: Sequence[str]) -> list[Chosen]:
+    """Return the playlists to take, with the label of each.
 
     Args:
         sources: what the files say.
-        chosen: names of playlists or folders, with the folders that they lie in or without, and
-            the label of each. With none, all are taken, and each one's label is the name of the
-            outermost folder that it lies in, or its own.
+        wanted: `NAME=label`, or `NAME` for its own name as the label. NAME is that of a playlist
+            or a folder, with the folders that it lies in or without; a name that holds "=" is
+            taken as it stands first. With none, all playlists are taken, and each one's label is
+            the name of the outermost folder that it lies in, or its own.
     Raises:
-        UsageError: there is no playlist, or none of a name.
+        UsageError: there is no playlist, none of a name, or several of a name without folders.
     """
     playlists = [(source.base, playlist) for source in sources for playlist in source.playlists]
     if not playlists:
@@ -64,40 +68,54 @@ def by_playlist(sources: Sequence[Source], chosen: Mapping[str, str]) -> list[Ta
             "there is no playlist to take labels from; make one for each label, or add "
             "--labels genre"
         )
-    if not chosen:
+    if not wanted:
         return [
-            Taken(entry, base, one_line((*playlist.folders, playlist.name)[0]))
-            for base, playlist in playlists
-            for entry in playlist.entries
+            Chosen(playlist, base, one_line(_parts(playlist)[0])) for base, playlist in playlists
         ]
-    taken: list[Taken] = []
-    for name, label in chosen.items():
-        found = [(base, playlist) for base, playlist in playlists if _is_called(playlist, name)]
-        if not found:
-            there = _names([playlist for _, playlist in playlists])
-            raise UsageError(f"there is no playlist {name!r}; there are {there}")
-        taken += [
-            Taken(entry, base, label) for base, playlist in found for entry in playlist.entries
-        ]
-    return taken
+    return [found for text in wanted for found in _wanted(playlists, text)]
 
 
-def lost(sources: Iterable[Source], chosen: Mapping[str, str]) -> list[tuple[Playlist, str]]:
-    """Keys in the playlists that are taken, of tracks that the source has not got."""
-    return [
-        (playlist, key)
-        for source in sources
-        for playlist in source.playlists
-        if not chosen or any(_is_called(playlist, name) for name in chosen)
-        for key in playlist.lost
-    ]
+def _wanted(playlists: list[tuple[Path, Playlist]], text: str) -> list[Chosen]:
+    splits = [(text, "")]
+    splits += [(text[:at], text[at + 1 :]) for at in range(len(text))[::-1] if text[at] == "="]
+    for name, label in splits:
+        if not one_line(name) or (len(name) < len(text) and not one_line(label)):
+            raise UsageError(
+                f"--playlist is {text!r}; it must be NAME=label, such as 'Peak time=techno'"
+            )
+        if nodes := _called([playlist for _, playlist in playlists], name):
+            if len(nodes) > 1:
+                which = " or ".join(repr("/".join(node)) for node in nodes)
+                raise UsageError(f"--playlist {name!r} may be {which}; name it with its folders")
+            (node,) = nodes
+            return [
+                Chosen(playlist, base, one_line(label) or one_line(node[-1]))
+                for base, playlist in playlists
+                if _parts(playlist)[: len(node)] == node
+            ]
+    there = _names([playlist for _, playlist in playlists])
+    name = splits[1][0] if len(splits) > 1 else text
+    raise UsageError(f"there is no playlist {name!r}; there are {there}")
 
 
-def _is_called(playlist: Playlist, name: str) -> bool:
-    """Whether a name means a playlist, or a folder that it lies in."""
-    parts = (*playlist.folders, playlist.name)
-    paths = {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
-    return name in paths or name in parts
+def _called(playlists: list[Playlist], name: str) -> list[tuple[str, ...]]:
+    """Return the playlists and folders of a name, each as the names from the top.
+
+    A name with its folders goes before one without, and the exact name before one that looks the
+    same.
+    """
+    parts = map(_parts, playlists)
+    nodes = list(dict.fromkeys(node[:end] for node in parts for end in range(1, len(node) + 1)))
+    forms: list[Callable[[str], str]] = [str, alike]
+    for of_node in ("/".join, lambda node: node[-1]):
+        for form in forms:
+            if found := [node for node in nodes if form(of_node(node)) == form(name)]:
+                return found
+    return []
+
+
+def _parts(playlist: Playlist) -> tuple[str, ...]:
+    return (*playlist.folders, playlist.name)
 
 
 def _names(playlists: Sequence[Playlist]) -> str:

@@ -1,7 +1,7 @@
 """Make a table of tracks of playlists and collections."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
+from kit.catalogue.other_files import refuse_other_files
 from kit.catalogue.scan import STAGE, Labeller, Scan, bad_name, finish, refusal
 from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.sources import m3u, pls, rekordbox, xspf
-from kit.catalogue.sources.choose import Taken, all_of, by_playlist, lost
+from kit.catalogue.sources.choose import Chosen, Taken, all_of, choose
 from kit.catalogue.sources.entry import Entry, Source, SourceError
-from kit.catalogue.sources.locate import absolute, on_disk
+from kit.catalogue.sources.locate import Disk, absolute, below
 from kit.errors import UsageError
 
 _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
@@ -47,7 +48,7 @@ def from_playlists(
     *,
     label: str | None = None,
     labels: Labeller | None = None,
-    chosen: Mapping[str, str] | None = None,
+    wanted: Sequence[str] = (),
     audio_root: Path | str | None = None,
     artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
@@ -62,8 +63,8 @@ def from_playlists(
         files: M3U, M3U8, PLS, XSPF, or Rekordbox's XML.
         label: the label of all tracks.
         labels: where the label of each track comes from, if not from its playlist.
-        chosen: the names of the playlists (or folders of playlists) to take, and the label of
-            each; by default all, or with `label` or `labels` all tracks, in a playlist or not.
+        wanted: the playlists (or folders of playlists) to take, as `NAME=label` or `NAME`; by
+            default all, or with `label` or `labels` all tracks, in a playlist or not.
         audio_root: the folder that the column `path` starts from; by default the deepest folder
             that holds all the files.
         artist_from: where artist and title come from if neither the playlist nor the tags have
@@ -76,21 +77,15 @@ def from_playlists(
             no track can be used.
     """
     sources = [read(Path(file)) for file in files]
-    chosen = chosen or {}
-    failures = [
-        _failure(
-            f"{playlist.path}: {key}",
-            "unknown_track",
-            f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is "
-            "not in the collection; export it again",
-        )
-        for playlist, key in lost(sources, chosen)
-    ]
+    by_name = bool(wanted) or (label is None and labels is None)
+    chosen = choose(sources, wanted) if by_name else None
+    failures = list(_unknown(sources, chosen))
     # As a mapping: each file once, at the place where it is named first.
     tracks: dict[str, _Track] = {}
-    taken = _taken(sources, label, labels, chosen)
+    taken = all_of(sources) if chosen is None else [one for c in chosen for one in c.tracks()]
+    disk = Disk()
     for one in taken:
-        _add(one, tracks, failures)
+        _add(one if label is None else replace(one, label=label), disk, tracks, failures)
     # What is missing from several playlists is missing once.
     failures = list(dict.fromkeys(failures))
     _refuse(tracks, failures, audio_root, labelled=labels is None)
@@ -104,7 +99,7 @@ def from_playlists(
             failures.append(_failure(path, result.reason, str(result)))
             continue
         row = _row(track.entry, result)
-        row["path"] = Path(path).relative_to(root).as_posix()
+        row["path"] = below(path, root)
         if labels is None:
             row["label"] = next(iter(track.labels))
         fill_artist(row, artist_from)
@@ -118,6 +113,7 @@ def from_playlists(
     if not rows:
         raise UsageError(_nothing(files, failures))
     scan = finish(rows, failures, Path(root))
+    scan = scan if labels is None else labels.say(scan)
     return replace(scan, warnings=(*scan.warnings, *_left(sources, taken)))
 
 
@@ -139,6 +135,7 @@ def read(path: Path) -> Source:
         raise UsageError(
             f"{shown(path)} has more than {largest} MiB, which no playlist has; give another file"
         )
+    refuse_other_files(path, data[:1000])
     try:
         source = _PARSERS[path.suffix[1:].lower()](data, path.stem)
     except SourceError as error:
@@ -152,15 +149,16 @@ class _Track:
         self.labels: dict[str, None] = {}
 
 
-def _taken(
-    sources: Sequence[Source],
-    label: str | None,
-    labels: Labeller | None,
-    chosen: Mapping[str, str],
-) -> list[Taken]:
-    named = bool(chosen) or (label is None and labels is None)
-    taken = by_playlist(sources, chosen) if named else all_of(sources)
-    return taken if label is None else [replace(one, label=label) for one in taken]
+def _unknown(sources: Sequence[Source], chosen: Sequence[Chosen] | None) -> Iterable[Failure]:
+    """Yield a failure for each track of a playlist that its collection does not have."""
+    everything = [playlist for source in sources for playlist in source.playlists]
+    for playlist in everything if chosen is None else [one.playlist for one in chosen]:
+        for key in playlist.lost:
+            message = (
+                f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is not "
+                "in the collection; export it again"
+            )
+            yield _failure(f"{playlist.path}: {key}", "unknown_track", message)
 
 
 def _left(sources: Sequence[Source], taken: Sequence[Taken]) -> list[str]:
@@ -171,7 +169,7 @@ def _left(sources: Sequence[Source], taken: Sequence[Taken]) -> list[str]:
     return [f"{left} tracks of the collection are in no playlist that was taken"]
 
 
-def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> None:
+def _add(taken: Taken, disk: Disk, tracks: dict[str, _Track], failures: list[Failure]) -> None:
     entry = taken.entry
     name = entry.location or str(entry.columns.get("title", "")) or "a track without a place"
     if not entry.is_file or not entry.location:
@@ -181,8 +179,10 @@ def _add(taken: Taken, tracks: dict[str, _Track], failures: list[Failure]) -> No
         )
         failures.append(_failure(name, "not_a_file", message))
         return
-    path = on_disk(taken.base, entry.location)
+    path = disk.find(taken.base, entry.location)
     if path is None:
+        if entry.comment and disk.find(taken.base, entry.location.lstrip("# ")):
+            return
         message = f"{shown(name)} is not there; get it, or correct the playlist"
         failures.append(_failure(name, "missing_file", message))
     elif not is_plain(path):
@@ -207,16 +207,12 @@ def _refuse(
     """Move tracks that cannot be taken to the failures, before any file is read."""
     for path, track in list(tracks.items()):
         why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
-        if why is None and audio_root is not None and not _is_below(path, audio_root):
+        if why is None and audio_root is not None and below(path, audio_root) is None:
             message = f"{shown(path)} lies outside {shown(audio_root)}; give another audio root"
             why = _failure(path, "path_outside", message)
         if why is not None:
             failures.append(why)
             del tracks[path]
-
-
-def _is_below(path: str, folder: Path | str) -> bool:
-    return Path(path).is_relative_to(absolute(folder))
 
 
 def _common(paths: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ class Entry:
             else than a file; "" if the source names none.
         is_file: whether `location` is a path.
         columns: what the source says of the track, by the columns of `kit.catalogue.schema`.
+        comment: the line begins with # and may be an entry that is commented out.
         counts: `columns` count before the file's own tags, and not only where those are silent.
     """
 
@@ -28,6 +29,7 @@ class Entry:
     is_file: bool = True
     columns: Mapping[str, Any] = field(default_factory=dict)
     counts: bool = False
+    comment: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import re
-import unicodedata
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+
+from kit.catalogue.schema import alike
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
@@ -52,24 +53,60 @@ def from_text(text: str) -> tuple[str, bool]:
     return text, not text[match.end() :].startswith("//")
 
 
-def on_disk(base: Path, location: str) -> str | None:
-    """Return the absolute path of a file that exists, however another program wrote it.
+class Disk:
+    """Find files under the names that other programs give them.
 
-    Args:
-        base: the folder that a relative path starts from.
-        location: a path with "/" or a backslash, its accents composed or not.
-    Returns:
-        The path without `..` and with its links as they are; None if no such file exists.
+    Each folder is listed once, so an instance serves one scan.
     """
-    for text in dict.fromkeys((location, location.replace("\\", "/"))):
-        # A path that comes from another system may have its accents composed or not.
-        for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
-            path = absolute(base / form)
-            # Neither a name that no file can have nor a folder that may not be entered is a crash.
-            with contextlib.suppress(OSError, ValueError):
-                Path(path).stat()
-                return path
-    return None
+
+    def __init__(self) -> None:
+        self._listed: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, base: Path, location: str) -> str | None:
+        """Return the absolute path of a file that exists.
+
+        The location is tried as it stands, with backslashes as "/", and percent-decoded; each of
+        them exactly, and then without regard to Unicode form, case and outer blanks.
+
+        Args:
+            base: the folder that a relative path starts from.
+            location: a path with "/" or a backslash.
+        Returns:
+            The path without `..` and with its links as they are; None if no such file exists, or
+            several could be meant.
+        """
+        slashes = location.replace("\\", "/")
+        texts = dict.fromkeys((location, slashes, _decoded(slashes)))
+        paths = [absolute(base / text) for text in texts if "\0" not in text]
+        exact = (path for path in paths if _exists(path))
+        return next(exact, None) or next(filter(None, map(self._alike, paths)), None)
+
+    def _alike(self, path: str) -> str | None:
+        """Return the one path that looks the same to a reader."""
+        if _exists(path):
+            return path
+        folder, name = os.path.split(path)
+        there = self._alike(folder) if name else None
+        names = self._names(there).get(alike(name), []) if there else []
+        found = str(Path(there, names[0])) if there and len(names) == 1 else ""
+        return found if found and _exists(found) else None
+
+    def _names(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._listed:
+            found: dict[str, list[str]] = {}
+            with contextlib.suppress(OSError):
+                for file in Path(folder).iterdir():
+                    found.setdefault(alike(file.name), []).append(file.name)
+            self._listed[folder] = found
+        return self._listed[folder]
+
+
+def _exists(path: str) -> bool:
+    # Neither a name that no file can have nor a folder that may not be entered is a crash.
+    with contextlib.suppress(OSError, ValueError):
+        Path(path).stat()
+        return True
+    return False
 
 
 def absolute(path: Path | str) -> str:

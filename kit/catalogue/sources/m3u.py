@@ -1,19 +1,22 @@
 """M3U and M3U8 playlists: a path or URL a line, and lines that begin with #.
 
 Of the latter are read: `#EXTINF:SECONDS,ARTIST - TITLE`, `#PLAYLIST:NAME`, and for the next entry
-`#EXTART:`, `#EXTALB:` and `#EXTGENRE:`.
+`#EXTART:`, `#EXTALB:` and `#EXTGENRE:`. A line that is no directive and ends like the name of a
+file of audio, such as `#1 Crush.mp3`, is an entry too.
 """
 
 import re
 from typing import Any
 
+from kit.catalogue.scan import AUDIO_EXTENSIONS
 from kit.catalogue.sources.entry import Entry, Playlist, Source
 from kit.catalogue.sources.locate import from_text
 from kit.catalogue.sources.text import decode, described
 
-_EXTINF = re.compile(r'#EXTINF:\s*(-?[0-9.]*)((?:[^,"]|"[^"]*")*),?(.*)', re.IGNORECASE)
+_EXTINF = re.compile(r'#EXTINF[:\s]\s*(-?[0-9.]*)((?:[^,"]|"[^"]*")*),?(.*)', re.IGNORECASE)
 _COLUMNS = {"#EXTART:": "artists", "#EXTALB:": "album", "#EXTGENRE:": "genre"}
 _NAME = "#PLAYLIST:"
+_DIRECTIVE = re.compile(r"#(?:(?i:EXTM3U\b|EXTINF\b|EXT[A-Z0-9-]*:)|[A-Z][A-Z0-9-]+:)")
 
 
 def parse(data: bytes, name: str) -> Source:
@@ -25,7 +28,7 @@ def parse(data: bytes, name: str) -> Source:
     """
     entries: list[Entry] = []
     columns: dict[str, Any] = {}
-    for line in map(str.strip, re.split(r"[\r\n]", decode(data))):
+    for line in (line.strip(" \t\0\ufeff") for line in re.split(r"[\r\n]", decode(data))):
         if not line:
             continue
         if not line.startswith("#"):
@@ -36,6 +39,10 @@ def parse(data: bytes, name: str) -> Source:
             columns = described(match[3], match[1]) | columns
         elif line.upper().startswith(_NAME):
             name = line[len(_NAME) :].strip() or name
+        elif _DIRECTIVE.match(line) is None:
+            if line.rpartition(".")[2].lower() in AUDIO_EXTENSIONS:
+                entries.append(Entry(line, True, columns, comment=True))
+                columns = {}
         else:
             for mark, column in _COLUMNS.items():
                 if line.upper().startswith(mark) and line[len(mark) :].strip():

@@ -2,6 +2,7 @@
 
 import codecs
 import math
+import re
 from typing import Any
 
 _BOMS = (
@@ -9,26 +10,36 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+ANSI = "cp1252"
+_DASH = re.compile(r"\s[-\u2013\u2014]\s")
 
 
-def decode(data: bytes) -> str:
-    """Text in the encoding that its mark names, else UTF-8, else Windows-1252.
+def encoding_of(data: bytes) -> str:
+    """Return the encoding that a text's mark names, else UTF-8, else Windows-1252.
 
-    Bytes without a meaning become the replacement character.
+    Text of UTF-16 without a mark is known by the zero byte of its first character.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
-            return data.decode(encoding, "replace").removeprefix("\ufeff")
+            return encoding
+    if 0 in data[:2] and any(data[:2]):
+        return "utf-16-le" if data[0] else "utf-16-be"
     try:
-        return data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        return ANSI
+    return "utf-8"
+
+
+def decode(data: bytes) -> str:
+    """Return bytes as text, see `encoding_of`; bytes without a meaning become U+FFFD."""
+    return data.decode(encoding_of(data), "replace").removeprefix("\ufeff")
 
 
 def described(text: str, seconds: str = "") -> dict[str, Any]:
     """The columns in "Artist - Title" and a length."""
-    artist, dash, title = (part.strip() for part in text.partition(" - "))
-    columns: dict[str, Any] = {"artists": artist, "title": title} if dash else {"title": artist}
+    parts = [part.strip() for part in _DASH.split(text, maxsplit=1)]
+    columns: dict[str, Any] = dict(zip(("artists", "title")[-len(parts) :], parts, strict=True))
     try:
         length = float(seconds)
     except ValueError:

@@ -14,8 +14,8 @@ import soundfile
 
 from kit.catalogue import load, save
 from kit.catalogue.labels import by_genre, by_table
-from kit.catalogue.sources import from_playlists
-from kit.catalogue.sources.choose import parse_choice
+from kit.catalogue.sources import Entry, Playlist, Source, from_playlists
+from kit.catalogue.sources.choose import choose
 from kit.errors import UsageError
 
 
@@ -184,6 +184,9 @@ def test_a_root_of_ones_own(track, playlist, tmp_path):
     assert labels(scan) == {"a.flac": "x"}
     assert reasons(scan) == [(str(tmp_path / "out/b.flac"), "path_outside")]
     assert labels(from_playlists([path])) == {"in/a.flac": "x", "out/b.flac": "x"}
+    # A root that is reached through a link.
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    assert labels(from_playlists([path], audio_root=tmp_path / "link")) == {"a.flac": "x"}
 
 
 def test_a_collection(track, collection, tmp_path):
@@ -201,8 +204,7 @@ def test_a_collection(track, collection, tmp_path):
     ]
     assert any("1 tracks of the collection are in no playlist" in w for w in scan.warnings)
 
-    chosen = dict(map(parse_choice, ["Techno=techno", "EDM"]))
-    scan = from_playlists([path], chosen=chosen)
+    scan = from_playlists([path], wanted=["Techno=techno", "EDM"])
     assert labels(scan) == {
         "0.flac": "techno",
         "1.flac": "techno",
@@ -214,13 +216,13 @@ def test_a_collection(track, collection, tmp_path):
         *("Ñ 0", "tag", 128, "8A"),
     )
     assert row["duration_s"] == pytest.approx(3000 / 8000)
-    chosen = dict(map(parse_choice, ["Techno/Peak=hard", "Deep"]))
-    assert labels(from_playlists([path], chosen=chosen)) == {"0.flac": "hard", "1.flac": "Deep"}
+    scan = from_playlists([path], wanted=["Techno/Peak=hard", "Deep"])
+    assert labels(scan) == {"0.flac": "hard", "1.flac": "Deep"}
 
     scan = from_playlists([path], labels=by_genre())
     assert labels(scan) == {f"{i}.flac": "G" for i in range(5)}
     with pytest.raises(UsageError, match="no playlist 'House'; there are 'Techno/Peak', 'Tech"):
-        from_playlists([path], chosen={"House": "house"})
+        from_playlists([path], wanted=["House=house"])
 
 
 def test_labels_from_elsewhere(track, playlist, tmp_path):
@@ -254,6 +256,12 @@ def test_what_a_playlist_says_fills_in_for_tags(track, playlist):
         ("x.xspf", "<a/>", "x.xspf cannot be used: its outermost element is 'a'"),
         ("x.xml", "<DJ_PLAYLISTS/>", "there is no playlist to take labels from"),
         ("x.xml", "<!DOCTYPE a><DJ_PLAYLISTS/>", "declares a document type"),
+        (
+            "Library.xml",
+            '<!DOCTYPE plist PUBLIC "-//Apple//DTD"><plist version="1.0"/>',
+            r"Library.xml is a library of iTunes .*, which kit does not read; export .* as M3U",
+        ),
+        ("x.xml", '<?xml version="1.0"?><NML VERSION="19"/>', "of Traktor, which kit does not"),
     ],
 )
 def test_nothing_to_take(playlist, name, text, said):
@@ -273,19 +281,59 @@ def test_a_file_without_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "choice"),
+    ("text", "paths", "label"),
     [
-        ("A=b", ("A", "b")),
-        ("A=B=c", ("A=B", "c")),
-        ("A/B", ("A/B", "B")),
-        ("A", ("A", "A")),
+        ("BPM=140", ["0"], "BPM=140"),
+        ("BPM=140=x", ["0"], "x"),
+        ("House/Deep=nice", ["1"], "Deep=nice"),
+        ("House/Deep=nice=y", ["1"], "y"),
+        # The one at the top goes before one of the same name in a folder.
+        ("Techno=t", ["2"], "t"),
+        ("techno", ["2"], "Techno"),
+        ("Fold/Techno=t", ["3"], "t"),
+        ("Fold", ["3", "4"], "Fold"),
+        ("fold/CAFE\u0301", ["4"], "Caf\xe9"),
+        ("Caf\xe9=c", ["4"], "c"),
+        ("=", ["5"], "="),
+        ("==e", ["5"], "e"),
     ],
 )
-def test_choices(text, choice):
-    assert parse_choice(text) == choice
+def test_names_of_playlists(track, collection, text, paths, label):
+    tracks = [{"Location": url(track(f"m/{i}.flac", i))} for i in range(6)]
+    path = collection(
+        tracks,
+        {
+            "BPM=140": [0],
+            "House/Deep=nice": [1],
+            "Techno": [2],
+            "Fold/Techno": [3],
+            "Fold/Caf\xe9": [4],
+            "=": [5],
+        },
+    )
+    scan = from_playlists([path], wanted=[text])
+    assert [failure.message for failure in scan.failures] == []
+    assert labels(scan) == {f"{name}.flac": label for name in paths}
 
 
-@pytest.mark.parametrize("text", ["", "=", "A=", "=a", "A/"])
-def test_what_is_no_choice(text):
+def test_a_name_with_a_slash():
+    playlist = Playlist("House/Deep=nice", (Entry("a.mp3"),))
+    source = Source((playlist,), playlist.entries)
+    for text, label in (("House/Deep=nice", "House/Deep=nice"), ("House/Deep=nice=x", "x")):
+        (chosen,) = choose([source], [text])
+        assert (chosen.playlist, chosen.label) == (playlist, label)
+
+
+def test_a_name_that_may_be_two_playlists(track, collection):
+    tracks = [{"Location": url(track(f"m/{i}.flac", i))} for i in range(2)]
+    path = collection(tracks, {"A/Techno": [0], "B/Techno": [1]})
+    with pytest.raises(UsageError, match="'Techno' may be 'A/Techno' or 'B/Techno'; name it with"):
+        from_playlists([path], wanted=["Techno=t"])
+    assert labels(from_playlists([path], wanted=["B/Techno=t"])) == {"1.flac": "t"}
+
+
+@pytest.mark.parametrize("text", ["", " ", "=", "A=", "=a"])
+def test_what_is_no_choice(track, collection, text):
+    path = collection([{"Location": url(track("m/0.flac"))}], {"B": [0]})
     with pytest.raises(UsageError, match="must be NAME=label"):
-        parse_choice(text)
+        from_playlists([path], wanted=[text])

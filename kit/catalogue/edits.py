@@ -1,0 +1,144 @@
+"""Keep what was changed by hand in `tracks.csv` when a folder or table is scanned again.
+
+`scanned.csv` holds the table as the last scan made it. What differs from it in `tracks.csv` was
+changed since, by hand or by another command, and is taken over into the next scan.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit.audio.errors import shown
+from kit.catalogue.csv_file import read_csv
+from kit.catalogue.io import write_csv
+from kit.catalogue.meta import TRACKS
+from kit.catalogue.scan import Scan, finish
+from kit.catalogue.schema import is_absent, validate
+from kit.errors import UsageError
+
+SCANNED = "scanned.csv"
+
+# Only the file itself says these.
+_OF_THE_FILE = frozenset(
+    ("track_id", "path", "source_hash", "duration_s", "sample_rate", "channels")
+)
+_SHOWN = 3
+
+_Row = dict[Any, Any]
+
+
+class _Rows:
+    """The rows of a table, found by id, and else by path."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.all: list[_Row] = table.to_dict("records")
+        self._by_id = {row.get("track_id"): row for row in self.all}
+        self._by_path = {row["path"]: row for row in self.all if row.get("path")}
+
+    def like(self, row: _Row) -> _Row | None:
+        return self._by_id.get(row.get("track_id")) or self._by_path.get(row.get("path"))
+
+
+def with_edits(scan: Scan, folder: Path) -> Scan:
+    """Return a scan with the changes that were made in a catalogue since its last scan.
+
+    Cells that were changed stay changed, rows that were removed stay removed, and rows that were
+    added stay; what the files themselves say is always new.
+
+    Args:
+        scan: the new one.
+        folder: where it will be saved.
+    Returns:
+        The scan, with a warning for each kind of change.
+    Raises:
+        UsageError: `tracks.csv` has files for tracks that have none in the new scan, or changes
+            and no track of it; or it cannot be read.
+    """
+    if not (folder / TRACKS).is_file():
+        return scan
+    tracks = folder / TRACKS
+    theirs = _Rows(scan.table)
+    try:
+        table, lines = read_csv(tracks)
+        validate(table, source=shown(tracks), lines=lines)
+    except UsageError as error:
+        raise UsageError(f"{error}; correct it, or delete the file to scan anew") from error
+    mine = _Rows(table)
+    has_file = [row for row in mine.all if row.get("path")]
+    lost = [row for row in has_file if (new := theirs.like(row)) and is_absent(new.get("path"))]
+    if lost:
+        raise UsageError(
+            f"{shown(tracks)} has files for {len(lost)} tracks for which this scan has none, such "
+            "as those that kit ingest match found; write into another folder with --out, or "
+            "delete it"
+        )
+    if not (folder / SCANNED).is_file():
+        return scan
+    base = _Rows(read_csv(folder / SCANNED)[0])
+    rows: list[_Row] = []
+    changes: Counter[str] = Counter()
+    removed: list[str] = []
+    for row in theirs.all:
+        old = base.like(row)
+        edited = mine.like(old) if old else None
+        if old and edited is None:
+            removed.append(str(row.get("path") or row["track_id"]))
+            continue
+        if old and edited:
+            changed = _changed(old, edited)
+            changes.update(n for n in changed if str(row.get(n, "")) != changed[n])
+            row = row | changed
+        rows.append(row)
+    gone = [row for row in base.all if not theirs.like(row) and _is_edited(row, mine)]
+    if gone and not any(map(base.like, theirs.all)):
+        raise UsageError(
+            f"{shown(tracks)} has {len(gone)} tracks that were changed by hand, and this scan has "
+            "none of its tracks; write into another folder with --out, or delete it"
+        )
+    added = [row for row in mine.all if not base.like(row) and not theirs.like(row)]
+    if not (changes or removed or added or gone):
+        return scan
+    if not rows:
+        raise UsageError(
+            f"all tracks of this scan were removed from {shown(tracks)} by hand; delete it to scan "
+            "anew"
+        )
+    said = []
+    if changes:
+        cells = ", ".join(f"{count} of {name}" for name, count in changes.items())
+        said.append(f"what was changed in {shown(tracks)} since the last scan is kept: {cells}")
+    if removed:
+        names = ", ".join(map(shown, removed[:_SHOWN])) + (" …" if len(removed) > _SHOWN else "")
+        said.append(f"{len(removed)} tracks removed from {shown(tracks)} stay out: {names}")
+    if added:
+        said.append(f"{len(added)} rows added to {shown(tracks)} are kept")
+    if gone:
+        said.append(f"{len(gone)} tracks changed in {shown(tracks)} are not in this scan, and gone")
+    said.append(f"to discard these changes, delete {shown(tracks)} and scan again")
+    own = finish([dict(row) for row in theirs.all], [], scan.audio_root).warnings
+    whole = finish([*rows, *added], scan.failures, scan.audio_root, ignored=scan.ignored)
+    others = [text for text in scan.warnings if text not in own]
+    return replace(whole, warnings=(*said, *others, *whole.warnings), notices=scan.notices)
+
+
+def remember(scan: Scan, folder: Path) -> None:
+    """Write the table of a scan, without edits, for the next one; atomic.
+
+    Raises:
+        KitError: the file cannot be written.
+    """
+    write_csv(scan.table, folder / SCANNED)
+
+
+def _is_edited(old: _Row, mine: _Rows) -> bool:
+    edited = mine.like(old)
+    return edited is not None and bool(_changed(old, edited))
+
+
+def _changed(old: _Row, edited: _Row) -> _Row:
+    """Return the cells of a row that differ from the last scan."""
+    names = [name for name in edited if name not in _OF_THE_FILE]
+    return {name: edited[name] for name in names if edited[name] != old.get(name, "")}

@@ -1,0 +1,270 @@
+"""Make a table of tracks of a CSV file."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit.audio import AudioError
+from kit.audio.errors import shown
+from kit.catalogue.artist_from import ArtistFrom, fill_artist
+from kit.catalogue.csv_file import bad_row, list_hint, read_csv, read_rows
+from kit.catalogue.failures import Failure
+from kit.catalogue.inspect import Progress, inspect_all
+from kit.catalogue.io import add_facts
+from kit.catalogue.scan import STAGE, Scan, finish, refusal
+from kit.catalogue.schema import alike, faults, is_absent, validate
+from kit.catalogue.sources.locate import Disk, below, from_text
+from kit.errors import UsageError
+
+# What tells a track by its names, for an id that the next table gives too.
+_NAMES = ("isrc", "artists", "title", "album", "release_date")
+
+
+def from_csv(
+    path: Path | str,
+    *,
+    label: str | None = None,
+    audio_root: Path | str | None = None,
+    artist_from: ArtistFrom | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Read a table of tracks: kit's own columns, or those of the original project or Exportify.
+
+    A column without a name (an index) is dropped, and so is a second `track_id`. A row that names
+    a file is checked as in a scan: its hash, length, rate and channels are read anew. Without a
+    column `track_id` the ids come from the files, or from the names of tracks without a file.
+
+    Args:
+        path: CSV with a header; see `kit.catalogue.csv_file.read_rows`.
+        label: the label of all rows; by default the column `label`, else the name of the file.
+        audio_root: the folder that the column `path` starts from; that of the CSV by default.
+        artist_from: where artist and title come from if neither the table nor the tags have them.
+        progress: called with (files looked at, files in all).
+    Returns:
+        The tracks that can be used, and a failure for each of the rest; that of a row that breaks
+        a rule has its line.
+    Raises:
+        UsageError: the file cannot be read, is of another kind, has none of the columns `path`,
+            `track_id`, `isrc` and `title`, or no row can be used.
+    """
+    path = Path(path)
+    root = path.parent if audio_root is None else Path(audio_root)
+    found = read_rows(path)
+    names = list(found.table.columns)
+    if not {"path", "track_id", "isrc", "title"} & {*names}:
+        hints = "".join(f"; {hint}" for hint in found.warnings)
+        raise UsageError(
+            f"{shown(path)} needs a first line that names its columns, with path, track_id, or "
+            "artist and title; it has "
+            f"{', '.join(map(repr, names)) or 'none'}{hints}{list_hint(path)}"
+        )
+    table, stand_ins = _with_stand_ins(_labelled(path, found.table, label), found.lines)
+    failures = list(found.bad)
+    good, lines = _kept(path, table, found.lines, failures)
+    rows = good.to_dict("records")
+    for row in rows:
+        if row["track_id"] in stand_ins:
+            del row["track_id"]
+    if "path" in names:
+        rows, lines = _with_facts(rows, lines, root, failures, progress)
+    rows = list(_with_ids(path, rows, lines, failures))
+    if not rows:
+        raise UsageError(
+            f"none of the {len(table) + len(found.bad)} tracks of {shown(path)} can be used; "
+            f"the first: {failures[0].message}"
+        )
+    for row in rows:
+        fill_artist(row, artist_from)
+    scan = finish(rows, failures, root)
+    said = list(found.warnings)
+    if label is None and "genre" in names and "label" not in names:
+        said.append(
+            f"{shown(path)} has no column label, so that all of it is {path.stem!r}; to take its "
+            "genres, rename the column genre to label"
+        )
+    return replace(scan, warnings=(*said, *scan.warnings))
+
+
+def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of a table of tracks without a look at the files that it names.
+
+    Args:
+        path: see `from_csv`; a row needs neither id nor path.
+        label: see `from_csv`.
+    Returns:
+        The table as `kit.catalogue.schema` has it, each id once (`row-LINE` in a table that has
+        none); and, as text, the rows left out because an earlier one has their id.
+    Raises:
+        UsageError: no such file, not CSV, no tracks, or a value against its rule.
+    """
+    path = Path(path)
+    table, lines = read_csv(path)
+    table, _ = _with_stand_ins(_labelled(path, table, label), lines)
+    again = table["track_id"].duplicated().to_numpy()
+    kept = [line for line, drop in zip(lines, again, strict=True) if not drop]
+    first = validate(table.loc[~again], source=shown(path), lines=kept)
+    return first, table.loc[again].reset_index(drop=True)
+
+
+def _labelled(path: Path, table: pd.DataFrame, label: str | None) -> pd.DataFrame:
+    if label is None and "label" in table:
+        return table
+    return table.assign(label=path.stem if label is None else label)
+
+
+def _with_stand_ins(table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, set[str]]:
+    """Return the table with ids where there is none, for the check of its columns; and these."""
+    given = list(table["track_id"]) if "track_id" in table else [""] * len(table)
+    taken = set(given)
+    stem = "row"
+    while any(f"{stem}-{line}" in taken for line in lines):
+        stem += "-"
+    ids = [
+        f"{stem}-{line}" if is_absent(cell) else cell
+        for cell, line in zip(given, lines, strict=True)
+    ]
+    return table.assign(track_id=ids), set(ids) - taken
+
+
+def _kept(
+    path: Path, table: pd.DataFrame, lines: list[int], failures: list[Failure]
+) -> tuple[pd.DataFrame, list[int]]:
+    """Return the rows that keep the rules, typed, each id once, and their lines."""
+    wrong = faults(table, source=shown(path), lines=lines)
+    seen: set[str] = set()
+    kept: list[int] = []
+    for at, row in enumerate(table.to_dict("records")):
+        if at in wrong:
+            failures.append(_failure(row, "bad_row", wrong[at]))
+        elif row["track_id"] in seen:
+            message = f"{shown(path)} has track {row['track_id']} twice; the first is kept"
+            failures.append(_failure(row, "duplicate_id", message))
+        else:
+            seen.add(row["track_id"])
+            kept.append(at)
+    at_lines = [lines[at] for at in kept]
+    return validate(table.iloc[kept], source=shown(path), lines=at_lines), at_lines
+
+
+def _with_ids(
+    path: Path, rows: list[dict[str, Any]], lines: list[int], failures: list[Failure]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows, with an id of its names for each that has neither an id nor a file."""
+    seen: set[str] = set()
+    for row, line in zip(rows, lines, strict=True):
+        if "track_id" not in row and not row.get("path"):
+            if not (row.get("isrc") or row.get("title")):
+                message = "has no path, id, ISRC or title; fill one in"
+                failures.append(bad_row(path, line, message))
+                continue
+            text = "\n".join(alike(str(row.get(name, ""))) for name in _NAMES)
+            row["track_id"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            if row["track_id"] in seen:
+                message = f"{shown(path)}, line {line} names a track again; the first row is kept"
+                failures.append(_failure(row, "duplicate_id", message))
+                continue
+            seen.add(row["track_id"])
+        yield row
+
+
+def _with_facts(
+    rows: list[dict[str, Any]],
+    lines: list[int],
+    root: Path,
+    failures: list[Failure],
+    progress: Progress | None,
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the rows without a file, and those with a good one, filled in; and their lines."""
+    files: dict[int, Path] = {}
+    bad: set[int] = set()
+    disk = Disk()
+    for at, row in enumerate(rows):
+        if not (given := str(row["path"])):
+            continue
+        inside = _found(given, root, disk)
+        if isinstance(inside, Failure):
+            failures.append(replace(inside, track_id=str(row.get("track_id", ""))))
+            bad.add(at)
+        else:
+            row["path"] = inside
+            files[at] = root / inside
+    for at, failure in _again(rows, files):
+        failures.append(failure)
+        bad.add(at)
+    files = {at: file for at, file in files.items() if at not in bad}
+    results = inspect_all(list(files.values()), progress=progress)
+    for at, result in zip(files, results, strict=True):
+        if isinstance(result, AudioError):
+            failures.append(_failure(rows[at], result.reason, str(result)))
+            bad.add(at)
+        else:
+            add_facts(rows[at], result)
+    kept = [at for at in range(len(rows)) if at not in bad]
+    return [rows[at] for at in kept], [lines[at] for at in kept]
+
+
+def _found(given: str, root: Path, disk: Disk) -> str | Failure:
+    """Return the path of a file below a folder, or why there is none.
+
+    Args:
+        given: as a table has it: relative, absolute, or `file://`.
+        root: the folder.
+        disk: finds it.
+    """
+    text, is_file = from_text(given)
+    if not is_file:
+        message = f"{shown(given)} is not a file on this machine, and kit downloads none; get it"
+        return Failure(given, STAGE, "not_a_file", message)
+    there = disk.find(root, text)
+    inside = below(there or root / text.replace("\\", "/"), root)
+    if inside is None:
+        message = (
+            f"path {given!r} lies outside {shown(root)}; correct it, or name a folder that holds "
+            "it with --audio-root"
+        )
+        return Failure(given, STAGE, "path_outside", message)
+    if there is None:
+        message = f"{shown(root / inside)} does not exist; get it, or remove its row"
+        return Failure(given, STAGE, "missing_file", message)
+    return inside
+
+
+def _again(
+    rows: Sequence[Mapping[str, Any]], files: Iterable[int]
+) -> Iterator[tuple[int, Failure]]:
+    """Return rows that name the file of another row, by number, and why they are left out.
+
+    The first of them stays, unless they have several labels.
+
+    Args:
+        rows: the table.
+        files: numbers of the rows that have a file.
+    """
+    of_path: dict[str, list[int]] = {}
+    for at in files:
+        of_path.setdefault(rows[at]["path"], []).append(at)
+    for path, same in of_path.items():
+        labels = tuple(dict.fromkeys(str(rows[at]["label"]) for at in same))
+        two = refusal(shown(path), labels, "")
+        for at in same if two else same[1:]:
+            message = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
+            yield (
+                at,
+                _failure(
+                    rows[at], *((two.reason, two.message) if two else ("duplicate_path", message))
+                ),
+            )
+
+
+def _failure(row: Mapping[Any, Any], reason: str, message: str) -> Failure:
+    return Failure(
+        path=str(row.get("path", "")),
+        stage=STAGE,
+        reason=reason,
+        message=message,
+        track_id=str(row.get("track_id", "")),
+    )

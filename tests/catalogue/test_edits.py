@@ -1,0 +1,134 @@
+"""What was changed by hand in a catalogue, and another scan into the same folder."""
+
+import pytest
+
+from kit.catalogue import from_csv, from_folder, load, save, write_table
+from kit.catalogue.edits import remember, with_edits
+from kit.errors import UsageError
+
+
+@pytest.fixture
+def scan(track, tmp_path):
+    """`kit scan` of a folder with four tracks in two labels; called again, the next scan."""
+    for seed, name in enumerate(("x/a.flac", "x/b.flac", "y/c.flac", "y/d.flac")):
+        track(f"m/{name}", seed, artist=name)
+
+    def again(found=None):
+        scanned = found or from_folder(tmp_path / "m")
+        kept = with_edits(scanned, tmp_path / "c")
+        save(kept, tmp_path / "c")
+        remember(scanned, tmp_path / "c")
+        return kept
+
+    again()
+    return again
+
+
+def edit(tmp_path, old, new):
+    path = tmp_path / "c/tracks.csv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def column(tmp_path, name):
+    table = load(tmp_path / "c").table
+    return dict(zip(table["path"].str[-6:], table[name], strict=True))
+
+
+def test_labels_put_right_by_hand_survive(scan, track, tmp_path):
+    edit(tmp_path, ",x,x/a.flac", ",y,x/a.flac")
+    for seed in (10, 11):
+        track(f"m/y/{seed}.flac", seed, artist="new")
+        kept = scan()
+        labels = {"a.flac": "y", "b.flac": "x", "c.flac": "y", "d.flac": "y"}
+        assert column(tmp_path, "label").items() >= labels.items()
+        assert kept.warnings[0].endswith("since the last scan is kept: 1 of label")
+    assert len(load(tmp_path / "c").table) == 6
+
+
+def test_all_that_a_person_changes_survives(scan, tmp_path):
+    edit(tmp_path, ",x/b.flac,x/b.flac,", ",x/b.flac,Somebody,")
+    table = load(tmp_path / "c").table
+    write_table(
+        table.assign(mine=["1", "", "", "4"], tag_bpm=[120, None, 130, None]), tmp_path / "c"
+    )
+    said = scan().warnings[0]
+    assert said.endswith("1 of artists, 2 of mine, 2 of tag_bpm") or "2 of mine" in said
+    assert column(tmp_path, "artists")["b.flac"] == "Somebody"
+    assert column(tmp_path, "mine") == {"a.flac": "1", "b.flac": "", "c.flac": "", "d.flac": "4"}
+    assert column(tmp_path, "tag_bpm")["c.flac"] == 130
+
+
+def test_what_nobody_changed_follows_the_files(scan, track, tmp_path):
+    (tmp_path / "m/x/a.flac").rename(tmp_path / "m/y/a.flac")
+    (tmp_path / "m/y/d.flac").unlink()
+    track("m/x/b.flac", 20, artist="other")
+    kept = scan()
+    assert column(tmp_path, "label") == {"b.flac": "x", "a.flac": "y", "c.flac": "y"}
+    assert column(tmp_path, "artists")["b.flac"] == "other"
+    assert kept.warnings == ()
+    assert set(scan(from_folder(tmp_path / "m", label="all")).table["label"]) == {"all"}
+
+
+def test_a_change_stays_with_a_file_whose_tags_are_new(scan, track, tmp_path):
+    edit(tmp_path, ",x,x/a.flac", ",y,x/a.flac")
+    track("m/x/a.flac", 0, artist="x/a.flac", title="new tag")
+    scan()
+    assert column(tmp_path, "label")["a.flac"] == "y"
+    assert column(tmp_path, "title")["a.flac"] == "new tag"
+
+
+def test_rows_removed_and_added_by_hand(scan, tmp_path):
+    table = load(tmp_path / "c").table
+    more = table.iloc[:1].assign(track_id="mine", path="", source_hash="", title="No file")
+    write_table(
+        type(table)(table.iloc[1:].to_dict("records") + more.to_dict("records")), tmp_path / "c"
+    )
+    for _ in range(2):
+        warnings = scan().warnings
+        assert any("1 tracks removed from" in text and "x/a.flac" in text for text in warnings)
+        assert any("1 rows added to" in text for text in warnings)
+        assert any("delete" in text for text in warnings)
+        assert list(load(tmp_path / "c").table["title"])[-1] == "No file"
+        assert "x/a.flac" not in set(load(tmp_path / "c").table["path"])
+
+
+def test_files_of_a_match_are_not_thrown_away(track, csv, tmp_path):
+    table = csv("track_id,label,title\na,x,A\nb,y,B\n")
+    folder = tmp_path / "c"
+    save(from_csv(table), folder)
+    remember(from_csv(table), folder)
+    track("m/a.flac")
+    write_table(load(folder).table.assign(path=["m/a.flac", ""]), folder)
+    before = (folder / "tracks.csv").read_bytes()
+    with pytest.raises(UsageError, match=r"has files for 1 tracks .* --out, or delete it"):
+        with_edits(from_csv(table), folder)
+    assert (folder / "tracks.csv").read_bytes() == before
+    (folder / "tracks.csv").unlink()
+    assert len(with_edits(from_csv(table), folder).table) == 2
+
+
+def test_a_change_that_breaks_a_rule_is_said(scan, tmp_path):
+    edit(tmp_path, ",x,x/a.flac", ",,x/a.flac")
+    said = r"tracks.csv, line 2, column label is empty; .*; correct it, or delete the file"
+    with pytest.raises(UsageError, match=said):
+        scan()
+
+
+def test_a_catalogue_of_other_music(scan, track, tmp_path):
+    track("n/z/e.flac", 30, artist="E")
+    other = from_folder(tmp_path / "n")
+    edit(tmp_path, ",x,x/a.flac", ",y,x/a.flac")
+    with pytest.raises(UsageError, match=r"has 1 tracks that were changed by hand, and this scan"):
+        scan(other)
+    assert column(tmp_path, "label")["a.flac"] == "y"
+    edit(tmp_path, ",y,x/a.flac", ",x,x/a.flac")
+    assert list(scan(other).table["label"]) == ["z"]
+
+
+def test_a_changed_track_whose_file_is_gone_is_said(scan, tmp_path):
+    edit(tmp_path, ",x,x/a.flac", ",y,x/a.flac")
+    (tmp_path / "m/x/a.flac").unlink()
+    assert scan().warnings[0].startswith("1 tracks changed in ")
+    assert scan().warnings == ()
