@@ -56,7 +56,11 @@ def write_report(
     """
     # An answer of several labels is neither right nor wrong.
     cards_of = [] if evaluation.get("several") else evaluation["tracks"]
-    wrong = mistakes(cards_of, limit=MISTAKES)
+    every = mistakes(cards_of, limit=len(cards_of))
+    # A track that a section shows is not shown again.
+    shown_above = {track["track_id"] for section in sections for track in section.tracks}
+    others = [track for track in every if track["track_id"] not in shown_above]
+    wrong = others[:MISTAKES]
     unlearned = [t for t in cards_of if t.get("part") != "train"]
     right = hits(unlearned, per_label=HITS_PER_LABEL)
     chosen = [*wrong, *right, *(track for section in sections for track in section.tracks)]
@@ -74,6 +78,7 @@ def write_report(
                 "section_cards": _by_section(sections, full[len(wrong) + len(right) :]),
                 "mistakes": full[: len(wrong)],
                 "hits": full[len(wrong) : len(wrong) + len(right)],
+                "elsewhere": len(every) - len(others),
                 "unlearned": len(unlearned),
                 "policy": policy(linked_sound=any(p.kind == "linked" for p in players)),
                 "sound": sound(players, limit_mib) if chosen and not silent else "",

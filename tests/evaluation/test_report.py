@@ -450,6 +450,18 @@ def test_the_contents_list_every_section_and_lead_there(tmp_path):
     assert page.source.index("confounds") < page.source.index('alt="what it shows"')
 
 
+def test_a_mistake_under_doubtful_labels_is_not_shown_again(tmp_path):
+    result = evaluation(("edm", "techno"), 10)
+    wrong = mistakes(result["tracks"])
+    assert len(wrong) > 1
+    for shown, said in ((wrong[:1], "; 1 more are under"), (wrong, "All wrong answers are under")):
+        section = Section("doubtful", "Doubtful labels", "Said.", tracks=tuple(shown))
+        page = Page(write(tmp_path, result, sections=[section]))
+        assert said in page.text
+        cards = len(wrong) + len(hits(result["tracks"]))
+        assert page.source.count('<li class="card">') == cards
+
+
 def test_tables_of_statistics_are_folded_and_the_headline_is_not(full):
     source = full.page.source
     outside = re.sub(r"<details>.*?</details>", "", source, flags=re.DOTALL)
