@@ -194,7 +194,7 @@ def test_the_whole_job(kit, music, tmp_path):
     result = kit("scan", music, "--out", data)
     assert (result.code, result.out) == (0, "")
     assert "16 tracks (8 high, 8 low)" in result.err
-    assert names(data) == ["catalogue.json", "failures.csv", "tracks.csv"]
+    assert names(data) == ["catalogue.json", "failures.csv", "scanned.csv", "tracks.csv"]
 
     result = kit("features", data, *FEATURES, "--export", "npy")
     assert result.code == 0
@@ -775,7 +775,7 @@ def test_a_full_disk_at_each_stage(kit, job, music, tmp_path, full_disk):
     assert kit("features", data, *FEATURES).code == 0
     with full_disk(4000):
         refused(kit("features", data, *FEATURES, "--export", "npy"))
-    assert names(data) == ["catalogue.json", "failures.csv", "features", "tracks.csv"]
+    assert names(data) == ["catalogue.json", "failures.csv", "features", "scanned.csv", "tracks.csv"]
 
     with full_disk(1000):
         refused(kit("train", data, *FEATURES, *NETWORK, "--runs", runs))
