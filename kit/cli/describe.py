@@ -45,8 +45,8 @@ def describe(
     from kit.cli.interrupt import in_two_steps
     from kit.cli.left_out import say_failures
     from kit.compilation import use_cache
-    from kit.ingest.descriptors import Progress
-    from kit.ingest.descriptors import describe as fill
+    from kit.descriptors import Progress
+    from kit.descriptors import describe as fill
 
     use_cache()
     tracks = load(catalogue)

@@ -1,1 +1,1 @@
-"""The world outside to a catalogue: Spotify, previews, playlists of DJ software, descriptors."""
+"""Catalogues from outside sources: Spotify, previews, playlists of DJ software."""

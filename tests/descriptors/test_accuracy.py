@@ -7,7 +7,7 @@ import pytest
 
 from kit.config import DemoConfig
 from kit.demo import render
-from kit.ingest.descriptors import hear, measure
+from kit.descriptors import hear, measure
 
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 

@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from kit.catalogue import Scan, load, read_failures, save, write_table
+from kit.descriptors import COLUMNS, SOURCE, describe
+from kit.descriptors.records import NAME, read_records
 from kit.errors import KitError
 from kit.features.lock import only_one
-from kit.ingest.descriptors import COLUMNS, SOURCE, describe
-from kit.ingest.descriptors.records import NAME, read_records
 
 RATE = 8000
 
@@ -219,7 +219,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from kit.catalogue import load
-from kit.ingest.descriptors import describe
+from kit.descriptors import describe
 
 def say(progress):
     print(progress.done, flush=True)

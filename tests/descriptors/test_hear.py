@@ -6,14 +6,14 @@ import soundfile
 
 from kit import dsp
 from kit.audio import NotAudioError, SilentError, TooShortError, decode
-from kit.ingest.descriptors.hear import (
+from kit.descriptors.hear import (
     MOST_CLIPS,
     LowRateError,
     _Steps,
     hear,
 )
-from kit.ingest.descriptors.measure import integrated
-from kit.ingest.descriptors.spectra import RATE, SAMPLES
+from kit.descriptors.measure import integrated
+from kit.descriptors.spectra import RATE, SAMPLES
 
 
 def write(path, seconds, rate=8000, channels=1, hz=None):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from kit.descriptors.hear import Heard
+from kit.descriptors.program import Described, compiled
 from kit.dsp import loudness_of_steps
-from kit.ingest.descriptors.hear import Heard
-from kit.ingest.descriptors.program import Described, compiled
 
 SOURCE = "kit-proxy-1"
 """Names the definitions in docs/descriptors.md; another number, other definitions."""

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from kit.catalogue import Catalogue, Scan, load, save
-from kit.ingest.descriptors.spectra import RATE, SAMPLES
+from kit.descriptors.spectra import RATE, SAMPLES
 
 T = np.arange(SAMPLES) / RATE
 

@@ -15,9 +15,9 @@ from kit.audio.errors import shown
 from kit.audio.mono import Mono, resampled
 from kit.audio.open import open_source
 from kit.audio.source import Blocks, Source
+from kit.descriptors.spectra import CLIP_S, RATE, SAMPLES
 from kit.dsp import k_weighting
 from kit.dsp.ebu_r128.meter import MOST_CHANNELS, channel_weights
-from kit.ingest.descriptors.spectra import CLIP_S, RATE, SAMPLES
 
 SHORTEST_S = 5.0
 # Of a track that is described whole: clips beyond these are left out evenly, to bound memory.

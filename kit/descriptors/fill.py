@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from kit.catalogue.rights import OWN
-from kit.ingest.descriptors.measure import COLUMNS, SOURCE, Descriptors
+from kit.descriptors.measure import COLUMNS, SOURCE, Descriptors
 
 # The length of the track is a fact that whoever lists it knows too, and it names no source.
 _TELLING = tuple(name for name in COLUMNS if name != "duration_ms")

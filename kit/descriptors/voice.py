@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from kit.descriptors.scale import unit
+from kit.descriptors.spectra import FRAME_RATE, RATE, Frames
 from kit.dsp import mel_frequencies
 from kit.dsp.checks import AnyArray, Number
-from kit.ingest.descriptors.scale import unit
-from kit.ingest.descriptors.spectra import FRAME_RATE, RATE, Frames
 
 _SYLLABLES_HZ = (2.5, 6.0)
 _CENTRES_HZ = np.asarray(mel_frequencies(42, fmin=0.0, fmax=RATE / 2))[1:-1]

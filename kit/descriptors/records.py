@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kit.descriptors.measure import COLUMNS, DIGITS, SOURCE, Descriptors
 from kit.errors import KitError
 from kit.files import atomic_write
-from kit.ingest.descriptors.measure import COLUMNS, DIGITS, SOURCE, Descriptors
 
 NAME = "descriptors.csv"
 

@@ -22,16 +22,16 @@ from kit.catalogue import (
     write_failures,
     write_table,
 )
+from kit.descriptors.fill import fill, others
+from kit.descriptors.hear import Heard, hear
+from kit.descriptors.measure import SOURCE, Descriptors, measure, warm_up
+from kit.descriptors.plan import STAGE, Plan, extent_of, make_plan
+from kit.descriptors.records import NAME, Record, read_records, write_records
 from kit.errors import KitError
 from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
 from kit.features.feeding import feed
 from kit.features.plan import Track
 from kit.features.scanned import read_if_unchanged
-from kit.ingest.descriptors.fill import fill, others
-from kit.ingest.descriptors.hear import Heard, hear
-from kit.ingest.descriptors.measure import SOURCE, Descriptors, measure, warm_up
-from kit.ingest.descriptors.plan import STAGE, Plan, extent_of, make_plan
-from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
 from kit.lock import only_one
 
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from kit.descriptors.scale import unit
+from kit.descriptors.spectra import FRAME_RATE, HOP, RATE
 from kit.dsp import dance_tempo
 from kit.dsp.checks import AnyArray
 from kit.dsp.spectral.rank_filters import maximum_filter
-from kit.ingest.descriptors.scale import unit
-from kit.ingest.descriptors.spectra import FRAME_RATE, HOP, RATE
 
 # Onset strength above its surroundings that counts, dB: steady noise wavers by some tenths.
 _ONSET_DB = 1.0

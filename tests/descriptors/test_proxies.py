@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from kit.ingest.descriptors import rhythm, room, timbre, tonal, voice
-from kit.ingest.descriptors.energy import energy
-from kit.ingest.descriptors.scale import unit
-from kit.ingest.descriptors.spectra import spectra
-from kit.ingest.descriptors.valence import valence
+from kit.descriptors import rhythm, room, timbre, tonal, voice
+from kit.descriptors.energy import energy
+from kit.descriptors.scale import unit
+from kit.descriptors.spectra import spectra
+from kit.descriptors.valence import valence
 
 
 @jax.jit

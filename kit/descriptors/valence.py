@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.descriptors.scale import unit
 from kit.dsp.checks import AnyArray
-from kit.ingest.descriptors.scale import unit
 
 
 def valence(

@@ -9,9 +9,9 @@ from kit.audio import AudioError
 from kit.audio.errors import shown
 from kit.catalogue import Catalogue, Failure
 from kit.catalogue.inspect import hash_file
+from kit.descriptors.records import Extent, Record
 from kit.errors import KitError
 from kit.features.plan import NO_AUDIO, PASSING, Track
-from kit.ingest.descriptors.records import Extent, Record
 
 STAGE = "describe"  # in failures.csv
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.descriptors.scale import unit
+from kit.descriptors.spectra import Frames
 from kit.dsp.checks import AnyArray
-from kit.ingest.descriptors.scale import unit
-from kit.ingest.descriptors.spectra import Frames
 
 
 def _weighted(x: Float[AnyArray, "batch frames"], frames: Frames) -> Float[jax.Array, "batch"]:

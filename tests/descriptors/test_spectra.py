@@ -6,8 +6,8 @@ import librosa
 import numpy as np
 import pytest
 
-from kit.ingest.descriptors.blocks import by_blocks
-from kit.ingest.descriptors.spectra import HOP, N_FFT, RATE, between, spectra
+from kit.descriptors.blocks import by_blocks
+from kit.descriptors.spectra import HOP, N_FFT, RATE, between, spectra
 
 
 @pytest.fixture(scope="module")

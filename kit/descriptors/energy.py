@@ -3,8 +3,8 @@
 import jax
 from jaxtyping import Float
 
+from kit.descriptors.scale import unit
 from kit.dsp.checks import AnyArray
-from kit.ingest.descriptors.scale import unit
 
 
 def energy(

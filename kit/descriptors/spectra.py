@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from kit.descriptors.blocks import by_blocks
 from kit.dsp import fft_frequencies, mel, onset_strength, power_to_db
 from kit.dsp.checks import AnyArray, Number
 from kit.dsp.dft import rfft
 from kit.dsp.mel import banded_product
 from kit.dsp.stft import magnitude
-from kit.ingest.descriptors.blocks import by_blocks
 
 RATE = 22050
 CLIP_S = 30

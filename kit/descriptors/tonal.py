@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from kit.descriptors.blocks import by_blocks
+from kit.descriptors.spectra import RATE
 from kit.dsp import Key, fft_frequencies, key
 from kit.dsp.checks import AnyArray
 from kit.dsp.dft import rfft
 from kit.dsp.stft import magnitude
-from kit.ingest.descriptors.blocks import by_blocks
-from kit.ingest.descriptors.spectra import RATE
 
 _N_FFT = 8192
 _HOP = 4096

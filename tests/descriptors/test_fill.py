@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from kit.catalogue import validate
+from kit.descriptors import COLUMNS, SOURCE, Descriptors
+from kit.descriptors.fill import UNNAMED, fill, others
+from kit.descriptors.records import NAME, Record, read_records, write_records
 from kit.errors import KitError
-from kit.ingest.descriptors import COLUMNS, SOURCE, Descriptors
-from kit.ingest.descriptors.fill import UNNAMED, fill, others
-from kit.ingest.descriptors.records import NAME, Record, read_records, write_records
 
 OURS = Descriptors(
     danceability=0.5,

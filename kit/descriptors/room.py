@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from kit.descriptors.scale import decibels, unit
+from kit.descriptors.spectra import Frames
 from kit.dsp.checks import AnyArray
-from kit.ingest.descriptors.scale import decibels, unit
-from kit.ingest.descriptors.spectra import Frames
 
 _QUIET = 0.1
 

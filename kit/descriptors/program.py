@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from kit.compilation import ONE_CORE
+from kit.descriptors import rhythm, room, timbre, tonal, voice
+from kit.descriptors.energy import energy
+from kit.descriptors.spectra import SAMPLES, spectra
+from kit.descriptors.valence import valence
 from kit.dsp.checks import AnyArray
-from kit.ingest.descriptors import rhythm, room, timbre, tonal, voice
-from kit.ingest.descriptors.energy import energy
-from kit.ingest.descriptors.spectra import SAMPLES, spectra
-from kit.ingest.descriptors.valence import valence
 
 
 class Described(NamedTuple):
