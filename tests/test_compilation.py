@@ -71,12 +71,12 @@ print("extracted")
 DESCRIBE = """
 import numpy as np
 from concurrent.futures import ThreadPoolExecutor
-from kit.descriptors.hear import Heard
 from kit.descriptors.measure import measure
+from kit.descriptors.read import TrackAudio
 from kit.descriptors.spectra import SAMPLES
 noise = np.random.default_rng(1).standard_normal((4, 1, SAMPLES)).astype(np.float32) / 9
 with ThreadPoolExecutor(4) as pool:
-    found = pool.map(lambda y: measure(Heard(y, np.full(300, 0.1), 30.0)), noise)
+    found = pool.map(lambda y: measure(TrackAudio(y, np.full(300, 0.1), 30.0)), noise)
     print(len({track.danceability for track in found}))
 """
 

@@ -1,17 +1,17 @@
-"""A track's audio to the twelve descriptors, on `kit.dsp`: docs/descriptors.md has the formulas."""
+"""Tempo, key, loudness and nine more descriptors of audio; formulas in docs/descriptors.md."""
 
 from kit.descriptors.describe import Description, Progress, describe
-from kit.descriptors.hear import Heard, hear
 from kit.descriptors.measure import COLUMNS, SOURCE, Descriptors, measure
+from kit.descriptors.read import TrackAudio, read_track
 
 __all__ = [
     "COLUMNS",
     "SOURCE",
     "Description",
     "Descriptors",
-    "Heard",
     "Progress",
+    "TrackAudio",
     "describe",
-    "hear",
     "measure",
+    "read_track",
 ]

@@ -1,15 +1,18 @@
-"""A catalogue's audio to its descriptors: what is known is kept, what is missing is computed."""
+"""Describe the tracks of a catalogue: plan what is missing, measure it, fill in the table."""
 
+import dataclasses
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
@@ -22,22 +25,24 @@ from kit.catalogue import (
     write_failures,
     write_table,
 )
-from kit.descriptors.fill import fill, others
-from kit.descriptors.hear import Heard, hear
 from kit.descriptors.measure import SOURCE, Descriptors, measure, warm_up
-from kit.descriptors.plan import STAGE, Plan, extent_of, make_plan
-from kit.descriptors.records import NAME, Record, read_records, write_records
+from kit.descriptors.read import TrackAudio, read_track
+from kit.descriptors.records import NAME, Extent, Record, read_records, write_records
+from kit.descriptors.table import fill, other_sources
 from kit.errors import KitError
+from kit.features.by_file import files_of
 from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
 from kit.features.feeding import feed
-from kit.features.plan import Track
+from kit.features.plan import PASSING, Track
 from kit.features.scanned import read_if_unchanged
 from kit.lock import only_one
+
+STAGE = "describe"  # in failures.csv
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: tracks done, tracks in all, and tracks tried a second in this run."""
+    """Progress of a run: files done, files in all, and files a second in this run."""
 
     done: int
     total: int
@@ -46,15 +51,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Description:
-    """What `describe` did.
+    """The result of `describe`.
 
     Attributes:
-        filled: rows of the table that have kit's descriptors now.
-        kept: rows that were left as they are, by whose descriptors they have.
-        failures: tracks that could not be described, now or before.
-        computed: files described now; the others were known already.
-        seconds: that it took.
-        stopped: it was asked to stop before it was done.
+        filled: rows of the table with kit's descriptors.
+        kept: unchanged rows with descriptors of another source, by that source.
+        failures: tracks without descriptors, from this run and earlier ones.
+        computed: files measured in this run.
+        seconds: time that the run took.
+        stopped: whether it was stopped before it was done.
     """
 
     filled: int
@@ -78,53 +83,59 @@ def describe(
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Description:
-    """Describe every track that has audio, and fill in the columns of its table.
+    """Measure the descriptors of every track with audio, and fill in the table.
 
-    What is found of a file lies in the catalogue's `descriptors.csv` under the SHA-256 of the file;
-    at the end `tracks.csv` is filled from it. Stopped in any way and called again, it ends in the
-    same bytes, with any number of workers.
+    The descriptors of each file are stored in the catalogue's `descriptors.csv` under the SHA-256
+    of the file; at the end `tracks.csv` is filled from it. A run that is stopped in any way and
+    called again ends in the same bytes, with any number of workers.
 
     Args:
         catalogue: the tracks.
         workers: threads that decode and compute; one more than there are cores if None.
-        whole: look at the whole of each file, not at the 30 s in its middle.
-        replace: also the rows whose descriptors come from elsewhere.
-        retry_failed: try those again that failed on a file that has not changed.
-        isolate: decode in processes, so that a file that crashes its decoder is one failure.
-        timeout_s: a file that is not done after so many seconds is given up.
-        flush_every_s: what a run that is killed may lose, seconds of work.
+        whole: measure the whole of each file, not only the 30 s in its middle.
+        replace: also fill rows with descriptors of another source.
+        retry_failed: try again files that failed and have not changed.
+        isolate: decode in processes, so that a file that crashes its decoder fails alone.
+        timeout_s: time limit for a file.
+        flush_every_s: the most work that a killed run loses, in seconds.
         progress: called after each file.
-        stop: asked now and then; once true, what is in flight is finished and no more.
+        stop: called regularly; once it returns True, the files in progress are finished and no
+            other is begun.
     Raises:
         KitError: a file of the catalogue cannot be read or written, or another run is at work.
     """
     began = time.monotonic()
-    extent = extent_of(whole)
+    extent: Extent = "whole" if whole else "clip"
     with only_one(catalogue.folder / NAME):
         known = {r.source_hash: r for r in read_records(catalogue.folder)}
         wanted = catalogue.table
         if not replace:
-            wanted = wanted.loc[[not other for other in others(wanted)]]
-        plan = make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
-        run = _Run(catalogue, plan, known, whole, progress)
+            wanted = wanted.loc[[not other for other in other_sources(wanted)]]
+        plan = _make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
+        run = _Run(catalogue.folder, plan, known, extent, progress)
         if plan.tracks:
             if gone := catalogue.missing_audio():
                 raise KitError(gone)
-            read = partial(_hear if isolate else _describe, whole=whole)
+            read = partial(_read if isolate else _read_and_measure, whole=whole)
             kind = Processes if isolate else Threads
             # One more than cores: each waits now and then for Python's lock.
             count = workers or (os.cpu_count() or 1) + 1
             warm_up()
             pool = kind(count, read, timeout_s, run.answers.put)
             run.to_end(pool, 2 * count, flush_every_s, stop)
-        described = _by_track(plan, known, extent)
-        # As it is by now: another command may have added to it in the minutes that this one took.
+        current = _current(plan, known, extent)
+        described = {track: r.descriptors for track, r in current.items() if r.descriptors}
+        # Load the table again: another command may have changed it during the run.
         now = load(catalogue.folder).table
         result = fill(now, described, replace=replace)
         table = validate(result.table, source="the table")
         if not table.equals(now):
             write_table(table, catalogue.folder)
-        failures = [*plan.without_audio, *_failures(plan, known, extent)]
+        failures = plan.without_audio + [
+            Failure(shown(plan.files[track][1]), STAGE, r.reason, r.message, track)
+            for track, r in current.items()
+            if r.reason
+        ]
         if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
             write_failures(catalogue.folder, STAGE, failures)
     seconds = time.monotonic() - began
@@ -133,35 +144,101 @@ def describe(
     )
 
 
-def _hear(track: Track, _room: np.ndarray, *, whole: bool) -> Heard:
-    return read_if_unchanged(track, lambda file: hear(file.path, whole=whole))
+def _read(track: Track, _buffer: np.ndarray, *, whole: bool) -> TrackAudio:
+    return read_if_unchanged(track, lambda file: read_track(file.path, whole=whole))
 
 
-def _describe(track: Track, room: np.ndarray, *, whole: bool) -> Descriptors:
-    return measure(_hear(track, room, whole=whole))
+def _read_and_measure(track: Track, buffer: np.ndarray, *, whole: bool) -> Descriptors:
+    return measure(_read(track, buffer, whole=whole))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The work of a run.
+
+    Attributes:
+        files: the SHA-256 and the path of the file of each wanted track, by track_id.
+        tracks: one track for each file to be measured.
+        without_audio: wanted tracks that have no file, or none that can be read.
+        hashes: of all files of the catalogue, those of rows of other sources included.
+    """
+
+    files: dict[str, tuple[str, Path]]
+    tracks: list[Track]
+    without_audio: list[Failure]
+    hashes: frozenset[str]
+
+
+def _make_plan(
+    catalogue: Catalogue,
+    wanted: pd.DataFrame,
+    known: Mapping[str, Record],
+    extent: Extent,
+    *,
+    retry_failed: bool,
+) -> _Plan:
+    """Compare the records with the wanted rows of a catalogue's table.
+
+    A record of another extent, or of other definitions, does not count.
+    """
+    files, without_audio = files_of(dataclasses.replace(catalogue, table=wanted), STAGE)
+    tracks: list[Track] = []
+    seen: set[str] = set()
+    for track_id, (digest, path) in files.items():
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if not _is_done(known.get(digest), extent, shown(path), retry_failed):
+            tracks.append(Track(len(tracks), track_id, digest, path))
+    listed = {str(row.get("source_hash", "")) for row in catalogue.table.to_dict("records")}
+    return _Plan(files, tracks, without_audio, frozenset(listed | seen))
+
+
+def _is_done(record: Record | None, extent: Extent, path: str, retry_failed: bool) -> bool:
+    if record is None or not record.is_current(extent):
+        return False
+    if record.descriptors is not None:
+        return True
+    # A message that names another place than the file's own would mislead.
+    return record.reason not in PASSING and not retry_failed and record.path == path
+
+
+def _current(plan: _Plan, known: Mapping[str, Record], extent: Extent) -> dict[str, Record]:
+    """Return the record of each wanted track that has one, by track_id."""
+    return {
+        track_id: record
+        for track_id, (digest, _) in plan.files.items()
+        if (record := known.get(digest)) is not None and record.is_current(extent)
+    }
 
 
 class _Run:
+    """The work of one run: workers post answers to one queue, and only this thread keeps state."""
+
+    # Not the loop of `kit.features.by_file`: here results and failures are rows of one file, which
+    # is replaced as a whole, and the lock must hold until the table is filled.
+
     def __init__(
         self,
-        catalogue: Catalogue,
-        plan: Plan,
+        folder: Path,
+        plan: _Plan,
         known: dict[str, Record],
-        whole: bool,
+        extent: Extent,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._folder = catalogue.folder
+        self._folder = folder
         self._plan = plan
         self._known = known
-        self._whole = whole
+        self._extent: Extent = extent
         self._progress = progress
         self.answers: SimpleQueue[Decoded] = SimpleQueue()
         self._began = time.monotonic()
+        self._total = len({digest for digest, _ in plan.files.values()})
         self._tried = self.computed = 0
         self._unsaved = False
 
     def to_end(
-        self, pool: Decoders, most: int, flush_every_s: float, stop: Callable[[], bool]
+        self, pool: Decoders, in_flight: int, flush_every_s: float, stop: Callable[[], bool]
     ) -> None:
         self._began = time.monotonic()
         self._say()
@@ -169,7 +246,7 @@ class _Run:
             pool,
             self.answers,
             self._plan.tracks,
-            [np.zeros((0, 0), np.float32)] * most,
+            [np.zeros((0, 0), np.float32)] * in_flight,
             self._take,
             self._save,
             save_every_s=flush_every_s,
@@ -177,17 +254,16 @@ class _Run:
         )
 
     def _take(self, answer: Decoded) -> Buffer:
-        """Enter an answer into the books."""
+        """Act on an answer."""
         track, found = answer.track, self._measured(answer.result)
-        extent = extent_of(self._whole)
+        record = Record(track.source_hash, SOURCE, self._extent, None)
         if isinstance(found, AudioError):
             message = " ".join(str(found).split())
-            record = Record(
-                *(track.source_hash, SOURCE, extent, None),
-                *(found.reason, shown(track.path), message),
+            record = dataclasses.replace(
+                record, reason=found.reason, path=shown(track.path), message=message
             )
         else:
-            record = Record(track.source_hash, SOURCE, extent, found)
+            record = dataclasses.replace(record, descriptors=found)
             self.computed += 1
         self._known[track.source_hash] = record
         self._unsaved = True
@@ -196,12 +272,12 @@ class _Run:
         return answer.buffer
 
     def _measured(self, found: Any) -> Descriptors | AudioError:
-        # Of what another process heard; a thread has measured it already.
-        return measure(found) if isinstance(found, Heard) else found
+        # A thread has measured its file already; a process has only read it.
+        return measure(found) if isinstance(found, TrackAudio) else found
 
     def _save(self) -> None:
         if self._unsaved:
-            # What no track of the catalogue has any more is let go.
+            # Records of files that left the catalogue are dropped.
             rows = [r for r in self._known.values() if r.source_hash in self._plan.hashes]
             write_records(self._folder, rows)
             self._unsaved = False
@@ -209,24 +285,5 @@ class _Run:
     def _say(self) -> None:
         if self._progress:
             seconds = max(time.monotonic() - self._began, 1e-9)
-            done = self._plan.done + self._tried
-            total = self._plan.done + len(self._plan.tracks)
-            self._progress(Progress(done, total, self._tried / seconds))
-
-
-def _by_track(plan: Plan, known: dict[str, Record], extent: str) -> dict[str, Descriptors]:
-    found = {}
-    for track_id, digest, _ in plan.wanted:
-        record = known.get(digest)
-        if record is not None and record.descriptors and record.is_of(extent):
-            found[track_id] = record.descriptors
-    return found
-
-
-def _failures(plan: Plan, known: dict[str, Record], extent: str) -> list[Failure]:
-    found = []
-    for track_id, digest, path in plan.wanted:
-        record = known.get(digest)
-        if record is not None and record.reason and record.is_of(extent):
-            found.append(Failure(path, STAGE, record.reason, record.message, track_id))
-    return found
+            done = self._total - len(self._plan.tracks) + self._tried
+            self._progress(Progress(done, self._total, self._tried / seconds))

@@ -1,19 +1,28 @@
-"""What was heard of a track to its descriptors: the numbers that go into the tables."""
+"""Compute the descriptors of a track from its audio, by one program compiled once."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from kit.descriptors.hear import Heard
-from kit.descriptors.program import Described, compiled
+from kit.compilation import ONE_CORE
+from kit.descriptors import proxies, rhythm, tonal
+from kit.descriptors.read import TrackAudio
+from kit.descriptors.spectra import SAMPLES, spectra
 from kit.dsp import loudness_of_steps
+from kit.dsp.checks import AnyArray
 
 SOURCE = "kit-proxy-1"
-"""Names the definitions in docs/descriptors.md; another number, other definitions."""
+"""Name of the definitions in docs/descriptors.md; other definitions get another number."""
 
 SILENCE_LUFS = -70.0
-_STEPS = 300  # of 30 s; longer tracks are padded to a power of two times it
+_STEPS = 300  # of 30 s; longer tracks are padded to this times a power of two
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Descriptors:
 
 
 COLUMNS = tuple(field.name for field in fields(Descriptors))
-# Numbers after the point; the others are whole.
+# Digits after the decimal point; the other columns are whole numbers.
 DIGITS = {
     name: 2 if name in ("loudness", "tempo") else 4
     for name in COLUMNS
@@ -43,17 +52,30 @@ DIGITS = {
 }
 
 
-def warm_up() -> None:
-    """Compile, so that no track's time limit has to hold it."""
-    compiled()
-    integrated(np.zeros(_STEPS))
+class ClipDescriptors(NamedTuple):
+    """The descriptors of each clip of a batch, by the names of their columns."""
+
+    danceability: Float[jax.Array, "batch"]
+    energy: Float[jax.Array, "batch"]
+    speechiness: Float[jax.Array, "batch"]
+    acousticness: Float[jax.Array, "batch"]
+    instrumentalness: Float[jax.Array, "batch"]
+    liveness: Float[jax.Array, "batch"]
+    valence: Float[jax.Array, "batch"]
+    tempo: Float[jax.Array, "batch"]
+    correlation: Float[jax.Array, "batch 2 12"]
+    """Correlation of the chroma with the profile of each mode (minor, major) and tonic; the
+    greatest gives the key."""
 
 
-def measure(heard: Heard) -> Descriptors:
-    """The descriptors of a track: of several clips the mean, the median tempo, and the key that
-    correlates best with all of them together."""
-    level = integrated(heard.powers)
-    parts = [_one(clip, level) for clip in heard.clips]
+def measure(audio: TrackAudio) -> Descriptors:
+    """Return the descriptors of a track.
+
+    Of several clips: the mean, the median of the tempo, and the key with the greatest mean
+    correlation.
+    """
+    level = integrated_loudness(audio.powers)
+    parts = [_of_clip(clip, level) for clip in audio.clips]
     together = np.mean([part.correlation for part in parts], axis=0)
     best = int(np.argmax(together))
     means = {
@@ -67,12 +89,22 @@ def measure(heard: Heard) -> Descriptors:
         tempo=round(float(np.median([part.tempo for part in parts])), DIGITS["tempo"]),
         key=best % 12,
         mode=best // 12,
-        duration_ms=round(1000 * heard.duration_s),
+        duration_ms=round(1000 * audio.duration_s),
     )
 
 
-def integrated(powers: np.ndarray) -> float:
-    """Integrated loudness, LUFS, of the power of each 0.1 s; -70, the gate, where all is below."""
+def warm_up() -> None:
+    """Compile now, so that the time limit of the first track does not include it."""
+    compiled()
+    integrated_loudness(np.zeros(_STEPS))
+
+
+def integrated_loudness(powers: Float[np.ndarray, "steps"]) -> float:
+    """Return the integrated loudness, LUFS; -70, the gate, if all lies below it.
+
+    Args:
+        powers: K-weighted power of each 0.1 s.
+    """
     size = _STEPS * 2 ** max(0, math.ceil(math.log2(max(len(powers), 1) / _STEPS)))
     padded = np.zeros((1, size), np.float32)
     padded[0, : len(powers)] = powers
@@ -80,7 +112,47 @@ def integrated(powers: np.ndarray) -> float:
     return max(level, SILENCE_LUFS)
 
 
-def _one(clip: np.ndarray, level: float) -> Described:
-    # A clip alone: its bits would depend on the batch's size, and threads keep the cores busy.
+def _of_clip(clip: Float[np.ndarray, "samples"], level: float) -> ClipDescriptors:
+    # One clip at a time: in a batch the last bits would depend on its size, and threads keep the
+    # cores busy.
     found = compiled()(clip[None], np.array([level], np.float32))
-    return Described(*(np.asarray(value)[0] for value in found))
+    return ClipDescriptors(*(np.asarray(value)[0] for value in found))
+
+
+@lru_cache
+def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], ClipDescriptors]:
+    """Compile `describe_clips` ahead of time for `batch` clips of 30 s.
+
+    Another shape is an error, not another compilation. Threads may run the program concurrently.
+    """
+    y = jax.ShapeDtypeStruct((batch, SAMPLES), jnp.float32)
+    loudness = jax.ShapeDtypeStruct((batch,), jnp.float32)
+    return jax.jit(describe_clips).lower(y, loudness).compile(compiler_options=ONE_CORE)
+
+
+def describe_clips(
+    y: Float[AnyArray, "batch samples"], loudness: Float[AnyArray, "batch"]
+) -> ClipDescriptors:
+    """Return the descriptors of a batch of clips; pure, to be jitted.
+
+    Args:
+        y: mono at 22,050 Hz, full scale 1.
+        loudness: of the tracks, LUFS.
+    """
+    frames, mel, onsets = spectra(y)
+    key = tonal.key_of(y)
+    tempo = rhythm.tempo(onsets)
+    onset_rate = rhythm.onset_rate(onsets)
+    margin = tonal.mode_margin(key.correlation)
+    voice = proxies.modulation(mel, 200, 3400)
+    return ClipDescriptors(
+        danceability=proxies.danceability(rhythm.scaling_exponent(y), onset_rate),
+        energy=proxies.energy(loudness, onset_rate),
+        speechiness=proxies.speechiness(proxies.modulation(mel)),
+        acousticness=proxies.acousticness(frames),
+        instrumentalness=proxies.instrumentalness(voice, frames),
+        liveness=proxies.liveness(mel, frames),
+        valence=proxies.valence(margin, proxies.brightness(frames), tempo),
+        tempo=tempo,
+        correlation=key.correlation,
+    )

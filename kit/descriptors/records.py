@@ -1,4 +1,4 @@
-"""`descriptors.csv`: what is known of each file, so that nothing is computed twice."""
+"""Read and write `descriptors.csv`, the descriptors of each file that was measured."""
 
 import csv
 import dataclasses
@@ -18,16 +18,16 @@ Extent = Literal["clip", "whole"]
 
 @dataclass(frozen=True)
 class Record:
-    """One row: a file's descriptors, or why there are none.
+    """One row: the descriptors of a file, or why it has none.
 
     Attributes:
         source_hash: SHA-256 of the file.
-        source: which definitions, as in the column `feature_source`.
-        extent: how much of the file was looked at.
-        descriptors: None if there are none.
-        reason: why not, in a word.
-        path: the file, where there are none.
-        message: why not, in a line.
+        source: the definitions, as in the column `feature_source`.
+        extent: the part of the file that was measured.
+        descriptors: None if the file failed.
+        reason: of the failure, one word.
+        path: the file that failed.
+        message: of the failure, one line.
     """
 
     source_hash: str
@@ -38,8 +38,8 @@ class Record:
     path: str = ""
     message: str = ""
 
-    def is_of(self, extent: str) -> bool:
-        """Was it made by the definitions of today, of so much of the file?"""
+    def is_current(self, extent: Extent) -> bool:
+        """Return whether the row has the current definitions and this extent."""
         return self.source == SOURCE and self.extent == extent
 
 
@@ -47,10 +47,10 @@ _HEADER = ["source_hash", "source", "extent", *COLUMNS, "reason", "path", "messa
 
 
 def read_records(folder: Path | str) -> list[Record]:
-    """The rows of a catalogue's `descriptors.csv`; none if there is no such file.
+    """Return the rows of a catalogue's `descriptors.csv`; none if there is no such file.
 
     Raises:
-        KitError: the file cannot be read, or it is not of this kind.
+        KitError: the file cannot be read, or has other columns.
     """
     path = Path(folder) / NAME
     try:
@@ -62,17 +62,19 @@ def read_records(folder: Path | str) -> list[Record]:
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise KitError(f"cannot read {path} ({error}); delete it, and it is made anew") from error
+        raise KitError(
+            f"cannot read {path} ({error}); delete it, and `kit describe` makes a new one"
+        ) from error
 
 
 def write_records(folder: Path | str, records: Iterable[Record]) -> None:
-    """Replace a catalogue's `descriptors.csv`, in the order of the hashes; atomic."""
+    """Replace a catalogue's `descriptors.csv` atomically, in the order of the hashes."""
     with atomic_write(Path(folder) / NAME) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_HEADER)
         for record in sorted(records, key=lambda r: r.source_hash):
             cells = _cells(record.descriptors)
-            # One line a row, whatever is in a message: the file is read with grep as well.
+            # One line a row, whatever a message holds: the file can be searched with grep.
             tail = [" ".join(v.split()) for v in (record.reason, record.path, record.message)]
             writer.writerow([record.source_hash, record.source, record.extent, *cells, *tail])
 

@@ -1,4 +1,4 @@
-"""Tempo, onsets and danceability."""
+"""Tempo, onset rate and the fluctuation of loudness."""
 
 import math
 
@@ -7,16 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from kit.descriptors.scale import unit
 from kit.descriptors.spectra import FRAME_RATE, HOP, RATE
 from kit.dsp import dance_tempo
 from kit.dsp.checks import AnyArray
 from kit.dsp.spectral.rank_filters import maximum_filter
 
-# Onset strength above its surroundings that counts, dB: steady noise wavers by some tenths.
+# Least onset strength above the surroundings, dB: steady noise varies by some tenths.
 _ONSET_DB = 1.0
 _BLOCK_S = 0.01
-# Streich and Herrera look at fluctuations over 310 ms to 8.8 s, each window a tenth longer.
+# Windows of Streich and Herrera: 310 ms to 8.8 s, each a tenth longer than the one before.
 _WINDOWS = tuple(
     dict.fromkeys(
         round(0.31 / _BLOCK_S * 1.1**k)
@@ -26,12 +25,15 @@ _WINDOWS = tuple(
 
 
 def tempo(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
-    """Beats a minute, within [90, 180)."""
+    """Return the tempo, bpm within [90, 180)."""
     return dance_tempo(onset_envelope=onsets, sr=RATE, hop_length=HOP)
 
 
 def onset_rate(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
-    """Onsets a second: frames louder than all within 70 ms and, by 1 dB, than the mean of a second.
+    """Return the onsets a second.
+
+    An onset is a frame with the greatest onset strength within 70 ms, which exceeds the mean of a
+    second by 1 dB.
 
     Source: the peak picking of Böck, Krebs and Schedl 2012, with a threshold in dB.
     """
@@ -46,15 +48,15 @@ def onset_rate(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "bat
 
 
 def scaling_exponent(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batch"]:
-    """Mean exponent of a detrended fluctuation analysis of the loudness curve.
+    """Return the mean exponent of a detrended fluctuation analysis of the loudness curve.
 
-    The standard deviation of every 10 ms is summed up over time; in windows of 0.31 to 8.8 s a
-    straight line is taken off it, and F is what is left, root mean square. The exponent is the
-    slope of log F against log window. A beat that recurs keeps F from growing: near 0. Noise has
-    0.5, and what drifts without returning up to 1.5.
+    The standard deviation of every 10 ms is summed over time. In windows of 0.31 to 8.8 s a
+    straight line is subtracted from the sum, and F is the root mean square of the rest. The
+    exponent is the slope of log F against log window: near 0 for a regular beat, 0.5 for noise, up
+    to 1.5 for a level that drifts.
 
     Source: Streich and Herrera 2005, "Detrended fluctuation analysis of music signals:
-    danceability estimation and further semantic characterization" (AES 118).
+        danceability estimation and further semantic characterization" (AES 118).
     """
     block = round(_BLOCK_S * RATE)
     count = y.shape[-1] // block
@@ -69,7 +71,7 @@ def scaling_exponent(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "b
 
 
 def _fluctuation(walk: Float[AnyArray, "batch blocks"], size: int) -> Float[jax.Array, "batch"]:
-    """Root mean square of what a straight line leaves of windows that overlap by half."""
+    """Return the root mean square that straight lines leave of windows that overlap by half."""
     hop = max(1, size // 2)
     starts = np.arange(0, walk.shape[-1] - size + 1, hop)
     windows = walk[:, starts[:, None] + np.arange(size)]
@@ -78,15 +80,3 @@ def _fluctuation(walk: Float[AnyArray, "batch blocks"], size: int) -> Float[jax.
     ramp = jnp.asarray(ramp / np.linalg.norm(ramp), walk.dtype)
     along = jnp.sum(windows * ramp, axis=-1, keepdims=True)
     return jnp.sqrt(jnp.mean(jnp.square(windows - along * ramp), axis=(-2, -1)))
-
-
-def danceability(
-    exponent: Float[AnyArray, "batch"], onset_rate: Float[AnyArray, "batch"]
-) -> Float[jax.Array, "batch"]:
-    """How steady a beat is, where there is one: `unit` of the scaling exponent from 1.1 down to
-    0.4, times `unit` of the onsets from 0.25 to 1.5 a second.
-
-    Source: Streich and Herrera for the first; the second is kit's own, since steady noise scales
-    like a beat.
-    """
-    return unit(exponent, 1.1, 0.4) * unit(onset_rate, 0.25, 1.5)

@@ -1,19 +1,21 @@
-"""What the descriptors of a clip have in common: one pass over the frames of its STFT."""
+"""Compute the measurements that descriptors share, in one pass over the frames of an STFT."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from kit.descriptors.blocks import by_blocks
 from kit.dsp import fft_frequencies, mel, onset_strength, power_to_db
 from kit.dsp.checks import AnyArray, Number
 from kit.dsp.dft import rfft
+from kit.dsp.framing import map_frames
 from kit.dsp.mel import banded_product
 from kit.dsp.stft import magnitude
+from kit.dsp.windows import padded_window
 
 RATE = 22050
 CLIP_S = 30
@@ -28,18 +30,20 @@ _FINE_MEL = mel(sr=RATE, n_fft=N_FFT, dtype=np.float64)
 _COARSE_MEL = mel(sr=RATE, n_fft=N_FFT, n_mels=40, dtype=np.float64)
 _ROLLED = 0.85
 
+Made = TypeVar("Made")
+
 
 class Frames(NamedTuple):
-    """What is known of each frame of an STFT of `N_FFT` samples every `HOP`.
+    """Measurements of each frame of an STFT of `N_FFT` samples every `HOP`.
 
-    Flatness is geometric over arithmetic mean of the power, dB: 0 for a flat spectrum, about -2.5
-    for white noise, -30 and less for tones.
+    Flatness is the geometric over the arithmetic mean of the power, dB: 0 for a flat spectrum,
+    about -2.5 for white noise, -30 and less for tones.
     """
 
     fine: Float[jax.Array, "*frames 128"]
-    """Power in mel bands."""
+    """Power in 128 mel bands."""
     coarse: Float[jax.Array, "*frames 40"]
-    """Power in fewer of them."""
+    """Power in 40 mel bands."""
     amplitude: Float[jax.Array, "*frames"]
     """Sum of the magnitudes."""
     centroid: Float[jax.Array, "*frames"]
@@ -47,7 +51,7 @@ class Frames(NamedTuple):
     rolloff: Float[jax.Array, "*frames"]
     """Hz below which 85% of the magnitude lies."""
     flatness: Float[jax.Array, "*frames"]
-    """dB, of the whole spectrum."""
+    """dB, whole spectrum."""
     voice_flatness: Float[jax.Array, "*frames"]
     """dB, from 200 to 3400 Hz."""
     gap_flatness: Float[jax.Array, "*frames"]
@@ -57,19 +61,19 @@ class Frames(NamedTuple):
 
 
 class Spectra(NamedTuple):
-    """Of a batch of clips at `RATE`."""
+    """Measurements of a batch of clips at `RATE`."""
 
     frames: Frames
-    """Of (batch, frames)."""
+    """Arrays of (batch, frames)."""
     mel: Float[jax.Array, "batch 40 frames"]
     """Power in 40 bands."""
     onsets: Float[jax.Array, "batch frames"]
-    """Spectral flux over 128 mel bands, dB a frame; it does not depend on the level."""
+    """Spectral flux over 128 mel bands, dB a frame; independent of the level."""
 
 
 def spectra(y: Float[AnyArray, "batch samples"]) -> Spectra:
-    """One STFT, and what is soon made of it."""
-    frames = by_blocks(y, of_frames, n_fft=N_FFT, hop_length=HOP)
+    """Return the measurements of a batch of clips."""
+    frames = map_windowed(y, measure_frames, n_fft=N_FFT, hop_length=HOP)
     levels = power_to_db(jnp.swapaxes(frames.fine, -1, -2))
     return Spectra(
         frames,
@@ -78,13 +82,13 @@ def spectra(y: Float[AnyArray, "batch samples"]) -> Spectra:
     )
 
 
-def of_frames(windowed: Float[jax.Array, "frames 2048"]) -> Frames:
-    """What is known of frames that have been windowed."""
+def measure_frames(windowed: Float[jax.Array, "frames 2048"]) -> Frames:
+    """Return the measurements of windowed frames."""
     power = magnitude(rfft(windowed), 2)
     S = jnp.sqrt(power)
     amplitude = jnp.sum(S, axis=-1)
     floored = jnp.maximum(power, 1e-10)
-    # Its mean's logarithm is the flatness' other half, and bands have theirs of the same.
+    # Shared by the three flatnesses: the mean of the logarithm is the geometric mean.
     logarithm = jnp.log10(floored)
 
     def flatness(part: slice) -> Float[jax.Array, "frames"]:
@@ -106,15 +110,51 @@ def of_frames(windowed: Float[jax.Array, "frames 2048"]) -> Frames:
     )
 
 
+def map_windowed(
+    y: Float[AnyArray, "batch samples"],
+    function: Callable[[Float[jax.Array, "frames n_fft"]], Made],
+    *,
+    n_fft: int,
+    hop_length: int,
+) -> Made:
+    """Return `function` of the centred, Hann-windowed frames of clips, by blocks of frames.
+
+    Args:
+        y: clips; padded with silence.
+        function: maps a block of frames to an array (frames, ...) or a tree of arrays, each frame
+            independently of the others.
+        n_fft, hop_length: samples of a frame, and between the starts of two frames.
+    Returns:
+        Arrays of (batch, frames, ...); frames = 1 + samples // hop_length.
+    """
+    window = padded_window("hann", n_fft, n_fft)
+    half = n_fft // 2
+    signal = jnp.pad(jnp.asarray(y), ((0, 0), (half, half)))
+
+    def of_clip(clip: Float[jax.Array, "samples"]) -> Made:
+        made, _ = map_frames(
+            lambda frames: function(frames * jnp.asarray(window, frames.dtype)),
+            clip,
+            clip.shape[0],
+            frame_length=n_fft,
+            hop_length=hop_length,
+        )
+        return made
+
+    return jax.lax.map(of_clip, signal)
+
+
 def between(low_hz: Number, high_hz: Number) -> slice:
-    """The bins of the STFT from one frequency to another."""
+    """Return the bins of the STFT from one frequency to another."""
     inside = [i for i, hz in enumerate(BINS_HZ.tolist()) if low_hz <= hz <= high_hz]
     return slice(inside[0], inside[-1] + 1)
 
 
 def _rolled(S: Float[jax.Array, "frames bins"]) -> Int[jax.Array, "frames"]:
-    """The bin with which a frame's sum reaches its share of the whole: first the group of bins,
-    then the one in it, since running sums over all are slow."""
+    """Return the bin at which the running sum of a frame reaches 85% of its sum.
+
+    First find the group of bins, then the bin in it: running sums over all bins are slow.
+    """
     bins = S.shape[-1]
     size = math.isqrt(bins) + 1
     groups = -(-bins // size)
@@ -125,11 +165,11 @@ def _rolled(S: Float[jax.Array, "frames bins"]) -> Int[jax.Array, "frames"]:
     before = jnp.where(group > 0, jnp.take_along_axis(sums, jnp.maximum(group - 1, 0), -1), 0)
     inside = jnp.take_along_axis(grid, group[..., None], axis=-2)[:, 0]
     step = jnp.sum(_running(inside) + before < goal, axis=-1)
-    # Added up in another order, the group's last sum may fall short of the goal by a rounding.
+    # Summed in another order, the last sum of the group may miss the goal by a rounding error.
     return jnp.minimum(group[:, 0] * size + jnp.minimum(step, size - 1), bins - 1)
 
 
 def _running(x: Float[jax.Array, "rows n"]) -> Float[jax.Array, "rows n"]:
-    """Running sums of few numbers, by a product."""
+    """Return running sums along the last axis, by a matrix product: fast for few numbers."""
     ones = np.triu(np.ones((x.shape[-1], x.shape[-1]), x.dtype))
     return jnp.dot(x, ones, precision=jax.lax.Precision.HIGHEST)

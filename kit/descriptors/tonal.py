@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from kit.descriptors.blocks import by_blocks
-from kit.descriptors.spectra import RATE
+from kit.descriptors.spectra import RATE, map_windowed
 from kit.dsp import Key, fft_frequencies, key
 from kit.dsp.checks import AnyArray
 from kit.dsp.dft import rfft
@@ -16,7 +15,7 @@ from kit.dsp.stft import magnitude
 
 _N_FFT = 8192
 _HOP = 4096
-# From the second octave's bass to where overtones outnumber fundamentals.
+# From the lowest bass notes to where overtones outnumber fundamentals.
 _LOW_HZ, _HIGH_HZ = 60.0, 2000.0
 _TUNING_HZ = 100.0
 # The fifth partial of a sawtooth, a fifth as loud as the first, is its major third.
@@ -29,27 +28,27 @@ _LAST = int(np.searchsorted(_HZ, _HIGH_HZ))
 
 
 def key_of(y: Float[AnyArray, "batch samples"]) -> Key:
-    """Tonic and mode of each clip, by the profiles "bgate"."""
+    """Return the tonic and the mode of each clip, by the profiles "bgate"."""
     return key(chroma=pitch_classes(y)[..., None], profile="bgate")
 
 
 def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batch 12"]:
-    """How much of each pitch class a clip holds, class 0 is C.
+    """Return the strength of each pitch class of a clip; class 0 is C.
 
-    The peaks of each frame's spectrum between 60 and 2000 Hz, by a parabola between the bins, are
-    set against the tuning that most of them agree on, and dealt to their nearest class, less the
-    further they are off it; frames count alike. From each class a fifth of the one a major third
-    below is taken off, which is that one's fifth partial and makes minor keys look major.
+    Peaks of each frame's spectrum between 60 and 2000 Hz, interpolated by a parabola, are corrected
+    by the clip's tuning and added to the nearest class, with less weight the further they are from
+    it. All frames have equal weight. A fifth of each class is subtracted from the class a major
+    third above: its fifth partial lies there and makes minor keys look major.
 
     Source: Gómez 2006, "Tonal description of polyphonic audio for music content processing", with
-    the tuning of Gómez's thesis, and Faraldo, Jordà and Herrera 2017.
+        the tuning of Gómez's thesis, and Faraldo, Jordà and Herrera 2017.
     """
     peak, pitch = _peaks(y)
     heard = jnp.where(pitch >= _TUNING_PITCH, peak, 0)
     turn = 2 * np.pi * pitch
     sine, cosine = (jnp.sum(heard * f(turn), axis=(-2, -1)) for f in (jnp.sin, jnp.cos))
     tuning = jnp.arctan2(sine, cosine) / (2 * np.pi)
-    # A clip at a time: where XLA sees the tuning made, it makes it for every bin of every frame.
+    # One clip at a time: fused, XLA computes the tuning again for every bin of every frame.
     mean = jax.lax.map(_mean_chroma, (peak, pitch, tuning))
     return jnp.maximum(mean - _FIFTH_PARTIAL * jnp.roll(mean, 4, axis=-1), 0)
 
@@ -57,13 +56,13 @@ def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batc
 def _mean_chroma(
     clip: tuple[Float[jax.Array, "frames bins"], Float[jax.Array, "frames bins"], jax.Array],
 ) -> Float[jax.Array, "12"]:
-    """Of a clip's peaks, their pitches, and the tuning: the mean over frames that count alike."""
+    """Return the mean chroma over frames, from a clip's peaks, their pitches and the tuning."""
     peak, pitch, tuning = clip
     tuned = pitch - tuning
     nearest = jnp.round(tuned)
     weight = peak * jnp.square(jnp.cos(np.pi * (tuned - nearest)))
     number = jnp.mod(nearest, 12)
-    # A frame at a time, for the like reason.
+    # One frame at a time, for the same reason.
     chroma = jax.lax.map(_by_class, (number, weight))
     chroma = chroma / jnp.maximum(jnp.max(chroma, axis=-1, keepdims=True), 1e-9)
     return jnp.mean(chroma, axis=-2)
@@ -81,9 +80,11 @@ Peaks = tuple[Float[jax.Array, "*batch frames bins"], Float[jax.Array, "*batch f
 
 
 def _peaks(y: Float[AnyArray, "batch samples"]) -> Peaks:
-    """Of each bin between 60 and 2000 Hz: its magnitude against the frame's greatest where it is a
-    peak, else 0; and the pitch that a parabola through its neighbours gives it, semitones above C4
-    (at 440 Hz it is 9)."""
+    """Return the strength and the pitch of each bin between 60 and 2000 Hz.
+
+    The strength is the magnitude relative to the frame's greatest peak, and 0 for a bin that is not
+    a peak. The pitch is interpolated by a parabola, in semitones above C4 (9 for 440 Hz).
+    """
 
     def of_frames(windowed: Float[jax.Array, "frames 8192"]) -> Peaks:
         S = magnitude(rfft(windowed)[:, _FIRST - 1 : _LAST + 1])
@@ -97,10 +98,10 @@ def _peaks(y: Float[AnyArray, "batch samples"]) -> Peaks:
         peak = peak / jnp.maximum(jnp.max(peak, axis=-1, keepdims=True), 1e-9)
         return peak, 12 * jnp.log2(hz / 440) + 9
 
-    return by_blocks(y, of_frames, n_fft=_N_FFT, hop_length=_HOP)
+    return map_windowed(y, of_frames, n_fft=_N_FFT, hop_length=_HOP)
 
 
 def mode_margin(correlation: Float[AnyArray, "batch 2 12"]) -> Float[jax.Array, "batch"]:
-    """By how much the best major key fits better than the best minor key."""
+    """Return the correlation of the best major key minus that of the best minor key."""
     best = jnp.max(correlation, axis=-1)
     return best[..., 1] - best[..., 0]

@@ -99,7 +99,7 @@ def compute(
     began = time.monotonic()
     with only_one(store.folder):
         run = _Run(store, options, finish, progress)
-        sources, without = _files(catalogue, stage)
+        sources, without = files_of(catalogue, stage)
         todo = run.todo(sources)
         try:
             if todo:
@@ -121,8 +121,15 @@ def compute(
     )
 
 
-def _files(catalogue: Catalogue, stage: str) -> tuple[dict[str, tuple[str, Path]], list[Failure]]:
-    """Return the SHA-256 and the path of the file of each track, and the tracks without a file."""
+def files_of(catalogue: Catalogue, stage: str) -> tuple[dict[str, tuple[str, Path]], list[Failure]]:
+    """Return the SHA-256 and the path of the file of each track, and the tracks without a file.
+
+    A file whose SHA-256 the table lacks is hashed. The tracks are in the order of the table.
+
+    Args:
+        catalogue: the tracks.
+        stage: name of the work, for the failures.
+    """
     found: dict[str, tuple[str, Path]] = {}
     without: list[Failure] = []
     for row in catalogue.table.to_dict("records"):

@@ -1,16 +1,18 @@
-"""Clips of thirty seconds whose descriptors are known, or differ in one thing only."""
+"""Clips of 30 s whose descriptors are known, or that differ in one property only."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
 from kit.catalogue import Catalogue, Scan, load, save
-from kit.descriptors.spectra import RATE, SAMPLES
+from kit.descriptors import proxies, rhythm
+from kit.descriptors.spectra import RATE, SAMPLES, spectra
 
 T = np.arange(SAMPLES) / RATE
 
@@ -53,8 +55,7 @@ class Sounds:
 
     @staticmethod
     def wavering(hz: float, depth: float, seed: int | None = None) -> np.ndarray:
-        """A gain that comes and goes `hz` times a second: like clockwork, or, with a seed, at its
-        own sweet will."""
+        """A gain that falls and rises `hz` times a second, irregularly with a seed."""
         phase = 2 * np.pi * hz * T
         if seed is not None:
             rng = np.random.default_rng(seed)
@@ -67,6 +68,35 @@ class Sounds:
 def sounds() -> type[Sounds]:
     """Makers of clips."""
     return Sounds
+
+
+@pytest.fixture(scope="session")
+def measurements() -> Callable[[np.ndarray], dict[str, jax.Array]]:
+    """A function that maps a clip to its measurements and proxies, compiled once."""
+
+    @jax.jit
+    def measured(y):
+        frames, mel, onsets = spectra(y[None])
+        found = proxies.modulation(mel)
+        voice = proxies.modulation(mel, 200, 3400)
+        exponent, onset_rate = rhythm.scaling_exponent(y[None]), rhythm.onset_rate(onsets)
+        return {
+            "exponent": exponent[0],
+            "danceability": proxies.danceability(exponent, onset_rate)[0],
+            "onsets": onset_rate[0],
+            "tempo": rhythm.tempo(onsets)[0],
+            "depth": found.depth[0],
+            "spread": found.spread[0],
+            "speechiness": proxies.speechiness(found)[0],
+            "instrumentalness": proxies.instrumentalness(voice, frames)[0],
+            "acousticness": proxies.acousticness(frames)[0],
+            "brightness": proxies.brightness(frames)[0],
+            "flatness": frames.gap_flatness.mean(),
+            "liveness": proxies.liveness(mel, frames)[0],
+            "floor": proxies.floor_db(mel)[0],
+        }
+
+    return measured
 
 
 def _catalogue(folder: Path, clips: dict[str, tuple[np.ndarray, int]]) -> Catalogue:

@@ -1,4 +1,4 @@
-"""Descriptors into a table of tracks: whose they are is said, and no row has some of each."""
+"""Fill descriptors into the table of tracks; a row never mixes two sources."""
 
 import dataclasses
 from collections import Counter
@@ -10,19 +10,19 @@ import pandas as pd
 from kit.catalogue.rights import OWN
 from kit.descriptors.measure import COLUMNS, SOURCE, Descriptors
 
-# The length of the track is a fact that whoever lists it knows too, and it names no source.
+# The duration also comes from lists of tracks, and so does not show that a row has descriptors.
 _TELLING = tuple(name for name in COLUMNS if name != "duration_ms")
 UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """A table, and what was left alone in it.
+    """The result of `fill`.
 
     Attributes:
-        table: a new one.
-        filled: rows that have kit's descriptors now.
-        kept: rows that have somebody else's, which were left as they are, by `feature_source`.
+        table: the new table.
+        filled: rows with kit's descriptors.
+        kept: unchanged rows with descriptors of another source, by `feature_source`.
     """
 
     table: pd.DataFrame
@@ -30,10 +30,10 @@ class Filled:
     kept: Counter[str] = field(default_factory=Counter)
 
 
-def others(table: pd.DataFrame) -> list[str]:
-    """The source of each row's descriptors where it is not kit; "" where kit may fill them in.
+def other_sources(table: pd.DataFrame) -> list[str]:
+    """Return the source of each row's descriptors if it is not kit; "" for rows that kit may fill.
 
-    A row that has descriptors and does not say whose counts as another's.
+    A row that has descriptors without a source has the source "unnamed".
     """
     present = [name for name in _TELLING if name in table]
     some = [bool(any(cells)) for cells in table[present].notna().to_numpy()]
@@ -56,20 +56,20 @@ def fill(
 ) -> Filled:
     """Fill in the columns of the descriptors and `feature_source`.
 
+    Rows of another source stay unchanged unless `replace`. Of the other rows, those with
+    descriptors are filled, and kit's earlier values of a row without descriptors are removed.
+
     Args:
-        table: one row a track, as `kit.catalogue.schema` has it.
-        described: by `track_id`.
-        replace: also rows whose descriptors come from elsewhere.
-    Returns:
-        Rows of another source are as they were, unless `replace`; of the rest those that are
-        described are filled, and kit's own of a file that is not described any more are emptied.
+        table: one row a track, with the columns of `kit.catalogue.schema`.
+        described: descriptors by `track_id`.
+        replace: also fill rows with descriptors of another source.
     """
-    foreign = others(table)
+    foreign = other_sources(table)
     columns = {
         name: list(table[name]) if name in table else [pd.NA] * len(table) for name in COLUMNS
     }
     sources = _texts(table, "feature_source")
-    # Downloaded audio names where it came from; matched audio is one's own, whole.
+    # Downloaded previews name their source; matched audio is the user's own, whole files.
     previews = [name not in ("", OWN) for name in _texts(table, "audio_source")]
     filled, kept = 0, Counter[str]()
     for at, track in enumerate(table["track_id"]):
@@ -86,7 +86,7 @@ def fill(
             continue
         values = dataclasses.asdict(found)
         if previews[at] and not pd.isna(columns["duration_ms"][at]):
-            # A preview is a part: the length that is listed is that of the track.
+            # A preview is a part of the track, and the table has the duration of the whole.
             del values["duration_ms"]
         for name, value in values.items():
             columns[name][at] = value

@@ -1,4 +1,4 @@
-"""A file to what the descriptors are computed of: clips of 30 s, and the power of each 0.1 s."""
+"""Read an audio file into clips of 30 s and the K-weighted power of each 0.1 s."""
 
 import dataclasses
 import math
@@ -20,29 +20,29 @@ from kit.dsp import k_weighting
 from kit.dsp.ebu_r128.meter import MOST_CHANNELS, channel_weights
 
 SHORTEST_S = 5.0
-# Of a track that is described whole: clips beyond these are left out evenly, to bound memory.
+# Most clips of a whole track; longer tracks are thinned evenly, to bound memory.
 MOST_CLIPS = 40
 _LEAST_RATE = 8000  # below it, the K-weighting is not defined
 _STEP_S = 0.1
-# Frames that are weighted at once: more would leave the cache.
+# Frames filtered at once; more would not fit the cache.
 _AT_ONCE = 32768
 
 
 class LowRateError(AudioError):
-    """The file's sample rate is too low to weigh loudness."""
+    """The sample rate of the file is too low for K-weighting."""
 
     reason = "low_rate"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was read of a file.
+class TrackAudio:
+    """The audio of a file that its descriptors are computed from.
 
     Attributes:
-        clips: of 30 s each, mono at 22,050 Hz; a shorter one is repeated until it is full.
-        powers: of each tenth of a second of the K-weighted signal, all channels at the file's own
-            rate, as `kit.dsp.loudness_of_steps` takes it.
-        duration_s: of the whole file.
+        clips: 30 s each, mono at 22,050 Hz; a shorter clip is repeated until it is full.
+        powers: power of each 0.1 s of the K-weighted signal, from all channels at the file's own
+            rate, for `kit.dsp.loudness_of_steps`.
+        duration_s: duration of the whole file.
     """
 
     clips: Float32[np.ndarray, "clips samples"]
@@ -50,14 +50,14 @@ class Heard:
     duration_s: float
 
 
-def hear(path: Path, *, whole: bool = False) -> Heard:
+def read_track(path: Path, *, whole: bool = False) -> TrackAudio:
     """Read a file once, in blocks.
 
     Args:
         path: the file.
-        whole: all of it, cut into clips one after the other; otherwise the 30 s in its middle.
+        whole: read all of it, cut into consecutive clips, instead of the 30 s in its middle.
     Raises:
-        AudioError: it cannot be decoded, is shorter than 5 s, silent, or below 8 kHz.
+        AudioError: the file cannot be decoded, is shorter than 5 s, silent, or below 8 kHz.
     """
     with open_source(path) as source:
         rate = source.sample_rate
@@ -70,10 +70,10 @@ def hear(path: Path, *, whole: bool = False) -> Heard:
         start = 0
         if not whole and source.frames is not None:
             start = max(0, (source.frames - CLIP_S * rate) // 2)
-        steps = _Steps(rate, source.channels)
+        steps = _StepPowers(rate, source.channels)
         parts = resampled(_tapped(source, steps), RATE, start, count)
         clips, samples = _clips(parts, source.frames, rate)
-        # Of a file that was read to its end, the frames were counted.
+        # If the file was read to its end, its frames were counted.
         ended = count is None or steps.frames < count
         frames = start + steps.frames if ended else source.length()
     length_s = samples / RATE
@@ -81,13 +81,13 @@ def hear(path: Path, *, whole: bool = False) -> Heard:
         raise TooShortError(path, length_s, SHORTEST_S)
     if not clips.any():
         raise SilentError(f"{shown(path)} is silent where it is looked at; leave it out")
-    return Heard(clips, steps.powers(), frames / rate)
+    return TrackAudio(clips, steps.powers(), frames / rate)
 
 
 def _clips(
     parts: Iterator[Mono], frames: int | None, rate: int
 ) -> tuple[Float32[np.ndarray, "clips samples"], int]:
-    """Clips one after another, at most `MOST_CLIPS` of them, and the samples that there were."""
+    """Return at most `MOST_CLIPS` clips, and how many samples were read."""
     expected = 1 if frames is None else math.ceil(frames / rate / CLIP_S)
     every = max(1, math.ceil(expected / MOST_CLIPS))
     clips: list[np.ndarray] = []
@@ -105,17 +105,17 @@ def _clips(
     number, filled = divmod(samples, SAMPLES)
     if filled and number % every == 0:
         last = clips.pop()[:filled]
-        # The end of a track that gave whole clips tells little more, and repeated it would
-        # count as much as they do.
+        # A short end of a longer track is left out: repeated, it would count as much as a whole
+        # clip.
         if not clips or filled >= SAMPLES // 2:
             clips.append(np.resize(last, SAMPLES))
-    if len(clips) == 1:  # as nearly always, and then there is nothing to copy
+    if len(clips) == 1:  # the usual case; avoids a copy
         return clips[0][None], samples
     return np.stack(clips or [np.zeros(SAMPLES, np.float32)]), samples
 
 
-def _tapped(source: Source, steps: "_Steps") -> Source:
-    """The source, whose blocks are measured as they pass."""
+def _tapped(source: Source, steps: "_StepPowers") -> Source:
+    """Return the source with each block that is read also added to `steps`."""
 
     def read(start: int, count: int | None) -> Blocks:
         for block in source.read(start, count):
@@ -125,16 +125,16 @@ def _tapped(source: Source, steps: "_Steps") -> Source:
     return dataclasses.replace(source, read=read)
 
 
-class _Steps:
-    """The weighted power of each tenth of a second, of blocks of any length."""
+class _StepPowers:
+    """The K-weighted power of each 0.1 s, from blocks of any length."""
 
     def __init__(self, rate: int, channels: int) -> None:
-        # Two channels make one complex signal: the filter waits for itself at every sample, and
-        # takes twice the numbers in the same time.
+        # Two channels make one complex signal: the recursion limits the filter's speed, so that a
+        # complex sample takes the time of a real one.
         self._pairs = -(-channels // 2)
         self._sos = k_weighting(rate).astype(complex)
         self._state = np.zeros((len(self._sos), self._pairs, 2), complex)
-        # More channels have no known layout, and count alike.
+        # More channels have no known layout, and get equal weights.
         known = channels <= MOST_CHANNELS
         self._gains = np.sqrt(channel_weights(channels) if known else (1.0,) * channels)
         self._surround = bool(np.any(self._gains != 1))
@@ -145,7 +145,7 @@ class _Steps:
         self.frames = 0
 
     def add(self, block: Float32[np.ndarray, "frames channels"]) -> None:
-        """The next frames."""
+        """Add the next frames."""
         self.frames += len(block)
         block = np.concatenate([self._waiting, block])
         whole = len(block) - len(block) % self._size
@@ -158,11 +158,11 @@ class _Steps:
         x[:, : block.shape[1]] = block
         if self._surround:
             x[:, : block.shape[1]] *= self._gains
-        with np.errstate(all="ignore"):  # infinity and NaN are refused by who takes the block
+        with np.errstate(all="ignore"):  # the reader of the block refuses infinity and NaN
             y, self._state = scipy.signal.sosfilt(self._sos, x.view(complex).T, zi=self._state)
             steps = y.view(float).reshape(self._pairs, -1, 2 * self._size)
             self._powers.append(np.einsum("pns,pns->n", steps, steps) / self._size)
 
     def powers(self) -> Float64[np.ndarray, "steps"]:
-        """Of every whole step so far."""
+        """Return the power of each whole step so far."""
         return np.concatenate([np.zeros(0), *self._powers])

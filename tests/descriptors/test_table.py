@@ -1,14 +1,11 @@
-import dataclasses
+"""Filling descriptors into the table never mixes two sources in a row."""
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from kit.catalogue import validate
 from kit.descriptors import COLUMNS, SOURCE, Descriptors
-from kit.descriptors.fill import UNNAMED, fill, others
-from kit.descriptors.records import NAME, Record, read_records, write_records
-from kit.errors import KitError
+from kit.descriptors.table import UNNAMED, fill, other_sources
 
 OURS = Descriptors(
     danceability=0.5,
@@ -51,7 +48,7 @@ def test_rows_of_another_source_are_left_alone():
         energy=[0.1, np.nan, np.nan],
         duration_ms=[282188, 1, 2],
     )
-    assert others(before) == ["spotify", UNNAMED, ""]
+    assert other_sources(before) == ["spotify", UNNAMED, ""]
     result = fill(before, {"a": OURS, "b": OURS, "c": OURS})
     after = validate(result.table, source="the test")
     assert result.kept == {"spotify": 1, UNNAMED: 1}
@@ -90,31 +87,3 @@ def test_a_preview_is_not_as_long_as_its_track():
     after = fill(before, {"a": OURS, "b": OURS, "c": OURS}).table
     assert list(after["duration_ms"]) == [282188, 30000, 30000]
     assert list(after["tempo"]) == [128.0] * 3
-
-
-def test_records_come_back(tmp_path):
-    odd = dataclasses.replace(OURS, tempo=127.37, energy=0.0001, loudness=-70.0)
-    records = [
-        Record("b" * 64, SOURCE, "clip", odd),
-        Record("a" * 64, SOURCE, "whole", None, "silent", 'b/"x", y.mp3', "it is\nsilent"),
-    ]
-    write_records(tmp_path, records)
-    again = read_records(tmp_path)
-    assert again == [dataclasses.replace(records[1], message="it is silent"), records[0]]
-    before = (tmp_path / NAME).read_bytes()
-    write_records(tmp_path, again)
-    assert (tmp_path / NAME).read_bytes() == before
-    assert read_records(tmp_path / "none") == []
-
-
-@pytest.mark.parametrize("damage", ["", "a,b\n1,2\n", "header only cut", "clip"])
-def test_a_damaged_file_is_said_to_be_one(tmp_path, damage):
-    write_records(tmp_path, [Record("a" * 64, SOURCE, "clip", OURS)])
-    text = (tmp_path / NAME).read_text()
-    if damage == "header only cut":
-        damage = text[:-9]
-    if damage == "clip":
-        damage = text.replace(",clip,", ",some,")
-    (tmp_path / NAME).write_text(damage)
-    with pytest.raises(KitError, match=r"cannot read .*descriptors\.csv .*; delete it"):
-        read_records(tmp_path)

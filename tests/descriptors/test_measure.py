@@ -1,4 +1,4 @@
-"""Tempo and key of rendered tracks, whose truth is known."""
+"""Tempo, key and loudness of rendered tracks, whose true values are known."""
 
 import csv
 
@@ -7,19 +7,19 @@ import pytest
 
 from kit.config import DemoConfig
 from kit.demo import render
-from kit.descriptors import hear, measure
+from kit.descriptors import measure, read_track
 
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
-    """Six tracks of 20 s: truth, and what is measured."""
+    """True and measured values of six tracks of 20 s."""
     folder = tmp_path_factory.mktemp("rendered")
     audio = render(DemoConfig(tracks=6, artists=6, duration_s=20.0, seed=5), folder, workers=1)
     with (folder / "truth.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    return [(row, measure(hear(audio / row["path"]))) for row in rows]
+    return [(row, measure(read_track(audio / row["path"]))) for row in rows]
 
 
 def test_tempo_is_right(rendered):
@@ -28,7 +28,7 @@ def test_tempo_is_right(rendered):
 
 
 def test_most_keys_are_right(rendered):
-    # 0.77 of the benchmark's 216 tracks: of six, fewer than 3 would be a mishap of 1 in 60.
+    # 0.77 of the benchmark's 216 tracks are right: fewer than 3 of six has probability 1 in 60.
     right = [KEYS[found.key] == row["key"] for row, found in rendered]
     assert sum(right) >= 3
     assert np.mean([found.duration_ms for _, found in rendered]) == 20000

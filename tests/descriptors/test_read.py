@@ -6,13 +6,8 @@ import soundfile
 
 from kit import dsp
 from kit.audio import NotAudioError, SilentError, TooShortError, decode
-from kit.descriptors.hear import (
-    MOST_CLIPS,
-    LowRateError,
-    _Steps,
-    hear,
-)
-from kit.descriptors.measure import integrated
+from kit.descriptors.measure import integrated_loudness
+from kit.descriptors.read import MOST_CLIPS, LowRateError, _StepPowers, read_track
 from kit.descriptors.spectra import RATE, SAMPLES
 
 
@@ -26,40 +21,40 @@ def write(path, seconds, rate=8000, channels=1, hz=None):
 
 def test_the_middle_of_a_file(tmp_path):
     path = write(tmp_path / "a.wav", 50)
-    heard = hear(path)
+    audio = read_track(path)
     want, _ = decode(path, sample_rate=RATE, offset_s=10.0, duration_s=30.0)
-    assert heard.clips.shape == (1, SAMPLES)
-    np.testing.assert_array_equal(heard.clips[0], want[:SAMPLES])
-    assert heard.duration_s == 50
-    assert len(heard.powers) == 300
+    assert audio.clips.shape == (1, SAMPLES)
+    np.testing.assert_array_equal(audio.clips[0], want[:SAMPLES])
+    assert audio.duration_s == 50
+    assert len(audio.powers) == 300
 
 
 def test_a_short_file_is_repeated(tmp_path):
     path = write(tmp_path / "a.wav", 12.3)
     y, _ = decode(path, sample_rate=RATE)
-    heard = hear(path)
-    np.testing.assert_array_equal(heard.clips[0], np.resize(y, SAMPLES))
-    assert heard.duration_s == pytest.approx(12.3)
+    audio = read_track(path)
+    np.testing.assert_array_equal(audio.clips[0], np.resize(y, SAMPLES))
+    assert audio.duration_s == pytest.approx(12.3)
 
 
 @pytest.mark.parametrize(("seconds", "clips"), [(40, 1), (50, 2), (95, 3), (120, 4)])
 def test_the_whole_of_a_file(tmp_path, seconds, clips):
     path = write(tmp_path / "a.wav", seconds)
     y, _ = decode(path, sample_rate=RATE)
-    heard = hear(path, whole=True)
-    assert len(heard.clips) == clips
+    audio = read_track(path, whole=True)
+    assert len(audio.clips) == clips
     whole = min(clips, int(seconds // 30))
-    joined = heard.clips[:whole].reshape(-1)
+    joined = audio.clips[:whole].reshape(-1)
     np.testing.assert_array_equal(joined, y[: len(joined)])
-    assert len(heard.powers) == 10 * seconds
+    assert len(audio.powers) == 10 * seconds
 
 
 def test_a_mix_is_looked_at_evenly(tmp_path):
     seconds = 30 * (MOST_CLIPS + 2)
-    heard = hear(write(tmp_path / "a.wav", seconds), whole=True)
-    assert len(heard.clips) == (MOST_CLIPS + 2) // 2
-    assert heard.duration_s == seconds
-    assert len(heard.powers) == 10 * seconds
+    audio = read_track(write(tmp_path / "a.wav", seconds), whole=True)
+    assert len(audio.clips) == (MOST_CLIPS + 2) // 2
+    assert audio.duration_s == seconds
+    assert len(audio.powers) == 10 * seconds
 
 
 @pytest.mark.parametrize(
@@ -68,7 +63,7 @@ def test_a_mix_is_looked_at_evenly(tmp_path):
 def test_loudness_of_any_rate_and_channels(tmp_path, rate, channels):
     path = write(tmp_path / "a.wav", 12, rate, channels, hz=997.0)
     y, _ = soundfile.read(path, always_2d=True)
-    ours = integrated(hear(path).powers)
+    ours = integrated_loudness(read_track(path).powers)
     # pyloudnorm's shelf is another design, which shows where half the rate is not far above it.
     most = 0.05 if rate >= 44100 else 0.2
     assert ours == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(y), abs=most)
@@ -80,10 +75,10 @@ def test_low_frequency_effects_do_not_count(tmp_path):
     y = np.zeros((10 * rate, 6))
     y[:, 0] = 0.2 * np.sin(2 * np.pi * 997 * np.arange(len(y)) / rate)
     soundfile.write(path, y, rate)
-    alone = integrated(hear(path).powers)
+    alone = integrated_loudness(read_track(path).powers)
     y[:, 3] = y[:, 0]
     soundfile.write(path, y, rate)
-    assert integrated(hear(path).powers) == pytest.approx(alone, abs=1e-3)
+    assert integrated_loudness(read_track(path).powers) == pytest.approx(alone, abs=1e-3)
 
 
 def test_loudness_of_real_clips(shared):
@@ -91,29 +86,29 @@ def test_loudness_of_real_clips(shared):
     files = sorted((shared / "music").rglob("*.mp3"))[::15]
     for path in files:
         y, rate = soundfile.read(path, always_2d=True)
-        heard = hear(path)
+        audio = read_track(path)
         start = max(0, (len(y) - 30 * rate) // 2)
         theirs = pyloudnorm.Meter(rate).integrated_loudness(y[start : start + 30 * rate])
-        assert integrated(heard.powers) == pytest.approx(theirs, abs=0.2)
-        assert round(1000 * heard.duration_s) == round(1000 * len(y) / rate)
+        assert integrated_loudness(audio.powers) == pytest.approx(theirs, abs=0.2)
+        assert round(1000 * audio.duration_s) == round(1000 * len(y) / rate)
 
 
 def test_what_cannot_be_described(tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(80000), 8000)
     with pytest.raises(SilentError, match="is silent"):
-        hear(tmp_path / "silent.wav")
+        read_track(tmp_path / "silent.wav")
     with pytest.raises(TooShortError, match=r"4\.900 s long, 5\.000 s"):
-        hear(write(tmp_path / "short.wav", 4.9))
+        read_track(write(tmp_path / "short.wav", 4.9))
     with pytest.raises(LowRateError, match="4000 samples a second"):
-        hear(write(tmp_path / "low.wav", 10, 4000))
+        read_track(write(tmp_path / "low.wav", 10, 4000))
     (tmp_path / "text.mp3").write_text("no audio")
     with pytest.raises(NotAudioError):
-        hear(tmp_path / "text.mp3")
+        read_track(tmp_path / "text.mp3")
 
 
 def test_all_below_the_gate(tmp_path):
     soundfile.write(tmp_path / "a.wav", 1e-5 * np.sin(np.arange(80000)), 8000, subtype="FLOAT")
-    assert integrated(hear(tmp_path / "a.wav").powers) == -70
+    assert integrated_loudness(read_track(tmp_path / "a.wav").powers) == -70
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 6, 7, 8, 9])
@@ -121,7 +116,7 @@ def test_power_of_each_step(channels):
     """Whatever blocks the samples come in: that of the filtered channels by their weights."""
     rate, rng = 11025, np.random.default_rng(channels)
     y = rng.standard_normal((5 * rate + 77, channels)).astype(np.float32)
-    steps = _Steps(rate, channels)
+    steps = _StepPowers(rate, channels)
     for block in np.split(y, [1, 2, 1000, 40001]):
         steps.add(block)
     layouts = {
