@@ -16,11 +16,11 @@ _ROOM_BLOCK = 1 << 20
 
 @contextlib.contextmanager
 def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; on a clean exit it takes the place of `path`.
+    r"""Open a temporary file beside `path`; on a clean exit it takes the place of `path`.
 
     Args:
         path: the file to make or replace; its folder is made if missing.
-        mode: "w" for UTF-8 text with "\\n" line ends, "wb" for bytes.
+        mode: "w" for UTF-8 text with "\n" line ends, "wb" for bytes.
     Raises:
         KitError: the file cannot be written (permission, full disk); `path` is as it was.
     """

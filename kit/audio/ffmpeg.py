@@ -121,8 +121,11 @@ def _reaches(path: Path, container: Container, end_s: float, rate: int) -> bool:
 
 
 def _read(source: Source, container: Container, start: int, count: int | None) -> Blocks:
-    """Yield frames from `start` on. ffmpeg decodes the file from its beginning, 1000 times as fast
-    as it plays: where it seeks, its first samples are wrong."""
+    """Yield frames from `start` on.
+
+    ffmpeg decodes the file from its beginning, about 1000 times as fast as it plays, since its
+    first samples after a seek are wrong.
+    """
     output = ["-map", "0:a:0", "-ar", str(source.sample_rate), "-ac", str(source.channels)]
     command = ["ffmpeg", "-nostdin", *_input(source.path, container), *output, "-f", "f32le", "-"]
     width = 4 * source.channels

@@ -1,5 +1,7 @@
-"""The frame headers of a FLAC file, for what libsndfile does not look at: another sample rate in
-mid-stream, and streams that were joined, among which it would seek by the wrong numbers.
+"""Frame headers of a FLAC file.
+
+They show two faults that libsndfile misses: a sample rate that changes in mid-stream, and joined
+streams, in which libsndfile seeks by the wrong sample numbers.
 
 Source: RFC 9639, sections 8.2 and 9.1.
 """

@@ -1,5 +1,7 @@
-"""The frame headers of an MP3 file, for what libsndfile does not say: is its length known or only
-guessed, does the rate change on the way.
+"""Frame headers of an MP3 file.
+
+They tell two facts that libsndfile does not report: whether the length is stated or estimated, and
+whether the sample rate changes in mid-stream.
 
 Source: ISO/IEC 11172-3, section 2.4.1.3 and 13818-3; the Xing/Info tag as LAME writes it.
 """
@@ -194,20 +196,25 @@ class Tagged(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def tell(self) -> int:
+        """Return the position in bytes, the tag's frame included."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset` bytes from `whence`, and return the new position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` from the position on, and return the number of bytes read."""
         view = memoryview(buffer).cast("B")
         head = self._head[self._position : self._position + len(view)]
         view[: len(head)] = head

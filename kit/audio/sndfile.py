@@ -204,7 +204,10 @@ def _check_flac(source: Source, stream: io.BufferedIOBase, start: int, end: int 
 
 
 def _check_joined(source: Source, file: File, position: int) -> None:
-    """libsndfile ends with the first of several streams in a row, often without a word."""
+    """Raise if the file is several streams in a row.
+
+    libsndfile stops after the first of them, often without an error.
+    """
     with file.reading() as stream:
         if is_joined(stream, source.format):
             end = position if source.frames is None else source.frames

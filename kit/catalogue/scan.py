@@ -114,6 +114,7 @@ class Found:
     ignored: int = 0
 
     def refuse(self, path: Path, reason: str, message: str) -> None:
+        """Add a failure for `path`."""
         self.failures.append(Failure(shown(path), STAGE, reason, message))
 
 

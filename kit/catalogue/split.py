@@ -96,6 +96,7 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
 
 
 def count(number: int, noun: str) -> str:
+    """Return a number and its noun, such as "1 track" or "1,200 tracks"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
@@ -301,6 +302,7 @@ def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
 
 
 def another(by: str) -> str:
+    """Return the words for a further group of the column `by`, such as "another artist"."""
     return f"another {by}" if by in ("artist", "track") else f"another group by {by}"
 
 

@@ -83,10 +83,10 @@ def check_size(name: str, value: object, count: int, *, most: int = 2**26) -> No
 
 
 def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
-    """A waveform as floating point: float32 and float64 as they are, float16 and bfloat16 widened
-    to float32, int16 divided by 32768.
+    """Return a waveform as floating point.
 
-    float64 stays so only where 64-bit JAX is enabled.
+    float32 and float64 stay as they are, float16 and bfloat16 are widened to float32, int16 is
+    divided by 32768. Without 64-bit JAX, float64 becomes float32.
 
     Raises:
         ParameterError: another dtype, no axis, or fewer than `least` samples.

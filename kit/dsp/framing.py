@@ -213,9 +213,10 @@ def pad_ends(
     Args:
         y: samples past `n` are zero.
         n: valid samples.
-        amount: samples before, and after unless `right` says otherwise.
+        amount: samples added before the clip.
         pad_mode: of NumPy: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp" (to
             zero) or "empty"; anything else `jax.numpy.pad` knows where `n` is an int.
+        right: samples added after the clip; `amount` if None.
     Returns:
         `amount + right` samples more, and the number that are valid.
     """

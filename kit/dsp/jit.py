@@ -61,7 +61,9 @@ _BLOCK = 2**18
 class ByClip(Protocol, Generic[P, R_co]):
     """A function made by `by_clip`."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function on one clip or on a batch of clips."""
+        ...
 
     def of_clip(self, n: Length, /, *args: P.args, **kwargs: P.kwargs) -> tuple[R_co, Any]:
         """Call the body, from the body of another such function."""

@@ -293,8 +293,10 @@ def _by_blocks(
     """Filter and convert by products with one block's matrices.
 
     Args:
-        x: its sample `before` is time 0.
-        ratio: its numerator divides `lead`.
+        x: input samples.
+        before: index in `x` of the sample at time 0.
+        ratio: output rate over input rate; its numerator divides `lead`.
+        kind: the low-pass filter.
         lead: outputs before time 0.
         samples: outputs in all.
         wanted: see `_resampled`.

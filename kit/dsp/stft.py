@@ -235,9 +235,11 @@ def map_magnitude(
         function: of |STFT|^power, one frame a row, to arrays with as many rows; of each frame by
             itself.
         n: valid samples of `y`, or valid frames of `S`.
-        y, framing: the waveform, and the arguments of `stft`.
+        y: waveform.
         S: magnitudes in place of `y`, widened to single precision.
+        power: exponent of the magnitude.
         time_last: give results as (values, frames) in place of (frames, values).
+        framing: the other arguments of `stft`.
     Returns:
         The results and the number of valid frames.
     Raises:

@@ -27,9 +27,13 @@ def by_program(
     """Run a program on `count` clips.
 
     Args:
-        clip_of: the arguments of a clip, of `shapes` or shorter.
-        n: the valid length that the program is told.
-        cut: gives of a result and its valid length what is kept.
+        program: the compiled function of one clip.
+        clip_of: from the number of a clip to its arguments, of `shapes` or shorter.
+        shapes: the shape of each argument's buffer.
+        count: number of clips.
+        n: valid length of each clip, passed to the program.
+        device: JAX device that runs the program.
+        cut: from a result and its valid length to the part that is kept.
     """
     length = np.int32(n)
 
@@ -62,8 +66,10 @@ def on_threads(
     """Return the results of `count` clips, each of which some thread takes: the caller is one.
 
     Args:
-        worker: gives, of the results of all clips, a function that a thread calls with the numbers
-            of its clips, and which returns the result and its arrays.
+        worker: from the results of all clips to a function that one thread calls with the number
+            of each of its clips; that function returns the result and its arrays.
+        count: number of clips.
+        device: JAX device that the threads compute on.
         compiled: if not, no other thread begins before the first clip is there.
         most: threads; one a core if not given.
     """
@@ -148,6 +154,13 @@ class Results:
             return self.first[index]
 
     def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
+        """Store the result of a clip.
+
+        Args:
+            index: number of the clip.
+            tree: the result, of which only the structure is kept.
+            parts: its leaves as NumPy arrays, of the same shapes for every clip.
+        """
         with self.changed:
             self.changed.wait_for(lambda: self.arrays or self._may_allocate())
             if not self.arrays:

@@ -277,8 +277,10 @@ def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figur
 
 
 def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
-    """Return the epoch of the best checkpoint, the first with the lowest `checkpoint_score`; None
-    without validation, and for means over several networks."""
+    """Return the epoch of the best checkpoint: the first with the lowest `checkpoint_score`.
+
+    The result is None without validation, and for means over several networks.
+    """
     validated = [
         row for row in rows if row.get("validation_loss") is not None and "networks" not in row
     ]

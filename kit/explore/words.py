@@ -50,7 +50,7 @@ def chance(p: float) -> str:
 
 
 def effect(difference: Difference) -> str:
-    """d as text; with its sign where it has one."""
+    """Return Cohen's d as text, with its sign if the difference has a direction."""
     text = f"{difference.d:+.2f}" if difference.directed else f"{difference.d:.2f}"
     return text.replace("-", "−").replace("inf", "∞")
 

@@ -52,7 +52,6 @@ class Network:
     @classmethod
     def of(cls, create: Callable[[nnx.Rngs], nnx.Module]) -> "Network":
         """Return the network of a module's constructor."""
-
         seen: list[Any] = []
 
         def states() -> list[Any]:

@@ -61,8 +61,10 @@ class Dictionary:
 def patches(
     mel: Float16[np.ndarray, "frames bands"] | Float32[np.ndarray, "frames bands"],
 ) -> Float32[np.ndarray, "patches numbers"]:
-    """Return the patches of a track, one a row; a track of fewer frames than one is continued by
-    copies of its last frame."""
+    """Return the patches of a track, one a row.
+
+    A track shorter than one patch is padded with copies of its last frame.
+    """
     short = max(0, FRAMES - len(mel))
     whole = np.pad(np.asarray(mel, np.float32), ((0, short), (0, 0)), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(whole, FRAMES, axis=0)[::HOP]

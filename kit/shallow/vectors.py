@@ -212,8 +212,11 @@ def _sorted_chroma(
 
 
 def _rhythm(onsets: Float32[np.ndarray, " frames"], tempo: float) -> list[float]:
-    """Return mean and deviation of the onset strength, onsets a second, tempo, and the correlation
-    of the onset strength with itself one beat later."""
+    """Return five numbers of the rhythm.
+
+    They are the mean and the deviation of the onset strength, onsets per second, the tempo in beats
+    per minute, and the correlation of the onset strength with itself one beat later.
+    """
     rate, hop = FRONTEND.sample_rate, FRONTEND.hop_length
     found = np.asarray(dsp.onset_detect(onset_envelope=onsets, sr=rate, hop_length=hop))
     centred = onsets.astype(np.float64) - onsets.mean()

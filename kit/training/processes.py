@@ -180,7 +180,6 @@ def _say_if_aborted(words: str) -> None:
 
     JAX aborts each process when another one has ended, and offers no other way to hear of it.
     """
-
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: _end(words))
     _handlers.append(handler)
     ctypes.CDLL(None).signal(signal.SIGABRT, handler)

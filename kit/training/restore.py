@@ -265,7 +265,6 @@ def template_of(meta: dict[str, Any]) -> Any:
 
 def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
     """Return the mean of several networks' probabilities as one network."""
-
     first = networks[0]
 
     def predict(x: np.ndarray) -> np.ndarray:

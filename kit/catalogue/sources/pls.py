@@ -1,4 +1,4 @@
-"""PLS playlists: a section [playlist] with File1, Title1, Length1, File2, …"""
+"""Parser of PLS playlists: a section [playlist] with File1, Title1, Length1, File2 and so on."""
 
 import re
 

@@ -16,13 +16,17 @@ _BLOCK = 1 << 20
 class Target(Protocol):
     """What is told of the elements as they come; nothing else of the file is kept."""
 
-    def start(self, tag: str, attrib: Mapping[str, str]) -> None: ...
+    def start(self, tag: str, attrib: Mapping[str, str]) -> None:
+        """Receive the start of an element and its attributes."""
 
-    def end(self, tag: str) -> None: ...
+    def end(self, tag: str) -> None:
+        """Receive the end of an element."""
 
-    def data(self, data: str) -> None: ...
+    def data(self, data: str) -> None:
+        """Receive text inside an element; one text may come in several pieces."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Receive the end of the document."""
 
 
 def feed(data: bytes, target: Target) -> None:

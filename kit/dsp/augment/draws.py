@@ -18,7 +18,8 @@ def keys_of(key: PRNGKey, x: Any, inner: int) -> dict[str, Any]:
 
     Args:
         key: of the whole batch.
-        x: examples, of `inner` axes each.
+        x: batch of examples.
+        inner: axes of one example, the last of `x`.
     Raises:
         ParameterError: `x` has fewer axes.
     """

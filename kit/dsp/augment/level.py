@@ -290,7 +290,8 @@ def add_noise(
     Args:
         key: JAX key.
         y: waveforms; silence stays silent.
-        snr_db: ratio of the mean squares; drawn evenly up to `high_snr_db` if that is given.
+        snr_db: ratio of the mean squares, decibels.
+        high_snr_db: draw the ratio evenly from `snr_db` to this, decibels; `snr_db` alone if None.
         noise: (samples,) to add in place of white Gaussian noise; rolled at random.
     Raises:
         ParameterError: `snr_db` above `high_snr_db`, noise of another length.

@@ -185,6 +185,8 @@ def rounds(
         angles: unit numbers to begin with.
         back: from such a spectrum to a signal.
         forth: from the signal to a spectrum, which is cut or padded to the last axis of S.
+        n_iter: rounds.
+        momentum: of the fast variant; 0 is the original algorithm.
     """
     tiny = jnp.finfo(S.dtype).tiny
     weight = momentum / (1 + momentum)

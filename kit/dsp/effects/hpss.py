@@ -109,8 +109,9 @@ def hpss_spectrum(
     mask: bool = False,
     margin: Any = 1.0,
 ) -> tuple[Parts, Length]:
-    """Return a spectrogram's harmonic part, smooth in time, and its percussive part, smooth in
-    frequency.
+    """Return the harmonic and the percussive part of a spectrogram.
+
+    The harmonic part is smooth in time, the percussive part in frequency.
 
     Args:
         S: (…, bins, frames), complex or magnitudes.
@@ -139,11 +140,13 @@ def separated(
     mask: bool,
     margin: Any,
 ) -> Parts:
-    """Return the parts of one spectrogram, or the masks; see `hpss_spectrum`.
+    """Return the parts of one spectrogram, or the masks.
 
     Args:
+        S: complex values or magnitudes, one axis of frames and one of bins.
         n: valid frames.
         time_axis: the axis of frames, -1 or -2.
+        kernel_size, power, mask, margin: see `hpss_spectrum`.
     """
     size, phase = split_phase(S)
     in_time, in_frequency = _pair("kernel_size", kernel_size)

@@ -29,6 +29,9 @@ def one_pole(
     is a filter of one pole itself.
 
     Args:
+        x: input (…, samples).
+        pole: feedback coefficient, between -1 and 1 for a stable filter.
+        start: y[-1], (…, 1).
         block: samples of one product.
     """
     samples = x.shape[-1]

@@ -96,6 +96,7 @@ def inverse(
     """Return the inverse STFT of a clip in a buffer; see `istft`.
 
     Args:
+        stft_matrix, hop_length, win_length, n_fft, window, center, dtype: see `istft`.
         size: samples of the result that are asked for, in place of `length`.
         room: samples of the buffer; as many as the frames reach if not given.
     """
@@ -172,6 +173,7 @@ def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[s
 
     Args:
         D: (…, bins, frames).
+        length: samples of the result.
         framing: arguments of `sizes_of`, and maybe `window`.
     Returns:
         D, cut, and the arguments `size` and `room` of a function made by `by_clip`. Where that
@@ -237,6 +239,8 @@ def synthesis(
     Args:
         function: of indices of frames, from 0 to n - 1, to spectra, one a row.
         n: frames.
+        sizes: of the STFT.
+        window: see `get_window`.
         size: samples of the result.
         valid: samples of it that are asked for. The others are zero.
     """

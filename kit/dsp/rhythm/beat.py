@@ -319,11 +319,11 @@ def _trimmed(
     tail: Int[jax.Array, ""],
     trim: bool,
 ) -> Bool[jax.Array, "frames"]:
-    """Return the beats from `tail` back, without those before the first, or after the last, frame
-    that is strong enough.
+    """Return the beats from `tail` back, without weak beats at both ends.
 
-    Strong is half the root mean square of the scores at the beats, one after the other, under a
-    Hann window of five: half of both neighbours is added.
+    With `trim`, beats before the first strong frame or after the last one are left out. A frame is
+    strong above half the root mean square of the scores at the beats, smoothed from beat to beat by
+    a Hann window of five: half of both neighbours is added.
     """
     index = jnp.arange(len(local))
 
@@ -357,8 +357,9 @@ def plp(
     tempo_max: Number | None = 300,
     prior: Any = None,
 ) -> Float[jax.Array, "*batch frames"]:
-    """Return the predominant local pulse: the strongest period of the onset strength at each time,
-    as a curve.
+    """Return the predominant local pulse.
+
+    It is a curve whose peaks follow the strongest period of the onset strength at each time.
 
     Args:
         y, sr, hop_length, onset_envelope: see `beat_track`.

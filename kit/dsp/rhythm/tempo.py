@@ -109,6 +109,9 @@ def window_of(ac_size: Number, sr: Number, hop_length: int, frames: int) -> int:
     """Return the frames of an autocorrelation window of `ac_size` seconds.
 
     Args:
+        ac_size: length of the window, seconds.
+        sr: sample rate, Hz.
+        hop_length: samples between frames of the onset strength.
         frames: of the onset strength.
     Raises:
         ParameterError: less than one frame, or too long for the memory.

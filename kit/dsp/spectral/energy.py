@@ -184,7 +184,9 @@ def _frame_sums(
     Args:
         sums_of: from a number of samples to the sums of that many first samples of each of
             `frames + frame_length // hop_length` hops.
-        frames: their number.
+        frame_length: samples of a frame.
+        hop_length: samples between frames.
+        frames: number of frames.
     """
     whole, part = divmod(frame_length, hop_length)
     total = sums_of(part)[whole:] if part else 0

@@ -118,9 +118,11 @@ def cq_to_chroma(
     Args:
         n_input: bins.
         bins_per_octave: a multiple of `n_chroma`.
+        n_chroma: pitch classes in an octave.
         fmin: of bin 0, Hz; C1 if not given.
         window: convolved with each class's weights over the bins.
         base_c: class 0 is C, otherwise A.
+        dtype: of the result.
     Raises:
         ParameterError: `bins_per_octave` no multiple of `n_chroma`.
     Source: librosa 0.11 `filters.cq_to_chroma`.
@@ -276,8 +278,9 @@ def chroma_cqt(
     Args:
         y, sr: waveforms and their rate.
         C: a constant-Q transform, or its magnitudes, in place of y.
-        hop_length, fmin, bins_per_octave, tuning: of the transform, over `n_octaves`; `tuning` is
-            estimated for each clip if None (give a number to trace).
+        hop_length, fmin, bins_per_octave: see `cqt`.
+        tuning: see `cqt`; estimated for each clip if None (give a number to trace).
+        n_octaves: octaves of the transform.
         norm: of each frame.
         threshold: values below it are 0.
         n_chroma, window: see `cq_to_chroma`.
@@ -446,8 +449,8 @@ def chroma_cens(
     """Return chroma energy normalised statistics: quantised and smoothed chroma.
 
     Args:
-        y, sr, C, hop_length, fmin, tuning, n_chroma, n_octaves, bins_per_octave, cqt_mode, window:
-            see `chroma_cqt`.
+        y, sr, C, hop_length, fmin, tuning: see `chroma_cqt`.
+        n_chroma, n_octaves, bins_per_octave, cqt_mode, window: see `chroma_cqt`.
         norm: of each frame.
         win_len_smooth: frames over which it is smoothed; None for no smoothing.
         smoothing_window: see `get_window`.

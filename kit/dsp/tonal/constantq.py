@@ -391,9 +391,11 @@ def octave_filters(
     scale: bool,
     n_octaves: int | None = None,
 ) -> Filters:
-    """Return the filters of `vqt`, whose arguments these are.
+    """Return the filters of `vqt`.
 
     Args:
+        sr, hop_length, fmin, n_bins, intervals, gamma, bins_per_octave, tuning: see `vqt`.
+        filter_scale, norm, sparsity, window, scale: see `vqt`.
         n_octaves: the argument that gave `n_bins`, for an error's message.
     """
     hop_length = positive_int("hop_length", hop_length)

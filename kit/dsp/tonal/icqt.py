@@ -36,10 +36,12 @@ def icqt(
     res_type: str | None = "soxr_hq",
     dtype: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return an approximate inverse of `cqt`; arguments as there.
+    """Return an approximate inverse of `cqt`.
 
     Args:
-        C: constant-Q transform.
+        C: constant-Q transform (…, n_bins, frames).
+        sr, hop_length, fmin, bins_per_octave, tuning, filter_scale: as given to `cqt`.
+        norm, sparsity, window, scale, res_type: as given to `cqt`.
         length: samples of the result: cut or padded with zeros to exactly so many.
         dtype: of the result; float of the precision of C if not given.
     Returns:
@@ -156,10 +158,11 @@ def griffinlim_cqt(
     """Return a waveform whose constant-Q transform has about the magnitude C.
 
     Args:
-        C: magnitudes.
+        C: magnitudes (…, n_bins, frames).
         n_iter, momentum: see `griffinlim`.
-        sr, hop_length, fmin, bins_per_octave, tuning, filter_scale, norm, sparsity, window, scale,
-            pad_mode, res_type, dtype: see `cqt`.
+        sr, hop_length, fmin, bins_per_octave, tuning, filter_scale: see `cqt`.
+        norm, sparsity, window, scale, pad_mode, res_type: see `cqt`.
+        dtype: of the result; float of the precision of C if not given.
         length: see `icqt`.
         init: "random" phases, the same for all clips; or None for zero phases.
         rng, random_state: see `griffinlim`.

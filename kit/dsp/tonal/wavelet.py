@@ -197,9 +197,10 @@ def wavelet(
     gamma: Number | None = 0,
     alpha: Any = None,
 ) -> tuple[Complex[np.ndarray, "n samples"], Float[np.ndarray, "n"]]:
-    """The filters, one a row, centred; and their lengths. Arguments as in `wavelet_lengths`.
+    """Return the filters, one a row, centred, and their lengths in samples.
 
     Args:
+        freqs, sr, window, filter_scale, gamma, alpha: see `wavelet_lengths`.
         pad_fft: as long as the next power of two; otherwise as the longest.
         norm: of each filter.
         dtype: of the filters; computed in complex128.

@@ -145,8 +145,11 @@ class Baselines:
 
     @cached_property
     def curve_table(self) -> pd.DataFrame:
-        """`clips`, `tracks`, `baseline`, `accuracy`, `low`, `high` (95%, over groups), `least` and
-        `most` (of the draws) of each point of the learning curve over clips."""
+        """Points of the learning curve over clips, one a row.
+
+        Columns: `clips`, `tracks`, `baseline`, `accuracy`, `low` and `high` (95% interval over
+        groups), `least` and `most` (of the draws).
+        """
         return pd.DataFrame(
             [
                 {
@@ -166,8 +169,11 @@ class Baselines:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """`baseline`, `correct`, `n`, `accuracy`, `low`, `high` (95%, over groups),
-        `balanced_accuracy` and `log_loss` of each row."""
+        """Scores of the baselines, one a row.
+
+        Columns: `baseline`, `correct`, `n`, `accuracy`, `low` and `high` (95% interval over
+        groups), `balanced_accuracy` and `log_loss`.
+        """
         return pd.DataFrame(
             [
                 {
@@ -506,8 +512,10 @@ def _require_one_label(table: pd.DataFrame) -> None:
 
 
 def _table_numbers(rows: pd.DataFrame, rights: bool, notes: list[str]) -> np.ndarray | None:
-    """Return the audio features of the table, NaN where a row has those of another source; None if
-    there are none, or none to train on."""
+    """Return the audio features of the table, or None if there are none to train on.
+
+    Rows whose features come from another source are NaN.
+    """
     selection = select(rows)
     if selection.source is None:
         return None
