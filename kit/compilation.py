@@ -1,4 +1,4 @@
-"""How XLA compiles: options and cache that the whole process shares."""
+"""Options and cache of XLA's compiler, shared by the whole process."""
 
 import functools
 import os

@@ -251,7 +251,7 @@ class FeatureConfig(_Checked):
 
 @dataclass(frozen=True)
 class ExtractConfig(_Checked):
-    """How features are computed. Nothing here changes their values."""
+    """Options of the computation of features; none of them changes a value."""
 
     workers: int | None = None
     """Decoders side by side; one for each core if not given."""
@@ -376,8 +376,8 @@ class SplitConfig(_Checked):
     """Configuration of the split into train, validation and test."""
 
     by: str = "artist"
-    """What is never in two parts: "artist"; "track"; any column of the table, such as "speaker";
-    or "random", the original project's stratified draw of tracks."""
+    """Keep tracks with the same value of this in one part: "artist"; "track"; any column of the
+    table, such as "speaker"; or "random", the original project's stratified draw of tracks."""
     test_fraction: float = 0.2
     """Share of the tracks held out for the final test."""
     validation_fraction: float = 0.1
@@ -875,12 +875,12 @@ class TrainConfig(_Checked):
 
     @property
     def by_track(self) -> bool:
-        """Whether the loss is of whole tracks, so that a batch is made of these."""
+        """Return whether the loss is of whole tracks, so that a batch is made of these."""
         return self.loss != "segments"
 
     @property
     def several(self) -> bool:
-        """Whether a track has several labels."""
+        """Return whether a track has several labels."""
         return self.labels == "several"
 
     def outputs(self, labels: int) -> int:

@@ -1,4 +1,4 @@
-"""What can be wrong with an audio file. `reason` is what `failures.csv` shows."""
+"""Faults of audio files as exceptions; `failures.csv` shows their `reason`."""
 
 import os
 from pathlib import Path

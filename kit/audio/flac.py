@@ -32,7 +32,7 @@ _TAIL = 1 << 17
 
 @dataclass(frozen=True)
 class Info:
-    """What STREAMINFO says, and where the frames begin."""
+    """Fields of STREAMINFO, and the byte at which the frames begin."""
 
     offset: int
     block_samples: int
@@ -44,7 +44,7 @@ class Info:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the header of one frame says."""
+    """Fields of the header of one frame."""
 
     number: int
     """Of the frame, or of its first sample where the lengths of frames vary."""

@@ -1,4 +1,4 @@
-"""What a file's header says, checked by decoding its first block."""
+"""Facts in a file's header, checked by decoding its first block."""
 
 from dataclasses import dataclass
 from pathlib import Path

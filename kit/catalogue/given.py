@@ -39,7 +39,7 @@ def given_parts(table: pd.DataFrame, given: str) -> list[str]:
         why = f"{given} names no track of the catalogue"
     else:
         raise UsageError(
-            f"--given is {given!r}, which is no column of the catalogue; use one of "
+            f"--given is {given!r}, which is not a column of the catalogue; use one of "
             f"{', '.join(map(str, table.columns))}, the name of a CSV file, or folders"
         )
     found = sorted(set(parts) - {""})

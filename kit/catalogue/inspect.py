@@ -1,4 +1,4 @@
-"""What one audio file tells of its track: hash, length, tags. Many at once, in threads."""
+"""Hash, length and tags of audio files, read in threads."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Facts:
-    """What was read from one file; the names are those of the columns.
+    """Facts read from one file; the names are those of the columns.
 
     Attributes:
         source_hash: SHA-256, hexadecimal; "" if it was not asked for.

@@ -20,7 +20,7 @@ _COMING = "coming"
 
 
 def read_meta(folder: Path) -> Any:
-    """What the file says, with the folder that the table of now is meant for.
+    """Return the content of the file, with the folder that the present table refers to.
 
     Raises:
         KitError: it cannot be read, or is not JSON.

@@ -34,7 +34,7 @@ NOTICE = (
 
 
 def from_spotify(table: pd.DataFrame, column: Column = "audio_source") -> int:
-    """How many rows have audio, or features, from Spotify."""
+    """Return the number of rows that have audio, or features, from Spotify."""
     if column not in table:
         return 0
     return sum(str(cell).strip().casefold() == SPOTIFY for cell in table[column])

@@ -18,7 +18,7 @@ class Clock:
     tempo_bpm: float
     samples: int
     swing: float = 0.0
-    """How late the odd steps come, as a share of a step."""
+    """Delay of the odd steps, as a share of a step."""
 
     @property
     def step(self) -> float:

@@ -13,7 +13,7 @@ Shot = Float32[np.ndarray, "length"]
 
 @dataclass(frozen=True)
 class DrumKit:
-    """How an artist's drums sound; drawn from the same ranges for every genre."""
+    """Sound of an artist's drums, drawn from the same ranges for every genre."""
 
     kick_hz: float
     kick_sweep_hz: float

@@ -24,7 +24,7 @@ CYCLE = ("break",) * 3 + ("build",) * 3 + ("drop",) * 10
 
 @dataclass(frozen=True)
 class Song:
-    """What all parts of one track share."""
+    """Values that all parts of one track share."""
 
     clock: Clock
     sections: tuple[str, ...]

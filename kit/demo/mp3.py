@@ -56,7 +56,7 @@ def tagged(track: TrackPlan, stream: bytes) -> bytes:
 
 
 def is_whole(path: Path, track: TrackPlan) -> bool:
-    """Whether the file at `path` is this track, every byte of it."""
+    """Return whether the file at `path` is this track, every byte of it."""
     try:
         data = path.read_bytes()
         tags = ID3(io.BytesIO(data))

@@ -1,4 +1,4 @@
-"""What will be rendered: every artist and every track, before a sound is made."""
+"""Plan of the artists and tracks to render."""
 
 import dataclasses
 import hashlib
@@ -24,7 +24,7 @@ _VERSION = 3
 
 @dataclass(frozen=True)
 class Artist:
-    """What stays the same from track to track of one artist, whatever the genre."""
+    """Properties that all tracks of one artist share, whatever their genre."""
 
     name: str
     label: str

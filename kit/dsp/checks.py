@@ -18,7 +18,7 @@ from jaxtyping import AbstractArray
 from kit.errors import ConfigError
 
 AnyArray = jax.Array | np.ndarray
-"""What array arguments may be; everything that comes back is a `jax.Array`."""
+"""Types that array arguments accept; every result is a `jax.Array`."""
 
 Number = int | float
 """A real number that is known while tracing."""
@@ -283,7 +283,7 @@ def _array(name: str, values: Any) -> Any:
         try:
             values = np.asarray(values)
         except ValueError as error:
-            raise ParameterError(f"{name} is no array: {error}") from None
+            raise ParameterError(f"{name} is not an array: {error}") from None
     known = (jnp.number, jnp.bool_, jax.dtypes.extended)
     if not any(jnp.issubdtype(values.dtype, kind) for kind in known):
         raise ParameterError(f"{name} has dtype {values.dtype}; it must be numbers")
@@ -294,7 +294,7 @@ def numbers(name: str, values: Any) -> np.ndarray:
     """Return known numbers in float64.
 
     Raises:
-        ParameterError: they are no real numbers.
+        ParameterError: they are not real numbers.
     """
     try:
         return np.asarray(values, np.float64)

@@ -24,7 +24,7 @@ from kit.dsp.stft import magnitude
 from kit.dsp.windows import padded_window
 
 Precise: TypeAlias = Method | Literal["double"]
-"""How the front end computes its DFT: "auto" ("fft"), "real" or "double".
+"""Method of the front end's DFT: "auto" ("fft"), "real" or "double".
 
 "real" uses products with cosines and sines and no complex number, for exporters and TPUs; it is
 within 1e-4 dB of "fft" and slow on a CPU.

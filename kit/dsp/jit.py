@@ -186,7 +186,7 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 class _Plan:
-    """How to run one function of a clip."""
+    """Runner of one function of a clip."""
 
     def __init__(self, body: Callable[..., Any], arrays: dict[str, str], time_axis: int) -> None:
         self.body, self.arrays, self.time_axis = body, arrays, time_axis

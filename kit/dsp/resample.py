@@ -26,7 +26,7 @@ from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 
 Count: TypeAlias = Int[jax.Array, ""] | None
-"""How many outputs are wanted, if not all; traced."""
+"""Number of outputs wanted, if not all; traced."""
 
 _NAMES = (
     *("soxr_vhq", "soxr_hq", "soxr_mq", "soxr_lq", "soxr_qq", "kaiser_best", "kaiser_fast", "fft"),

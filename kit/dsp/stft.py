@@ -95,7 +95,7 @@ def stft(
         A sample that is NaN or infinite spoils the frames that hold it and no other.
     Raises:
         ParameterError: a length below 1, `win_length` above `n_fft`, an unknown window or pad mode,
-            no samples, fewer than `n_fft` samples when not centred, a dtype that is no audio.
+            no samples, fewer than `n_fft` samples when not centred, a dtype that is not audio.
     Source: librosa 0.11 `stft`.
     """
     wanted = jnp.result_type(as_waveform(y).dtype, jnp.complex64) if dtype is None else dtype

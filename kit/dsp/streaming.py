@@ -24,7 +24,7 @@ from kit.dsp.frontend import block_levels, relative_levels
 
 
 class StreamState(NamedTuple):
-    """What is carried from block to block."""
+    """State carried from block to block."""
 
     history: Float[Array, "batch n_fft"]
     """The last `n_fft` samples."""

@@ -1,4 +1,4 @@
-"""Whether two recordings are one: the line of offsets, and their spectrograms side by side.
+"""Check of two recordings for being one, by their offsets and their spectrograms.
 
 Loops and samples are in many tracks. Tracks that share them have equal hashes at many offsets, each
 for a part of the time, while copies have one offset for all of the time in which they overlap, and
@@ -49,7 +49,7 @@ class Match:
 
     @property
     def holds(self) -> bool:
-        """Whether the two recordings are one."""
+        """Return whether the two recordings are one."""
         return self.covered >= LEAST_COVERED and self.correlation >= LEAST_CORRELATION
 
     def seen_from_the_second(self) -> "Match":

@@ -37,7 +37,7 @@ def parse_map(texts: Iterable[str]) -> dict[str, str]:
             continue
         if not Path(text).is_file():
             raise UsageError(
-                f"--labels-map {text} is no file and no pair; write THEIRS=OURS, such as "
+                f"--labels-map {text} is neither a file nor a pair; write THEIRS=OURS, such as "
                 '"Tech House=house", or name a CSV file with the columns from and to'
             )
         table, _ = read_csv(Path(text))

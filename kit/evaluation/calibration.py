@@ -1,4 +1,4 @@
-"""Whether probabilities can be believed: calibration, temperature, and answers for the surest."""
+"""Calibration of probabilities, its temperature, and accuracy over the most certain answers."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the report says beside its figures and tables."""
+"""Captions of the figures and tables of the report."""
 
 from typing import Any
 

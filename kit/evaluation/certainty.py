@@ -1,4 +1,4 @@
-"""How sure the answers of a run are, measured on held-out tracks, for evaluation and prediction.
+"""Certainty of a run's answers, measured on held-out tracks, for evaluation and prediction.
 
 Three numbers come from tracks that no network learned from: the temperature of calibrated
 probabilities, the threshold of prediction sets, and the threshold of answers that are certain.
@@ -34,7 +34,7 @@ LEAST_TRACKS = 10
 
 @dataclass(frozen=True)
 class Verdict:
-    """How sure the answer for a track is; None where nothing is known of it.
+    """Certainty of the answer for a track; None where it was not measured.
 
     Attributes:
         calibrated: the probability of the answer after the temperature.

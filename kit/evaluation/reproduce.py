@@ -1,4 +1,4 @@
-"""What it takes to make a run again: versions, commands, and how often its test part was used."""
+"""Record of how to reproduce a run: versions, commands, and uses of its test part."""
 
 import platform
 import shlex

@@ -86,7 +86,7 @@ class Track:
 
     @property
     def has_audio(self) -> bool:
-        """Whether the row names a file."""
+        """Return whether the row names a file."""
         return bool(self._text("path"))
 
     def _text(self, column: str) -> str:

@@ -1,4 +1,4 @@
-"""What the table of features alone tells of the labels: the least that audio has to beat.
+"""Scores of models of the table's features alone, which a model of audio has to beat.
 
 Pure: a table of tracks in, scores out. Every track is answered by models that never saw a track of
 any of its artists: folds are dealt by the first artist of a track, and what shares a further artist
@@ -39,7 +39,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class BaselineConfig:
-    """How the models are scored."""
+    """Options of the scoring of the models."""
 
     folds: int = 10
     """Parts that the artists are dealt to; each is answered by models of the others. The more,
@@ -60,7 +60,7 @@ class BaselineConfig:
 
 @dataclass(frozen=True)
 class Score:
-    """What a model is worth.
+    """Scores of a model.
 
     Attributes:
         model: one of `MODELS`.
@@ -198,7 +198,7 @@ def baseline(
 
 
 def design(table: pd.DataFrame) -> tuple[Float[np.ndarray, "tracks columns"], list[str]]:
-    """What the models see: a column a feature, and one for each key, which goes round.
+    """Return the models' input: a column for each feature, and one for each key.
 
     Returns:
         Numbers, NaN where missing; and the names. A column without any value is left out.

@@ -1,4 +1,4 @@
-"""What every figure of kit shares: colours, text that is safe to draw, and PNG bytes.
+"""Parts that every figure shares: colours, text that is safe to draw, and PNG bytes.
 
 Figures are made of matplotlib's own objects, never of pyplot, which keeps every figure of a
 process in one global list.
@@ -60,7 +60,7 @@ _DARK_OF = {
 }
 
 MOST_SERIES = 6
-"""How many series have a colour of their own."""
+"""Number of series that have a colour of their own."""
 
 # Asked in this order for letters that matplotlib's own font lacks.
 _FALLBACKS = (
@@ -77,7 +77,7 @@ _FALLBACKS = (
 
 
 def series(count: int, theme: Theme = LIGHT) -> list[str]:
-    """A colour for each of so many series; after `MOST_SERIES` they begin again."""
+    """Return a colour for each of `count` series; after `MOST_SERIES` they begin again."""
     colours = (theme.first, theme.second, *theme.more)
     return [colours[i % MOST_SERIES] for i in range(count)]
 
@@ -130,7 +130,7 @@ def families() -> tuple[str, ...]:
 
 
 def drawable(text: str, columns: int = 60) -> str:
-    """`text` as one line for matplotlib: cut to so many columns, with nothing it would interpret.
+    """Return `text` as one line that matplotlib draws literally, cut to `columns` characters.
 
     Args:
         text: anything, such as a title out of a file's tags.
@@ -143,7 +143,7 @@ def drawable(text: str, columns: int = 60) -> str:
 
 
 def wrapped(text: str, columns: int, rows: int = 2) -> str:
-    """As `drawable`, over several rows of so many columns; broken after a space, "-" or "_"."""
+    """Wrap `text` to rows of `columns` characters, after a space, "-" or "_"; see `drawable`."""
     rest, lines = _one_line(text), []
     while len(lines) < rows - 1 and _cut(rest, columns) != rest:
         line = _cut(rest, columns)

@@ -25,7 +25,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Exploration:
-    """What `explore` made.
+    """Files and notes that `explore` made.
 
     Attributes:
         figures: PNG and SVG files.
@@ -203,7 +203,7 @@ def _wanted(tracks: Sequence[Track], track_ids: Sequence[str]) -> list[Track]:
 
 
 def _parts(selection: Selection, tracks: int, audible: int) -> list[str]:
-    """Which part is left out and why, which tracks and which sources."""
+    """Return notes on the parts, tracks and sources that are left out, with the reason."""
     notes = []
     if selection.source is None:
         notes.append(

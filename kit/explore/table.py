@@ -119,7 +119,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a feature differs between two sides.
+    """Difference of a feature between two sides.
 
     Attributes:
         feature: the feature's name.
@@ -191,7 +191,7 @@ def dates(table: pd.DataFrame) -> Float[np.ndarray, " rows"]:
 
 
 def has_features(table: pd.DataFrame) -> Bool[np.ndarray, " rows"]:
-    """Which rows have a feature; a duration is none, for every file has one."""
+    """Return which rows have a feature other than the duration, which every file has."""
     return np.isfinite(values(table)[_OF_A_SOURCE].to_numpy()).sum(axis=1) > 0
 
 

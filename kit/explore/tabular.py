@@ -32,7 +32,7 @@ _SENTENCES, _SENTENCES_OF_MANY = 3, 2
 
 @dataclass(frozen=True)
 class TableReport:
-    """What there is to show of a table.
+    """Figures, numbers and sentences of a table.
 
     Attributes:
         source: whose features.
@@ -54,7 +54,7 @@ class TableReport:
 
 
 def table_steps(selection: Selection) -> int:
-    """How often `draw_table` calls its `step`."""
+    """Return the number of times that `draw_table` calls its `step`."""
     labels = len(set(_described(selection.table)["label"]))
     return labels + 4 if selection.source is not None else 0
 

@@ -13,7 +13,7 @@ _SIZES = ((0.8, "large"), (0.5, "medium"), (0.2, "small"))
 
 
 def in_words(comparison: Comparison, summaries: Sequence[Summary], most: int = 3) -> list[str]:
-    """What differs most, a sentence each; one that says so if nothing does.
+    """Return a sentence for each of the largest differences, or one sentence if there are none.
 
     Args:
         comparison: two sides.

@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether the store is complete."""
+        """Return whether the store is complete."""
         return not self.tracks and not self.without_audio
 
 

@@ -18,7 +18,7 @@ _FAILED = (ValueError, OSError, NotImplementedError)
 
 
 def is_url(place: Path | str) -> bool:
-    """Whether a place is in object storage."""
+    """Return whether a place is in object storage."""
     return isinstance(place, str) and "://" in place
 
 

@@ -64,7 +64,7 @@ class FeatureStore:
 
     @classmethod
     def exists(cls, path: Path | str) -> bool:
-        """Whether there is a store, of any format.
+        """Return whether there is a store, of any format.
 
         Raises:
             KitError: the place cannot be reached.

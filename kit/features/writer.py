@@ -52,7 +52,7 @@ class ShardWriter:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     def has_room(self, offset: int) -> bool:
-        """Whether a row can be put with no more than `MOST_OPEN` shards in memory."""
+        """Return whether a row can be put with no more than `MOST_OPEN` shards in memory."""
         return offset // self._size in self._open or len(self._open) + self.writing < MOST_OPEN
 
     @property

@@ -17,7 +17,7 @@ _NO = {"no", "n", "false", "0"}
 
 @dataclass(frozen=True)
 class Question:
-    """Whether a file is the audio of a row.
+    """Answer to whether a file is the audio of a row.
 
     Attributes:
         track_id: id of the row.

@@ -36,12 +36,12 @@ class Run:
 
     @property
     def is_run(self) -> bool:
-        """Whether the folder has a run's configuration; checkpoints alone can be restored too."""
+        """Return whether the folder has a configuration; checkpoints can be restored without."""
         return self._config.is_file()
 
     @property
     def is_folded(self) -> bool:
-        """Whether the run holds one run for each fold."""
+        """Return whether the run holds one run for each fold."""
         return self._folds.is_file()
 
     @property
@@ -101,7 +101,7 @@ class Run:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """What the user has stated, such as a right to train on the audio.
+        """Return the statements of the user, such as a right to train on the audio.
 
         Raises:
             UsageError: this is not a run's folder.

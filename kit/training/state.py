@@ -1,4 +1,4 @@
-"""What changes in training, as one pytree."""
+"""State of a training as one pytree."""
 
 from typing import Any, NamedTuple, cast
 

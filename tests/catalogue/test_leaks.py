@@ -77,7 +77,7 @@ def test_a_given_split_is_read_of_folders_columns_and_files(tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("nowhere", "is no column of the catalogue; use one of track_id, label"),
+        ("nowhere", "is not a column of the catalogue; use one of track_id, label"),
         ("empty", "the column empty is empty"),
         ("same", "gives one part only, '1'"),
         ("x.csv", "it must have part, and track_id or path"),

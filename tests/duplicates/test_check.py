@@ -139,7 +139,7 @@ def test_without_check_the_parts_are_shown(kit, catalogue):
     [
         (["--keep-together"], "--keep-together writes what --check finds; add --check"),
         (["--given", "folders", "--split.seed", "1"], "leave out --split"),
-        (["--given", "nowhere"], "--given is 'nowhere', which is no column"),
+        (["--given", "nowhere"], "--given is 'nowhere', which is not a column"),
     ],
 )
 def test_what_makes_no_sense_is_refused(kit, catalogue, arguments, words):

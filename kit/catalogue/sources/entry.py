@@ -1,4 +1,4 @@
-"""What a playlist or a collection says: its tracks, by the place where their files should be."""
+"""Content of a playlist or a collection: its tracks, and the places of their files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from kit.errors import UsageError
 
 
 class SourceError(UsageError):
-    """A file that is no playlist of its kind, or one that is not safe to read."""
+    """A file that is not a playlist of its kind, or is not safe to read."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ _BLOCK = 1 << 20
 
 @runtime_checkable
 class Target(Protocol):
-    """What is told of the elements as they come; nothing else of the file is kept."""
+    """Receiver of a parser's events."""
 
     def start(self, tag: str, attrib: Mapping[str, str]) -> None:
         """Receive the start of an element and its attributes."""

@@ -46,7 +46,7 @@ def channel_weights(channels: int) -> tuple[float, ...]:
     """
     if channels not in _LAYOUTS:
         raise ParameterError(
-            f"y has {channels} channels, which is no known layout; pass weights, one for each "
+            f"y has {channels} channels, which is not a known layout; pass weights, one for each "
             "channel, and 0 for low-frequency effects (LFE)"
         )
     return _LAYOUTS[channels]

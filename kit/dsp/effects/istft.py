@@ -63,7 +63,7 @@ def sizes_of(
     n_fft: int | None = None,
     center: bool = True,
 ) -> Sizes:
-    """Return the sizes that the arguments of `istft` mean for a spectrum of so many bins.
+    """Return the sizes of the inverse STFT of a spectrum, by the arguments of `istft`.
 
     Raises:
         ParameterError: a size below 1, or `n_fft` that does not fit the bins.
@@ -130,7 +130,7 @@ def istft(
         hop_length, win_length, window, center: as given to `stft`.
         n_fft: length of the transform; 2 * (bins - 1) if not given, so give it when it is odd.
         dtype: of the result; float of the precision of `stft_matrix` if not given.
-        length: samples of the result, which is cut or padded with zeros to exactly so many.
+        length: samples of the result, which is cut or padded with zeros to this length.
     Returns:
         samples = `length`, or n_fft + hop_length * (frames - 1), less 2 * (n_fft // 2) if centred.
         A single centred frame of an even `n_fft` gives 0 samples.

@@ -46,7 +46,7 @@ def pcen(
         time_constant: of the mean, seconds.
         eps: keeps the quotient finite.
         b: weight of the newest frame in the mean, in place of `time_constant`.
-        max_size: above 1, the mean is of the greatest of so many neighbouring bands.
+        max_size: above 1, take the mean of the greatest of this many neighbouring bands.
         ref: energies to take the mean of, in place of S.
         axis: of frames.
         max_axis: of bands; needed where S has more than two axes and `max_size` is above 1.

@@ -42,7 +42,7 @@ def icqt(
         C: constant-Q transform (…, n_bins, frames).
         sr, hop_length, fmin, bins_per_octave, tuning, filter_scale: as given to `cqt`.
         norm, sparsity, window, scale, res_type: as given to `cqt`.
-        length: samples of the result: cut or padded with zeros to exactly so many.
+        length: samples of the result, which is cut or padded with zeros to this length.
         dtype: of the result; float of the precision of C if not given.
     Returns:
         samples = `length`, or hop_length * (frames - 1).
@@ -81,7 +81,7 @@ def _as_transform(C: Any) -> AnyArray:
 def _cut(C: AnyArray, length: int | None, longest: float, hop_length: int) -> AnyArray:
     """Return the frames that reach the first `length` samples."""
     if length is None:
-        rule = "one frame is no sound; give length"
+        rule = "one frame has no samples; give length"
         require(C.shape[-1] >= 2, "C.shape", C.shape, rule)
         return C
     length = positive_int("length", length, least=0)

@@ -1,4 +1,4 @@
-"""What the answers for changed sounds say: numbers for each probe, and sentences."""
+"""Summary of the answers for changed sounds: numbers for each probe, and sentences."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

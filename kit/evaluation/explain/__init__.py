@@ -1,1 +1,1 @@
-"""What a network listened to: the places of a spectrogram that its answer rests on."""
+"""Attribution: the parts of a spectrogram that a network's answer depends on."""

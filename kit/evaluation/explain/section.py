@@ -1,4 +1,4 @@
-"""What the network listened to, as a section of the report."""
+"""Section of the report on the parts of a spectrogram that the answers depend on."""
 
 from collections.abc import Sequence
 from typing import Any

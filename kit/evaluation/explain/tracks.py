@@ -37,7 +37,7 @@ Told = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What the answer for a stretch of a track rests on.
+    """Attribution of the answer for a stretch of a track.
 
     Attributes:
         track: its row of evaluation.json.
