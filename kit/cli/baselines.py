@@ -43,20 +43,19 @@ def baselines(
     Each is an old pair of a vector and a classifier: tempo, loudness and mean spectrum; statistics
     of MFCCs; some 300 statistics of bands, modulation, contrast, chroma and rhythm; the shape of a
     short clip over time; a dictionary of spectrogram patches; and the table's audio features, where
-    it has them. On 30 to 150 clips a
-    label they often beat a network, so look at this table first. A network that is below its best
-    row has learned less than was there to learn.
+    it has them. On 30 to 150 clips a label they often beat a network, so look at this table first. A
+    network is worth its cost only if it scores above the best row.
 
     Every track is answered by classifiers that never saw its fold, and no artist is in two folds.
     Options such as an SVM's C are chosen by cross-validation inside the other folds. With --run the
     split of a run is taken, and `kit evaluate RUN` then shows its network among the baselines.
 
-    With --choose, nested cross-validation weighs them for an average: its row tells what to expect
-    of the average on new tracks, since no test track has a part in the weights.
+    With --choose, nested cross-validation finds the weights of an average of them. The row of the
+    average estimates its accuracy on new tracks, since no test track influences the weights.
 
     The table is printed. baselines.json and baselines.csv (the probabilities for each track) go
     into CATALOGUE, or into the folder of RUN. Vectors are computed once and kept in
-    CATALOGUE/features; stopped and started again by the same command, it goes on where it was.
+    CATALOGUE/features; if it is stopped, the same command resumes it.
     docs/baselines.md has the definitions. The exit codes are those of `kit features`.
 
     Example: kit baselines data/mine --split.folds 5
@@ -81,8 +80,8 @@ def baselines(
         curve_draws: Draws of the clips for each of these numbers, whose mean is shown.
         seed: Seed of forests, dictionaries and inner folds.
         workers: Threads that decode and compute vectors; one for each core if not given.
-        timeout_s: Give up a file that takes longer than this, seconds.
-        retry_failed: Try again the tracks that failed, though their files have not changed.
+        timeout_s: Time limit for one file, seconds.
+        retry_failed: Retry tracks that failed before, even if their files have not changed.
         isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: What the folds keep apart, and their number (5 if not given) or their column.
         features: Position, number and length of the excerpts; the vectors have a front end of

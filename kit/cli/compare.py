@@ -24,12 +24,11 @@ def compare(
 ) -> int:
     """Compare runs track by track, and say what may be claimed.
 
-    Only tracks that all runs have scored count, and the first run is what the others are compared
-    with. A difference is paired by track, and its
-    95% interval is over groups of tracks, such as artists; it is wider where several runs are
-    compared with the first. Below the table stand the options that differ, the spread of runs that
-    differ in their seed alone, and a sentence for each run. Fewer than 12 groups are too few for a
-    claim.
+    Each run is compared with the first, on the tracks that all of them have scored. Differences are
+    paired by track, and their 95% intervals are over groups of tracks, such as artists; they are
+    wider if several runs are compared with the first. Below the table are the options that differ,
+    the spread of runs that differ in their seed alone, and a sentence for each run. Fewer than 12
+    groups are too few for a claim.
 
     mcnemar_p is that of McNemar's exact test, which takes tracks as independent of one another.
     folds_p, for runs with the same folds, is that of Student's t over the folds, corrected for

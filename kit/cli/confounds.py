@@ -32,7 +32,7 @@ def confounds(
     The test part is answered again after each change of its audio; in a run of folds all tracks
     are, each by the network that never learned from it. The table tells the accuracy after each
     change, the change with its interval over artists, and how many answers went from right to wrong
-    and back. A sentence tells what the network leans on. The run's folder gets confounds.json,
+    and back. A sentence names what the network leans on. The run's folder gets confounds.json,
     confounds.svg and confounds.png, and `kit evaluate` then shows them in its report.
 
     A probe that has been answered is not computed again.
@@ -52,7 +52,7 @@ def confounds(
             s later; pitch: a semitone up and down, and the control.
         tracks: Answer about this many tracks: whole artists, drawn by the seed until there are
             enough. All if not given.
-        seed: Of the draw.
+        seed: Seed of the draw.
         catalogue: Folder of the catalogue, if it is not where it was in training.
         checkpoint: The best one of the training, or the last.
         runs: Folder of the run folders.

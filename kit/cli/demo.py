@@ -20,9 +20,9 @@ def demo(
 ) -> int:
     """See the whole job on synthetic techno and EDM, without an account or a network.
 
-    Renders MP3 files, scans them, computes features, trains a network for each quarter of the
-    artists on the others, restores the checkpoints in a new process, evaluates them and writes a
-    report. Run again, it skips what is there.
+    Render MP3 files, scan them, compute features, train a network for each quarter of the artists
+    on the others, restore the checkpoints in a new process, evaluate them and write a report. Steps
+    that are done already are skipped.
 
     Args:
         demo: The tracks that are rendered.

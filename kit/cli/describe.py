@@ -20,9 +20,8 @@ def describe(
     They are measured on the audio; docs/descriptors.md in kit's repository has the formulas. They
     are written to CATALOGUE/tracks.csv with feature_source = kit-proxy-1: seven of them are
     stand-ins for Spotify's features, not Spotify's numbers. Rows with features of another source
-    are left alone. Stopped at any instant and started again by the same command, it goes on where
-    it was. Tracks that cannot be taken are listed in CATALOGUE/failures.csv. The exit codes are
-    those of `kit features`.
+    are left alone. If it is stopped, the same command resumes it. Tracks that cannot be used are
+    listed in CATALOGUE/failures.csv. The exit codes are those of `kit features`.
 
     Example: kit describe data/mine
 
@@ -31,8 +30,8 @@ def describe(
         whole: Measure the whole of each file, not only the 30 s in its middle.
         replace: Overwrite features of another source with kit's own.
         workers: Threads (or processes) that decode and compute; one more than cores if not given.
-        timeout_s: Give up a file that takes longer than this, seconds.
-        retry_failed: Try again the tracks that failed, though their files have not changed.
+        timeout_s: Time limit for one file, seconds.
+        retry_failed: Retry tracks that failed before, even if their files have not changed.
         isolate: Decode in processes, so that a file that crashes its decoder fails alone.
     """
     if workers is not None and workers < 1:

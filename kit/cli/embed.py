@@ -15,20 +15,20 @@ def embed(
     options: Options = ExtractConfig(),
     quiet: Flag = False,
 ) -> int:
-    """Compute musicnn's embeddings; embeddings that are there are kept.
+    """Compute the musicnn embeddings that a catalogue lacks.
 
     The weights come from `kit weights musicnn`. Each track gives 200 numbers of the layer before
     the tags and 1,506 of the pooling, the means over patches of 3 s; kit.embed returns them as
-    arrays. They are stored in CATALOGUE/embeddings. Stopped at any instant and started again by the
-    same command, it goes on where it was. Tracks that cannot be taken are listed in
-    CATALOGUE/failures.csv. The exit codes are those of `kit features`.
+    arrays. They are stored in CATALOGUE/embeddings. If it is stopped, the same command resumes it.
+    Tracks that cannot be used are listed in CATALOGUE/failures.csv. The exit codes are those of
+    `kit features`.
 
     Example: kit embed data/mine --model MTT_musicnn
 
     Args:
         catalogue: Folder that `kit scan` made.
         model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        clip_s: Seconds in the middle of each track that are heard.
+        clip_s: Length of the excerpt from the middle of each track, seconds.
         options: How the work is done; none of it changes the result.
         quiet: Print warnings and errors only.
     """

@@ -28,7 +28,7 @@ def evaluate(
     A run's scores and report.html go into its folder; those of another part than "test" are named
     after the part. A run of folds is scored on all its tracks, each by the network of its fold.
     Features that are missing are computed first. The test part also gives calibration.json, from
-    which `kit predict` says how sure it is, and doubtful.csv, a list of labels to check.
+    which `kit predict` says how certain it is, and doubtful.csv, a list of labels to check.
 
     Example: kit evaluate
 
@@ -48,9 +48,9 @@ def evaluate(
         labels_map: Label of another collection and the run's label for it, as "THEIRS=OURS"; or a
             CSV file with the columns from and to. Repeat it; several labels may become one. A
             label that is neither mapped nor known to the run is left out and counted.
-        explain: Show in the report what the network listened to: for the surest right answer of
-            each label and for two mistakes, the places of the spectrogram that the answer rests on.
-            Takes seconds a track, but with musicnn some minutes on a CPU.
+        explain: Show in the report which parts of the spectrogram an answer depends on, for the
+            most certain right answer of each label and for two mistakes. It takes seconds a track,
+            or minutes with musicnn on a CPU.
         runs: Folder of the run folders.
     """
     if catalogue is not None:

@@ -14,13 +14,13 @@ def features(
     export: Literal["npy"] | None = None,
     quiet: Flag = False,
 ) -> int:
-    """Compute log-mel features; features that are there are kept.
+    """Compute the log-mel features that a catalogue lacks.
 
-    Stopped at any instant and started again by the same command, it goes on where it was. Ctrl-C
-    once finishes the files in progress; twice stops at once. Tracks that cannot be taken are
-    listed in CATALOGUE/failures.csv with the reason, and are not tried again before their file
-    changes. Exit code 0: all tracks have features; 1: some could not be taken, or the store could
-    not be written; 2: a wrong argument; 130: stopped by Ctrl-C.
+    If it is stopped, the same command resumes it. Press Ctrl-C once to finish the files in
+    progress, twice to stop at once. Tracks that cannot be used are listed in CATALOGUE/failures.csv
+    with the reason, and are not tried again before their file changes. Exit code 0: all tracks have
+    features; 1: some could not be used, or the store could not be written; 2: a wrong argument;
+    130: stopped by Ctrl-C.
 
     Example: kit features data/mine --features.dtype int8 --workers 8
 

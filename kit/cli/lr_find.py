@@ -34,8 +34,8 @@ def lr_find(
 
     The rate grows exponentially from step to step until the loss diverges. The suggestion is a
     tenth of the rate at which the smoothed loss is least; it is printed, and depends on optimiser,
-    batch size and network, so give those of your training. No run is made or changed. Missing
-    features are computed first.
+    batch size and network, so give those of your training. Missing features are computed first. No
+    run is written.
 
     Example: kit lr-find data/mine --train.optimiser.name adamw
 

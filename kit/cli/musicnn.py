@@ -14,7 +14,7 @@ Wheel = Annotated[
 
 
 def musicnn(model: Model = "MSD_musicnn", wheel: Wheel = None) -> int:
-    """Fetch musicnn's published weights, which have heard 200,000 songs.
+    """Fetch musicnn's published weights, trained on up to 200,000 songs.
 
     The authors' package musicnn 0.1.0 is downloaded with pip, checked against its SHA-256 and read;
     nothing of it is installed or run. The weights are kept as arrays of NumPy in the user's data
@@ -25,7 +25,7 @@ def musicnn(model: Model = "MSD_musicnn", wheel: Wheel = None) -> int:
 
     Args:
         model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        wheel: The package's file, where there is no network here.
+        wheel: The package's file, for a machine without a network.
     """
     from kit import terminal
     from kit.weights.musicnn import install, weights_file

@@ -48,7 +48,7 @@ def predict(
     Args:
         run: Folder that `kit train` made, or the name of an experiment, which stands for its
             newest run.
-        files: Audio files, and folders: all audio below a folder is taken.
+        files: Audio files, and folders: all audio below a folder is used.
         timeline: One answer for each window of a file, for a DJ mix.
         hop_s: Seconds from the start of one window to the next in a timeline.
         format: One JSON object a line, CSV with a header, or a table to read; json if not given,
@@ -56,7 +56,7 @@ def predict(
         out: File that the answers go to.
         plot: Also draw the timeline to this PNG or SVG file.
         risk: Share of wrong answers that you accept among those that are not uncertain, such as
-            0.05. The probability that this takes comes from the artists that `kit evaluate` held
+            0.05. The threshold for it comes from the artists that `kit evaluate` held
             out.
         runs: Folder of the run folders.
     """

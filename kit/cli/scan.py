@@ -30,7 +30,7 @@ def scan(
     PLS, XSPF) stands for one label; give several at once. A collection that Rekordbox exported as
     XML has a label in each playlist. A CSV has a column `path` and a column `label` or --label.
     Cells that you changed in OUT/tracks.csv since the last scan stay as you made them.
-    Exit code 1 if some files could not be taken; they are listed in OUT/failures.csv.
+    Exit code 1 if some files could not be used; they are listed in OUT/failures.csv.
 
     Example: kit scan ~/Music/sets --out data/mine
 

@@ -45,8 +45,8 @@ def split(
             of tracks.csv: from then on every split keeps the copies of a recording in one part.
         format: A table to read, CSV with a header, or JSON.
         workers: Threads that decode and compute; one for each core if not given.
-        timeout_s: Give up a file that takes longer than this, seconds.
-        retry_failed: Try again the tracks that failed, though their files have not changed.
+        timeout_s: Time limit for one file, seconds.
+        retry_failed: Retry tracks that failed before, even if their files have not changed.
         isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: The split that `kit train` draws with the same flags.
     """

@@ -38,8 +38,8 @@ def train(
 ) -> int:
     """Train a network on a catalogue.
 
-    Features that are missing are computed first. Stopped and started again by the same command, it
-    goes on where it was. The run's folder is printed.
+    Missing features are computed first. If it is stopped, the same command resumes it. The run's
+    folder is printed.
 
     A network of your own is a frozen dataclass of options with a method build: name it, and its
     fields become flags in this help: kit train data/mine --model.name my_models.py:Mine --help
@@ -57,7 +57,7 @@ def train(
         name: Name of the folder under RUNS.
         recipe: small, for 30 to 150 tracks a label: in place of a network, the best of simple
             classifiers of statistics and of frozen musicnn, or their average. Cross-validation
-            inside each of five folds chooses, and no test track has a part in it. --model.networks
+            inside each of five folds chooses, without any test track. --model.networks
             adds networks that are trained. Excerpts, --split, --train.seed and the --model flags
             that --recipe small --help shows count, the other flags of training do not.
         runs: Folder of the run folders.
