@@ -14,7 +14,7 @@ OGG_PAGE = 27
 
 
 def sndfile_share(log: str) -> float:
-    """The share of a WAV, RF64, AIFF or AU file that is there, by libsndfile's log of its header.
+    """Return the share of a WAV, RF64, AIFF or AU file that is there, by libsndfile's log.
 
     Args:
         log: `extra_info` of a sound file.
@@ -29,14 +29,14 @@ def sndfile_share(log: str) -> float:
 
 
 def mp3_share(tag: mp3.Tag | None, size: int) -> float:
-    """The share of an MP3 file of `size` bytes that is there, by its tag; 1 without one."""
+    """Return the share of an MP3 file of `size` bytes that is there, by its tag; 1 without one."""
     if tag is None or not tag.bytes:
         return 1.0
     return min(1.0, (size - tag.offset) / tag.bytes)
 
 
 def ogg_is_cut(stream: io.BufferedIOBase) -> bool:
-    """Does an Ogg file end within a page?"""
+    """Return whether an Ogg file ends within a page."""
     size = stream.seek(0, os.SEEK_END)
     # A page is at most 65,307 bytes, so that the last one begins within these.
     stream.seek(max(0, size - (1 << 17)))

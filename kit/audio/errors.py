@@ -7,7 +7,7 @@ from kit.errors import KitError
 
 
 def shown(path: Path | str) -> str:
-    """A path as one line of valid UTF-8: what is not printable in it is written as an escape."""
+    """Return a path as one line of valid UTF-8, unprintable characters as escapes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -58,7 +58,7 @@ class Frame:
 
 
 def info(stream: io.BufferedIOBase) -> Info | None:
-    """STREAMINFO of a file that begins with it, at most an ID3 tag in front; None otherwise."""
+    """Return STREAMINFO if the file begins with it, or with an ID3 tag before it; else None."""
     start = id3.end(stream, 0)
     stream.seek(start)
     head = stream.read(42)
@@ -83,7 +83,7 @@ def info(stream: io.BufferedIOBase) -> Info | None:
 
 
 def parse(header: bytes, of: Info) -> Frame | None:
-    """The frame whose header these bytes begin with, or None if they are not one's."""
+    """Return the frame whose header these bytes begin with, or None if they are not a header."""
     if len(header) < 6 or header[0] != 0xFF or header[1] & 0xFE != 0xF8:
         return None
     size, rate, layout = header[2] >> 4, header[2] & 15, header[3] >> 4
@@ -124,7 +124,7 @@ def parse(header: bytes, of: Info) -> Frame | None:
 def change(
     stream: io.BufferedIOBase, of: Info, start: int, end: int | None
 ) -> tuple[int, int] | None:
-    """The sample from `start` to `end` at which the rate changes, and to what; None if it does not.
+    """Return where from `start` to `end` the sample rate changes, and to what, or None.
 
     It is 0 where the first frame is not of the rate that STREAMINFO says.
 
@@ -151,7 +151,7 @@ def change(
 
 
 def ends_as_stated(stream: io.BufferedIOBase, of: Info) -> bool:
-    """Is the last frame the one of which STREAMINFO speaks? If not, seeking is a lottery."""
+    """Return whether the last frame is the one that STREAMINFO states; else seeking fails."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(of.offset, size - _TAIL))
     tail = stream.read()
@@ -166,7 +166,7 @@ def ends_as_stated(stream: io.BufferedIOBase, of: Info) -> bool:
 
 
 def _frames(stream: io.BufferedIOBase, of: Info, offset: int) -> Iterator[Frame]:
-    """All that looks like a header from `offset` on, with the mark that the first frame has."""
+    """Yield the places from `offset` on that look like a header with the first frame's mark."""
     stream.seek(of.offset)
     mark = stream.read(2)
     stream.seek(offset)
@@ -186,7 +186,7 @@ def _frames(stream: io.BufferedIOBase, of: Info, offset: int) -> Iterator[Frame]
 
 
 def _before(stream: io.BufferedIOBase, of: Info, sample: int) -> int:
-    """A place in the file shortly before the frame that holds `sample`."""
+    """Return a place in the file shortly before the frame that holds `sample`."""
     low, high = of.offset, stream.seek(0, os.SEEK_END)
     while high - low > _WINDOW:
         middle = (low + high) // 2

@@ -33,7 +33,7 @@ class Gathered:
         self._filled += len(y)
 
     def result(self) -> Float32[np.ndarray, "samples"]:
-        """All samples: a view of the caller's array, or a whole array."""
+        """Return all samples: a view of the caller's array, or a whole array."""
         if not self._grows:
             return self._array[: self._filled]
         self._resize(self._filled)

@@ -6,7 +6,7 @@ _HEADER = 10
 
 
 def end(stream: io.BufferedIOBase, offset: int) -> int:
-    """Where the tag at `offset` ends; `offset` itself if there is none. Moves the position.
+    """Return where the tag at `offset` ends, or `offset` without one. The position moves.
 
     Source: ID3v2.4.0, section 3.1: the size is in seven bits a byte.
     """

@@ -17,7 +17,7 @@ _OVERLAP = 16
 
 
 def is_joined(stream: io.BufferedIOBase, container: str) -> bool:
-    """Does another stream follow the first, as in recordings of a radio?
+    """Return whether another stream follows the first, as in recordings of a radio.
 
     Reads the file to the next beginning: in an ordinary file, to its end.
 

@@ -50,7 +50,7 @@ class Frame:
 
 
 def parse(offset: int, header: bytes) -> Frame | None:
-    """The frame whose four header bytes these are, or None if they are not one's."""
+    """Return the frame whose four header bytes these are, or None if they are not a header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version, bitrate, rate = (header[1] >> 3) & 3, header[2] >> 4, (header[2] >> 2) & 3
@@ -81,7 +81,7 @@ class Run:
 
 
 def runs(stream: io.BufferedIOBase, samples: int | None = None) -> Iterator[Run]:
-    """The frames in a row from the first one on; ends where no frame follows.
+    """Yield the frames in a row from the first one on; ends where no frame follows.
 
     Tags in front of the frames and between them (files that were joined) are stepped over. In a
     file without such breaks there is one run.
@@ -133,7 +133,7 @@ def _run(stream: io.BufferedIOBase, first: Frame, most: int | None) -> Run:
 
 
 def _length_of_like(first: Frame, header: bytes) -> int:
-    """Bytes of a frame of the rate and channels of `first`, 0 for anything else."""
+    """Return the bytes of a frame of the rate and channels of `first`, 0 for anything else."""
     frame = parse(0, header)
     if frame is None:
         return 0
@@ -151,7 +151,7 @@ class Tag:
 
 
 def tag(stream: io.BufferedIOBase) -> Tag | None:
-    """The tag that states a file's length; without one, the length is a guess."""
+    """Return the tag that states a file's length; without one, the length is a guess."""
     run = next(runs(stream, 1), None)
     if run is None:
         return None
@@ -226,7 +226,7 @@ class Tagged(io.RawIOBase):
 
 
 def _tag_frame(like: Frame, count: int) -> bytes:
-    """A frame of the same rate and channels with nothing in it but the number of frames."""
+    """Return a frame of the same rate and channels with nothing in it but the number of frames."""
     version = (like.header[1] >> 3) & 3
     # The lowest bit says that there is no checksum.
     bits = _TAG_BITRATE[version] << 4 | like.header[2] & 0x0C
@@ -252,7 +252,7 @@ def _after_tag(stream: io.BufferedIOBase, offset: int) -> int:
 
 
 def _first(stream: io.BufferedIOBase, reach: int = 1 << 16) -> int | None:
-    """Where the first frame begins: right after the tag, or at most `reach` bytes later."""
+    """Return where the first frame begins: after the tag, or up to `reach` bytes later."""
     start = _after_tag(stream, 0)
     stream.seek(start)
     window = stream.read(reach)

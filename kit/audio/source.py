@@ -65,7 +65,7 @@ class Source:
         return sum(len(block) for block in self.blocks())
 
     def blocks(self, start: int = 0, count: int | None = None) -> Blocks:
-        """Frames from `start` on, at most `count`, as blocks of shape (frames, channels).
+        """Yield frames from `start` on, at most `count`, in blocks of shape (frames, channels).
 
         A block is valid only until the next one is asked for: its memory is used again.
 
@@ -98,7 +98,7 @@ class Source:
             raise self.cut_at((start + got) / self.sample_rate)
 
     def cut_at(self, end_s: float, whole_s: float | None = None) -> TruncatedError:
-        """The error of a file that ends at `end_s` and should at `whole_s`, both in seconds."""
+        """Return the error for a file that ends at `end_s` instead of `whole_s`, seconds."""
         if whole_s is None and self.frames is not None:
             whole_s = self.frames / self.sample_rate
         of = "" if whole_s is None or not math.isfinite(whole_s) else f" of {whole_s:.2f} s"
@@ -108,7 +108,7 @@ class Source:
         )
 
     def worthless(self) -> CorruptError:
-        """The error of a file of which nothing can be decoded."""
+        """Return the error for a file of which nothing can be decoded."""
         return CorruptError(
             f"{shown(self.path)} is {self.format}, and none of it can be decoded: it is damaged; "
             "get it again or leave it out"

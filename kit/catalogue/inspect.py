@@ -35,11 +35,11 @@ class Facts:
     tags: Tags
 
     def row(self) -> dict[str, Any]:
-        """Column -> value."""
+        """Return the facts by column."""
         return {**self.measured(), **asdict(self.tags)}
 
     def measured(self) -> dict[str, Any]:
-        """The columns that do not depend on what the file says of itself."""
+        """Return the columns that do not depend on what the file says of itself."""
         return {name: value for name, value in asdict(self).items() if name != "tags"}
 
 
@@ -65,7 +65,7 @@ def inspect(path: Path, *, hashed: bool = True) -> Facts:
 def inspect_all(
     paths: Sequence[Path], *, hashed: bool = True, progress: Progress | None = None
 ) -> Iterator[Facts | AudioError]:
-    """`inspect` over many files in threads; in the order given, an error in place of its facts."""
+    """Apply `inspect` to files in threads, in their order; an error stands for its facts."""
     # Hashing and decoding release the lock of the interpreter; a few more threads than cores hide
     # the waiting for a disk or a network.
     attempt = partial(_attempt, hashed=hashed)
@@ -88,7 +88,7 @@ def _attempt(path: Path, *, hashed: bool) -> Facts | AudioError:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal.
+    """Return the SHA-256 of a file's bytes, hexadecimal.
 
     Raises:
         UnreadableError: it cannot be read.

@@ -33,12 +33,12 @@ def read_meta(folder: Path) -> Any:
 
 
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:
-    """Replace the file; atomic. What was announced has come."""
+    """Replace the file atomically, and clear the announced root."""
     write_json(folder / META, meta)
 
 
 def announce(folder: Path, audio_root: str, tracks: Callable[[], str]) -> None:
-    """Before a table is written whose paths start from another folder, say so; atomic.
+    """Announce, atomically, the root of the paths of the table that is written next.
 
     Args:
         folder: the catalogue's.
@@ -56,7 +56,7 @@ def announce(folder: Path, audio_root: str, tracks: Callable[[], str]) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Before the table alone changes, write down which folder it is meant for, if it is open."""
+    """Resolve an announced root before the table alone changes."""
     meta = read_json(folder / META) if (folder / META).is_file() else None
     if isinstance(meta, dict) and _COMING in meta:
         write_meta(folder, read_meta(folder))

@@ -65,7 +65,7 @@ class Name:
 
 
 def plain(text: str) -> str:
-    """Lower case without accents and punctuation, one space between words.
+    """Return lower case without accents and punctuation, one space between words.
 
     A text of nothing but signs, such as the band !!!, keeps them.
     """
@@ -85,7 +85,7 @@ def look_alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def unaccented(text: str) -> str:
-    """Compatible letters without accents, and nothing else changed."""
+    """Return compatible letters without accents; nothing else changes."""
     return _ACCENTS.sub("", _decomposed(text))
 
 
@@ -124,7 +124,7 @@ def _without_guests(title: str) -> str:
 
 
 def _versions(title: str) -> tuple[str, str]:
-    """The title proper and its versions, both plain."""
+    """Return the title proper and its versions, both plain."""
     versions: list[str] = []
 
     def take(match: re.Match[str]) -> str:

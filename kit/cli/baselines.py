@@ -43,8 +43,8 @@ def baselines(
     Each is an old pair of a vector and a classifier: tempo, loudness and mean spectrum; statistics
     of MFCCs; some 300 statistics of bands, modulation, contrast, chroma and rhythm; the shape of a
     short clip over time; a dictionary of spectrogram patches; and the table's audio features, where
-    it has them. On 30 to 150 clips a label they often beat a network, so look at this table first. A
-    network is worth its cost only if it scores above the best row.
+    it has them. On 30 to 150 clips a label they often beat a network, so look at this table first.
+    A network is worth its cost only if it scores above the best row.
 
     Every track is answered by classifiers that never saw its fold, and no artist is in two folds.
     Options such as an SVM's C are chosen by cross-validation inside the other folds. With --run the

@@ -31,12 +31,12 @@ class Clock:
         return math.ceil(self.samples / (STEPS_PER_BAR * self.step))
 
     def at(self, step: int | float) -> int:
-        """The sample at which a step begins."""
+        """Return the sample at which a step begins."""
         late = self.swing if step == int(step) and int(step) % 2 else 0.0
         return round((step + late) * self.step)
 
     def length(self, steps: int | float) -> int:
-        """Samples in so many steps, at least one."""
+        """Return the number of samples in some steps, at least one."""
         return max(1, round(steps * self.step))
 
 
@@ -73,7 +73,7 @@ def strike(
 def repeat(
     loop: Float32[np.ndarray, "*channels length"], samples: int
 ) -> Float32[np.ndarray, "*channels samples"]:
-    """A loop played again and again until `samples` are full."""
+    """Repeat a loop to `samples` samples."""
     times = -(-samples // loop.shape[-1])
     tiled = np.tile(loop, (1,) * (loop.ndim - 1) + (times,))
     return np.ascontiguousarray(tiled[..., :samples])
@@ -82,7 +82,7 @@ def repeat(
 def automation(
     clock: Clock, values: Sequence[float], *, glide_steps: float = 0.0
 ) -> Float32[np.ndarray, "samples"]:
-    """A gain for every sample from one value a bar, held, or reached by a ramp.
+    """Return a gain for every sample from one value a bar, held, or reached by a ramp.
 
     Args:
         clock: the grid of the track.

@@ -30,7 +30,7 @@ class DrumKit:
 
 
 def draw_kit(rng: np.random.Generator) -> DrumKit:
-    """A kit of an artist's own."""
+    """Return the drum kit of an artist."""
     return DrumKit(
         kick_hz=rng.uniform(42, 56),
         kick_sweep_hz=rng.uniform(120, 420),
@@ -66,7 +66,7 @@ def _to_peak(x: Shot) -> Shot:
 
 
 def kick(kit: DrumKit, rng: np.random.Generator) -> Shot:
-    """A sine that falls in pitch, with a click in front."""
+    """Return a sine that falls in pitch, with a click in front."""
     t = _time(0.45)
     frequency = kit.kick_hz + kit.kick_sweep_hz * np.exp(-t / np.float32(0.025))
     body = np.sin(2 * np.pi * np.cumsum(frequency, dtype=np.float64) / SAMPLE_RATE)
@@ -76,7 +76,7 @@ def kick(kit: DrumKit, rng: np.random.Generator) -> Shot:
 
 
 def hat(kit: DrumKit, rng: np.random.Generator, *, opened: bool) -> Shot:
-    """Noise and a cluster of square waves, high-passed; an open one rings."""
+    """Return noise and a cluster of square waves, high-passed; an open one rings."""
     t = _time(0.3 if opened else 0.12)
     tones = np.zeros_like(t)
     for ratio in (1.0, 1.342, 1.531, 1.774, 2.13):
@@ -87,7 +87,7 @@ def hat(kit: DrumKit, rng: np.random.Generator, *, opened: bool) -> Shot:
 
 
 def clap(kit: DrumKit, rng: np.random.Generator) -> Shot:
-    """Three short bursts of noise and a tail, as of several hands."""
+    """Return three short bursts of noise and a tail, like several hands clapping."""
     t = _time(0.4)
     envelope = _decay(t, kit.clap_decay_s) * (t > 0.024)
     for start in (0.0, 0.011, 0.023):
@@ -98,7 +98,7 @@ def clap(kit: DrumKit, rng: np.random.Generator) -> Shot:
 
 
 def snare(kit: DrumKit, rng: np.random.Generator) -> Shot:
-    """A short tone under a rattle of noise."""
+    """Return a short tone under a rattle of noise."""
     t = _time(0.22)
     tone = np.sin(2 * np.pi * np.float32(kit.snare_hz) * t) * _decay(t, 0.05)
     rattle = band(_noise(rng, t.shape[0]), 900.0, 9000.0, 1.0) * _decay(t, 0.07)
@@ -106,7 +106,7 @@ def snare(kit: DrumKit, rng: np.random.Generator) -> Shot:
 
 
 def percussion(kit: DrumKit, rng: np.random.Generator) -> Shot:
-    """A small struck thing: one sine bends another."""
+    """Return a small percussion sound: one sine modulates another."""
     t = _time(0.18)
     bend = np.sin(2 * np.pi * np.float32(kit.perc_hz * kit.perc_ratio) * t) * _decay(t, 0.03)
     tone = np.sin(2 * np.pi * np.float32(kit.perc_hz) * t + 2.5 * bend) * _decay(t, 0.045)
@@ -114,6 +114,6 @@ def percussion(kit: DrumKit, rng: np.random.Generator) -> Shot:
 
 
 def crash(kit: DrumKit, rng: np.random.Generator) -> Shot:
-    """A long wash of noise."""
+    """Return a long wash of noise."""
     t = _time(1.6)
     return _to_peak(band(_noise(rng, t.shape[0]), 3000.0, 15000.0, 1.5) * _decay(t, 0.45))

@@ -33,16 +33,16 @@ class Song:
     progression: tuple[int, ...]
 
     def note(self, degree: int) -> int:
-        """MIDI note of a degree of the scale, any octave."""
+        """Return the MIDI note of a degree of the scale, any octave."""
         return self.root + 12 * (degree // 7) + self.scale[degree % 7]
 
     def gains(self, *, drop: float, build: float, rest: float) -> Mono:
-        """A gain for every sample by section; a bar's edge is a short ramp."""
+        """Return a gain for every sample by section; a bar's edge is a short ramp."""
         level = {"drop": drop, "build": build, "break": rest}
         return automation(self.clock, [level[s] for s in self.sections], glide_steps=0.25)
 
     def steps(self, section: str) -> list[int]:
-        """Every sixteenth that lies in a section of a kind."""
+        """Return every sixteenth that lies in a section of a kind."""
         return [
             bar * STEPS_PER_BAR + step
             for bar, name in enumerate(self.sections)
@@ -52,7 +52,7 @@ class Song:
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """The parts of an EDM track, before its mix.
+    """Return the parts of an EDM track, before its mix.
 
     Args:
         track: drums and habits come from its first artist, the lead from its last.
@@ -103,13 +103,13 @@ def _beat(track: TrackPlan, song: Song, rng: np.random.Generator, buses: Buses) 
 
 
 def _entries(song: Song, section: str) -> list[int]:
-    """Bars at which a section of a kind begins."""
+    """Return the bars at which a section of a kind begins."""
     names = song.sections
     return [b for b, s in enumerate(names) if s == section and (b == 0 or names[b - 1] != section)]
 
 
 def _roll(song: Song, snare: Float32[np.ndarray, "length"], buses: Buses) -> None:
-    """Snares that come twice as often in each bar of a build-up, and louder."""
+    """Return snares that come twice as often in each bar of a build-up, and louder."""
     builds = [b for b, s in enumerate(song.sections) if s == "build"]
     for bar in builds:
         # How far into the build-up this bar is, seen from its end: the track may begin within.
@@ -171,7 +171,7 @@ def _bass(song: Song, rng: np.random.Generator) -> Mono:
 
 
 def _melody(song: Song, rng: np.random.Generator) -> list[tuple[int, int, float]]:
-    """Four bars of notes: chord tones on the beats, neighbours between, breath at the ends."""
+    """Return four bars of notes: chord tones on beats, neighbours between, breath at the ends."""
     notes: list[tuple[int, int, float]] = []
     lengths = ((3, 3, 2, 4, 4), (4, 2, 2, 3, 3, 2), (6, 2, 4, 4), (3, 3, 3, 3, 4))
     motif = lengths[int(rng.integers(len(lengths)))]
@@ -190,7 +190,7 @@ def _melody(song: Song, rng: np.random.Generator) -> list[tuple[int, int, float]
 
 
 def _lead(song: Song, taste: tuple[float, ...], rng: np.random.Generator) -> Mono:
-    """Sung where there is room; in the drop sung, or plucked, by the artist's habit."""
+    """Return a melody that is sung or plucked in the drop, by artist, and sung elsewhere."""
     clock = song.clock
     notes = _melody(song, rng)
     vowels = ["aeiou"[int(i)] for i in rng.integers(0, 5, len(notes))]
@@ -212,7 +212,7 @@ def _lead(song: Song, taste: tuple[float, ...], rng: np.random.Generator) -> Mon
 
 
 def _riser(song: Song, rng: np.random.Generator, buses: Buses) -> None:
-    """Noise that climbs through a build-up."""
+    """Return noise that climbs through a build-up."""
     clock = song.clock
     for first in _entries(song, "build"):
         length = next(

@@ -40,7 +40,7 @@ def band(
 
 
 def frame_times(samples: int) -> Float32[np.ndarray, "frames"]:
-    """The sample at the centre of each frame of `filter_frames`."""
+    """Return the sample at the centre of each frame of `filter_frames`."""
     frames = samples // HOP + 2
     return (np.arange(frames, dtype=np.float32) - 1) * HOP + FRAME // 2
 
@@ -69,7 +69,7 @@ def filter_frames(
 def resonant_gains(
     cutoff_hz: Float32[np.ndarray, "frames"], resonance: float
 ) -> Float32[np.ndarray, "frames bins"]:
-    """Gains of a four-pole low-pass with a peak at its cut-off, as of a bass machine's filter.
+    """Return gains of a resonant four-pole low-pass, as in a bass machine's filter.
 
     Args:
         cutoff_hz: cut-off of each frame.

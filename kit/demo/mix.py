@@ -28,7 +28,7 @@ class Buses:
 
     @classmethod
     def empty(cls, samples: int) -> "Buses":
-        """Silent buses."""
+        """Return silent buses."""
         return cls(*(np.zeros((2, samples), np.float32) for _ in range(3)))
 
     def add(self, part: Mono, *, pan: float, send: float) -> None:
@@ -39,7 +39,7 @@ class Buses:
 
 
 def echo(part: Mono, clock: Clock, steps: int, feedback: float, times: int = 3) -> Mono:
-    """A part with repeats of itself, each softer."""
+    """Return a part with repeats of itself, each softer."""
     out = part.copy()
     for i in range(1, times + 1):
         late = clock.length(steps * i)
@@ -49,7 +49,7 @@ def echo(part: Mono, clock: Clock, steps: int, feedback: float, times: int = 3) 
 
 
 def pump(clock: Clock, depth: float, release: float = 0.75) -> Mono:
-    """The gain of a compressor that ducks at every beat and comes back before the next.
+    """Return the gain of a compressor that ducks at every beat and comes back before the next.
 
     Args:
         clock: the grid of the track.
@@ -66,7 +66,7 @@ def pump(clock: Clock, depth: float, release: float = 0.75) -> Mono:
 
 
 def balance(mono: Mono, target_db: Sequence[float], share: float) -> tuple[Nodes, Nodes]:
-    """The equaliser that brings a sound's long-term spectrum to a target.
+    """Return the equaliser that brings a sound's long-term spectrum to a target.
 
     Args:
         mono: the sound.
@@ -111,7 +111,7 @@ def _reverb_response(
 
 
 def _limit(x: np.ndarray, gain: float) -> np.ndarray:
-    """Gain, and a soft knee above half of the ceiling."""
+    """Apply a gain, and a soft knee above half of the ceiling."""
     y = x * np.float32(gain)
     size = np.abs(y)
     knee, room = np.float32(CEILING / 2), np.float32(CEILING / 2)
@@ -122,7 +122,7 @@ def _limit(x: np.ndarray, gain: float) -> np.ndarray:
 
 
 def master(track: TrackPlan, buses: Buses, rng: np.random.Generator) -> Stereo:
-    """The finished mix: width, reverb, balance, loudness.
+    """Return the finished mix: width, reverb, balance, loudness.
 
     Args:
         track: the mix is that of its first artist; loudness and balance are its own.

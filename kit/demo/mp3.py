@@ -18,7 +18,7 @@ _MARK = "kit-demo"
 
 
 def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
-    """Stereo to an MP3 stream without tags, about 128 kbit/s (LAME's variable rate, -V 5).
+    """Encode stereo as MP3 without tags, about 128 kbit/s (LAME's variable rate, -V 5).
 
     The stream's LAME header holds the encoder's delay and padding, so that libsndfile decodes
     exactly the samples that went in.
@@ -39,7 +39,7 @@ def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
 
 
 def tagged(track: TrackPlan, stream: bytes) -> bytes:
-    """An MP3 stream with an ID3v2.4 tag in front.
+    """Return an MP3 stream with an ID3v2.4 tag in front.
 
     mutagen writes it, because libsndfile's own tags keep Latin-1 only and one artist only.
     """

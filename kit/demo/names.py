@@ -53,17 +53,17 @@ def _draw(halves: tuple[str, str], n: int, rng: np.random.Generator) -> list[str
 
 
 def artists(label: str, n: int, rng: np.random.Generator) -> list[str]:
-    """`n` different names of artists of a genre."""
+    """Return `n` different names of artists of a genre."""
     return _draw(_ARTISTS[label], n, rng)
 
 
 def titles(label: str, n: int, rng: np.random.Generator) -> list[str]:
-    """`n` different titles of a genre."""
+    """Return `n` different titles of a genre."""
     return _draw(_TITLES[label], n, rng)
 
 
 def slug(text: str) -> str:
-    """A name as lower-case ASCII for a file's name: words joined by hyphens."""
+    """Return a name as lower-case ASCII for a file's name: words joined by hyphens."""
     folded = unicodedata.normalize("NFKD", text.lower().translate(_PLAIN))
     ascii_text = folded.encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-") or "untitled"

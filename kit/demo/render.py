@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 def synthesise(track: TrackPlan) -> Float32[np.ndarray, "2 samples"]:
-    """One track as sound: stereo at 44.1 kHz, full scale 1.0.
+    """Render one track: stereo at 44.1 kHz, full scale 1.0.
 
     Args:
         track: one of `plan`; the same plan gives the same samples.

@@ -22,12 +22,12 @@ VOWELS = {
 
 
 def midi_hz(note: int | float) -> float:
-    """Frequency of a MIDI note; 69 is 440 Hz."""
+    """Return the frequency of a MIDI note; 69 is 440 Hz."""
     return 440.0 * 2.0 ** ((note - 69.0) / 12.0)
 
 
 def saw(frequency_hz: Mono) -> Mono:
-    """A saw wave whose frequency moves, its step rounded off over a sample (polyBLEP)."""
+    """Return a saw wave whose frequency moves, its step rounded off over a sample (polyBLEP)."""
     dt = frequency_hz / np.float32(SAMPLE_RATE)
     phase = (np.cumsum(dt, dtype=np.float64) % 1.0).astype(np.float32)
     wave = 2 * phase - 1
@@ -41,7 +41,7 @@ def saw(frequency_hz: Mono) -> Mono:
 
 
 def steady_saw(frequency_hz: float, n: int, phase: float) -> Mono:
-    """A plain saw wave of one frequency: cheap, for stacks of many."""
+    """Return a plain saw wave of one frequency: cheap, for stacks of many."""
     x = np.arange(n, dtype=np.float32) * np.float32(frequency_hz / SAMPLE_RATE)
     x += np.float32(phase)
     x -= np.floor(x)
@@ -53,7 +53,7 @@ def steady_saw(frequency_hz: float, n: int, phase: float) -> Mono:
 def supersaw(
     notes: Sequence[int | float], n: int, *, voices: int, detune: float, rng: np.random.Generator
 ) -> Stereo:
-    """A chord of detuned saws, spread over both channels.
+    """Return a chord of detuned saws, spread over both channels.
 
     Args:
         notes: MIDI notes of the chord.
@@ -81,7 +81,7 @@ def line(
     glide: float = 0.0,
     vibrato: float = 0.0,
 ) -> tuple[Mono, Mono]:
-    """Frequency and loudness of a melody.
+    """Return the frequency and loudness of a melody.
 
     Args:
         clock: the grid of the track.
@@ -122,7 +122,7 @@ def voice(
     steps: int,
     rng: np.random.Generator,
 ) -> Mono:
-    """A melody sung without words: a saw and breath through moving formants.
+    """Return a melody sung without words: a saw and breath through moving formants.
 
     Args:
         clock: the grid of the track.
@@ -145,7 +145,7 @@ def voice(
 
 
 def pluck(note: float, seconds: float, brightness_hz: float) -> Mono:
-    """A short bright note that closes as it falls: three saws an octave and a little apart."""
+    """Return a short bright note that darkens as it falls: three saws about an octave apart."""
     n = int(seconds * SAMPLE_RATE)
     t = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
     wave = steady_saw(midi_hz(note), n, 0.0) + steady_saw(midi_hz(note + 0.09), n, 0.3)

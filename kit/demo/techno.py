@@ -14,7 +14,7 @@ PHRYGIAN = (0, 1, 3, 5, 7, 8, 10)
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """The parts of a techno track, before its mix.
+    """Return the parts of a techno track, before its mix.
 
     Args:
         track: drums and habits come from its first artist, the line from its last.
@@ -40,7 +40,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
 
 
 def _blocks(clock: Clock, rng: np.random.Generator, chance: float) -> list[float]:
-    """On or off, four bars at a time; a layer that is on at all plays half the track at least."""
+    """Return a gain of 0 or 1 for each bar, drawn for four bars at a time, on for half or more."""
     bars = clock.bars
     values = [1.0 if rng.uniform() < chance else 0.0 for _ in range(bars // 4 + 1)]
     if 2 * sum(values) < len(values):
@@ -49,7 +49,7 @@ def _blocks(clock: Clock, rng: np.random.Generator, chance: float) -> list[float
 
 
 def _low_end(clock: Clock, rng: np.random.Generator) -> list[float]:
-    """Level of kick and rumble by bar: most tracks take them away for some bars, as a DJ does."""
+    """Return the gain of kick and rumble by bar; most tracks drop them for some bars."""
     gains = [1.0] * clock.bars
     if rng.uniform() < 0.7:
         start = int(rng.integers(clock.bars))
@@ -99,7 +99,7 @@ def _rumble(root: int, clock: Clock, rng: np.random.Generator) -> Float32[np.nda
 def _acid(
     root: int, clock: Clock, rng: np.random.Generator, taste: tuple[float, ...]
 ) -> Float32[np.ndarray, "samples"]:
-    """A saw through a resonant filter, opened by every note, more by an accented one."""
+    """Return a saw through a resonant filter, opened by every note, more by an accented one."""
     length = int(rng.choice([16, 16, 32]))
     scale = PHRYGIAN if rng.uniform() < 0.5 else MINOR
     pitch = np.array([root + scale[int(rng.integers(4))] for _ in range(length)], float)

@@ -44,7 +44,7 @@ _AUDIO = "it must be floating point, or int16 of full scale 32768"
 
 
 def require(ok: object, name: str, value: object, rule: str) -> None:
-    """Refuses the argument `name` unless `ok`.
+    """Refuse the argument `name` unless `ok`.
 
     Raises:
         ParameterError: not `ok`; the message has the name, the value and the rule.
@@ -54,7 +54,7 @@ def require(ok: object, name: str, value: object, rule: str) -> None:
 
 
 def positive_int(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
-    """`value` as a Python int.
+    """Return `value` as a Python int.
 
     Raises:
         ParameterError: not an integer (a bool and 2.0 are none), below `least`, 2**31 and more, or
@@ -125,7 +125,7 @@ def known_waveform(y: AnyArray, name: str = "y") -> np.ndarray:
 
 
 def check_values(ok: object, name: str, rule: str) -> None:
-    """Refuses values that are known; while tracing none is, and the check is left out.
+    """Refuse known values; while tracing none is known, and the check is left out.
 
     Args:
         ok: an array of booleans, or one.

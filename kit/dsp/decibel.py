@@ -31,7 +31,7 @@ def power_to_db(
     top_db: Number | None = 80.0,
     axes: Axes = "auto",
 ) -> Float[jax.Array, "*shape"]:
-    """Power to decibels, `10 log10(S / ref)`.
+    """Convert power to decibels, `10 log10(S / ref)`.
 
     Args:
         S: power, (…, bins, frames). The magnitude is taken of what is complex.
@@ -59,7 +59,7 @@ def amplitude_to_db(
     top_db: Number | None = 80.0,
     axes: Axes = "auto",
 ) -> Float[jax.Array, "*shape"]:
-    """Amplitude to decibels, `20 log10(|S| / ref)`; arguments as in `power_to_db`.
+    """Convert amplitude to decibels, `20 log10(|S| / ref)`; see `power_to_db`.
 
     Source: librosa 0.11 `amplitude_to_db`, with 1.0's axes.
     """
@@ -268,7 +268,7 @@ def _decibels(
 def _of_each_clip(
     reduce: Callable[..., Any], S: jax.Array, axes: tuple[int, ...]
 ) -> Float[jax.Array, "..."]:
-    """`reduce` of each clip alone, shaped so that it broadcasts against S."""
+    """Apply `reduce` to each clip alone, shaped so that it broadcasts against S."""
     rest = tuple(a for a in range(S.ndim) if a not in axes)
     clips = jnp.transpose(S, rest + axes).reshape(-1, *(S.shape[a] for a in axes))
     values = jax.vmap(traceable(reduce))(clips) if len(clips) else clips

@@ -32,7 +32,7 @@ _MOST_ROW_SAMPLES = 32 * 2048
 def frame(
     x: Shaped[AnyArray, "..."], *, frame_length: int, hop_length: int, axis: int = -1
 ) -> Shaped[jax.Array, "..."]:
-    """Slices `x` into overlapping frames; samples that fill no frame are dropped.
+    """Slice `x` into overlapping frames; samples that fill no frame are dropped.
 
     Args:
         x: array of any dtype, (…, samples) for the default axis.
@@ -71,7 +71,7 @@ def frame(
 def fit(
     x: Shaped[jax.Array, "*batch samples"], length: int
 ) -> Shaped[jax.Array, "*batch {length}"]:
-    """The last axis cut, or continued with zeros, to exactly `length`."""
+    """Cut the last axis, or pad it with zeros, to `length`."""
     missing = max(0, length - x.shape[-1])
     return jnp.pad(x[..., :length], [(0, 0)] * (x.ndim - 1) + [(0, missing)])
 
@@ -80,7 +80,7 @@ def fit(
 def frames_first(
     x: Shaped[jax.Array, "*batch samples"], frame_length: int, hop_length: int, frames: int
 ) -> Shaped[jax.Array, "*batch {frames} {frame_length}"]:
-    """Frames of the last axis, one frame a row; zeros past the end of `x`."""
+    """Return frames of the last axis, one a row, with zeros past the end of `x`."""
     hops = math.ceil(frame_length / hop_length)
     if hops > MAX_SLICES:
         start = hop_length * np.arange(frames)[:, None]

@@ -26,7 +26,7 @@ _BAND_ROWS = 32
 
 
 def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
-    """Hertz to mels; NumPy in (numbers, sequences), NumPy out; JAX in, JAX out.
+    """Convert hertz to mels; NumPy in (numbers, sequences), NumPy out; JAX in, JAX out.
 
     Args:
         frequencies: Hz, any shape.
@@ -45,7 +45,7 @@ def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
 
 
 def mel_to_hz(mels: Any, *, htk: bool = False) -> Any:
-    """Mels to hertz, the inverse of `hz_to_mel`.
+    """Convert mels to hertz, the inverse of `hz_to_mel`.
 
     Source: librosa 0.11 `mel_to_hz`.
     """
@@ -62,7 +62,7 @@ def mel_to_hz(mels: Any, *, htk: bool = False) -> Any:
 def mel_frequencies(
     n_mels: int = 128, *, fmin: Number = 0.0, fmax: Number = 11025.0, htk: bool = False
 ) -> Float[np.ndarray, "n_mels"]:
-    """Frequencies in Hz, spaced evenly in mels from `fmin` to `fmax`, in float64.
+    """Return frequencies in Hz, spaced evenly in mels from `fmin` to `fmax`, in float64.
 
     Raises:
         ParameterError: `n_mels` below 1, or `fmin` below 0 or above `fmax`.
@@ -85,7 +85,7 @@ def mel(
     norm: str | Number | None = "slaney",
     dtype: Any = np.float32,
 ) -> Float[np.ndarray, "n_mels bins"]:
-    """Triangular filters, evenly spaced in mels, one a row over the bins of an `n_fft` spectrum.
+    """Return triangular filters, evenly spaced in mels, one a row over the bins of `n_fft`.
 
     Args:
         sr: sample rate, Hz.
@@ -151,7 +151,7 @@ def _gain(weights: np.ndarray, edges: np.ndarray, norm: object) -> np.ndarray:
 def banded_product(
     S: Float[jax.Array, "*batch bins"], basis: Float[np.ndarray, "rows bins"]
 ) -> Float[jax.Array, "*batch rows"]:
-    """`S @ basis.T` where each row of `basis` is zero outside a band and bands rise with the row.
+    """Return `S @ basis.T` for a `basis` whose rows are bands that rise, and zero elsewhere.
 
     A few rows at a time are multiplied with the bins they reach alone: for 128 mel bands of 1025
     bins a ninth of the dense product's work.

@@ -24,7 +24,7 @@ PRESETS: dict[str, FrontendConfig] = {
 
 
 def preset(name: str) -> FrontendConfig:
-    """A front end by name: "original", "librosa", "torchaudio" or "musicnn".
+    """Return a front end by name: "original", "librosa", "torchaudio" or "musicnn".
 
     Raises:
         ParameterError: another name.

@@ -75,7 +75,7 @@ def stft(
     pad_mode: PadMode = "constant",
     dtype: Any = None,
 ) -> tuple[Complex[jax.Array, "*batch bins frames"], Length]:
-    """Short-time Fourier transform.
+    """Return the short-time Fourier transform.
 
     Args:
         y: waveforms (…, samples); float32, float64 (where enabled), bfloat16 or float16 (computed
@@ -162,7 +162,7 @@ def map_spectrum(
 
 
 def check_pad_mode(pad_mode: PadMode) -> None:
-    """Refuses the modes of NumPy that a spectrogram cannot use, and unknown ones."""
+    """Refuse the modes of NumPy that a spectrogram cannot use, and unknown ones."""
     require(
         callable(pad_mode) or pad_mode in PAD_MODES,
         "pad_mode",

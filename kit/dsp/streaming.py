@@ -33,7 +33,7 @@ class StreamState(NamedTuple):
 
 
 def begin(config: FrontendConfig, *, batch: int = 1) -> StreamState:
-    """The state before the first sample.
+    """Return the state before the first sample.
 
     Raises:
         ParameterError: a centred front end that pads otherwise than with zeros: the end of a signal
@@ -59,7 +59,7 @@ def begin(config: FrontendConfig, *, batch: int = 1) -> StreamState:
 def push(
     state: StreamState, block: Float[AnyArray, "batch samples"], config: FrontendConfig
 ) -> tuple[StreamState, Float[Array, "batch frames n_mels"], Int[Array, ""]]:
-    """Takes the next samples and gives the frames that they complete.
+    """Take the next samples, and return the frames that they complete.
 
     Args:
         state: of `begin` or the last `push`.
@@ -102,7 +102,7 @@ def _push(
 def finish(
     state: StreamState, config: FrontendConfig
 ) -> tuple[Float[Array, "batch frames n_mels"], Int[Array, ""]]:
-    """The frames that only the silence after the end completes; none if not centred."""
+    """Return the frames that only the silence after the end completes; none if not centred."""
     tail = config.n_fft - config.n_fft // 2 if config.center else 0
     batch = state.history.shape[0]
     if tail == 0:
@@ -114,7 +114,7 @@ def finish(
 def relative(
     levels: Float[AnyArray, "batch frames n_mels"], config: FrontendConfig
 ) -> Float[Array, "batch frames n_mels"]:
-    """`ref` and `top_db` of the configuration applied to all frames of a clip."""
+    """Apply `ref` and `top_db` of the configuration to all frames of a clip."""
     levels = jnp.asarray(levels)
     every = jnp.ones((*levels.shape[:2], 1), bool)
     return relative_levels(levels, every, config)

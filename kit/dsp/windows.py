@@ -15,7 +15,7 @@ WindowSpec = str | tuple[Any, ...] | int | float | Callable[[int], Any] | np.nda
 def get_window(
     window: WindowSpec, Nx: int, *, fftbins: bool = True
 ) -> Float64[np.ndarray, "samples"]:
-    """The window's values, in float64.
+    """Return the window's values, in float64.
 
     Args:
         window: "hann", ("kaiser", 4.0), 4.0 (a Kaiser beta), a function of the length, or the
@@ -53,7 +53,7 @@ def get_window(
 def padded_window(
     window: WindowSpec, win_length: int, n_fft: int
 ) -> Float64[np.ndarray, "samples"]:
-    """The periodic window of `win_length`, with zeros on both sides up to `n_fft`.
+    """Return the periodic window of `win_length`, with zeros on both sides up to `n_fft`.
 
     Raises:
         ParameterError: `win_length` above `n_fft`, or as `get_window`.
@@ -63,7 +63,7 @@ def padded_window(
 
 
 def pad_center(values: Num[np.ndarray, "samples"], size: int) -> Num[np.ndarray, "size"]:
-    """Zeros on both sides up to `size`, the odd one on the right.
+    """Pad with zeros on both sides up to `size`, the odd one on the right.
 
     Raises:
         ParameterError: more than `size` values.

@@ -217,7 +217,7 @@ def design(table: pd.DataFrame) -> tuple[Float[np.ndarray, "tracks columns"], li
 
 
 def _models(seed: int) -> dict[str, Any]:
-    """Those of `MODELS` that learn."""
+    """Return the `MODELS` that learn."""
     linear = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         StandardScaler(),
@@ -233,7 +233,7 @@ def boosting(seed: int) -> HistGradientBoostingClassifier:
 
 
 def _artists(table: pd.DataFrame) -> list[list[str]]:
-    """The artists of each track, whatever case they are written in; a track without is its own.
+    """Return each track's artists, case ignored; a track without artists is its own.
 
     Tables have ", " where kit has "; ". "Earth, Wind & Fire" become two artists, which keeps as
     much apart as one.
@@ -283,7 +283,7 @@ def _score(
 def _interval(
     right: Float[np.ndarray, " artists"], size: Int[np.ndarray, " artists"], seed: int
 ) -> tuple[float, float]:
-    """Percentiles of the accuracy over draws of whole artists: the tracks of one are alike."""
+    """Return percentiles of the accuracy over draws of whole artists."""
     rng = np.random.default_rng(seed)
     even = np.full(len(size), 1 / len(size))
     drawn: list[np.ndarray] = []

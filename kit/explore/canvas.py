@@ -85,7 +85,7 @@ def series(count: int, theme: Theme = LIGHT) -> list[str]:
 def new_figure(
     width: float | int, height: float | int, theme: Theme = LIGHT, *, fitted: bool = True
 ) -> Figure:
-    """An empty figure.
+    """Return an empty figure.
 
     Args:
         width: inches, of 160 pixels.
@@ -114,7 +114,7 @@ def dress(axes: Axes, theme: Theme = LIGHT, *, grid: bool = False) -> None:
 
 
 def words(theme: Theme = LIGHT, *, size: float | int = 9, quiet: bool = False) -> dict[str, Any]:
-    """Keyword arguments of matplotlib's text functions: colour, size, family."""
+    """Return keyword arguments of matplotlib's text functions: colour, size, family."""
     return {
         "color": theme.quiet if quiet else theme.ink,
         "size": size,
@@ -124,7 +124,7 @@ def words(theme: Theme = LIGHT, *, size: float | int = 9, quiet: bool = False) -
 
 @functools.cache
 def families() -> tuple[str, ...]:
-    """Matplotlib's own font, then those of the machine that have more scripts."""
+    """Return Matplotlib's own font, then those of the machine that have more scripts."""
     here = {font.name for font in font_manager.fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in _FALLBACKS if name in here))
 
@@ -177,13 +177,13 @@ def _safe(line: str) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file. The same figure gives the same bytes."""
+    """Return the figure as a PNG file. The same figure gives the same bytes."""
     # "Software" would be matplotlib's version.
     return _written(figure, "png", {"Software": None})
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as an SVG file that needs no font. The same figure gives the same bytes."""
+    """Return the figure as an SVG file that needs no font. The same figure gives the same bytes."""
     # Names inside the file are else drawn at random.
     with rc_context({"svg.hashsalt": "kit", "svg.fonttype": "path"}):
         return _written(figure, "svg", {"Creator": None, "Date": None})

@@ -48,7 +48,7 @@ _TITLES = {
 
 
 def histograms(columns: Columns, label: str, *, theme: Theme = LIGHT) -> Figure:
-    """The histogram wall of one label: every feature, how many tracks have which value.
+    """Draw the histograms of one label, one for each feature.
 
     Args:
         columns: all of `FEATURES`.
@@ -80,7 +80,7 @@ def histograms(columns: Columns, label: str, *, theme: Theme = LIGHT) -> Figure:
 
 
 def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
-    """The histograms of several labels over each other: the same bins, each with an area of 1.
+    """Draw histograms of several labels over each other: the same bins, each of area 1.
 
     Key and mode have bars beside each other, of the share of tracks. Of up to three labels a thin
     line is the median.
@@ -141,7 +141,7 @@ def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
 def ranking(
     comparisons: Sequence[Comparison], summaries: Sequence[Summary], *, theme: Theme = LIGHT
 ) -> Figure:
-    """The features of each comparison by |d|, the largest on top; hollow where chance explains it.
+    """Draw features by |d|, the largest on top; hollow points may be chance.
 
     Args:
         comparisons: at least one; a panel each.
@@ -184,7 +184,7 @@ def tempo_by_year(
     *,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Each track's tempo at its date, and the median of each year that has five tracks or more.
+    """Draw each track's tempo at its date, and the median of years with five tracks or more.
 
     Args:
         groups: a label to dates, in years (2016.5 is the middle of 2016), and tempi, BPM; at most
@@ -221,7 +221,7 @@ def tempo_by_year(
 def track_map(
     projection: Projection, labels: Sequence[str], shown: Sequence[str], *, theme: Theme = LIGHT
 ) -> Figure:
-    """The tracks as points, coloured by label.
+    """Draw the tracks as points, coloured by label.
 
     Args:
         projection: of these tracks.
@@ -255,7 +255,7 @@ def track_map(
 
 
 def _wall(theme: Theme, top: float) -> tuple[Figure, list[Axes]]:
-    """Twelve panels, placed by hand: fitting takes longer than drawing."""
+    """Return twelve panels, placed by hand: fitting takes longer than drawing."""
     height = 4 * 2.35 + top
     figure = new_figure(_WIDTH, height, theme, fitted=False)
     grid = figure.subplots(4, 3)
@@ -275,7 +275,7 @@ def _heading(figure: Figure, text: str, theme: Theme) -> None:
 
 
 def _title(axes: Axes, feature: Feature, note: str, theme: Theme) -> None:
-    """The name above, the note in a line of its own below it: a long name leaves no room beside."""
+    """Write the name above the axes, and the note in a line of its own below it."""
     name = _TITLES[feature.name]
     axes.set_title(name, loc="left", weight="bold", pad=16, **words(theme, size=9))
     small = words(theme, size=8, quiet=True)
@@ -306,7 +306,7 @@ def _scale(axes: Axes, feature: Feature, edges: np.ndarray, what: str, theme: Th
 
 
 def _bins(feature: Feature, known: Sequence[np.ndarray]) -> Float[np.ndarray, " edges"]:
-    """Edges of bins that hold every value of all groups."""
+    """Return edges of bins that hold every value of all groups."""
     if feature.values:
         return np.arange(len(feature.values) + 1) - 0.5
     every = np.concatenate(known)
@@ -390,7 +390,7 @@ def _points(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, marker: str, 
 
 
 def _beside(axes: Axes, theme: Theme) -> None:
-    """The legend right of the axes, its points larger and opaque."""
+    """Put the legend right of the axes, its points larger and opaque."""
     legend = axes.legend(
         loc="upper left", bbox_to_anchor=(1.005, 1), markerscale=1.8, **_legend(theme, 8.5)
     )

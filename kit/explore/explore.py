@@ -161,7 +161,7 @@ class _Steps:
 def _gather(
     catalogues: Sequence[Catalogue], stores: Sequence[Features | None], config: FeatureConfig
 ) -> tuple[list[Track], list[str]]:
-    """The tracks of all catalogues, each once, and what is to be said of it."""
+    """Return the tracks of all catalogues, each once, and notices about them."""
     tracks: dict[str, Track] = {}
     twice = 0
     for catalogue, store in zip(catalogues, stores, strict=True):
@@ -187,7 +187,7 @@ def _gather(
 
 
 def _table(tracks: Sequence[Track]) -> pd.DataFrame:
-    """The rows of the tracks, the columns that the schema knows."""
+    """Return the tracks' rows with the columns that the schema knows."""
     names = [name for name in COLUMNS if any(name in track.row for track in tracks)]
     return pd.DataFrame({name: [track.row.get(name) for track in tracks] for name in names})
 
@@ -225,7 +225,7 @@ def _parts(selection: Selection, tracks: int, audible: int) -> list[str]:
 
 
 def _file_names(texts: Sequence[str]) -> dict[str, str]:
-    """A name for each text that any file system takes, no two alike where case is ignored."""
+    """Return a file name for each text, valid on any file system and unique without case."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for text in dict.fromkeys(texts):

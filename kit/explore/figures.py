@@ -26,7 +26,7 @@ Waveform = Float32[np.ndarray, " samples"]
 
 
 def waveform(y: Float32[np.ndarray, " samples"], sr: int, *, theme: Theme = LIGHT) -> Figure:
-    """The waveform over time: from the lowest to the highest sample of each column of pixels.
+    """Draw the waveform: the lowest to the highest sample of each column of pixels.
 
     Args:
         y: mono, full scale 1.0.
@@ -44,7 +44,7 @@ def waveform(y: Float32[np.ndarray, " samples"], sr: int, *, theme: Theme = LIGH
 def mel(
     y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
 ) -> Figure:
-    """The mel spectrogram on a linear scale, which hides all but the loudest.
+    """Draw the mel spectrogram on a linear scale, which hides all but the loudest.
 
     Args:
         y: mono, full scale 1.0.
@@ -81,7 +81,7 @@ def track(
     *,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """All three views, one below the other, over the same seconds.
+    """Draw all three views, one below the other, over the same seconds.
 
     Args:
         y: mono, full scale 1.0.
@@ -111,7 +111,7 @@ def track(
 def mark_frequencies(
     axis: Axis, config: FrontendConfig, *, apart: float = 0.07, margin: float = 0.0
 ) -> None:
-    """Ticks at round frequencies on an axis whose unit is mel bands, the lowest band at 0.
+    """Set ticks at round frequencies on an axis in mel bands, the lowest band at 0.
 
     Args:
         axis: matplotlib's `axes.xaxis` or `axes.yaxis`.

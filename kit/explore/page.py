@@ -42,12 +42,12 @@ class Plate:
 
     @classmethod
     def of(cls, files: tuple[Path, Path], title: str, alt: str) -> "Plate":
-        """A plate that shows the first of its files, a PNG of spectrograms, on any screen."""
+        """Return a plate that shows its first file, a PNG of spectrograms, on any screen."""
         return cls(files, title, {**_lossy(files[0].read_bytes()), "sources": [], "alt": alt})
 
 
 def data_uri(data: bytes, media_type: str) -> str:
-    """The bytes as a URL that holds them."""
+    """Return the bytes as a URL that holds them."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
@@ -75,7 +75,7 @@ def render(
     values: Mapping[str, Any],
     filters: Mapping[str, Callable[..., str]] | None = None,
 ) -> str:
-    """A page in valid UTF-8, every value escaped.
+    """Return a page in valid UTF-8, every value escaped.
 
     Args:
         package: where the template lies, such as "kit.explore".
@@ -95,7 +95,7 @@ def render(
 def picture(
     light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, quality: int | None = None
 ) -> dict[str, Any]:
-    """A figure for the page, with variants for other screens.
+    """Return a figure for the page, with variants for other screens.
 
     Args:
         light: what is shown where no other fits.
@@ -115,7 +115,7 @@ def picture(
 
 
 def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
-    """A figure of panels that lie one above the other on a narrow screen, light and dark.
+    """Return a figure of panels that lie one above the other on a narrow screen, light and dark.
 
     Args:
         draw: makes the figure, `stacked` or not, in the colours of `kit.explore.canvas.LIGHT`; no
@@ -132,7 +132,7 @@ def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
 
 
 def embedded(figure: Figure) -> dict[str, Any]:
-    """A figure as `src`, `width` and `height` (CSS pixels).
+    """Return a figure as `src`, `width` and `height` (CSS pixels).
 
     It is an SVG image, which needs no font. One of more than 600 kB is a PNG image if that is
     smaller.
@@ -152,7 +152,7 @@ def _vector(data: bytes) -> dict[str, Any]:
 
 
 def _lossy(data: bytes, quality: int = 85) -> dict[str, Any]:
-    """As `embedded`, but as JPEG, a quarter of the bytes: spectrograms are too rich for PNG."""
+    """Embed a picture as `embedded` does, but as JPEG, which takes a quarter of the bytes."""
     stream = io.BytesIO()
     with Image.open(io.BytesIO(data)) as image:
         size = image.size

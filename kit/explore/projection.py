@@ -35,7 +35,7 @@ class Projection:
 
 
 def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
-    """Standardised features to two coordinates a track.
+    """Project standardised features to two coordinates for each track.
 
     A key counts as a point of a circle, so that B is as near to C as C to C♯.
 
@@ -113,7 +113,7 @@ def _components(
 
 
 def _standardised(values: pd.DataFrame) -> tuple[Float[np.ndarray, "used columns"], list[str]]:
-    """Columns of mean 0 and variance 1, and their names; one that does not vary is left out."""
+    """Scale columns to mean 0 and variance 1, and leave out those that do not vary."""
     columns: dict[str, np.ndarray] = {}
     for name in values:
         column = values[name].to_numpy()

@@ -65,7 +65,7 @@ def write_page(
 
 
 def _headline(report: TableReport | None) -> str:
-    """The feature that differs most beyond chance, if one does."""
+    """Return the feature that differs most beyond chance, if one does."""
     comparisons = report.comparisons if report else ()
     sure = [d for c in comparisons for d in c.differences if d.p_holm < SURE_BELOW]
     most = max(sure, key=lambda d: abs(d.d), default=None)
@@ -104,7 +104,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def _features(report: TableReport) -> list[dict[str, Any]]:
-    """A block a feature, a row a label."""
+    """Return a block for each feature, with a row for each label."""
     return [
         {
             "name": feature.name,

@@ -159,7 +159,7 @@ class Comparison:
 
 
 def values(table: pd.DataFrame) -> pd.DataFrame:
-    """The features as numbers: a column each of `FEATURES` in float64, NaN where missing.
+    """Return the features as numbers: a column each of `FEATURES` in float64, NaN where missing.
 
     `duration` is `duration_ms` or `duration_s`, whichever more rows have, in seconds: the two may
     be the lengths of a track and of its clip. A key that is none of the twelve (-1: none was
@@ -181,7 +181,7 @@ def values(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def dates(table: pd.DataFrame) -> Float[np.ndarray, " rows"]:
-    """The column `release_date` in years: 2016.5 is the middle of 2016; NaN where it says no year.
+    """Return `release_date` in years: 2016.5 is the middle of 2016; NaN without a year.
 
     A date that is a year only, or a month, is taken for its middle.
     """
@@ -196,7 +196,7 @@ def has_features(table: pd.DataFrame) -> Bool[np.ndarray, " rows"]:
 
 
 def select(table: pd.DataFrame, source: str | None = None) -> Selection:
-    """The rows of one source of features.
+    """Return the rows of one source of features.
 
     Args:
         table: one row a track; `feature_source` names what measured its features.
@@ -238,7 +238,7 @@ def describe(values: pd.DataFrame, labels: Sequence[str]) -> list[Summary]:
 
 
 def compare(values: pd.DataFrame, labels: Sequence[str]) -> list[Comparison]:
-    """Two labels with each other, the first to come with the other; more of them one with the rest.
+    """Compare two labels with each other, or each of several labels with the rest.
 
     Args:
         values: as the function `values` gives them.
@@ -256,7 +256,7 @@ def compare(values: pd.DataFrame, labels: Sequence[str]) -> list[Comparison]:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's correction: the chance of any false alarm among the tests stays below p.
+    """Return p-values by Holm's correction, which bounds the chance of any false alarm.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
@@ -329,7 +329,7 @@ def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: 
 
 
 def _cohens_d(a: np.ndarray, b: np.ndarray) -> float:
-    """The difference of the means in pooled standard deviations; infinite if there is no spread."""
+    """Return the difference of the means in pooled deviations; infinite without spread."""
     apart = float(a.mean() - b.mean())
     if np.ptp(a) == np.ptp(b) == 0:
         # A variance would be what the rounding of the mean left.
@@ -345,7 +345,7 @@ def _kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def _cramers_v(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """V with Bergsma's correction, without which twelve keys differ by chance alone; and p.
+    """Return Cramér's V with Bergsma's correction for few tracks, and p.
 
     Source: W. Bergsma, "A bias-correction for Cramér's V and Tschuprow's T", 2013.
     """

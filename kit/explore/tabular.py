@@ -67,7 +67,7 @@ def draw_table(
     projection: Method,
     step: Callable[[str], None],
 ) -> TableReport:
-    """Every figure that the table has the columns for, as PNG and SVG, and what they say.
+    """Draw each figure that the table has columns for, as PNG and SVG, with sentences.
 
     Args:
         selection: rows of one source, with features.
@@ -176,6 +176,6 @@ def draw_table(
 
 
 def _described(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of labels that have features at all."""
+    """Return the rows of labels that have features at all."""
     having = list(dict.fromkeys(table.loc[has_features(table), "label"]))
     return table.loc[table["label"].isin(having)].reset_index(drop=True)

@@ -16,7 +16,7 @@ def timeline(
     *,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Stacked bands, one a label, each window's probabilities at its middle.
+    """Draw stacked bands, one a label, with each window's probabilities at its middle.
 
     Args:
         windows: (start, end, probability of each label); seconds.

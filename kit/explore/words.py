@@ -30,12 +30,12 @@ def in_words(comparison: Comparison, summaries: Sequence[Summary], most: int = 3
 
 
 def size(d: float) -> str:
-    """A difference in Cohen's words."""
+    """Return a difference in Cohen's words."""
     return next((word for least, word in _SIZES if abs(d) >= least), "negligible")
 
 
 def value(feature: Feature, number: float | None) -> str:
-    """A value of a feature without its unit; "–" if there is none."""
+    """Return a value of a feature without its unit; "–" if there is none."""
     if number is None:
         return "–"
     if feature.unit:
@@ -45,7 +45,7 @@ def value(feature: Feature, number: float | None) -> str:
 
 
 def chance(p: float) -> str:
-    """A p-value as text."""
+    """Return a p-value as text."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 

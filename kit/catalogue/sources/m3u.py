@@ -20,7 +20,7 @@ _DIRECTIVE = re.compile(r"#(?:(?i:EXTM3U\b|EXTINF\b|EXT[A-Z0-9-]*:)|[A-Z][A-Z0-9
 
 
 def parse(data: bytes, name: str) -> Source:
-    """The entries of a playlist.
+    """Return the entries of a playlist.
 
     Args:
         data: the file; any text is one, so that nothing is refused.

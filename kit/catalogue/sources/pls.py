@@ -10,7 +10,7 @@ _LINE = re.compile(r"\s*(File|Title|Length)([0-9]{1,9})\s*=\s*(.*?)\s*", re.IGNO
 
 
 def parse(data: bytes, name: str) -> Source:
-    """The entries of a playlist, in the order of their numbers.
+    """Return the entries of a playlist, in the order of their numbers.
 
     Args:
         data: the file.

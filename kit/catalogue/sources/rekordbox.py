@@ -28,7 +28,7 @@ _DEEPEST = 100  # folders in folders: each playlist keeps the names of all of it
 
 
 def parse(data: bytes, name: str = "") -> Source:
-    """The tracks and playlists of a collection.
+    """Return the tracks and playlists of a collection.
 
     Args:
         data: the file.

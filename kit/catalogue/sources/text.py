@@ -37,7 +37,7 @@ def decode(data: bytes) -> str:
 
 
 def described(text: str, seconds: str = "") -> dict[str, Any]:
-    """The columns in "Artist - Title" and a length."""
+    """Return the columns in "Artist - Title" and a length."""
     parts = [part.strip() for part in _DASH.split(text, maxsplit=1)]
     columns: dict[str, Any] = dict(zip(("artists", "title")[-len(parts) :], parts, strict=True))
     try:

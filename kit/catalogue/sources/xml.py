@@ -50,5 +50,5 @@ def feed(data: bytes, target: Target) -> None:
 
 
 def local(tag: str) -> str:
-    """An element's name without its namespace."""
+    """Return an element's name without its namespace."""
     return tag.rpartition("}")[2]

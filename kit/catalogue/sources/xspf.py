@@ -11,7 +11,7 @@ _COLUMNS = {"creator": "artists", "title": "title", "album": "album"}
 
 
 def parse(data: bytes, name: str) -> Source:
-    """The entries of a playlist.
+    """Return the entries of a playlist.
 
     Args:
         data: the file.

@@ -175,7 +175,7 @@ def window_sumsquare(
     dtype: type = np.float32,
     norm: Number | None = None,
 ) -> Float[np.ndarray, "samples"]:
-    """The squared window, summed over the frames of an STFT: what `istft` divides by.
+    """Return the squared window, summed over the frames of an STFT: what `istft` divides by.
 
     Args:
         window, hop_length, win_length, n_fft: as in `stft`.

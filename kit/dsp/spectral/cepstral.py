@@ -29,7 +29,7 @@ def mfcc(
     mel_norm: str | Number | None = "slaney",
     **kwargs: Any,
 ) -> tuple[Float[jax.Array, "*batch n_mfcc frames"], Length]:
-    """Mel-frequency cepstral coefficients.
+    """Return the mel-frequency cepstral coefficients.
 
     Args:
         y, sr: waveforms and their rate; made to a log-power mel spectrogram first.
@@ -64,19 +64,19 @@ def mfcc(
 
 
 def check_lifter(lifter: Number) -> None:
-    """Refuses a negative lifter."""
+    """Refuse a negative lifter."""
     require(lifter >= 0, "lifter", lifter, "it must not be negative")
 
 
 def lifter_gain(count: int, lifter: Number) -> Float[np.ndarray, "count"]:
-    """The sine by which `mfcc` raises the middle coefficients."""
+    """Return the sine by which `mfcc` raises the middle coefficients."""
     return 1 + lifter / 2 * np.sin(np.pi * np.arange(1, count + 1) / lifter)
 
 
 def dct_matrix(
     size: int, dct_type: int = 2, norm: str | None = "ortho"
 ) -> Float[np.ndarray, "size size"]:
-    """The discrete cosine transform as a matrix, in float64.
+    """Return the discrete cosine transform as a matrix, in float64.
 
     Raises:
         ParameterError: a type that is not 1 to 4 (type 1 wants two points), an unknown norm.
@@ -89,7 +89,7 @@ def dct_matrix(
 def idct_matrix(
     rows: int, columns: int, dct_type: int = 2, norm: str | None = "ortho"
 ) -> Float[np.ndarray, "rows columns"]:
-    """The inverse transform of `columns` coefficients, padded with zeros or cut, to `rows`."""
+    """Return the inverse transform of `columns` coefficients, zero-padded or cut, to `rows`."""
     _check_dct(rows, dct_type, norm)
     return np.asarray(scipy.fft.idct(np.eye(columns), type=dct_type, norm=norm, axis=0, n=rows))
 

@@ -62,7 +62,7 @@ def interval_frequencies(
     tuning: Number = 0.0,
     sort: bool = True,
 ) -> Float[np.ndarray, "n_bins"]:
-    """Frequencies at the same intervals in every octave, Hz.
+    """Return frequencies at the same intervals in every octave, Hz.
 
     Args:
         n_bins: frequencies.
@@ -102,7 +102,7 @@ def interval_frequencies(
 
 
 def relative_bandwidth(freqs: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Each filter's bandwidth over its frequency, from the spacing of its neighbours.
+    """Return each filter's bandwidth over its frequency, from its neighbours' spacing.
 
     Raises:
         ParameterError: fewer than two frequencies.
@@ -118,13 +118,13 @@ def relative_bandwidth(freqs: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 
 
 def equal_bandwidth(bins_per_octave: Any) -> Any:
-    """Bandwidth over frequency of so many equal steps in an octave."""
+    """Return bandwidth over frequency for equal steps in an octave."""
     square = 2.0 ** (2 / np.asarray(bins_per_octave, np.float64))
     return (square - 1) / (square + 1)
 
 
 def window_bandwidth(window: WindowSpec, n: int = 1000) -> float:
-    """Equivalent noise bandwidth of a window, bins.
+    """Return the equivalent noise bandwidth of a window, bins.
 
     Source: Harris 1978; librosa 0.11 `filters.window_bandwidth`.
     """
@@ -148,7 +148,7 @@ def wavelet_lengths(
     gamma: Number | None = 0,
     alpha: Any = None,
 ) -> tuple[Float[np.ndarray, "n"], float]:
-    """Length of each filter in samples, and the highest frequency that any of them passes, Hz.
+    """Return each filter's length in samples, and the highest frequency that any passes, Hz.
 
     Args:
         freqs: ascending, Hz.
@@ -232,7 +232,7 @@ def wavelet(
 def sparsified(
     rows: Complex[np.ndarray, "n bins"], quantile: Number
 ) -> Complex[np.ndarray, "n bins"]:
-    """Without the smallest entries of each row, those that make up `quantile` of its magnitude.
+    """Drop the smallest entries of each row, which make up `quantile` of its magnitude.
 
     Source: librosa 0.11 `util.sparsify_rows`.
     """
