@@ -29,8 +29,7 @@ def test_the_drawing_has_the_floors_of_the_contract():
     layers = contract["tool"]["importlinter"]["contracts"][0]["layers"]
     expected = [set(re.findall(r"\w+", layer)) for layer in layers]
     drawn = drawn_floors(re.search(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)[1])
-    rooms = set().union(*expected)
-    assert [floor & rooms for floor in drawn] == expected
+    assert drawn == expected
 
 
 def test_a_drawing_is_read():
@@ -48,6 +47,7 @@ def test_a_named_file_is_there(name):
     ("file", "names"),
     [
         ("kit/config.py", "MODELS"),
+        ("kit/descriptors/measure.py", "Descriptors ClipDescriptors SOURCE"),
         ("kit/shallow/vectors.py", "Vectors KINDS VERSION"),
         ("kit/shallow/classifiers.py", "classifier_of"),
         ("kit/evaluation/baselines/models.py", "Family"),
