@@ -775,7 +775,13 @@ def test_a_full_disk_at_each_stage(kit, job, music, tmp_path, full_disk):
     assert kit("features", data, *FEATURES).code == 0
     with full_disk(4000):
         refused(kit("features", data, *FEATURES, "--export", "npy"))
-    assert names(data) == ["catalogue.json", "failures.csv", "features", "scanned.csv", "tracks.csv"]
+    assert names(data) == [
+        "catalogue.json",
+        "failures.csv",
+        "features",
+        "scanned.csv",
+        "tracks.csv",
+    ]
 
     with full_disk(1000):
         refused(kit("train", data, *FEATURES, *NETWORK, "--runs", runs))
