@@ -51,7 +51,7 @@ def test_a_named_file_is_there(name):
         ("kit/shallow/vectors.py", "Vectors KINDS VERSION"),
         ("kit/shallow/classifiers.py", "classifier_of"),
         ("kit/evaluation/baselines/models.py", "Family"),
-        ("kit/evaluation/baselines/run.py", "_CLASSIFIERS"),
+        ("kit/evaluation/baselines/rows.py", "_CLASSIFIERS"),
         ("kit/evaluation/section.py", "Section"),
         ("kit/evaluation/sections.py", "sections"),
         ("kit/evaluation/scoring.py", "_write_report"),

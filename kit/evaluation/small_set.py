@@ -18,18 +18,14 @@ from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.config import Experiment, ExtractConfig, replaced, to_dict
 from kit.errors import KitWarning, UsageError
+from kit.evaluation.baselines.choice import Show
 from kit.evaluation.baselines.folds import Fold, Task
 from kit.evaluation.baselines.measure import Measured, measure
 from kit.evaluation.baselines.nested import chosen_of, inner_folds, mean_of
 from kit.evaluation.baselines.networks import Trainee, forget
-from kit.evaluation.baselines.run import (
-    Baselines,
-    Show,
-    baselines,
-    of_networks,
-    of_store,
-    silent,
-)
+from kit.evaluation.baselines.result import Baselines
+from kit.evaluation.baselines.rows import of_networks, of_store
+from kit.evaluation.baselines.run import baselines, silent
 from kit.features.embed import Embeddings, embed
 from kit.shallow.networks import NETWORKS, experiments_of, row_of
 from kit.shallow.parts import Part

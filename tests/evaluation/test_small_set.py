@@ -25,7 +25,7 @@ from kit.evaluation import evaluate
 from kit.evaluation.baselines.folds import Fold, Task, out_of_fold
 from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.nested import chosen_of
-from kit.evaluation.baselines.run import of_store
+from kit.evaluation.baselines.rows import of_store
 from kit.evaluation.certainty import thresholds_of
 from kit.evaluation.confounds.measure import confounds
 from kit.evaluation.small_set import fit_small_set
