@@ -46,11 +46,12 @@ if TYPE_CHECKING:
     from kit.dsp.ebu_r128.weighting import k_weighting
     from kit.dsp.effects.griffinlim import griffinlim
     from kit.dsp.effects.hpss import harmonic, hpss, hpss_spectrum, percussive, softmask
-    from kit.dsp.effects.iir import deemphasis, preemphasis
+    from kit.dsp.effects.inverse import mel_to_audio, mel_to_stft, mfcc_to_audio, mfcc_to_mel
     from kit.dsp.effects.istft import istft
     from kit.dsp.effects.overlap import overlap_add, window_sumsquare
     from kit.dsp.effects.phase_vocoder import magphase, phase_vocoder
     from kit.dsp.effects.stretch import pitch_shift, time_stretch
+    from kit.dsp.iir import deemphasis, preemphasis
     from kit.dsp.rhythm.beat import beat_track, plp
     from kit.dsp.rhythm.onset import onset_strength, onset_strength_multi
     from kit.dsp.rhythm.onset_detect import onset_backtrack, onset_detect, peak_pick
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
         zero_crossing_rate,
         zero_crossings,
     )
-    from kit.dsp.spectral.inverse import mel_to_audio, mel_to_stft, mfcc_to_audio, mfcc_to_mel
     from kit.dsp.spectral.normalize import normalize
     from kit.dsp.spectral.pcen import pcen
     from kit.dsp.spectral.shape import (
@@ -118,11 +118,12 @@ _THEMES = {
     "ebu_r128.weighting": ("k_weighting",),
     "effects.griffinlim": ("griffinlim",),
     "effects.hpss": ("harmonic", "hpss", "hpss_spectrum", "percussive", "softmask"),
-    "effects.iir": ("deemphasis", "preemphasis"),
+    "effects.inverse": ("mel_to_audio", "mel_to_stft", "mfcc_to_audio", "mfcc_to_mel"),
     "effects.istft": ("istft",),
     "effects.overlap": ("overlap_add", "window_sumsquare"),
     "effects.phase_vocoder": ("magphase", "phase_vocoder"),
     "effects.stretch": ("pitch_shift", "time_stretch"),
+    "iir": ("deemphasis", "preemphasis"),
     "rhythm.beat": ("beat_track", "plp"),
     "rhythm.onset": ("onset_strength", "onset_strength_multi"),
     "rhythm.onset_detect": ("onset_backtrack", "onset_detect", "peak_pick"),
@@ -139,7 +140,6 @@ _THEMES = {
         "zero_crossing_rate",
         "zero_crossings",
     ),
-    "spectral.inverse": ("mel_to_audio", "mel_to_stft", "mfcc_to_audio", "mfcc_to_mel"),
     "spectral.normalize": ("normalize",),
     "spectral.pcen": ("pcen",),
     "spectral.shape": (

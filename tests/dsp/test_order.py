@@ -7,7 +7,7 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.dsp.effects.iir import one_pole
+from kit.dsp.iir import one_pole
 from kit.dsp.spectral import extremes, rank_filters
 
 # Without coverage, which takes a third of the time: other tests run the same lines of kit.

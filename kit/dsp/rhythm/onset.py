@@ -12,7 +12,7 @@ from jaxtyping import Float, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.decibel import at_least, power_to_db
-from kit.dsp.effects.iir import one_pole
+from kit.dsp.iir import one_pole
 from kit.dsp.jit import Length, by_clip, traceable
 from kit.dsp.mel import melspectrogram
 from kit.dsp.spectral.rank_filters import maximum_filter

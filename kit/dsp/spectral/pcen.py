@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.effects.iir import one_pole
+from kit.dsp.iir import one_pole
 from kit.dsp.jit import Length, array_of, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
 
