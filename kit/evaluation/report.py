@@ -57,9 +57,10 @@ def write_report(
     # An answer of several labels is neither right nor wrong.
     cards_of = [] if evaluation.get("several") else evaluation["tracks"]
     every = mistakes(cards_of, limit=len(cards_of))
-    # A track that a section shows is not shown again.
-    shown_above = {track["track_id"] for section in sections for track in section.tracks}
-    others = [track for track in every if track["track_id"] not in shown_above]
+    # Most mistakes are doubtful labels too: they are not shown again.
+    doubtful = [section.tracks for section in sections if section.name == "doubtful"]
+    ids = {track["track_id"] for tracks in doubtful for track in tracks}
+    others = [track for track in every if track["track_id"] not in ids]
     wrong = others[:MISTAKES]
     unlearned = [t for t in cards_of if t.get("part") != "train"]
     right = hits(unlearned, per_label=HITS_PER_LABEL)

@@ -40,6 +40,7 @@ def section_of(found: Sequence[Explained]) -> Section:
         pictures=tuple(_picture(one) for one in found),
         tables=(_table(found),),
         note=_NOTE.format(gap=max(one.gap for one in found)),
+        tracks=tuple(one.track for one in found),
     )
 
 
