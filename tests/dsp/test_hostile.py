@@ -326,14 +326,14 @@ def check(case: Case) -> None:
         close(other, ours, 1e-2 if half else 1e-3 if case.way == "x64" else 1e-4, least)
 
 
-@hostile(quick=300, thorough=3000)
+@hostile(quick=200, thorough=3000)
 @given(case=cases())
 def test_a_call_is_right_or_refused(untyped, case: Case):
     with warnings.catch_warnings(action="ignore"):
         check(case)
 
 
-@hostile(quick=150, thorough=2000)
+@hostile(quick=100, thorough=2000)
 @given(st.data())
 def test_a_function_of_numbers_is_right_or_refuses(untyped, data: st.DataObject):
     name = data.draw(st.sampled_from(sorted(CONSTANTS)))
