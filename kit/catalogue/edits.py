@@ -1,4 +1,4 @@
-"""Keep what was changed by hand in `tracks.csv` when a folder or table is scanned again.
+"""Changes made by hand in a catalogue, kept when its folder is scanned again.
 
 `scanned.csv` holds the table as the last scan made it. What differs from it in `tracks.csv` was
 changed since, by hand or by another command, and is taken over into the next scan.

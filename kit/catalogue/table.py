@@ -20,7 +20,7 @@ from kit.catalogue.schema import alike, faults, is_absent, validate
 from kit.catalogue.sources.locate import Disk, below, from_text
 from kit.errors import UsageError
 
-# What tells a track by its names, for an id that the next table gives too.
+# The columns that an id is made of where the table has none: another table of the track has them too.
 _NAMES = ("isrc", "artists", "title", "album", "release_date")
 
 

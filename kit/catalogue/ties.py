@@ -18,7 +18,7 @@ from kit.errors import UsageError
 RECORDING = "recording"
 """Column that names the recording of a track: tracks of one recording stay together."""
 
-# What stands between the artists of one name, in lower case.
+# Separators of the artists in one name, in lower case.
 _BETWEEN = re.compile(
     r"\s*[,/]\s*|\s[&+]\s+|\s*[\s(\[](?:feat|ft|featuring)\b\.?\s*|\s(?:vs|versus|x|and)[\s.]+"
 )

@@ -1,4 +1,4 @@
-"""What nested cross-validation chooses of the baselines, and its learning curve."""
+"""Choose among the baselines by nested cross-validation, and compute a learning curve."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count

@@ -109,7 +109,7 @@ def in_words(found: Mapping[str, Any]) -> str:
         )
     moved = [row for row in rows if row["moves"]]
     if not moved:
-        # How much could have been missed.
+        # A change of up to this size could have been missed.
         sides = [abs(side) for row in rows for side in row["change_interval"] or ()]
         reach = f"; the intervals reach up to {100 * max(sides):.1f} points" if sides else ""
         return (
