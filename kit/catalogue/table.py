@@ -20,7 +20,7 @@ from kit.catalogue.schema import alike, faults, is_absent, validate
 from kit.catalogue.sources.locate import Disk, below, from_text
 from kit.errors import UsageError
 
-# The columns that an id is made of where the table has none: another table of the track has them too.
+# Columns that an id is made of where the table has none. Another table of the track has them too.
 _NAMES = ("isrc", "artists", "title", "album", "release_date")
 
 
