@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import resource
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,6 +116,26 @@ def tone(frequency_hz: float, seconds: float, seed: int, rate: int = RATE) -> np
     t = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(seed).standard_normal(len(t))
     return (0.3 * np.sin(2 * np.pi * frequency_hz * t) + 0.03 * noise).astype(np.float32)
+
+
+@pytest.fixture
+def command(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line in this process: its exit code, standard output and standard error."""
+    from kit.cli import main
+
+    # The tests compile into no cache, neither the user's nor one that outlives a test.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return int(caught.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -51,16 +51,13 @@ class Net(nnx.Module):
 
 
 @pytest.fixture
-def refused(monkeypatch, capfd):
+def refused(command):
     """A function: arguments of `kit` to the only line of the refusal, after its "kit: "."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        assert caught.value.code == 2
-        (line,) = capfd.readouterr().err.splitlines()
+        code, _, err = command(*arguments)
+        assert code == 2
+        (line,) = err.splitlines()
         return line.removeprefix("kit: ")
 
     return run
@@ -74,7 +71,7 @@ def model_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "flag", "value", "says"),
+    ("words", "flag", "value", "says"),
     [
         ("train", "--features.n-frames", 0, "at least 1"),
         ("train", "--features.frontend.fmax", 9e9, "not above sample_rate / 2"),
@@ -88,9 +85,9 @@ def model_file(tmp_path):
         ("demo", "--demo.tracks", 2, "at least"),
     ],
 )
-def test_each_configuration_is_named_by_its_flag(refused, tmp_path, command, flag, value, says):
-    where = () if command == "demo" else (tmp_path,)
-    line = refused(*command.split(), *where, flag, value)
+def test_each_configuration_is_named_by_its_flag(refused, tmp_path, words, flag, value, says):
+    where = () if words == "demo" else (tmp_path,)
+    line = refused(*words.split(), *where, flag, value)
     assert line.startswith(f"{flag} is ")
     assert says in line
 

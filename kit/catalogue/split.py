@@ -84,13 +84,14 @@ def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
     Raises:
         UsageError: the table has no such column.
     """
+    keys = keys_by(table, config.by)
     return KeptApart(
         by=config.by,
         tracks=len(table),
         groups=len(set(groups_by(table, config.by))),
-        values=len({value for values in keys_by(table, config.by) for value in values}),
+        values=len({value for values in keys for value in values}),
         alone=sum(not values for values in names_by(table, config.by)),
-        guests=without_guests(table) if config.by == "artist" else 0,
+        guests=without_guests(table, keys) if config.by == "artist" else 0,
         by_sound=RECORDING in table,
     )
 

@@ -173,9 +173,13 @@ def names_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
     return [list(dict.fromkeys(map(_main_artist, artists_of(cell)))) for cell in cells]
 
 
-def without_guests(table: pd.DataFrame) -> int:
-    """Return the number of tracks by an artist whom no split by artist keeps apart."""
-    keys = keys_by(table, "artist")
+def without_guests(table: pd.DataFrame, keys: Sequence[Sequence[str]]) -> int:
+    """Return the number of tracks by an artist whom no split by artist keeps apart.
+
+    Args:
+        table: one row a track.
+        keys: of `keys_by` by artist.
+    """
     cells = _cells(table["artists"])
     return sum(
         not {part for name in artists_of(cell) for part in artists_in(name)} <= set(kept)

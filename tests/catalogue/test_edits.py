@@ -1,4 +1,4 @@
-"""What was changed by hand in a catalogue, and another scan into the same folder."""
+"""Changes made by hand in a catalogue survive another scan into the same folder."""
 
 import pytest
 

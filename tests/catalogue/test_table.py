@@ -148,7 +148,7 @@ def test_a_bad_row_costs_that_row_only(csv, row, said):
     assert ids == ["a", "c", "d"]
     assert scan.failures[0].reason == "bad_row"
     assert re.search(said, scan.failures[0].message)
-    # What stands in the rest of a row of several lines is no track.
+    # The other lines of a row of several lines are not tracks.
     assert len(scan.table) == 3
 
 

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 
 import pytest
 import soundfile
@@ -13,25 +12,9 @@ from mutagen.flac import FLAC
 from mutagen.id3 import ID3, TPE1
 
 from kit.catalogue import from_folder, load, save
-from kit.cli import main
 from kit.config import ExtractConfig
 from kit.duplicates.stored import fingerprints
 from tests.duplicates.music import RATE, faster, piece, through_mp3
-
-
-@pytest.fixture
-def kit(monkeypatch, capfd):
-    """Run a command line in this process: its exit code, its output and its messages."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return int(caught.value.code or 0), *capfd.readouterr()
-
-    return run
 
 
 def write(path, y, rate=RATE, **tags):
@@ -84,8 +67,10 @@ PLANTED = {
 }
 
 
-def test_planted_leaks_are_named_in_each_format(kit, catalogue):
-    code, out, err = kit("split", catalogue, "--check", "--given", "folders", "--format", "json")
+def test_planted_leaks_are_named_in_each_format(command, catalogue):
+    code, out, err = command(
+        "split", catalogue, "--check", "--given", "folders", "--format", "json"
+    )
     assert code == 1
     found = json.loads(out)
     assert {(row["kind"], row["path"], row["other_path"]) for row in found} == PLANTED
@@ -93,16 +78,16 @@ def test_planted_leaks_are_named_in_each_format(kit, catalogue):
     fast = next(row["key"] for row in found if row["other_path"].endswith("fast.flac"))
     assert "speeds 2.0% apart" in fast
     assert "the same audio with other tags 1, the same recording 2" in err
-    code, out, _ = kit("split", catalogue, "--check", "--given", "folders", "--format", "csv")
+    code, out, _ = command("split", catalogue, "--check", "--given", "folders", "--format", "csv")
     assert code == 1
     assert len(list(csv.DictReader(io.StringIO(out)))) == 3
-    code, out, _ = kit("split", catalogue, "--check", "--given", "folders")
+    code, out, _ = command("split", catalogue, "--check", "--given", "folders")
     assert code == 1
     assert "house/test/encoded.flac" in out
 
 
-def test_copies_that_are_kept_together_leak_through_no_split(kit, catalogue):
-    code, _, err = kit("split", catalogue, "--check", "--given", "folders", "--keep-together")
+def test_copies_that_are_kept_together_leak_through_no_split(command, catalogue):
+    code, _, err = command("split", catalogue, "--check", "--given", "folders", "--keep-together")
     assert code == 1
     assert "3 recordings with copies" in err
     names = load(catalogue).table.set_index("path")["recording"]
@@ -112,22 +97,24 @@ def test_copies_that_are_kept_together_leak_through_no_split(kit, catalogue):
     for more in (["--split.validation-fraction", "0"], ["--split.folds", "2"]):
         for seed in range(3):
             split = ["--split.by", "artist", *more, "--split.seed", str(seed)]
-            code, out, err = kit("split", catalogue, "--check", *split)
+            code, out, err = command("split", catalogue, "--check", *split)
             assert (code, out) == (0, "")
             assert "nothing leaks" in err
     # Again, with nothing new.
-    kit("split", catalogue, "--check", "--given", "folders", "--keep-together")
+    command("split", catalogue, "--check", "--given", "folders", "--keep-together")
     assert (load(catalogue).table.set_index("path")["recording"] == names).all()
 
 
-def test_without_check_the_parts_are_shown(kit, catalogue):
-    code, out, _ = kit("split", catalogue, "--given", "folders", "--format", "json")
+def test_without_check_the_parts_are_shown(command, catalogue):
+    code, out, _ = command("split", catalogue, "--given", "folders", "--format", "json")
     assert code == 0
     assert {row["path"].split("/")[1]: row["part"] for row in json.loads(out)} == {
         "train": "train",
         "test": "test",
     }
-    code, out, _ = kit("split", catalogue, "--split.validation-fraction", "0", "--format", "csv")
+    code, out, _ = command(
+        "split", catalogue, "--split.validation-fraction", "0", "--format", "csv"
+    )
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 0
     assert {row["part"] for row in rows} == {"train", "test"}
@@ -142,13 +129,13 @@ def test_without_check_the_parts_are_shown(kit, catalogue):
         (["--given", "nowhere"], "--given is 'nowhere', which is not a column"),
     ],
 )
-def test_what_makes_no_sense_is_refused(kit, catalogue, arguments, words):
-    code, out, err = kit("split", catalogue, *arguments)
+def test_what_makes_no_sense_is_refused(command, catalogue, arguments, words):
+    code, out, err = command("split", catalogue, *arguments)
     assert (code, out) == (2, "")
     assert words in err
 
 
-def test_leaks_planted_in_real_music_are_named(kit, shared, tmp_path):
+def test_leaks_planted_in_real_music_are_named(command, shared, tmp_path):
     """A re-encode under another artist, a trim at 2% speed, and a copy with other tags."""
     folder = tmp_path / "music"
     names = sorted((shared / "music").glob("*/*.mp3"))[::15]
@@ -173,7 +160,7 @@ def test_leaks_planted_in_real_music_are_named(kit, shared, tmp_path):
         tags.save(path)
     save(from_folder(folder), tmp_path / "catalogue")
     arguments = ["--check", "--given", "folders", "--format", "json"]
-    code, out, _ = kit("split", tmp_path / "catalogue", *arguments)
+    code, out, _ = command("split", tmp_path / "catalogue", *arguments)
     assert code == 1
     found = {(row["kind"], row["path"], row["other_path"]) for row in json.loads(out)}
     wanted = zip(("acoustic", "acoustic", "audio"), train, target, strict=True)

@@ -15,7 +15,7 @@ TYPES = {
     "object": dict,
     "null": type(None),
 }
-# What stands for any key of these objects.
+# Objects with keys of the user's own, such as labels.
 ANY = {
     **dict.fromkeys(("per_class", "per_label", "probabilities", "labels", "left_out"), "LABEL"),
     "versions": "LIBRARY",

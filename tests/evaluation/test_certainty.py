@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import mutagen
@@ -17,7 +16,6 @@ from scipy.special import log_softmax
 
 import kit
 from kit.catalogue import from_folder, load, save
-from kit.cli import main
 from kit.config import SplitConfig
 from kit.errors import KitError
 from kit.evaluation import evaluate
@@ -74,22 +72,6 @@ def judged(job, tmp_path_factory):
     )
     run = fit(experiment, runs=root / "runs")
     return Judged(root / "music", root / "data", run.folder, evaluate(run))
-
-
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Run a command line in this process: its exit code, standard output and standard error."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capfd.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return run
 
 
 def test_thresholds_of_a_fold_come_from_the_other_folds(judged):

@@ -1,6 +1,5 @@
 """`kit scan` with labels and playlists, and `kit ingest match`, as a person types them."""
 
-import sys
 from urllib.parse import quote
 
 import mutagen
@@ -9,22 +8,7 @@ import pytest
 import soundfile
 
 from kit.catalogue import load
-from kit.cli import main
 from kit.lock import only_one
-
-
-@pytest.fixture
-def kit(monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return int(caught.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture
@@ -49,9 +33,9 @@ def labels(folder):
     return dict(zip(table["path"], table["label"], strict=True))
 
 
-def test_genre_table_and_one_for_all(kit, music, tmp_path):
+def test_genre_table_and_one_for_all(command, music, tmp_path):
     out = tmp_path / "c"
-    code, _, err = kit("scan", music, "--out", out, "--labels", "genre")
+    code, _, err = command("scan", music, "--out", out, "--labels", "genre")
     assert (code, labels(out)) == (
         1,
         {"ä0.flac": "Techno", "ä1.flac": "EDM", "ä2.flac": "Techno"},
@@ -59,23 +43,23 @@ def test_genre_table_and_one_for_all(kit, music, tmp_path):
     assert "1 left out (1 no_label)" in err
     table = tmp_path / "labels.csv"
     table.write_text("artist,title,label\nann artist,TITLE AAAAA,one\nx,y,z\n")
-    assert kit("scan", music, "--out", out, "--labels", table)[0] == 1
+    assert command("scan", music, "--out", out, "--labels", table)[0] == 1
     assert labels(out) == {"ä0.flac": "one"}
-    assert kit("scan", music, "--out", out, "--label", "all")[0] == 0
+    assert command("scan", music, "--out", out, "--label", "all")[0] == 0
     assert set(labels(out).values()) == {"all"}
 
 
-def test_playlists(kit, music, tmp_path):
+def test_playlists(command, music, tmp_path):
     for name, files in (("techno", (0, 2)), ("edm", (1,))):
         lines = [f"my music/ä{n}.flac" for n in files]
         (tmp_path / f"{name}.m3u8").write_text("\n".join(lines), encoding="utf-8")
     out = tmp_path / "c"
-    assert kit("scan", tmp_path / "techno.m3u8", tmp_path / "edm.m3u8", "--out", out)[0] == 0
+    assert command("scan", tmp_path / "techno.m3u8", tmp_path / "edm.m3u8", "--out", out)[0] == 0
     assert labels(out) == {"ä0.flac": "techno", "ä1.flac": "edm", "ä2.flac": "techno"}
     assert load(out).audio_root == music
 
 
-def test_a_collection(kit, music, tmp_path):
+def test_a_collection(command, music, tmp_path):
     tracks = "".join(
         f'<TRACK TrackID="{n}" Location="file://localhost{quote(str(music / f"ä{n}.flac"))}"/>'
         for n in range(4)
@@ -90,10 +74,10 @@ def test_a_collection(kit, music, tmp_path):
     )
     out = tmp_path / "c"
     chosen = ("--playlist", "Peak time=techno", "--playlist", "Warm up=house")
-    code, _, err = kit("scan", tmp_path / "rekordbox.xml", "--out", out, *chosen)
+    code, _, err = command("scan", tmp_path / "rekordbox.xml", "--out", out, *chosen)
     assert (code, labels(out)) == (0, {"ä0.flac": "techno", "ä1.flac": "house"})
     assert "2 tracks of the collection are in no playlist that was taken" in err
-    assert kit("scan", tmp_path / "rekordbox.xml", "--out", out, "--labels", "genre")[0] == 1
+    assert command("scan", tmp_path / "rekordbox.xml", "--out", out, "--labels", "genre")[0] == 1
     assert labels(out) == {"ä0.flac": "Techno", "ä1.flac": "EDM", "ä2.flac": "Techno"}
 
 
@@ -111,51 +95,51 @@ def test_a_collection(kit, music, tmp_path):
         (("x.m3u", "gone.m3u"), "gone.m3u does not exist"),
     ],
 )
-def test_what_does_not_go_together(kit, music, tmp_path, monkeypatch, arguments, said):
+def test_what_does_not_go_together(command, music, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("path,label\nmy music/ä0.flac,x\n", encoding="utf-8")
     (tmp_path / "x.m3u").write_text("my music/ä0.flac\n", encoding="utf-8")
-    code, out, err = kit("scan", *arguments, "--out", "c")
+    code, out, err = command("scan", *arguments, "--out", "c")
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "c").exists()
 
 
-def test_match(kit, music, tmp_path):
+def test_match(command, music, tmp_path):
     (tmp_path / "t.csv").write_text(
         "track_id,label,artist_name,track_name\n1,x,Ann Artist,Title aaaaa\n2,y,Nobody,Nothing\n"
     )
-    assert kit("scan", tmp_path / "t.csv", "--out", tmp_path / "c")[0] == 0
-    code, out, err = kit("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")
+    assert command("scan", tmp_path / "t.csv", "--out", tmp_path / "c")[0] == 0
+    code, out, err = command("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")
     assert (code, out) == (0, "")
     assert "1 of 2 tracks without audio have a file now (1 by artist and title)" in err
     assert f"1 have none in {music}" in err
     assert list(load(tmp_path / "d").table["path"]) == ["ä0.flac", ""]
     assert "path" not in load(tmp_path / "c").table
-    code, _, err = kit("ingest", "match", tmp_path / "c", tmp_path / "none")
+    code, _, err = command("ingest", "match", tmp_path / "c", tmp_path / "none")
     assert (code, "is not a folder" in err) == (2, True)
-    code, _, err = kit("ingest", "match", tmp_path / "none", music)
+    code, _, err = command("ingest", "match", tmp_path / "none", music)
     assert (code, "is not a catalogue" in err) == (2, True)
 
 
-def test_a_match_waits_for_no_download_and_no_other_match(kit, music, tmp_path):
+def test_a_match_waits_for_no_download_and_no_other_match(command, music, tmp_path):
     (tmp_path / "t.csv").write_text("track_id,label,artist_name,track_name\n1,x,Ann Artist,Title")
-    kit("scan", tmp_path / "t.csv", "--out", tmp_path / "c")
+    command("scan", tmp_path / "t.csv", "--out", tmp_path / "c")
     before = {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()}
     with only_one(tmp_path / "c/audio"):
-        code, _, err = kit("ingest", "match", tmp_path / "c", music)
+        code, _, err = command("ingest", "match", tmp_path / "c", music)
         assert code == 1
         assert "another run matches files, or downloads, into" in err
         # One catalogue to another is nobody else's business.
-        assert kit("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")[0] == 0
+        assert command("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")[0] == 0
     assert {name: (tmp_path / "c" / name).read_bytes() for name in before} == before
-    assert kit("ingest", "match", tmp_path / "c", music)[0] == 0
+    assert command("ingest", "match", tmp_path / "c", music)[0] == 0
 
 
-def test_help(kit):
-    assert "ingest" in kit("--help")[1]
-    code, out, _ = kit("ingest", "match", "--help")
+def test_help(command):
+    assert "ingest" in command("--help")[1]
+    code, out, _ = command("ingest", "match", "--help")
     assert (code, "usage: kit ingest match" in out) == (0, True)
-    out = kit("scan", "--help")[1]
+    out = command("scan", "--help")[1]
     assert all(option in out for option in ("--label", "--labels", "--playlist", "--audio-root"))

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from kit.catalogue import load, read_failures
-from kit.cli import main
 from kit.cli.match import match
 from kit.cli.stages.previews import previews
 from kit.config import PreviewConfig, to_json
@@ -25,23 +24,9 @@ previews(Path(folder), from_json(PreviewConfig, config))
 """
 
 
-@pytest.fixture
-def kit(monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return int(caught.value.code or 0), out, err
-
-    return run
-
-
-def test_only_allowed_hosts_are_contacted(kit, server, catalogue):
+def test_only_allowed_hosts_are_contacted(command, server, catalogue):
     made = catalogue({"a": f"{server.url}/ok/1", "b": "", "c": "file:///etc/passwd"})
-    code, out, err = kit("ingest", "previews", made.folder)
+    code, out, err = command("ingest", "previews", made.folder)
     assert (code, out) == (1, "")
     assert "0 previews downloaded" in err
     assert "warning: 3 left out (" in err
@@ -49,26 +34,26 @@ def test_only_allowed_hosts_are_contacted(kit, server, catalogue):
     assert [f.reason for f in failures] == ["refused_host", "no_preview", "not_https"]
     assert "if you trust it, add --hosts 127.0.0.1" in failures[0].message
     assert not server.connections
-    assert kit("ingest", "previews", made.folder, "--hosts", "127.0.0.1", "x.example")[0] == 1
+    assert command("ingest", "previews", made.folder, "--hosts", "127.0.0.1", "x.example")[0] == 1
     assert server.asked == {"/ok/1": 1}
 
 
-def test_a_bundle_of_certificates_that_does_not_exist(kit, catalogue, monkeypatch):
+def test_a_bundle_of_certificates_that_does_not_exist(command, catalogue, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    code, _, err = kit("ingest", "previews", catalogue({"a": ""}).folder)
+    code, _, err = command("ingest", "previews", catalogue({"a": ""}).folder)
     assert (code, "REQUESTS_CA_BUNDLE is /nowhere/ca.pem" in err) == (2, True)
 
 
-def test_what_is_asked_for_wrongly(kit, catalogue, tmp_path):
-    code, _, err = kit("ingest", "previews", tmp_path)
+def test_what_is_asked_for_wrongly(command, catalogue, tmp_path):
+    code, _, err = command("ingest", "previews", tmp_path)
     assert code == 2
     assert "is not a catalogue" in err
     made = catalogue({"a": ""})
-    code, _, err = kit("ingest", "previews", made.folder, "--connections", "100")
+    code, _, err = command("ingest", "previews", made.folder, "--connections", "100")
     assert code == 2
     assert "--connections is 100; it must lie between 1 and 8" in err
-    assert kit("ingest")[0] == 2
-    assert kit("ingest", "previews", "--help")[0] == 0
+    assert command("ingest")[0] == 2
+    assert command("ingest", "previews", "--help")[0] == 0
 
 
 @pytest.mark.parametrize(
