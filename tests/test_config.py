@@ -176,7 +176,7 @@ from kit.config import Experiment, to_json
 
 seen = 0
 for cls in vars(config).values():
-    if not (isinstance(cls, type) and issubclass(cls, config._Checked)) or cls is config._Checked:
+    if not (isinstance(cls, type) and issubclass(cls, config.Checked)) or cls is config.Checked:
         continue
     made = cls()
     for field in dataclasses.fields(cls):

@@ -46,7 +46,7 @@ def test_a_named_file_is_there(name):
 @pytest.mark.parametrize(
     ("file", "names"),
     [
-        ("kit/config.py", "MODELS"),
+        ("kit/config/models.py", "MODELS"),
         ("kit/descriptors/measure.py", "Descriptors ClipDescriptors SOURCE"),
         ("kit/shallow/vectors.py", "Vectors KINDS VERSION"),
         ("kit/shallow/classifiers.py", "classifier_of"),

@@ -80,7 +80,7 @@ def model_file(tmp_path):
         ("train", "--model.dense", 0, "at least 1"),
         ("train", "--train.epochs", 0, "at least 1"),
         ("train", "--name", "a/b", "it names a folder"),
-        ("features", "--workers", 0, "above 0"),
+        ("features", "--workers", 0, "at least 1"),
         ("ingest previews", "--tries", 0, "between 1 and 20"),
         ("demo", "--demo.tracks", 2, "at least"),
     ],

@@ -1,0 +1,73 @@
+"""The configuration of every stage: frozen dataclasses that check themselves.
+
+The same classes are the command line (tyro), the JSON in a run's folder, and the source of the
+hash that names a feature store. They import nothing heavy, so that `kit --help` is instant.
+"""
+
+from kit.config.base import (
+    LATER,
+    Checked,
+    from_dict,
+    from_json,
+    identity,
+    replaced,
+    to_dict,
+    to_json,
+)
+from kit.config.collection import DemoConfig, PreviewConfig, SplitConfig
+from kit.config.experiment import Experiment
+from kit.config.features import (
+    MUSICNN_FRONTEND,
+    ExtractConfig,
+    FeatureConfig,
+    FrontendConfig,
+    frames_of,
+    seconds_of,
+)
+from kit.config.models import (
+    MODELS,
+    Conv1DConfig,
+    MusicnnConfig,
+    ShortChunkConfig,
+    model_class,
+    require_model,
+)
+from kit.config.training import (
+    AugmentConfig,
+    DistributedConfig,
+    OptimiserConfig,
+    SegmentConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "LATER",
+    "MODELS",
+    "MUSICNN_FRONTEND",
+    "AugmentConfig",
+    "Checked",
+    "Conv1DConfig",
+    "DemoConfig",
+    "DistributedConfig",
+    "Experiment",
+    "ExtractConfig",
+    "FeatureConfig",
+    "FrontendConfig",
+    "MusicnnConfig",
+    "OptimiserConfig",
+    "PreviewConfig",
+    "SegmentConfig",
+    "ShortChunkConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "frames_of",
+    "from_dict",
+    "from_json",
+    "identity",
+    "model_class",
+    "replaced",
+    "require_model",
+    "seconds_of",
+    "to_dict",
+    "to_json",
+]

@@ -1,0 +1,124 @@
+"""A collection of tracks: its split, its previews, and the demo's."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kit.config.base import LATER, Checked
+
+
+@dataclass(frozen=True)
+class SplitConfig(Checked):
+    """Configuration of the split into train, validation and test."""
+
+    by: str = "artist"
+    """Keep tracks with the same value of this in one part: "artist"; "track"; any column of the
+    table, such as "speaker"; or "random", the original project's stratified draw of tracks."""
+    test_fraction: float = 0.2
+    """Share of the tracks held out for the final test."""
+    validation_fraction: float = 0.1
+    """Share held out to choose the best checkpoint; with 0 the last checkpoint is the best."""
+    seed: int = 42
+    """Seed of the draw of the held-out groups."""
+    shuffle_labels: bool = False
+    """Shuffle the labels over the groups: a control, in which no network should beat chance."""
+    folds: int | None = field(default=None, metadata=LATER)
+    """Train one network for each of this many folds: every track is in the test part of one of
+    them. The folds have like shares of each label; test_fraction does not count."""
+    fold_column: str | None = field(default=None, metadata=LATER)
+    """The column of the table that names each track's fold, where a collection has official folds;
+    in place of folds."""
+    allow_leaks: bool = field(default=False, metadata=LATER)
+    """Train although official folds cut a group, such as an artist or the copies of a recording;
+    the accuracy is too high, and the report says so."""
+
+    @property
+    def is_folded(self) -> bool:
+        """Return whether there is one split for each fold."""
+        return self.folds is not None or self.fold_column is not None
+
+    def _check(self) -> None:
+        self._require("by", bool(self.by), 'name a column, "artist", "track" or "random"')
+        self._require("test_fraction", 0 < self.test_fraction < 1, "it must lie between 0 and 1")
+        self._require(
+            "validation_fraction",
+            0 <= self.validation_fraction < 1 - self.test_fraction,
+            f"it must lie between 0 and 1 - test_fraction (={1 - self.test_fraction:g})",
+        )
+        self._is_seed("seed")
+        self._at_least(2, "folds")
+        self._require(
+            "folds",
+            self.folds is None or self.fold_column is None,
+            f"leave it out: SplitConfig.fold_column (={self.fold_column!r}) names the folds",
+        )
+        self._require("fold_column", self.fold_column != "", "name a column")
+
+
+@dataclass(frozen=True)
+class PreviewConfig(Checked):
+    """Configuration of the download of previews."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts to download from besides Spotify's scdn.co; their subdomains are included."""
+    connections: int = 2
+    """Downloads at the same time."""
+    max_mb: float = 20.0
+    """Refuse larger files, megabytes (1,000,000 bytes)."""
+    connect_s: float = 10.0
+    """Time limit to connect, seconds."""
+    read_s: float = 20.0
+    """Time limit from one packet to the next, seconds."""
+    total_s: float = 120.0
+    """Time limit for one attempt, seconds."""
+    tries: int = 4
+    """Attempts for each preview if the server fails or asks to wait."""
+    backoff_s: float = 1.0
+    """Unit of the pauses between attempts, seconds: none, then 2, 4, 8 times this."""
+    longest_wait_s: float = 120.0
+    """Skip a host that asks to wait longer than this, seconds."""
+
+    def _check(self) -> None:
+        rule = "it must be a host name such as previews.example, without https:// or a path"
+        good = all(h and not set(h) & set("/:@ *") for h in self.hosts)
+        self._require("hosts", good, rule)
+        self._require("connections", 1 <= self.connections <= 8, "it must lie between 1 and 8")
+        self._require("tries", 1 <= self.tries <= 20, "it must lie between 1 and 20")
+        self._above_zero("max_mb", "connect_s", "read_s", "total_s")
+        for name in ("backoff_s", "longest_wait_s"):
+            rule = "it must be a number of seconds that is not negative"
+            self._require(name, 0 <= getattr(self, name) < math.inf, rule)
+
+    @property
+    def max_bytes(self) -> int:
+        """`max_mb` in bytes."""
+        return round(self.max_mb * 1e6)
+
+
+@dataclass(frozen=True)
+class DemoConfig(Checked):
+    """The embedded demo: synthetic techno and EDM of invented artists."""
+
+    tracks: int = 144
+    """Tracks in all, half of each genre."""
+    artists: int = 24
+    """Invented artists in all, half of each genre."""
+    duration_s: float = 30.0
+    """Length of a track, seconds."""
+    seed: int = 0
+    """Seed of the artists and tracks."""
+    difficulty: Literal["easy", "hard"] = "easy"
+    """The genres differ in sound and arrangement and share no artist (easy), or every artist plays
+    both and they differ in the order of three sounds in a bar alone (hard)."""
+
+    def _check(self) -> None:
+        self._at_least(4, "artists")
+        self._at_least(self.artists, "tracks")
+        self._require(
+            "tracks",
+            self.difficulty == "easy" or self.tracks >= 2 * self.artists,
+            "with DemoConfig.difficulty hard every artist has a track of each genre: it must be at "
+            f"least {2 * self.artists}",
+        )
+        self._at_least(1, "duration_s")
+        self._is_seed("seed")

@@ -1,0 +1,130 @@
+"""A whole experiment, and the rules that hold between its parts."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from kit.config.base import Checked
+from kit.config.collection import SplitConfig
+from kit.config.features import MUSICNN_FRONTEND, FeatureConfig
+from kit.config.models import Conv1DConfig, MusicnnConfig, model_of, name_of_model, require_model
+from kit.config.training import AugmentConfig, SegmentConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class Experiment(Checked):
+    """A whole experiment: where the tracks are, and one configuration for each stage."""
+
+    name: str = "experiment"
+    """Names the folder under runs/."""
+    catalogue: str = "data/demo"
+    """The folder that `kit scan --out` made."""
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    segments: SegmentConfig = field(default_factory=SegmentConfig)
+    model: Any = field(default_factory=Conv1DConfig)
+    """A frozen dataclass of options with a method `build(n_mels, n_classes, *, rngs)` that returns
+    a `flax.nnx.Module`: one of `MODELS`, or your own."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def _check(self) -> None:
+        self._require(
+            "name",
+            bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name[0] != ".",
+            "it names a folder: no slash, and no dot in front",
+        )
+        require_model(self.model)
+        least, frames = self.features.least_frames, self.segments.frames
+        self.segments._require(
+            "frames",
+            frames <= self.features.n_frames,
+            f"it must not exceed FeatureConfig.n_frames (={self.features.n_frames})",
+        )
+        self.segments._require(
+            "frames",
+            frames <= least or self.segments.pad,
+            f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
+            f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}, "
+            "or set SegmentConfig.pad",
+        )
+        self._check_augment(self.train.augment, self.features, frames)
+        if isinstance(self.model, MusicnnConfig) and self.model.transfer != "none":
+            self._check_transfer(self.model.transfer)
+        self.train._require(
+            "batch_size",
+            not self.train.by_track or self.train.batch_size >= self.segments_per_track,
+            f"TrainConfig.loss {self.train.loss} takes whole tracks of {self.segments_per_track} "
+            f"segments; raise it to {self.segments_per_track} at least",
+        )
+
+    @property
+    def segments_per_track(self) -> int:
+        """Training segments of a track that gives all frames of its excerpts."""
+        return self.features.excerpts * (self.features.n_frames // self.segments.frames)
+
+    def _check_transfer(self, transfer: str) -> None:
+        frontend, train = self.features.frontend, self.train
+        for field_ in dataclasses.fields(frontend):
+            known = getattr(MUSICNN_FRONTEND, field_.name)
+            rule = f"the weights of MusicnnConfig.transfer {transfer} know {known!r}; leave it out"
+            frontend._require(field_.name, getattr(frontend, field_.name) == known, rule)
+        train._require(
+            "standardise",
+            train.standardise == "none",
+            f"the weights of MusicnnConfig.transfer {transfer} know levels as they are; set it to "
+            "none",
+        )
+        if transfer == "head":
+            return
+        for name, only in (("labels", ("one",)), ("loss", ("segments", "mean"))):
+            rule = f"MusicnnConfig.transfer {transfer} takes {' or '.join(only)}; head takes any"
+            train._require(name, getattr(train, name) in only, rule)
+        if transfer == "fine-tune":
+            return
+        plain = TrainConfig(
+            epochs=1, standardise="none", loss=train.loss, seed=train.seed, members=train.members
+        )
+        for field_ in dataclasses.fields(train):
+            known = getattr(plain, field_.name)
+            rule = f"a probe is fitted at once, without steps; the value must be {known!r}"
+            train._require(field_.name, getattr(train, field_.name) == known, rule)
+
+    def _check_augment(self, augment: AugmentConfig, features: FeatureConfig, frames: int) -> None:
+        frontend = features.frontend
+        if features.keep == "log_mel":
+            for name, off in (("speed", 0), ("snr_db", None)):
+                augment._require(
+                    name,
+                    getattr(augment, name) == off,
+                    "it changes samples, and FeatureConfig.keep log_mel stores none; set it to "
+                    "waveform, or leave this out",
+                )
+        if frontend.compression != "db":
+            for name, off in (("gain_db", 0), ("tilt_db", 0), ("mix", "none")):
+                value = getattr(augment, name)
+                augment._require(
+                    name,
+                    value in (off, "mixup"),
+                    f"it changes decibels, and FrontendConfig.compression {frontend.compression} "
+                    "gives none; leave it out",
+                )
+        augment._require(
+            "time_width",
+            not augment.time_masks or augment.time_width < frames,
+            f"it must be below SegmentConfig.frames (={frames}), or a mask could cover a segment",
+        )
+        augment._require(
+            "band_width",
+            not augment.band_masks or augment.band_width < frontend.n_mels,
+            f"it must be below FrontendConfig.n_mels (={frontend.n_mels}), or a mask could cover "
+            "a segment",
+        )
+
+    def _names(self) -> dict[str, dict[str, str]]:
+        return {"model": name_of_model(self.model)}
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any], where: str) -> dict[str, Any]:
+        if "model" not in value:
+            return value
+        return value | {"model": model_of(value["model"], f"{where}.model")}
