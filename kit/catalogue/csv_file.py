@@ -15,7 +15,7 @@ from kit.catalogue.failures import Failure
 from kit.catalogue.other_files import refuse_other_files
 from kit.catalogue.scan import STAGE
 from kit.catalogue.schema import COLUMNS
-from kit.catalogue.sources.text import ANSI, decode, encoding_of
+from kit.catalogue.sources.plain import ANSI, decode, encoding_of
 from kit.errors import UsageError
 
 # Other names, those of the original project, of Exportify and of labels in words. They are taken

@@ -8,7 +8,7 @@ import pandas as pd
 
 from kit.catalogue.csv_file import read_csv
 from kit.catalogue.schema import alike
-from kit.catalogue.sources.locate import from_text
+from kit.catalogue.sources.entry import from_text
 from kit.errors import UsageError
 
 _FOLDERS = {

@@ -9,7 +9,7 @@ from kit.catalogue.csv_file import read_rows
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
 from kit.catalogue.schema import label_form
-from kit.catalogue.sources.locate import Disk, absolute, from_text
+from kit.catalogue.sources.entry import Disk, absolute, from_text
 from kit.catalogue.tags import first_genre, isrc
 from kit.errors import UsageError
 

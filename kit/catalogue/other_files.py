@@ -10,21 +10,20 @@ _M3U = "export its playlists as M3U, or scan the folder of the music with --labe
 _CSV = "save it as CSV (UTF-8)"
 
 _BY_EXTENSION = {
-    "nml": ("a collection or playlist of Traktor", _M3U),
     "cue": (
         "a CUE sheet, the tracks inside one file of audio",
         "cut that file into one file a track, and scan their folder",
     ),
     **dict.fromkeys(("xlsx", "xls", "ods", "numbers"), ("a spreadsheet", _CSV)),
     **dict.fromkeys(("wpl", "zpl", "asx", "b4s"), ("a playlist of another kind", _M3U)),
-    **dict.fromkeys(("db", "sqlite", "itl", "musicdb", "crate"), ("a database of a player", _M3U)),
+    **dict.fromkeys(("itl", "musicdb", "crate"), ("a database of a player", _M3U)),
     **dict.fromkeys(("zip", "rar", "7z"), ("an archive", "unpack it, and scan the folder")),
     "json": ("JSON", _CSV),
 }
 
 _BY_CONTENT = (
     (b"PK\x03\x04", "a spreadsheet or an archive", f"{_CSV}, or unpack it"),
-    (b"SQLite format 3\0", "a database", _M3U),
+    (b"SQLite format 3\0", "a database without .sqlite", f"name it so if it is Mixxx's, or {_M3U}"),
     (b"{\\rtf", "rich text", _CSV),
     (b"%PDF", "a PDF", _CSV),
 )
@@ -47,13 +46,12 @@ def refuse_other_files(path: Path, head: bytes) -> None:
             f"{shown(path.parent)}, with --label NAME if all of the folder is of one label"
         )
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if b"<plist" in head or b"<!DOCTYPE plist" in head:
-        remedy = "export each playlist as M3U: File > Library > Export Playlist"
-        kind = ("a library of iTunes or Apple Music", remedy)
-    elif b"<NML" in head:
-        kind = _BY_EXTENSION["nml"]
-    elif kind is None and text.startswith(b"<") and extension not in ("xml", "xspf"):
+    if kind is None and text.startswith(b"<") and extension not in ("xml", "xspf", "nml"):
         kind = ("XML or HTML", _M3U)
+        if b"<plist" in head or b"<!DOCTYPE plist" in head:
+            kind = ("a library of iTunes or Apple Music without .xml", "name it NAME.xml")
+        elif b"<NML" in head:
+            kind = ("a collection of Traktor without .nml", "name it NAME.nml")
     for start, name, remedy in _BY_CONTENT:
         if kind is None and head.startswith(start):
             kind = (name, remedy)

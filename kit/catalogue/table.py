@@ -17,7 +17,7 @@ from kit.catalogue.inspect import Progress, inspect_all
 from kit.catalogue.io import add_facts
 from kit.catalogue.scan import STAGE, Scan, finish, refusal
 from kit.catalogue.schema import alike, faults, is_absent, validate
-from kit.catalogue.sources.locate import Disk, below, from_text
+from kit.catalogue.sources.entry import Disk, below, from_text
 from kit.errors import UsageError
 
 # Columns that an id is made of where the table has none. Another table of the track has them too.

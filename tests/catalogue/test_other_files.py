@@ -1,4 +1,4 @@
-"""Files that kit does not read are named, with what to do."""
+"""Files that kit does not read are named, with what to do (row 16)."""
 
 import pytest
 
@@ -11,16 +11,15 @@ XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("collection.nml", XML + b'<NML VERSION="19"/>', "of Traktor, which .*as M3U"),
-        ("collection.csv", XML + b'<NML VERSION="19"/>', "of Traktor, which .*as M3U"),
-        ("Library.xml", b"<!DOCTYPE plist><plist/>", "of iTunes or Apple Music.*as M3U: File >"),
-        ("Library", XML + b'<plist version="1.0"/>', "of iTunes or Apple Music"),
+        ("collection.csv", XML + b'<NML VERSION="19"/>', "of Traktor .*; name it NAME.nml"),
+        ("Library", XML + b'<plist version="1.0"/>', "of iTunes or Apple Music .*NAME.xml"),
         ("set.cue", b'FILE "a.wav" WAVE\n  TRACK 01 AUDIO\n', "a CUE sheet.*one file a track"),
         ("a.wav", b"RIFF", "is one file of audio; name the folder that it lies in"),
         ("A.MP3", b"ID3", "is one file of audio"),
         ("t.xlsx", b"PK\3\4", "a spreadsheet, which kit does not read; save it as CSV"),
         ("t.csv", b"PK\3\4" + bytes(40), "a spreadsheet or an archive"),
-        ("m.db", b"SQLite format 3\0", "a database of a player"),
+        ("library.musicdb", b"hfma", "a database of a player.*as M3U"),
+        ("m.db3", b"SQLite format 3\0", "a database without .sqlite.*as M3U"),
         ("x.csv", b"\xef\xbb\xbf <html>", "is XML or HTML"),
         ("x.wpl", b"<?wpl?>", "a playlist of another kind, which .*as M3U"),
         ("list.txt", b"a.wav\nb.wav\n", "if it is a list of files, name it LIST.m3u"),

@@ -1,8 +1,8 @@
-"""Make a table of tracks of playlists and collections."""
+"""Choose the tracks of playlists and collections, and make a table of them."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,48 @@ from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
 from kit.catalogue.other_files import refuse_other_files
 from kit.catalogue.scan import STAGE, Labeller, Scan, bad_name, finish, refusal
-from kit.catalogue.schema import is_absent, is_plain, one_line
-from kit.catalogue.sources import m3u, pls, rekordbox, xspf
-from kit.catalogue.sources.choose import Chosen, Taken, all_of, choose
-from kit.catalogue.sources.entry import Entry, Source, SourceError
-from kit.catalogue.sources.locate import Disk, absolute, below
+from kit.catalogue.schema import alike, is_absent, is_plain, one_line
+from kit.catalogue.sources.databases import database
+from kit.catalogue.sources.entry import Disk, Entry, Playlist, Source, SourceError, absolute, below
+from kit.catalogue.sources.plain import m3u, pls
+from kit.catalogue.sources.xml import traktor, xml, xspf
 from kit.errors import UsageError
 
 _PARSERS: dict[str, Callable[[bytes, str], Source]] = {
-    "m3u": m3u.parse,
-    "m3u8": m3u.parse,
-    "pls": pls.parse,
-    "xspf": xspf.parse,
-    "xml": rekordbox.parse,
+    "m3u": m3u,
+    "m3u8": m3u,
+    "pls": pls,
+    "xspf": xspf,
+    "xml": xml,
+    "nml": traktor,
 }
+_DATABASES = frozenset(("db", "sqlite"))
 
-EXTENSIONS = frozenset(_PARSERS)
+EXTENSIONS = frozenset(_PARSERS) | _DATABASES
 """Extensions of playlists and collections, without the dot, in lower case."""
 
-# MiB. A Rekordbox collection of a hundred thousand tracks, with beat grids and cues, has about 200.
+# MiB. A collection of a hundred thousand tracks in XML, with beat grids and cues, has about 200.
 _LARGEST = 64
 _LARGEST_XML = 512
 
 _REMEDY = "give its playlist a name, or add --label NAME"
+_SHOWN = 20
+_EACH = "/*"  # at the end of --playlist: each playlist of that folder is a label
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A playlist to take.
+
+    Attributes:
+        playlist: the playlist.
+        base: folder that its relative paths start from.
+        label: label of its tracks, "" for none.
+    """
+
+    playlist: Playlist
+    base: Path
+    label: str
 
 
 def is_playlist(path: Path) -> bool:
@@ -60,13 +79,14 @@ def from_playlists(
     two labels it is a failure.
 
     Args:
-        files: M3U, M3U8, PLS, XSPF, or Rekordbox's XML.
+        files: M3U, M3U8, PLS, XSPF, XML of Rekordbox or iTunes, Traktor's NML, and the databases
+            of Mixxx and Rekordbox.
         label: the label of all tracks.
         labels: where the label of each track comes from, if not from its playlist.
-        wanted: the playlists (or folders of playlists) to take, as `NAME=label` or `NAME`; by
-            default all, or with `label` or `labels` all tracks, in a playlist or not.
-        audio_root: the folder that the column `path` starts from; by default the deepest folder
-            that holds all the files.
+        wanted: the playlists (or folders of playlists) to take, see `choose`; by default all, or
+            with `label` or `labels` all tracks, in a playlist or not.
+        audio_root: folder that the column `path` starts from; by default the deepest folder that
+            holds all the files.
         artist_from: where artist and title come from if neither the playlist nor the tags have
             them.
         progress: called with (files looked at, files in all).
@@ -77,16 +97,22 @@ def from_playlists(
             no track can be used.
     """
     sources = [read(Path(file)) for file in files]
-    by_name = bool(wanted) or (label is None and labels is None)
-    chosen = choose(sources, wanted) if by_name else None
-    failures = list(_unknown(sources, chosen))
+    if wanted or (label is None and labels is None):
+        chosen = choose(sources, wanted)
+    else:
+        chosen = [Chosen(Playlist("", source.tracks), source.base, "") for source in sources]
+        lost = [p for source in sources for p in source.playlists if p.lost and not p.asked]
+        chosen += [Chosen(replace(p, entries=()), Path(), "") for p in lost]
+    failures = [_unknown(c.playlist, key) for c in chosen for key in c.playlist.lost]
     # As a mapping: each file once, at the place where it is named first.
     tracks: dict[str, _Track] = {}
-    taken = all_of(sources) if chosen is None else [one for c in chosen for one in c.tracks()]
     disk = Disk()
-    for one in taken:
-        _add(one if label is None else replace(one, label=label), disk, tracks, failures)
-    # What is missing from several playlists is missing once.
+    for one in chosen:
+        for entry in one.playlist.entries:
+            name = one.label if label is None else label
+            if why := _add(entry, one.base, name, disk, tracks):
+                failures.append(why)
+    # A file that is missing from several playlists is one failure.
     failures = list(dict.fromkeys(failures))
     _refuse(tracks, failures, audio_root, labelled=labels is None)
     if not tracks:
@@ -114,7 +140,7 @@ def from_playlists(
         raise UsageError(_nothing(files, failures))
     scan = finish(rows, failures, Path(root))
     scan = scan if labels is None else labels.say(scan)
-    return replace(scan, warnings=(*scan.warnings, *_left(sources, taken)))
+    return replace(scan, warnings=(*scan.warnings, *_left(sources, chosen)))
 
 
 def read(path: Path) -> Source:
@@ -123,7 +149,16 @@ def read(path: Path) -> Source:
     Raises:
         UsageError: it cannot be read, is too large, or is not of the kind that its name says.
     """
-    largest = _LARGEST_XML if path.suffix.lower() == ".xml" else _LARGEST
+    extension = path.suffix[1:].lower()
+    try:
+        source = database(path) if extension in _DATABASES else _parsed(path, extension)
+    except SourceError as error:
+        raise UsageError(f"{shown(path)} cannot be used: {error}") from error
+    return replace(source, base=path.parent)
+
+
+def _parsed(path: Path, extension: str) -> Source:
+    largest = _LARGEST_XML if extension in ("xml", "nml") else _LARGEST
     try:
         with path.open("rb") as stream:
             data = stream.read((largest << 20) + 1)
@@ -136,11 +171,83 @@ def read(path: Path) -> Source:
             f"{shown(path)} has more than {largest} MiB, which no playlist has; give another file"
         )
     refuse_other_files(path, data[:1000])
-    try:
-        source = _PARSERS[path.suffix[1:].lower()](data, path.stem)
-    except SourceError as error:
-        raise UsageError(f"{shown(path)} cannot be used: {error}") from error
-    return replace(source, base=path.parent)
+    return _PARSERS[extension](data, path.stem)
+
+
+def choose(sources: Sequence[Source], wanted: Sequence[str]) -> list[Chosen]:
+    """Return the playlists to take, with the label of each.
+
+    Args:
+        sources: content of the files.
+        wanted: `NAME=label`, or `NAME` for its own name as the label, or `FOLDER/*` for each
+            playlist and folder in a folder under its own name. NAME is that of a playlist or a
+            folder, with or without the folders that contain it; a name that holds "=" is tried
+            whole first. With none, all playlists are taken, and each one's label is the name of
+            the outermost folder that contains it, or its own.
+    Raises:
+        UsageError: there is no playlist, none of a name, or several of a name without folders.
+    """
+    playlists = [(source.base, playlist) for source in sources for playlist in source.playlists]
+    named = [(base, playlist) for base, playlist in playlists if not playlist.asked]
+    if not (playlists if wanted else named):
+        raise UsageError(
+            "there is no playlist to take labels from; make one for each label, or add "
+            "--labels genre"
+        )
+    if not wanted:
+        return [Chosen(playlist, base, one_line(playlist.parts[0])) for base, playlist in named]
+    return [found for text in wanted for found in _wanted(playlists, text)]
+
+
+def _wanted(playlists: list[tuple[Path, Playlist]], text: str) -> list[Chosen]:
+    splits = [(text, "")]
+    splits += [(text[:at], text[at + 1 :]) for at in range(len(text))[::-1] if text[at] == "="]
+    for name, label in splits:
+        if not one_line(name) or (len(name) < len(text) and not one_line(label)):
+            raise UsageError(
+                f"--playlist is {text!r}; it must be NAME=label, such as 'Peak time=techno'"
+            )
+        if node := _called(playlists, name):
+            return [
+                Chosen(playlist, base, one_line(label) or one_line(node[-1]))
+                for base, playlist in playlists
+                if playlist.parts[: len(node)] == node
+            ]
+    if text.endswith(_EACH) and (node := _called(playlists, text.removesuffix(_EACH))):
+        inside = [
+            Chosen(playlist, base, one_line(playlist.parts[len(node)]))
+            for base, playlist in playlists
+            if playlist.parts[: len(node)] == node and len(playlist.parts) > len(node)
+        ]
+        if inside:
+            return inside
+    names = [repr(one_line(playlist.path)) for _, playlist in playlists]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    name = splits[1][0] if len(splits) > 1 else text
+    raise UsageError(f"there is no playlist {name!r}; there are {', '.join(names[:_SHOWN])}{more}")
+
+
+def _called(playlists: list[tuple[Path, Playlist]], name: str) -> tuple[str, ...] | None:
+    """Return the playlist or folder of a name, as the names from the top; None if there is none.
+
+    A name with its folders goes before one without, and the exact name before one that looks the
+    same.
+
+    Raises:
+        UsageError: several have the name.
+    """
+    parts = [playlist.parts for _, playlist in playlists]
+    nodes = list(dict.fromkeys(node[:end] for node in parts for end in range(1, len(node) + 1)))
+    forms: list[Callable[[str], str]] = [str, alike]
+    for of_node in ("/".join, lambda node: node[-1]):
+        for form in forms:
+            found = [node for node in nodes if form(of_node(node)) == form(name)]
+            if len(found) > 1:
+                which = " or ".join(repr("/".join(node)) for node in found)
+                raise UsageError(f"--playlist {name!r} may be {which}; name it with its folders")
+            if found:
+                return found[0]
+    return None
 
 
 class _Track:
@@ -149,52 +256,51 @@ class _Track:
         self.labels: dict[str, None] = {}
 
 
-def _unknown(sources: Sequence[Source], chosen: Sequence[Chosen] | None) -> Iterable[Failure]:
-    """Yield a failure for each track of a playlist that its collection does not have."""
-    everything = [playlist for source in sources for playlist in source.playlists]
-    for playlist in everything if chosen is None else [one.playlist for one in chosen]:
-        for key in playlist.lost:
-            message = (
-                f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is not "
-                "in the collection; export it again"
-            )
-            yield _failure(f"{playlist.path}: {key}", "unknown_track", message)
+def _unknown(playlist: Playlist, key: str) -> Failure:
+    message = (
+        f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is not "
+        "in the collection; export it again"
+    )
+    return _failure(f"{playlist.path}: {key}", "unknown_track", message)
 
 
-def _left(sources: Sequence[Source], taken: Sequence[Taken]) -> list[str]:
-    used = {(one.base, one.entry.location) for one in taken}
+def _left(sources: Sequence[Source], chosen: Sequence[Chosen]) -> list[str]:
+    used = {(one.base, entry.location) for one in chosen for entry in one.playlist.entries}
     tracks = {(source.base, entry.location) for source in sources for entry in source.tracks}
     if not (left := len(tracks - used)):
         return []
     return [f"{left} tracks of the collection are in no playlist that was taken"]
 
 
-def _add(taken: Taken, disk: Disk, tracks: dict[str, _Track], failures: list[Failure]) -> None:
-    entry = taken.entry
+def _add(
+    entry: Entry, base: Path, label: str, disk: Disk, tracks: dict[str, _Track]
+) -> Failure | None:
+    """Add the file of an entry to the tracks, or return why it cannot be used."""
     name = entry.location or str(entry.columns.get("title", "")) or "a track without a place"
     if not entry.is_file or not entry.location:
         message = (
             f"{shown(name)} is not a file on this machine, and kit downloads none; get it and "
             "name its path"
         )
-        failures.append(_failure(name, "not_a_file", message))
-        return
-    path = disk.find(taken.base, entry.location)
+        return _failure(name, "not_a_file", message)
+    path = disk.find(base, entry.location)
+    if path is None and entry.other:
+        path = disk.find(base, entry.other)
     if path is None:
-        if entry.comment and disk.find(taken.base, entry.location.lstrip("# ")):
-            return
+        if entry.comment and disk.find(base, entry.location.lstrip("# ")):
+            return None
         message = f"{shown(name)} is not there; get it, or correct the playlist"
-        failures.append(_failure(name, "missing_file", message))
-    elif not is_plain(path):
-        failures.append(_failure(path, "bad_name", bad_name(Path(path))))
-    elif not Path(path).is_file():
+        return _failure(name, "missing_file", message)
+    if not is_plain(path):
+        return _failure(path, "bad_name", bad_name(Path(path)))
+    if not Path(path).is_file():
         # Reading a pipe or a device might never end.
         message = f"{shown(path)} is not a regular file; name a file of audio"
-        failures.append(_failure(path, "not_a_file", message))
-    else:
-        track = tracks.setdefault(path, _Track(entry))
-        if taken.label:
-            track.labels.setdefault(taken.label)
+        return _failure(path, "not_a_file", message)
+    track = tracks.setdefault(path, _Track(entry))
+    if label:
+        track.labels.setdefault(label)
+    return None
 
 
 def _refuse(
@@ -222,7 +328,7 @@ def _common(paths: Iterable[str]) -> str:
 def _row(entry: Entry, facts: Facts) -> dict[str, Any]:
     row = facts.row()
     for column, value in entry.columns.items():
-        # A length that is written somewhere is nothing against one that is measured.
+        # A measured length counts before a stated one.
         if column not in facts.measured() and (entry.counts or is_absent(row.get(column))):
             row[column] = one_line(value) if isinstance(value, str) else value
     return row

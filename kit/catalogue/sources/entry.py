@@ -1,11 +1,19 @@
-"""Content of a playlist or a collection: its tracks, and the places of their files."""
+"""Tracks and playlists of a source, and the files that its URLs and paths mean."""
 
+import contextlib
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
+from kit.catalogue.schema import alike
 from kit.errors import UsageError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 
 
 class SourceError(UsageError):
@@ -17,12 +25,13 @@ class Entry:
     """One track.
 
     Attributes:
-        location: an absolute or relative path as the source means it, or the URL of something
-            else than a file; "" if the source names none.
+        location: an absolute or relative path, or a URL of something else than a file; "" if the
+            source names none.
         is_file: whether `location` is a path.
         columns: what the source says of the track, by the columns of `kit.catalogue.schema`.
+        counts: `columns` replace the file's own tags, instead of only filling gaps.
         comment: the line begins with # and may be an entry that is commented out.
-        counts: `columns` count before the file's own tags, and not only where those are silent.
+        other: a second path, for a file that is not at `location`.
     """
 
     location: str
@@ -30,6 +39,7 @@ class Entry:
     columns: Mapping[str, Any] = field(default_factory=dict)
     counts: bool = False
     comment: bool = False
+    other: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,31 +49,168 @@ class Playlist:
     Attributes:
         name: its title, or its file's name.
         entries: its tracks, in its order.
-        folders: the names of the folders that it lies in, from the top.
-        lost: the keys of tracks that the source has not got itself.
+        folders: names of the folders that contain it, outermost first.
+        lost: keys of tracks that its collection does not contain.
+        asked: take it only if the user names it, such as a tag of which a track has several.
     """
 
     name: str
     entries: tuple[Entry, ...]
     folders: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    asked: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its folders and its name."""
+        return (*self.folders, self.name)
 
     @property
     def path(self) -> str:
         """Its name with its folders."""
-        return "/".join((*self.folders, self.name))
+        return "/".join(self.parts)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Everything that one file says.
+    """Content of one file.
 
     Attributes:
         playlists: in the order of the file.
-        tracks: all tracks, those in no playlist too.
-        base: the folder that relative places start from.
+        tracks: all tracks, including those in no playlist.
+        base: folder that relative paths start from.
     """
 
     playlists: tuple[Playlist, ...]
     tracks: tuple[Entry, ...]
     base: Path = Path()
+
+
+def filled(**columns: Any) -> dict[str, Any]:
+    """Return the columns that have a value: no None, no blank text, no number that is not above 0.
+
+    Text loses the blanks around it.
+    """
+    texts = {name: v.strip() if isinstance(v, str) else v for name, v in columns.items()}
+    return {
+        n: v for n, v in texts.items() if (v if isinstance(v, str) else v is not None and v > 0)
+    }
+
+
+def from_url(url: str) -> tuple[str, bool]:
+    """Turn a URL, absolute or relative, into a path.
+
+    Args:
+        url: percent-encoded. A `#` or `?` is taken as part of the file's name: some programs do
+            not encode them, and a file has neither fragment nor query.
+    Returns:
+        The path, and True; or the URL itself and False if it names no file on this machine.
+    """
+    match = _SCHEME.match(url)
+    if match is None:
+        return _decoded(url), True
+    if match[1].lower() != "file":
+        return url, False
+    rest = url[match.end() :]
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        if host.lower() not in ("", "localhost", "127.0.0.1"):
+            return url, False
+        rest = slash + path
+    path = _decoded(rest)
+    if os.name == "nt" and _DRIVE.match(path):
+        path = path[1:]
+    return path, True
+
+
+def from_text(text: str) -> tuple[str, bool]:
+    """Turn an entry of a plain playlist, a path or a URL, into a path.
+
+    Returns:
+        See `from_url`.
+    """
+    match = _SCHEME.match(text)
+    if match is None:
+        return text, True
+    if match[1].lower() == "file" and text[match.end() :].startswith("/"):
+        return from_url(text)
+    # A file may be called "Artist: Title.mp3".
+    return text, not text[match.end() :].startswith("//")
+
+
+class Disk:
+    """Find files under the names that other programs give them.
+
+    Each folder is listed once, so an instance serves one scan.
+    """
+
+    def __init__(self) -> None:
+        self._listed: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, base: Path, location: str) -> str | None:
+        """Return the absolute path of a file that exists.
+
+        The location is tried as written, with backslashes as "/", and percent-decoded; each of
+        them exactly, and then without regard to Unicode form, case and outer blanks.
+
+        Args:
+            base: the folder that a relative path starts from.
+            location: a path with "/" or a backslash.
+        Returns:
+            The path without `..` and with its links unresolved; None if no such file exists, or
+            several match.
+        """
+        slashes = location.replace("\\", "/")
+        texts = dict.fromkeys((location, slashes, _decoded(slashes)))
+        paths = [absolute(base / text) for text in texts if "\0" not in text]
+        exact = (path for path in paths if _exists(path))
+        return next(exact, None) or next(filter(None, map(self._alike, paths)), None)
+
+    def _alike(self, path: str) -> str | None:
+        """Return the one path that looks the same to a reader."""
+        if _exists(path):
+            return path
+        folder, name = os.path.split(path)
+        there = self._alike(folder) if name else None
+        names = self._names(there).get(alike(name), []) if there else []
+        found = str(Path(there, names[0])) if there and len(names) == 1 else ""
+        return found if found and _exists(found) else None
+
+    def _names(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._listed:
+            found: dict[str, list[str]] = {}
+            with contextlib.suppress(OSError):
+                for file in Path(folder).iterdir():
+                    found.setdefault(alike(file.name), []).append(file.name)
+            self._listed[folder] = found
+        return self._listed[folder]
+
+
+def _exists(path: str) -> bool:
+    # A name that no file can have, or a folder without permission, means no file.
+    with contextlib.suppress(OSError, ValueError):
+        Path(path).stat()
+        return True
+    return False
+
+
+def absolute(path: Path | str) -> str:
+    """Return an absolute path without `..`, and with its links unresolved."""
+    return os.path.normpath(Path(path).absolute())
+
+
+def below(path: Path | str, folder: Path | str) -> str | None:
+    """Return a path relative to a folder, with "/"; None if it does not lie below it.
+
+    A folder that is reached through a link counts under both of its names.
+    """
+    there = Path(absolute(path))
+    for top in (absolute(folder), os.path.realpath(folder)):
+        if there.is_relative_to(top) and there != Path(top):
+            return there.relative_to(top).as_posix()
+    return None
+
+
+def _decoded(url: str) -> str:
+    # Bytes that are no UTF-8 stay the ones that the file's name has.
+    return os.fsdecode(unquote_to_bytes(url.encode("utf-8", "surrogateescape")))

@@ -1,45 +1,276 @@
-"""XML from outside, read as a stream of elements: no entities, no document types, no network."""
+"""Playlists and collections in XML: XSPF, Rekordbox, Traktor, and iTunes or Apple Music."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
-from xml.etree.ElementTree import ParseError
+import io
+import plistlib
+import re
+from collections.abc import Iterator
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
+from defusedxml.ElementTree import iterparse
 
-from kit.catalogue.sources.entry import SourceError
+from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, filled, from_url
+from kit.catalogue.sources.plain import number
+from kit.catalogue.tags import bpm
 
-_BLOCK = 1 << 20
-
-
-@runtime_checkable
-class Target(Protocol):
-    """Receiver of a parser's events."""
-
-    def start(self, tag: str, attrib: Mapping[str, str]) -> None:
-        """Receive the start of an element and its attributes."""
-
-    def end(self, tag: str) -> None:
-        """Receive the end of an element."""
-
-    def data(self, data: str) -> None:
-        """Receive text inside an element; one text may come in several pieces."""
-
-    def close(self) -> None:
-        """Receive the end of the document."""
+_DEEPEST = 100  # elements in elements: each playlist keeps the names of all of its folders
+_DRIVE = re.compile(r"[A-Za-z]:|[/\\]{2}.+")
+_OF_TRAKTOR = frozenset(("_LOOPS", "_RECORDINGS"))
 
 
-def feed(data: bytes, target: Target) -> None:
-    """Tell `target` of every element.
+def xml(data: bytes, name: str) -> Source:
+    """Return the tracks and playlists of a collection: Rekordbox, Traktor, iTunes or Apple Music.
+
+    Args:
+        data: the file; its first kilobyte tells which program wrote it.
+        name: not used, because each playlist has a name of its own.
+    Raises:
+        SourceError: it is not XML of these kinds, or not safe to read.
+    """
+    head = data[:1000]
+    if b"<plist" in head or b"<!DOCTYPE plist" in head:
+        return itunes(data, name)
+    return traktor(data, name) if b"<NML" in head else rekordbox(data, name)
+
+
+def xspf(data: bytes, name: str) -> Source:
+    """Return the entries of an XSPF playlist.
+
+    Args:
+        data: the file.
+        name: the playlist's name if the file has no title.
+    Raises:
+        SourceError: it is not XML of this kind, or not safe to read.
+    Source: https://www.xspf.org/spec
+    """
+    entries = []
+    for path, element in _elements(data, "playlist", "export the playlist as XSPF"):
+        if path == ("playlist", "title"):
+            name = (element.text or "").strip() or name
+        elif path == ("playlist", "trackList", "track"):
+            entries.append(_xspf_entry(element))
+            element.clear()
+    return Source((Playlist(name, tuple(entries)),), tuple(entries))
+
+
+def _xspf_entry(track: Element) -> Entry:
+    fields: dict[str, str] = {}
+    places = []
+    for child in track:
+        text = "".join(child.itertext()).strip()
+        fields.setdefault(_local(child.tag), text)
+        if text and _local(child.tag) == "location":
+            places.append(from_url(text))
+    columns = filled(
+        artists=fields.get("creator"),
+        title=fields.get("title"),
+        album=fields.get("album"),
+        duration_s=number(fields.get("duration", "")) / 1000,
+    )
+    # A track may have several places; the first file is taken.
+    location, is_file = next((p for p in places if p[1]), places[0] if places else ("", False))
+    return Entry(location, is_file, columns, counts=True)
+
+
+def rekordbox(data: bytes, name: str) -> Source:
+    """Return the tracks and playlists of a collection that Rekordbox exported.
+
+    Args:
+        data: the file.
+        name: not used.
+    Raises:
+        SourceError: it is not XML of this kind, or not safe to read.
+    Source: https://cdn.rekordbox.com/files/20200410160904/xml_format_list.pdf
+    """
+    tracks: list[Entry] = []
+    by_id: dict[str, Entry] = {}
+    by_place: dict[tuple[str, bool], Entry] = {}
+    playlists: list[Playlist] = []
+
+    def walk(node: Element, folders: tuple[str, ...]) -> None:
+        for child in node.iterfind("NODE"):
+            title = child.get("Name", "")
+            if child.get("Type", "0") == "1":
+                keys = [track.get("Key", "") for track in child.iterfind("TRACK")]
+                found = _by_id(keys) if child.get("KeyType", "0") == "0" else _by_place(keys)
+                lost = tuple(key for key, entry in zip(keys, found, strict=True) if entry is None)
+                playlists.append(Playlist(title, tuple(filter(None, found)), folders, lost))
+            walk(child, (*folders, title))
+
+    def _by_id(keys: list[str]) -> list[Entry | None]:
+        return [by_id.get(key) for key in keys]
+
+    def _by_place(keys: list[str]) -> list[Entry | None]:
+        places = [from_url(key) for key in keys]
+        return [by_place.get(p) or (Entry(*p, counts=True) if p[0] else None) for p in places]
+
+    for path, element in _elements(
+        data, "DJ_PLAYLISTS", "export the collection from Rekordbox as XML"
+    ):
+        if path == ("DJ_PLAYLISTS", "COLLECTION", "TRACK"):
+            entry = _rekordbox_entry(element.attrib)
+            tracks.append(entry)
+            by_id.setdefault(element.get("TrackID", ""), entry)
+            by_place.setdefault(from_url(element.get("Location", "")), entry)
+            element.clear()
+        elif path == ("DJ_PLAYLISTS", "PLAYLISTS"):
+            for root in element.iterfind("NODE"):
+                walk(root, ())
+    return Source(tuple(playlists), tuple(tracks))
+
+
+def _rekordbox_entry(track: dict[str, str]) -> Entry:
+    columns = filled(
+        artists=track.get("Artist"),
+        title=track.get("Name"),
+        album=track.get("Album"),
+        genre=track.get("Genre"),
+        tag_key=track.get("Tonality"),
+        tag_bpm=bpm(track.get("AverageBpm", "")),
+        release_date=_date(track.get("Year", "")),
+    )
+    location, is_file = from_url(track.get("Location", ""))
+    return Entry(location, is_file and bool(location), columns, counts=True)
+
+
+def traktor(data: bytes, name: str) -> Source:
+    """Return the tracks and playlists of a collection or an exported playlist of Traktor (NML).
+
+    Args:
+        data: the file.
+        name: not used.
+    Raises:
+        SourceError: it is not XML of this kind, or not safe to read.
+    Source: files of Traktor 3 and 4 (NML versions 19 and 20), and Mixxx's `traktorfeature.cpp`
+    """
+    entries: dict[str, Entry] = {}
+    playlists: list[Playlist] = []
+
+    def walk(nodes: Element, folders: tuple[str, ...]) -> None:
+        for node in nodes.iterfind("NODE"):
+            title = node.get("NAME", "")
+            if (listed := node.find("PLAYLIST")) is not None and title not in _OF_TRAKTOR:
+                keys = [key.get("KEY", "") for key in listed.iterfind("ENTRY/PRIMARYKEY")]
+                found = tuple(entries[key] for key in keys if key in entries)
+                lost = tuple(key for key in keys if key not in entries)
+                playlists.append(Playlist(title, found, folders, lost))
+            for inner in node.iterfind("SUBNODES"):
+                walk(inner, folders if title == "$ROOT" else (*folders, title))
+
+    for path, element in _elements(data, "NML", "give Traktor's collection.nml"):
+        if path == ("NML", "COLLECTION", "ENTRY"):
+            if (place := element.find("LOCATION")) is not None:
+                key = "".join(place.get(part, "") for part in ("VOLUME", "DIR", "FILE"))
+                entries.setdefault(key, _traktor_entry(element, place))
+            element.clear()
+        elif path == ("NML", "PLAYLISTS"):
+            walk(element, ())
+    return Source(tuple(playlists), tuple(entries.values()))
+
+
+def _traktor_entry(track: Element, place: Element) -> Entry:
+    def of(tag: str, attribute: str) -> str:
+        child = track.find(tag)
+        return "" if child is None else child.get(attribute, "")
+
+    columns = filled(
+        artists=track.get("ARTIST"),
+        title=track.get("TITLE"),
+        album=of("ALBUM", "TITLE"),
+        genre=of("INFO", "GENRE"),
+        tag_key=of("INFO", "KEY"),
+        tag_bpm=bpm(of("TEMPO", "BPM")),
+        release_date=of("INFO", "RELEASE_DATE"),
+    )
+    volume, file = place.get("VOLUME", ""), place.get("FILE", "")
+    path = place.get("DIR", "").replace("/:", "/") + file
+    if _DRIVE.fullmatch(volume):
+        return Entry(volume + path, bool(file), columns, counts=True)
+    # macOS shows each volume, the one that holds the system too, below /Volumes.
+    other = f"/Volumes/{volume}{path}" if volume else ""
+    return Entry(path, bool(file), columns, counts=True, other=other)
+
+
+def itunes(data: bytes, name: str) -> Source:
+    """Return the tracks and playlists of a library that iTunes or Apple Music exported as XML.
+
+    The lists that the program makes itself, such as Music and Podcasts, are left out.
+
+    Args:
+        data: the file.
+        name: not used.
+    Raises:
+        SourceError: it is not a library, or declares entities.
+    """
+    try:
+        # plistlib refuses declarations of entities, and resolves no document type.
+        library = plistlib.loads(data, fmt=plistlib.FMT_XML)
+        tracks = {key: _itunes_entry(track) for key, track in library["Tracks"].items()}
+        lists = {each.get("Playlist Persistent ID"): each for each in library["Playlists"]}
+        playlists = []
+        for each in library["Playlists"]:
+            if not (each.keys() & {"Master", "Distinguished Kind"} or each.get("Folder")):
+                keys = [str(item["Track ID"]) for item in each.get("Playlist Items", ())]
+                found = tuple(tracks[key] for key in keys if key in tracks)
+                lost = tuple(key for key in keys if key not in tracks)
+                playlists.append(Playlist(each["Name"], found, _itunes_folders(each, lists), lost))
+    except Exception as error:
+        # plistlib raises what its parts raise: ExpatError, ValueError, KeyError, AttributeError …
+        raise SourceError(
+            f"it is not a library of iTunes or Apple Music ({type(error).__name__}: {error}); "
+            "export it by File > Library > Export Library"
+        ) from error
+    return Source(tuple(playlists), tuple(tracks.values()))
+
+
+def _itunes_entry(track: dict[str, Any]) -> Entry:
+    columns = filled(
+        artists=track.get("Artist"),
+        title=track.get("Name"),
+        album=track.get("Album"),
+        genre=track.get("Genre"),
+        tag_bpm=bpm(str(track.get("BPM", ""))),
+        release_date=_date(str(track.get("Year", ""))),
+    )
+    location, is_file = from_url(track.get("Location", ""))
+    return Entry(location, is_file and bool(location), columns, counts=True)
+
+
+def _itunes_folders(playlist: dict[str, Any], lists: dict[Any, Any]) -> tuple[str, ...]:
+    folders: list[str] = []
+    while len(folders) < _DEEPEST and (parent := playlist.get("Parent Persistent ID")) in lists:
+        playlist = lists[parent]
+        folders.insert(0, playlist["Name"])
+    return tuple(folders)
+
+
+def _date(year: str) -> str:
+    """Return a year; "" for the 0 that programs write for none."""
+    return year if year.strip("0 ") else ""
+
+
+def _elements(data: bytes, root: str, remedy: str) -> Iterator[tuple[tuple[str, ...], Element]]:
+    """Yield each element at its end, with the names from the root to it, without namespaces.
 
     Raises:
-        SourceError: it is not well-formed, or declares a document type or entities.
+        SourceError: not well-formed, nested too deep, another root, or a declaration of a document
+            type or entities.
     """
-    parser = DefusedXMLParser(target=target, forbid_dtd=True)
+    path: list[str] = []
     try:
-        for start in range(0, len(data), _BLOCK):
-            parser.feed(data[start : start + _BLOCK])
-        parser.close()
+        for event, element in iterparse(io.BytesIO(data), ("start", "end"), forbid_dtd=True):
+            if event == "end":
+                yield tuple(path), element
+                path.pop()
+                continue
+            path.append(_local(element.tag))
+            if path[0] != root:
+                raise SourceError(f"its outermost element is {path[0]!r}, not {root!r}; {remedy}")
+            if len(path) > _DEEPEST:
+                raise SourceError(
+                    f"its elements are nested more than {_DEEPEST} deep; export it again"
+                )
     except DefusedXmlException as error:
         raise SourceError(
             "it declares a document type or entities, which no playlist needs and which can do "
@@ -49,6 +280,5 @@ def feed(data: bytes, target: Target) -> None:
         raise SourceError(f"it is not well-formed XML ({error}); export it again") from error
 
 
-def local(tag: str) -> str:
-    """Return an element's name without its namespace."""
+def _local(tag: str) -> str:
     return tag.rpartition("}")[2]

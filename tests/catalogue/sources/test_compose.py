@@ -15,7 +15,7 @@ import soundfile
 from kit.catalogue import load, save
 from kit.catalogue.labels import by_genre, by_table
 from kit.catalogue.sources import Entry, Playlist, Source, from_playlists
-from kit.catalogue.sources.choose import choose
+from kit.catalogue.sources.compose import choose
 from kit.errors import UsageError
 
 
@@ -259,9 +259,11 @@ def test_what_a_playlist_says_fills_in_for_tags(track, playlist):
         (
             "Library.xml",
             '<!DOCTYPE plist PUBLIC "-//Apple//DTD"><plist version="1.0"/>',
-            r"Library.xml is a library of iTunes .*, which kit does not read; export .* as M3U",
+            r"Library.xml cannot be used: it is not a library of iTunes .*; export it by File >",
         ),
-        ("x.xml", '<?xml version="1.0"?><NML VERSION="19"/>', "of Traktor, which kit does not"),
+        ("x.xml", '<?xml version="1.0"?><NML VERSION="19"/>', "no playlist to take labels from"),
+        ("x.nml", "<DJ_PLAYLISTS/>", "outermost element is 'DJ_PLAYLISTS', not 'NML'"),
+        ("x.sqlite", "SQLite format 3\0", "x.sqlite cannot be used: it is not a database of Mixxx"),
     ],
 )
 def test_nothing_to_take(playlist, name, text, said):

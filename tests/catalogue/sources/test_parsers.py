@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import plistlib
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.catalogue.sources import m3u, pls, rekordbox, xspf
-from kit.catalogue.sources.entry import SourceError
-from kit.catalogue.sources.locate import from_text, from_url
+from kit.catalogue.sources.entry import SourceError, from_text, from_url
+from kit.catalogue.sources.plain import m3u, pls
+from kit.catalogue.sources.xml import itunes, rekordbox, traktor, xml, xspf
 
 
 def places(source):
@@ -94,7 +95,7 @@ def test_m3u():
         "#EXTART:X\n#EXTALB:Al\n#EXTGENRE:Techno\n# a comment\n/c#1.mp3\n"
         "http://example.org/live\n"
     )
-    source = m3u.parse(text.encode(), "file")
+    source = m3u(text.encode(), "file")
     (playlist,) = source.playlists
     assert playlist.name == "Peak time"
     assert places(source) == ["music/a.mp3", "../b.mp3", "/c#1.mp3", "http://example.org/live"]
@@ -114,14 +115,14 @@ def test_m3u():
 def test_m3u_encodings(encoding, end):
     mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
     data = f"{mark}#EXTM3U{end}é/ü.mp3{end}".encode(encoding)
-    source = m3u.parse(data, "file")
+    source = m3u(data, "file")
     assert places(source) == ["é/ü.mp3"]
     assert source.playlists[0].name == "file"
 
 
 @given(st.binary())
 def test_m3u_takes_any_bytes(data):
-    m3u.parse(data, "x")
+    m3u(data, "x")
 
 
 LINES = st.lists(PATHS, max_size=20)
@@ -130,7 +131,7 @@ LINES = st.lists(PATHS, max_size=20)
 @given(LINES)
 def test_m3u_round_trip(paths):
     data = "\n".join(["#EXTM3U", *paths]).encode()
-    assert places(m3u.parse(data, "x")) == paths
+    assert places(m3u(data, "x")) == paths
 
 
 # --- PLS
@@ -141,7 +142,7 @@ def test_pls():
         "[playlist]\r\nFile2=b.mp3\r\nTitle2=Y\r\nFile1=/ä/a.mp3\r\ntitle1=X - Z\r\nLength1=12\r\n"
         "Length2=-1\r\nFile10=http://example.org/\r\nFile3=\r\nNumberOfEntries=3\r\nVersion=2\r\n"
     )
-    source = pls.parse(text.encode(), "radio")
+    source = pls(text.encode(), "radio")
     assert source.playlists[0].name == "radio"
     assert places(source) == ["/ä/a.mp3", "b.mp3", "http://example.org/"]
     assert dict(source.tracks[0].columns) == {"artists": "X", "title": "Z", "duration_s": 12.0}
@@ -150,14 +151,14 @@ def test_pls():
 
 def test_what_is_no_pls():
     with pytest.raises(SourceError, match=r"no section \[playlist\]"):
-        pls.parse(b"File1=a.mp3\n", "x")
+        pls(b"File1=a.mp3\n", "x")
 
 
 @given(LINES)
 def test_pls_round_trip(paths):
     lines = [f"File{i}={path}" for i, path in enumerate(paths, start=1)]
     data = "\n".join(["[playlist]", *reversed(lines)]).encode()
-    assert places(pls.parse(data, "x")) == paths
+    assert places(pls(data, "x")) == paths
 
 
 # --- XSPF
@@ -173,7 +174,7 @@ XSPF = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_xspf():
-    source = xspf.parse(XSPF.encode(), "file")
+    source = xspf(XSPF.encode(), "file")
     assert source.playlists[0].name == "Warm-up & more"
     assert places(source) == ["/m/ä.mp3", "b c.mp3", ""]
     assert [e.is_file for e in source.tracks] == [True, True, False]
@@ -190,7 +191,7 @@ def test_xspf():
 def test_xspf_round_trip(paths):
     tracks = "".join(f"<track><location>file://{quote(path)}</location></track>" for path in paths)
     data = f"<playlist><trackList>{tracks}</trackList></playlist>".encode()
-    source = xspf.parse(data, "x")
+    source = xspf(data, "x")
     assert places(source) == paths
     assert source.playlists[0].name == "x"
 
@@ -216,7 +217,7 @@ COLLECTION = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_rekordbox():
-    source = rekordbox.parse(COLLECTION.encode())
+    source = rekordbox(COLLECTION.encode(), "")
     first, second, third = source.tracks
     assert dict(first.columns) == {
         "artists": "X",
@@ -249,15 +250,145 @@ def test_rekordbox_round_trip(tracks, name):
         for i, (path, title) in enumerate(tracks)
     )
     keys = "".join(f"<TRACK Key='{i}'/>" for i in range(len(tracks)))
-    source = rekordbox.parse(
+    source = rekordbox(
         f"<DJ_PLAYLISTS><COLLECTION>{collection}</COLLECTION><PLAYLISTS><NODE Type='0' Name='ROOT'>"
         f"<NODE Type='1' KeyType='0' Name={quoteattr(name)}>{keys}</NODE></NODE></PLAYLISTS>"
-        "</DJ_PLAYLISTS>".encode()
+        "</DJ_PLAYLISTS>".encode(),
+        "",
     )
     assert places(source) == [path for path, _ in tracks]
     assert [e.columns.get("title", "") for e in source.tracks] == [t.strip() for _, t in tracks]
     assert source.playlists[0].entries == source.tracks
     assert source.playlists[0].name == name
+
+
+def test_a_rekordbox_key_that_is_a_place_finds_its_track_in_any_encoding():
+    text = COLLECTION.replace('Key="file://localhost/C:/b.mp3"', 'Key="file:///m/Ø.mp3"')
+    edm = rekordbox(text.encode(), "").playlists[1]
+    assert edm.entries[0].columns["title"] == "Øpera"
+
+
+# --- Traktor
+
+NML = """<?xml version="1.0" encoding="UTF-8" standalone="no" ?>
+<NML VERSION="19"><HEAD COMPANY="www.native-instruments.com" PROGRAM="Traktor"></HEAD>
+<MUSICFOLDERS></MUSICFOLDERS>
+<COLLECTION ENTRIES="4"><ENTRY MODIFIED_DATE="2024/4/25" AUDIO_ID="AIQBQyERRBAA"
+ TITLE="Peak &amp; Freq" ARTIST="Mira"><LOCATION DIR="/:Users/:dj/:My Music/:" FILE="ü 1.mp3"
+ VOLUME="Macintosh HD" VOLUMEID="Macintosh HD"></LOCATION>
+<ALBUM TITLE="Vol 3" TRACK="4"></ALBUM>
+<INFO BITRATE="320000" GENRE="Hard Techno" KEY="1m" PLAYTIME="132" RELEASE_DATE="2018/1/1"></INFO>
+<TEMPO BPM="133.000000" BPM_QUALITY="100.000000"></TEMPO>
+<MUSICAL_KEY VALUE="21"></MUSICAL_KEY>
+<CUE_V2 NAME="AutoGrid" TYPE="4" START="52.3" LEN="0.0"><GRID BPM="133.0"></GRID></CUE_V2></ENTRY>
+<ENTRY TITLE="Two"><LOCATION DIR="/:Techno/:" FILE="b=c.mp3" VOLUME="M:"></LOCATION></ENTRY>
+<ENTRY TITLE="Three"><LOCATION DIR="/:" FILE="d.mp3" VOLUME=""></LOCATION></ENTRY>
+<ENTRY TITLE="No place"></ENTRY></COLLECTION>
+<SETS ENTRIES="0"></SETS>
+<PLAYLISTS><NODE TYPE="FOLDER" NAME="$ROOT"><SUBNODES COUNT="3">
+<NODE TYPE="PLAYLIST" NAME="_LOOPS"><PLAYLIST ENTRIES="0" TYPE="LIST" UUID="1"></PLAYLIST></NODE>
+<NODE TYPE="FOLDER" NAME="Techno"><SUBNODES COUNT="1">
+<NODE TYPE="PLAYLIST" NAME="Peak"><PLAYLIST ENTRIES="2" TYPE="LIST" UUID="2">
+<ENTRY><PRIMARYKEY TYPE="TRACK" KEY="Macintosh HD/:Users/:dj/:My Music/:ü 1.mp3"></PRIMARYKEY>
+</ENTRY>
+<ENTRY><PRIMARYKEY TYPE="TRACK" KEY="M:/:gone.mp3"></PRIMARYKEY></ENTRY>
+</PLAYLIST></NODE></SUBNODES></NODE>
+<NODE TYPE="PLAYLIST" NAME="House"><PLAYLIST ENTRIES="1" TYPE="LIST" UUID="3">
+<ENTRY><PRIMARYKEY TYPE="TRACK" KEY="M:/:Techno/:b=c.mp3"></PRIMARYKEY></ENTRY></PLAYLIST></NODE>
+</SUBNODES></NODE></PLAYLISTS><INDEXING></INDEXING></NML>"""
+
+
+@pytest.mark.parametrize("parser", [traktor, xml])
+def test_traktor(parser):
+    source = parser(NML.encode(), "collection")
+    first, second, third = source.tracks
+    assert dict(first.columns) == {
+        "artists": "Mira",
+        "title": "Peak & Freq",
+        "album": "Vol 3",
+        "genre": "Hard Techno",
+        "tag_bpm": 133.0,
+        "tag_key": "1m",
+        "release_date": "2018/1/1",
+    }
+    assert (first.location, first.is_file, first.counts) == (
+        "/Users/dj/My Music/ü 1.mp3",
+        True,
+        True,
+    )
+    assert first.other == "/Volumes/Macintosh HD/Users/dj/My Music/ü 1.mp3"
+    assert (second.location, second.other) == ("M:/Techno/b=c.mp3", "")
+    assert (third.location, third.other) == ("/d.mp3", "")
+    assert [playlist.path for playlist in source.playlists] == ["Techno/Peak", "House"]
+    peak, house = source.playlists
+    assert (peak.entries, peak.lost) == ((first,), ("M:/:gone.mp3",))
+    assert house.entries == (second,)
+
+
+# --- iTunes and Apple Music
+
+
+def library(tracks, playlists):
+    content = {"Major Version": 1, "Tracks": tracks, "Playlists": playlists}
+    data = plistlib.dumps(content)
+    assert b"<!DOCTYPE plist" in data
+    return data
+
+
+ITUNES = library(
+    {
+        "901": {
+            "Track ID": 901,
+            "Name": "Øpera",
+            "Artist": "X",
+            "Album": "Al",
+            "Genre": "Techno",
+            "BPM": 128,
+            "Year": 2001,
+            "Total Time": 200000,
+            "Track Type": "File",
+            "Location": "file:///Users/me/Music/%C3%98%20%231.mp3",
+        },
+        "902": {"Track ID": 902, "Name": "Stream", "Track Type": "Remote"},
+    },
+    [
+        {
+            "Name": "Library",
+            "Master": True,
+            "Playlist Persistent ID": "A",
+            "Playlist Items": [{"Track ID": 901}, {"Track ID": 902}],
+        },
+        {"Name": "Music", "Distinguished Kind": 4, "Playlist Persistent ID": "B"},
+        {"Name": "DJ", "Folder": True, "Playlist Persistent ID": "C", "Playlist Items": []},
+        {
+            "Name": "Peak",
+            "Playlist Persistent ID": "D",
+            "Parent Persistent ID": "C",
+            "Smart Info": b"abc",
+            "Playlist Items": [{"Track ID": 901}, {"Track ID": 999}],
+        },
+        {"Name": "Empty", "Playlist Persistent ID": "E"},
+    ],
+)
+
+
+@pytest.mark.parametrize("parser", [itunes, xml])
+def test_itunes(parser):
+    source = parser(ITUNES, "Library")
+    first, second = source.tracks
+    assert (first.location, first.is_file) == ("/Users/me/Music/Ø #1.mp3", True)
+    assert dict(first.columns) == {
+        "artists": "X",
+        "title": "Øpera",
+        "album": "Al",
+        "genre": "Techno",
+        "tag_bpm": 128.0,
+        "release_date": "2001",
+    }
+    assert not second.is_file
+    peak, empty = source.playlists
+    assert (peak.path, peak.entries, peak.lost) == ("DJ/Peak", (first,), ("999",))
+    assert (empty.path, empty.entries) == ("Empty", ())
 
 
 # --- what is not safe, or not of the kind
@@ -274,6 +405,7 @@ REMOTE_DTD = '<?xml version="1.0"?><!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd"
 BODIES = {
     xspf: "<playlist><title>&{};</title></playlist>",
     rekordbox: "<DJ_PLAYLISTS><COLLECTION>&{};</COLLECTION></DJ_PLAYLISTS>",
+    traktor: "<NML><COLLECTION>&{};</COLLECTION></NML>",
 }
 
 
@@ -283,10 +415,17 @@ BODIES = {
 )
 def test_xml_that_could_do_harm(parser, head, entity):
     with pytest.raises(SourceError, match="declares a document type or entities"):
-        parser.parse((head + BODIES[parser].format(entity)).encode(), "x")
+        parser((head + BODIES[parser].format(entity)).encode(), "x")
 
 
-@pytest.mark.parametrize("parser", [xspf, rekordbox])
+@pytest.mark.parametrize("head", [BILLION_LAUGHS, EXTERNAL])
+def test_a_library_of_itunes_that_could_do_harm(head):
+    body = "<plist version='1.0'><dict><key>Tracks</key><string>&e;</string></dict></plist>"
+    with pytest.raises(SourceError, match="entity declarations are not supported"):
+        itunes((head + body).encode(), "x")
+
+
+@pytest.mark.parametrize("parser", [xspf, rekordbox, traktor])
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -294,7 +433,7 @@ def test_xml_that_could_do_harm(parser, head, entity):
         (b"text", "not well-formed"),
         (b"<playlist><title></playlist>", "outermost|not well-formed"),
         (b"<DJ_PLAYLISTS><COLLECTION>", "outermost|not well-formed"),
-        (b"<html/>", "outermost element is 'html', not '(playlist|DJ_PLAYLISTS)'"),
+        (b"<html/>", "outermost element is 'html', not '(playlist|DJ_PLAYLISTS|NML)'"),
         (b'<?xml version="1.0" encoding="none"?><playlist/>', "not well-formed"),
         (b"<a>&undefined;</a>", "outermost|not well-formed"),
         (b"\xff\xfe<\x00", "not well-formed"),
@@ -303,17 +442,17 @@ def test_xml_that_could_do_harm(parser, head, entity):
 )
 def test_what_is_no_xml_of_the_kind(parser, data, said):
     with pytest.raises(SourceError, match=said):
-        parser.parse(data, "x")
+        parser(data, "x")
 
 
 def test_folders_without_end():
     deep = "<NODE Type='0' Name='n'>" * 100_000
     with pytest.raises(SourceError, match="nested more than 100 deep"):
-        rekordbox.parse(f"<DJ_PLAYLISTS><PLAYLISTS>{deep}".encode())
+        rekordbox(f"<DJ_PLAYLISTS><PLAYLISTS>{deep}".encode(), "")
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_answer_or_a_sentence(data):
-    for parser in (pls, xspf, rekordbox):
+    for parser in (pls, xspf, rekordbox, traktor, itunes, xml):
         with contextlib.suppress(SourceError):
-            parser.parse(data, "x")
+            parser(data, "x")

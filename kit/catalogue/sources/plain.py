@@ -1,0 +1,118 @@
+"""Playlists in plain text: M3U (a path or URL a line) and PLS (a section [playlist])."""
+
+import codecs
+import re
+from typing import Any
+
+from kit.catalogue.scan import AUDIO_EXTENSIONS
+from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, filled, from_text
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+ANSI = "cp1252"
+_DASH = re.compile(r"\s[-\u2013\u2014]\s")
+
+_EXTINF = re.compile(r'#EXTINF[:\s]\s*(-?[0-9.]*)((?:[^,"]|"[^"]*")*),?(.*)', re.IGNORECASE)
+_COLUMNS = {"#EXTART:": "artists", "#EXTALB:": "album", "#EXTGENRE:": "genre"}
+_NAME = "#PLAYLIST:"
+_DIRECTIVE = re.compile(r"#(?:(?i:EXTM3U\b|EXTINF\b|EXT[A-Z0-9-]*:)|[A-Z][A-Z0-9-]+:)")
+_PLS = re.compile(r"\s*(File|Title|Length)([0-9]{1,9})\s*=\s*(.*?)\s*", re.IGNORECASE | re.ASCII)
+
+
+def m3u(data: bytes, name: str) -> Source:
+    """Return the entries of an M3U playlist; any text is one.
+
+    `#EXTINF:SECONDS,ARTIST - TITLE`, `#EXTART:`, `#EXTALB:` and `#EXTGENRE:` describe the next
+    entry, and `#PLAYLIST:` names the list. Another line that begins with # and ends like the name
+    of a file of audio, such as `#1 Crush.mp3`, is an entry too.
+
+    Args:
+        data: the file.
+        name: the playlist's name if the file has no title.
+    """
+    entries: list[Entry] = []
+    columns: dict[str, Any] = {}
+    for line in (line.strip(" \t\0\ufeff") for line in re.split(r"[\r\n]", decode(data))):
+        if not line:
+            continue
+        if not line.startswith("#"):
+            entries.append(Entry(*from_text(line), columns))
+            columns = {}
+        elif match := _EXTINF.fullmatch(line):
+            columns = _described(match[3], match[1]) | columns
+        elif line.upper().startswith(_NAME):
+            name = line[len(_NAME) :].strip() or name
+        elif _DIRECTIVE.match(line) is None:
+            if line.rpartition(".")[2].lower() in AUDIO_EXTENSIONS:
+                entries.append(Entry(line, True, columns, comment=True))
+                columns = {}
+        else:
+            for mark, column in _COLUMNS.items():
+                if line.upper().startswith(mark):
+                    columns = columns | filled(**{column: line[len(mark) :]})
+    return Source((Playlist(name, tuple(entries)),), tuple(entries))
+
+
+def pls(data: bytes, name: str) -> Source:
+    """Return the entries of a PLS playlist, in the order of their numbers.
+
+    Args:
+        data: the file.
+        name: the playlist's name; the file has no title.
+    Raises:
+        SourceError: it has no section [playlist].
+    """
+    lines = re.split(r"[\r\n]", decode(data))
+    if not any(line.strip().lower() == "[playlist]" for line in lines):
+        raise SourceError("it has no section [playlist]; export the playlist again")
+    fields: dict[str, dict[int, str]] = {"file": {}, "title": {}, "length": {}}
+    for line in lines:
+        if match := _PLS.fullmatch(line):
+            fields[match[1].lower()].setdefault(int(match[2]), match[3])
+    entries = tuple(
+        Entry(*from_text(text), _described(fields["title"].get(n, ""), fields["length"].get(n, "")))
+        for n, text in sorted(fields["file"].items())
+        if text
+    )
+    return Source((Playlist(name, entries),), entries)
+
+
+def encoding_of(data: bytes) -> str:
+    """Return the encoding that a text's mark names, else UTF-8, else Windows-1252.
+
+    Text of UTF-16 without a mark is known by the zero byte of its first character.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return encoding
+    if 0 in data[:2] and any(data[:2]):
+        return "utf-16-le" if data[0] else "utf-16-be"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return ANSI
+    return "utf-8"
+
+
+def decode(data: bytes) -> str:
+    """Return bytes as text, see `encoding_of`; bytes without a meaning become U+FFFD."""
+    return data.decode(encoding_of(data), "replace").removeprefix("\ufeff")
+
+
+def number(text: str) -> float:
+    """Return a number above 0; 0 for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if 0 < value < float("inf") else 0.0
+
+
+def _described(text: str, seconds: str) -> dict[str, Any]:
+    """Return the columns in "Artist - Title" and a length."""
+    parts = _DASH.split(text, maxsplit=1)
+    names = dict(zip(("artists", "title")[-len(parts) :], parts, strict=True))
+    return filled(**names, duration_s=number(seconds))
