@@ -1,0 +1,104 @@
+"""`kit write`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from kit.cli.arguments import Flag, PathOrNot
+from kit.errors import UsageError
+
+Labelled = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+
+
+def write(
+    source: Labelled,
+    to: Literal["tags", "m3u", "rekordbox"],
+    out: PathOrNot = None,
+    apply: Flag = False,
+    undo: Flag = False,
+    uncertain: Flag = False,
+    keep_time: Flag = False,
+) -> int:
+    """Write labels to genre tags, M3U playlists or Rekordbox, after a dry run.
+
+    Without --apply, a table shows what would change. The labels are those of predictions (`kit
+    predict RUN MUSIC --out new.csv`) or of a catalogue. Tags: the label becomes the genre of each
+    file (ID3, Vorbis comments, MP4, ASF, APE). No audio changes, and a table beside SOURCE keeps
+    the genres before. M3U: a playlist for each label. Rekordbox: XML to import, with a playlist
+    for each label. Exit code 1 if some files could not be used.
+
+    Example: kit write new.csv --to tags
+
+    Example: kit write new.csv --to m3u --out ~/Music/playlists --apply
+
+    Args:
+        source: CSV or JSON lines that `kit predict --out` wrote, or the folder of a catalogue.
+        to: Genre tags in the files, a folder of M3U8 playlists, or an XML file for Rekordbox.
+        out: Folder of the playlists, or XML file. Tags need none.
+        apply: Write. Without it nothing changes.
+        undo: Bring back the genres that --to tags replaced; also with --apply. A genre that
+            was changed again since is left alone.
+        uncertain: Also write predictions that are marked as uncertain.
+        keep_time: Give tagged files their modification time back. It is new by default, because
+            players find new tags by it.
+    """
+    if to == "tags" and out is not None:
+        raise UsageError(f"--out is {out}, but tags go into the files; leave it out")
+    if to != "tags" and out is None:
+        raise UsageError(f"--to {to} needs --out, the {'folder' if to == 'm3u' else 'XML file'}")
+    if (undo or keep_time) and to != "tags":
+        raise UsageError(f"--{'undo' if undo else 'keep-time'} is for --to tags; leave it out")
+    from kit import terminal
+    from kit.cli.rows import write_rows
+    from kit.files import write_text
+    from kit.write.labels import Labels, read_labels
+    from kit.write.playlists import by_label, m3u, rekordbox
+    from kit.write.tags import Change, plan, undo_plan, write_tags
+
+    name = "genres-before.csv"
+    backup = source / name if source.is_dir() else source.with_name(f"{source.name}.{name}")
+    found = Labels() if undo else read_labels(source, uncertain=uncertain)
+    failures = found.failures
+    rows: list[dict[str, Any]] = []
+    written = 0
+    if out is None:
+        planned = list(undo_plan(backup) if undo else plan(found.tracks))
+        changes = [one for one in planned if isinstance(one, Change)]
+        failures += [one for one in planned if not isinstance(one, Change)]
+        for change in changes:
+            genres = ("; ".join(values) or None for values in (change.before, change.after))
+            rows.append(
+                dict(zip(("genre", "becomes"), genres, strict=True)) | {"file": change.path}
+            )
+        if apply and changes:
+            with terminal.bar("write tags") as progress:
+                done = write_tags(changes, backup, undo=undo, keep_time=keep_time)
+                for at, why in enumerate(done, start=1):
+                    failures += [] if why is None else [why]
+                    written += why is None
+                    progress(at, len(changes))
+        what = f"{written} genres" + ("" if undo else f"; {backup} has those before")
+    else:
+        lists = by_label(found.tracks)
+        texts = m3u(lists) if to == "m3u" else {out.name: rekordbox(lists)}
+        folder = out if to == "m3u" else out.parent
+        for at, (label, tracks) in enumerate(lists.items()):
+            file = folder / list(texts)[at if to == "m3u" else 0]
+            rows.append({"label": label, "tracks": len(tracks), "file": file})
+        for file, text in texts.items() if apply and rows else ():
+            write_text(folder / file, text)
+        what = f"{len(lists)} playlists, in {out}"
+    if rows:
+        write_rows("table", rows)
+    for failure in failures:
+        terminal.warn(failure.message)
+    if found.uncertain:
+        terminal.say(f"{found.uncertain} uncertain predictions left out; --uncertain takes them")
+    if found.unjudged:
+        terminal.warn(
+            f"it is not known how certain {found.unjudged} predictions are; run `kit evaluate` on "
+            "the run, and predict again"
+        )
+    terminal.say(f"wrote {what}" if apply else "nothing is written yet; add --apply")
+    return int(bool(failures))

@@ -1,0 +1,136 @@
+"""Labels to write: of a file that `kit predict` wrote, or of a catalogue."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kit.audio.errors import shown
+from kit.catalogue import load
+from kit.catalogue.csv_file import read_rows
+from kit.catalogue.failures import Failure
+from kit.catalogue.schema import is_plain, several_labels
+from kit.catalogue.sources.entry import absolute
+from kit.catalogue.tags import read_tags
+from kit.errors import UsageError
+
+STAGE = "write"
+
+
+@dataclass(frozen=True)
+class Track:
+    """A file and the labels to write for it.
+
+    Attributes:
+        path: absolute.
+        labels: at least one.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+
+    def names(self) -> tuple[str, str]:
+        """Return the artists and the title in the file's tags; the file's name if it has none."""
+        tags = read_tags(self.path)
+        return tags.artists, tags.title or self.path.stem
+
+
+@dataclass
+class Labels:
+    """Content of predictions or of a catalogue.
+
+    Attributes:
+        tracks: the files to write for, each once.
+        failures: rows that cannot be used.
+        uncertain: predictions that were left out as uncertain.
+        unjudged: predictions that were taken without a measured certainty.
+    """
+
+    tracks: list[Track] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    uncertain: int = 0
+    unjudged: int = 0
+
+
+def read_labels(source: Path, *, uncertain: bool = False) -> Labels:
+    """Read the label of each file.
+
+    Args:
+        source: CSV or JSON lines of `kit predict`, or the folder of a catalogue. Relative paths in
+            predictions start from the present folder, as they did for `kit predict`.
+        uncertain: also take predictions that are marked as uncertain.
+    Returns:
+        The files that exist, and a failure for each other row.
+    Raises:
+        UsageError: neither of these, or predictions of the windows of a mix.
+    """
+    found = Labels()
+    if source.is_dir():
+        rows: Iterator[Mapping[str, Any]] = _of_catalogue(source)
+    elif source.suffix.lower() == ".csv":
+        table = read_rows(source)
+        found.failures += table.bad
+        rows = iter(table.table.to_dict("records"))  # pyright: ignore[reportAssignmentType]
+    else:
+        rows = _of_json(source)
+    labels: dict[str, tuple[str, ...]] = {}
+    starts: dict[str, str] = {}
+    for row in rows:
+        if "label" not in row or "path" not in row:
+            raise UsageError(
+                f"{shown(source)} has no column {'path' if 'label' in row else 'label'}; give what "
+                "kit predict --out wrote, or the folder of a catalogue"
+            )
+        doubt = str(row.get("uncertain", "no")).lower()
+        if doubt == "true" and not uncertain:
+            found.uncertain += 1
+            continue
+        found.unjudged += doubt in ("", "none")
+        path, names = absolute(str(row["path"])), several_labels(str(row["label"]))
+        start = str(row.get("start_s", ""))
+        if starts.setdefault(path, start) != start:
+            raise UsageError(
+                f"{shown(source)} has several stretches of {shown(path)}, as --timeline writes "
+                "them; give predictions of whole tracks"
+            )
+        reason, what = "", ""
+        if not row["path"]:
+            reason, what = "missing_file", "a row has no path, and so no audio to write for"
+        elif not is_plain(path):
+            reason, what = "bad_name", "has control characters or is not UTF-8; rename it"
+        elif not Path(path).is_file():
+            reason, what = "missing_file", "is not there; run kit write where kit predict ran"
+        elif not names:
+            reason, what = "no_label", "has no label; write one into the table"
+        elif labels.setdefault(path, names) != names:
+            reason, what = "two_labels", "has two labels; remove one of its rows"
+            labels[path] = ()
+        if reason:
+            name = shown(path) if row["path"] else ""
+            found.failures.append(Failure(name, STAGE, reason, f"{name} {what}".strip()))
+    found.tracks = [Track(Path(path), names) for path, names in labels.items() if names]
+    return found
+
+
+def _of_catalogue(folder: Path) -> Iterator[Mapping[str, Any]]:
+    catalogue = load(folder)
+    for _, row in catalogue.table.iterrows():
+        path = str(catalogue.path_of(row)) if row.get("path") else ""
+        yield {"path": path, "label": row["label"]}
+
+
+def _of_json(source: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("a line is no object")
+    except OSError as error:
+        raise UsageError(f"{shown(source)} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(
+            f"{shown(source)} is not JSON lines ({error}); give what kit predict --out wrote, or "
+            "the folder of a catalogue"
+        ) from error
+    yield from rows

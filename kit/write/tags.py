@@ -1,0 +1,235 @@
+"""Genre tags: what would change, the change itself, and the way back.
+
+A file is changed as a copy beside it, which takes its place once it is whole. The audio of MP3,
+FLAC and WAV is compared before that.
+"""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mutagen
+from mutagen.asf import ASFTags
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3, TCON
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4Tags
+from mutagen.wave import WAVE
+
+from kit.audio.errors import shown
+from kit.audio.file import open_file
+from kit.audio.open import open_source
+from kit.audio.payload import payload_hash
+from kit.catalogue.failures import Failure
+from kit.errors import KitError
+from kit.files import atomic_write
+from kit.write.labels import STAGE, Track
+
+_HASHED = (MP3, FLAC, WAVE)  # others would have to be decoded, which takes seconds a track
+_HEADER = ("path", "before", "after")
+
+
+@dataclass(frozen=True)
+class Change:
+    """The genre tag of one file, before and after.
+
+    Attributes:
+        path: the file.
+        before: values of the tag, () for none.
+        after: values to write, () to remove the tag.
+    """
+
+    path: Path
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def plan(tracks: Iterable[Track]) -> Iterator[Change | Failure]:
+    """Yield the change of each file whose genre is not its label yet, or why it cannot be made."""
+    for track in tracks:
+        before = _try(track.path, genre_of)
+        if isinstance(before, Failure):
+            yield before
+        elif before != track.labels:
+            yield Change(track.path, before, track.labels)
+
+
+def undo_plan(backup: Path) -> Iterator[Change | Failure]:
+    """Yield the way back of each change in a backup table, or why it is not possible.
+
+    A genre that was changed again since is left alone.
+
+    Raises:
+        KitError: there is no backup table, or it cannot be read.
+    """
+    for change in read_backup(backup):
+        now = _try(change.path, genre_of)
+        if isinstance(now, Failure):
+            yield now
+        elif now == change.after:
+            yield Change(change.path, change.after, change.before)
+        elif now != change.before:
+            message = f"{shown(change.path)} has another genre since: {'; '.join(now) or 'none'}"
+            yield Failure(shown(change.path), STAGE, "changed_since", message)
+
+
+def write_tags(
+    changes: Sequence[Change], backup: Path, *, undo: bool = False, keep_time: bool = False
+) -> Iterator[Failure | None]:
+    """Write genres; the values before are in a backup table before the first file changes.
+
+    Args:
+        changes: see `plan`, or `undo_plan`.
+        backup: table of earlier changes, or a new file.
+        undo: remove what was restored from the table, and the table once it is empty.
+        keep_time: give each file its modification time back.
+    Yields:
+        For each change, None or why it was not made.
+    Raises:
+        KitError: the backup table cannot be read or written.
+    """
+    known = {c.path: c for c in read_backup(backup)} if undo or backup.exists() else {}
+    for change in () if undo else changes:
+        old = known.get(change.path)
+        # Of several changes in a row, the value before the first one is kept.
+        first = old.before if old is not None and old.after == change.before else change.before
+        known[change.path] = replace(change, before=first)
+    if not undo:
+        _write_backup(known.values(), backup)
+    for change in changes:
+        yield _try(change.path, _replace, change.after, keep_time)
+    if undo:
+        left = [c for c in known.values() if _try(c.path, genre_of) != c.before]
+        _write_backup(left, backup)
+        if not left:
+            backup.unlink()
+
+
+def genre_of(path: Path) -> tuple[str, ...]:
+    """Return the values of a file's genre tag; () for none.
+
+    Raises:
+        KitError: kit writes no tags into files of this kind.
+    """
+    tags = _opened(path).tags
+    if tags is None or _key(tags) not in tags:
+        return ()
+    value = tags[_key(tags)]
+    return tuple(map(str, value.text if isinstance(tags, ID3) else value))
+
+
+def _opened(path: Path) -> Any:
+    file: Any = mutagen.File(path)  # pyright: ignore[reportPrivateImportUsage]
+    if file is None:
+        raise KitError(
+            f"{shown(path)} is of a kind that kit writes no tags into; use a playlist instead"
+        )
+    return file
+
+
+def _key(tags: Any) -> str:
+    # Vorbis comments and APE mind no case.
+    kinds = ((ID3, "TCON"), (MP4Tags, "\xa9gen"), (ASFTags, "WM/Genre"))
+    return next((key for kind, key in kinds if isinstance(tags, kind)), "Genre")
+
+
+def _set_genre(path: Path, values: tuple[str, ...]) -> None:
+    file = _opened(path)
+    if file.tags is None:
+        file.add_tags()
+    tags: Any = file.tags
+    if values:
+        is_id3 = isinstance(tags, ID3)
+        tags[_key(tags)] = TCON(encoding=3, text=list(values)) if is_id3 else list(values)
+    elif _key(tags) in tags:
+        del tags[_key(tags)]
+    if isinstance(tags, ID3) and tags.version < (2, 4, 0):
+        # Programs that wrote it may read no newer one. No separator: values stay values.
+        tags.update_to_v23()
+        file.save(v2_version=3, v23_sep=None)
+    else:
+        file.save()
+
+
+def _replace(path: Path, values: tuple[str, ...], keep_time: bool) -> None:
+    path = path.resolve()
+    # Replacing a file needs no permission to write it, only its folder.
+    with path.open("r+b"):
+        pass
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".kit-", suffix=path.suffix)
+    os.close(handle)
+    copy = Path(name)
+    try:
+        shutil.copy2(path, copy)
+        status = path.stat()
+        _set_genre(copy, values)
+        if genre_of(copy) != values:
+            raise KitError(f"{shown(path)} does not keep the genre {'; '.join(values)!r}")
+        if _audio(copy) != _audio(path):
+            raise KitError(f"{shown(path)} would have other audio with a new tag; it is left alone")
+        if keep_time:
+            os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+        with copy.open("r+b") as stream:
+            os.fsync(stream.fileno())
+        copy.replace(path)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _audio(path: Path) -> str:
+    if not isinstance(_opened(path), _HASHED):
+        return ""
+    with open_file(path) as file, open_source(file) as source:
+        return payload_hash(file, source)
+
+
+def _try(path: Path, do: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a function of a path, or a failure."""
+    try:
+        return do(path, *arguments)
+    except KitError as error:
+        return Failure(shown(path), STAGE, "not_written", str(error))
+    except Exception as error:
+        # mutagen, fed with damaged files, raises more than its own errors.
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        message = f"{shown(path)} cannot get a tag: {shown(what)}"
+        return Failure(shown(path), STAGE, "not_written", message)
+
+
+def read_backup(backup: Path) -> list[Change]:
+    """Return the changes in a backup table.
+
+    Raises:
+        KitError: there is none, or it is not such a table.
+    """
+    try:
+        with backup.open(encoding="utf-8", newline="") as stream:
+            return [
+                Change(
+                    Path(row["path"]),
+                    tuple(json.loads(row["before"])),
+                    tuple(json.loads(row["after"])),
+                )
+                for row in csv.DictReader(stream)
+            ]
+    except OSError as error:
+        raise KitError(
+            f"there is no backup {backup} ({error.strerror}); no tags to undo"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise KitError(f"{backup} is not a backup of kit write ({error!r})") from error
+
+
+def _write_backup(changes: Iterable[Change], backup: Path) -> None:
+    with atomic_write(backup) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_HEADER)
+        for change in changes:
+            values = (json.dumps(v, ensure_ascii=False) for v in (change.before, change.after))
+            writer.writerow([str(change.path), *values])
