@@ -27,15 +27,17 @@ def scan(
 
     A folder holds one folder for each label: music/techno/*.mp3, music/edm/*.mp3. Artist and
     title come from the files' tags; --artist-from fills in what the tags lack. A playlist (M3U,
-    PLS, XSPF) stands for one label; give several at once. A collection that Rekordbox exported as
-    XML has a label in each playlist. A CSV has a column `path` and a column `label` or --label.
+    PLS, XSPF) stands for one label; give several at once. A collection has a label in each
+    playlist: XML of Rekordbox, iTunes or Apple Music, Traktor's collection.nml, and the databases
+    of Mixxx (mixxxdb.sqlite) and Rekordbox (master.db, with the extra rekordbox). A CSV has a
+    column `path` and a column `label` or --label.
     Cells that you changed in OUT/tracks.csv since the last scan stay as you made them.
     Exit code 1 if some files could not be used; they are listed in OUT/failures.csv.
 
     Example: kit scan ~/Music/sets --out data/mine
 
     Args:
-        sources: A folder of folders of audio, one or more playlists, or a CSV file.
+        sources: A folder of folders of audio, playlists or collections, or a CSV file.
         out: Folder of the new catalogue, such as data/mine.
         label: Label of all tracks. Without it: the folder's name, the playlist's name, or a CSV's
             column `label`, else its file's name.
@@ -43,6 +45,8 @@ def scan(
             `label` and `path`, `isrc`, or `artist` and `title`. The doubtful.csv of `kit evaluate`
             corrects: tracks that it does not name keep the label of their folder.
         playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
+            "FOLDER/*" takes each playlist of a folder under its own name, such as "My Tag/Genre/*"
+            of Rekordbox.
         artist_from: Where artist and title come from if the tags have none. "filename": a file's
             name, such as "Artist - Title" or "01 - Artist - Title". "folder": the folder below the
             label's, as in LABEL/Artist/Album/x.mp3; with --label, the first one.
