@@ -1,7 +1,7 @@
 """Choose the tracks of playlists and collections, and make a table of them."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,8 @@ def from_playlists(
     _refuse(tracks, failures, audio_root, labelled=labels is None)
     if not tracks:
         raise UsageError(_nothing(files, failures))
-    root = _common(tracks) if audio_root is None else absolute(audio_root)
+    folders = [Path(path).parent for path in tracks]
+    root = os.path.commonpath(folders) if audio_root is None else absolute(audio_root)
     rows: list[dict[str, Any]] = []
     results = inspect_all([Path(path) for path in tracks], progress=progress)
     for (path, track), result in zip(tracks.items(), results, strict=True):
@@ -239,15 +240,22 @@ def _called(playlists: list[tuple[Path, Playlist]], name: str) -> tuple[str, ...
     parts = [playlist.parts for _, playlist in playlists]
     nodes = list(dict.fromkeys(node[:end] for node in parts for end in range(1, len(node) + 1)))
     forms: list[Callable[[str], str]] = [str, alike]
-    for of_node in ("/".join, lambda node: node[-1]):
+    for of_node in (_joined, lambda node: node[-1]):
         for form in forms:
             found = [node for node in nodes if form(of_node(node)) == form(name)]
+            if of_node is _joined:
+                # "A/B" at the top goes before "B" in a folder "A".
+                found = [node for node in found if len(node) == min(map(len, found))]
             if len(found) > 1:
                 which = " or ".join(repr("/".join(node)) for node in found)
                 raise UsageError(f"--playlist {name!r} may be {which}; name it with its folders")
             if found:
                 return found[0]
     return None
+
+
+def _joined(node: tuple[str, ...]) -> str:
+    return "/".join(node)
 
 
 class _Track:
@@ -267,9 +275,8 @@ def _unknown(playlist: Playlist, key: str) -> Failure:
 def _left(sources: Sequence[Source], chosen: Sequence[Chosen]) -> list[str]:
     used = {(one.base, entry.location) for one in chosen for entry in one.playlist.entries}
     tracks = {(source.base, entry.location) for source in sources for entry in source.tracks}
-    if not (left := len(tracks - used)):
-        return []
-    return [f"{left} tracks of the collection are in no playlist that was taken"]
+    left = len(tracks - used)
+    return [f"{left} tracks of the collection are in no playlist that was taken"] if left else []
 
 
 def _add(
@@ -287,7 +294,9 @@ def _add(
     if path is None and entry.other:
         path = disk.find(base, entry.other)
     if path is None:
-        if entry.comment and disk.find(base, entry.location.lstrip("# ")):
+        if entry.doubt == "directive":
+            return None
+        if entry.doubt and disk.find(base, entry.location.lstrip("# ")):
             return None
         message = f"{shown(name)} is not there; get it, or correct the playlist"
         return _failure(name, "missing_file", message)
@@ -319,10 +328,6 @@ def _refuse(
         if why is not None:
             failures.append(why)
             del tracks[path]
-
-
-def _common(paths: Iterable[str]) -> str:
-    return os.path.commonpath([Path(path).parent for path in paths])
 
 
 def _row(entry: Entry, facts: Facts) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from kit.catalogue.schema import alike
@@ -30,7 +30,8 @@ class Entry:
         is_file: whether `location` is a path.
         columns: what the source says of the track, by the columns of `kit.catalogue.schema`.
         counts: `columns` replace the file's own tags, instead of only filling gaps.
-        comment: the line begins with # and may be an entry that is commented out.
+        doubt: "comment" for a line that begins with # and may be commented out, "directive" for one
+            that also looks like a directive, and is an entry only if the file exists.
         other: a second path, for a file that is not at `location`.
     """
 
@@ -38,7 +39,7 @@ class Entry:
     is_file: bool = True
     columns: Mapping[str, Any] = field(default_factory=dict)
     counts: bool = False
-    comment: bool = False
+    doubt: Literal["", "comment", "directive"] = ""
     other: str = ""
 
 

@@ -19,7 +19,7 @@ _EXTINF = re.compile(r'#EXTINF[:\s]\s*(-?[0-9.]*)((?:[^,"]|"[^"]*")*),?(.*)', re
 _COLUMNS = {"#EXTART:": "artists", "#EXTALB:": "album", "#EXTGENRE:": "genre"}
 _NAME = "#PLAYLIST:"
 _DIRECTIVE = re.compile(r"#(?:(?i:EXTM3U\b|EXTINF\b|EXT[A-Z0-9-]*:)|[A-Z][A-Z0-9-]+:)")
-_PLS = re.compile(r"\s*(File|Title|Length)([0-9]{1,9})\s*=\s*(.*?)\s*", re.IGNORECASE | re.ASCII)
+_PLS = re.compile(r"\s*(File|Title|Length)([0-9]{0,9})\s*=\s*(.*?)\s*", re.IGNORECASE | re.ASCII)
 
 
 def m3u(data: bytes, name: str) -> Source:
@@ -45,14 +45,13 @@ def m3u(data: bytes, name: str) -> Source:
             columns = _described(match[3], match[1]) | columns
         elif line.upper().startswith(_NAME):
             name = line[len(_NAME) :].strip() or name
-        elif _DIRECTIVE.match(line) is None:
-            if line.rpartition(".")[2].lower() in AUDIO_EXTENSIONS:
-                entries.append(Entry(line, True, columns, comment=True))
-                columns = {}
-        else:
-            for mark, column in _COLUMNS.items():
-                if line.upper().startswith(mark):
-                    columns = columns | filled(**{column: line[len(mark) :]})
+        elif mark := next((mark for mark in _COLUMNS if line.upper().startswith(mark)), ""):
+            columns = columns | filled(**{_COLUMNS[mark]: line[len(mark) :]})
+        elif line.rpartition(".")[2].lower() in AUDIO_EXTENSIONS:
+            directive = _DIRECTIVE.match(line) is not None
+            doubt = "directive" if directive else "comment"
+            entries.append(Entry(line, True, {} if directive else columns, doubt=doubt))
+            columns = columns if directive else {}
     return Source((Playlist(name, tuple(entries)),), tuple(entries))
 
 
@@ -68,14 +67,20 @@ def pls(data: bytes, name: str) -> Source:
     lines = re.split(r"[\r\n]", decode(data))
     if not any(line.strip().lower() == "[playlist]" for line in lines):
         raise SourceError("it has no section [playlist]; export the playlist again")
-    fields: dict[str, dict[int, str]] = {"file": {}, "title": {}, "length": {}}
+    files: list[tuple[int, str]] = []
+    about: dict[tuple[str, int], str] = {}
     for line in lines:
         if match := _PLS.fullmatch(line):
-            fields[match[1].lower()].setdefault(int(match[2]), match[3])
+            kind, n, text = match[1].lower(), int(match[2] or 0), match[3]
+            if kind != "file":
+                about.setdefault((kind, n), text)
+            elif text:
+                files.append((n, text))
     entries = tuple(
-        Entry(*from_text(text), _described(fields["title"].get(n, ""), fields["length"].get(n, "")))
-        for n, text in sorted(fields["file"].items())
-        if text
+        Entry(
+            *from_text(text), _described(about.get(("title", n), ""), about.get(("length", n), ""))
+        )
+        for n, text in sorted(files, key=lambda file: file[0])
     )
     return Source((Playlist(name, entries),), entries)
 
@@ -83,13 +88,14 @@ def pls(data: bytes, name: str) -> Source:
 def encoding_of(data: bytes) -> str:
     """Return the encoding that a text's mark names, else UTF-8, else Windows-1252.
 
-    Text of UTF-16 without a mark is known by the zero byte of its first character.
+    Text of UTF-16 without a mark has many zero bytes, nearly all at even or all at odd places.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return encoding
-    if 0 in data[:2] and any(data[:2]):
-        return "utf-16-le" if data[0] else "utf-16-be"
+    even, odd = data[:2000:2].count(0), data[1:2000:2].count(0)
+    if max(even, odd) > max(2, 4 * min(even, odd), len(data[:2000]) / 20):
+        return "utf-16-le" if odd > even else "utf-16-be"
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -98,8 +104,14 @@ def encoding_of(data: bytes) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Return bytes as text, see `encoding_of`; bytes without a meaning become U+FFFD."""
-    return data.decode(encoding_of(data), "replace").removeprefix("\ufeff")
+    """Return bytes as text, see `encoding_of`; bytes without a meaning become U+FFFD.
+
+    A line that is UTF-8 stays so if another line is not: lists are joined and edited.
+    """
+    encoding = encoding_of(data)
+    if encoding != ANSI:
+        return data.decode(encoding, "replace").removeprefix("\ufeff")
+    return "\n".join(line.decode(encoding_of(line), "replace") for line in data.split(b"\n"))
 
 
 def number(text: str) -> float:

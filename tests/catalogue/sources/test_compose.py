@@ -301,6 +301,7 @@ def test_a_file_without_end(tmp_path):
     ],
 )
 def test_names_of_playlists(track, collection, text, paths, label):
+    """Rows 18 (names with =) and 19 (equal names, one in a folder)."""
     tracks = [{"Location": url(track(f"m/{i}.flac", i))} for i in range(6)]
     path = collection(
         tracks,
@@ -316,6 +317,35 @@ def test_names_of_playlists(track, collection, text, paths, label):
     scan = from_playlists([path], wanted=[text])
     assert [failure.message for failure in scan.failures] == []
     assert labels(scan) == {f"{name}.flac": label for name in paths}
+
+
+def test_each_playlist_of_a_folder(track, collection):
+    tracks = [{"Location": url(track(f"m/{i}.flac", i))} for i in range(4)]
+    path = collection(tracks, {"G/Techno": [0], "G/House/Deep": [1], "G/House/Acid": [2], "x": [3]})
+    scan = from_playlists([path], wanted=["g/*"])
+    assert labels(scan) == {"0.flac": "Techno", "1.flac": "House", "2.flac": "House"}
+    assert labels(from_playlists([path], wanted=["House/*", "x"])) == {
+        "1.flac": "Deep",
+        "2.flac": "Acid",
+        "3.flac": "x",
+    }
+    for text in ("x/*", "none/*", "G/*=label"):
+        with pytest.raises(UsageError, match="there is no playlist"):
+            from_playlists([path], wanted=[text])
+    path = collection(tracks, {"G/*": [0], "G/Techno": [1]})
+    assert labels(from_playlists([path], wanted=["Techno", "*=star"])) == {
+        "1.flac": "Techno",
+        "0.flac": "star",
+    }
+
+
+def test_a_name_with_a_slash_goes_before_a_folder():
+    top = Playlist("a/b", (Entry("x.mp3"),))
+    inside = Playlist("b", (Entry("y.mp3"),), ("a",))
+    for playlists in ((top, inside), (inside, top)):
+        source = Source(playlists, top.entries + inside.entries)
+        assert [c.playlist for c in choose([source], ["a/b=t"])] == [top]
+        assert [c.playlist for c in choose([source], ["b=t"])] == [inside]
 
 
 def test_a_name_with_a_slash():

@@ -149,6 +149,16 @@ def test_pls():
     assert dict(source.tracks[1].columns) == {"title": "Y"}
 
 
+def test_a_pls_with_numbers_twice_and_none():
+    """Row 15: lists that were joined by hand."""
+    text = (
+        "\ufeff; made by hand\n [Playlist] \nfile01 = a=b.mp3\nFile1=b.mp3\nFile=c.mp3\nTitle1=T\n"
+    )
+    source = pls(text.encode(), "x")
+    assert places(source) == ["c.mp3", "a=b.mp3", "b.mp3"]
+    assert [dict(e.columns) for e in source.tracks] == [{}, {"title": "T"}, {"title": "T"}]
+
+
 def test_what_is_no_pls():
     with pytest.raises(SourceError, match=r"no section \[playlist\]"):
         pls(b"File1=a.mp3\n", "x")
@@ -217,6 +227,7 @@ COLLECTION = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_rekordbox():
+    """Row 17."""
     source = rekordbox(COLLECTION.encode(), "")
     first, second, third = source.tracks
     assert dict(first.columns) == {
