@@ -207,7 +207,7 @@ def itunes(data: bytes, name: str) -> Source:
         # plistlib refuses declarations of entities, and resolves no document type.
         library = plistlib.loads(data, fmt=plistlib.FMT_XML)
         tracks = {key: _itunes_entry(track) for key, track in library["Tracks"].items()}
-        lists = {each.get("Playlist Persistent ID"): each for each in library["Playlists"]}
+        lists = {each.get("Playlist Persistent ID", ""): each for each in library["Playlists"]}
         playlists = []
         for each in library["Playlists"]:
             if not (each.keys() & {"Master", "Distinguished Kind"} or each.get("Folder")):
@@ -239,7 +239,7 @@ def _itunes_entry(track: dict[str, Any]) -> Entry:
 
 def _itunes_folders(playlist: dict[str, Any], lists: dict[Any, Any]) -> tuple[str, ...]:
     folders: list[str] = []
-    while len(folders) < _DEEPEST and (parent := playlist.get("Parent Persistent ID")) in lists:
+    while (parent := playlist.get("Parent Persistent ID")) in lists and len(folders) < _DEEPEST:
         playlist = lists[parent]
         folders.insert(0, playlist["Name"])
     return tuple(folders)

@@ -1,6 +1,7 @@
 """Playlists of real files to a table of tracks."""
 
 import os
+import plistlib
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -223,6 +224,56 @@ def test_a_collection(track, collection, tmp_path):
     assert labels(scan) == {f"{i}.flac": "G" for i in range(5)}
     with pytest.raises(UsageError, match="no playlist 'House'; there are 'Techno/Peak', 'Tech"):
         from_playlists([path], wanted=["House=house"])
+
+
+def nml(path):
+    key = str(path.parent).replace("/", "/:") + "/:"
+    place = f"DIR={quoteattr(key)} FILE={quoteattr(path.name)} VOLUME='Macintosh HD'"
+    return f"<ENTRY><LOCATION {place}/></ENTRY>", "Macintosh HD" + key + path.name
+
+
+def test_programs_say_the_same(track, collection, tmp_path):
+    """One collection as Rekordbox, Traktor and iTunes write it."""
+    names = ("ä b.flac", "#1 & 'c'.flac", "100% d.flac")
+    files = [track(f"m/{name}", seed) for seed, name in enumerate(names)]
+    lists = {"Fold/Techno": [0, 1], "House": [2]}
+    sources = [collection([{"Location": url(file)} for file in files], lists)]
+    entries, keys = zip(*map(nml, files), strict=True)
+    nodes = "".join(
+        f"<NODE TYPE='PLAYLIST' NAME='{name.split('/')[-1]}'><PLAYLIST>"
+        + "".join(f"<ENTRY><PRIMARYKEY KEY={quoteattr(keys[at])}/></ENTRY>" for at in numbers)
+        + "</PLAYLIST></NODE>"
+        for name, numbers in lists.items()
+    )
+    (tmp_path / "c.nml").write_text(
+        f"<NML VERSION='19'><COLLECTION>{''.join(entries)}</COLLECTION><PLAYLISTS>"
+        f"<NODE TYPE='FOLDER' NAME='$ROOT'><SUBNODES>{nodes}</SUBNODES></NODE></PLAYLISTS></NML>"
+    )
+    items = {str(at): {"Track ID": at, "Location": url(file)} for at, file in enumerate(files)}
+    playlists = [
+        {"Name": name.split("/")[-1], "Playlist Items": [{"Track ID": at} for at in numbers]}
+        for name, numbers in lists.items()
+    ]
+    (tmp_path / "Library.xml").write_bytes(
+        plistlib.dumps({"Tracks": items, "Playlists": playlists})
+    )
+    sources += [tmp_path / "c.nml", tmp_path / "Library.xml"]
+    for source in sources:
+        scan = from_playlists([source], wanted=["Techno=t", "House"])
+        assert labels(scan) == dict(zip(names, ("t", "t", "House"), strict=True))
+        assert (scan.failures, len(scan.warnings) <= 1) == ([], True)
+
+
+def test_a_volume_of_a_mac(track, tmp_path):
+    """Traktor names the volume; its files are below /Volumes, if not where DIR says."""
+    track("USB/Music/a.flac", 1)
+    # As if there were a link from /Volumes to the test's folder.
+    volume = f"..{tmp_path}/USB"
+    (tmp_path / "c.nml").write_text(
+        "<NML><COLLECTION><ENTRY><LOCATION DIR='/:Music/:' FILE='a.flac' "
+        f"VOLUME={quoteattr(volume)}/></ENTRY></COLLECTION></NML>"
+    )
+    assert labels(from_playlists([tmp_path / "c.nml"], label="x")) == {"a.flac": "x"}
 
 
 def test_labels_from_elsewhere(track, playlist, tmp_path):
