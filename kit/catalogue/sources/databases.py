@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.audio.errors import shown
-from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, filled
-from kit.catalogue.tags import bpm
+from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, of_program
 from kit.errors import UsageError
 
 _Rows = Callable[..., Any]
@@ -90,17 +89,18 @@ def _mixxx(copy: Path) -> Source:
 
 def _track(row: Sequence[Any]) -> tuple[Any, Entry]:
     key, place, artist, title, album, genre, scale, tempo, year, service = row
-    columns = filled(
+    entry = of_program(
+        # A track of a streaming service has the service's number.
+        (place or "", not service),
         artists=artist,
         title=title,
         album=album,
         genre=genre,
         tag_key=scale,
-        tag_bpm=bpm(str(tempo)),
-        release_date=str(year) if year else "",
+        tempo=tempo,
+        date=year,
     )
-    # A track of a streaming service has the service's number.
-    return key, Entry(place or "", bool(place) and not service, columns, counts=True)
+    return key, entry
 
 
 def _rekordbox(master: Any, copy: Path) -> Source:

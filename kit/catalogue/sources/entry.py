@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from kit.catalogue.schema import alike
+from kit.catalogue.tags import bpm
 from kit.errors import UsageError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -96,6 +97,29 @@ def filled(**columns: Any) -> dict[str, Any]:
     return {
         n: v for n, v in texts.items() if (v if isinstance(v, str) else v is not None and v > 0)
     }
+
+
+def of_program(
+    place: tuple[str, bool],
+    *,
+    tempo: object = "",
+    date: object = "",
+    other: str = "",
+    **columns: Any,
+) -> Entry:
+    """Return an entry whose columns count before the tags, as those of a DJ program do.
+
+    Args:
+        place: location, and whether it is a path.
+        tempo: beats a minute; anything but a number above 0 is unknown.
+        date: of the release; 0 is unknown.
+        other: see `Entry`.
+        **columns: text, see `filled`.
+    """
+    columns["tag_bpm"] = bpm(str(tempo))
+    columns["release_date"] = "" if date is None or not str(date).strip("0 ") else str(date)
+    location, is_file = place
+    return Entry(location, is_file and bool(location), filled(**columns), True, other=other)
 
 
 def from_url(url: str) -> tuple[str, bool]:

@@ -10,9 +10,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, filled, from_url
+from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, from_url, of_program
 from kit.catalogue.sources.plain import number
-from kit.catalogue.tags import bpm
 
 _DEEPEST = 100  # elements in elements: each playlist keeps the names of all of its folders
 _DRIVE = re.compile(r"[A-Za-z]:|[/\\]{2}.+")
@@ -62,23 +61,22 @@ def _xspf_entry(track: Element) -> Entry:
         fields.setdefault(_local(child.tag), text)
         if text and _local(child.tag) == "location":
             places.append(from_url(text))
-    columns = filled(
+    # A track may have several places; the first file is taken.
+    place = next((p for p in places if p[1]), places[0] if places else ("", False))
+    return of_program(
+        place,
         artists=fields.get("creator"),
         title=fields.get("title"),
         album=fields.get("album"),
         duration_s=number(fields.get("duration", "")) / 1000,
     )
-    # A track may have several places; the first file is taken.
-    location, is_file = next((p for p in places if p[1]), places[0] if places else ("", False))
-    return Entry(location, is_file, columns, counts=True)
 
 
 def rekordbox(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a collection that Rekordbox exported.
 
     Args:
-        data: the file.
-        name: not used.
+        data, name: see `xml`.
     Raises:
         SourceError: it is not XML of this kind, or not safe to read.
     Source: https://cdn.rekordbox.com/files/20200410160904/xml_format_list.pdf
@@ -121,25 +119,23 @@ def rekordbox(data: bytes, name: str) -> Source:
 
 
 def _rekordbox_entry(track: dict[str, str]) -> Entry:
-    columns = filled(
+    return of_program(
+        from_url(track.get("Location", "")),
         artists=track.get("Artist"),
         title=track.get("Name"),
         album=track.get("Album"),
         genre=track.get("Genre"),
         tag_key=track.get("Tonality"),
-        tag_bpm=bpm(track.get("AverageBpm", "")),
-        release_date=_date(track.get("Year", "")),
+        tempo=track.get("AverageBpm"),
+        date=track.get("Year"),
     )
-    location, is_file = from_url(track.get("Location", ""))
-    return Entry(location, is_file and bool(location), columns, counts=True)
 
 
 def traktor(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a collection or an exported playlist of Traktor (NML).
 
     Args:
-        data: the file.
-        name: not used.
+        data, name: see `xml`.
     Raises:
         SourceError: it is not XML of this kind, or not safe to read.
     Source: files of Traktor 3 and 4 (NML versions 19 and 20), and Mixxx's `traktorfeature.cpp`
@@ -174,22 +170,21 @@ def _traktor_entry(track: Element, place: Element) -> Entry:
         child = track.find(tag)
         return "" if child is None else child.get(attribute, "")
 
-    columns = filled(
+    volume, file = place.get("VOLUME", ""), place.get("FILE", "")
+    path = place.get("DIR", "").replace("/:", "/") + file
+    drive = _DRIVE.fullmatch(volume) is not None
+    return of_program(
+        ((volume if drive else "") + path, bool(file)),
         artists=track.get("ARTIST"),
         title=track.get("TITLE"),
         album=of("ALBUM", "TITLE"),
         genre=of("INFO", "GENRE"),
         tag_key=of("INFO", "KEY"),
-        tag_bpm=bpm(of("TEMPO", "BPM")),
-        release_date=of("INFO", "RELEASE_DATE"),
+        tempo=of("TEMPO", "BPM"),
+        date=of("INFO", "RELEASE_DATE"),
+        # macOS shows each volume, the one that holds the system too, below /Volumes.
+        other=f"/Volumes/{volume}{path}" if volume and not drive else "",
     )
-    volume, file = place.get("VOLUME", ""), place.get("FILE", "")
-    path = place.get("DIR", "").replace("/:", "/") + file
-    if _DRIVE.fullmatch(volume):
-        return Entry(volume + path, bool(file), columns, counts=True)
-    # macOS shows each volume, the one that holds the system too, below /Volumes.
-    other = f"/Volumes/{volume}{path}" if volume else ""
-    return Entry(path, bool(file), columns, counts=True, other=other)
 
 
 def itunes(data: bytes, name: str) -> Source:
@@ -198,8 +193,7 @@ def itunes(data: bytes, name: str) -> Source:
     The lists that the program makes itself, such as Music and Podcasts, are left out.
 
     Args:
-        data: the file.
-        name: not used.
+        data, name: see `xml`.
     Raises:
         SourceError: it is not a library, or declares entities.
     """
@@ -225,16 +219,15 @@ def itunes(data: bytes, name: str) -> Source:
 
 
 def _itunes_entry(track: dict[str, Any]) -> Entry:
-    columns = filled(
+    return of_program(
+        from_url(track.get("Location", "")),
         artists=track.get("Artist"),
         title=track.get("Name"),
         album=track.get("Album"),
         genre=track.get("Genre"),
-        tag_bpm=bpm(str(track.get("BPM", ""))),
-        release_date=_date(str(track.get("Year", ""))),
+        tempo=track.get("BPM"),
+        date=track.get("Year"),
     )
-    location, is_file = from_url(track.get("Location", ""))
-    return Entry(location, is_file and bool(location), columns, counts=True)
 
 
 def _itunes_folders(playlist: dict[str, Any], lists: dict[Any, Any]) -> tuple[str, ...]:
@@ -243,11 +236,6 @@ def _itunes_folders(playlist: dict[str, Any], lists: dict[Any, Any]) -> tuple[st
         playlist = lists[parent]
         folders.insert(0, playlist["Name"])
     return tuple(folders)
-
-
-def _date(year: str) -> str:
-    """Return a year; "" for the 0 that programs write for none."""
-    return year if year.strip("0 ") else ""
 
 
 def _elements(data: bytes, root: str, remedy: str) -> Iterator[tuple[tuple[str, ...], Element]]:
