@@ -53,7 +53,7 @@ def write(
     from kit.cli.rows import write_rows
     from kit.files import write_text
     from kit.write.labels import Labels, read_labels
-    from kit.write.playlists import by_label, m3u, rekordbox
+    from kit.write.playlists import MARK, by_label, m3u, rekordbox
     from kit.write.tags import Change, plan, undo_plan, write_tags
 
     name = "genres-before.csv"
@@ -86,6 +86,11 @@ def write(
         for at, (label, tracks) in enumerate(lists.items()):
             file = folder / list(texts)[at if to == "m3u" else 0]
             rows.append({"label": label, "tracks": len(tracks), "file": file})
+        for file in texts:
+            if (folder / file).is_file() and MARK.encode() not in (folder / file).read_bytes()[
+                :500
+            ]:
+                raise UsageError(f"{folder / file} is not by kit write; give another --out")
         for file, text in texts.items() if apply and rows else ():
             write_text(folder / file, text)
         what = f"{len(lists)} playlists, in {out}"

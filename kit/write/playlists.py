@@ -8,6 +8,9 @@ from xml.etree import ElementTree
 from kit.catalogue.schema import SEPARATOR
 from kit.write.labels import Track
 
+MARK = "kit write"
+"""In the first lines of each file, so that no other one is replaced."""
+
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\0-\x1f]')
 # What XML 1.0 has no way to write.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -36,7 +39,7 @@ def m3u(lists: dict[str, list[Track]]) -> dict[str, str]:
         while name.casefold() in taken:
             name, number = f"{stem} ({number})", number + 1
         taken.add(name.casefold())
-        lines = ["#EXTM3U", f"#PLAYLIST:{label}"]
+        lines = ["#EXTM3U", f"# {MARK}", f"#PLAYLIST:{label}"]
         for track in tracks:
             artists, title = track.names()
             lines += [f"#EXTINF:-1,{f'{artists} - ' if artists else ''}{title}", str(track.path)]
@@ -54,7 +57,7 @@ def rekordbox(lists: dict[str, list[Track]]) -> str:
     tracks = list(dict.fromkeys(track for tracks in lists.values() for track in tracks))
     ids = {track: str(number) for number, track in enumerate(tracks, start=1)}
     root = ElementTree.Element("DJ_PLAYLISTS", Version="1.0.0")
-    ElementTree.SubElement(root, "PRODUCT", Name="kit", Version="", Company="")
+    ElementTree.SubElement(root, "PRODUCT", Name=MARK, Version="", Company="")
     collection = ElementTree.SubElement(root, "COLLECTION", Entries=str(len(tracks)))
     for track in tracks:
         artists, title = track.names()

@@ -31,6 +31,7 @@ from kit.audio.payload import payload_hash
 from kit.catalogue.failures import Failure
 from kit.errors import KitError
 from kit.files import atomic_write
+from kit.lock import only_one
 from kit.write.labels import STAGE, Track
 
 _HASHED = (MP3, FLAC, WAVE)  # others would have to be decoded, which takes seconds a track
@@ -94,23 +95,24 @@ def write_tags(
     Yields:
         For each change, None or why it was not made.
     Raises:
-        KitError: the backup table cannot be read or written.
+        KitError: the backup table cannot be read or written, or another run is at work with it.
     """
-    known = {c.path: c for c in read_backup(backup)} if undo or backup.exists() else {}
-    for change in () if undo else changes:
-        old = known.get(change.path)
-        # Of several changes in a row, the value before the first one is kept.
-        first = old.before if old is not None and old.after == change.before else change.before
-        known[change.path] = replace(change, before=first)
-    if not undo:
-        _write_backup(known.values(), backup)
-    for change in changes:
-        yield _try(change.path, _replace, change.after, keep_time)
-    if undo:
-        left = [c for c in known.values() if _try(c.path, genre_of) != c.before]
-        _write_backup(left, backup)
-        if not left:
-            backup.unlink()
+    with only_one(backup, "changes the files of"):
+        known = {c.path: c for c in read_backup(backup)} if undo or backup.exists() else {}
+        for change in () if undo else changes:
+            old = known.get(change.path)
+            # Of several changes in a row, the value before the first one is kept.
+            first = old.before if old is not None and old.after == change.before else change.before
+            known[change.path] = replace(change, before=first)
+        if not undo:
+            _write_backup(known.values(), backup)
+        for change in changes:
+            yield _try(change.path, _replace, change.after, keep_time)
+        if undo:
+            left = [c for c in known.values() if _try(c.path, genre_of) != c.before]
+            _write_backup(left, backup)
+            if not left:
+                backup.unlink()
 
 
 def genre_of(path: Path) -> tuple[str, ...]:

@@ -63,6 +63,12 @@ def test_playlists(answers, command, to, out):
     (file,) = (folder / "lists").iterdir()
     code, _, err = command("scan", file, "--out", folder / "again")
     assert (code, "1 track (1 techno)" in err) == (0, True)
+    assert command(*arguments, "--apply", "--uncertain")[0] == 1  # replaces its own
+    file.write_text("a collection of somebody")
+    for more in ((), ("--apply",)):
+        code, _, err = command(*arguments, *more)
+        assert (code, f"{file} is not by kit write; give another --out" in err) == (2, True)
+    assert file.read_text() == "a collection of somebody"
 
 
 @pytest.mark.parametrize(
