@@ -53,7 +53,7 @@ def write(
     from kit.cli.rows import write_rows
     from kit.files import write_text
     from kit.write.labels import Labels, read_labels
-    from kit.write.playlists import MARK, by_label, m3u, rekordbox
+    from kit.write.playlists import by_label, m3u, rekordbox, require_own
     from kit.write.tags import Change, plan, undo_plan, write_tags
 
     name = "genres-before.csv"
@@ -78,7 +78,7 @@ def write(
                     failures += [] if why is None else [why]
                     written += why is None
                     progress(at, len(changes))
-        what = f"{written} genres" + ("" if undo else f"; {backup} has those before")
+        what = f"{written} genres" + (f"; {backup} has those before" if backup.is_file() else "")
     else:
         lists = by_label(found.tracks)
         texts = m3u(lists) if to == "m3u" else {out.name: rekordbox(lists)}
@@ -86,11 +86,7 @@ def write(
         for at, (label, tracks) in enumerate(lists.items()):
             file = folder / list(texts)[at if to == "m3u" else 0]
             rows.append({"label": label, "tracks": len(tracks), "file": file})
-        for file in texts:
-            if (folder / file).is_file() and MARK.encode() not in (folder / file).read_bytes()[
-                :500
-            ]:
-                raise UsageError(f"{folder / file} is not by kit write; give another --out")
+        require_own(folder / file for file in texts)
         for file, text in texts.items() if apply and rows else ():
             write_text(folder / file, text)
         what = f"{len(lists)} playlists, in {out}"
@@ -105,5 +101,9 @@ def write(
             f"it is not known how certain {found.unjudged} predictions are; run `kit evaluate` on "
             "the run, and predict again"
         )
-    terminal.say(f"wrote {what}" if apply else "nothing is written yet; add --apply")
+    if not rows:
+        terminal.say("there is nothing to write")
+    else:
+        planned_only = f"{len(rows)} changes, none written yet; add --apply"
+        terminal.say(f"wrote {what}" if apply else planned_only)
     return int(bool(failures))

@@ -1,11 +1,13 @@
-"""Playlists of labelled tracks, as text of M3U8 and XML of Rekordbox. Pure but for tags read."""
+"""Playlists of labelled tracks, as text of M3U8 and XML of Rekordbox."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
 from kit.catalogue.schema import SEPARATOR
+from kit.errors import UsageError
 from kit.write.labels import Track
 
 MARK = "kit write"
@@ -14,6 +16,17 @@ MARK = "kit write"
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\0-\x1f]')
 # What XML 1.0 has no way to write.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def require_own(paths: Iterable[Path]) -> None:
+    """Check that files to write are new, or were written by kit.
+
+    Raises:
+        UsageError: another file would be replaced, such as a person's own collection.
+    """
+    for path in paths:
+        if path.is_dir() or (path.is_file() and MARK.encode() not in path.read_bytes()[:500]):
+            raise UsageError(f"{path} is not by kit write; give another --out")
 
 
 def by_label(tracks: Sequence[Track]) -> dict[str, list[Track]]:

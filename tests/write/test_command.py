@@ -32,7 +32,7 @@ def test_tags(answers, command):
     assert out.split("\n")[1].split() == ["–", "techno", str(folder / "a.flac")]
     assert "gone.flac is not there" in err
     assert "1 uncertain predictions left out" in err
-    assert "nothing is written yet; add --apply" in err
+    assert "1 changes, none written yet; add --apply" in err
     assert (folder / "a.flac").read_bytes() == before
 
     code, _, err = command("write", answers, "--to", "tags", "--apply", "--uncertain")
@@ -55,7 +55,7 @@ def test_playlists(answers, command, to, out):
     folder = answers.parent
     arguments = ("write", answers, "--to", to, "--out", folder / out)
     code, table, err = command(*arguments)
-    assert (code, "nothing is written yet" in err) == (1, True)
+    assert (code, "none written yet" in err) == (1, True)
     assert table.splitlines()[1].split()[:2] == ["techno", "1"]
     assert not (folder / "lists").exists()
     code, _, _ = command(*arguments, "--apply")
