@@ -24,7 +24,7 @@ def write(
 
     Without --apply, a table shows what would change. The labels are those of predictions (`kit
     predict RUN MUSIC --out new.csv`) or of a catalogue. Tags: the label becomes the genre of each
-    file (ID3, Vorbis comments, MP4, ASF, APE). No audio changes, and a table beside SOURCE keeps
+    file (ID3, Vorbis comments, MP4, ASF, APE). No audio changes, and a file beside SOURCE keeps
     the genres before. M3U: a playlist for each label. Rekordbox: XML to import, with a playlist
     for each label. Exit code 1 if some files could not be used.
 
@@ -56,8 +56,10 @@ def write(
     from kit.write.playlists import by_label, m3u, rekordbox, require_own
     from kit.write.tags import Change, plan, undo_plan, write_tags
 
-    name = "genres-before.csv"
+    name = "genres-before.json"
     backup = source / name if source.is_dir() else source.with_name(f"{source.name}.{name}")
+    if undo and not backup.is_file():
+        raise UsageError(f"--undo finds no {backup}: no tags were written for {source}")
     found = Labels() if undo else read_labels(source, uncertain=uncertain)
     failures = found.failures
     rows: list[dict[str, Any]] = []

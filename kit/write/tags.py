@@ -5,8 +5,6 @@ FLAC and WAV is compared before that.
 """
 
 import contextlib
-import csv
-import json
 import os
 import shutil
 import tempfile
@@ -30,12 +28,11 @@ from kit.audio.open import open_source
 from kit.audio.payload import payload_hash
 from kit.catalogue.failures import Failure
 from kit.errors import KitError
-from kit.files import atomic_write
+from kit.files import read_json, write_json
 from kit.lock import only_one
 from kit.write.labels import STAGE, Track
 
 _HASHED = (MP3, FLAC, WAVE)  # others would have to be decoded, which takes seconds a track
-_HEADER = ("path", "before", "after")
 
 
 @dataclass(frozen=True)
@@ -64,14 +61,14 @@ def plan(tracks: Iterable[Track]) -> Iterator[Change | Failure]:
 
 
 def undo_plan(backup: Path) -> Iterator[Change | Failure]:
-    """Yield the way back of each change in a backup table, or why it is not possible.
+    """Yield the way back of each change in a backup, or why it is not possible.
 
     A genre that was changed again since is left alone.
 
     Raises:
-        KitError: there is no backup table, or it cannot be read.
+        KitError: there is no backup, or it cannot be read.
     """
-    for change in read_backup(backup):
+    for change in _read(backup):
         now = _try(change.path, genre_of)
         if isinstance(now, Failure):
             yield now
@@ -85,32 +82,32 @@ def undo_plan(backup: Path) -> Iterator[Change | Failure]:
 def write_tags(
     changes: Sequence[Change], backup: Path, *, undo: bool = False, keep_time: bool = False
 ) -> Iterator[Failure | None]:
-    """Write genres; the values before are in a backup table before the first file changes.
+    """Write genres, after the values before are in a backup.
 
     Args:
         changes: see `plan`, or `undo_plan`.
-        backup: table of earlier changes, or a new file.
-        undo: remove what was restored from the table, and the table once it is empty.
+        backup: JSON file of earlier changes, or a new one.
+        undo: remove what was restored from the backup, and the file once it is empty.
         keep_time: give each file its modification time back.
     Yields:
         For each change, None or why it was not made.
     Raises:
-        KitError: the backup table cannot be read or written, or another run is at work with it.
+        KitError: the backup cannot be read or written, or another run is at work with it.
     """
     with only_one(backup, "changes the files of"):
-        known = {c.path: c for c in read_backup(backup)} if undo or backup.exists() else {}
+        known = {c.path: c for c in _read(backup)} if undo or backup.exists() else {}
         for change in () if undo else changes:
             old = known.get(change.path)
             # Of several changes in a row, the value before the first one is kept.
             first = old.before if old is not None and old.after == change.before else change.before
             known[change.path] = replace(change, before=first)
         if not undo:
-            _write_backup(known.values(), backup)
+            _write(known.values(), backup)
         for change in changes:
             yield _try(change.path, _replace, change.after, keep_time)
         if undo:
             left = [c for c in known.values() if _try(c.path, genre_of) != c.before]
-            _write_backup(left, backup)
+            _write(left, backup)
             if not left:
                 backup.unlink()
 
@@ -211,33 +208,17 @@ def _try(path: Path, do: Callable[..., Any], *arguments: Any) -> Any:
         return Failure(shown(path), STAGE, "not_written", message)
 
 
-def read_backup(backup: Path) -> list[Change]:
-    """Return the changes in a backup table.
-
-    Raises:
-        KitError: there is none, or it is not such a table.
-    """
+def _read(backup: Path) -> list[Change]:
+    content = read_json(backup)
     try:
-        with backup.open(encoding="utf-8", newline="") as stream:
-            return [
-                Change(
-                    Path(row["path"]),
-                    tuple(json.loads(row["before"])),
-                    tuple(json.loads(row["after"])),
-                )
-                for row in csv.DictReader(stream)
-            ]
-    except OSError as error:
-        raise KitError(
-            f"there is no backup {backup} ({error.strerror}); no tags to undo"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
+        return [
+            Change(Path(path), tuple(genre["before"]), tuple(genre["after"]))
+            for path, genre in content.items()
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
         raise KitError(f"{backup} is not a backup of kit write ({error!r})") from error
 
 
-def _write_backup(changes: Iterable[Change], backup: Path) -> None:
-    with atomic_write(backup) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_HEADER)
-        for change in changes:
-            writer.writerow([change.path, json.dumps(change.before), json.dumps(change.after)])
+def _write(changes: Iterable[Change], backup: Path) -> None:
+    genres = {str(c.path): {"before": c.before, "after": c.after} for c in changes}
+    write_json(backup, genres)

@@ -37,7 +37,7 @@ def test_tags(answers, command):
 
     code, _, err = command("write", answers, "--to", "tags", "--apply", "--uncertain")
     assert code == 1
-    assert f"wrote 2 genres; {answers}.genres-before.csv has those before" in err
+    assert f"wrote 2 genres; {answers}.genres-before.json has those before" in err
     assert [genre_of(folder / name) for name in ("a.flac", "b.flac")] == [("techno",), ("house",)]
 
     code, out, _ = command("write", answers, "--to", "tags", "--undo")
@@ -47,7 +47,7 @@ def test_tags(answers, command):
     assert (code, "wrote 2 genres" in err) == (0, True)
     assert [genre_of(folder / name) for name in ("a.flac", "b.flac")] == [(), ()]
     code, _, err = command("write", answers, "--to", "tags", "--undo", "--apply")
-    assert (code, "there is no backup" in err) == (1, True)
+    assert (code, f"--undo finds no {answers}.genres-before.json" in err) == (2, True)
 
 
 @pytest.mark.parametrize(("to", "out"), [("m3u", "lists"), ("rekordbox", "lists/kit.xml")])

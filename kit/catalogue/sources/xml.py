@@ -27,7 +27,7 @@ def xml(data: bytes, name: str) -> Source:
     Raises:
         SourceError: it is not XML of these kinds, or not safe to read.
     """
-    head = data[:1000]
+    head = data[:2000].replace(b"\0", b"")  # as it is in UTF-16
     if b"<plist" in head or b"<!DOCTYPE plist" in head:
         return itunes(data, name)
     return traktor(data, name) if b"<NML" in head else rekordbox(data, name)

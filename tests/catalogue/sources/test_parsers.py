@@ -383,6 +383,16 @@ ITUNES = library(
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [(NML, 3), (COLLECTION, 3), (ITUNES.decode(), 2)],
+    ids=["nml", "rb", "itunes"],
+)
+def test_xml_in_utf_16(text, count):
+    data = text.replace("UTF-8", "UTF-16").encode("utf-16")
+    assert len(xml(data, "x").tracks) == count
+
+
 @pytest.mark.parametrize("parser", [itunes, xml])
 def test_itunes(parser):
     source = parser(ITUNES, "Library")
