@@ -114,9 +114,13 @@ def _rekordbox(master: Any, copy: Path) -> Source:
             playlists = []
             for key, folders, name, kind in _nodes(rows, "djmdPlaylist"):
                 if kind == _SMART:
-                    keys = [id for (id,) in database.get_playlist_contents(key, DjmdContent.ID)]
-                    # It also finds tracks that were deleted.
-                    keys = [id for id in keys if id in tracks]
+                    try:
+                        found = database.get_playlist_contents(key, DjmdContent.ID)
+                        # It also finds tracks that were deleted.
+                        keys = [track for (track,) in found if track in tracks]
+                    except Exception as error:
+                        # One list costs itself alone: the key is a track that is not there.
+                        keys = [f"of conditions that cannot be read ({error})"]
                 else:
                     keys = _items(rows, "djmdSongPlaylist", "PlaylistID", key)
                 if kind != _FOLDER:

@@ -227,6 +227,7 @@ def test_rekordbox(track, tmp_path, master):
     add(m.DjmdPlaylist, ID="1", Name="Sets", Attribute=1, ParentID="root", Seq=1)
     add(m.DjmdPlaylist, ID="2", Name="Peak", Attribute=0, ParentID="1", Seq=1)
     add(m.DjmdPlaylist, ID="3", Name="Smart", Attribute=4, ParentID="root", Seq=2, SmartList=smart)
+    add(m.DjmdPlaylist, ID="5", Name="Odd", Attribute=4, ParentID="root", Seq=3, SmartList="<")
     add(m.DjmdPlaylist, ID="4", Name="Gone", ParentID="root", rb_local_deleted=1)
     for number, content in enumerate(["11", "10", "12", "13"], start=1):
         add(m.DjmdSongPlaylist, ID=str(number), PlaylistID="2", ContentID=content, TrackNo=number)
@@ -245,14 +246,17 @@ def test_rekordbox(track, tmp_path, master):
     assert [playlist.path for playlist in source.playlists] == [
         "Sets/Peak",
         "Smart",
+        "Odd",
         "My Tag/Genre/House",
         "My Tag/Genre/Acid",
     ]
-    peak, smart_list, *_ = source.playlists
+    peak, smart_list, odd, *_ = source.playlists
     assert [e.location for e in peak.entries] == [str(files[1]), str(files[0]), "spotify:track:1"]
     assert [e.is_file for e in peak.entries] == [True, True, False]
     assert peak.lost == ("13",)
     assert [e.location for e in smart_list.entries] == [str(files[0])]
+    assert odd.entries == ()
+    assert "conditions that cannot be read" in odd.lost[0]
     assert dict(peak.entries[1].columns) == {
         "artists": "Ä",
         "title": "T",
