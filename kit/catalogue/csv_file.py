@@ -86,7 +86,7 @@ def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
     return found.table, found.lines
 
 
-def read_rows(path: Path, *, unicode_only: bool = False) -> CsvFile:
+def read_rows(path: Path, *, unicode_only: bool = False, least: int = 1) -> CsvFile:
     """Read a CSV file whose cells are separated by commas, semicolons or tabs.
 
     It is UTF-8, UTF-16 or Windows-1252. Empty rows, and a line `sep=;` on top, are passed over.
@@ -94,8 +94,9 @@ def read_rows(path: Path, *, unicode_only: bool = False) -> CsvFile:
     Args:
         path: the file, with a header.
         unicode_only: refuse Windows-1252.
+        least: number of rows that there must be.
     Raises:
-        UsageError: no such file, a file of another kind, no rows, or a column twice.
+        UsageError: no such file, a file of another kind, too few rows, or a column twice.
     """
     try:
         data = path.read_bytes()
@@ -119,7 +120,7 @@ def read_rows(path: Path, *, unicode_only: bool = False) -> CsvFile:
     if isinstance(header, str):
         raise UsageError(f"{shown(path)}, line {at + 1}: {header}; correct the header")
     good, bad = _rows(path, lines, at + count, comma, len(header))
-    if not good:
+    if len(good) < least:
         raise UsageError(
             f"{shown(path)} has no tracks; it needs a header and at least one row"
             + (f"; {bad[0].message}" if bad else list_hint(path))

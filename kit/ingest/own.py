@@ -29,12 +29,11 @@ from kit.catalogue.scan import bad_name, finish, walk
 from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.tags import isrc
 from kit.errors import UsageError
+from kit.ingest.answers import STAGE, accepted, restored
 from kit.ingest.match import Decision, Item, match
 from kit.ingest.previews.plan import AUDIO
 from kit.ingest.review import Question, read_review, write_review
 from kit.lock import only_one
-
-STAGE = "match"
 
 # Track number before the title in a file name: on a disc, or on the side of a record.
 _NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)(?=\S)")
@@ -85,9 +84,11 @@ def join(
     folder = folder.resolve()
     rows = [dict(row) for row in catalogue.table.to_dict("records")]
     failures: list[Failure] = []
-    files = _files(folder, _used(catalogue), failures, progress)
+    used = _used(catalogue)
+    files = _files(folder, used, failures, progress)
     without = [row for row in rows if not row.get("path")]
-    given = _answers(without, [q for q in asked if q.answer], _used(catalogue), failures)
+    asked = restored(asked, rows, [*map(str, files), *used], failures)
+    given = accepted(without, asked, used, failures)
     no = {(q.track_id, q.file) for q in asked if q.answer is False}
 
     open_rows = [row for row in without if str(row["track_id"]) not in given]
@@ -141,15 +142,18 @@ def match_folder(
     return joined
 
 
-def _used(catalogue: Catalogue) -> set[str]:
-    if "path" not in catalogue.table:
-        return set()
+def _used(catalogue: Catalogue) -> dict[str, str]:
+    """Return the track of each file of the catalogue, by its absolute path."""
     root = catalogue.audio_root.resolve()
-    return {os.path.normpath(root / path) for path in catalogue.table["path"] if path}
+    return {
+        os.path.normpath(root / row["path"]): str(row["track_id"])
+        for row in catalogue.table.to_dict("records")
+        if row.get("path")
+    }
 
 
 def _files(
-    folder: Path, used: set[str], failures: list[Failure], progress: Progress | None
+    folder: Path, used: Mapping[str, str], failures: list[Failure], progress: Progress | None
 ) -> dict[Path, Facts]:
     """Return usable files that belong to no row yet, without hashes, one of each set of copies."""
     if not is_plain(str(folder)):
@@ -197,36 +201,6 @@ def _once(files: Mapping[Path, Facts], failures: list[Failure]) -> dict[Path, Fa
 def _gone(path: Path, why: str, good: dict[Path, Facts], failures: list[Failure]) -> None:
     del good[path]
     failures.append(Failure(shown(path), STAGE, "unreadable", f"{shown(path)}: {why}"))
-
-
-def _answers(
-    rows: Iterable[Mapping[Any, Any]],
-    yes: Sequence[Question],
-    used: set[str],
-    failures: list[Failure],
-) -> dict[str, str]:
-    """Return the accepted file of each track; report the answers that contradict each other."""
-    missing = {str(row["track_id"]) for row in rows}
-    pairs = dict.fromkeys(
-        (q.track_id, os.path.normpath(q.file)) for q in yes if q.track_id in missing
-    )
-    of_track = Counter(track for track, _ in pairs)
-    of_file = Counter(file for _, file in pairs)
-    good: dict[str, str] = {}
-    for track, file in pairs:
-        if of_track[track] > 1:
-            reason, why = "two_files", f"track {track} has several accepted files; leave one"
-        elif of_file[file] > 1:
-            reason, why = "two_rows", f"{file} is accepted for several tracks; leave one"
-        elif not Path(file).is_absolute() or not is_plain(file):
-            reason, why = "missing_file", f"{shown(file)} is not an absolute path; restore the cell"
-        elif file in used:
-            reason, why = "two_rows", f"{file} is the audio of another track already; write no"
-        else:
-            good[track] = file
-            continue
-        failures.append(Failure(file, STAGE, reason, why, track))
-    return good
 
 
 def _item(row: Mapping[Any, Any]) -> Item:

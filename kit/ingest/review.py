@@ -6,13 +6,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.errors import KitError
+from kit.catalogue.csv_file import read_rows
+from kit.errors import UsageError
 from kit.files import atomic_write
 
 NAME = "match-review.csv"
 
-_YES = {"yes", "y", "true", "1", "x"}
-_NO = {"no", "n", "false", "0"}
+# In English, German, French, Spanish, Italian, Portuguese and Dutch: a spreadsheet writes TRUE in
+# its own language.
+_YES = frozenset(
+    (
+        *("yes", "y", "true", "1", "x", "ok", "✓", "✔", "ja", "j", "wahr", "oui", "o", "vrai"),
+        *("si", "sí", "s", "verdadero", "vero", "sim", "verdadeiro", "waar"),
+    )
+)
+_NO = frozenset(
+    (
+        *("no", "n", "false", "0", "✗", "✘", "nein", "falsch", "non", "faux", "falso"),
+        *("não", "nao", "nee", "onwaar"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Question:
     @property
     def answer(self) -> bool | None:
         """The decision; None if the cell is empty or not understood."""
-        word = self.accept.strip().casefold()
+        word = self.accept.strip().casefold().rstrip(".!")
         return True if word in _YES else False if word in _NO else None
 
 
@@ -58,33 +71,24 @@ _FIELDS = [field.name for field in dataclasses.fields(Question)]
 def read_review(folder: Path) -> list[Question]:
     """Return the questions in a catalogue's folder, or an empty list if there is no file.
 
-    The columns may be in any order, and there may be others.
+    Its columns may be in any order; only `track_id`, `file` and `accept` are needed.
 
     Raises:
-        KitError: the file cannot be read, or it lacks a column.
+        UsageError: the file or a row of it cannot be read, or it lacks a column.
     """
     path = folder / NAME
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise KitError(f"cannot read {path} ({error}); save it as UTF-8, or delete it") from error
-    first = text.partition("\n")[0]
-    # In many countries spreadsheets separate cells with a semicolon.
-    comma = ";" if first.count(";") > first.count(",") else ","
-    try:
-        rows = list(csv.DictReader(text.splitlines(keepends=True), delimiter=comma))
-    except csv.Error as error:
-        raise KitError(f"{path} is not valid CSV ({error}); correct it, or delete it") from error
-    for number, row in enumerate(rows, start=1):
-        if missing := [name for name in _FIELDS if row.get(name) is None]:
-            raise KitError(
-                f"{path}, row {number} has no cell {missing[0]!r}; restore it, or delete the file "
-                "and run kit ingest match again"
-            )
-    return [Question(**{name: row[name] for name in _FIELDS}) for row in rows]
+    found = read_rows(path, least=0)
+    if found.bad:
+        raise UsageError(found.bad[0].message)
+    if missing := [name for name in ("track_id", "file", "accept") if name not in found.table]:
+        raise UsageError(
+            f"{path} has no column {missing[0]}; restore it, or delete the file and run kit ingest "
+            "match again"
+        )
+    rows = found.table.reindex(columns=_FIELDS, fill_value="").to_dict("records")
+    return [Question(**{str(name): cell for name, cell in row.items()}) for row in rows]
 
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:

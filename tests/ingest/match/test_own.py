@@ -1,6 +1,7 @@
 """A catalogue without audio, a folder of real files, the questions and the answers."""
 
 import csv
+import io
 import os
 import shutil
 
@@ -13,6 +14,7 @@ from kit.catalogue import from_csv, load, read_failures, save
 from kit.cli.match import match as command
 from kit.errors import KitError, UsageError
 from kit.ingest.review import NAME, Question, read_review, write_review
+from kit.ingest.spreadsheet import may_be
 
 RATE = 8000
 
@@ -267,9 +269,110 @@ def test_review_from_a_spreadsheet(tmp_path):
     assert read_review(tmp_path) == [QUESTION]
 
 
+def saved(folder, change, **how):
+    """Change the review row by row, and save it as a spreadsheet does."""
+    with (folder / NAME).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=how.get("delimiter", ","))
+    writer.writeheader()
+    writer.writerows(row | change(row) for row in rows)
+    (folder / NAME).write_bytes(text.getvalue().encode(how.get("encoding", "utf-8"), "replace"))
+
+
+@pytest.mark.parametrize(
+    ("track_id", "cell", "encoding"),
+    [
+        ("000003", "3", "utf-8-sig"),
+        ("000003", "3,00", "cp1252"),
+        ("1234567890123456", "1.23457E+15", "utf-16"),
+        ("1234567890123456", "1234567890123450", "utf-8"),
+        ("12e45", "1,2E+46", "cp1252"),
+        ("1-2", "02. Jan", "utf-8-sig"),
+        ("MAR1", "01-Mar", "utf-16"),
+        ("true", "TRUE", "utf-8-sig"),
+        ("7", "#NAME?", "cp1252"),
+    ],
+)
+def test_an_answer_is_followed_where_a_spreadsheet_changed_its_id(
+    music, table, tmp_path, track_id, cell, encoding
+):
+    file = music("ä→é.flac", 1, 90, artist="A Name", title="Strobe")
+    folder = table(HEAD, f"{track_id},x,A Name,Strobe,,1000,,", "other,y,B Name,Lila,,1000,,")
+    assert match(folder, tmp_path / "music", folder) == 0
+    saved(folder, lambda _: {"track_id": cell, "accept": "Ja"}, delimiter=";", encoding=encoding)
+    assert match(folder, tmp_path / "music", folder) == 0
+    assert paths(folder) == {track_id: file.name, "other": ""}
+    assert [(q.track_id, q.file, q.accept) for q in read_review(folder)] == [
+        (track_id, str(file), "Ja")
+    ]
+    assert match(folder, tmp_path / "music", folder) == 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "word", "reason"),
+    [
+        ("3", "yes", "unknown_track"),
+        ("4", "yes", "unknown_track"),
+        ("", "no", "unknown_track"),
+        ("#REF!", "yes", "unknown_track"),
+        ("0003", "perhaps", "bad_answer"),
+    ],
+)
+def test_an_answer_that_fits_no_track_or_several_is_said(
+    music, table, tmp_path, cell, word, reason
+):
+    music("one.flac", 1, 90, artist="A Name", title="Strobe")
+    folder = table(HEAD, "0003,x,A Name,Strobe,,1000,,", "003,y,A Name,Lila,,1000,,")
+    assert match(folder, tmp_path / "music", folder) == 0
+    saved(folder, lambda _: {"track_id": cell, "accept": word, "artists": "", "title": ""})
+    assert match(folder, tmp_path / "music", folder) == 1
+    (failure,) = read_failures(folder)
+    assert (failure.reason, failure.stage) == (reason, "match")
+    assert repr(cell if reason == "unknown_track" else word) in failure.message
+    assert set(paths(folder).values()) == {""}
+    # What was not followed is asked again, and an answer is not thrown away.
+    questions = read_review(folder)
+    assert [q.track_id for q in questions if not q.accept] == ["0003"]
+    assert [q.accept for q in questions if q.answer is not None] == [word] * (word != "perhaps")
+
+
+def test_names_tell_ids_apart_that_a_spreadsheet_made_equal(music, table, tmp_path):
+    music("one.flac", 1, 90, artist="A Name", title="Strobe")
+    folder = table(HEAD, "0003,x,A Name,Strobe,,1000,,", "003,y,A Name,Lila,,1000,,")
+    match(folder, tmp_path / "music", folder)
+    saved(folder, lambda _: {"track_id": "3", "accept": "yes"})
+    assert match(folder, tmp_path / "music", folder) == 0
+    assert paths(folder) == {"0003": "one.flac", "003": ""}
+
+
+def test_answers_that_contradict_each_other_or_the_table_are_said(music, table, tmp_path):
+    one = music("one.flac", 1, 90, artist="A Name", title="Strobe")
+    two = music("two.flac", 2, 90, artist="A Name", title="Strobe")
+    folder = table(HEAD, "t1,x,A Name,Strobe,,1000,,", "t2,x,A Name,Lila,,1000,,")
+
+    def say(*answers):
+        rows = [Question("t1", "", "", "", str(f), *[""] * 5, accept=word) for f, word in answers]
+        write_review(folder, rows)
+        refused = match(folder, tmp_path / "music", folder)
+        return refused, [failure.reason for failure in read_failures(folder)]
+
+    assert say((one, "yes"), (one, "no")) == (1, ["two_answers"])
+    assert say((one, "yes")) == (0, [])
+    assert paths(folder)["t1"] == "one.flac"
+    # The track has a file by now: another answer for it is not followed, and not ignored.
+    assert say((one, "yes"), (two, "yes")) == (1, ["two_files"])
+    assert paths(folder)["t1"] == "one.flac"
+
+
 @pytest.mark.parametrize(
     ("word", "decision"),
     [
+        ("WAHR", True),
+        ("Oui.", True),
+        ("sí", True),
+        ("FALSCH", False),
+        ("Nein", False),
         ("yes", True),
         (" Y ", True),
         ("x", True),
@@ -286,12 +389,47 @@ def test_words(word, decision):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"track_id,file\na,b\n", "row 1 has no cell 'artists'"),
-        (b"\xff\xfe", "save it as UTF-8"),
-        (b'a,b\n"x', "row 1 has no cell"),
+        (b"track_id,file\na,b\n", "has no column accept"),
+        (b"track_id,file,accept\na,b,yes\nc,d\n", "line 3 has 2 cells, the header has 3"),
+        (b"\xff\xfe", "has no column track_id"),
+        (b'a,b\n"x', "line 2 is not valid CSV"),
     ],
 )
 def test_a_review_that_cannot_be_read(tmp_path, data, said):
     (tmp_path / NAME).write_bytes(data)
     with pytest.raises(KitError, match=said):
         read_review(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("track_id", "cell"),
+    [
+        ("007", "'7"),
+        ("007", '="7"'),
+        ("0a1B", "0A1b"),
+        ("1e5", "100000"),
+        ("4-5-06", "05/04/2006"),
+        ("12-11", "Nov 12"),
+        ("oct2", "2-Okt"),
+        ("may-2020", "Mai 20"),
+    ],
+)
+def test_ids_as_spreadsheets_write_them(track_id, cell):
+    assert may_be(track_id, cell)
+
+
+@pytest.mark.parametrize(
+    ("track_id", "cell"),
+    [
+        ("000003", "30"),
+        ("000003", ""),
+        ("3", "03. Feb"),
+        ("abc", "abcd"),
+        ("1-2", "1-3"),
+        ("mix1", "1-Jan"),
+        ("1e5", "1e6"),
+        ("1e9999", "1"),
+    ],
+)
+def test_ids_that_a_spreadsheet_does_not_make(track_id, cell):
+    assert not may_be(track_id, cell)
