@@ -3,7 +3,8 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from kit.audio import flac, id3
 from kit.audio.file import File
@@ -17,8 +18,9 @@ _APE = 32  # bytes of the header, and of the footer
 def payload_hash(file: File, source: Source) -> str:
     """Return the SHA-256 of a file's audio as hexadecimal digits.
 
-    The packets of MP3 and FLAC and the samples of WAV are hashed as they are in the file, without
-    the tags before, between and behind them. Of other formats the decoded samples are hashed.
+    The packets of MP3 and FLAC and the samples of WAV and AIFF are hashed as they are in the file,
+    without the tags before, between and behind them. Of other formats the decoded samples are
+    hashed.
 
     Args:
         file: the file.
@@ -26,17 +28,32 @@ def payload_hash(file: File, source: Source) -> str:
     Raises:
         AudioError: the file cannot be read, or not decoded.
     """
+    if found := packets_hash(file, source.format):
+        return found
+    digest = hashlib.sha256(f"{source.sample_rate} {source.channels}".encode())
+    for block in source.blocks():
+        digest.update(block.tobytes())
+    return digest.hexdigest()
+
+
+def packets_hash(file: File, format: str) -> str:
+    """Return the SHA-256 of a file's audio without decoding it.
+
+    Args:
+        file: the file.
+        format: `Source.format` of the same file.
+    Returns:
+        Hexadecimal digits; "" if it is not known where in the file the audio lies.
+    Raises:
+        UnreadableError: the file cannot be read.
+    """
     digest = hashlib.sha256()
     with file.reading() as stream:
-        spans = _spans(stream, file.size, source.format)
+        spans = _spans(stream, file.size, format)
         for start, end in spans:
             for chunk in _read(stream, start, end):
                 digest.update(chunk)
-    if not spans:
-        digest.update(f"{source.sample_rate} {source.channels}".encode())
-        for block in source.blocks():
-            digest.update(block.tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest() if spans else ""
 
 
 def _spans(stream: io.BufferedIOBase, size: int, format: str) -> list[tuple[int, int]]:
@@ -48,7 +65,9 @@ def _spans(stream: io.BufferedIOBase, size: int, format: str) -> list[tuple[int,
         info = flac.info(stream)
         return [] if info is None else [(info.offset, max(info.offset, _end(stream, size)))]
     if format == "WAV":
-        return _wav(stream, size)
+        return _chunks(stream, size, "little", (b"RIFF", b"fmt ", b"data"))
+    if format == "AIFF":
+        return _chunks(stream, size, "big", (b"FORM", b"COMM", b"SSND"))
     return []
 
 
@@ -67,15 +86,24 @@ def _end(stream: io.BufferedIOBase, size: int) -> int:
             return size
 
 
-def _wav(stream: io.BufferedIOBase, size: int) -> list[tuple[int, int]]:
-    """Return the chunks of a WAV file that say how it is sampled, and its samples."""
-    if _bytes(stream, 0, 4) != b"RIFF" or _bytes(stream, 8, 4) != b"WAVE":
+def _chunks(
+    stream: io.BufferedIOBase, size: int, order: Literal["little", "big"], names: Sequence[bytes]
+) -> list[tuple[int, int]]:
+    """Return where the chunks with the format and with the samples lie.
+
+    Args:
+        stream: the file.
+        size: its bytes.
+        order: of the bytes in a chunk's length.
+        names: of the file's form, of the format, and of the samples.
+    """
+    if _bytes(stream, 0, 4) != names[0]:
         return []
     spans: list[tuple[int, int]] = []
     at = 12
     while len(head := _bytes(stream, at, 8)) == 8:
-        length = int.from_bytes(head[4:], "little")
-        if head[:4] in (b"fmt ", b"data"):
+        length = int.from_bytes(head[4:], order)
+        if head[:4] in names[1:]:
             spans.append((at + 8, min(size, at + 8 + length)))
         at += 8 + length + length % 2
     return spans if len(spans) == 2 else []

@@ -23,7 +23,7 @@ SCANNED = "scanned.csv"
 
 # Only the file itself says these.
 _OF_THE_FILE = frozenset(
-    ("track_id", "path", "source_hash", "duration_s", "sample_rate", "channels")
+    ("track_id", "path", "source_hash", "audio_hash", "duration_s", "sample_rate", "channels")
 )
 _SHOWN = 3
 
@@ -61,12 +61,7 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
         return scan
     tracks = folder / TRACKS
     theirs = _Rows(scan.table)
-    try:
-        table, lines = read_csv(tracks)
-        validate(table, source=shown(tracks), lines=lines)
-    except UsageError as error:
-        raise UsageError(f"{error}; correct it, or delete the file to scan anew") from error
-    mine = _Rows(table)
+    mine = _Rows(_present(tracks))
     has_file = [row for row in mine.all if row.get("path")]
     lost = [row for row in has_file if (new := theirs.like(row)) and is_absent(new.get("path"))]
     if lost:
@@ -124,6 +119,37 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     return replace(whole, warnings=(*said, *others, *whole.warnings), notices=scan.notices)
 
 
+def with_known_ids(scan: Scan, folder: Path) -> Scan:
+    """Return a scan whose tracks keep their ids if only the tags of their files have changed.
+
+    The ids come from the bytes of the files, new tags included. A run, and labels corrected by
+    hand, know a track by its id, so a file with the same audio as one that is gone takes its id.
+
+    Args:
+        scan: the new one.
+        folder: where it will be saved.
+    Raises:
+        UsageError: `tracks.csv` there cannot be read.
+    """
+    if not (folder / TRACKS).is_file() or "audio_hash" not in scan.table:
+        return scan
+    rows = scan.table.to_dict("records")
+    new = {row["track_id"] for row in rows}
+    gone: dict[str, list[_Row]] = {}
+    for row in _present(folder / TRACKS).to_dict("records"):
+        if row.get("audio_hash") and row.get("path") and row["track_id"] not in new:
+            gone.setdefault(row["audio_hash"], []).append(row)
+    for row in rows:
+        olds = gone.get(row["audio_hash"], [])
+        # An id that does not come from the bytes was given by the table.
+        if olds and row["track_id"].startswith(row["source_hash"][:16]):
+            same_path = [old for old in olds if old.get("path") == row["path"]]
+            old = (same_path or olds)[0]
+            olds.remove(old)
+            row["track_id"] = old["track_id"]
+    return replace(scan, table=scan.table.assign(track_id=[row["track_id"] for row in rows]))
+
+
 def remember(scan: Scan, folder: Path) -> None:
     """Write the table of a scan, without edits, for the next one; atomic.
 
@@ -131,6 +157,16 @@ def remember(scan: Scan, folder: Path) -> None:
         KitError: the file cannot be written.
     """
     write_csv(scan.table, folder / SCANNED)
+
+
+def _present(tracks: Path) -> pd.DataFrame:
+    """Return the table of a catalogue as text."""
+    try:
+        table, lines = read_csv(tracks)
+        validate(table, source=shown(tracks), lines=lines)
+    except UsageError as error:
+        raise UsageError(f"{error}; correct it, or delete the file to scan anew") from error
+    return table
 
 
 def _is_edited(old: _Row, mine: _Rows) -> bool:

@@ -1,6 +1,5 @@
 """Hash, length and tags of audio files, read in threads."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kit.audio import AudioError, probe
-from kit.audio.errors import UnreadableError, shown
+from kit.audio.file import open_file
+from kit.audio.payload import packets_hash
 from kit.catalogue.tags import Tags, read_tags
 
 Progress = Callable[[int, int], None]
@@ -22,6 +22,8 @@ class Facts:
 
     Attributes:
         source_hash: SHA-256, hexadecimal; "" if it was not asked for.
+        audio_hash: SHA-256 of the audio without its tags; "" if it was not asked for, or if the
+            format has to be decoded for it.
         duration_s: length, seconds.
         sample_rate: Hz.
         channels: number of channels.
@@ -29,6 +31,7 @@ class Facts:
     """
 
     source_hash: str
+    audio_hash: str
     duration_s: float
     sample_rate: int
     channels: int
@@ -53,8 +56,13 @@ def inspect(path: Path, *, hashed: bool = True) -> Facts:
         AudioError: the file cannot be used.
     """
     info = probe(path)
+    source_hash = audio_hash = ""
+    if hashed:
+        with open_file(path) as file:
+            source_hash, audio_hash = file.sha256(), packets_hash(file, info.format)
     return Facts(
-        source_hash=hash_file(path) if hashed else "",
+        source_hash=source_hash,
+        audio_hash=audio_hash,
         duration_s=info.duration_s,
         sample_rate=info.sample_rate,
         channels=info.channels,
@@ -93,10 +101,5 @@ def hash_file(path: Path) -> str:
     Raises:
         UnreadableError: it cannot be read.
     """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableError(
-            f"{shown(path)} cannot be read: {error.strerror or error}; check the disk"
-        ) from error
+    with open_file(path) as file:
+        return file.sha256()

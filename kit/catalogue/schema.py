@@ -101,10 +101,14 @@ COLUMNS: dict[str, Column] = {
     "duration_s": Column("number", rule="a number of at least 0", least=0.0),
     "sample_rate": Column("whole", rule="a whole number of at least 1", least=1.0),
     "channels": Column("whole", rule="a whole number of at least 1", least=1.0),
-    "source_hash": Column(
-        rule="64 hexadecimal digits (SHA-256)",
-        ok=lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None,
-    ),
+    **{
+        # Of the file, and of its audio without tags.
+        name: Column(
+            rule="64 hexadecimal digits (SHA-256)",
+            ok=lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None,
+        )
+        for name in ("source_hash", "audio_hash")
+    },
     "preview_url": Column(),
     "artist_ids": Column(),
     "isrc": Column(),

@@ -58,8 +58,8 @@ def components(keys: Iterable[Sequence[Sequence[Any]]], count: int) -> np.ndarra
 def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
     """Return the name of each track's group: the least name that a member of it has.
 
-    Tracks are tied by the names of `keys_by`, by equal bytes, by their ISRC and by the column
-    `recording`; in a split by artist also by their album.
+    Tracks are tied by the names of `keys_by`, by equal bytes, by equal audio under other tags, by
+    their ISRC and by the column `recording`; in a split by artist also by their album.
 
     Args:
         table: one row a track.
@@ -70,7 +70,7 @@ def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
     names = names_by(table, by)
     ties: list[Sequence[Sequence[Any]]] = [keys_by(table, by)]
     if by != "random":
-        ties += [codes(table, "isrc"), codes(table, RECORDING)]
+        ties += [codes(table, "isrc"), codes(table, RECORDING), codes(table, "audio_hash")]
     if by == "artist":
         ties.append(albums(table))
     ties.append(codes(table, "source_hash"))

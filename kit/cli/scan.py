@@ -55,7 +55,7 @@ def scan(
     """
     from kit import terminal
     from kit.catalogue import save
-    from kit.catalogue.edits import remember, with_edits
+    from kit.catalogue.edits import remember, with_edits, with_known_ids
     from kit.catalogue.gather import gather
     from kit.cli.left_out import counts, say_failures
 
@@ -69,6 +69,7 @@ def scan(
             audio_root=audio_root,
             progress=progress,
         )
+    scanned = with_known_ids(scanned, out)
     found = with_edits(scanned, out)
     save(found, out)
     remember(scanned, out)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ def score_part(
     """
     parts = run.split()
     chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
+    is_own = _is_own(parts, catalogue, restored)
+    if chosen.empty or (part == "all" and is_own and set(chosen["part"]) == {""}):
+        raise KitError(_unknown(catalogue, part, is_own))
     _require_known(list(chosen["label"]), restored)
     gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
     config = restored.experiment.features
@@ -56,8 +60,12 @@ def score_part(
             f"compute them: {command}; failures.csv there names the tracks that cannot be used"
         )
     notes: dict[str, Any] = {"features_command": command}
-    if part == "all" and set(present["part"]) == {""}:
+    if part == "all" and not is_own and set(present["part"]) == {""}:
         notes["another_collection"] = True
+    if part == "all" and is_own:
+        lost = len(set(parts["track_id"]) - set(chosen["track_id"]))
+        if may_be_learned := min(lost, list(present["part"]).count("")):
+            notes["may_be_learned"] = may_be_learned
     return store, Scores(
         part,
         present,
@@ -139,13 +147,41 @@ def _chosen(
     if part == "all":
         return about
     wanted = parts.loc[parts["part"] == part, ["track_id", "label"]]
-    chosen = wanted.merge(about.drop(columns="label"), on="track_id")
-    if chosen.empty:
-        raise KitError(
-            f"{catalogue.folder} has no track of this run's {part} part; for another collection "
-            "than the one it was trained on use --part all"
+    return wanted.merge(about.drop(columns="label"), on="track_id")
+
+
+def _is_own(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> bool:
+    """Return whether a catalogue has the files that a run was trained on, with any bytes."""
+    table = catalogue.table
+    trained_on = Path(restored.experiment.catalogue)
+    known = set(table["track_id"]) & set(parts["track_id"])
+    if catalogue.folder.resolve() == trained_on.resolve() or 2 * len(known) >= len(table):
+        return True
+    with contextlib.suppress(KitError):
+        own = _files(load(trained_on))
+        return 2 * len(own & _files(catalogue)) > len(own)
+    return False
+
+
+def _files(catalogue: Catalogue) -> set[Path]:
+    root = catalogue.audio_root.resolve()
+    rows = catalogue.table.to_dict("records")
+    return {root / row["path"] for row in rows if row.get("path")}
+
+
+def _unknown(catalogue: Catalogue, part: Part, is_own: bool) -> str:
+    """Return why a catalogue has no track to score, and what to do."""
+    of = "of this run" if part == "all" else f"of this run's {part} part"
+    if is_own:
+        return (
+            f"{catalogue.folder} has no track {of} any more: its files have other bytes now (new "
+            "tags?), and so its tracks have other ids; restore its tracks.csv and its files from a "
+            "backup, or train again"
         )
-    return chosen
+    return (
+        f"{catalogue.folder} has no track {of}; for another collection than the one it was trained "
+        "on use --part all"
+    )
 
 
 def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:

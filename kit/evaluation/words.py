@@ -237,11 +237,19 @@ def left_out(evaluation: Evaluation) -> str:
         "not_in_catalogue": "not in the catalogue",
     }
     said = [f"{counts[name]} {text}" for name, text in reasons.items() if counts.get(name)]
-    if not said:
-        return ""
-    missing = sum(counts.values())
-    whole = missing + evaluation["track"]["n"]
-    return f"{missing} of the {whole} {noun(evaluation)} could not be scored: {', '.join(said)}."
+    sentences = []
+    if said:
+        missing = sum(counts.values())
+        whole = missing + evaluation["track"]["n"]
+        sentences.append(
+            f"{missing} of the {whole} {noun(evaluation)} could not be scored: {', '.join(said)}."
+        )
+    if count := evaluation.get("may_be_learned"):
+        sentences.append(
+            f"{count} tracks of the run are not in the catalogue any more; up to as many of those "
+            "counted as unseen may be the same files with other bytes (new tags?), learned from."
+        )
+    return " ".join(sentences)
 
 
 def tried(evaluation: Evaluation) -> str:

@@ -1,9 +1,13 @@
 """Changes made by hand in a catalogue survive another scan into the same folder."""
 
+import shutil
+
+import mutagen
 import pytest
+from mutagen.id3 import TPE1
 
 from kit.catalogue import from_csv, from_folder, load, save, write_table
-from kit.catalogue.edits import remember, with_edits
+from kit.catalogue.edits import remember, with_edits, with_known_ids
 from kit.errors import UsageError
 
 
@@ -14,7 +18,7 @@ def scan(track, tmp_path):
         track(f"m/{name}", seed, artist=name)
 
     def again(found=None):
-        scanned = found or from_folder(tmp_path / "m")
+        scanned = with_known_ids(found or from_folder(tmp_path / "m"), tmp_path / "c")
         kept = with_edits(scanned, tmp_path / "c")
         save(kept, tmp_path / "c")
         remember(scanned, tmp_path / "c")
@@ -77,6 +81,45 @@ def test_a_change_stays_with_a_file_whose_tags_are_new(scan, track, tmp_path):
     scan()
     assert column(tmp_path, "label")["a.flac"] == "y"
     assert column(tmp_path, "title")["a.flac"] == "new tag"
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3", "wav", "aiff"])
+def test_a_track_keeps_its_id_where_only_its_tags_are_new(scan, track, tmp_path, suffix):
+    for seed, name in ((9, "x/e"), (9, "x/copy"), (8, "y/f")):
+        track(f"m/{name}.{suffix}", seed)
+    scan()
+    before = column(tmp_path, "track_id")
+    # The copy had the same bytes, and gets other tags; f moves and gets tags.
+    for name in ("x/copy", "y/f"):
+        file = mutagen.File(tmp_path / f"m/{name}.{suffix}", easy=suffix == "mp3")
+        if file.tags is None:
+            file.add_tags()
+        chunk = suffix in ("wav", "aiff")
+        file["TPE1" if chunk else "artist"] = TPE1(text="An artist") if chunk else "An artist"
+        file.save()
+    (tmp_path / f"m/y/f.{suffix}").rename(tmp_path / f"m/x/f.{suffix}")
+    scan()
+    after = column(tmp_path, "track_id")
+    assert column(tmp_path, "artists")[f"x/f.{suffix}"[-6:]] == "An artist"
+    assert set(after.values()) == set(before.values())
+    assert after[f"x/f.{suffix}"[-6:]] == before[f"y/f.{suffix}"[-6:]]
+
+
+def test_other_audio_under_an_old_name_is_another_track(scan, track, tmp_path):
+    before = column(tmp_path, "track_id")
+    track("m/x/a.flac", 30, artist="x/a.flac")
+    shutil.copy(tmp_path / "m/x/b.flac", tmp_path / "m/x/z.flac")
+    scan()
+    after = column(tmp_path, "track_id")
+    assert after["a.flac"] not in before.values()
+    # A copy beside its original is a track of its own.
+    assert after["b.flac"] == before["b.flac"]
+    assert len(set(after.values())) == 5
+
+
+def test_ids_that_a_table_gives_are_not_replaced(scan, csv, tmp_path):
+    table = csv("track_id,label,path\nmine,x,m/x/a.flac\n", "t.csv")
+    assert list(with_known_ids(from_csv(table), tmp_path / "c").table["track_id"]) == ["mine"]
 
 
 def test_rows_removed_and_added_by_hand(scan, tmp_path):

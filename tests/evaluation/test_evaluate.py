@@ -7,11 +7,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import mutagen
 import numpy as np
 import pytest
 from PIL import Image
 
 from kit.catalogue import Scan, from_csv, from_folder, load, save
+from kit.catalogue.edits import with_known_ids
 from kit.errors import KitError
 from kit.evaluation import evaluate, evaluation_in_words
 from kit.features import FeatureStore, extract, store_path
@@ -265,6 +267,46 @@ def test_another_collection(copy, write_music, tmp_path):
     assert "This is another collection: none of its tracks was learned from." in (
         evaluation_in_words(result)
     )
+
+
+@pytest.mark.parametrize("part", ["test", "all"])
+@pytest.mark.parametrize("place", ["data", "elsewhere"])
+def test_the_own_collection_under_new_tags_is_no_other_collection(job, copy, part, place):
+    table = load(copy.catalogue).table
+    # As an earlier scan saw it, which did not know the audio without tags.
+    ids, hashes = zip(*((f"new-{i}", f"{i:064x}") for i in range(len(table))), strict=True)
+    table = table.assign(track_id=ids, source_hash=hashes, audio_hash="")
+    other = copy.catalogue.with_name(place)
+    save(Scan(table, [], job.music), other)
+    with pytest.raises(KitError, match=r"other bytes now \(new tags\?\)") as caught:
+        evaluate(copy.run, catalogue=other, part=part)
+    assert "--part all" not in str(caught.value)
+    assert "evaluation.json" not in files(copy.run)
+
+
+def test_files_with_new_tags(job, copy, tmp_path):
+    music = Path(shutil.copytree(job.music, tmp_path / "music"))
+    for path in sorted(music.glob("*/*.flac"))[:3]:
+        file = mutagen.File(path)
+        file["comment"] = "new" * 3000
+        file.save()
+    scan = from_folder(music)
+    save(scan, copy.catalogue)
+    extract(load(copy.catalogue), job.experiment.features)
+    result = evaluate(copy.run, catalogue=copy.catalogue, part="all", report=False)
+    assert result["may_be_learned"] == 3
+    assert "another_collection" not in result
+    assert "3 tracks of the run are not in the catalogue any more" in " ".join(
+        evaluation_in_words(result)
+    )
+    # `kit scan` knows them by their audio, and nothing is left out.
+    known = with_known_ids(scan, job.catalogue)
+    save(known, copy.catalogue)
+    extract(load(copy.catalogue), job.experiment.features)
+    result = evaluate(copy.run, catalogue=copy.catalogue, part="all", report=False)
+    assert "may_be_learned" not in result
+    assert len(result["tracks"]) == 16
+    assert result["seen"]["unseen"] == sum(Run(copy.run).split()["part"] == "test")
 
 
 def test_an_unknown_label(copy, write_music, tmp_path):
