@@ -15,7 +15,7 @@ from kit.audio.errors import shown
 from kit.catalogue.csv_file import read_csv
 from kit.catalogue.io import write_csv
 from kit.catalogue.meta import TRACKS
-from kit.catalogue.scan import Scan, finish
+from kit.catalogue.scan import Scan, with_rows
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import UsageError
 
@@ -113,10 +113,8 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     if gone:
         said.append(f"{len(gone)} tracks changed in {shown(tracks)} are not in this scan, and gone")
     said.append(f"to discard these changes, delete {shown(tracks)} and scan again")
-    own = finish([dict(row) for row in theirs.all], [], scan.audio_root).warnings
-    whole = finish([*rows, *added], scan.failures, scan.audio_root, ignored=scan.ignored)
-    others = [text for text in scan.warnings if text not in own]
-    return replace(whole, warnings=(*said, *others, *whole.warnings), notices=scan.notices)
+    found = with_rows(scan, [*rows, *added])
+    return replace(found, warnings=(*said, *found.warnings))
 
 
 def with_known_ids(scan: Scan, folder: Path) -> Scan:

@@ -17,7 +17,8 @@ from kit.catalogue.csv_file import read_csv
 from kit.catalogue.failures import write_failures
 from kit.catalogue.inspect import Facts
 from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
-from kit.catalogue.scan import STAGE, Scan, duplicates
+from kit.catalogue.scan import STAGE, Scan
+from kit.catalogue.scan_warnings import duplicates
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write

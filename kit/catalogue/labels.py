@@ -8,26 +8,34 @@ from kit.audio.errors import shown
 from kit.catalogue.csv_file import read_rows
 from kit.catalogue.names import parse
 from kit.catalogue.scan import Labeller
-from kit.catalogue.schema import label_form
+from kit.catalogue.schema import Several, labels_to_take, several_labels
 from kit.catalogue.sources.entry import Disk, absolute, from_text
-from kit.catalogue.tags import first_genre, isrc
+from kit.catalogue.tags import genres, isrc
 from kit.errors import UsageError
 
 CORRECTION = "suggested"
 """The column of a table that corrects some labels and leaves the others as they are."""
 
 
-def by_genre() -> Labeller:
-    """Return the rule that a track's label is its first genre."""
+def by_genre(several: Several = "first") -> Labeller:
+    """Return the rule that a track's label is its genre.
+
+    Args:
+        several: what to do with a tag that has several.
+    """
 
     def of(_path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
-        genre = first_genre(str(row.get("genre", "")))
-        return (genre,) if genre else ()
+        return labels_to_take(genres(str(row.get("genre", ""))), several)
 
-    return Labeller(of, "write its genre tag, or take --labels CSV_FILE")
+    def remedy(row: Mapping[str, Any]) -> str:
+        text = str(row.get("genre", ""))
+        why = f"its genre tag {text!r} is a placeholder: " if text else ""
+        return f"{why}write its genre tag, or take --labels CSV_FILE"
+
+    return Labeller(of, remedy)
 
 
-def by_table(file: Path | str, folder: Path | str) -> Labeller:
+def by_table(file: Path | str, folder: Path | str, several: Several = "each") -> Labeller:
     """Return the rule that a track's label stands in a CSV.
 
     The CSV has a column `label`, and `path`, `isrc`, or `artist` and `title` to find tracks by.
@@ -41,6 +49,7 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         file: CSV with a header; cells may be empty.
         folder: where relative paths start from; its sub-folders are the labels that a CSV of
             corrections does not change.
+        several: what to do with a label such as "house; vocal".
     Raises:
         UsageError: the file cannot be read, or lacks the columns.
     """
@@ -59,13 +68,13 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
     labels: dict[tuple[Any, ...], dict[str, None]] = {}
     disk = Disk()
     for row in table.to_dict("records"):
-        label = label_form(str(row["label"]))
+        found_labels = labels_to_take(several_labels(str(row["label"])), several)
         given = str(row.get("path", ""))
         path = Path(folder) / from_text(given)[0] if given else None
         if path is not None and (there := disk.find(Path(folder), str(path))):
             path = Path(there)
         for key in _keys(row, path):
-            if label:
+            for label in found_labels:
                 labels.setdefault(key, {}).setdefault(label)
 
     corrects = CORRECTION in table
@@ -74,7 +83,8 @@ def by_table(file: Path | str, folder: Path | str) -> Labeller:
         found = (labels[key] for key in _keys(row, path) if key in labels)
         return tuple(next(found, ())) or (_of_folder(path, Path(folder)) if corrects else ())
 
-    return Labeller(of, f"add a row for it to {shown(file)}", tuple(found.bad), found.warnings)
+    remedy = f"add a row for it to {shown(file)}"
+    return Labeller(of, lambda _: remedy, tuple(found.bad), found.warnings)
 
 
 def _of_folder(path: Path, folder: Path) -> tuple[str, ...]:

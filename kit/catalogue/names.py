@@ -75,13 +75,45 @@ def plain(text: str) -> str:
 
 
 def look_alike(names: Iterable[str]) -> list[list[str]]:
-    """Return names that differ in signs, blanks and "and" only, such as D&B, d'n'b and d and b."""
-    groups: dict[str, list[str]] = {}
+    """Return names that differ in signs, blanks and "and" only, and their abbreviations.
+
+    Such as D&B, DnB, d'n'b, Drum'n'Bass and drum and bass.
+    """
+    groups: list[_Alike] = []
+    names = list(names)
     for name in names:
         # "Drum'n'Bass" is three words here, and "Hip-Hop" is one with "HipHop".
-        words = plain(_APOSTROPHES.sub(" ", name)).split()
-        groups.setdefault("".join(w for w in words if w not in _AND), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
+        words = plain(_APOSTROPHES.sub(" ", re.sub("[&+]", " n ", name))).split()
+        words = ["n" if word in _AND else word for word in words]
+        both = words, [word for word in words if word != "n"]
+        spelt = {"".join(words) for words in both}
+        short = {"".join(word[0] for word in words) for words in both if len(both[1]) > 1}
+        found = _Alike([name], spelt, short)
+        for other in [group for group in groups if group.spelt & spelt]:
+            groups.remove(other)
+            found = found.with_(other)
+        groups.append(found)
+    for group in [group for group in groups if len(min(group.spelt, key=len)) > 1]:
+        matches = [len(group.spelt & other.short) * (other is not group) for other in groups]
+        # "DT" may be Deep Techno or Dub Techno: of two that fit as well, none is taken.
+        if (most := max(matches)) and matches.count(most) == 1:
+            other = groups[matches.index(most)]
+            groups = [one for one in groups if one not in (group, other)] + [other.with_(group)]
+    place = {name: at for at, name in enumerate(names)}
+    found = [sorted(group.names, key=place.__getitem__) for group in groups]
+    return sorted((one for one in found if len(one) > 1), key=lambda one: place[one[0]])
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Names that are spelt alike: their letters without blanks, and their initials."""
+
+    names: list[str]
+    spelt: set[str]
+    short: set[str]
+
+    def with_(self, other: "_Alike") -> "_Alike":
+        return _Alike(self.names + other.names, self.spelt | other.spelt, self.short | other.short)
 
 
 def unaccented(text: str) -> str:

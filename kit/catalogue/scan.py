@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,16 @@ import pandas as pd
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
-from kit.catalogue.artist_from import ArtistFrom, fill_artist, unknown_artists
+from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
-from kit.catalogue.names import look_alike
-from kit.catalogue.schema import alike, is_plain, label_form, validate
+from kit.catalogue.scan_warnings import one_case, warnings_of
+from kit.catalogue.schema import (
+    alike,
+    is_plain,
+    label_form,
+    validate,
+)
 from kit.errors import UsageError
 
 STAGE = "scan"
@@ -72,13 +77,13 @@ class Labeller:
     Attributes:
         of: maps the file and its row so far (columns of `Facts.row`) to every label that the rule
             finds; a track needs exactly one.
-        remedy: advice for a track without a label, in words that follow a semicolon.
+        remedy: maps the row of a track without a label to advice, in words that follow a semicolon.
         failures: rows of its table that cannot be read.
         warnings: sentences for the user.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
-    remedy: str
+    remedy: Callable[[Mapping[str, Any]], str]
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -173,7 +178,7 @@ def from_folder(
         fill_artist(row, artist_from)
         if labels is not None:
             names = labels.of(root / file, row)
-            if why := refusal(shown(file), names, labels.remedy):
+            if why := refusal(shown(file), names, labels.remedy(row)):
                 found.failures.append(why)
                 continue
             row["label"] = names[0]
@@ -212,7 +217,7 @@ def finish(
 
     Labels that differ in case only become one, in the spelling that most rows have.
     """
-    one_case = tuple(_one_case(rows))
+    said = tuple(one_case(rows))
     seen: Counter[str] = Counter()
     for row in rows:
         digest = str(row.get("source_hash", ""))
@@ -224,54 +229,17 @@ def finish(
         table=table,
         failures=failures,
         audio_root=audio_root,
-        warnings=(*one_case, *_warnings(table)),
+        warnings=(*said, *warnings_of(table)),
         ignored=ignored,
     )
 
 
-def _one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
-    """Give labels that differ in case only one spelling, with a warning for each."""
-    counts = Counter(label_form(str(row["label"])) for row in rows)
-    spellings: dict[str, list[str]] = {}
-    # The spelling of the most tracks first; of as many, capitals before small letters.
-    for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        spellings.setdefault(alike(label), []).append(label)
-    for row in rows:
-        row["label"] = spellings[alike(str(row["label"]))][0]
-    for same in spellings.values():
-        if len(same) > 1:
-            names = " and ".join(f"{label!r} ({counts[label]})" for label in same)
-            yield f"the labels {names} differ in case only; all these tracks have {same[0]!r} now"
-
-
-def duplicates(table: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """Return the ids of tracks whose files have the same bytes, one tuple for each set of copies.
-
-    Args:
-        table: one row a track, as `kit.catalogue.schema` has it.
-    """
-    ids: dict[str, list[str]] = {}
-    hashes = table["source_hash"] if "source_hash" in table else [""] * len(table)
-    for digest, track_id in zip(hashes, table["track_id"], strict=True):
-        ids.setdefault(digest, []).append(track_id)
-    return tuple(tuple(alike) for digest, alike in ids.items() if digest and len(alike) > 1)
-
-
-def _warnings(table: pd.DataFrame) -> Iterable[str]:
-    labels = sorted(set(table["label"]))
-    if len(labels) == 1:
-        yield f"there is one label only, {labels[0]!r}; training needs two"
-    for same in look_alike(labels):
-        yield f"the labels {' and '.join(map(repr, same))} may be one; if so, write them the same"
-    label_of = dict(zip(table["track_id"], table["label"], strict=True))
-    both = [ids for ids in duplicates(table) if len({label_of[i] for i in ids}) > 1]
-    if both:
-        yield (
-            f"{len(both)} recordings come under more than one label, {', '.join(both[0])} first; "
-            "remove all but one of each"
-        )
-    if unknown := unknown_artists(table):
-        yield unknown
+def with_rows(scan: Scan, rows: list[dict[str, Any]]) -> Scan:
+    """Return a scan with other rows, and with the warnings that these give."""
+    before = finish(scan.table.to_dict("records"), [], scan.audio_root).warnings
+    found = finish(rows, scan.failures, scan.audio_root, ignored=scan.ignored)
+    others = [text for text in scan.warnings if text not in before]
+    return replace(found, warnings=(*others, *found.warnings), notices=scan.notices)
 
 
 def walk(root: Path) -> Found:

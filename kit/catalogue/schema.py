@@ -84,6 +84,23 @@ def several_labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
+Several = Literal["first", "each", "drop"]
+"""Of a track with several labels: take the first, each of them, or leave the track out."""
+
+
+def labels_to_take(names: Sequence[str], several: Several) -> tuple[str, ...]:
+    """Return the labels of a track; more than one if it is to be left out.
+
+    Args:
+        names: all labels that were found for it.
+        several: what to do if there are several; "each" makes one text of them, for
+            `several_labels`.
+    """
+    if several == "each":
+        return (SEPARATOR.join(names),) if names else ()
+    return tuple(names[:1] if several == "first" else names)
+
+
 _PLAIN = {"rule": "one line without control characters", "ok": is_plain}
 
 COLUMNS: dict[str, Column] = {

@@ -16,7 +16,15 @@ from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Progress, inspect_all
 from kit.catalogue.io import add_facts
 from kit.catalogue.scan import STAGE, Scan, finish, refusal
-from kit.catalogue.schema import alike, faults, is_absent, validate
+from kit.catalogue.schema import (
+    Several,
+    alike,
+    faults,
+    is_absent,
+    labels_to_take,
+    several_labels,
+    validate,
+)
 from kit.catalogue.sources.entry import Disk, below, from_text
 from kit.errors import UsageError
 
@@ -28,6 +36,7 @@ def from_csv(
     path: Path | str,
     *,
     label: str | None = None,
+    several: Several = "each",
     audio_root: Path | str | None = None,
     artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
@@ -41,6 +50,7 @@ def from_csv(
     Args:
         path: CSV with a header; see `kit.catalogue.csv_file.read_rows`.
         label: the label of all rows; by default the column `label`, else the name of the file.
+        several: what to do with a cell such as "house; vocal" in the column `label`.
         audio_root: the folder that the column `path` starts from; that of the CSV by default.
         artist_from: where artist and title come from if neither the table nor the tags have them.
         progress: called with (files looked at, files in all).
@@ -69,6 +79,8 @@ def from_csv(
     for row in rows:
         if row["track_id"] in stand_ins:
             del row["track_id"]
+    if label is None and "label" in names:
+        rows, lines = _with_labels(path, rows, lines, several, failures)
     if "path" in names:
         rows, lines = _with_facts(rows, lines, root, failures, progress)
     rows = list(_with_ids(path, rows, lines, failures))
@@ -148,6 +160,25 @@ def _kept(
             kept.append(at)
     at_lines = [lines[at] for at in kept]
     return validate(table.iloc[kept], source=shown(path), lines=at_lines), at_lines
+
+
+def _with_labels(
+    path: Path,
+    rows: list[dict[str, Any]],
+    lines: list[int],
+    several: Several,
+    failures: list[Failure],
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the rows that have one label, or several to be kept, and their lines."""
+    kept: list[tuple[dict[str, Any], int]] = []
+    for row, line in zip(rows, lines, strict=True):
+        names = labels_to_take(several_labels(row["label"]), several)
+        why = refusal(f"{shown(path)}, line {line}", names, "write it into the column label")
+        if why:
+            failures.append(_failure(row, why.reason, why.message))
+        else:
+            kept.append((row | {"label": names[0]}, line))
+    return [row for row, _ in kept], [line for _, line in kept]
 
 
 def _with_ids(

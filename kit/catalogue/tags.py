@@ -16,7 +16,8 @@ import soundfile
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3
 
-from kit.catalogue.schema import SEPARATOR, alike, is_absent, one_line
+from kit.catalogue.names import plain
+from kit.catalogue.schema import SEPARATOR, is_absent, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
@@ -39,19 +40,23 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
+# In the form of `plain`: words of players, of shops and of databases for a genre that is not known.
 _NO_GENRE = frozenset(
     (
-        "unknown",
-        "unknown genre",
-        "<unknown>",
-        "none",
-        "<none>",
-        "n/a",
-        "undefined",
-        "unclassifiable",
+        *("unknown", "unknown genre", "genre", "no genre", "other", "others", "other genre"),
+        *("none", "null", "nil", "na", "n a", "not set", "not available", "not specified"),
+        *("misc", "miscellaneous", "various", "undefined", "unspecified", "unclassifiable"),
+        *("general unclassifiable", "unclassified", "uncategorized", "uncategorised", "unsorted"),
+        *("untitled", "default", "blank", "empty", "tbd", "todo", "music", "audio", "genres"),
+        *("unbekannt", "andere", "sonstige", "sonstiges", "keine", "kein genre", "inconnu"),
+        *("autre", "autres", "desconocido", "otro", "otros", "ninguno", "sconosciuto", "altro"),
+        *("desconhecido", "outros", "onbekend", "overig"),
     )
 )
+_SIGNS = re.compile(r"[-?._…–—*#\s]*")
 _BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
+# As in Discogs' "Folk, World, & Country".
+_LAST_COMMA = re.compile(r"[^;\0|\\]*,\s*(?:&|and\b)")
 
 
 @dataclass(frozen=True)
@@ -174,22 +179,43 @@ def bpm(text: str) -> float:
 
 
 def first_genre(genre: str) -> str:
-    """Return the first of the genres in a tag, which ";", "/" or NUL divide.
+    """Return the first of the genres in a tag; "" if it has none. See `genres`."""
+    return next(iter(genres(genre)), "")
 
-    A "/" in brackets or between blanks is part of the name, as in Beatport's
-    "Techno (Peak Time / Driving)" and "Minimal / Deep Tech". "Unknown" and the like are no genre.
+
+def genres(text: str) -> tuple[str, ...]:
+    r"""Return the genres in a tag, which ";", "/", ",", "|", a backslash or NUL divide, each once.
+
+    Only ";" and NUL divide inside brackets. A "/" between blanks is part of the name, as in
+    Beatport's "Minimal / Deep Tech", and so are commas before ", &". Placeholders such as "Unknown"
+    and "Other" are no genre.
     """
-    names = map(one_line, _genres(genre))
-    return next((name for name in names if name and alike(name) not in _NO_GENRE), "")
+    names = map(one_line, _divided(text))
+    return tuple(dict.fromkeys(name for name in names if _is_genre(name)))
 
 
-def _genres(genre: str) -> Iterator[str]:
-    genre = genre.lstrip(" ;/\0")
+def _is_genre(name: str) -> bool:
+    return _SIGNS.fullmatch(name) is None and plain(name) not in _NO_GENRE
+
+
+def _divided(text: str) -> Iterator[str]:
+    if plain(text) in _NO_GENRE:  # "N/A" is not two genres
+        return
+    text = text.lstrip(" ;/,|\\\0")
     depth = begin = 0
-    for at, sign in enumerate(genre):
+    for at, sign in enumerate(text):
         depth = max(depth + (sign in "([") - (sign in ")]"), 0)
-        divides = sign == "/" and not depth and not _BETWEEN_BLANKS.match(genre, at - 1)
-        if sign in ";\0" or divides:
-            yield genre[begin:at]
+        if sign in ";\0" or (not depth and _divides(text, at)):
+            yield text[begin:at]
             begin, depth = at + 1, 0
-    yield genre[begin:]
+    yield text[begin:]
+
+
+def _divides(text: str, at: int) -> bool:
+    match text[at]:
+        case "/":
+            return not _BETWEEN_BLANKS.match(text, at - 1)
+        case ",":
+            return not _LAST_COMMA.match(text, at)
+        case sign:
+            return sign in "|\\"

@@ -19,6 +19,9 @@ def scan(
     out: Path,
     label: TextOrNot = None,
     labels: TextOrNot = None,
+    several: Literal["first", "each", "drop"] | None = None,
+    only: Repeated = (),
+    background: TextOrNot = None,
     playlist: Repeated = (),
     artist_from: Literal["filename", "folder"] | None = None,
     audio_root: PathOrNot = None,
@@ -44,6 +47,12 @@ def scan(
         labels: Other source of the labels: "genre" for the tag, or a CSV file with a column
             `label` and `path`, `isrc`, or `artist` and `title`. The doubtful.csv of `kit evaluate`
             corrects: tracks that it does not name keep the label of their folder.
+        several: What to do with a track that has several labels, such as the genre
+            "Techno; House": take the first, each of them (for kit train --train.labels several),
+            or drop the track. Without it: the first of a genre tag, each of a CSV's labels.
+        only: Keep the tracks of this label; repeat it. Without it: all labels.
+        background: Label of all tracks that --only does not keep, such as "none of these". Without
+            it they are left out.
         playlist: Take this playlist of a collection under this label, as NAME=label; repeat it.
             "FOLDER/*" takes each playlist of a folder under its own name, such as "My Tag/Genre/*"
             of Rekordbox.
@@ -64,6 +73,9 @@ def scan(
             sources,
             label=label,
             labels=labels,
+            several=several,
+            only=only,
+            background=background,
             playlists=playlist,
             artist_from=artist_from,
             audio_root=audio_root,

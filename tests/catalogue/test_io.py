@@ -84,7 +84,7 @@ import os, signal, sys
 from pathlib import Path
 from kit.catalogue import Scan, load, save
 from kit.catalogue.io import move_root
-from kit.catalogue.scan import duplicates
+from kit.catalogue.scan_warnings import duplicates
 
 folder, root, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 

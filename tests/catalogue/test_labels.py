@@ -3,7 +3,10 @@
 import pytest
 
 from kit.catalogue import from_csv, from_folder, load, save
+from kit.catalogue.gather import gather
 from kit.catalogue.labels import by_genre, by_table
+from kit.catalogue.split import split
+from kit.config import SplitConfig
 from kit.errors import UsageError
 
 
@@ -36,6 +39,106 @@ def test_none_with_a_genre(track, tmp_path):
     track("1.flac", 1)
     with pytest.raises(UsageError, match=r"1 no_label\); the last: 1\.flac has no label; write"):
         from_folder(tmp_path, labels=by_genre())
+
+
+def test_a_placeholder_is_no_label_and_said(track, tmp_path):
+    for seed, genre in enumerate(("Other", "Misc.", "<None>", "Other; Techno", "Techno")):
+        track(f"{seed}.flac", seed, genre=genre)
+    scan = from_folder(tmp_path, labels=by_genre())
+    assert labels(scan) == {"3.flac": "Techno", "4.flac": "Techno"}
+    assert reasons(scan) == dict.fromkeys(("0.flac", "1.flac", "2.flac"), "no_label")
+    assert "its genre tag 'Misc.' is a placeholder: write its genre tag" in scan.failures[1].message
+
+
+@pytest.mark.parametrize(
+    ("several", "expected", "left_out"),
+    [
+        (None, {"1.flac": "Techno", "2.flac": "House", "3.flac": "Acid"}, {}),
+        ("first", {"1.flac": "Techno", "2.flac": "House", "3.flac": "Acid"}, {}),
+        ("each", {"1.flac": "Techno", "2.flac": "House; Techno", "3.flac": "Acid; Techno"}, {}),
+        ("drop", {"1.flac": "Techno"}, {"2.flac": "two_labels", "3.flac": "two_labels"}),
+    ],
+)
+def test_tags_of_several_genres(track, tmp_path, several, expected, left_out):
+    for seed, genre in ((1, "Techno"), (2, "House/Techno; Other"), (3, "Acid; techno")):
+        track(f"{seed}.flac", seed, genre=genre)
+    scan = gather([tmp_path], labels="genre", several=several)
+    assert (labels(scan), reasons(scan)) == (expected, left_out)
+    assert any("train with --train.labels several" in text for text in scan.warnings) == (
+        several == "each"
+    )
+
+
+@pytest.mark.parametrize(
+    ("several", "expected"),
+    [
+        (None, {"a": "House; vocal", "b": "House"}),
+        ("first", {"a": "House", "b": "House"}),
+        ("drop", {"b": "House"}),
+    ],
+)
+def test_several_labels_in_a_table(track, tmp_path, several, expected):
+    track("1.flac", 1)
+    rows = "a,title A,1.flac,house ;vocal; House\nb,title B,,House\nc,title C,,House\n"
+    (tmp_path / "t.csv").write_text(f"track_id,title,path,label\n{rows}")
+    scan = gather([tmp_path / "t.csv"], several=several)
+    found = dict(zip(scan.table["track_id"], scan.table["label"], strict=True))
+    assert found == {**expected, "c": "House"}
+    assert [f.reason for f in scan.failures] == ["two_labels"] * (several == "drop")
+    assert all("line 2" in f.message for f in scan.failures)
+    # The same table as labels of a folder.
+    (tmp_path / "t.csv").write_text("path,label\n1.flac,house ;vocal\n")
+    if several != "drop":
+        scan = gather([tmp_path], labels=str(tmp_path / "t.csv"), several=several)
+        assert list(scan.table["label"]) == [expected["a"].lower()]
+
+
+def genre_folder(track, tmp_path):
+    genres = ("Techno", "techno", "House", "Ambient; Drone", "Polka", "House; Techno")
+    for seed, genre in enumerate(genres):
+        track(f"{seed}.flac", seed, genre=genre, artist=f"artist {seed}")
+    return tmp_path
+
+
+def test_some_labels_only(track, tmp_path):
+    folder = genre_folder(track, tmp_path)
+    scan = gather([folder], labels="genre", only=("TECHNO", "house"))
+    assert labels(scan) == {
+        **{"0.flac": "Techno", "1.flac": "Techno", "2.flac": "House", "5.flac": "House"}
+    }
+    assert (
+        scan.warnings[0] == "2 tracks of 2 other labels are left out: Ambient; Drone (1), Polka (1)"
+    )
+    assert scan.failures == []
+    each = gather([folder], labels="genre", several="each", only=("techno",))
+    assert labels(each) == dict.fromkeys(("0.flac", "1.flac", "5.flac"), "Techno")
+
+
+def test_a_label_for_all_others(track, tmp_path):
+    folder = genre_folder(track, tmp_path)
+    scan = gather([folder], labels="genre", only=("techno",), background="none of these")
+    assert labels(scan) == {
+        **dict.fromkeys(("0.flac", "1.flac", "5.flac"), "Techno"),
+        **dict.fromkeys(("2.flac", "3.flac", "4.flac"), "none of these"),
+    }
+    assert scan.warnings[0].startswith("3 tracks of 3 other labels have the label 'none of these'")
+    # It is a label like the others, to the split and so to the training.
+    parts = split(scan.table, SplitConfig(validation_fraction=0.0))
+    for part in ("train", "test"):
+        assert set(parts.loc[parts["part"] == part, "label"]) == {"Techno", "none of these"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"labels": "genre", "only": ("trance",)}, "--only trance: no track.*Ambient, Drone"),
+        ({"labels": "genre", "background": "x"}, "add --only LABEL"),
+        ({"label": "x", "several": "first"}, "--several is for --labels and for a table"),
+    ],
+)
+def test_choices_of_labels_that_cannot_be_followed(track, tmp_path, options, said):
+    with pytest.raises(UsageError, match=said):
+        gather([genre_folder(track, tmp_path)], **options)
 
 
 def test_one_for_all(track, tmp_path):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.catalogue.names import Name, parse, plain
+from kit.catalogue.names import Name, look_alike, parse, plain
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,53 @@ def test_taken_apart():
 def test_any_text_has_a_name(artists, title):
     name = parse(artists, title)
     assert bool(name.title) == bool(title.strip())
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        [
+            "D&B",
+            "Drum & Bass",
+            "Drum n Bass",
+            "DnB",
+            "Drum'n'Bass",
+            "drum + bass",
+            "D'n'B",
+            "Drumnbass",
+        ],
+        ["D&B", "DnB"],
+        ["DnB", "Drum and Bass"],
+        ["R&B", "Rhythm and Blues", "RnB", "R'n'B"],
+        ["Tech-House", "Tech House", "TechHouse", "Tech_House"],
+        ["EDM", "Electronic Dance Music"],
+        ["Rock 'n' Roll", "Rock & Roll", "Rock und Roll"],
+        ["Nu Disco", "Nu-Disco", "Nü Disco"],
+    ],
+)
+def test_names_that_may_be_one(same):
+    others = ["Techno", "Trance", "House", "Tech Trance", "Drum", "Bass", "Blues"]
+    assert look_alike([*others, *same]) == [same]
+    assert look_alike([*reversed(same), *others]) == [same[::-1]]
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        ["Techno", "Tech House", "House", "Deep House", "Electro", "Electronica"],
+        ["DT", "Deep Techno", "Dub Techno"],
+        ["UK Garage", "Garage", "U"],
+        ["A", "Acid"],
+        ["Drum", "Bass"],
+        [],
+    ],
+)
+def test_names_that_are_different(different):
+    assert look_alike(different) == []
+
+
+@given(st.lists(st.text(max_size=6), unique=True, max_size=8))
+def test_each_name_looks_like_the_others_of_one_group_at_most(names):
+    found = [name for group in look_alike(names) for name in group]
+    assert len(found) == len(set(found))
+    assert set(found) <= set(names)

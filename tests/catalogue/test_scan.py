@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from kit.catalogue import from_folder, load, save
-from kit.catalogue.scan import duplicates
+from kit.catalogue.scan_warnings import duplicates
 from kit.errors import UsageError
 
 

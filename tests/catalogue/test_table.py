@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kit.catalogue import from_csv, load, read_table, save
-from kit.catalogue.scan import duplicates
+from kit.catalogue.scan_warnings import duplicates
 from kit.errors import UsageError
 
 ORIGINAL = (

@@ -16,7 +16,7 @@ from mutagen.asf import ASF, ASFDWordAttribute
 from mutagen.mp4 import MP4, MP4FreeForm
 
 from kit.catalogue import from_folder
-from kit.catalogue.tags import Tags, bpm, first_genre, isrc, read_tags
+from kit.catalogue.tags import Tags, bpm, first_genre, genres, isrc, read_tags
 
 EVERYTHING = Tags("Ä; B", "Tïtle", "Al", "2001", "Techno; House", "GBAYE6900001", 127.5, "8A")
 
@@ -262,11 +262,35 @@ def test_first_genre(genre, first):
         ("<None>/Techno", "Techno"),
         (" UNKNOWN ", ""),
         ("Unknown Pleasures", "Unknown Pleasures"),
-        ("Other", "Other"),
+        ("Other", ""),
+        ("Other/Techno", "Techno"),
+        ("[Misc.]", ""),
+        ("N/A", ""),
+        ("none; None; Genre", ""),
+        ("Unbekannt", ""),
+        ("---", ""),
+        ("?; Techno", "Techno"),
+        ("Otherworldly", "Otherworldly"),
+        ("Music of Mali", "Music of Mali"),
+        ("Techno, House", "Techno"),
+        ("Techno|House", "Techno"),
+        ("Techno | House", "Techno"),
+        ("Techno\\\\House", "Techno"),
+        (", Techno", "Techno"),
+        ("Techno (Raw, Deep | Hypnotic), House", "Techno (Raw, Deep | Hypnotic)"),
+        ("Folk, World, & Country; Techno", "Folk, World, & Country"),
+        ("Techno; Folk, World, & Country", "Techno"),
     ],
 )
 def test_first_genre_of_shops_and_players(genre, first):
     assert first_genre(genre) == first
+
+
+def test_all_genres_of_a_tag():
+    assert genres("Techno, House/Unknown; techno;Techno | Minimal / Deep Tech") == (
+        *("Techno", "House", "techno", "Minimal / Deep Tech"),
+    )
+    assert genres("Other") == genres("") == ()
 
 
 @given(first=st.text("ab (/)").filter(lambda text: text.strip(" /")), others=st.text("ab (/);"))

@@ -132,7 +132,7 @@ def from_playlists(
         fill_artist(row, artist_from)
         if labels is not None:
             found = labels.of(Path(path), row)
-            if why := refusal(shown(path), found, labels.remedy):
+            if why := refusal(shown(path), found, labels.remedy(row)):
                 failures.append(why)
                 continue
             row["label"] = found[0]

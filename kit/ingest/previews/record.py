@@ -11,7 +11,8 @@ from kit.catalogue.inspect import Facts
 from kit.catalogue.io import add_facts, move_root, write_table
 from kit.catalogue.meta import read_meta, write_meta
 from kit.catalogue.rights import NOTICE, from_spotify
-from kit.catalogue.scan import bad_name, duplicates
+from kit.catalogue.scan import bad_name
+from kit.catalogue.scan_warnings import duplicates
 from kit.catalogue.schema import is_plain
 from kit.errors import UsageError
 from kit.ingest.previews.plan import AUDIO, Wanted
