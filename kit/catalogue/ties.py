@@ -20,7 +20,8 @@ RECORDING = "recording"
 
 # Separators of the artists in one name, in lower case.
 _BETWEEN = re.compile(
-    r"\s*[,/]\s*|\s[&+]\s+|\s*[\s(\[](?:feat|ft|featuring)\b\.?\s*|\s(?:vs|versus|x|and)[\s.]+"
+    r"\s*[,/|、，；]\s*|\s[&+×]\s+|\s*[\s(\[](?:feat|ft|featuring)\b\.?\s*"
+    r"|\s(?:vs|versus|x|and|und|et|y|b2b|meets|presents|pres|with|w/)[\s.]+"
 )
 
 _ISRC = re.compile("[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")

@@ -61,6 +61,15 @@ def test_a_track_with_two_artists_joins_both():
         *("Adam, Guest", "adam & Guest", "Adam + Guest", "Adam / Guest", "Adam/Guest"),
         *("Adam feat. Guest", "Adam ft Guest", "Adam (feat. Guest)", "Adam [Featuring Guest]"),
         *("Adam vs. Guest", "Adam vs Guest", "Adam x Guest", "Adam and Guest", "Adam, A & B"),
+        *(
+            "Adam b2b Guest",
+            "Adam × Guest",
+            "Adam w/ Guest",
+            "Adam pres. Guest",
+            "Adam meets Guest",
+        ),
+        *("Adam und Guest", "Adam et Guest", "Adam y Guest", "Adam、Guest", "Adam | Guest"),
+        *("Adam Feat Guest", "Adam FT. Guest", "Adam VS Guest", "Adam presents Guest"),
         *("Guest; Adam & B", "Adam", " ADAM "),
     ],
 )
@@ -72,7 +81,17 @@ def test_the_main_artist_ties_tracks(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["Adamski", "Madam", "W&W", "Adamx", "Adam Feather", "Xavier", "Guest, Adamski"]
+    "name",
+    [
+        "Adamski",
+        "Madam",
+        "W&W",
+        "Adamx",
+        "Adam Feather",
+        "Xavier",
+        "Guest, Adamski",
+        "Adam Withers",
+    ],
 )
 def test_other_names_tie_nothing(name):
     table = tracks(["Adam", name, "Eve", "Abel"], list("xxyy"))
