@@ -11,7 +11,11 @@ from kit.errors import KitError
 
 @contextlib.contextmanager
 def only_one(
-    path: Path | str, doing: str = "is at work on", *, name: str | None = None
+    path: Path | str,
+    doing: str = "is at work on",
+    *,
+    name: str | None = None,
+    wait_s: float = 0.0,
 ) -> Iterator[None]:
     """Hold the lock `PATH.lock`; the system releases it when the process ends, however it ends.
 
@@ -19,10 +23,11 @@ def only_one(
         path: a file or a folder; its parent folder is made if missing.
         doing: what the holder of the lock does with it, for the error.
         name: what the error calls it; the path if not given.
+        wait_s: seconds to wait for another process.
     Raises:
         KitError: another process holds the lock, or its file cannot be made.
     """
-    lock = FileLock(f"{path}.lock", timeout=0)
+    lock = FileLock(f"{path}.lock", timeout=wait_s)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

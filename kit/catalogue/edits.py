@@ -13,11 +13,12 @@ import pandas as pd
 
 from kit.audio.errors import shown
 from kit.catalogue.csv_file import read_csv
-from kit.catalogue.io import write_csv
+from kit.catalogue.io import save, write_csv
 from kit.catalogue.meta import TRACKS
 from kit.catalogue.scan import Scan, with_rows
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import UsageError
+from kit.lock import only_one
 
 SCANNED = "scanned.csv"
 
@@ -148,13 +149,26 @@ def with_known_ids(scan: Scan, folder: Path) -> Scan:
     return replace(scan, table=scan.table.assign(track_id=[row["track_id"] for row in rows]))
 
 
-def remember(scan: Scan, folder: Path) -> None:
-    """Write the table of a scan, without edits, for the next one; atomic.
+def save_with_edits(scan: Scan, folder: Path) -> Scan:
+    """Write a scan into the folder of a catalogue, and keep what was changed there by hand.
 
+    One process at a time does so; another one waits.
+
+    Args:
+        scan: the new one.
+        folder: of the catalogue; made if missing.
+    Returns:
+        The scan as it was written.
     Raises:
-        KitError: the file cannot be written.
+        UsageError: see `with_edits`.
+        KitError: a file cannot be written, or another process writes for more than a minute.
     """
-    write_csv(scan.table, folder / SCANNED)
+    with only_one(folder / ".scan", "scans into", name=str(folder), wait_s=60.0):
+        scan = with_known_ids(scan, folder)
+        found = with_edits(scan, folder)
+        save(found, folder)
+        write_csv(scan.table, folder / SCANNED)
+    return found
 
 
 def _present(tracks: Path) -> pd.DataFrame:

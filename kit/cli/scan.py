@@ -63,8 +63,7 @@ def scan(
             deepest one that holds all files of a playlist.
     """
     from kit import terminal
-    from kit.catalogue import save
-    from kit.catalogue.edits import remember, with_edits, with_known_ids
+    from kit.catalogue.edits import save_with_edits
     from kit.catalogue.gather import gather
     from kit.cli.left_out import counts, say_failures
 
@@ -81,10 +80,7 @@ def scan(
             audio_root=audio_root,
             progress=progress,
         )
-    scanned = with_known_ids(scanned, out)
-    found = with_edits(scanned, out)
-    save(found, out)
-    remember(scanned, out)
+    found = save_with_edits(scanned, out)
     for text in found.warnings:
         terminal.warn(text)
     terminal.say(f"{counts(found.table)} in {out / 'tracks.csv'}")

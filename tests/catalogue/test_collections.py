@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.catalogue import from_folder, load, save
+from kit.catalogue import from_folder, load
+from kit.catalogue.edits import SCANNED, save_with_edits
 
 TESTS = Path(__file__).parents[1]
 
@@ -149,10 +150,11 @@ def test_of_two_scans_at_once_one_is_there_whole(track, tmp_path):
     expected = [set(scan.table["track_id"]) for scan in scans]
     for _ in range(5):
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda scan: save(scan, tmp_path / "c"), scans))
+            list(pool.map(lambda scan: save_with_edits(scan, tmp_path / "c"), scans))
         catalogue = load(tmp_path / "c")
         assert set(catalogue.table["track_id"]) in expected
         assert all(catalogue.path_of(row).is_file() for _, row in catalogue.table.iterrows())
+        assert (tmp_path / "c" / SCANNED).read_bytes() == (tmp_path / "c/tracks.csv").read_bytes()
 
 
 if __name__ == "__main__":

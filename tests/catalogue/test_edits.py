@@ -6,8 +6,8 @@ import mutagen
 import pytest
 from mutagen.id3 import TPE1
 
-from kit.catalogue import from_csv, from_folder, load, save, write_table
-from kit.catalogue.edits import remember, with_edits, with_known_ids
+from kit.catalogue import from_csv, from_folder, load, write_table
+from kit.catalogue.edits import save_with_edits, with_edits, with_known_ids
 from kit.errors import UsageError
 
 
@@ -18,11 +18,7 @@ def scan(track, tmp_path):
         track(f"m/{name}", seed, artist=name)
 
     def again(found=None):
-        scanned = with_known_ids(found or from_folder(tmp_path / "m"), tmp_path / "c")
-        kept = with_edits(scanned, tmp_path / "c")
-        save(kept, tmp_path / "c")
-        remember(scanned, tmp_path / "c")
-        return kept
+        return save_with_edits(found or from_folder(tmp_path / "m"), tmp_path / "c")
 
     again()
     return again
@@ -140,8 +136,7 @@ def test_rows_removed_and_added_by_hand(scan, tmp_path):
 def test_files_of_a_match_are_not_thrown_away(track, csv, tmp_path):
     table = csv("track_id,label,title\na,x,A\nb,y,B\n")
     folder = tmp_path / "c"
-    save(from_csv(table), folder)
-    remember(from_csv(table), folder)
+    save_with_edits(from_csv(table), folder)
     track("m/a.flac")
     write_table(load(folder).table.assign(path=["m/a.flac", ""]), folder)
     before = (folder / "tracks.csv").read_bytes()
