@@ -14,7 +14,7 @@ from typing import Any
 import mutagen
 import soundfile
 from mutagen.apev2 import APEv2
-from mutagen.id3 import ID3
+from mutagen.id3 import ID3, TCON
 
 from kit.catalogue.names import plain
 from kit.catalogue.schema import SEPARATOR, is_absent, one_line
@@ -53,6 +53,7 @@ _NO_GENRE = frozenset(
         *("desconhecido", "outros", "onbekend", "overig"),
     )
 )
+_NUMBERS = re.compile(r"[0-9]{1,3}|(?:\((?:[0-9]{1,3}|RX|CR)\))+.*")
 _SIGNS = re.compile(r"[-?._…–—*#\s]*")
 _BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
 # As in Discogs' "Folk, World, & Country".
@@ -128,7 +129,7 @@ def _view(tags: Any) -> Tags:
     values = {column: list(_values(tags, names)) for column, names in _NAMES.items()}
     return Tags(
         **{name: joined(values[name]) for name in ("artists", "title", "album", "release_date")},
-        genre=joined(values["genre"]),
+        genre=joined([name for text in values["genre"] for name in _id3_genres(text)]),
         isrc=next(filter(None, map(isrc, values["isrc"])), ""),
         tag_bpm=next((n for n in map(bpm, values["tag_bpm"]) if not math.isnan(n)), math.nan),
         tag_key=joined(values["tag_key"][:1]),
@@ -158,6 +159,14 @@ def _texts(raw: Any) -> Iterator[str]:
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         # ID3v2.4 puts NUL between values, and some writers do so elsewhere.
         yield from text.split("\0")
+
+
+def _id3_genres(text: str) -> list[str]:
+    """Return the genres of ID3's numbers, such as "18" and "(4)(18)", which any format may have."""
+    text = text.strip()
+    if not _NUMBERS.fullmatch(text):
+        return [text]
+    return [name for name in TCON(encoding=3, text=[text]).genres if name != "Unknown"]
 
 
 def joined(values: list[str]) -> str:

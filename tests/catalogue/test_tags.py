@@ -103,6 +103,30 @@ def test_vorbis_comments(tmp_path, extension, options):
     assert read_tags(path) == EVERYTHING
 
 
+@pytest.mark.parametrize(
+    ("genre", "read"),
+    [
+        (["(18)"], "Techno"),
+        (["18"], "Techno"),
+        (["(18)Eurodisco"], "Techno; Eurodisco"),
+        (["(4)(18)"], "Disco; Techno"),
+        (["(RX)(CR)"], "Remix; Cover"),
+        (["255"], ""),
+        (["18", "House"], "Techno; House"),
+        (["2020"], "2020"),
+        (["140 / Deep Dubstep / Grime"], "140 / Deep Dubstep / Grime"),
+        (["(Raw) Techno"], "(Raw) Techno"),
+    ],
+)
+def test_numbers_of_genres_in_any_format(tmp_path, genre, read):
+    # Source: the list of ID3v1's genres, 18 is Techno and 4 is Disco.
+    path = audio(tmp_path / "a.flac")
+    file = mutagen.File(path)
+    file["GENRE"] = genre
+    file.save()
+    assert read_tags(path).genre == read
+
+
 def atom(name, body=b""):
     return struct.pack(">I4s", len(body) + 8, name) + body
 
