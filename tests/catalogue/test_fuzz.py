@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.catalogue import Scan, from_csv, from_folder, load, save
+from kit.catalogue.gather import gather
 from kit.catalogue.labels import by_genre
 from kit.catalogue.sources import from_playlists
 from kit.catalogue.tags import read_tags
@@ -144,6 +145,38 @@ def test_every_file_of_a_folder_is_a_track_or_a_failure(music, labels, name):
         assert len(scan.table) + len(scan.failures) == visible
         check(scan, music / "c")
     shutil.rmtree(root)
+
+
+GENRES = st.lists(
+    st.sampled_from(("Techno", "techno", "House", "Other", "D&B", "(18)")), min_size=1
+)
+
+
+@FEW
+@given(
+    st.lists(st.tuples(GENRES, st.sampled_from([";", "/", ",", "|"])), min_size=1, max_size=5),
+    st.sampled_from((None, "first", "each", "drop")),
+    st.sampled_from(((), ("TECHNO",))),
+    st.sampled_from((None, "none of these")),
+)
+def test_every_choice_of_labels_takes_or_says_each_row(music, tags, several, only, background):
+    rows = [("x", i, sign.join(names)) for i, (names, sign) in enumerate(tags)]
+    with (music / "t.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv_module.writer(stream).writerows([("title", "track_id", "label"), *rows])
+
+    def make() -> Scan:
+        return gather([music / "t.csv"], several=several, only=only, background=background)
+
+    scan = attempt(make, "--only" if only or background else "t.csv")
+    if scan is None:
+        return
+    left_out = [int(text.split()[0]) for text in scan.warnings if "are left out" in text]
+    assert len(scan.table) + len(scan.failures) + sum(left_out) == len(rows)
+    if only:
+        assert set(scan.table["label"]) <= {"Techno", "techno", background}
+    if several == "first":
+        assert not scan.table["label"].str.contains(";").any()
+    check(scan, music / "c")
 
 
 @settings(max_examples=15, deadline=None)
