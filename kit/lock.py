@@ -16,6 +16,7 @@ def only_one(
     *,
     name: str | None = None,
     wait_s: float = 0.0,
+    remove: bool = False,
 ) -> Iterator[None]:
     """Hold the lock `PATH.lock`; the system releases it when the process ends, however it ends.
 
@@ -24,6 +25,7 @@ def only_one(
         doing: what the holder of the lock does with it, for the error.
         name: what the error calls it; the path if not given.
         wait_s: seconds to wait for another process.
+        remove: delete `PATH.lock` at the end.
     Raises:
         KitError: another process holds the lock, or its file cannot be made.
     """
@@ -43,4 +45,8 @@ def only_one(
     try:
         yield
     finally:
+        if remove:
+            # Before the release: a process that waits opens the file anew at each attempt.
+            with contextlib.suppress(OSError):
+                Path(lock.lock_file).unlink()
         lock.release()

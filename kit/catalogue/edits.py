@@ -1,7 +1,7 @@
 """Changes made by hand in a catalogue, kept when its folder is scanned again.
 
-`scanned.csv` holds the table as the last scan made it. What differs from it in `tracks.csv` was
-changed since, by hand or by another command, and is taken over into the next scan.
+`scanned.csv` holds the table of the last scan. Cells of `tracks.csv` that differ from it were
+changed since, by hand or by another command, and the next scan keeps them.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from kit.lock import only_one
 
 SCANNED = "scanned.csv"
 
-# Only the file itself says these.
+# Columns that are always read from the file.
 _OF_THE_FILE = frozenset(
     ("track_id", "path", "source_hash", "audio_hash", "duration_s", "sample_rate", "channels")
 )
@@ -163,7 +163,8 @@ def save_with_edits(scan: Scan, folder: Path) -> Scan:
         UsageError: see `with_edits`.
         KitError: a file cannot be written, or another process writes for more than a minute.
     """
-    with only_one(folder / ".scan", "scans into", name=str(folder), wait_s=60.0):
+    lock = only_one(folder / ".scan", "scans into", name=str(folder), wait_s=60.0, remove=True)
+    with lock:
         scan = with_known_ids(scan, folder)
         found = with_edits(scan, folder)
         save(found, folder)

@@ -37,7 +37,7 @@ _FIELDS = [field.name for field in dataclasses.fields(Failure)]
 
 
 def read_failures(folder: Path | str) -> list[Failure]:
-    """Return the rows of a catalogue's `failures.csv`; none if there is no such file.
+    """Return the rows of a catalogue's `failures.csv`, or an empty list without that file.
 
     Raises:
         KitError: the file cannot be read, or it is not of this kind.

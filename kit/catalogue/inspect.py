@@ -84,7 +84,7 @@ def inspect_all(
                 progress(done, len(paths))
             yield result
     finally:
-        # Also when the one who asked has gone: what waits must not keep the program alive.
+        # Cancel waiting files too, so that they do not keep an interrupted program alive.
         pool.shutdown(wait=True, cancel_futures=True)
 
 

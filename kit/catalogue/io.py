@@ -1,6 +1,5 @@
 """Read and write the folder of a catalogue."""
 
-import contextlib
 import csv
 import hashlib
 import os
@@ -23,11 +22,8 @@ from kit.catalogue.scan_warnings import duplicates
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write
-from kit.lock import only_one
 
 FORMAT = 1
-
-_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +113,9 @@ def save(scan: Scan, folder: Path | str) -> None:
         "duplicates": [list(ids) for ids in duplicates(table)],
         "notices": list(scan.notices),
     }
-    with _writing(folder):
-        _announced(table, folder, meta["audio_root"])
-        write_failures(folder, STAGE, scan.failures)
-        write_meta(folder, meta)
+    _announced(table, folder, meta["audio_root"])
+    write_failures(folder, STAGE, scan.failures)
+    write_meta(folder, meta)
 
 
 def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
@@ -133,9 +128,8 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
         KitError: the file cannot be written.
     """
     table = validate(table, source="the table")
-    with _writing(Path(folder)):
-        settle(Path(folder))
-        write_csv(table, Path(folder) / TRACKS)
+    settle(Path(folder))
+    write_csv(table, Path(folder) / TRACKS)
     return table
 
 
@@ -158,9 +152,8 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
         table = table.assign(path=[rebased(path, old, root) for path in table["path"]])
         table = validate(table, source="the table")
     name = _named(root, before.folder)
-    with _writing(before.folder):
-        _announced(table, before.folder, name)
-        write_meta(before.folder, read_meta(before.folder) | {"audio_root": name})
+    _announced(table, before.folder, name)
+    write_meta(before.folder, read_meta(before.folder) | {"audio_root": name})
     return load(folder)
 
 
@@ -168,11 +161,6 @@ def rebased(path: str, old: Path, new: Path) -> str:
     """Return a row's path relative to a folder further up; unchanged if empty or outside `old`."""
     inside = _inside(path)
     return path if inside is None else (old.relative_to(new) / inside).as_posix()
-
-
-def _writing(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Return a lock: the paths of one scan under the root of another would lead nowhere."""
-    return only_one(folder / ".catalogue", "writes", name=str(folder), wait_s=_WAIT_S)
 
 
 def _named(root: Path, folder: Path) -> str:

@@ -1,8 +1,8 @@
-"""`catalogue.json`: what holds for a catalogue as a whole, in step with its `tracks.csv`.
+"""Read and write `catalogue.json`, the facts about a catalogue as a whole.
 
-It names the folder that the paths in the table start from. Where another folder is to be named, two
-files change, and a run may die between the two: so what comes is announced first, and whoever reads
-next knows by the table itself which of the two folders it is meant for.
+It names the root, the folder that paths in `tracks.csv` start from. A new root changes both files,
+and a run may be killed between the two writes. So `announce` first records the new root together
+with the hash of the new table, and a reader takes the root that belongs to the table it finds.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _COMING = "coming"
 
 
 def read_meta(folder: Path) -> Any:
-    """Return the content of the file, with the folder that the present table refers to.
+    """Return the content of the file, with the root that belongs to the present table.
 
     Raises:
         KitError: it cannot be read, or is not JSON.
@@ -42,14 +42,14 @@ def announce(folder: Path, audio_root: str, tracks: Callable[[], str]) -> None:
 
     Args:
         folder: the catalogue's.
-        audio_root: as the file will name it.
-        tracks: gives the SHA-256 of the table that comes, hexadecimal.
+        audio_root: the new root, as the file will name it.
+        tracks: returns the SHA-256 of the new table, hexadecimal.
     """
     try:
         settle(folder)
         meta = read_meta(folder)
     except KitError:
-        # There is no catalogue that could be taken for the new one.
+        # A new catalogue: no reader can mistake an old table for it.
         return
     if isinstance(meta, dict) and meta.get("audio_root") != audio_root:
         write_meta(folder, meta | {_COMING: {"audio_root": audio_root, "tracks": tracks()}})

@@ -1,8 +1,8 @@
-"""Audio, and features of it, that one may have and may not train on.
+"""Refuse to train on audio or features from Spotify without a stated right.
 
-Spotify's Developer Policy, section III.14, forbids to train a machine-learning model on its
-content. Rows with such audio say so in the column `audio_source`, rows with such features in
-`feature_source`; whoever holds a right to them from elsewhere has to say so.
+Spotify's Developer Policy, section III.14, forbids training a machine-learning model on its
+content. The columns `audio_source` and `feature_source` mark such rows. Users who hold a right from
+elsewhere state it with a flag.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from kit.catalogue.io import Catalogue
 from kit.errors import UsageError
 
 SPOTIFY, OWN = "spotify", "own"
-"""In the column `audio_source`: a preview of Spotify's, a file of one's own music."""
+"""Values of the column `audio_source`: a preview from Spotify, a file of the user's own."""
 
 Column = Literal["audio_source", "feature_source"]
-"""Says of a row where what is trained on comes from."""
+"""Column with the source of the audio, or of the features, of a row."""
 
-# What that is, and what to do without.
+# For each column: its content, and the alternative.
 _KINDS = {
     "audio_source": ("audio", "take audio of your own"),
     "feature_source": ("audio features", "measure your own audio's (kit describe)"),
@@ -43,17 +43,17 @@ def from_spotify(table: pd.DataFrame, column: Column = "audio_source") -> int:
 def require_rights(
     table: pd.DataFrame, place: Path, *, stated: bool, column: Column = "audio_source"
 ) -> str:
-    """Let training go on, or not.
+    """Raise UsageError if rows come from Spotify and no right to them is stated.
 
     Args:
-        table: the rows that are to be trained on.
-        place: where they lie, for the message.
-        stated: the user says to hold a right to them.
-        column: says where what is trained on comes from.
+        table: the rows to train on.
+        place: their folder, for the message.
+        stated: the user states a right to them.
+        column: `audio_source` or `feature_source`.
     Returns:
-        What was stated, as a sentence to be kept with the run; "" if nothing had to be.
+        The statement as a sentence to keep with the run; "" if none was needed.
     Raises:
-        UsageError: some of it is from Spotify, and nothing was stated.
+        UsageError: some rows are from Spotify, and no right was stated.
     """
     count = from_spotify(table, column)
     if not count:
@@ -72,7 +72,7 @@ def require_rights(
 
 
 def require_audio_rights(catalogue: Catalogue, *, stated: bool) -> None:
-    """Refuse a catalogue with audio from Spotify, before features of it are computed.
+    """Raise UsageError for audio from Spotify before its features are computed.
 
     Args:
         catalogue: the tracks; only those with audio count.

@@ -92,7 +92,7 @@ def read_review(folder: Path) -> list[Question]:
 
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
-    """Replace the file; make none if there is no question and was none before.
+    """Replace the file. Without questions, no new file is made.
 
     Raises:
         KitError: it cannot be written.
