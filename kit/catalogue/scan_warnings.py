@@ -8,12 +8,13 @@ import pandas as pd
 
 from kit.catalogue.artist_from import unknown_artists
 from kit.catalogue.names import look_alike
-from kit.catalogue.schema import SEPARATOR, alike, several_labels
+from kit.catalogue.schema import SEPARATOR, alike, label_form, several_labels
 
 
 def one_case(rows: list[dict[str, Any]]) -> Iterable[str]:
     """Give labels that differ in case only one spelling, with a warning for each."""
-    found = [several_labels(row["label"]) for row in rows]
+    # A folder may be called ";".
+    found = [several_labels(row["label"]) or (label_form(row["label"]),) for row in rows]
     counts = Counter(label for names in found for label in names)
     spellings: dict[str, list[str]] = {}
     # The spelling of the most tracks first; of as many, capitals before small letters.

@@ -1,7 +1,7 @@
 """Make a table of tracks of a CSV file."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from kit.catalogue.schema import (
 )
 from kit.catalogue.sources.entry import Disk, below, from_text
 from kit.errors import UsageError
+
+_Rows = dict[int, dict[Any, Any]]  # by their lines in the file
 
 # Columns that an id is made of where the table has none. Another table of the track has them too.
 _NAMES = ("isrc", "artists", "title", "album", "release_date")
@@ -74,16 +76,15 @@ def from_csv(
         )
     table, stand_ins = _with_stand_ins(_labelled(path, found.table, label), found.lines)
     failures = list(found.bad)
-    good, lines = _kept(path, table, found.lines, failures)
-    rows = good.to_dict("records")
-    for row in rows:
+    by_line = _kept(path, table, found.lines, failures)
+    for row in by_line.values():
         if row["track_id"] in stand_ins:
             del row["track_id"]
     if label is None and "label" in names:
-        rows, lines = _with_labels(path, rows, lines, several, failures)
+        by_line = _with_labels(path, by_line, several, failures)
     if "path" in names:
-        rows, lines = _with_facts(rows, lines, root, failures, progress)
-    rows = list(_with_ids(path, rows, lines, failures))
+        by_line = _with_facts(by_line, root, failures, progress)
+    rows = list(_with_ids(path, by_line, failures))
     if not rows:
         raise UsageError(
             f"none of the {len(table) + len(found.bad)} tracks of {shown(path)} can be used; "
@@ -142,10 +143,8 @@ def _with_stand_ins(table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame
     return table.assign(track_id=ids), set(ids) - taken
 
 
-def _kept(
-    path: Path, table: pd.DataFrame, lines: list[int], failures: list[Failure]
-) -> tuple[pd.DataFrame, list[int]]:
-    """Return the rows that keep the rules, typed, each id once, and their lines."""
+def _kept(path: Path, table: pd.DataFrame, lines: list[int], failures: list[Failure]) -> _Rows:
+    """Return the rows that keep the rules, typed, each id once."""
     wrong = faults(table, source=shown(path), lines=lines)
     seen: set[str] = set()
     kept: list[int] = []
@@ -159,34 +158,27 @@ def _kept(
             seen.add(row["track_id"])
             kept.append(at)
     at_lines = [lines[at] for at in kept]
-    return validate(table.iloc[kept], source=shown(path), lines=at_lines), at_lines
+    good = validate(table.iloc[kept], source=shown(path), lines=at_lines)
+    return dict(zip(at_lines, good.to_dict("records"), strict=True))
 
 
-def _with_labels(
-    path: Path,
-    rows: list[dict[str, Any]],
-    lines: list[int],
-    several: Several,
-    failures: list[Failure],
-) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return the rows that have one label, or several to be kept, and their lines."""
-    kept: list[tuple[dict[str, Any], int]] = []
-    for row, line in zip(rows, lines, strict=True):
+def _with_labels(path: Path, rows: _Rows, several: Several, failures: list[Failure]) -> _Rows:
+    """Return the rows that have one label, or several to be kept."""
+    kept: _Rows = {}
+    for line, row in rows.items():
         names = labels_to_take(several_labels(row["label"]), several)
         why = refusal(f"{shown(path)}, line {line}", names, "write it into the column label")
         if why:
             failures.append(_failure(row, why.reason, why.message))
         else:
-            kept.append((row | {"label": names[0]}, line))
-    return [row for row, _ in kept], [line for _, line in kept]
+            kept[line] = row | {"label": names[0]}
+    return kept
 
 
-def _with_ids(
-    path: Path, rows: list[dict[str, Any]], lines: list[int], failures: list[Failure]
-) -> Iterator[dict[str, Any]]:
+def _with_ids(path: Path, rows: _Rows, failures: list[Failure]) -> Iterator[dict[Any, Any]]:
     """Yield the rows, with an id of its names for each that has neither an id nor a file."""
     seen: set[str] = set()
-    for row, line in zip(rows, lines, strict=True):
+    for line, row in rows.items():
         if "track_id" not in row and not row.get("path"):
             if not (row.get("isrc") or row.get("title")):
                 message = "has no path, id, ISRC or title; fill one in"
@@ -203,39 +195,34 @@ def _with_ids(
 
 
 def _with_facts(
-    rows: list[dict[str, Any]],
-    lines: list[int],
-    root: Path,
-    failures: list[Failure],
-    progress: Progress | None,
-) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return the rows without a file, and those with a good one, filled in; and their lines."""
+    rows: _Rows, root: Path, failures: list[Failure], progress: Progress | None
+) -> _Rows:
+    """Return the rows without a file, and those with a good one, filled in."""
     files: dict[int, Path] = {}
     bad: set[int] = set()
     disk = Disk()
-    for at, row in enumerate(rows):
+    for line, row in rows.items():
         if not (given := str(row["path"])):
             continue
         inside = _found(given, root, disk)
         if isinstance(inside, Failure):
             failures.append(replace(inside, track_id=str(row.get("track_id", ""))))
-            bad.add(at)
+            bad.add(line)
         else:
             row["path"] = inside
-            files[at] = root / inside
-    for at, failure in _again(rows, files):
+            files[line] = root / inside
+    for line, failure in _again(rows, files):
         failures.append(failure)
-        bad.add(at)
-    files = {at: file for at, file in files.items() if at not in bad}
+        bad.add(line)
+    files = {line: file for line, file in files.items() if line not in bad}
     results = inspect_all(list(files.values()), progress=progress)
-    for at, result in zip(files, results, strict=True):
+    for line, result in zip(files, results, strict=True):
         if isinstance(result, AudioError):
-            failures.append(_failure(rows[at], result.reason, str(result)))
-            bad.add(at)
+            failures.append(_failure(rows[line], result.reason, str(result)))
+            bad.add(line)
         else:
-            add_facts(rows[at], result)
-    kept = [at for at in range(len(rows)) if at not in bad]
-    return [rows[at] for at in kept], [lines[at] for at in kept]
+            add_facts(rows[line], result)
+    return {line: row for line, row in rows.items() if line not in bad}
 
 
 def _found(given: str, root: Path, disk: Disk) -> str | Failure:
@@ -264,31 +251,25 @@ def _found(given: str, root: Path, disk: Disk) -> str | Failure:
     return inside
 
 
-def _again(
-    rows: Sequence[Mapping[str, Any]], files: Iterable[int]
-) -> Iterator[tuple[int, Failure]]:
-    """Return rows that name the file of another row, by number, and why they are left out.
+def _again(rows: _Rows, files: Iterable[int]) -> Iterator[tuple[int, Failure]]:
+    """Return rows that name the file of another row, by line, and why they are left out.
 
     The first of them stays, unless they have several labels.
 
     Args:
         rows: the table.
-        files: numbers of the rows that have a file.
+        files: lines of the rows that have a file.
     """
     of_path: dict[str, list[int]] = {}
-    for at in files:
-        of_path.setdefault(rows[at]["path"], []).append(at)
+    for line in files:
+        of_path.setdefault(rows[line]["path"], []).append(line)
     for path, same in of_path.items():
-        labels = tuple(dict.fromkeys(str(rows[at]["label"]) for at in same))
+        labels = tuple(dict.fromkeys(str(rows[line]["label"]) for line in same))
         two = refusal(shown(path), labels, "")
-        for at in same if two else same[1:]:
-            message = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
-            yield (
-                at,
-                _failure(
-                    rows[at], *((two.reason, two.message) if two else ("duplicate_path", message))
-                ),
-            )
+        why = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
+        reason, why = (two.reason, two.message) if two else ("duplicate_path", why)
+        for line in same if two else same[1:]:
+            yield line, _failure(rows[line], reason, why)
 
 
 def _failure(row: Mapping[Any, Any], reason: str, message: str) -> Failure:

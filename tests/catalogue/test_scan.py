@@ -247,6 +247,17 @@ def test_signs_that_nobody_sees_make_no_label(track, tmp_path):
     assert scan.warnings == ("there is one label only, 'Techno'; training needs two",)
 
 
+def test_a_semicolon_in_a_folder(track, tmp_path):
+    for seed, folder in enumerate((";", "House;vocal", "house", "Vocal;HOUSE")):
+        track(f"{folder}/{seed}.flac", seed, artist=folder)
+    scan = from_folder(tmp_path)
+    # Each of several labels has one spelling, that of most tracks.
+    labels = dict(zip(scan.table["path"].str[-6], scan.table["label"], strict=True))
+    assert labels["0"] == ";"
+    assert [labels[n].casefold() for n in "123"] == ["house; vocal", "house", "vocal; house"]
+    assert len({name for n in "123" for name in labels[n].split("; ")}) == 2
+
+
 def test_labels_that_may_be_one_are_said(track, tmp_path):
     folders = ("Drum & Bass", "Drum'n'Bass", "drum and bass", "Hip-Hop", "HipHop", "Acid", "R&B")
     for seed, folder in enumerate(folders):
