@@ -95,7 +95,7 @@ def accepted(
             reason, why = "missing_file", f"{shown(file)} is not an absolute path; restore the cell"
         elif track in missing and file in audio:
             reason, why = "two_rows", f"{file} is the audio of another track already; write no"
-        elif track in has_audio and audio.get(file) != track:
+        elif track in has_audio and audio.get(file) != track and Path(file).exists():
             reason = "two_files"
             why = f"track {track} has other audio than {file}; write no, or empty its path"
         elif track in missing:

@@ -363,6 +363,9 @@ def test_answers_that_contradict_each_other_or_the_table_are_said(music, table, 
     # The track has a file by now: another answer for it is not followed, and not ignored.
     assert say((one, "yes"), (two, "yes")) == (1, ["two_files"])
     assert paths(folder)["t1"] == "one.flac"
+    # A file that has been renamed since is an old answer.
+    two.rename(two.with_name("three.flac"))
+    assert say((two, "yes")) == (0, [])
 
 
 @pytest.mark.parametrize(
