@@ -11,7 +11,7 @@ from typing import Any
 from kit.audio.errors import shown
 from kit.catalogue import Failure
 from kit.catalogue.schema import alike, is_plain
-from kit.catalogue.sources.locate import Disk
+from kit.catalogue.sources.entry import Disk
 from kit.ingest.review import NAME, Question
 from kit.ingest.spreadsheet import is_unreadable, may_be
 
