@@ -1,13 +1,14 @@
 """Arrays to arrays: librosa's names, defaults and layout (…, bins, frames), in JAX.
 
 The modules of this folder are the front end and its parts, and are imported with the package. The
-folders (rhythm, tonal, spectral, effects, ebu_r128, augment) hold the rest by theme: a name of
-theirs is here too, and imports its module when it is first used. No folder has the name of a
-function, since Python would put the folder in the function's place when it is imported.
+folders (rhythm, tonal, spectral, effects, ebu_r128, augment) hold the other functions by theme.
+Their names are here too; the first use of a name imports its module. No folder has the name of a
+function, because importing the folder would replace the function.
 
-`docs/librosa.md` says function by function what is the same and what differs.
+`docs/librosa.md` compares each function with librosa's.
 """
 
+# ruff: noqa: F401
 import importlib
 import inspect
 from typing import TYPE_CHECKING
@@ -168,136 +169,25 @@ _THEMES = {
 }
 _HOMES = {name: f"kit.dsp.{module}" for module, names in _THEMES.items() for name in names}
 
-__all__ = [
-    "Key",
-    "ParameterError",
-    "add_noise",
-    "amplitude_to_db",
-    "autocorrelate",
-    "beat_track",
-    "chroma_cens",
-    "chroma_cqt",
-    "chroma_filters",
-    "chroma_stft",
-    "chroma_vqt",
-    "cq_to_chroma",
-    "cqt",
-    "dance_tempo",
-    "db_to_amplitude",
-    "db_to_power",
-    "deemphasis",
-    "delta",
-    "eq_tilt",
-    "estimate_tuning",
-    "fft_frequencies",
-    "fourier_tempogram",
-    "frame",
-    "get_window",
-    "griffinlim",
-    "griffinlim_cqt",
-    "harmonic",
-    "hpss",
-    "hpss_spectrum",
-    "hybrid_cqt",
-    "hybrid_tempogram",
-    "hz_to_mel",
-    "hz_to_octs",
-    "icqt",
-    "interval_frequencies",
-    "istft",
-    "k_weighting",
-    "key",
-    "log_mel",
-    "loud_frames",
-    "loudness",
-    "loudness_of_steps",
-    "loudness_range",
-    "magnitude",
-    "magphase",
-    "mel",
-    "mel_frequencies",
-    "mel_to_audio",
-    "mel_to_hz",
-    "mel_to_stft",
-    "melspectrogram",
-    "metrogram",
-    "mfcc",
-    "mfcc_to_audio",
-    "mfcc_to_mel",
-    "mixup",
-    "momentary_loudness",
-    "normalize",
-    "onset_backtrack",
-    "onset_detect",
-    "onset_strength",
-    "onset_strength_multi",
-    "overlap_add",
-    "pcen",
-    "peak_pick",
-    "percussive",
-    "phase_vocoder",
-    "piptrack",
-    "pitch_shift",
-    "pitch_tuning",
-    "plimit_intervals",
-    "plp",
-    "poly_features",
-    "power_to_db",
-    "preemphasis",
-    "preset",
-    "pseudo_cqt",
-    "pythagorean_intervals",
-    "random_gain",
-    "random_pitch",
-    "random_stretch",
-    "resample",
-    "rfft",
-    "rms",
-    "short_term_loudness",
-    "softmask",
-    "spec_augment",
-    "spectral_bandwidth",
-    "spectral_centroid",
-    "spectral_contrast",
-    "spectral_flatness",
-    "spectral_rolloff",
-    "split",
-    "split_batch",
-    "stack_memory",
+_EAGER = (
+    *("ParameterError", "amplitude_to_db", "db_to_amplitude", "db_to_power", "fft_frequencies"),
+    *("frame", "get_window", "hz_to_mel", "log_mel", "magnitude", "mel", "mel_frequencies"),
+    *("mel_to_hz", "melspectrogram", "power_to_db", "preset", "resample", "rfft", "split_batch"),
     "stft",
-    "tempo",
-    "tempo_frequencies",
-    "tempogram",
-    "tempogram_ratio",
-    "time_shift",
-    "time_stretch",
-    "tonnetz",
-    "trim",
-    "true_peak",
-    "vqt",
-    "wavelet",
-    "wavelet_lengths",
-    "window_bandwidth",
-    "window_sumsquare",
-    "zero_crossing_rate",
-    "zero_crossings",
-]
-
-
-globals().update(
-    {
-        n: checks.checked(f)
-        for n, f in list(globals().items())
-        if n in __all__ and inspect.isfunction(f)
-    }
 )
+__all__ = sorted((*_EAGER, *_HOMES))  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+for _name in _EAGER:
+    if inspect.isfunction(globals()[_name]):
+        globals()[_name] = checks.checked(globals()[_name])
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'kit.dsp' has no attribute {name!r}")
     value: object = getattr(importlib.import_module(_HOMES[name]), name)
-    # Every function checks its arguments at this door, the same way.
+    # All public functions check their arguments here.
     globals()[name] = checks.checked(value) if inspect.isfunction(value) else value
     return globals()[name]
 

@@ -32,15 +32,8 @@ from kit.dsp.stft import (
     needs_length,
     scale_of,
 )
-from kit.dsp.tonal.constantq import (
-    Filters,
-    Transform,
-    as_clips,
-    check_short,
-    hybrid_filters,
-    octave_filters,
-    response,
-)
+from kit.dsp.tonal.constantq import as_clips, check_short, response
+from kit.dsp.tonal.filters import Bins, Filters, Shape, Transform, hybrid_filters, octave_filters
 from kit.dsp.tonal.octaves import HIGHEST
 from kit.dsp.tonal.tuning import by_tuning, clip_tunings, hz_to_octs
 from kit.dsp.tonal.wavelet import C1_HZ, Intervals, bins_of_octave, finite
@@ -293,19 +286,10 @@ def chroma_cqt(
     require(cqt_mode in ("full", "hybrid"), "cqt_mode", cqt_mode, 'it must be "full" or "hybrid"')
     n_octaves = positive_int("n_octaves", n_octaves)
 
-    def filters_of(tuning: Number) -> Filters:
-        shared: dict[str, Any] = _DEFAULTS | {
-            "sr": sr,
-            "hop_length": hop_length,
-            "fmin": fmin,
-            "n_bins": n_octaves * bins_per_octave,
-            "bins_per_octave": bins_per_octave,
-            "tuning": tuning,
-            "n_octaves": n_octaves,
-        }
-        if cqt_mode == "hybrid":
-            return hybrid_filters(**shared)
-        return octave_filters(intervals="equal", gamma=0, **shared)
+    bins = Bins(
+        sr, hop_length, fmin, n_octaves * bins_per_octave, bins_per_octave, n_octaves=n_octaves
+    )
+    filters_of = hybrid_filters if cqt_mode == "hybrid" else octave_filters
 
     def weights_of(bins: int) -> np.ndarray:
         return cq_to_chroma(
@@ -313,29 +297,16 @@ def chroma_cqt(
         )
 
     weights_of(n_octaves * bins_per_octave)
-    return _of_transform(
-        y, sr, "C", C, bins_per_octave, tuning, filters_of, weights_of, threshold, norm
-    )
-
-
-_DEFAULTS: dict[str, Any] = {
-    "filter_scale": 1,
-    "norm": 1,
-    "sparsity": 0.01,
-    "window": "hann",
-    "scale": True,
-}
-"""Of `vqt`."""
+    return _of_transform(y, "C", C, filters_of, bins, tuning, weights_of, threshold, norm)
 
 
 def _of_transform(
     y: Any,
-    sr: Number,
     name: str,
     C: Any,
-    bins_per_octave: int,
+    filters_of: Callable[[Bins, Shape, Number], Filters],
+    bins: Bins,
     tuning: Number | None,
-    filters_of: Callable[[Number], Filters],
     weights_of: Callable[[int], np.ndarray],
     threshold: Number | None,
     norm: Number | None,
@@ -353,12 +324,12 @@ def _of_transform(
         raise ParameterError(f"y and {name}: give one of them")
 
     def of_tuning(y: AnyArray, tuning: Number) -> jax.Array:
-        plan, values = filters_of(tuning)
+        plan, values = filters_of(bins, Shape(), tuning)
         weights = weights_of(plan.bins)
         return _chroma(y=y, C=None, filters=values, weights=weights, plan=plan, **shared)
 
     y = as_clips(y)
-    return by_tuning(of_tuning, y, sr=sr, bins_per_octave=bins_per_octave, tuning=tuning)
+    return by_tuning(of_tuning, y, sr=bins.sr, bins_per_octave=bins.per_octave, tuning=tuning)
 
 
 @by_clip(y="t", C="bt", filters="w", weights="cb", check=check_short)
@@ -409,24 +380,12 @@ def chroma_vqt(
     count = bins_of_octave(intervals, bins_per_octave)
     n_octaves = positive_int("n_octaves", n_octaves)
 
-    def filters_of(tuning: Number) -> Filters:
-        return octave_filters(
-            sr=sr,
-            hop_length=hop_length,
-            fmin=fmin,
-            n_bins=n_octaves * count,
-            intervals=intervals,
-            gamma=gamma,
-            bins_per_octave=count,
-            tuning=tuning,
-            n_octaves=n_octaves,
-            **_DEFAULTS,
-        )
+    bins = Bins(sr, hop_length, fmin, n_octaves * count, count, intervals, gamma, n_octaves)
 
     def weights_of(bins: int) -> np.ndarray:
         return cq_to_chroma(bins, bins_per_octave=count, n_chroma=count, fmin=fmin)
 
-    return _of_transform(y, sr, "V", V, count, 0.0, filters_of, weights_of, threshold, norm)
+    return _of_transform(y, "V", V, octave_filters, bins, 0.0, weights_of, threshold, norm)
 
 
 def chroma_cens(

@@ -14,8 +14,16 @@ from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
-from kit.dsp.tonal.constantq import Transform, cached, check_res_type, frequencies, octave_filters
-from kit.dsp.tonal.octaves import Inverse, inverse, inverse_bank, transform
+from kit.dsp.tonal.constantq import check_res_type
+from kit.dsp.tonal.filters import (
+    Bins,
+    Inverse,
+    Shape,
+    Transform,
+    inverse_filters,
+    octave_filters,
+)
+from kit.dsp.tonal.octaves import inverse, transform
 from kit.dsp.windows import WindowSpec
 
 
@@ -53,19 +61,9 @@ def icqt(
     check_res_type(res_type)
     C = _as_transform(C)
     hop_length = positive_int("hop_length", hop_length)
-    (sizes, values), longest = _filters(
-        sr=sr,
-        hop_length=hop_length,
-        fmin=fmin,
-        n_bins=C.shape[-2],
-        bins_per_octave=bins_per_octave,
-        tuning=tuning,
-        filter_scale=filter_scale,
-        norm=norm,
-        sparsity=sparsity,
-        window=window,
-        scale=scale,
-    )
+    bins = Bins(sr, hop_length, fmin, C.shape[-2], bins_per_octave)
+    shape = Shape(filter_scale, norm, sparsity, window, scale)
+    sizes, values, longest = inverse_filters(bins, shape, tuning)
     C = _cut(C, length, longest, hop_length)
     y = _inverse(C=C, filters=values, sizes=sizes, dtype=dtype)
     return _with_length(y, length)
@@ -116,22 +114,6 @@ def _complex(C: Num[AnyArray, "*shape"]) -> Complex[jax.Array, "*shape"]:
     return jnp.asarray(C).astype(jnp.result_type(jnp.asarray(C), jnp.complex64))
 
 
-@cached
-def _filters(*, tuning: Number, **given: Any) -> Any:
-    shape = {"window": given["window"], "filter_scale": given["filter_scale"], "gamma": 0}
-    freqs, alpha, lengths = frequencies(
-        given["sr"],
-        given.pop("fmin"),
-        given.pop("n_bins"),
-        "equal",
-        given["bins_per_octave"],
-        tuning,
-        None,
-        **shape,
-    )
-    return inverse_bank(freqs, alpha, **given), float(max(lengths))
-
-
 def griffinlim_cqt(
     C: Num[AnyArray, "*batch n_bins frames"],
     *,
@@ -178,21 +160,10 @@ def griffinlim_cqt(
     C = _as_transform(C)
     require(not jnp.issubdtype(C.dtype, jnp.complexfloating), "C.dtype", C.dtype, "take jnp.abs")
     hop_length = positive_int("hop_length", hop_length)
-    shared: dict[str, Any] = {
-        "sr": sr,
-        "hop_length": hop_length,
-        "fmin": fmin,
-        "n_bins": C.shape[-2],
-        "bins_per_octave": bins_per_octave,
-        "tuning": tuning,
-        "filter_scale": filter_scale,
-        "norm": norm,
-        "sparsity": sparsity,
-        "window": window,
-        "scale": scale,
-    }
-    forth, of_forth = octave_filters(intervals="equal", gamma=0, **shared)
-    (back, of_back), longest = _filters(**shared)
+    bins = Bins(sr, hop_length, fmin, C.shape[-2], bins_per_octave)
+    shape = Shape(filter_scale, norm, sparsity, window, scale)
+    forth, of_forth = octave_filters(bins, shape, tuning)
+    back, of_back, longest = inverse_filters(bins, shape, tuning)
     C = _cut(C, length, longest, hop_length)
     key = key_of(random_state, rng)
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,236 +11,22 @@ import numpy as np
 from jax import lax
 from jaxtyping import Complex, Float, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform
+from kit.dsp.checks import AnyArray, as_waveform
 from kit.dsp.dft import rfft
 from kit.dsp.framing import frames_first, map_frames, pad_ends
 from kit.dsp.jit import Length
 from kit.dsp.stft import PAD_MODES, PadMode
-from kit.dsp.tonal.wavelet import sparsified, wavelet, wavelet_lengths, window_bandwidth
-from kit.dsp.windows import WindowSpec
+from kit.dsp.tonal.filters import Inverse, Octaves, Sizes, Spectral
 
 HIGHEST = lax.Precision.HIGHEST
-# Reach of the half-band filters in samples, by the share of the new Nyquist frequency up to which
-# they are flat. Kaiser's formula gives 6.41 / (1 - share) for an error of -100 dB. What lies
-# between the share and its mirror image about the new Nyquist frequency is folded onto the rest of
-# the spectrum, where no filter of a lower octave looks.
-_REACHES = {0.5: 13, 0.7: 23, 0.8: 33, 0.92: 81}
+# Shape of the half-band filters' Kaiser window, for an error of -100 dB.
 _BETA = 0.1102 * (100 - 8.7)
-# A filter passes nothing beyond its main lobe, whose half width for a Hann window of an equivalent
-# noise bandwidth of 1.5 bins is 2 bins.
-_MAIN_LOBE = 4 / 3
-# Room for the slope of the half-band filter's error beyond its flat part.
-_MARGIN = 1.2
 # Samples that one block of a half-band filter gives.
 _BLOCK = 16
 # Blocks of one product.
 _ROWS = 256
 # Frames of one product.
 _FRAMES = 128
-# Filters up to this length multiply the samples, longer ones the few bins of the spectrum in which
-# they lie. Of 1024, 2048 and 4096 bins, 2048 was fastest (2 CPU cores).
-_LONGEST_PRODUCT = 2048
-_BINS = 32
-
-
-class Octaves(NamedTuple):
-    """Sizes of all octaves of a filter bank that multiply samples, the highest first."""
-
-    early: tuple[int, ...]
-    """Reach of the filter of each halving of the rate before the highest octave."""
-    reach: int
-    """Reach of the filter of the other halvings."""
-    halvings: tuple[int, ...]
-    """Of each octave, how often the rate is halved after the early halvings."""
-    n_fft: int
-    hop_length: int
-    """Of the highest octave."""
-    bins: tuple[int, ...]
-    """Filters of each octave."""
-
-
-class Spectral(NamedTuple):
-    """Sizes of one octave of filters that multiply spectra."""
-
-    halvings: tuple[int, ...]
-    """Reach of the filter of each halving of the rate, the early ones included."""
-    n_fft: int
-    hop_length: int
-    bins: int
-    used: tuple[int, int]
-    """Range of the spectrum's bins that the filters take."""
-
-
-Sizes = Octaves | tuple[Spectral, ...]
-"""Sizes of a filter bank, the highest octave first."""
-
-
-class FilterBank(NamedTuple):
-    """Filters of a constant-Q transform: sizes, and values that a program takes as an argument."""
-
-    sizes: Sizes
-    values: np.ndarray
-    """All filters in one line, in the widest floating point that JAX has."""
-
-
-def filter_bank(
-    freqs: Float[np.ndarray, "n_bins"],
-    alpha: Float[np.ndarray, "n_bins"],
-    *,
-    sr: Number,
-    hop_length: int,
-    bins_per_octave: int,
-    norm: Number | None,
-    sparsity: Number,
-    scale: bool,
-    window: WindowSpec,
-    filter_scale: Number,
-    gamma: Number | None,
-) -> FilterBank:
-    """Return the filters of `transform`; the arguments are those of `vqt`."""
-    shape = {"window": window, "filter_scale": filter_scale, "gamma": gamma}
-    lengths, highest = wavelet_lengths(freqs=freqs, sr=sr, alpha=alpha, **shape)
-    plan = halving_plan(
-        freqs + _MAIN_LOBE * window_bandwidth(window) * sr / lengths,
-        bins_per_octave,
-        sr,
-        hop_length,
-        early_halvings(sr, hop_length, -(-len(freqs) // bins_per_octave), highest),
-    )
-    octaves = []
-    for low, high, reaches in plan:
-        rate = sr / 2 ** len(reaches)
-        spectra, n_fft = filter_spectra(
-            rate, freqs[low:high], alpha[low:high], norm, sparsity, **shape
-        )
-        # A filter of half the length, at half the rate, gives half the response.
-        gain = np.full(high - low, 2.0 ** len(reaches))
-        if scale:
-            gain = gain / np.sqrt(lengths[low:high])
-        octaves.append((spectra * gain[:, None], n_fft, reaches))
-    bank = _of_samples if max(n for _, n, _ in octaves) <= _LONGEST_PRODUCT else _of_spectra
-    sizes, values = bank(octaves, hop_length)
-    widest = jax.dtypes.canonicalize_dtype(np.float64)
-    return FilterBank(sizes, values.astype(widest))
-
-
-_Filters = list[tuple[np.ndarray, int, tuple[int, ...]]]
-
-
-def _of_samples(octaves: _Filters, hop_length: int) -> tuple[Octaves, np.ndarray]:
-    """Return matrices of one shape for all octaves, so that one step of a loop serves them."""
-    longest = max(n_fft for _, n_fft, _ in octaves)
-    widest = max(len(spectra) for spectra, _, _ in octaves)
-    values = np.zeros((len(octaves), longest, 2, widest))
-    for place, (spectra, n_fft, _) in zip(values, octaves, strict=True):
-        # The response is linear in the samples: the sum over bins of a spectrum times a filter.
-        taps = np.fft.fft(spectra, n=n_fft, axis=1).T
-        start = (longest - n_fft) // 2
-        place[start : start + n_fft, 0, : len(spectra)] = taps.real
-        place[start : start + n_fft, 1, : len(spectra)] = taps.imag
-    early = octaves[0][2]
-    later = [reaches[len(early) :] for _, _, reaches in octaves]
-    sizes = Octaves(
-        early,
-        max(later[-1], default=0),
-        tuple(map(len, later)),
-        longest,
-        hop_length // 2 ** len(early),
-        tuple(len(spectra) for spectra, _, _ in octaves),
-    )
-    return sizes, values.reshape(-1)
-
-
-def _of_spectra(octaves: _Filters, hop_length: int) -> tuple[tuple[Spectral, ...], np.ndarray]:
-    """Return matrices of the few bins in which the filters of each octave lie."""
-    sizes, values = [], []
-    for spectra, n_fft, reaches in octaves:
-        # Rounded, so that filters of another tuning share the program.
-        used = np.flatnonzero(np.any(spectra != 0, axis=0))
-        low = int(used[0]) // _BINS * _BINS
-        high = min(spectra.shape[1], (int(used[-1]) // _BINS + 1) * _BINS)
-        part: Any = spectra[:, low:high].T
-        hop = hop_length // 2 ** len(reaches)
-        sizes.append(Spectral(reaches, n_fft, hop, len(spectra), (low, high)))
-        real, imag = np.real(part), np.imag(part)
-        values.append(np.block([[real, imag], [-imag, real]]).reshape(-1))
-    return tuple(sizes), np.concatenate(values)
-
-
-def filter_spectra(
-    sr: Number,
-    freqs: Float[np.ndarray, "n"],
-    alpha: Float[np.ndarray, "n"],
-    norm: Number | None,
-    sparsity: Number,
-    *,
-    window: WindowSpec,
-    filter_scale: Number,
-    gamma: Number | None,
-    hop_length: int | None = None,
-) -> tuple[Complex[np.ndarray, "n bins"], int]:
-    """Return the spectra of filters, and the length of their transform."""
-    rows, lengths = wavelet(
-        freqs=freqs,
-        sr=sr,
-        window=window,
-        filter_scale=filter_scale,
-        norm=norm,
-        gamma=gamma,
-        alpha=alpha,
-        dtype=np.complex128,
-    )
-    n_fft = rows.shape[1]
-    if hop_length is not None:
-        n_fft = max(n_fft, int(2.0 ** (1 + np.ceil(np.log2(hop_length)))))
-    scaled = rows * (lengths[:, None] / n_fft)
-    spectra = np.fft.fft(scaled, n=n_fft, axis=1)[:, : n_fft // 2 + 1]
-    return sparsified(spectra, sparsity), n_fft
-
-
-def early_halvings(sr: Number, hop_length: int, octaves: int, highest: float) -> int:
-    """Return how often the rate is halved before the highest octave.
-
-    Source: librosa 0.11 `constantq.__early_downsample_count`.
-    """
-    room = max(0, math.ceil(math.log2(sr / 2 / highest)) - 2)
-    return min(room, max(0, _twos(hop_length) - octaves + 1))
-
-
-def _twos(hop_length: int) -> int:
-    return (hop_length & -hop_length).bit_length() - 1
-
-
-def halving_plan(
-    edges: Float[np.ndarray, "n_bins"],
-    bins_per_octave: int,
-    sr: Number,
-    hop_length: int,
-    early: int,
-) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Plan the octaves, the highest first: filters from and to, reaches of all halvings.
-
-    The rate is halved before an octave if the hop is even and the filters of that octave and of
-    those below pass nothing that the halving takes away.
-
-    Args:
-        edges: upper end of what each filter passes, Hz.
-        bins_per_octave: filters in an octave.
-        sr: rate before any halving, Hz.
-        hop_length: at `sr`.
-        early: halvings before the highest octave.
-    """
-    plan, reaches = [], []
-    for high in range(len(edges), 0, -bins_per_octave):
-        top = float(np.max(edges[:high]))
-        for _ in range(early if high == len(edges) else 1):
-            share = top / (sr / 2 ** (len(reaches) + 2))
-            if hop_length % 2 ** (len(reaches) + 1) or share > max(_REACHES):
-                break
-            flat = min((s for s in _REACHES if s >= share * _MARGIN), default=max(_REACHES))
-            reaches.append(_REACHES[flat])
-        plan.append((max(0, high - bins_per_octave), high, tuple(reaches)))
-    return plan
 
 
 @lru_cache
@@ -423,73 +209,6 @@ def _by_spectra(
         parts.append(part.reshape(len(part), 2, -1))
     shortest = min(len(p) for p in parts)
     return [p[:shortest] for p in parts], frames
-
-
-class Inverse(NamedTuple):
-    """Sizes of the filters that turn a transform back into sound, the lowest octave first."""
-
-    early: tuple[int, ...]
-    """Reach of the filter of each doubling of the rate after the highest octave."""
-    reach: int
-    """Reach of the filter of the other doublings."""
-    halvings: tuple[int, ...]
-    """Of each octave, how often the rate is doubled before the early doublings."""
-    lengths: tuple[int, ...]
-    """Of the transform of each octave."""
-    hop_length: int
-    """Of the highest octave."""
-    bins: tuple[int, ...]
-
-
-def inverse_bank(
-    freqs: Float[np.ndarray, "n_bins"],
-    alpha: Float[np.ndarray, "n_bins"],
-    *,
-    sr: Number,
-    hop_length: int,
-    bins_per_octave: int,
-    norm: Number | None,
-    sparsity: Number,
-    scale: bool,
-    window: WindowSpec,
-    filter_scale: Number,
-) -> tuple[Inverse, np.ndarray]:
-    """Return the filters of `inverse`; the arguments are those of `icqt`."""
-    shape: dict[str, Any] = {"window": window, "filter_scale": filter_scale, "gamma": 0}
-    lengths, highest = wavelet_lengths(freqs=freqs, sr=sr, alpha=alpha, **shape)
-    plan = halving_plan(
-        freqs + _MAIN_LOBE * window_bandwidth(window) * sr / lengths,
-        bins_per_octave,
-        sr,
-        hop_length,
-        early_halvings(sr, hop_length, -(-len(freqs) // bins_per_octave), highest),
-    )
-    made = []
-    for low, high, reaches in plan[::-1]:
-        rate = sr / 2 ** len(reaches)
-        spectra, n_fft = filter_spectra(
-            rate, freqs[low:high], alpha[low:high], norm, sparsity, **shape
-        )
-        gain = n_fft / lengths[low:high] / np.sum(np.abs(spectra) ** 2, axis=1)
-        if scale:
-            gain = gain * np.sqrt(lengths[low:high])
-        back = np.conj(spectra) * gain[:, None]
-        made.append(np.stack([np.fft.irfft(back, n_fft), np.fft.irfft(1j * back, n_fft)]))
-    early = plan[0][2]
-    sizes = Inverse(
-        early,
-        max(plan[-1][2][len(early) :], default=0),
-        tuple(len(reaches) - len(early) for _, _, reaches in plan[::-1]),
-        tuple(m.shape[2] for m in made),
-        hop_length // 2 ** len(early),
-        tuple(m.shape[1] for m in made),
-    )
-    values = np.zeros((len(made), 2, max(sizes.bins), max(sizes.lengths)))
-    for place, m in zip(values, made, strict=True):
-        start = (place.shape[2] - m.shape[2]) // 2
-        place[:, : m.shape[1], start : start + m.shape[2]] = m
-    widest = jax.dtypes.canonicalize_dtype(np.float64)
-    return sizes, values.reshape(-1).astype(widest)
 
 
 def inverse(
