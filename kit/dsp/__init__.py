@@ -18,10 +18,9 @@ from kit.dsp.checks import ParameterError
 from kit.dsp.decibel import amplitude_to_db, db_to_amplitude, db_to_power, power_to_db
 from kit.dsp.dft import rfft
 from kit.dsp.framing import frame
-from kit.dsp.frontend import log_mel
+from kit.dsp.frontend import log_mel, preset
 from kit.dsp.jit import split_batch
 from kit.dsp.mel import hz_to_mel, mel, mel_frequencies, mel_to_hz, melspectrogram
-from kit.dsp.presets import preset
 from kit.dsp.resample import resample
 from kit.dsp.stft import fft_frequencies, magnitude, stft
 from kit.dsp.windows import get_window

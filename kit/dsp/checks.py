@@ -1,4 +1,4 @@
-"""Checks made while a function is traced: a bad argument fails before any work is done."""
+"""Checks of arguments, made before any work and also while a function is traced."""
 
 import functools
 import inspect
@@ -21,17 +21,17 @@ AnyArray = jax.Array | np.ndarray
 """Types that array arguments accept; every result is a `jax.Array`."""
 
 Number = int | float
-"""A real number that is known while tracing."""
+"""A real number, known while tracing."""
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ParameterError(ConfigError):
-    """An argument of a `kit.dsp` function is out of its range, or arrays do not fit together."""
+    """An argument of a `kit.dsp` function is out of range, or arrays do not fit together."""
 
 
-# Beyond these sizes, a wrong unit would take all memory: samples of a frame, rows of a table.
+# Limits against a wrong unit, which would take all memory: samples of a frame, rows of a table.
 _FRAME, _ROWS = 2**24, 2**16
 _MOST = {
     "hop_length": 2**26,
@@ -47,7 +47,7 @@ def require(ok: object, name: str, value: object, rule: str) -> None:
     """Refuse the argument `name` unless `ok`.
 
     Raises:
-        ParameterError: not `ok`; the message has the name, the value and the rule.
+        ParameterError: `ok` is false; the message has the name, the value and the rule.
     """
     if not ok:
         raise ParameterError(f"{name} is {value!r}; {rule}")
@@ -57,8 +57,8 @@ def positive_int(name: str, value: object, *, least: int = 1, most: int | None =
     """Return `value` as a Python int.
 
     Raises:
-        ParameterError: not an integer (a bool and 2.0 are none), below `least`, 2**31 and more, or
-            larger than an argument of this name can be in memory.
+        ParameterError: a value that is not an integer (True and 2.0 are refused), is below
+            `least`, or is above the limit for this name (2**31 - 1 for most).
     """
     rule = f"it must be a whole number of at least {least}"
     require(not isinstance(value, bool | np.bool_), name, value, rule)
@@ -67,17 +67,17 @@ def positive_int(name: str, value: object, *, least: int = 1, most: int | None =
     except TypeError:
         raise ParameterError(f"{name} is {value!r}; {rule}") from None
     require(number >= least, name, value, rule)
-    # JAX counts in 32 bits, and would wrap around.
+    # JAX counts in 32 bits and would wrap around.
     most = _MOST.get(name, 2**31 - 1) if most is None else most
     require(number <= most, name, value, f"it must be at most {most}")
     return number
 
 
 def check_size(name: str, value: object, count: int, *, most: int = 2**26) -> None:
-    """Refuse an argument with which an array would have more than `most` numbers.
+    """Refuse an argument that would make an array of more than `most` numbers.
 
     Raises:
-        ParameterError: more; the message has the name, the value and the number.
+        ParameterError: `count` is above `most`; the message has the name, the value and `count`.
     """
     require(count <= most, name, value, f"an array would hold {count} numbers; lower it")
 
@@ -101,17 +101,13 @@ def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
     else:
         raise ParameterError(f"{name} has dtype {dtype}; {_AUDIO}")
     require(array.ndim >= 1, f"{name}.shape", array.shape, "its last axis must be samples")
-    require(
-        array.shape[-1] >= least,
-        f"{name}.shape",
-        array.shape,
-        f"its last axis must hold at least {least} sample{'s' if least > 1 else ''}",
-    )
+    rule = f"its last axis must hold at least {least} sample{'s' if least > 1 else ''}"
+    require(array.shape[-1] >= least, f"{name}.shape", array.shape, rule)
     return jnp.asarray(array)
 
 
 def known_waveform(y: AnyArray, name: str = "y") -> np.ndarray:
-    """Return what `as_waveform` does of known values, in NumPy.
+    """Return a known waveform as a NumPy array, with the dtypes of `as_waveform`.
 
     Raises:
         ParameterError: a dtype that is not audio.
@@ -125,20 +121,20 @@ def known_waveform(y: AnyArray, name: str = "y") -> np.ndarray:
 
 
 def check_values(ok: object, name: str, rule: str) -> None:
-    """Refuse known values; while tracing none is known, and the check is left out.
+    """Refuse known values unless all are `ok`; traced values are not checked.
 
     Args:
-        ok: an array of booleans, or one.
-        name: of the argument.
-        rule: what holds if `ok`.
+        ok: booleans, any shape.
+        name: name of the argument.
+        rule: the condition, for the message.
     Raises:
-        ParameterError: one of them is False.
+        ParameterError: one of `ok` is False.
     """
     if not isinstance(ok, Tracer) and not np.all(np.asarray(ok)):
         raise ParameterError(f"{name} has values out of range; {rule}")
 
 
-# Kinds of arguments that are checked by their annotation, and their names in messages.
+# Kinds of arguments that annotations check, and their names in messages.
 _KINDS: dict[Any, str] = {
     bool: "True or False",
     float: "a number",
@@ -150,7 +146,7 @@ _KINDS: dict[Any, str] = {
     types.NoneType: "None",
 }
 NUMBER: frozenset[Any] = frozenset({int, float})
-# The kinds of a dtype.
+# The kind of an argument named `dtype`.
 _DTYPE: frozenset[Any] = frozenset({np.dtype})
 # Values to fill in, which may be NaN.
 _FILLS = ("fill", "fill_value", "cval")
@@ -159,13 +155,13 @@ _FILLS = ("fill", "fill_value", "cval")
 def checked(function: Function) -> Function:
     """Return `function` with a check of the kind of its arguments, by their annotations.
 
-    Of an argument annotated as a number, whole number, switch, name, function, sequence or array,
-    or None beside them, it refuses values of another kind, and NaN as a number; of `dtype`, types
-    that are not floating point or complex. Other annotations are not checked here.
+    An argument annotated as a number, whole number, switch, name, function, sequence or array (or
+    None) refuses values of another kind, and a number refuses NaN. `dtype` refuses types other than
+    floating point and complex. Other annotations are not checked.
 
     Raises:
         ParameterError: an argument of another kind.
-        TypeError: an argument is missing, or the function has none of that name.
+        TypeError: an argument is missing or has an unknown name.
     """
     signature = inspect.signature(function)
     kinds = kinds_of([function])
@@ -185,10 +181,10 @@ def checked(function: Function) -> Function:
 def bind(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> inspect.BoundArguments:
-    """Return the arguments of a function by its signature.
+    """Bind arguments to a signature.
 
     Raises:
-        TypeError: they do not fit; the message begins with the function's name, as Python's does.
+        TypeError: they do not fit it; the message begins with `name`, as Python's do.
     """
     try:
         return signature.bind(*args, **kwargs)
@@ -197,9 +193,9 @@ def bind(
 
 
 def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[Any]]:
-    """Return the kinds of those arguments whose annotations are of `_KINDS` alone.
+    """Return the kinds of all arguments whose annotations name only `_KINDS`.
 
-    Of functions that have arguments of one name, the first counts.
+    If several functions have an argument of one name, the first function counts.
     """
     found: dict[str, frozenset[Any]] = {}
     for function in functions:
@@ -213,7 +209,7 @@ def kinds_of(functions: Iterable[Callable[..., Any]]) -> dict[str, frozenset[Any
 
 
 def _kinds_in(annotation: Any) -> Iterator[Any]:
-    """Yield the kinds that an annotation names, and whatever else it names."""
+    """Yield the parts of an annotation, as kinds where they are one."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         for part in typing.get_args(annotation):
@@ -229,13 +225,12 @@ def _kinds_in(annotation: Any) -> Iterator[Any]:
 
 
 def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
-    """Return a value of one of the kinds, as JAX can compute with it.
+    """Return a value of one of the kinds, in a form that JAX accepts.
 
-    A list in place of an array becomes one, and a whole number that is too large for JAX's
-    integers a float.
+    A list for an array becomes an array. A whole number too large for JAX becomes a float.
 
     Raises:
-        ParameterError: it is of another kind, or NaN.
+        ParameterError: the value is of another kind, or NaN.
     """
     if kinds is _DTYPE:
         _check_dtype(name, value)
@@ -245,7 +240,7 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
         return bool(value)
     fits = kind in kinds or (kind is int and float in kinds)
     number = isinstance(value, int | float | complex | np.number)
-    # A number may stand for an array of numbers, but not for a list or a name.
+    # A number may replace an array of numbers, but not a list or a name.
     if AbstractArray in kinds and not kinds & {Sequence, str} and not fits and number:
         return np.asarray(value)
     if AbstractArray in kinds and (kind is Sequence or hasattr(value, "shape")):
@@ -259,7 +254,7 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
     if isinstance(value, Tracer):
         return value
     if isinstance(value, np.generic | np.ndarray):
-        # The program of a number of Python's serves NumPy's too.
+        # NumPy's numbers share the program of Python's.
         value = value.item()
     if kind is float and name not in _FILLS:
         require(not math.isnan(value), name, value, "it must not be NaN")
@@ -270,7 +265,7 @@ def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
 
 
 def _is_switch(value: Any) -> bool:
-    """Return whether a known value is 0 or 1, alone or in an array of one."""
+    """Return whether a known value is 0 or 1, or an array of one such value."""
     if isinstance(value, Tracer) or np.size(value) != 1 or isinstance(value, tuple | list):
         return False
     known = np.asarray(value).reshape(())
@@ -278,7 +273,7 @@ def _is_switch(value: Any) -> bool:
 
 
 def _array(name: str, values: Any) -> Any:
-    """Return an array, or a list as one; refuse what does not hold numbers or keys."""
+    """Return an array or a list as an array; refuse dtypes other than numbers and keys."""
     if not hasattr(values, "shape"):
         try:
             values = np.asarray(values)
@@ -294,7 +289,7 @@ def numbers(name: str, values: Any) -> np.ndarray:
     """Return known numbers in float64.
 
     Raises:
-        ParameterError: they are not real numbers.
+        ParameterError: a value is not a real number.
     """
     try:
         return np.asarray(values, np.float64)
@@ -303,7 +298,7 @@ def numbers(name: str, values: Any) -> np.ndarray:
 
 
 def _check_dtype(name: str, value: Any) -> None:
-    """Refuse what is not None, floating point or complex."""
+    """Refuse a dtype that is not None, floating point or complex."""
     rule = "it must be a dtype of floating point or complex numbers"
     try:
         known = value is None or (
@@ -315,7 +310,7 @@ def _check_dtype(name: str, value: Any) -> None:
 
 
 def _kind_of(value: Any) -> Any:
-    """Return the kind of a value; a number may be an array without axes."""
+    """Return the kind of a value; an array without axes counts as a number."""
     if isinstance(value, AnyArray | np.generic):
         if value.ndim:
             return Sequence

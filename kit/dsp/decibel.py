@@ -1,8 +1,7 @@
-"""Decibels and back, and maxima that keep NaN.
+"""Conversion to and from decibels, and maxima that keep NaN.
 
-On CPU, XLA's own maximum of a NaN and a number may be the number, and its maximum over an array
-that contains a NaN may be any value, -inf included (jax 0.10, arrays of some thousand elements).
-So this module has its own.
+On CPU, XLA's maximum of NaN and a number may be the number, and its maximum over an array that
+contains NaN may be any value, even -inf (jax 0.10, arrays of some thousand elements).
 """
 
 import math
@@ -16,8 +15,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
+from kit.dsp.arrays import array_of, of_numpy, placed, traceable
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
-from kit.dsp.jit import Empty, Length, array_of, by_clip, elementwise, of_numpy, traceable
+from kit.dsp.jit import Empty, Length, by_clip, elementwise
 
 Reference = Number | AnyArray | str | Callable[..., Any]
 Axes = Literal["auto"] | int | tuple[int, ...] | None
@@ -34,16 +34,15 @@ def power_to_db(
     """Convert power to decibels, `10 log10(S / ref)`.
 
     Args:
-        S: power, (…, bins, frames). The magnitude is taken of what is complex.
-        ref: what 0 dB is: a power; an array that broadcasts against S; "max"; or a function of one
-            clip, such as `jnp.max` or `jnp.median`.
-        amin: powers (and ref) below this count as this.
-        top_db: decibels below the peak at which the result is cut off; no cut if None.
-        axes: the axes of one clip, over which peak and reference are taken. "auto": the last two,
-            as in librosa 1.0, so that what else is in a batch never changes a clip. None: all, as
-            in librosa 0.11.
+        S: power, (…, bins, frames); complex values are replaced by their magnitude.
+        ref: power at 0 dB: a number; an array that broadcasts against S; "max"; or a function of
+            one clip, such as `jnp.max` or `jnp.median`.
+        amin: floor of S and of ref.
+        top_db: floor of the result, decibels below the peak; None for no floor.
+        axes: axes of one clip, for the peak and the reference. "auto": the last two, as in librosa
+            1.0, so that clips do not depend on the batch. None: all axes, as in librosa 0.11.
     Raises:
-        ParameterError: `amin` not above 0, `top_db` below 0, axes that S has not, an unknown ref.
+        ParameterError: `amin` not above 0, `top_db` below 0, axes outside S, an unknown ref.
     Warns:
         UserWarning: S is complex.
     Source: librosa 0.11 `power_to_db`, with 1.0's axes.
@@ -104,7 +103,7 @@ def _to_db(
     if jnp.iscomplexobj(S):
         name = "power_to_db" if scale == 10 else "amplitude_to_db"
         warnings.warn(
-            f"{name} was called on complex input, whose phase is lost: give it "
+            f"{name} was called on complex input and discards the phase; pass "
             f"{'jnp.abs(S) ** 2' if scale == 10 else 'jnp.abs(S)'}",
             stacklevel=3,
         )
@@ -138,9 +137,7 @@ def _to_db(
         cut=top_db is not None,
         scale=scale,
     )
-    if over == tuple(range(len(rest), S.ndim)):
-        return _reshaped(made, S.shape)
-    return _reshaped(made, clips.shape, np.argsort(rest + over))
+    return placed(np.transpose(np.asarray(made).reshape(clips.shape), np.argsort(rest + over)))
 
 
 def _decibels_of_known(
@@ -153,27 +150,27 @@ def _decibels_of_known(
     scale: float,
     empty: Empty,
 ) -> np.ndarray:
-    """Return what `_decibels` does of known values, in NumPy, whose maxima keep NaN."""
+    """Compute `_decibels` of known values in NumPy, whose maxima keep NaN."""
     S = np.abs(S) if np.iscomplexobj(S) else S
     if S.dtype not in (np.float32, np.float64):
         S = S.astype(jnp.result_type(S, jnp.float32))
     number = S.dtype.type
     amin, top_db, ref = numbers.astype(S.dtype)
     least = S.min()
-    # Of an amplitude, the sign is part of its phase.
+    # The sign of an amplitude is part of its phase.
     if scale == 20 and not least >= 0:
         S = np.abs(S)
         least = S.min()
     reference = S.max() if of_peak else ref if refs is None else refs.astype(S.dtype)
     out = empty(S.shape, S.dtype)
-    # A NaN may hide an infinity.
+    # A NaN as minimum may hide -inf.
     if not least > -np.inf:
         S = np.where(np.isneginf(S), number(np.nan), S)
     if not least >= amin:
-        # The maximum with an array takes a third of that with a number.
+        # The maximum with an array takes a third of the time of one with a number.
         out.fill(amin)
         S = np.maximum(S, out, out=out)
-    # NumPy has logarithms by vector units for base e on more machines than for base 10.
+    # NumPy vectorises base e on more machines than base 10.
     np.log(S, out=out)
     factor = number(scale / math.log(10))
     out *= factor
@@ -186,7 +183,7 @@ def _decibels_of_known(
 
 
 def known_to_db(S: Float[np.ndarray, "bins frames"]) -> Float[np.ndarray, "bins frames"]:
-    """Return what `power_to_db` does of a clip's known powers, in NumPy."""
+    """Compute `power_to_db` of one clip's known powers in NumPy, with its defaults."""
     numbers = np.array([1e-10, 80.0, 1.0])
     options: dict[str, Any] = {"refs": None, "of_peak": False, "cut": True, "scale": 10.0}
     return _decibels_of_known(S=S, numbers=numbers, empty=np.empty, **options)
@@ -216,13 +213,6 @@ def _of_known_clips(
     flat = flat.astype(jnp.result_type(flat, jnp.float32), copy=False)
     values = [np.asarray(of_numpy(ref)(clip)) for clip in flat]
     return np.asarray(values, np.float64).reshape(batch)
-
-
-def _reshaped(x: AnyArray, shape: tuple[int, ...], order: Any = None) -> jax.Array:
-    """Reshape on the host, where that is no program for each shape."""
-    with jax.ensure_compile_time_eval():
-        out = np.asarray(x).reshape(shape)
-        return jax.device_put(out if order is None else np.transpose(out, order))
 
 
 def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
@@ -257,18 +247,18 @@ def _decibels(
     db = scale * jnp.log10(S) - zero
     if top_db is None or db.size == 0:
         return db
-    # Of the power, not of the decibels, which would be computed once more to find it. A reference
-    # for each element moves the peak.
+    # The peak of the power, because XLA would compute the decibels twice. A reference for each
+    # element moves the peak.
     varies = any(zero.ndim >= S.ndim - a and zero.shape[a - S.ndim] > 1 for a in axes)
     peak = peak_of(db, axes) if varies else scale * jnp.log10(peak_of(S, axes)) - zero
-    # An unordered comparison with a peak that is NaN would let the rest of the clip through.
+    # A comparison with a NaN peak is False and would keep the rest of the clip.
     return jnp.where(jnp.isnan(peak), peak, at_least(db, peak - top_db))
 
 
 def _of_each_clip(
     reduce: Callable[..., Any], S: jax.Array, axes: tuple[int, ...]
 ) -> Float[jax.Array, "..."]:
-    """Apply `reduce` to each clip alone, shaped so that it broadcasts against S."""
+    """Return `reduce` of each clip, in a shape that broadcasts against S."""
     rest = tuple(a for a in range(S.ndim) if a not in axes)
     clips = jnp.transpose(S, rest + axes).reshape(-1, *(S.shape[a] for a in axes))
     values = jax.vmap(traceable(reduce))(clips) if len(clips) else clips

@@ -9,8 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Complex, Float
 
+from kit.dsp.arrays import placed
 from kit.dsp.checks import AnyArray, require
-from kit.dsp.jit import Length, by_clip, placed
+from kit.dsp.jit import Length, by_clip
 
 Method: TypeAlias = Literal["auto", "fft", "real"]
 
@@ -60,8 +61,8 @@ def real_rfft(
 ) -> tuple[Float[jax.Array, "*batch bins"], Float[jax.Array, "*batch bins"]]:
     """Return the real and the imaginary part of the DFT, by products with cosines and sines.
 
-    It has no complex number and no FFT, for devices and formats that know neither. On a CPU it
-    takes 25 times as long as the FFT at 2048 samples.
+    It uses neither complex numbers nor an FFT, which some devices and formats lack. At 2048 samples
+    it takes 25 times as long as the FFT on a CPU.
     """
     cosine, sine = (jnp.asarray(m, frames.dtype) for m in _turns(frames.shape[-1]))
     exact = jax.lax.Precision.HIGHEST
@@ -70,7 +71,7 @@ def real_rfft(
 
 @lru_cache(maxsize=8)
 def _turns(n: int) -> tuple[Float[np.ndarray, "n bins"], Float[np.ndarray, "n bins"]]:
-    # The product modulo n is exact in integers; large angles would not be.
+    # The product modulo n is exact in integers; large angles lose digits.
     angle = 2 * np.pi / n * (np.outer(np.arange(n), np.arange(1 + n // 2)) % n)
     return np.cos(angle), -np.sin(angle)
 
@@ -80,15 +81,15 @@ def rfft_in_double(
 ) -> Complex[jax.Array, "*batch bins"]:
     """Return the DFT of windowed frames, computed in double precision and rounded once.
 
-    64-bit JAX need not be enabled. A TPU has no such FFT and computes in the precision of `frames`,
-    as derivatives do everywhere.
+    It works without 64-bit JAX. TPUs lack this FFT and compute in the precision of `frames`;
+    derivatives do so on every device.
     """
 
     def plain(x: Float[jax.Array, "*batch n_fft"]) -> Complex[jax.Array, "..."]:
         return rfft(x * jnp.asarray(window, x.dtype))
 
-    # If 64-bit types are off, they exist only inside this function: not where JAX batches an
-    # operation, nor where it transposes one.
+    # If 64-bit types are off, JAX cannot batch or transpose an operation that uses them, so this
+    # function does both itself.
     @jax.custom_batching.custom_vmap
     def exact(x: Float[jax.Array, "*batch n_fft"]) -> Complex[jax.Array, "..."]:
         with jax.enable_x64(True):

@@ -1,4 +1,4 @@
-"""Overlapping frames of a signal, without a gather where there need be none."""
+"""Overlapping frames of a signal, without a gather where possible."""
 
 import math
 from collections.abc import Callable
@@ -12,20 +12,21 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Int, Shaped
 
+from kit.dsp.arrays import array_of, placed
 from kit.dsp.checks import AnyArray, positive_int, require
-from kit.dsp.jit import Length, array_of, placed
+from kit.dsp.jit import Length
 
-# Up to so many hops in a frame, frames are shifted views of one reshaped array, put side by side;
-# beyond, that program would be long to compile and a gather is as good.
+# Up to this number of hops in a frame, frames are shifted views of one reshaped array. With more
+# hops that program compiles slowly, and a gather is as fast.
 MAX_SLICES = 64
 NUMPY_PAD_MODES = (
     *("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "empty"),
     *("maximum", "mean", "median", "minimum"),
 )
-# Frames that begin within one frame, at most, that are made as shifted views of the signal.
+# Most frames that begin within one frame and are shifted views of the signal.
 _MOST_PHASES = 8
-# Samples in the rows of one transform. With their spectrum they stay in 1 MiB of cache: with four
-# times as many, the mel spectrogram of a clip takes 6 to 10 ms of CPU in place of 6.
+# Samples in the rows of one transform. They and their spectrum fit into 1 MiB of cache: with four
+# times more, the mel spectrogram of a clip takes 6 to 10 ms of CPU instead of 6.
 _MOST_ROW_SAMPLES = 32 * 2048
 
 
@@ -41,9 +42,9 @@ def frame(
         axis: the axis of samples.
     Returns:
         (…, frame_length, frames) for axis -1; (frames, frame_length, …) for axis 0. As in librosa,
-        a negative axis has the frames after the samples, another before them.
+        a negative axis puts the frames after the samples, another axis before them.
     Raises:
-        ParameterError: a length or hop below 1, no such axis, or fewer samples than a frame.
+        ParameterError: a length or hop below 1, an unknown axis, or fewer samples than a frame.
     Source: librosa 0.11 `util.frame`.
     """
     frame_length = positive_int("frame_length", frame_length)
@@ -51,18 +52,14 @@ def frame(
     x = array_of("x", x)
     require(-x.ndim <= axis < x.ndim, "axis", axis, f"x has {x.ndim} axes")
     samples = x.shape[axis]
-    require(
-        samples >= frame_length,
-        "frame_length",
-        frame_length,
-        f"it must not exceed the {samples} samples of x",
-    )
+    rule = f"it must not exceed the {samples} samples of x"
+    require(samples >= frame_length, "frame_length", frame_length, rule)
     frames = 1 + (samples - frame_length) // hop_length
     places = ((-1, -2), (axis - 1, axis)) if axis < 0 else ((-2, -1), (axis, axis + 1))
     if isinstance(x, Tracer):
         out = frames_first(jnp.moveaxis(x, axis, -1), frame_length, hop_length, frames)
         return jnp.moveaxis(out, *places)
-    # A copy on the host is no program for each length.
+    # A copy on the host compiles no program for each length.
     line = np.moveaxis(np.asarray(x), axis, -1)
     out = np.lib.stride_tricks.sliding_window_view(line, frame_length, -1)[..., ::hop_length, :]
     return placed(np.ascontiguousarray(np.moveaxis(out, *places)))
@@ -95,7 +92,7 @@ def frames_first(
 
 
 def frame_count(samples: Any, frame_length: int, hop_length: int) -> Any:
-    """Return the number of whole frames in a number of samples, an int or a traced one."""
+    """Return the number of whole frames in a known or traced number of samples."""
     return 1 + (samples - frame_length) // hop_length
 
 
@@ -111,22 +108,22 @@ def map_frames(
     """Apply a function of frames to all frames of a clip, some at a time.
 
     Args:
-        function: of frames, one a row, to an array (or a tree of arrays) with as many rows. It
-            must treat each frame by itself.
+        function: from frames, one per row, to an array (or a tree of arrays) with the same number
+            of rows. It must treat frames independently.
         y: samples; those past `n` are zero.
         n: valid samples. A loop over frames ends with the last valid one.
         frame_length, hop_length: samples of a frame, and between two.
         time_last: give results as (values, frames) in place of (frames, values).
     Returns:
-        The results for all frames of `y`, and the number of valid frames. Those past them are zero
-        or made of zeros.
+        The results for all frames of `y`, and the number of valid frames. Results past them are
+        zero or computed from zeros.
     """
     plan = partial(_by_blocks, function, frame_length, hop_length, time_last)
     valid = frame_count(n, frame_length, hop_length)
     if not isinstance(n, jax.Array):
         once = partial(_at_once, function, frame_length, hop_length, time_last)
         if not isinstance(n, int):
-            # A dimension that is a symbol, under `jax.export`.
+            # `jax.export` gives a symbol for the length.
             return once(y), valid
         return lax.platform_dependent(y, cpu=partial(plan, None), default=once), valid
     return plan(valid, y), valid
@@ -162,7 +159,7 @@ def _by_blocks(
     span = (rows - 1) * step + frame_length
 
     def block(index: Int[jax.Array, ""] | int) -> Any:
-        # Frames `phases` hops apart lie side by side, so no sample is copied to make them.
+        # Frames `phases` hops apart are adjacent, so no sample is copied.
         def phase(k: Int[jax.Array, ""]) -> Any:
             start = index * (made * hop_length) + k * hop_length
             piece = lax.dynamic_slice(signal, (start,), (span,))
@@ -208,17 +205,17 @@ def _in_order(a: Shaped[jax.Array, "phases rows *rest"], made: int, axis: int) -
 def pad_ends(
     y: Float[jax.Array, "samples"], n: Length, amount: int, pad_mode: Any, right: int | None = None
 ) -> tuple[Float[jax.Array, "padded"], Length]:
-    """Continue a clip at both of its own ends, wherever in the buffer it ends.
+    """Extend a clip at both of its ends, wherever in the buffer it ends.
 
     Args:
         y: samples past `n` are zero.
         n: valid samples.
         amount: samples added before the clip.
         pad_mode: of NumPy: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp" (to
-            zero) or "empty"; anything else `jax.numpy.pad` knows where `n` is an int.
+            zero) or "empty"; with an int `n`, all modes of `jax.numpy.pad`.
         right: samples added after the clip; `amount` if None.
     Returns:
-        `amount + right` samples more, and the number that are valid.
+        The extended clip, `amount + right` samples longer, and its number of valid samples.
     """
     right = amount if right is None else right
     known = callable(pad_mode) or (isinstance(pad_mode, str) and pad_mode in NUMPY_PAD_MODES)
@@ -239,7 +236,7 @@ def pad_ends(
 def repeated(
     index: Int[AnyArray, "amount"], n: Int[jax.Array, ""], pad_mode: Any
 ) -> Int[jax.Array, "amount"]:
-    """Map positions outside a clip of `n` samples to the positions that they repeat."""
+    """Map positions outside a clip of `n` samples to the positions whose samples they repeat."""
     last = n - 1
     if pad_mode == "wrap":
         return jnp.asarray(index) % n

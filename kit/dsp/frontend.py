@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from kit.config import FrontendConfig, frames_of
-from kit.dsp.checks import AnyArray, as_waveform, require
+from kit.config import MUSICNN_FRONTEND, FrontendConfig, frames_of
+from kit.dsp.checks import AnyArray, ParameterError, as_waveform, require
 from kit.dsp.decibel import at_least, peak_of
 from kit.dsp.dft import Method, real_rfft, rfft, rfft_in_double
 from kit.dsp.framing import map_frames, pad_ends
@@ -26,11 +26,42 @@ from kit.dsp.windows import padded_window
 Precise: TypeAlias = Method | Literal["double"]
 """Method of the front end's DFT: "auto" ("fft"), "real" or "double".
 
-"real" uses products with cosines and sines and no complex number, for exporters and TPUs; it is
-within 1e-4 dB of "fft" and slow on a CPU.
+"real" uses products with cosines and sines instead of complex numbers, for exporters and TPUs; it
+is within 1e-4 dB of "fft" and slow on a CPU.
 "double" transforms in double precision, as librosa does, and returns single precision. It takes
-half as long again on a CPU and is within 2e-5 dB of librosa, where the others are within 2e-3 dB at
-80 dB below the peak. A TPU has no such FFT and uses "fft"."""
+1.5 times as long on a CPU. It is within 2e-5 dB of librosa at 80 dB below the peak, the others
+within 2e-3 dB. TPUs lack this FFT and use "fft"."""
+
+
+PRESETS: dict[str, FrontendConfig] = {
+    # The original project: librosa's mel spectrogram, in decibels below the clip's peak.
+    "original": FrontendConfig(),
+    # librosa's `power_to_db(melspectrogram(...))` with its defaults: decibels above a power of 1.
+    "librosa": FrontendConfig(ref=1.0),
+    # torchaudio's `MelSpectrogram` and `AmplitudeToDB` with their defaults.
+    "torchaudio": FrontendConfig(
+        sample_rate=16000,
+        n_fft=400,
+        hop_length=200,
+        pad_mode="reflect",
+        htk=True,
+        norm=None,
+        ref=1.0,
+        top_db=None,
+    ),
+    "musicnn": MUSICNN_FRONTEND,
+}
+
+
+def preset(name: str) -> FrontendConfig:
+    """Return a front end by name: "original", "librosa", "torchaudio" or "musicnn".
+
+    Raises:
+        ParameterError: an unknown name.
+    """
+    if name not in PRESETS:
+        raise ParameterError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -38,12 +69,8 @@ def _check(given: dict[str, Any]) -> None:
     require(y.ndim >= 1, "y.shape", y.shape, "its last axis must be samples")
     if lengths is not None and lengths.shape != y.shape[:-1]:
         batch = " x ".join(map(str, y.shape[:-1])) or "one"
-        require(
-            False,
-            "lengths",
-            f"an array of shape {lengths.shape}",
-            f"y has {batch} clip{'s' if y.ndim > 1 else ''}",
-        )
+        rule = f"y has {batch} clip{'s' if y.ndim > 1 else ''}"
+        require(False, "lengths", f"an array of shape {lengths.shape}", rule)
 
 
 @by_clip(y="t", lengths="", check=_check, time_axis=-2)
@@ -60,20 +87,20 @@ def log_mel(
     Args:
         y: one clip (samples,) or a batch of them (…, samples) at `config.sample_rate`, full scale
             1; also int16, full scale 32768.
-        lengths: valid samples of each clip, at most `samples` (more counts as `samples`). All count
-            if None. Samples past a clip's length are ignored.
-        config: static; another configuration is another compilation.
-        method: of the DFT; see `Precise`.
+        lengths: valid samples of each clip, at most `samples` (more counts as `samples`); all if
+            None. Samples past a clip's length are ignored.
+        config: static; each configuration is compiled once.
+        method: method of the DFT, see `Precise`.
     Returns:
         (frames, n_mels) for one clip, (…, frames, n_mels) for a batch, in y's dtype;
-        frames = `frames_of(samples, config)`. Decibels, or what `config.compression` says.
-        `ref="max"` and `top_db` refer to the peak of the clip's own valid frames, of which there
-        are `frames_of(length, config)`. Frames past those hold the level of silence: the higher of
-        `amin` and `top_db` below the peak, or 0 for PCEN and log1p. No bit of a clip's result
-        depends on the other clips or on the size of the batch; a longer buffer changes it by a
-        rounding at most. NaN or infinity in a clip spoils that clip alone.
+        frames = `frames_of(samples, config)`. Decibels, or the unit of `config.compression`.
+        `ref="max"` and `top_db` refer to the peak of the clip's own `frames_of(length, config)`
+        valid frames. Later frames hold the level of silence: the higher of `amin` and `top_db`
+        below the peak, or 0 for PCEN and log1p. A clip's result does not depend on other clips or
+        on the batch size; a longer buffer changes it by rounding at most. NaN or infinity in a clip
+        spoils only that clip.
     Raises:
-        ParameterError: `lengths` has another shape than the batch, or y is not audio.
+        ParameterError: the shape of `lengths` differs from the batch, or y is not audio.
     """
     y = as_waveform(y, least=0)
     n_fft = config.n_fft
@@ -105,7 +132,7 @@ def log_mel(
 def valid_frames(
     length: Int[Array, "*batch"] | int, config: FrontendConfig
 ) -> Int[Array, "*batch"]:
-    """Return `kit.config.frames_of` of a length that need not be known while tracing."""
+    """Return `kit.config.frames_of` for a length that may be traced."""
     length, hop = jnp.asarray(length), config.hop_length
     if config.center:
         return jnp.where(length > 0, 1 + length // hop, 0)
@@ -128,9 +155,9 @@ def block_bands(
     """Return the mel spectrum of frames.
 
     Args:
-        frames: samples, one frame a row.
+        frames: samples, one frame per row.
         config: all settings.
-        method: of the DFT.
+        method: method of the DFT.
     """
     n_fft = config.n_fft
     window = padded_window(config.window, config.win_length or n_fft, n_fft)
@@ -159,7 +186,7 @@ def relative_levels(
 ) -> Float[Array, "*batch frames n_mels"]:
     """Subtract the reference, and floor each clip at `top_db` below its peak.
 
-    Levels of log1p stay as they are; those past a clip's end are 0.
+    Levels of log1p are not changed; frames past a clip's end are 0.
     """
     if config.compression == "log1p":
         return jnp.where(valid, levels, 0)
@@ -179,12 +206,12 @@ def relative_levels(
 def normalised(
     bands: Float[Array, "frames n_mels"], valid: Bool[Array, "frames 1"], config: FrontendConfig
 ) -> Float[Array, "frames n_mels"]:
-    """Return the PCEN of a clip's mel spectrum, by librosa's defaults; 0 of frames past the clip.
+    """Return the PCEN of a clip's mel spectrum, with librosa's defaults; 0 past the clip's end.
 
-    Samples are taken as 32-bit integers, as librosa advises. The mean begins at the first frame,
-    where librosa's begins at 1 and takes a while to rise.
+    Samples are scaled to 32-bit integers, as librosa advises. The mean starts at the first frame;
+    librosa's starts at 1 and needs some time to adapt.
     """
-    # Few configurations need it, and all others pay for its import.
+    # Imported here because few configurations need it.
     from kit.dsp.spectral.pcen import newest_weight, pcen
 
     spectrum = jnp.where(valid, bands, 0) * 2.0**31

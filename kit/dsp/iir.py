@@ -1,4 +1,4 @@
-"""Recursive filters of low order as scans, and the filters made of them."""
+"""One-pole recursive filters by matrix products, pre-emphasis and de-emphasis."""
 
 from functools import partial
 from typing import Any
@@ -25,8 +25,8 @@ def one_pole(
 ) -> Float[jax.Array, "*batch samples"]:
     """Return y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
 
-    Blocks are products with a triangular matrix of the pole's powers; what goes from block to block
-    is a filter of one pole itself.
+    Each block is a product with a triangular matrix of the pole's powers. The last outputs of the
+    blocks are computed by a one-pole filter in turn.
 
     Args:
         x: input (…, samples).
@@ -48,8 +48,8 @@ def one_pole(
     if blocks > 1:
         last = dot(rows[..., :-1, :], jnp.asarray(matrix[:, -1], x.dtype))
         before = jnp.concatenate([before, one_pole(last, powers[size], before, block)], axis=-1)
-    # The start of a block is one more factor of its product: added to the product, it would be
-    # fused with what is computed of the result, which then uses no vector units.
+    # The start of a block is one more row of its product. XLA would fuse a sum after the product
+    # with the next operation, which then uses no vector units.
     fed = jnp.concatenate([before[..., None], rows], axis=-1)
     out = dot(fed, jnp.asarray(np.vstack([powers[1:], matrix]), x.dtype))
     return out.reshape(*x.shape[:-1], blocks * size)[..., :samples]
@@ -104,9 +104,9 @@ def preemphasis(
 
     Args:
         y: waveforms (…, samples).
-        coef: between 0 (nothing) and 1.
-        zi: state of the filter, (…, 1): -coef times the sample before; by default the one that
-            continues the first two in a straight line.
+        coef: between 0 (no change) and 1.
+        zi: state of the filter, (…, 1): -coef times the sample before. The default extrapolates the
+            first two samples in a straight line.
         return_zf: return the last state too.
     Returns:
         The result, or (result, state).
@@ -128,8 +128,8 @@ def _deemphasis(
 ) -> tuple[Any, Any]:
     y = as_waveform(y)
     if zi is None:
-        # librosa takes this off the result, where it fades by coef from sample to sample: that is
-        # the filter's answer to a first sample that is so much smaller.
+        # librosa subtracts `slack * coef**t` from the result: the filter's response to a first
+        # sample that is smaller by `slack`.
         slack = ((2 - coef) * y[:1] - y[1:2]) / (3 - coef)
         first = y[:1] - slack
     else:
@@ -140,7 +140,7 @@ def _deemphasis(
         return out, n
     last = out[n - 1][None]
     if slack is not None:
-        # librosa's state is that of before.
+        # librosa returns the state before this subtraction.
         last = last + slack * jnp.power(jnp.asarray(coef, y.dtype), n - 1)
     return (out, coef * last), (n, None)
 
@@ -157,9 +157,9 @@ def deemphasis(
     Args:
         y: waveforms (…, samples).
         coef: as in `preemphasis`.
-        zi: state of the filter, (…, 1): coef times the output before; by default the one that
-            undoes `preemphasis` with its default.
-        return_zf: return the last state too; as in librosa, without what the default `zi` adds.
+        zi: state of the filter, (…, 1): coef times the output before. The default inverts
+            `preemphasis` with its default.
+        return_zf: return the last state too; as in librosa, without the effect of the default `zi`.
     Returns:
         The result, or (result, state).
     Raises:

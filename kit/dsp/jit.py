@@ -1,17 +1,16 @@
-"""Functions of one clip made functions of any batch: one compiled program for a configuration.
+"""Turn functions of one clip into functions of any batch, with one program a configuration.
 
     @by_clip(y="t", S="bt")
     def melspectrogram(n, *, y=None, sr=22050, S=None, ...):
         ...
         return bands, frames
 
-The body is written for one clip. Its first argument is the clip's valid length; arrays may be
-longer, and hold zeros from there on. It returns its result and the valid length of that. Callers
-see neither length.
+The body computes one clip. Its first argument is the clip's valid length; arrays may be longer and
+are zero past it. The body returns its result and the result's valid length. Callers see neither.
 
-Outside `jit`, clips are padded on the host to a length of `padded_length`, computed one a thread,
-and cut. So a program serves all lengths of a range, and any batch. While JAX traces the caller,
-shapes are the caller's: the body is traced with the exact length, which is then an int.
+Outside `jit`, clips are padded on the host to `padded_length`, computed one per thread, and cut, so
+one program serves a range of lengths and any batch. Inside `jit`, the body is traced with the exact
+length, an int.
 """
 
 import contextlib
@@ -31,9 +30,9 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Int
 
 from kit.compilation import quick_to_compile
+from kit.dsp.arrays import array_of
 from kit.dsp.checks import ParameterError, bind, kinds_of, of_kind
-from kit.dsp.keys import as_keys, constants_of, hashable, thawed
-from kit.dsp.programs import PROGRAMS
+from kit.dsp.programs import PROGRAMS, as_keys, constants_of, hashable, thawed
 from kit.dsp.threads import Program, Results, by_program, on_threads
 
 P = ParamSpec("P")
@@ -41,18 +40,18 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 Length: TypeAlias = int | Int[jax.Array, ""]
-"""The valid length of a clip: an int where it is known while tracing."""
+"""Valid length of a clip; an int if it is known while tracing."""
 
 Empty: TypeAlias = Callable[[tuple[int, ...], Any], np.ndarray]
-"""Gives of shape and dtype an array for a result."""
+"""Function of shape and dtype that returns an array for a result."""
 
-# The shortest buffers, in samples or frames. Below, programs differ by overhead alone.
+# Shortest buffer, in samples or frames. Shorter programs would only differ in overhead.
 _SHORTEST = 64
-# Elements that keep rows from starting at the same lines of the cache.
+# Extra elements, so that rows do not start at the same cache lines.
 _BESIDE = 16
-# Samples or frames of the clips that an accelerator computes at once: 0.5 GiB of frames.
+# Samples or frames that an accelerator computes at once: 0.5 GiB of frames.
 _MOST_AT_ONCE = 2**25
-# Elements for which NumPy takes less time than it takes to start a thread and to share with it.
+# Elements that NumPy computes in less time than a thread takes to start.
 _FEW = 2**23
 # Elements of a block of `elementwise`.
 _BLOCK = 2**18
@@ -71,10 +70,10 @@ class ByClip(Protocol, Generic[P, R_co]):
 
 
 def padded_length(n: int) -> int:
-    """Return the length of the buffer of a clip of `n`: 2**k or 3 * 2**k, and 16; at least 64.
+    """Return the buffer length for a clip of `n`: 2**k + 16 or 3 * 2**k + 16, and at least 64.
 
-    Rows whose length is a power of two lie in the same few lines of a CPU's cache, so that reading
-    a column takes up to three times as long.
+    Rows whose length is a power of two map to the same few lines of a CPU's cache, and reading a
+    column takes up to three times as long.
     """
     if n <= _SHORTEST:
         return _SHORTEST
@@ -97,22 +96,21 @@ def by_clip(
     """Return a decorator that makes a function of one clip one of any batch.
 
     Args:
-        check: called with all arguments before any is traced. It may look at the values of known
-            arrays, and raises `ParameterError` or warns. A clip's length is known here alone.
-        passes: functions that take the keyword arguments which the function has no name for; one
-            that equals their default shares the program of a call without it.
-        exact: says of all arguments that the length of the clip must be known while tracing; such
-            a call is another program for each length.
-        of_known: gives of all arguments a function of one clip in NumPy, or None. It is called in
-            place of the program where values are known and on a CPU, with all arguments by name
-            and `empty`, which gives of shape and dtype an array for the result (the first of its
-            arrays). It returns the result alone. For functions that take less time than a program.
-        time_axis: of the results, along which they are cut.
-        arrays: for each array argument the axes of one clip, a letter each, and "t" for time:
-            "bt" is (bands, frames), "" a number for each clip. Axes before those are the batch.
-            None in place of an array is allowed. All other arguments are constants of the program.
-    The body returns (result, valid length): the result an array or a tree of arrays, the length
-    one for all of them, None for those that have no time, or a tree of both as the result's.
+        check: function of all arguments, called before tracing. It may read known values and the
+            clip's length, and raises `ParameterError` or warns.
+        passes: functions that take the keyword arguments without a name in the signature. An
+            argument equal to their default does not make another program.
+        exact: function of all arguments; True if the body must know the clip's length, which makes
+            a program for each length.
+        of_known: function of all arguments that returns a NumPy function of one clip, or None. The
+            NumPy function replaces the program for known values on a CPU. It takes all arguments by
+            name and `empty`, an `Empty` for the result's first array, and returns the result alone.
+        time_axis: axis of the results that is cut to the valid length.
+        arrays: for each array argument the axes of one clip, a letter each, "t" for time: "bt" is
+            (bands, frames), "" a number for each clip. Axes before those are the batch. An array
+            may be None. All other arguments are constants of the program.
+    The body returns (result, valid length). The result is an array or a tree of arrays. The length
+    is one for all arrays, None for arrays without time, or a tree of the result's structure.
     """
 
     def decorate(body: Callable[..., tuple[Any, Any]]) -> Any:
@@ -142,7 +140,7 @@ def by_clip(
         untyped = cast(Any, call)
         untyped.of_clip = body
         untyped.__signature__ = signature
-        # The body has another signature.
+        # `inspect` would follow it to the body, which has another signature.
         del untyped.__wrapped__
         return call
 
@@ -150,10 +148,10 @@ def by_clip(
 
 
 def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator for a function of each element of arrays that broadcast together.
+    """Return a decorator for an elementwise function of arrays that broadcast together.
 
-    Outside `jit`, elements are computed in blocks of equal size, so that a program serves all
-    shapes. The arguments that are not in `arrays` are constants of the program.
+    Outside `jit`, elements are computed in blocks of equal size, so that one program serves all
+    shapes. Arguments that are not in `arrays` are constants of the program.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -186,7 +184,7 @@ def elementwise(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 class _Plan:
-    """Runner of one function of a clip."""
+    """Runner of one function of a clip, for every kind of call."""
 
     def __init__(self, body: Callable[..., Any], arrays: dict[str, str], time_axis: int) -> None:
         self.body, self.arrays, self.time_axis = body, arrays, time_axis
@@ -214,7 +212,7 @@ class _Plan:
             constants = as_keys(constants)
         if not known:
             return self._traced(clips, constants, batch, n)
-        # A program inside another one may not have compiler options.
+        # JAX refuses compiler options for a program inside another one.
         with _now():
             device = _cpu_of(clips)
             whole = exact or len(lengths - {1}) > 1 or n == 0 or math.prod(batch) == 0
@@ -252,7 +250,7 @@ class _Plan:
         n: int,
         device: Any,
     ) -> Any:
-        """Compute padded clips, one a thread: twice as fast as XLA's threads in each operation."""
+        """Compute padded clips, one per thread, which is twice as fast as XLA's own threads."""
         size = padded_length(n)
         flat = self._flat(clips, batch)
         shapes = {}
@@ -283,7 +281,7 @@ class _Plan:
         def on_a_thread(results: Results) -> Callable[[int], tuple[Any, list[np.ndarray]]]:
             def run(i: int) -> tuple[Any, list[np.ndarray]]:
                 clip = {k: a[i, ...] for k, a in flat.items()}
-                # JAX warns of no overflow.
+                # JAX gives no warning of an overflow.
                 with np.errstate(all="ignore"):
                     made = function(**without, **clip, empty=partial(results.empty, i))
                 return made, jax.tree.leaves(made)
@@ -310,7 +308,7 @@ class _Plan:
         shape: tuple[int, ...],
         device: Any,
     ) -> Any:
-        """Compute a function of each element of known arrays, a block a thread."""
+        """Compute an elementwise function of known arrays, one block per thread."""
         count = math.prod(shape)
         size = min(padded_length(count), _BLOCK)
         flat = {k: np.broadcast_to(np.asarray(a), shape).reshape(-1) for k, a in values.items()}
@@ -373,7 +371,7 @@ def _exact(
     plan: _Plan, constants: tuple[Any, ...], batch: tuple[int, ...], n: int
 ) -> Callable[..., Any]:
     def program(clips: dict[str, Any]) -> Any:
-        # An array that all clips share is not repeated for each.
+        # An array that all clips share is not repeated.
         shared = {k: a for k, a in clips.items() if a.ndim == len(plan.arrays[k])}
 
         def one(own: dict[str, Any]) -> Any:
@@ -389,19 +387,19 @@ def _exact(
             wide = jnp.broadcast_to(array, (*batch, *own))
             flat[name] = wide.reshape((math.prod(batch), *own))
         if all(isinstance(d, int) for d in (n, *batch)):
-            # On a CPU the arrays of one clip at a time stay in the cache. Elsewhere, as many clips
-            # are computed at once as fit into memory.
+            # On a CPU, the arrays of a single clip stay in the cache. An accelerator computes all
+            # clips that fit into memory at once.
             some = max(1, _MOST_AT_ONCE // max(1, n))
             out = lax.platform_dependent(
                 flat,
                 cpu=partial(lax.map, one),
-                # In batches, JAX cannot compute results that are empty.
+                # In batches, JAX cannot compute empty results.
                 default=jax.vmap(one)
                 if math.prod(batch) <= some
                 else partial(lax.map, one, batch_size=some),
             )
         else:
-            # Dimensions that are symbols, under `jax.export`.
+            # `jax.export` gives symbols for dimensions.
             out = jax.vmap(one)(flat)
         return jax.tree.map(lambda a: a.reshape((*batch, *a.shape[1:])), out)
 
@@ -413,10 +411,10 @@ _zero = jax.jit(lambda: 0)
 
 
 def _now() -> contextlib.AbstractContextManager[None]:
-    """Return a context in which known arrays are computed even while the caller is traced."""
+    """Return a context that computes known arrays even while the caller is traced."""
     if isinstance(_zero(), Tracer):
         return jax.ensure_compile_time_eval()
-    # Without need it would make a program of its own of each constant of a body.
+    # `ensure_compile_time_eval` here would compile a program for each constant of a body.
     return contextlib.nullcontext()
 
 
@@ -431,42 +429,8 @@ def _broadcast_prefix(lengths: Any, result: Any) -> list[Any]:
     ]
 
 
-def array_of(name: str, value: Any) -> Any:
-    """Return an array of a type that JAX knows, in this machine's order of bytes."""
-    if isinstance(value, jax.Array):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind in "biufc":
-        known = array.dtype.newbyteorder("=")
-        if known.kind in "fc" and known.itemsize > (8 if known.kind == "f" else 16):
-            known = np.dtype(np.float64 if known.kind == "f" else np.complex128)
-        return array.astype(jax.dtypes.canonicalize_dtype(known), copy=False)
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    raise ParameterError(f"{name} has dtype {array.dtype}; it must be numbers")
-
-
-def placed(x: np.ndarray) -> jax.Array:
-    """Return an array of JAX. `jnp.asarray` would compile a program for each shape."""
-    with jax.ensure_compile_time_eval():
-        return jax.device_put(x)
-
-
-def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
-    """Return `compute(numpy or jax.numpy, values)`: JAX's array of JAX's, otherwise NumPy's.
-
-    Known values are computed on the host in double precision, with no program for their shape.
-    """
-    if isinstance(values, Tracer):
-        return compute(jnp, values.astype(jnp.result_type(values, jnp.float32)))
-    known = compute(np, np.asarray(values, np.float64))[()]
-    if not isinstance(values, jax.Array):
-        return known
-    return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
-
-
 def _cpu_of(arrays: dict[str, Any]) -> Any:
-    """Return the CPU on which known arrays are, or None if they are elsewhere or on several."""
+    """Return the CPU that holds the known arrays, or None for another or several devices."""
     devices = set[Any]().union(*(a.devices() for a in arrays.values() if isinstance(a, jax.Array)))
     if not devices:
         default = cast(Any, jax.config).jax_default_device
@@ -478,7 +442,7 @@ def _cpu_of(arrays: dict[str, Any]) -> Any:
 
 
 def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
-    """Return the defaults of all keyword arguments; those of the first functions win."""
+    """Return the defaults of all keyword arguments; the first function with a name wins."""
     return {
         name: parameter.default
         for function in reversed(functions)
@@ -487,10 +451,10 @@ def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
 
 
 def _named(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
-    """Return the keyword arguments that are passed on, if each is one of a function's.
+    """Return the keyword arguments to pass on.
 
     Raises:
-        TypeError: no function that takes them has an argument of a name.
+        TypeError: no function in `passes` has an argument of that name.
     """
     taken = {n for f in passes for n in inspect.signature(f).parameters}
     for name in rest if passes else ():
@@ -503,7 +467,7 @@ def _named(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict
 def _not_default(
     rest: dict[str, Any], known: dict[str, Any], kinds: dict[str, frozenset[Any]]
 ) -> dict[str, Any]:
-    """Check the kinds of keyword arguments, and return those that are not at their defaults."""
+    """Check the kinds of keyword arguments, and return all that differ from their defaults."""
     checked = {k: of_kind(k, v, kinds[k]) if k in kinds else v for k, v in rest.items()}
     return {
         k: v
@@ -512,27 +476,15 @@ def _not_default(
     }
 
 
-def traceable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return JAX's function of the same name in place of NumPy's, which cannot be traced."""
-    name = getattr(function, "__name__", "")
-    return getattr(jnp, name) if getattr(np, name, None) is function else function
-
-
-def of_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return NumPy's function of the same name in place of JAX's, a program for each shape."""
-    name = getattr(function, "__name__", "")
-    return getattr(np, name) if getattr(jnp, name, None) is function else function
-
-
 def split_batch(
     function: Callable[..., Any], mesh: Mesh, axis: str = "batch"
 ) -> Callable[..., Any]:
-    """Return `function` on a mesh: each device computes its own clips, and nothing is sent.
+    """Return `function` on a mesh: each device computes its own clips, without communication.
 
     Args:
         function: of arrays whose first axis is the batch, to arrays whose first axis is the batch.
-        mesh: with a named axis along which the batch is split; its size must divide the batch.
-        axis: that axis.
+        mesh: devices; the size of its axis `axis` must divide the batch.
+        axis: name of the axis along which the batch is split.
     """
     spec = PartitionSpec(axis)
     return jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)

@@ -9,24 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
+from kit.dsp.arrays import of_numbers
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_size, positive_int, require
-from kit.dsp.jit import Length, by_clip, of_numbers
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PadMode, check_framing, map_magnitude, n_fft_of, needs_length
 from kit.dsp.windows import WindowSpec
 
-# Slaney's Auditory Toolbox: linear below 1 kHz, 200/3 Hz a mel; above, a factor of 6.4 in 27 mels.
+# Slaney's Auditory Toolbox: 200/3 Hz a mel below 1 kHz; above, a factor of 6.4 in 27 mels.
 _HZ_PER_MEL = 200.0 / 3
 _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
 _LOG_STEP = math.log(6.4) / 27.0
 
-# Rows of one dense product in `banded_product`: of 8, 16 and 32, 16 was fastest at 128 bands of
-# 1025 bins (2 CPU cores).
+# Rows of one dense product in `banded_product`, for 128 bands of 1025 bins on 2 CPU cores.
 _BAND_ROWS = 32
 
 
 def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
-    """Convert hertz to mels; NumPy in (numbers, sequences), NumPy out; JAX in, JAX out.
+    """Convert hertz to mels; a JAX array gives a JAX array, other values give NumPy.
 
     Args:
         frequencies: Hz, any shape.
@@ -37,7 +37,7 @@ def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
     def mels(xp: Any, f: Any) -> Any:
         if htk:
             return 2595.0 * xp.log10(1.0 + f / 700.0)
-        # The logarithm is taken of the upper part alone: zero has none.
+        # `maximum` keeps zero out of the logarithm.
         upper = _BREAK_MEL + xp.log(xp.maximum(f, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
         return xp.where(f >= _BREAK_HZ, upper, f / _HZ_PER_MEL)
 
@@ -85,7 +85,7 @@ def mel(
     norm: str | Number | None = "slaney",
     dtype: Any = np.float32,
 ) -> Float[np.ndarray, "n_mels bins"]:
-    """Return triangular filters, evenly spaced in mels, one a row over the bins of `n_fft`.
+    """Return triangular filters, evenly spaced in mels, one per row over the bins of `n_fft`.
 
     Args:
         sr: sample rate, Hz.
@@ -98,7 +98,7 @@ def mel(
             p-norm over bins (`np.inf` included).
         dtype: of the result; computed in float64 and cast once.
     Returns:
-        A NumPy array: a constant where a function is traced.
+        A NumPy array, so a constant in a traced function.
     Raises:
         ParameterError: `sr` or a size not positive, `fmax` above `sr / 2`, `fmin` not below `fmax`,
             an unknown norm.
@@ -112,14 +112,10 @@ def mel(
     check_size("n_mels", n_mels, n_mels * (n_fft // 2 + 1))
     nyquist = sr / 2
     top = nyquist if fmax is None else fmax
-    require(
-        0 < top <= nyquist,
-        "fmax",
-        fmax,
-        f"it must lie above 0 and not above sr / 2 = {nyquist:g} Hz; lower fmax or raise sr",
-    )
+    rule = f"it must lie above 0 and not above sr / 2 = {nyquist:g} Hz; lower fmax or raise sr"
+    require(0 < top <= nyquist, "fmax", fmax, rule)
     require(0 <= fmin < top, "fmin", fmin, f"it must lie between 0 and fmax = {top:g} Hz")
-    # To the last bit as librosa: whether an edge lies upon a bin must not hang on a rounding.
+    # Equal to librosa's to the last bit: rounding must not decide whether an edge lies on a bin.
     bins = np.fft.rfftfreq(n_fft, 1.0 / sr)
     edges = mel_frequencies(n_mels + 2, fmin=fmin, fmax=top, htk=htk)
     widths = np.diff(edges)
@@ -151,10 +147,10 @@ def _gain(weights: np.ndarray, edges: np.ndarray, norm: object) -> np.ndarray:
 def banded_product(
     S: Float[jax.Array, "*batch bins"], basis: Float[np.ndarray, "rows bins"]
 ) -> Float[jax.Array, "*batch rows"]:
-    """Return `S @ basis.T` for a `basis` whose rows are bands that rise, and zero elsewhere.
+    """Return `S @ basis.T` for a `basis` whose rows are bands at rising bins, zero elsewhere.
 
-    A few rows at a time are multiplied with the bins they reach alone: for 128 mel bands of 1025
-    bins a ninth of the dense product's work.
+    Each product takes a few rows and only the bins they use: for 128 mel bands of 1025 bins, a
+    ninth of the dense product's work.
     """
     parts = []
     for top in range(0, len(basis), _BAND_ROWS):

@@ -1,10 +1,10 @@
 """Sample-rate conversion by a windowed sinc.
 
-Three steps, each of a size that the audio bounds and the ratio does not:
+The cost of each step depends on the audio's length, not on the ratio's terms:
 
 - A ratio of small integers is one matrix product: the filters repeat after `down` input samples.
-- Any other ratio is a filter at one or two times the input rate, then a short interpolation, which
-  has an easy task there because the upper half of the band is empty.
+- Any other ratio is a filter at one or two times the input rate, then a short interpolation of a
+  signal whose upper half band is empty.
 - A ratio below 1/4 is first decimated by an integer, by a short filter, to between 1/4 and 1/2.
 """
 
@@ -18,15 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Float, Int, Shaped
 
+from kit.dsp.arrays import axis_moved
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, require
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 
 Count: TypeAlias = Int[jax.Array, ""] | None
-"""Number of outputs wanted, if not all; traced."""
+"""Traced number of outputs to compute; None for all."""
 
 _NAMES = (
     *("soxr_vhq", "soxr_hq", "soxr_mq", "soxr_lq", "soxr_qq", "kaiser_best", "kaiser_fast", "fft"),
@@ -35,14 +35,14 @@ _NAMES = (
 )
 # Entries of one block's matrix (6 MB in single precision); longer periods are interpolated.
 _MOST_ENTRIES = 1_500_000
-# Entries of the windows of one step on a CPU: they stay in the second-level cache.
+# Entries of the windows of one step, which fit into the second-level cache.
 _MOST_WINDOW = 48_000
-# Of one decimation: its filter has 19 times as many coefficients.
+# Largest factor of one decimation, whose filter has 19 times as many coefficients.
 _MOST_FACTOR = 512
-# Samples that a filtered signal keeps before time 0: more than its filter sounds there.
+# Samples that a filtered signal keeps before time 0, more than its filter's response there.
 _LEAD = 32
-# Phases of the interpolation and outputs of one of its rows. A polynomial through six phases of a
-# signal of half the band is wrong by 1e-5 at the band's edge, and by 1e-6 of white noise.
+# Phases of the interpolation, and outputs of one of its rows. For a signal of half the band, the
+# polynomial through six phases has an error of 1e-5 at the band's edge and 1e-6 for white noise.
 _PHASES = 6
 _ROW = 16
 
@@ -55,11 +55,11 @@ class _Filter(NamedTuple):
     reach: float
     """Half the length, input samples."""
     stop_db: float
-    """Kaiser's formula for `reach` gives the transition that goes with it."""
+    """Attenuation of the stop band; with `reach` it gives the transition, by Kaiser's formula."""
 
 
 def _sharp(low: float) -> _Filter:
-    """Return the filter of a conversion, for a lower Nyquist frequency of `low` of the input's.
+    """Return the filter of a conversion; `low` is the lower over the input's Nyquist frequency.
 
     The transition is from 0.9 to 1.0 of the lower Nyquist frequency.
     """
@@ -67,14 +67,14 @@ def _sharp(low: float) -> _Filter:
 
 
 def _decimating(factor: int) -> _Filter:
-    """Return the filter of a decimation that leaves the upper half of the new band to a later one.
+    """Return the filter of a decimation; a later filter cleans the upper half of the new band.
 
     The transition is from 0.5 to 1.5 of the new Nyquist frequency.
     """
     return _Filter(1 / factor, 9.5 * factor, 140)
 
 
-# Of a signal whose upper half is empty: from 0.5 to 1.5.
+# For a signal whose upper half band is empty: the transition is from 0.5 to 1.5.
 _BETWEEN = _Filter(1.0, 9, 134)
 
 
@@ -90,17 +90,16 @@ def resample(
 ) -> Float[jax.Array, "..."]:
     """Convert `y` to another sample rate; sample 0 keeps its place.
 
-    The filter is flat within 0.01 dB up to 0.9 of the lower Nyquist frequency and lets nothing
-    through above it that is louder than -90 dB; it is linear-phase and has no delay. The signal is
-    taken as zero before its first and after its last sample.
+    The filter is flat within 0.01 dB up to 0.9 of the lower Nyquist frequency, attenuates by 90 dB
+    above that frequency, is linear-phase and has no delay. The signal is zero outside its samples.
 
     Args:
         y: waveforms, samples on `axis`.
         orig_sr: rate of y, Hz.
-        target_sr: rate of the result, Hz. The ratio is taken as the nearest fraction whose smaller
-            term is at most 2**20.
+        target_sr: rate of the result, Hz. The ratio is rounded to the nearest fraction whose
+            smaller term is at most 2**20.
         res_type: one of librosa's names; all give this one filter.
-        fix: the result has exactly ceil(samples * target_sr / orig_sr) samples, whether set or not.
+        fix: no effect; the result always has ceil(samples * target_sr / orig_sr) samples.
         scale: divide by sqrt(target_sr / orig_sr), which keeps the energy.
         axis: the axis of samples.
     Raises:
@@ -125,18 +124,9 @@ def resample(
     samples = math.ceil(y.shape[axis] * ratio)
     require(samples <= 2**30, "target_sr", target_sr, f"the result would have {samples} samples")
     out = _converted(
-        _moved(y, axis, -1), np.asarray([samples], np.int32), ratio=ratio, scale=bool(scale)
+        axis_moved(y, axis, -1), np.asarray([samples], np.int32), ratio=ratio, scale=bool(scale)
     )
-    return jnp.asarray(_moved(out, -1, axis))
-
-
-def _moved(x: AnyArray, source: int, target: int) -> AnyArray:
-    """Return `x` with an axis moved, on the host if its values are known."""
-    if source % x.ndim == target % x.ndim:
-        return x
-    if isinstance(x, Tracer):
-        return jnp.moveaxis(x, source, target)
-    return np.moveaxis(np.asarray(x), source, target)
+    return jnp.asarray(axis_moved(out, -1, axis))
 
 
 def _rate(name: str, value: Number) -> Fraction:
@@ -165,7 +155,7 @@ def _converted(
     ratio: Fraction,
     scale: bool,
 ) -> tuple[Float[jax.Array, "resampled"], Length]:
-    """Convert one clip to `samples` samples, a number that only the host counts exactly."""
+    """Convert one clip to `samples` samples, a number that the host computed exactly."""
     y = as_waveform(y)
     room = math.ceil(y.shape[0] * ratio)
     wanted = None if isinstance(n, int) else jnp.asarray(samples)[0]
@@ -178,7 +168,7 @@ def _converted(
 def oversampled(
     n: Length, clip: Float[jax.Array, "samples"], factor: int
 ) -> Float[jax.Array, "oversampled"]:
-    """Return one clip at an integer multiple of its rate; zeros past `n` times that."""
+    """Return one clip at `factor` times its rate; zeros past `n * factor`."""
     if factor == 1:
         return clip
     wanted = None
@@ -192,9 +182,9 @@ def _resampled(
 ) -> Float[jax.Array, "outputs"]:
     """Return `samples` samples of a clip at `ratio` times its rate.
 
-    A clip is taken as zero outside itself, so zeros behind it change none of them. If a number of
-    them is `wanted`, only these are right, and there may be more than `samples`: another cut would
-    be another copy.
+    The clip is zero outside its samples, so zeros past its end change nothing. If `wanted` is
+    given, only the first `wanted` samples are right, and the result may be longer than `samples`,
+    because another cut would copy it.
     """
     lead = 0
     while ratio < Fraction(1, 4):
@@ -220,7 +210,7 @@ def _resampled(
 def _in_turns(
     turn: Callable[[Int[jax.Array, ""]], Float[jax.Array, "rows made"]], turns: int, wanted: Count
 ) -> Float[jax.Array, "outputs"]:
-    """Return the outputs of all turns in order, or zeros once `wanted` of them are there."""
+    """Return the outputs of all turns in order, and zeros after the turn that reaches `wanted`."""
     if wanted is None:
         return lax.map(turn, jnp.arange(turns)).reshape(-1)
     like = jax.eval_shape(turn, jax.ShapeDtypeStruct((), jnp.int32))
@@ -236,7 +226,7 @@ def _in_turns(
 def _coefficients(
     kind: _Filter, outputs: Float[np.ndarray, "outputs"], inputs: Int[np.ndarray, "inputs"]
 ) -> Float[np.ndarray, "inputs outputs"]:
-    """Return what each input contributes to each output, at times in input samples."""
+    """Return each input's weight in each output; times are in input samples."""
     offset = outputs - inputs[:, None]
     matrix = np.zeros(offset.shape)
     near = np.abs(offset) < kind.reach
@@ -244,16 +234,16 @@ def _coefficients(
     beta = 0.1102 * (kind.stop_db - 8.7)
     window = np.i0(beta * np.sqrt(1 - (at / kind.reach) ** 2)) / np.i0(beta)
     matrix[near] = np.sinc(kind.cutoff * at) * window
-    # Each output's coefficients sum to one, so that a constant stays itself.
+    # Each output's coefficients sum to one, so that a constant does not change.
     return matrix / matrix.sum(axis=0)
 
 
 def _block(ratio: Fraction, kind: _Filter) -> int | None:
     """Return the outputs of one block, or None if its matrix would be too large."""
     up, down = ratio.numerator, ratio.denominator
-    # Blocks half as long as the filter: a third of each product is then of zeros. Longer ones have
-    # more, and products with shorter ones are too small to be fast. Matrices have half as many
-    # columns and one; a multiple of 16 keeps vector units busy.
+    # Blocks half as long as the filter, so a third of each product multiplies zeros. Longer blocks
+    # multiply more zeros, shorter ones make small, slow products. A matrix has half as many columns
+    # plus one; a multiple of 16 suits vector units.
     columns = 16 * max(1, round(kind.reach * ratio / 32))
     made = max(1, (2 * columns - 1) // up) * up
     rows = made // up * down + 2 * math.ceil(kind.reach) + 1
@@ -267,7 +257,7 @@ def _folded(
     """Return a block's matrices for the even and the odd part of its window.
 
     The filters are symmetric, so output j of the block and output `made - j` mirror each other.
-    Parting the window into its even and odd part about its middle halves the products.
+    Splitting the window into its even and odd part halves the products.
     """
     reach = math.ceil(kind.reach)
     step = made // ratio.numerator * ratio.denominator
@@ -356,15 +346,15 @@ def _between(
 ) -> Float[jax.Array, "outputs"]:
     """Interpolate a signal whose upper half band is empty.
 
-    The outputs are in rows. A row is computed as if it began at each of six phases between two
-    inputs, and the polynomial through these is taken at the phase where it begins.
+    The outputs are in rows. Each row is computed at six phases between two inputs, and the
+    polynomial through these gives it at its own phase.
     """
     row = _ROW * min(64, max(1, math.ceil(ratio)))
     table = jnp.asarray(_phases(ratio, row), x.dtype)
     rows = -(-samples // row)
     count = min(rows, 256)
     turns = -(-rows // count)
-    # Positions split exactly, in Python's integers: single precision does not have the digits.
+    # Positions are split exactly in Python's integers; single precision lacks the digits.
     starts = [Fraction(turn * count * row) / ratio for turn in range(turns)]
     wholes = jnp.asarray([round(s) for s in starts], jnp.int32)
     rests = jnp.asarray([float(s - round(s)) for s in starts], x.dtype)
@@ -372,7 +362,7 @@ def _between(
     whole_steps = jnp.asarray([round(s) for s in steps], jnp.int32)
     rest_steps = jnp.asarray([float(s - round(s)) for s in steps], x.dtype)
     order, nodes = np.arange(_PHASES), _nodes()
-    # Chebyshev polynomials through a value of one at each of the phases.
+    # Coefficients of the Chebyshev polynomials that are 1 at one phase and 0 at the others.
     basis = np.cos(order[:, None] * np.arccos(nodes)) * np.where(order, 2, 1)[:, None] / _PHASES
     first = before - math.ceil(_BETWEEN.reach)
     x = fit(x, max(len(x), first + math.ceil(turns * count * row / ratio) + len(table) + 2))

@@ -26,7 +26,7 @@ from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.windows import WindowSpec, padded_window
 
 PAD_MODES = ("constant", "edge", "reflect", "symmetric", "linear_ramp", "empty")
-"""Ways to continue a signal at its ends; the others of NumPy need the whole signal."""
+"""Pad modes that work on a padded buffer; NumPy's other modes need the whole signal."""
 
 PadMode = str | Callable[..., Any]
 
@@ -35,16 +35,16 @@ def check_framing(given: dict[str, Any]) -> None:
     """Check the lengths of the frames of a known signal.
 
     Raises:
-        ParameterError: no samples, or fewer than a frame where frames are not centred.
+        ParameterError: no samples, or fewer than a frame if frames are not centred.
     Warns:
-        UserWarning: fewer samples than a frame where they are.
+        UserWarning: fewer samples than a frame if frames are centred.
     """
     y, n_fft = given.get("y"), given.get("n_fft", 2048)
     if y is None or given.get("S") is not None or np.ndim(y) == 0:
         return
     samples = y.shape[-1]
     if not isinstance(samples, int):
-        return  # a symbol, under `jax.export`
+        return  # `jax.export` gives a symbol
     require(samples >= 1, "y.shape", y.shape, "its last axis must hold at least 1 sample")
     n_fft = positive_int("n_fft", n_fft)
     if not given.get("center", True):
@@ -57,7 +57,7 @@ def check_framing(given: dict[str, Any]) -> None:
 
 
 def needs_length(given: dict[str, Any]) -> bool:
-    """Return whether the signal is continued in a way that no padded buffer can be."""
+    """Return whether `pad_mode` needs the exact length of the signal."""
     mode = given.get("pad_mode", "constant")
     return given.get("center", True) and (callable(mode) or mode not in PAD_MODES)
 
@@ -83,16 +83,16 @@ def stft(
         n_fft: length of the transform, samples; may be odd.
         hop_length: samples between frames; `win_length // 4` if not given.
         win_length: length of the window, zero-padded to `n_fft`; `n_fft` if not given.
-        window: as `get_window` takes it.
-        center: frame t is centred on sample `t * hop_length`; the signal is continued by
-            `n_fft // 2` samples at both ends. Otherwise frame t begins there.
-        pad_mode: one of `PAD_MODES`, or a function as `jax.numpy.pad` takes it.
-        dtype: complex, of the result.
+        window: see `get_window`.
+        center: centre frame t on sample `t * hop_length`, with `n_fft // 2` samples of padding at
+            both ends; otherwise frame t begins there.
+        pad_mode: one of `PAD_MODES`, or a function for `jax.numpy.pad`.
+        dtype: complex dtype of the result.
     Returns:
-        `dtype`, or complex64 (complex128 of float64; with 64-bit JAX float32 too is computed in
-        double precision and rounded once), bins = 1 + n_fft // 2,
+        `dtype`, or complex64 (complex128 for float64; 64-bit JAX computes float32 in double
+        precision too and rounds once), bins = 1 + n_fft // 2,
         frames = 1 + (samples + 2 * (n_fft // 2) - n_fft) // hop_length if centred.
-        A sample that is NaN or infinite spoils the frames that hold it and no other.
+        A sample that is NaN or infinite spoils only the frames that contain it.
     Raises:
         ParameterError: a length below 1, `win_length` above `n_fft`, an unknown window or pad mode,
             no samples, fewer than `n_fft` samples when not centred, a dtype that is not audio.
@@ -130,7 +130,8 @@ def map_spectrum(
     """Apply a function of spectra to the STFT of one clip, some frames at a time.
 
     Args:
-        function: of spectra, one a row, to arrays with as many rows; of each frame by itself.
+        function: from spectra, one per row, to arrays with the same number of rows; it must treat
+            frames independently.
         n: valid samples of `y`.
         y and the others: see `stft`.
         time_last: give results as (values, frames) in place of (frames, values).
@@ -141,7 +142,7 @@ def map_spectrum(
     """
     n_fft = positive_int("n_fft", n_fft)
     win_length = n_fft if win_length is None else positive_int("win_length", win_length)
-    # librosa transforms in double precision whatever it is given; so does kit where there is any.
+    # Double precision if it is enabled, as librosa transforms every dtype.
     inner = jax.dtypes.canonicalize_dtype(np.float64)
     values = jnp.asarray(padded_window(window, win_length, n_fft), inner)
     hop_length = positive_int("hop_length", win_length // 4 if hop_length is None else hop_length)
@@ -149,7 +150,7 @@ def map_spectrum(
     if center:
         check_pad_mode(pad_mode)
         y, n = pad_ends(y, n, n_fft // 2, pad_mode)
-    # With an odd n_fft, one sample of a single frame may be missing.
+    # With an odd n_fft, a single frame may lack one sample.
     require(n_fft <= y.shape[-1], "n_fft", n_fft, f"it must not exceed {y.shape[-1]} samples")
     return map_frames(
         lambda frames: function(rfft(frames.astype(inner) * values)),
@@ -163,12 +164,8 @@ def map_spectrum(
 
 def check_pad_mode(pad_mode: PadMode) -> None:
     """Refuse the modes of NumPy that a spectrogram cannot use, and unknown ones."""
-    require(
-        callable(pad_mode) or pad_mode in PAD_MODES,
-        "pad_mode",
-        pad_mode,
-        f"it must be one of {', '.join(PAD_MODES)}",
-    )
+    rule = f"it must be one of {', '.join(PAD_MODES)}"
+    require(callable(pad_mode) or pad_mode in PAD_MODES, "pad_mode", pad_mode, rule)
 
 
 def magnitude(
@@ -203,14 +200,14 @@ def _of_parts(
     scale = jnp.where(largest < 2.0**-60, 2.0**66, jnp.where(largest > 2.0**60, 2.0**-66, 1.0))
     scale = scale.astype(squared.dtype)
     squared = jnp.square(real * scale) + jnp.square(imag * scale)
-    # The root's slope at zero is infinite, and infinity times zero is not a number.
+    # The root's slope at zero is infinite, and infinity times zero is NaN.
     safe = jnp.where(squared > 0, squared, 1)
     rooted = jnp.sqrt(safe) / scale if power == 1 else safe ** (power / 2) / scale**power
     return jnp.where(squared > 0, rooted, squared)
 
 
 def scale_of(x: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
-    """Return the factor that keeps the squares of an array in range: 1 for most."""
+    """Return the power of two that keeps the squares of an array in range: 1 for most arrays."""
     peak = lax.stop_gradient(jnp.max(jnp.abs(x), initial=0))
     small = (peak > np.finfo(np.float32).tiny) & (peak < 1e-10)
     far = small | ((peak > 1e10) & jnp.isfinite(peak))
@@ -232,8 +229,8 @@ def map_magnitude(
     """Apply a function of magnitudes to each frame of a clip, or of a spectrogram.
 
     Args:
-        function: of |STFT|^power, one frame a row, to arrays with as many rows; of each frame by
-            itself.
+        function: from |STFT|^power, one frame per row, to arrays with the same number of rows; it
+            must treat frames independently.
         n: valid samples of `y`, or valid frames of `S`.
         y: waveform.
         S: magnitudes in place of `y`, widened to single precision.
@@ -271,7 +268,7 @@ def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "
 
 
 def n_fft_of(S: Num[AnyArray, "*batch bins frames"] | None, n_fft: int) -> int:
-    """Return the length of the transform: `n_fft` if it fits the bins of `S`, or what does."""
+    """Return `n_fft` if it fits the bins of `S`, otherwise the even length that does."""
     n_fft = positive_int("n_fft", n_fft)
     if S is None or n_fft // 2 + 1 == S.shape[-2]:
         return n_fft
@@ -283,7 +280,7 @@ def energies(what: str, S: Num[AnyArray, "..."]) -> None:
     require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, f"{what} is of magnitudes: take jnp.abs")
     if not isinstance(S, Tracer):
         rule = f"{what} is defined for energies of at least 0"
-        # The least that is a number: no array of booleans is made.
+        # `fmin` ignores NaN and needs no array of booleans.
         least = np.fmin.reduce(np.asarray(S), axis=None, initial=0)
         check_values(not least < 0, "S", rule)
 

@@ -1,4 +1,4 @@
-"""Clips of a batch computed on the host's threads, and their buffers."""
+"""Threads of the host that compute the clips of a batch, and their buffers."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-# Bytes of which an address must be a multiple for JAX on CPU to use the array where it lies.
+# JAX on CPU uses an array without a copy if its address is a multiple of this number of bytes.
 _ALIGNED = 64
 
 
@@ -28,12 +28,12 @@ def by_program(
 
     Args:
         program: the compiled function of one clip.
-        clip_of: from the number of a clip to its arguments, of `shapes` or shorter.
+        clip_of: function from a clip's number to its arguments, of `shapes` or shorter.
         shapes: the shape of each argument's buffer.
         count: number of clips.
         n: valid length of each clip, passed to the program.
         device: JAX device that runs the program.
-        cut: from a result and its valid length to the part that is kept.
+        cut: function from a result and its valid length to the part to keep.
     """
     length = np.int32(n)
 
@@ -63,19 +63,19 @@ def on_threads(
     compiled: bool = True,
     most: int | None = None,
 ) -> "Results":
-    """Return the results of `count` clips, each of which some thread takes: the caller is one.
+    """Return the results of `count` clips, computed by the caller's thread and others.
 
     Args:
-        worker: from the results of all clips to a function that one thread calls with the number
-            of each of its clips; that function returns the result and its arrays.
+        worker: function from the results of all clips to a function of a clip's number, one for
+            each thread, which returns the clip's result and its arrays.
         count: number of clips.
         device: JAX device that the threads compute on.
-        compiled: if not, no other thread begins before the first clip is there.
-        most: threads; one a core if not given.
+        compiled: if False, the other threads wait for the first clip.
+        most: most threads; one per core if not given.
     """
     results = Results(count)
     indices = iter(range(count))
-    # A new thread knows neither of the caller's contexts.
+    # A new thread does not inherit the caller's contexts.
     wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
     def work(some: Iterator[int]) -> None:
@@ -107,7 +107,7 @@ def on_threads(
 
 
 class _Room:
-    """The buffer of an argument of a program, zero where the clip does not reach."""
+    """The buffer of a program's argument, zero past the clip."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -115,7 +115,7 @@ class _Room:
         self.source = 0
 
     def filled(self, clip: np.ndarray) -> np.ndarray:
-        """Return the clip itself if a program takes it without a copy, otherwise its copy."""
+        """Return the clip if a program takes it without a copy, otherwise its copy."""
         address = clip.__array_interface__["data"][0]
         if clip.shape == self.shape and clip.flags.c_contiguous and address % _ALIGNED == 0:
             return clip
@@ -132,8 +132,8 @@ class _Room:
 class Results:
     """The results of all clips, which several threads write.
 
-    The thread that makes them allocates their arrays: the system takes back what other threads
-    allocate each time that it is freed, and new pages can take longer than what is written to them.
+    The thread that creates this object allocates the arrays. The system reclaims memory of other
+    threads each time it is freed, and mapping new pages can take longer than writing to them.
     """
 
     def __init__(self, count: int) -> None:
@@ -145,7 +145,7 @@ class Results:
         self.first: np.ndarray | None = None
 
     def empty(self, index: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Return the place of the first array of a clip's result: to fill it saves a copy."""
+        """Return the place of the first array of a clip's result; writing into it saves a copy."""
         with self.changed:
             self.changed.wait_for(lambda: self.first is not None or self._may_allocate())
             if self.first is None:
@@ -158,7 +158,7 @@ class Results:
 
         Args:
             index: number of the clip.
-            tree: the result, of which only the structure is kept.
+            tree: the result; only its structure is kept.
             parts: its leaves as NumPy arrays, of the same shapes for every clip.
         """
         with self.changed:
@@ -174,7 +174,7 @@ class Results:
                 array[index] = part
 
     def disown(self) -> None:
-        """Let any thread allocate, as the one that made this will not."""
+        """Let any thread allocate, because the owner will not."""
         with self.changed:
             self.owner = None
             self.changed.notify_all()
@@ -185,7 +185,7 @@ class Results:
     def placed(
         self, shaped: Callable[[np.ndarray], np.ndarray], given: dict[str, Any], device: Any
     ) -> Any:
-        """Return the results as JAX's arrays, committed to the device if an argument was."""
+        """Return the results as JAX arrays, committed to the device if an argument was."""
         committed = any(isinstance(a, jax.Array) and a.committed for a in given.values())
         with jax.default_device(device):
             arrays = [jax.device_put(shaped(a), device if committed else None) for a in self.arrays]

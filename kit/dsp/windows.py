@@ -1,4 +1,4 @@
-"""Analysis windows, as scipy names them."""
+"""Analysis windows, by SciPy's names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +21,9 @@ def get_window(
         window: "hann", ("kaiser", 4.0), 4.0 (a Kaiser beta), a function of the length, or the
             `Nx` values themselves.
         Nx: length, samples.
-        fftbins: periodic (for spectra) rather than symmetric (for filters).
+        fftbins: periodic, for spectra; False for symmetric, for filters.
     Raises:
-        ParameterError: an unknown name, or values whose number is not `Nx`.
+        ParameterError: an unknown name, or a number of values other than `Nx`.
     Source: `scipy.signal.get_window`; librosa 0.11 `filters.get_window`.
     """
     length = positive_int("Nx", Nx)
@@ -40,12 +40,8 @@ def get_window(
             raise ParameterError(f"window is {window!r}; scipy says: {error}") from error
     else:
         values = numbers("window", window)
-    require(
-        values.shape == (length,),
-        "window",
-        f"an array of shape {values.shape}",
-        f"it must have {length} values",
-    )
+    rule = f"it must have {length} values"
+    require(values.shape == (length,), "window", f"an array of shape {values.shape}", rule)
     require(np.all(np.isfinite(values)), "window", window, "its values must be finite")
     return values
 
@@ -53,7 +49,7 @@ def get_window(
 def padded_window(
     window: WindowSpec, win_length: int, n_fft: int
 ) -> Float64[np.ndarray, "samples"]:
-    """Return the periodic window of `win_length`, with zeros on both sides up to `n_fft`.
+    """Return the periodic window of `win_length`, zero-padded on both sides to `n_fft`.
 
     Raises:
         ParameterError: `win_length` above `n_fft`, or as `get_window`.
@@ -63,7 +59,7 @@ def padded_window(
 
 
 def pad_center(values: Num[np.ndarray, "samples"], size: int) -> Num[np.ndarray, "size"]:
-    """Pad with zeros on both sides up to `size`, the odd one on the right.
+    """Pad with zeros on both sides to `size`, the odd one on the right.
 
     Raises:
         ParameterError: more than `size` values.

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from kit.compilation import ONE_CORE
 from kit.config import FeatureConfig, MusicnnConfig, frames_of, identity
-from kit.dsp.presets import preset
+from kit.dsp.frontend import preset
 from kit.errors import ConfigError, KitError
 from kit.models import Network, build
 from kit.models.musicnn import Musicnn

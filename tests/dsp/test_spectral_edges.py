@@ -324,7 +324,7 @@ def test_any_axis(axis, relative):
         (lambda: dsp.spectral_centroid(S=S, sr=0), "sr is 0"),
         (lambda: dsp.spectral_centroid(S=S, sr=np.inf), "sr is inf"),
         (lambda: dsp.spectral_centroid(S=S, freq=np.ones(3)), "freq.shape"),
-        (lambda: dsp.rms(y=NOISE[:99], center=False), "y is of 99 samples"),
+        (lambda: dsp.rms(y=NOISE[:99], center=False), "y has 99 samples"),
         (lambda: dsp.stack_memory(S, foo=1), "foo"),
         (lambda: dsp.stack_memory(S, constant_values="no"), "mode is 'constant', kwargs is"),
         (lambda: dsp.stack_memory(S, mode="mean", stat_length=-1), "mode is 'mean', kwargs is"),

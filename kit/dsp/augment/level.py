@@ -64,18 +64,16 @@ def _masked(
     n: Length,
     *,
     S: Float[AnyArray, "bins frames"],
-    words: Any,
-    example: Any,
-    impl: Any,
     freq_masks: int,
     freq_width: int,
     time_masks: int,
     longest: Any,
     fill: Number | None,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "bins frames"], Length]:
     S = jnp.asarray(S)
     bins, frames = S.shape
-    in_bins, in_frames = jax.random.split(key_of(words, example, impl))
+    in_bins, in_frames = jax.random.split(key_of(**keys))
     blank = bands(in_bins, bins, bins, freq_masks, min(freq_width, bins))[:, None]
     blank = blank | bands(in_frames, frames, n, time_masks, longest)[None, :]
     if fill is None:
@@ -168,14 +166,12 @@ def _gained(
     n: Length,
     *,
     y: Shaped[AnyArray, "samples"],
-    words: Any,
-    example: Any,
-    impl: Any,
     low_db: Number,
     high_db: Number,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    db = jax.random.uniform(key_of(words, example, impl), (), y.dtype, low_db, high_db)
+    db = jax.random.uniform(key_of(**keys), (), y.dtype, low_db, high_db)
     return y * 10 ** (db / 20), n
 
 
@@ -219,20 +215,18 @@ def _tilted(
     n: Length,
     *,
     y: Shaped[AnyArray, "samples"],
-    words: Any,
-    example: Any,
-    impl: Any,
     sr: Number,
     db_per_octave: Number,
     pivot_hz: Number,
     limit_db: Number,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # The same transform for all lengths that share a program. Its end does not ring into its start.
     size: Any = scipy.fft.next_fast_len(padded_length(y.shape[0]) * 3 // 2, real=True)
     octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
     steepest = (-db_per_octave, db_per_octave)
-    slope = jax.random.uniform(key_of(words, example, impl), (), y.dtype, *steepest)
+    slope = jax.random.uniform(key_of(**keys), (), y.dtype, *steepest)
     db = jnp.clip(slope * octaves.astype(y.dtype), -limit_db, limit_db)
     return jnp.fft.irfft(jnp.fft.rfft(y, n=size) * 10 ** (db / 20), n=size)[: y.shape[0]], n
 
@@ -263,14 +257,12 @@ def _shifted(
     n: Length,
     *,
     y: Shaped[AnyArray, "samples"],
-    words: Any,
-    example: Any,
-    impl: Any,
     max_shift: Any,
     wrap: bool,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    shift = jax.random.randint(key_of(words, example, impl), (), -max_shift, max_shift + 1)
+    shift = jax.random.randint(key_of(**keys), (), -max_shift, max_shift + 1)
     came = jnp.arange(y.shape[0]) - shift
     if wrap:
         return y[came % n], n
@@ -310,14 +302,12 @@ def _noisy(
     *,
     y: Shaped[AnyArray, "samples"],
     noise: Shaped[AnyArray, "samples"] | None,
-    words: Any,
-    example: Any,
-    impl: Any,
     low: Number,
     high: Number,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    of_level, of_noise = jax.random.split(key_of(words, example, impl))
+    of_level, of_noise = jax.random.split(key_of(**keys))
     db = jax.random.uniform(of_level, (), y.dtype, low, high) if high > low else low
     at = jnp.arange(y.shape[0])
     if noise is None:

@@ -50,15 +50,13 @@ def _played(
     n: Length,
     *,
     y: Shaped[AnyArray, "samples"],
-    words: Any,
-    example: Any,
-    impl: Any,
     low: Number,
     high: Number,
     n_fft: int,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    rate = jax.random.uniform(key_of(words, example, impl), (), y.dtype, low, high)
+    rate = jax.random.uniform(key_of(**keys), (), y.dtype, low, high)
     return stretched(y, n, rate, n_fft), n
 
 
@@ -80,12 +78,8 @@ def random_pitch(
     Raises:
         ParameterError: steps out of order or beyond an octave.
     """
-    require(
-        -12 <= low_steps <= high_steps <= 12,
-        "low_steps",
-        low_steps,
-        f"low_steps <= high_steps (={high_steps}), both within 12",
-    )
+    rule = f"low_steps <= high_steps (={high_steps}), both within 12"
+    require(-12 <= low_steps <= high_steps <= 12, "low_steps", low_steps, rule)
     n_fft = positive_int("n_fft", n_fft)
     steps = {"low_steps": low_steps, "high_steps": high_steps}
     return _moved(y=y, **keys_of(key, y, 1), **steps, n_fft=n_fft)
@@ -96,12 +90,10 @@ def _moved(
     n: Length,
     *,
     y: Shaped[AnyArray, "samples"],
-    words: Any,
-    example: Any,
-    impl: Any,
     low_steps: Number,
     high_steps: Number,
     n_fft: int,
+    **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # Room for the slowest: an octave up is stretched to twice the length, then read twice as fast.
@@ -110,7 +102,7 @@ def _moved(
     longest: Length = room
     if not isinstance(n, int):
         longest = jnp.minimum(room, (n * ratio).astype(jnp.int32) + 2 * n_fft)
-    steps = jax.random.uniform(key_of(words, example, impl), (), y.dtype, low_steps, high_steps)
+    steps = jax.random.uniform(key_of(**keys), (), y.dtype, low_steps, high_steps)
     speed = jnp.round(2.0 ** (steps / 12) * 2**_BITS) / 2**_BITS
     long = stretched(jnp.pad(y, (0, room - y.shape[0])), longest, 1 / speed, n_fft)
     return read_at_speed(long, speed, y.shape[0]), n

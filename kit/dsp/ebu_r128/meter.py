@@ -172,18 +172,10 @@ def _check(given: dict[str, Any]) -> None:
         channel_weights(channels)
     else:
         values = numbers("weights", weights)
-        require(
-            values.shape == (channels,),
-            "weights",
-            weights,
-            f"y has {channels} channels; give one weight for each",
-        )
-        require(
-            np.all((values >= 0) & np.isfinite(values)),
-            "weights",
-            weights,
-            "they must be finite and not negative",
-        )
+        rule = f"y has {channels} channels; give one weight for each"
+        require(values.shape == (channels,), "weights", weights, rule)
+        rule = "they must be finite and not negative"
+        require(np.all((values >= 0) & np.isfinite(values)), "weights", weights, rule)
     block_s = given.get("block_s", given.get("least_s", 0.4))
     need = _hops(block_s) * round(_STEP_S * sr)
     require(y.shape[-1] >= need, "y.shape", y.shape, f"{block_s} s at sr={sr} take {need} samples")

@@ -29,12 +29,8 @@ def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
     """
     check_size("hop_length", hop_length, hop_length * frames, most=2**30)
     overlapping = -(-frame_length // hop_length)
-    require(
-        overlapping * frame_length <= 2**26,
-        "hop_length",
-        hop_length,
-        f"{overlapping} frames of {frame_length} samples would overlap; raise it",
-    )
+    rule = f"{overlapping} frames of {frame_length} samples would overlap; raise it"
+    require(overlapping * frame_length <= 2**26, "hop_length", hop_length, rule)
 
 
 def _check(given: dict[str, Any]) -> None:

@@ -25,9 +25,9 @@ from kit.dsp.stft import scale_of
 from kit.dsp.windows import get_window
 
 _UNITS = ("frames", "samples", "time")
-# Frames whose best predecessors are looked for at once, and lags of one step of that search.
+# Frames whose best predecessors are searched at once, and lags of one step of that search.
 _SIDE_BY_SIDE = 32
-# Frames of the pulse that are added up at once.
+# Frames of the pulse that are summed at once.
 _ROWS = 64
 
 
@@ -48,23 +48,22 @@ def beat_track(
     """Return the tempo and the beats.
 
     Args:
-        y: waveforms (…, samples). Their onset strength is the median over bands; the mean, where
-            the median is zero throughout, as it is if less than half of the bands sound. A clip
-            whose peak is below 2**-16 is scaled to full scale first.
+        y: waveforms (…, samples). Their onset strength is the median over bands, or the mean if the
+            median is zero throughout, because less than half of the bands sound. A clip with a peak
+            below 2**-16 is scaled to full scale first.
         sr: sample rate, Hz.
         onset_envelope: (…, frames) in place of `y`.
         hop_length: samples between frames of the onset strength.
         start_bpm, prior: see `tempo`.
-        tightness: of the beats around the tempo, above 0.
-        trim: leave out weak beats at both ends.
-        bpm: a tempo, one for each clip (…, 1), or one for each frame (…, frames), in place of the
-            estimate.
-        units: "frames", "samples" or "time" (seconds), of sparse beats.
-        sparse: give the beats as a NumPy array, which takes a single clip and cannot be jitted;
-            otherwise as a mask (…, frames), which can.
+        tightness: penalty for beats off the tempo, above 0.
+        trim: drop weak beats at both ends.
+        bpm: tempo in place of the estimate: one for all, (…, 1) for each clip, or (…, frames).
+        units: unit of sparse beats: "frames", "samples" or "time" (seconds).
+        sparse: return the beats as a NumPy array, for one clip outside `jit`; otherwise as a mask
+            (…, frames).
     Returns:
-        (beats a minute, beats). Silence has tempo 0 and no beat; a clip with a value that is not
-        finite has tempo NaN and no beat.
+        (beats a minute, beats). Silence gives tempo 0 and no beats; a clip with a value that is not
+        finite gives tempo NaN and no beats.
     Raises:
         ParameterError: several clips and `sparse`, `bpm` or `tightness` not above 0, a `bpm` that
             does not fit the frames, unknown units, or as `tempo`.
@@ -110,7 +109,7 @@ def beat_track(
 
 
 def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
-    """Return `bpm` as an argument of `_tracked`: of a clip, or of its frames."""
+    """Return `bpm` as an argument of `_tracked`: one value a clip, or one a frame."""
     if not isinstance(bpm, jax.Array):
         bpm = numbers("bpm", bpm)
     if not isinstance(bpm, Tracer):
@@ -124,10 +123,10 @@ def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
 
 
 def _given(bpm: Any, heard: Any) -> Any:
-    """Return the tempo that was given: 0 for silence and NaN for a clip that is not finite.
+    """Return the given tempo, but 0 for silence and NaN for a clip that is not finite.
 
     Args:
-        bpm: as given.
+        bpm: the argument of `beat_track`.
         heard: (…, 1), 1, 0 or NaN for each clip.
     """
     traced = isinstance(bpm, Tracer) or isinstance(heard, Tracer)
@@ -156,9 +155,9 @@ def _tracked(
     bpm: Any = None,
     bpms: Any = None,
 ) -> tuple[tuple[Float[jax.Array, "1"], Bool[jax.Array, "frames"]], tuple[None, Length]]:
-    """Return the tempo of one clip, or 1 if it is given, and its beats.
+    """Return the tempo of one clip (1 if the caller gave it) and its beats.
 
-    In place of the tempo are 0 for silence and NaN for values that are not finite.
+    The tempo is 0 for silence and NaN for values that are not finite.
     """
     envelope, frames = _envelope(n, y, sr, onset_envelope, hop_length)
     envelope = lax.stop_gradient(envelope)
@@ -186,7 +185,7 @@ def _tracked(
 def _envelope(
     n: Length, y: Any, sr: Number, onset_envelope: Any, hop_length: int
 ) -> tuple[Float[jax.Array, "frames"], Length]:
-    """Return the onset strength: the median over bands, or their mean where that is zero."""
+    """Return the onset strength: the median over bands, or the mean if the median is all zero."""
     if onset_envelope is not None:
         return envelope_of_clip(n, y, sr, onset_envelope, hop_length)
     both, n = envelope_of_clip(n, y, sr, None, hop_length, aggregate=_median_and_mean)
@@ -206,7 +205,7 @@ def _beats(
     tightness: float,
     trim: bool,
 ) -> Bool[jax.Array, "frames"]:
-    """Return the beats of one clip, given the frames of a beat at each frame."""
+    """Return the beats of one clip; `period` is the length of a beat at each frame, in frames."""
     inside = jnp.arange(envelope.shape[0]) < n
     mean = jnp.sum(envelope) / n
     square = jnp.sum(jnp.where(inside, jnp.square(envelope - mean), 0))
@@ -219,11 +218,11 @@ def _beats(
 def _local_score(
     n: Length, onsets: Float[jax.Array, "frames"], period: Float[jax.Array, "frames"]
 ) -> Float[jax.Array, "frames"]:
-    """Return onsets under a Gaussian of a 32nd of the beat; as in librosa, without the first."""
+    """Smooth onsets by a Gaussian of a 32nd of the beat; as in librosa, without the first frame."""
     frames = len(onsets)
     padded = jnp.pad(onsets.at[0].set(0), (frames, frames))
-    # Beyond half a beat the Gaussian is exp(-128), zero in single precision; what is near zero but
-    # above it still counts when silence is trimmed.
+    # Beyond half a beat the Gaussian is below exp(-128), zero in single precision. Smaller values
+    # above zero still count when silence is trimmed.
     reach = jnp.minimum(jnp.ceil(jnp.max(period) / 2).astype(int), n - 1)
     narrow = 32.0 / period
 
@@ -243,9 +242,9 @@ def _links(
 ) -> tuple[Int[jax.Array, "frames"], Float[jax.Array, "frames"]]:
     """Return for each frame the best beat before it (-1: none), and the score of the best path.
 
-    A beat lasts at least half a period, so the scores of as many frames depend on earlier ones
-    alone. Each step computes some frames side by side, and the next step begins after those that
-    are right.
+    A beat lasts at least half a period, so the scores of that number of frames depend only on
+    earlier frames. Each step computes some frames in parallel; the next step starts after the
+    frames whose scores are final.
     """
     frames, width = len(local), _SIDE_BY_SIDE
     shortest, longest = jnp.round(period / 2), 2 * period
@@ -253,7 +252,7 @@ def _links(
     last_lag = jnp.minimum(jnp.max(longest).astype(int), n)
     chunks = (last_lag - first_lag) // width + 1
     stride = jnp.minimum(first_lag, width)
-    # Scores before the first frame, and after the last one of a step, are never used.
+    # Scores before the first frame and past a step's last frame are never used.
     total = jnp.zeros(2 * frames + 2 * width, local.dtype)
     start = frames + width
     score, beat = (jnp.pad(x, (0, width), constant_values=1) for x in (local, period))
@@ -292,14 +291,14 @@ def _links(
 
     state = (jnp.zeros((), int), total, jnp.full(frames + width, -1))
     _, total, links = lax.while_loop(lambda s: s[0] < n, step, state)
-    # No beat comes before the first frame that is loud enough.
+    # The first loud frame starts the path.
     loud = local >= 0.01 * jnp.max(local)
     links = jnp.where(jnp.arange(frames) < jnp.argmax(loud), -1, links[:frames])
     return links, total[start : start + frames]
 
 
 def _last_beat(n: Length, total: Float[jax.Array, "frames"]) -> Int[jax.Array, ""]:
-    """Return the last peak that is at least half as high as the median peak."""
+    """Return the last peak that is at least half of the median peak."""
     index = jnp.arange(len(total))
     total = jnp.where(index < n, total, -jnp.inf)
     rises = jnp.concatenate([jnp.array([False]), total[1:] > total[:-1]])
@@ -321,9 +320,9 @@ def _trimmed(
 ) -> Bool[jax.Array, "frames"]:
     """Return the beats from `tail` back, without weak beats at both ends.
 
-    With `trim`, beats before the first strong frame or after the last one are left out. A frame is
-    strong above half the root mean square of the scores at the beats, smoothed from beat to beat by
-    a Hann window of five: half of both neighbours is added.
+    With `trim`, beats before the first or after the last strong frame are dropped. A frame is strong
+    above half the root mean square of the scores at the beats, after smoothing over beats by a Hann
+    window of five, which adds half of both neighbours.
     """
     index = jnp.arange(len(local))
 
@@ -338,7 +337,7 @@ def _trimmed(
     zero = jnp.zeros((), local.dtype)
     state = (tail, zero, zero, jnp.zeros((), int), jnp.zeros(len(local), bool))
     _, _, square, count, beats = lax.while_loop(lambda s: s[0] >= 0, step, state)
-    # As in librosa, the window's end after the last beat counts, as far as the clip has frames.
+    # As in librosa, the window's end after the last beat counts, within the clip's frames.
     square += jnp.where(count < n, jnp.square(0.5 * local[tail]), 0)
     threshold = 0.5 * jnp.sqrt(square / jnp.minimum(count + 2, n)) if trim else zero
     strong = (local > threshold) & (index < n)
@@ -359,15 +358,15 @@ def plp(
 ) -> Float[jax.Array, "*batch frames"]:
     """Return the predominant local pulse.
 
-    It is a curve whose peaks follow the strongest period of the onset strength at each time.
+    Its peaks follow the strongest period of the onset strength at each time.
 
     Args:
         y, sr, hop_length, onset_envelope: see `beat_track`.
-        win_length: frames of the window of the tempogram.
-        tempo_min, tempo_max: beats a minute; None for no limit.
+        win_length: window of the tempogram, frames.
+        tempo_min, tempo_max: limits, beats a minute; None for no limit.
         prior: see `tempo`.
     Returns:
-        Values from 0 to 1, the maximum. NaN if a value is not finite.
+        Values from 0 to 1, where 1 is the maximum. NaN if a value is not finite.
     Raises:
         ParameterError: `tempo_max` not above `tempo_min`, or as `fourier_tempogram`.
     Source: librosa 0.11 and 1.0 `beat.plp`; Grosche and Müller 2011.
@@ -418,13 +417,13 @@ def _pulse(
         weight = jnp.asarray(log_prior, envelope.dtype)
         rank = jnp.log1p(1e6 * jnp.abs(F)) + weight[low:high]
         other = jnp.max(jnp.concatenate([weight[:low], weight[high:]]), initial=-jnp.inf)
-    # The place of the peak, not its value: compiled twice, a logarithm need not equal itself.
+    # Compare indices, not values: a logarithm that is compiled twice may differ from itself.
     best = jnp.argmax(rank, axis=-1)[:, None]
     strongest = jnp.take_along_axis(F, best, axis=-1)[:, 0]
     if other is not None:
-        # A bin outside of the range, which holds nothing, can be more likely.
+        # The prior may prefer a bin outside the range, whose spectrum is zero.
         strongest = jnp.where(jnp.max(rank, axis=-1) < other, 0, strongest)
-    # Of magnitude 1 wherever there is any, so that only the phase remains.
+    # Divide by the magnitude, so that only the phase remains.
     scale = jnp.finfo(envelope.dtype).tiny ** 0.5 + jnp.abs(strongest)
     phases = jnp.where(jnp.arange(F.shape[0]) < times, strongest / scale, 0)
     pulse = _synthesis(times, best[:, 0] + low, phases, win_length)[: envelope.shape[0]]
@@ -442,10 +441,10 @@ def _synthesis(
     """Return the inverse STFT, at hop 1, of spectra of one bin each.
 
     Args:
-        times: valid spectra.
-        bins: the bin of each.
-        values: its value; zero past `times`.
-        win_length: of the Hann window, and of the transform.
+        times: number of valid spectra.
+        bins: the bin of each spectrum.
+        values: the value at that bin; zero past `times`.
+        win_length: length of the Hann window and of the transform.
     """
     window = get_window("hann", win_length)
     size, half = win_length, win_length // 2
@@ -460,7 +459,7 @@ def _synthesis(
         value = lax.dynamic_slice(values, (at,), (_ROWS,))
         spectra = jnp.where(k[:, None] == every, value[:, None], 0)
         rows = jnp.fft.irfft(spectra, n=size) * jnp.asarray(window, dtype)
-        # Rows one further right than the one before, then summed.
+        # Shift each row by one sample against the previous row, then sum.
         flat = jnp.pad(rows, ((0, 0), (0, _ROWS))).reshape(-1)[:-_ROWS]
         summed = jnp.sum(flat.reshape(_ROWS, size + _ROWS - 1), axis=0)
         old = lax.dynamic_slice(total, (at,), summed.shape)
@@ -472,7 +471,7 @@ def _synthesis(
     else:
         total = lax.fori_loop(0, -(-times // _ROWS), add, total)
     total = total[half:]
-    # The squared window, summed over the frames that reach a sample.
+    # Sum of the squared window over all frames that cover a sample.
     covered = jnp.asarray(np.r_[0.0, np.cumsum(window**2)], dtype)
     sample = half + jnp.arange(len(total))
     envelope = (

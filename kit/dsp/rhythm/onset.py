@@ -1,4 +1,4 @@
-"""Onset strength: how much louder the spectrum gets from frame to frame."""
+"""Onset strength: the increase of the spectrum's level from frame to frame."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -10,15 +10,16 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Num, Shaped
 
+from kit.dsp.arrays import traceable
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.decibel import at_least, power_to_db
 from kit.dsp.iir import one_pole
-from kit.dsp.jit import Length, by_clip, traceable
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.mel import melspectrogram
 from kit.dsp.spectral.rank_filters import maximum_filter
 from kit.dsp.stft import as_spectrogram, check_framing, magnitude, needs_length
 
-# XLA's maximum and minimum of NaN and a number may be the number.
+# On CPU, XLA's maximum and minimum of NaN and a number may be the number.
 _SKIP_NAN = ("max", "min", "amax", "amin")
 
 
@@ -42,40 +43,31 @@ def onset_strength(
         y: waveforms (…, samples).
         sr: sample rate, Hz.
         S: log-power spectrogram (…, bands, frames), decibels, in place of `y`.
-        lag: frames between the two that are compared.
-        max_size: above 1, the earlier frame is replaced by the maximum over this number of
-            neighbouring bands, which suppresses vibrato.
-        ref: earlier spectrum, of the shape of `S`, in place of `S`.
-        detrend: remove the slow part by a high-pass filter.
-        center: set frame t at the centre of the STFT's frame t.
+        lag: frames between the two compared frames.
+        max_size: above 1, compare with the earlier frame's maximum over this number of neighbouring
+            bands, which suppresses vibrato.
+        ref: earlier spectrum, shaped like `S`, in place of `S`.
+        detrend: remove slow changes by a high-pass filter.
+        center: align frame t with the centre of the STFT's frame t.
         feature: function of `y`, `sr`, `n_fft`, `hop_length` and `kwargs` that returns a power
             spectrogram, in place of `melspectrogram`. It is called once, outside any program.
-        aggregate: function of (array, axis=) over bands; the mean if not given. NumPy's functions
-            run as JAX's of the same name. Any other runs on the host, outside `jit`.
+        aggregate: function of (array, axis=) over bands; the mean if not given. A NumPy function
+            runs as the JAX function of its name. Other functions run on the host, outside `jit`.
         kwargs: `n_fft`, `hop_length`, and arguments of `feature`.
     Returns:
-        Decibels a frame, of the precision of `y` or `S`. A frame that compares a level that is not
-        finite is NaN.
+        Decibels per frame, in the precision of `y` or `S`. NaN for a frame that compares a level
+        that is not finite.
     Raises:
         ParameterError: `lag` or `max_size` below 1, neither `y` nor `S`, a `ref` of another shape,
             a complex `S`, or as `melspectrogram`.
     Source: librosa 0.11 and 1.0 `onset.onset_strength`; Böck and Widmer 2013.
     """
     if aggregate is False:
-        raise ParameterError("aggregate is False; onset_strength_multi gives every band")
+        raise ParameterError(
+            "aggregate is False; use onset_strength_multi, which returns every band"
+        )
     return _strength(
-        y=y,
-        sr=sr,
-        S=S,
-        lag=lag,
-        max_size=max_size,
-        ref=ref,
-        detrend=detrend,
-        center=center,
-        feature=feature,
-        aggregate=aggregate,
-        groups=None,
-        **kwargs,
+        *(y, sr, S, lag, max_size, ref, detrend, center, feature, aggregate, None), **kwargs
     )
 
 
@@ -100,34 +92,22 @@ def onset_strength_multi(
 
     Args:
         y, sr, S, lag, max_size, ref, detrend, center, feature, kwargs: see `onset_strength`.
-        n_fft, hop_length: of the STFT, samples.
-        aggregate: see `onset_strength`; False gives every band.
-        channels: slices of bands, or the bands at which groups begin and end; all bands as one
-            group if not given.
+        n_fft, hop_length: sizes of the STFT, samples.
+        aggregate: see `onset_strength`; False returns every band.
+        channels: slices of bands, or the edges between groups of bands; one group of all bands if
+            not given.
     Raises:
-        ParameterError: as `onset_strength`, or a group without bands.
+        ParameterError: as `onset_strength`, or an empty group.
     Source: librosa 0.11 and 1.0 `onset.onset_strength_multi`.
     """
+    options: dict[str, Any] = {"n_fft": n_fft, "hop_length": hop_length, **kwargs}
+    groups = _groups(channels)
     return _strength(
-        y=y,
-        sr=sr,
-        S=S,
-        n_fft=n_fft,
-        hop_length=hop_length,
-        lag=lag,
-        max_size=max_size,
-        ref=ref,
-        detrend=detrend,
-        center=center,
-        feature=feature,
-        aggregate=aggregate,
-        groups=_groups(channels),
-        **kwargs,
+        *(y, sr, S, lag, max_size, ref, detrend, center, feature, aggregate, groups), **options
     )
 
 
 def _strength(
-    *,
     y: Any,
     sr: Number,
     S: Any,
@@ -139,6 +119,7 @@ def _strength(
     feature: Callable[..., Any] | None,
     aggregate: Any,
     groups: tuple[Any, ...] | None,
+    *,
     n_fft: int = 2048,
     hop_length: int = 512,
     **kwargs: Any,
@@ -147,7 +128,7 @@ def _strength(
     if S is None and y is None:
         raise ParameterError("y and S: give one of them")
     if S is None and feature is not None and feature is not melspectrogram:
-        # Not within a program: a feature may need to know the values.
+        # Outside any program, because a feature may need known values.
         made = feature(y=y, sr=sr, n_fft=n_fft, hop_length=hop_length, **kwargs)
         S = power_to_db(magnitude(made) if isinstance(made, Tracer) else np.abs(np.asarray(made)))
     if S is not None:
@@ -166,7 +147,7 @@ def _strength(
     grown = _grouped(every[..., lag:], groups, aggregate, np)
     placed = _placed(grown=grown, detrend=detrend, **framing)
     frames = every.shape[-1] if S is None else S.shape[-1]
-    # Only a lag of more than all frames makes more.
+    # A lag above the number of frames makes more frames.
     return jax.device_put(np.asarray(placed)[..., :frames]) if center else placed
 
 
@@ -210,14 +191,14 @@ def flux(
 
     Args:
         aggregate: a function that can be traced; False for every band.
-        groups: of bands, as `_groups` gives them; None for all bands as one, without its axis.
+        groups: groups of bands, from `_groups`; None for one group without an axis.
         The others: see `onset_strength_multi`.
     """
     if S is None:
         power, n = melspectrogram.of_clip(
             n, y=y, sr=sr, n_fft=n_fft, hop_length=hop_length, **kwargs
         )
-        # Frames past the clip's end hold no more than its valid ones.
+        # Frames past the clip's end must not raise its peak.
         S = power_to_db(jnp.where(jnp.arange(power.shape[-1]) < n, power, 0))
     S = as_spectrogram(S)
     if ref is None:
@@ -247,7 +228,7 @@ def _placed(
     n_fft: int,
     hop_length: int,
 ) -> tuple[Float[jax.Array, "..."], Length]:
-    """Delay the growth of frames `lag` and after, and remove its slow part."""
+    """Delay the increase by `lag` and the centre of the frame, and remove slow changes."""
     delay = lag + (n_fft // (2 * hop_length) if center else 0)
     placed = jnp.pad(grown, [(0, 0)] * (grown.ndim - 1) + [(delay, 0)])
     if detrend:
@@ -257,14 +238,14 @@ def _placed(
 
 
 def _widened(S: Float[jax.Array, "bands frames"], size: int) -> Float[jax.Array, "bands frames"]:
-    """Return the maximum over neighbouring bands, NaN where any of them is NaN."""
+    """Return the maximum over neighbouring bands, NaN if one of them is NaN."""
     wide = maximum_filter(S, size, axis=-2)
     spoilt = maximum_filter(jnp.isnan(S).astype(S.dtype), size, axis=-2)
     return jnp.where(spoilt > 0, jnp.nan, wide)
 
 
 def _groups(channels: Any) -> tuple[Any, ...]:
-    """Return groups of bands in a form that can be a key: edges, or (start, stop, step)."""
+    """Return groups of bands as hashable edges, or as (start, stop, step)."""
     if channels is None:
         return ((None, None, None),)
     channels = tuple(channels)
@@ -276,11 +257,11 @@ def _groups(channels: Any) -> tuple[Any, ...]:
 
 
 def _grouped(x: Any, groups: tuple[Any, ...] | None, aggregate: Callable[..., Any], xp: Any) -> Any:
-    """Return one row for each group of bands; without an axis of groups if `groups` is None."""
+    """Return one row for each group of bands; no axis of groups if `groups` is None."""
     bands = x.shape[-2]
 
     def reduced(part: Any) -> Any:
-        require(part.shape[-2], "channels", groups, f"a group holds none of the {bands} bands")
+        require(part.shape[-2], "channels", groups, f"a group has none of the {bands} bands")
         out = xp.asarray(aggregate(part, axis=-2))
         if getattr(aggregate, "__name__", "") in _SKIP_NAN:
             out = xp.where(xp.isnan(part).any(axis=-2), xp.nan, out)
@@ -310,6 +291,6 @@ def _has_twin(function: Callable[..., Any]) -> bool:
 
 
 def _twin(aggregate: Any) -> Any:
-    """Return JAX's function in place of NumPy's, where JAX has it."""
+    """Replace a NumPy function by the JAX function of its name, if JAX has one."""
     name = getattr(aggregate, "__name__", "")
     return traceable(aggregate) if callable(aggregate) and hasattr(jnp, name) else aggregate

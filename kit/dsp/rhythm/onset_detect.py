@@ -1,4 +1,4 @@
-"""Onsets: peaks of the onset strength, by the rule or by the best set of peaks."""
+"""Onsets as peaks of the onset strength, picked greedily or by dynamic programming."""
 
 import math
 from typing import Any
@@ -10,8 +10,9 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
+from kit.dsp.arrays import known, placed
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, positive_int, require
-from kit.dsp.jit import Length, by_clip, placed
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempogram import envelope_of
 
 _METHODS = ("greedy", "dp_count", "dp_value")
@@ -36,17 +37,17 @@ def onset_detect(
     Args:
         y, sr, hop_length: waveforms, their rate, and the hop of the onset strength.
         onset_envelope: (…, frames) in place of y.
-        backtrack: move each onset back to the minimum of `energy` before it.
-        energy: for `backtrack`, see `onset_backtrack`; the onset strength if not given.
-        units: "frames", "samples" or "time" (seconds), of sparse onsets.
+        backtrack: move each onset back to the previous minimum of `energy`.
+        energy: see `onset_backtrack`; the onset strength if not given.
+        units: unit of sparse onsets: "frames", "samples" or "time" (seconds).
         normalize: scale the onset strength of each clip to [0, 1] first.
-        sparse: give the onsets as a NumPy array, which takes a single clip and cannot be jitted;
-            otherwise as a mask (…, frames), which can.
-        kwargs: arguments of `peak_pick`. By default a peak is the greatest value from 30 ms before
-            it to its own frame, exceeds the mean within 100 ms by 0.07, and comes 30 ms after the
-            peak before it at the earliest.
+        sparse: return the onsets as a NumPy array, for one clip outside `jit`; otherwise as a mask
+            (…, frames).
+        kwargs: arguments of `peak_pick`. By default a peak is the maximum of the 30 ms up to its
+            frame, exceeds the mean within 100 ms by 0.07, and follows the previous peak by more
+            than 30 ms.
     Returns:
-        Onsets in ascending order, or the mask. Silence has no onset.
+        Onsets in ascending order, or the mask. Silence has no onsets.
     Raises:
         ParameterError: neither y nor an envelope, values that are not finite, unknown units,
             several clips or a traced array and `sparse`, `backtrack` without `sparse`, or arguments
@@ -57,10 +58,10 @@ def onset_detect(
     if backtrack and not sparse:
         raise ParameterError("backtrack is True and sparse is False; give sparse=True")
     hop_length = positive_int("hop_length", hop_length)
-    envelope = _known(envelope_of(y, sr, onset_envelope, hop_length))
+    envelope = known(envelope_of(y, sr, onset_envelope, hop_length))
     _check_sparse(sparse, "onset_envelope", envelope)
     frames = envelope.shape[-1] if envelope.ndim else 0
-    require(frames > 0, "onset_envelope.shape", envelope.shape, "no frame is there")
+    require(frames > 0, "onset_envelope.shape", envelope.shape, "it must have a frame")
     xp = jnp if isinstance(envelope, Tracer) else np
     check_values(xp.isfinite(envelope), "onset_envelope", "they must be finite")
     if normalize:
@@ -75,7 +76,7 @@ def onset_detect(
         "wait": 0.03 * sr // hop_length,
         "delta": 0.07,
     }
-    mask = _known(peak_pick(envelope, sparse=False, **(defaults | kwargs)))
+    mask = known(peak_pick(envelope, sparse=False, **(defaults | kwargs)))
     mask = mask & xp.any(envelope != 0, axis=-1, keepdims=True)
     if not sparse:
         return mask if isinstance(mask, Tracer) else placed(mask)
@@ -87,11 +88,6 @@ def onset_detect(
     return onsets * hop_length / sr if units == "time" else onsets
 
 
-def _known(x: Any) -> Any:
-    """Return an array on the host, where operations need no program for each shape."""
-    return x if isinstance(x, Tracer) else np.asarray(x)
-
-
 def _check_sparse(sparse: bool, name: str, array: Any) -> None:
     if sparse and (array.ndim != 1 or isinstance(array, Tracer)):
         found = "is traced" if isinstance(array, Tracer) else f"has {array.ndim} axes"
@@ -101,18 +97,18 @@ def _check_sparse(sparse: bool, name: str, array: Any) -> None:
 def onset_backtrack(
     events: Num[AnyArray, "events"], energy: Num[AnyArray, "..."]
 ) -> Int[np.ndarray, "events"]:
-    """Move each event back to the closest local minimum of the energy. Not for tracing.
+    """Move each event back to the closest local minimum of the energy; not for `jit`.
 
     Args:
         events: frames, 0 and above.
-        energy: of each frame, such as the onset strength; or (1, frames), as `rms` gives it.
+        energy: (frames,), such as the onset strength; or (1, frames), such as `rms`.
     Returns:
-        For each event the last frame, at or before it, that is a minimum; 0 where there is none.
+        For each event the last minimum at or before it; 0 if there is no minimum.
     Raises:
         ParameterError: `events` not whole numbers of at least 0, or `energy` not finite or of
             several clips.
-    Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events, and moves
-    all of them to 0 for an energy of (1, frames).
+    Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events, and returns
+    0 for all events if the energy is (1, frames).
     """
     at, level = np.asarray(events), np.asarray(energy)
     whole = np.issubdtype(at.dtype, np.integer) and bool(np.all(at >= 0))
@@ -141,21 +137,19 @@ def peak_pick(
 ) -> Any:
     """Return the peaks of a signal that rise above its surroundings.
 
-    A value is a candidate if it is the greatest from `pre_max` before it up to `post_max` - 1
-    after it, and at least `delta` above the mean from `pre_avg` before it to `post_avg` - 1 after
-    it. Of the candidates, those are picked which lie more than `wait` apart. Numbers that are not
-    whole are rounded up.
+    A value is a candidate if it is the maximum from `pre_max` before to `post_max` - 1 after it, and
+    at least `delta` above the mean from `pre_avg` before to `post_avg` - 1 after it. The peaks are
+    candidates more than `wait` apart. Numbers are rounded up to whole ones.
 
     Args:
         x: any real numbers; one axis if `sparse`.
         pre_max, pre_avg, delta, wait: at least 0.
         post_max, post_avg: above 0.
-        sparse: give the places as a NumPy array, which cannot be jitted; otherwise give a mask
-            shaped like x, which can.
-        method: "greedy" takes each candidate that comes late enough after the one before;
-            "dp_count" finds, by dynamic programming, the set with the most peaks; "dp_value" that
-            with the greatest sum of values.
-        axis: of the signal.
+        sparse: return the indices as a NumPy array, outside `jit`; otherwise a mask shaped like x.
+        method: "greedy" takes each candidate that is far enough from the previous peak; "dp_count"
+            finds the largest set of peaks by dynamic programming, "dp_value" the set with the
+            greatest sum of values.
+        axis: axis of the signal.
     Raises:
         ParameterError: an argument out of range, an unknown method, NaN in x, or several axes or a
             traced array and `sparse`.
@@ -170,7 +164,7 @@ def peak_pick(
     for name, value in (sizes | {"wait": wait}).items():
         require(value < 2**31, name, value, "it must be below 2**31")
     require(method in _METHODS, "method", method, f"it must be one of {', '.join(_METHODS)}")
-    array = _known(x)
+    array = known(x)
     _check_sparse(sparse, "x", array)
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")
     require(array.shape[axis] > 0, "x.shape", array.shape, "the signal must have a value")
@@ -187,7 +181,7 @@ def peak_pick(
         wait=math.ceil(wait),
         method=method,
     )
-    mask = xp.moveaxis(_known(peaks), -1, axis)
+    mask = xp.moveaxis(known(peaks), -1, axis)
     if sparse:
         return np.flatnonzero(mask)
     return mask if isinstance(mask, Tracer) else placed(mask)
@@ -214,7 +208,7 @@ def _picked(
     total = _windowed(x, 0.0, lax.add, pre_avg, post_avg)
     count = _windowed(there.astype(x.dtype), 0.0, lax.add, pre_avg, post_avg)
     candidates = there & (x >= greatest) & (x >= total / jnp.maximum(count, 1) + delta)
-    # Comparisons are False near a NaN alone; here it spoils its own clip.
+    # Comparisons are False only near a NaN; here NaN removes all peaks of its clip.
     candidates &= ~jnp.any(jnp.isnan(x))
     if method != "greedy":
         values = jnp.ones_like(x) if method == "dp_count" else x
@@ -226,14 +220,14 @@ def _windowed(
     x: Float[jax.Array, "frames"], start: float, join: Any, before: int, after: int
 ) -> Float[jax.Array, "frames"]:
     """Join the values from `before` frames before each to `after` - 1 after it."""
-    # No window reaches beyond the signal; a shorter one is the same and takes less work.
+    # A window longer than the signal gives the same result with more work.
     before, after = min(before, len(x)), min(after, len(x) + 1)
     initial = jnp.asarray(start, x.dtype)
     return lax.reduce_window(x, initial, join, (before + after,), (1,), [(before, after - 1)])
 
 
 def _apart(candidates: Bool[jax.Array, "frames"], wait: int) -> Bool[jax.Array, "frames"]:
-    """Take each candidate that comes more than `wait` frames after the last one taken."""
+    """Take each candidate that is more than `wait` frames after the last one taken."""
 
     def step(left: jax.Array, here: jax.Array) -> tuple[jax.Array, jax.Array]:
         taken = here & (left == 0)
@@ -245,14 +239,14 @@ def _apart(candidates: Bool[jax.Array, "frames"], wait: int) -> Bool[jax.Array, 
 def _worth_taking(
     values: Float[jax.Array, "frames"], candidates: Bool[jax.Array, "frames"], wait: int
 ) -> Bool[jax.Array, "frames"]:
-    """Return the candidates by which the best sum from their frame on grows.
+    """Return the candidates that increase the best sum from their frame to the end.
 
-    Taking them from the left, `wait` frames apart, gives the best set.
+    The best set takes these from the left, more than `wait` frames apart.
     """
 
     def step(later: jax.Array, here: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        # The best sums from each of the next frames on, each less that of the next frame: totals of
-        # a long signal would lose small differences in single precision.
+        # Differences between the best sums from neighbouring frames on: the sums of a long signal
+        # would lose small values in single precision.
         value, candidate = here
         gain = value + later[-1]
         taken = candidate & (gain > 0)

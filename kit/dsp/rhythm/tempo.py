@@ -1,4 +1,4 @@
-"""Beats a minute."""
+"""Tempo in beats a minute."""
 
 import math
 from collections.abc import Callable
@@ -12,8 +12,9 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
+from kit.dsp.arrays import of_numpy, traceable
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
-from kit.dsp.jit import Length, by_clip, of_numpy, traceable
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
     check_lags,
@@ -26,11 +27,11 @@ from kit.dsp.rhythm.tempogram import (
 )
 from kit.dsp.stft import scale_of
 
-# How much a correlation of 1 weighs against the prior's logarithm in `dance_tempo`.
+# Weight of a correlation of 1 against the prior's logarithm in `dance_tempo`.
 _SHARPNESS = 12.0
-# Frames, of the peak of an autocorrelation.
+# Error of an autocorrelation's peak, frames.
 _PEAK_ERROR = 0.15
-# Half a beat's correlation over that of a beat from which the beat may be two.
+# Ratio of the correlations at half a beat and at a beat, above which the beat may be two beats.
 _AS_STRONG = 0.9
 
 
@@ -59,14 +60,14 @@ def tempo(
         start_bpm: centre of the log-normal prior.
         std_bpm: its width, octaves.
         ac_size: length of the autocorrelation window, seconds.
-        max_tempo: nothing above it is considered; no limit if None.
+        max_tempo: upper limit, beats a minute; None for no limit.
         aggregate: function of (array, axis=, keepdims=) over frames; None gives a tempo for every
-            frame. Any but the mean runs on the host, outside `jit`.
-        prior: object with a method `logpdf(bpm)`, such as a frozen distribution of SciPy, in place
-            of the log-normal prior.
+            frame. Functions other than the mean run on the host, outside `jit`.
+        prior: object with a method `logpdf(bpm)`, such as a frozen SciPy distribution, in place of
+            the log-normal prior.
     Returns:
-        times = 1, or frames where `aggregate` is None. Silence gives the most likely tempo of the
-        prior. NaN where a value is not finite.
+        times = 1, or frames if `aggregate` is None. Silence gives the prior's most likely tempo.
+        NaN where a value is not finite.
     Raises:
         ParameterError: `start_bpm`, `std_bpm` or `ac_size` not above 0, or a prior that excludes
             every tempo.
@@ -106,13 +107,13 @@ def tempo(
 
 
 def window_of(ac_size: Number, sr: Number, hop_length: int, frames: int) -> int:
-    """Return the frames of an autocorrelation window of `ac_size` seconds.
+    """Return the length in frames of an autocorrelation window of `ac_size` seconds.
 
     Args:
         ac_size: length of the window, seconds.
         sr: sample rate, Hz.
         hop_length: samples between frames of the onset strength.
-        frames: of the onset strength.
+        frames: frames of the onset strength.
     Raises:
         ParameterError: less than one frame, or too long for the memory.
     """
@@ -124,10 +125,10 @@ def window_of(ac_size: Number, sr: Number, hop_length: int, frames: int) -> int:
 
 
 def density(prior: Any) -> Callable[..., Any]:
-    """Return the logarithm of the density of a prior.
+    """Return a prior's `logpdf`.
 
     Raises:
-        ParameterError: the prior has none.
+        ParameterError: the prior has no such method.
     """
     require(callable(getattr(prior, "logpdf", None)), "prior", prior, "it must have a logpdf")
     return prior.logpdf
@@ -145,7 +146,7 @@ def log_weight(
     """Return the logarithm of the prior at each lag of a tempogram, -inf above `max_tempo`.
 
     Raises:
-        ParameterError: `start_bpm` or `std_bpm` not above 0, or no lag has a probability.
+        ParameterError: `start_bpm` or `std_bpm` not above 0, or every lag has probability 0.
     """
     require(start_bpm > 0, "start_bpm", start_bpm, "it must be above 0")
     require(std_bpm > 0, "std_bpm", std_bpm, "it must be above 0")
@@ -159,17 +160,13 @@ def log_weight(
     weight = np.where(np.isnan(weight) | np.isinf(bpm), -np.inf, weight)
     if np.all(np.isneginf(weight)):
         raise ParameterError(
-            f"no tempo is possible: of the {lags} lags of the tempogram, none is a tempo that "
-            "prior and max_tempo allow; raise ac_size, or change them"
+            f"no tempo is possible: prior and max_tempo exclude all {lags} lags of the tempogram; "
+            "raise ac_size, or change prior or max_tempo"
         )
     return weight.astype(np.float32)
 
 
-def _check_estimate(given: dict[str, Any]) -> None:
-    check_envelope(given)
-
-
-@by_clip(y="t", onset_envelope="t", tg="bt", weight="b", check=_check_estimate)
+@by_clip(y="t", onset_envelope="t", tg="bt", weight="b", check=check_envelope)
 def estimate(
     n: Length,
     *,
@@ -181,7 +178,7 @@ def estimate(
     aggregate: Callable[..., Any] | None = jnp.mean,
     weight: Float[AnyArray, "lags"],
 ) -> tuple[Float[jax.Array, "times"], Length | None]:
-    """Return the best tempo of one clip; arguments as in `tempo`, `weight` as of `log_weight`."""
+    """Return the best tempo of one clip; arguments as in `tempo`, `weight` from `log_weight`."""
     lags = weight.shape[-1]
     if tg is None:
         envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
@@ -205,8 +202,8 @@ def mean_tempogram(
 ) -> Float[jax.Array, "lags 1"]:
     """Return the mean over time of `tempogram`.
 
-    The mean of autocorrelations, each over its value at lag 0, is the autocorrelation of the mean
-    of power spectra, so there is one inverse FFT.
+    The mean of autocorrelations, each divided by its value at lag 0, is the inverse FFT of the mean
+    of power spectra, so one inverse FFT is enough.
     """
 
     def powers(rows: Float[jax.Array, "rows win_length"]) -> Float[jax.Array, "rows bins"]:
@@ -227,7 +224,7 @@ def best_tempo(
 ) -> Float[jax.Array, "times"]:
     """Return the tempo of the most likely lag, NaN where a lag is not finite."""
     bpm = tempo_frequencies(tg.shape[0], hop_length=hop_length, sr=sr)
-    # A negative correlation is none; below -1e-6 it would have no logarithm.
+    # Negative correlations count as 0; below -1e-6 the logarithm would fail.
     score = jnp.log1p(1e6 * jnp.where(tg < 0, 0, tg)) + jnp.asarray(weight, tg.dtype)[:, None]
     best = jnp.asarray(bpm, tg.dtype)[jnp.argmax(score, axis=0)]
     return jnp.where(jnp.all(jnp.isfinite(tg), axis=0), best, jnp.nan)
@@ -240,18 +237,20 @@ def _check_dance(given: dict[str, Any]) -> None:
         require(0 < value < math.inf, name, value, "it must be above 0 and finite")
     slowest = _slowest(given["sr"], given["hop_length"], given["low_bpm"])
     hop_length = given["hop_length"]
-    require(slowest > 2, "hop_length", hop_length, "a beat must last two frames; lower it")
+    require(
+        slowest > 2, "hop_length", hop_length, "a beat must last more than two frames; lower it"
+    )
     frames, need = frames_of(given), _need(slowest)
     require(frames > need, "onset_envelope", f"{frames} frames", f"it must have more than {need}")
 
 
 def _slowest(sr: Number, hop_length: int, low_bpm: Number) -> float:
-    """Return the frames of the slowest beat."""
+    """Return the length of the slowest beat, frames."""
     return 60 * sr / hop_length / low_bpm
 
 
 def _need(slowest: float) -> int:
-    """Return the lags that the slowest tempo needs, a neighbour of four beats included."""
+    """Return the number of lags for four beats of the slowest tempo, with a margin."""
     return math.ceil(4 * slowest) + 4
 
 
@@ -270,36 +269,36 @@ def dance_tempo(
 ) -> tuple[Float[jax.Array, "*batch"], None]:
     """Return the tempo of a whole clip of dance music, within one octave and between the lags.
 
-    `tempo` errs by octaves where the off-beat is strong, and has no tempo between two lags
-    (117.5 and 123.0 at the defaults are neighbours). Here the score of a lag is the mean of the
-    autocorrelation of the whole clip at half that lag, the lag itself, twice and four times it (a
-    bar holds them all), only one octave is searched, and the peak is that of a parabola.
+    `tempo` makes octave errors if the off-beat is strong, and its tempi are those of whole lags
+    (117.5 and 123.0 are neighbours at the defaults). This function searches one octave. The score
+    of a lag is the weighted mean of the clip's autocorrelation at half the lag, the lag, twice and
+    four times the lag (a bar contains all of them). The peak is the top of a parabola.
 
     Args:
         y, sr, hop_length, onset_envelope: see `tempo`.
         low_bpm: lower end of the octave [low_bpm, 2 * low_bpm).
-        start_bpm, std_bpm: centre (of any octave) and width, octaves, of the log-normal prior.
-        refine: parabola through the best lag of 16 beats (4, where the clip is shorter than 20)
-            and its neighbours; otherwise the best lag of 4 beats.
+        start_bpm, std_bpm: centre (in any octave) and width in octaves of the log-normal prior.
+        refine: fit a parabola at the best lag of 16 beats (4 for a clip shorter than 20 beats);
+            otherwise return the best lag of 4 beats.
     Returns:
-        Beats a minute. Silence and a constant envelope give the most likely tempo of the prior;
-        values that are not finite give NaN.
+        Beats a minute. Silence and a constant envelope give the prior's most likely tempo; values
+        that are not finite give NaN.
     Raises:
-        ParameterError: `low_bpm`, `start_bpm` or `std_bpm` not above 0, or frames too few or too
-            coarse for `low_bpm`.
+        ParameterError: `low_bpm`, `start_bpm` or `std_bpm` not above 0, or too few or too long
+            frames for `low_bpm`.
     """
     rate = sr / hop_length
     slowest = _slowest(sr, hop_length, low_bpm)
     need, enough = _need(slowest), 20 * math.ceil(slowest)
     envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
-    # Sixteen beats tell tempi apart still better, where the clip holds them.
+    # Sixteen beats separate tempi better than four, if the clip is long enough.
     bars = envelope.shape[-1] > enough
     lags = _whole_clip(n, envelope, 16 * math.ceil(slowest) + 8 if bars else need)
-    # A fourfold period tells four tempi apart between two single lags.
+    # Steps of one lag at four beats are steps of a quarter lag at one beat.
     four = np.linspace(2 * slowest, 4 * slowest, 1 + math.ceil(4 * slowest))
     beat = four / 4
-    # Half a beat counts half: dance music divides its beat by two, and a rival at 3 / 2 of the
-    # period has nothing there.
+    # Half a beat has half the weight: dance music divides its beat by two, and a wrong tempo of 3 / 2
+    # of the period has no peak there.
     half, one, two = (_at(lags, beat * k) for k in (0.5, 1, 2))
     score = 0.5 * half + one + two + _at(lags, four)
     octaves = np.log2(60 * rate / beat / start_bpm)
@@ -323,18 +322,18 @@ def dance_tempo(
 def _whole_clip(
     n: Length, envelope: Float[jax.Array, "frames"], last: int
 ) -> Float[jax.Array, "lags"]:
-    """Return the autocorrelation at lags 0 to `last` over that at lag 0; zero if it is constant."""
+    """Return the autocorrelation at lags 0 to `last`, 1 at lag 0; zero for a constant envelope."""
     frames = envelope.shape[-1]
     envelope = envelope * scale_of(envelope)
     inside = jnp.arange(frames) < n
-    # Without its mean and slow swell, only what recurs is left to correlate.
+    # Remove the mean, which correlates at every lag.
     mean = jnp.sum(jnp.where(inside, envelope, 0)) / n
     centred = jnp.where(inside, envelope - mean, 0)
     power, n_fft = power_of_rows(centred)
     lags = jnp.fft.irfft(power, n=n_fft)[: last + 1]
-    # Fewer pairs at longer lags.
+    # Longer lags have fewer pairs.
     lags = lags * (n / jnp.maximum(n - np.arange(last + 1), 1)).astype(lags.dtype)
-    # What rounding leaves of a constant recurs too.
+    # Rounding errors of a constant correlate too.
     noise = n * jnp.square(16 * np.finfo(lags.dtype).eps * mean)
     recurs = ~(lags[0] <= noise)
     return jnp.where(recurs, lags / jnp.where(recurs, lags[0], 1), 0)
@@ -348,7 +347,7 @@ def _within_octave(
     Args:
         bpm: a tempo in the octave or next to it.
         low_bpm: lower end of the octave.
-        error: relative, of `bpm`. A tempo this near to an end may lie on either side.
+        error: relative error of `bpm`; a tempo this close to an end may lie on either side.
         doubled: whether twice the tempo is as likely.
     """
     top = 2 * low_bpm * (1 - np.finfo(bpm.dtype).eps)
@@ -359,10 +358,10 @@ def _within_octave(
 
 
 def _at(lags: Float[jax.Array, "lags"], where: np.ndarray) -> Float[jax.Array, "n"]:
-    """Return the autocorrelation about a lag, between two of them as high as at one.
+    """Return the autocorrelation around lags that need not be whole.
 
-    A period between two lags has half its correlation at each. The kernel is a trapezoid: 1 up to
-    half a lag away, 0 from one and a half.
+    A period between two lags has half of its correlation at each. The kernel is a trapezoid: 1 up
+    to half a lag away, 0 from one and a half lags.
     """
     first = np.floor(where).astype(int) - 1
     taps = first[:, None] + np.arange(4)
@@ -373,12 +372,12 @@ def _at(lags: Float[jax.Array, "lags"], where: np.ndarray) -> Float[jax.Array, "
 def _refined(
     lags: Float[jax.Array, "lags"], four: Float[jax.Array, ""], beats: int
 ) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""]]:
-    """Return the frames of a beat by the peak at so many beats, and the relative error.
+    """Return the length of a beat in frames from the peak at `beats` beats, and its relative error.
 
     Args:
         lags: the autocorrelation.
-        four: frames of four beats.
-        beats: multiple of 4.
+        four: length of four beats, frames.
+        beats: a multiple of 4.
     """
     smooth = lags[1:-1] + 0.5 * (lags[:-2] + lags[2:])
     reach = beats // 4
@@ -390,7 +389,7 @@ def _refined(
 
 
 def _peak_offset(lags: Float[jax.Array, "lags"], at: Int[jax.Array, ""]) -> Float[jax.Array, ""]:
-    """Return the way from `at` to the top of the parabola through its neighbours, at most one."""
+    """Return the offset from `at` to the top of the parabola through three lags, at most 1."""
     left, middle, right = lags[at - 1], lags[at], lags[at + 1]
     bend = left - 2 * middle + right
     safe = jnp.where(bend < 0, bend, -1)

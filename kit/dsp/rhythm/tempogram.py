@@ -1,4 +1,4 @@
-"""Periodicity of the onset strength, frame by frame."""
+"""Periodicity of the onset strength at each frame."""
 
 import math
 from typing import Any
@@ -11,6 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
 
+from kit.dsp.arrays import array_of, axis_moved, known, placed
 from kit.dsp.checks import (
     AnyArray,
     Number,
@@ -21,7 +22,7 @@ from kit.dsp.checks import (
     require,
 )
 from kit.dsp.framing import map_frames, pad_ends
-from kit.dsp.jit import Length, array_of, by_clip, placed
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.onset import flux, onset_strength
 from kit.dsp.spectral.normalize import to_unit_norm
 from kit.dsp.stft import check_framing, scale_of, stft
@@ -29,8 +30,8 @@ from kit.dsp.windows import WindowSpec, get_window
 
 Envelope = Num[AnyArray, "*batch frames"] | None
 
-# Half a step of 16-bit audio. Onset strength takes power below -100 dB for silence, and clips
-# below this peak would lose their beats to it.
+# Half a step of 16-bit audio. Onset strength treats power below -100 dB as silence, and clips with a
+# lower peak would lose their beats.
 _QUIETEST = 2.0**-16
 
 
@@ -42,9 +43,9 @@ def autocorrelate(
     Args:
         y: real or complex, any shape.
         max_size: number of lags; all if not given.
-        axis: of time.
+        axis: axis of time.
     Raises:
-        ParameterError: no such axis, no samples, or a negative `max_size`.
+        ParameterError: an unknown axis, no samples, or a negative `max_size`.
     Source: librosa 0.11 and 1.0 `autocorrelate`.
     """
     y = y if isinstance(y, jax.Array) else np.asarray(y)
@@ -53,12 +54,8 @@ def autocorrelate(
     if max_size is not None:
         require(0 <= max_size < math.inf, "max_size", max_size, "it must not be negative")
         max_size = int(max_size)
-    if axis in (-1, y.ndim - 1):
-        return _autocorrelated(y, max_size=max_size)
-    if isinstance(y, Tracer):
-        return jnp.moveaxis(_autocorrelated(jnp.moveaxis(y, axis, -1), max_size=max_size), -1, axis)
-    lags = _autocorrelated(np.moveaxis(np.asarray(y), axis, -1), max_size=max_size)
-    return jax.device_put(np.moveaxis(np.asarray(lags), -1, axis))
+    lags = _autocorrelated(axis_moved(y, axis, -1), max_size=max_size)
+    return jnp.asarray(axis_moved(lags, -1, axis))
 
 
 @by_clip(y="t")
@@ -73,7 +70,7 @@ def _autocorrelated(
 
 
 def autocorrelation(rows: Num[jax.Array, "*batch samples"]) -> Num[jax.Array, "*batch samples"]:
-    """Return the autocorrelation of each row, for as many lags as samples."""
+    """Return the autocorrelation of each row; the number of lags is the number of samples."""
     size = rows.shape[-1]
     power, n_fft = power_of_rows(rows)
     if jnp.iscomplexobj(rows):
@@ -124,7 +121,7 @@ def frames_of(given: dict[str, Any]) -> int:
 
 
 def check_lags(name: str, lags: int, frames: int) -> None:
-    """Refuse a window so much longer than the onset strength that it takes all memory.
+    """Refuse a window that takes too much memory.
 
     Raises:
         ParameterError: the tempogram would have more than 2**28 numbers.
@@ -133,21 +130,17 @@ def check_lags(name: str, lags: int, frames: int) -> None:
 
 
 def check_window(given: dict[str, Any]) -> None:
-    """Check the window of a tempogram, besides what `check_envelope` does.
+    """Check the envelope and the window of a tempogram.
 
     Raises:
-        ParameterError: `win_length` below 1, or above the frames if they are not centred.
+        ParameterError: `win_length` below 1, or above the frames if not centred; as `check_envelope`.
     """
     check_envelope(given)
     win_length = positive_int("win_length", given["win_length"])
     frames = frames_of(given)
     check_lags("win_length", win_length, frames)
-    require(
-        given["center"] or win_length <= frames,
-        "win_length",
-        win_length,
-        f"it must not exceed the {frames} frames of the onset strength when center is False",
-    )
+    rule = f"it must not exceed the {frames} frames of the onset strength when center is False"
+    require(given["center"] or win_length <= frames, "win_length", win_length, rule)
 
 
 @by_clip(y="t", onset_envelope="t", check=check_window)
@@ -173,10 +166,10 @@ def tempogram(
         win_length: length of the local window, frames.
         center: windows are centred on their frame.
         window: see `get_window`.
-        norm: of the lags of each frame; None for none.
+        norm: order of the norm of each frame's lags; None for no scaling.
     Returns:
         lags = win_length, in frames; times = frames, or frames - win_length + 1 if not centred.
-        A time whose window reaches a value that is not finite is NaN.
+        NaN for a time whose window contains a value that is not finite.
     Raises:
         ParameterError: `win_length` below 1, or above the frames if not centred; neither `y` nor
             an envelope.
@@ -202,7 +195,7 @@ def map_windows(
     center: bool = True,
     window: WindowSpec = "hann",
 ) -> tuple[Any, Length]:
-    """Apply a function to the windows of a tempogram, one a row, some at a time.
+    """Apply a function to the windows of a tempogram, one per row, some at a time.
 
     Returns:
         The results, time first, and the number of valid times.
@@ -257,7 +250,7 @@ def envelope_of_clip(
 ) -> tuple[Float[jax.Array, "*rows frames"], Length]:
     """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames.
 
-    An `aggregate` that gives several rows of frames gives several envelopes.
+    If `aggregate` returns several rows, the result is several envelopes.
     """
     if onset_envelope is not None:
         envelope = jnp.asarray(onset_envelope)
@@ -269,7 +262,7 @@ def envelope_of_clip(
 
 
 def loudness_of_quiet(y: Float[jax.Array, "samples"]) -> Float[jax.Array, ""]:
-    """Return the gain that brings the peak of a clip too quiet for 16 bits to 1; else 1."""
+    """Return the gain that scales the peak of a clip too quiet for 16 bits to 1; otherwise 1."""
     peak = lax.stop_gradient(jnp.max(jnp.abs(y), initial=0))
     quiet = (peak < _QUIETEST) & (peak > np.finfo(np.float32).tiny)
     return jnp.where(quiet, 1 / jnp.where(quiet, peak, 1), 1)
@@ -281,10 +274,8 @@ def envelope_of(
     """Return `onset_envelope` in floating point, or the onset strength of `y`."""
     if onset_envelope is not None:
         envelope = array_of("onset_envelope", onset_envelope)
-        wide = jnp.result_type(envelope, jnp.float32)
-        if isinstance(envelope, Tracer):
-            return envelope.astype(wide)
-        return placed(np.asarray(envelope, wide))
+        wide = known(envelope).astype(jnp.result_type(envelope, jnp.float32))
+        return wide if isinstance(wide, Tracer) else placed(wide)
     if y is None:
         raise ParameterError("y and onset_envelope: give one of them")
     return onset_strength(y=y, sr=sr, hop_length=hop_length, **arguments)

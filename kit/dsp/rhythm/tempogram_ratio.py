@@ -1,4 +1,4 @@
-"""Tempograms seen through ratios of tempi, and two tempograms as one."""
+"""Tempograms at ratios of the tempo, and the product of two tempograms."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +10,9 @@ import scipy.interpolate
 from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
+from kit.dsp.arrays import known, of_numpy, placed, traceable
 from kit.dsp.checks import AnyArray, Number, ParameterError, numbers, positive_int, require
-from kit.dsp.jit import Length, by_clip, of_numpy, placed, traceable
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempo import tempo
 from kit.dsp.rhythm.tempogram import (
     Envelope,
@@ -26,7 +27,7 @@ from kit.dsp.windows import WindowSpec
 # Of the beat: a whole note of 4/4, dotted half, half, triplets, and so on down to a sixteenth
 # (Prockup, Ehmann, Gouyon, Schmidt and Kim 2015, table 1).
 _RATIOS = (4, 8 / 3, 3, 2, 4 / 3, 3 / 2, 1, 2 / 3, 3 / 4, 1 / 2, 1 / 3, 3 / 8, 1 / 4)
-# Beat to bar: three, four, five and seven beats (Abimbola, Kostrzewa and Kasprowski 2023).
+# Beat over bar, for bars of three, four, five and seven beats (Abimbola, Kostrzewa and Kasprowski 2023).
 _METRES = (1 / 3, 1 / 4, 1 / 5, 1 / 7)
 _NEIGHBOURS = ("linear", "nearest", "previous", "next")
 
@@ -53,13 +54,13 @@ def tempogram_ratio(
     fill_value: Number = 0,
     norm: Number | None = np.inf,
 ) -> Float[jax.Array, "*batch factors frames"] | Float[jax.Array, "*batch factors"]:
-    """Return the tempogram at multiples of the tempo: which note values recur, at any tempo.
+    """Return the tempogram at multiples of the tempo, which shows the note values that recur.
 
     Args:
         y, sr, hop_length, onset_envelope, win_length, center, window, norm: see `tempogram`.
         tg: tempogram (…, lags, frames) in place of y and the envelope.
-        bpm: tempo in beats a minute, one or one for each frame (…, frames); that of `tempo`, frame
-            by frame, if not given.
+        bpm: tempo in beats a minute, one or one for each frame (…, frames); the result of `tempo`
+            at each frame if not given.
         start_bpm, std_bpm, max_tempo, prior: see `tempo`.
         freqs: beats a minute of each row of the tempogram, no two the same; of its lags if not
             given.
@@ -67,16 +68,16 @@ def tempogram_ratio(
             (8/3), half triplet (3), half (2), dotted quarter (4/3), quarter triplet (3/2), quarter
             (1), dotted eighth (2/3), eighth triplet (3/4), eighth (1/2), dotted sixteenth (1/3),
             sixteenth triplet (3/8) and sixteenth (1/4), in this order.
-        aggregate: over frames, such as `jnp.mean`; every frame if not given.
-        kind: between the rows: "linear", "nearest", "previous" or "next".
-        fill_value: beyond the slowest and the fastest row.
+        aggregate: function over frames, such as `jnp.mean`; None returns every frame.
+        kind: interpolation between rows: "linear", "nearest", "previous" or "next".
+        fill_value: value outside the tempi of the rows.
     Raises:
         ParameterError: neither y, an envelope nor a tempogram, `freqs` that do not fit it, an
             unknown kind, or arguments that `tempogram` or `tempo` refuse.
     Source: librosa 0.11 `feature.tempogram_ratio`; Peeters 2005; Prockup et al. 2015.
     """
-    known = f"it must be one of {', '.join(_NEIGHBOURS)}"
-    require(kind in _NEIGHBOURS, "kind", kind, known)
+    rule = f"it must be one of {', '.join(_NEIGHBOURS)}"
+    require(kind in _NEIGHBOURS, "kind", kind, rule)
     if tg is None:
         tg = tempogram(
             y=y,
@@ -153,7 +154,7 @@ def _ratios(
 
 
 def _aggregated(aggregate: Callable[..., Any], values: jax.Array, axis: int = -1) -> jax.Array:
-    """Aggregate on the host where the values are known: no program for each shape."""
+    """Aggregate on the host if the values are known, without a program for each shape."""
     if isinstance(values, Tracer):
         return jnp.asarray(traceable(aggregate)(values, axis=axis))
     return placed(np.asarray(of_numpy(aggregate)(np.asarray(values), axis=axis)))
@@ -170,15 +171,15 @@ def metrogram(
 ) -> (
     Inexact[jax.Array, "*batch factors frames"] | Inexact[jax.Array, "*batch factors tempi frames"]
 ):
-    """Return how strongly a tempo and its fraction occur together: how many beats a bar has.
+    """Return the strength of a tempo together with its fraction, for the number of beats in a bar.
 
     Args:
-        tg: tempogram (…, tempi, frames); a complex one, such as `fourier_tempogram`, may be given.
-        freqs: its tempi, finite, no two the same.
+        tg: tempogram (…, tempi, frames), real or complex (`fourier_tempogram`).
+        freqs: its tempi, finite and distinct.
         factors: fractions of a tempo; 1/3, 1/4, 1/5 and 1/7 if not given.
-        aggregate: over the tempi; None gives the product at every tempo.
-        kind: of interpolation along the tempi, as in `scipy.interpolate.interp1d`.
-        fill_value: of the tempogram beyond its tempi.
+        aggregate: function over the tempi; None gives the product at every tempo.
+        kind: interpolation along the tempi, as in `scipy.interpolate.interp1d`.
+        fill_value: value of the tempogram outside its tempi.
     Raises:
         ParameterError: `freqs` that do not fit the tempogram, an unknown kind.
     Source: librosa 1.0 `feature.metrogram`; Cozens and Godsill 2023.
@@ -216,13 +217,13 @@ def hybrid_tempogram(
 ) -> Float[jax.Array, "*batch tempi times"]:
     """Return the geometric mean of `fourier_tempogram` and `tempogram`.
 
-    One has peaks at multiples of the tempo, the other at its fractions; their product has those
-    that both have.
+    The first has peaks at multiples of the tempo, the second at its fractions. Their product keeps
+    the peaks that both have.
 
     Args:
         y, sr, hop_length, onset_envelope, win_length, center, window: see `tempogram`.
-        kind: of interpolation between the lags, as in `scipy.interpolate.interp1d`.
-        fill_value: of the tempogram slower than its longest lag and faster than its shortest.
+        kind: interpolation between the lags, as in `scipy.interpolate.interp1d`.
+        fill_value: value of the tempogram outside its lags.
     Returns:
         tempi = win_length // 2 + 1, at the tempi of `fourier_tempogram`.
     Raises:
@@ -244,8 +245,8 @@ def hybrid_tempogram(
     matrix, outside = _interpolation(lags, wanted, kind)
     frames = min(by_frequency.shape[-1], by_lag.shape[-1])
     return _geometric_mean(
-        spectra=_known(by_frequency)[..., :frames],
-        lags=_known(by_lag)[..., :frames],
+        spectra=known(by_frequency)[..., :frames],
+        lags=known(by_lag)[..., :frames],
         matrix=matrix,
         fill=outside * float(fill_value),
     )
@@ -266,7 +267,7 @@ def _geometric_mean(
 def _interpolation(
     places: Float[np.ndarray, "rows"], wanted: Float[np.ndarray, "..."], kind: str
 ) -> tuple[Float[np.ndarray, "... rows"], Float[np.ndarray, "..."]]:
-    """Return interpolation as a matrix, zero beyond the places, and where that is.
+    """Return an interpolation matrix, zero outside `places`, and 1 where `wanted` is outside.
 
     Raises:
         ParameterError: an unknown kind, or too few rows for it.
@@ -289,7 +290,7 @@ def _factors(factors: Any, default: Any) -> Float[np.ndarray, "factors"]:
 
 
 def _ascending(freqs: Any, rows: int) -> tuple[Float[np.ndarray, "rows"], np.ndarray]:
-    """Return the finite tempi in ascending order, and the rows of the tempogram that have them."""
+    """Return the finite tempi in ascending order, and their rows of the tempogram."""
     tempi = numbers("freqs", freqs)
     require(tempi.shape == (rows,), "freqs.shape", tempi.shape, f"the tempogram has {rows} rows")
     kept = np.flatnonzero(np.isfinite(tempi))
@@ -303,8 +304,3 @@ def _shape(tg: Any) -> tuple[int, int]:
     shape = np.shape(tg)
     require(len(shape) >= 2, "tg.shape", shape, "its last two axes are tempi and frames")
     return shape[-2:]
-
-
-def _known(x: Any) -> Any:
-    """Return an array on the host, where operations need no program for each shape."""
-    return x if isinstance(x, Tracer) else np.asarray(x)

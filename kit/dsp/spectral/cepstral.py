@@ -32,10 +32,10 @@ def mfcc(
     """Return the mel-frequency cepstral coefficients.
 
     Args:
-        y, sr: waveforms and their rate; made to a log-power mel spectrogram first.
+        y, sr: waveforms and their rate, Hz; converted to a log-power mel spectrogram.
         S: log-power mel spectrogram in place of y.
-        n_mfcc: coefficients; not more than bands are given.
-        dct_type: 1, 2 or 3 (4 too, which librosa has not).
+        n_mfcc: number of coefficients; cut to the number of bands.
+        dct_type: 1, 2, 3 or 4 (librosa has 1 to 3).
         norm: "ortho" for an orthonormal transform, or None.
         lifter: above 0, coefficient n is multiplied by 1 + (lifter / 2) sin(pi (n + 1) / lifter).
         mel_norm: norm of the mel filters.
@@ -48,7 +48,7 @@ def mfcc(
     check_lifter(lifter)
     if S is None:
         power, n = melspectrogram.of_clip(n, y=y, sr=sr, norm=mel_norm, **kwargs)
-        # Frames past the clip's end hold no more than its valid ones.
+        # Frames past the clip's end must not raise its peak.
         S = power_to_db(jnp.where(jnp.arange(power.shape[-1]) < n, power, 0))
     S = as_spectrogram(S)
     matrix = dct_matrix(S.shape[-2], dct_type, norm)[:n_mfcc]
@@ -69,7 +69,7 @@ def check_lifter(lifter: Number) -> None:
 
 
 def lifter_gain(count: int, lifter: Number) -> Float[np.ndarray, "count"]:
-    """Return the sine by which `mfcc` raises the middle coefficients."""
+    """Return the factors by which `mfcc` raises the middle coefficients."""
     return 1 + lifter / 2 * np.sin(np.pi * np.arange(1, count + 1) / lifter)
 
 
@@ -79,7 +79,7 @@ def dct_matrix(
     """Return the discrete cosine transform as a matrix, in float64.
 
     Raises:
-        ParameterError: a type that is not 1 to 4 (type 1 wants two points), an unknown norm.
+        ParameterError: a type outside 1 to 4, one point for type 1, an unknown norm.
     Source: `scipy.fft.dct` of the unit vectors.
     """
     _check_dct(size, dct_type, norm)

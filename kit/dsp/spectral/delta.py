@@ -1,4 +1,4 @@
-"""Derivatives over frames, and frames beside their past."""
+"""Derivatives over frames, and stacks of past frames."""
 
 import math
 from functools import lru_cache, partial
@@ -32,16 +32,15 @@ def delta(
     """Return the smoothed derivative along an axis (Savitzky-Golay).
 
     Args:
-        data: any shape; a 0-d array counts as one of one element.
+        data: any shape; a 0-d array counts as one element.
         width: frames of the local fit, odd, at least 3.
-        order: of the derivative.
-        axis: of frames.
-        mode: "interp" fits the ends, or how the data goes on there: "nearest", "mirror",
-            "constant", "wrap".
-        kwargs: `polyorder` (the order by default), `cval` for "constant", `delta`, the step.
+        order: order of the derivative.
+        axis: axis of frames.
+        mode: "interp" fits the ends; "nearest", "mirror", "constant" and "wrap" pad the data.
+        kwargs: `polyorder` (default `order`), `cval` for "constant", `delta`, the step.
     Raises:
-        ParameterError: no frames, an even `width`, one too long for "interp", an `order` below 1,
-            an unknown mode, an axis that the data has not.
+        ParameterError: no frames, an even `width` or one too long for "interp", an `order` below 1,
+            an unknown mode or axis.
     Source: librosa 0.11 `feature.delta`; `scipy.signal.savgol_filter`.
     """
     known = not isinstance(data, Tracer)
@@ -53,12 +52,8 @@ def delta(
     require(-data.ndim <= axis < data.ndim, "axis", axis, f"data has {data.ndim} axes")
     frames = data.shape[axis]
     require(frames >= 1, "data.shape", data.shape, "it must have at least one frame")
-    require(
-        mode != "interp" or width <= frames,
-        "width",
-        width,
-        f'it must not exceed the {frames} frames when mode is "interp"',
-    )
+    rule = f'it must not exceed the {frames} frames when mode is "interp"'
+    require(mode != "interp" or width <= frames, "width", width, rule)
     kwargs = {"polyorder": order, "cval": 0.0, "delta": 1.0} | kwargs
     kwargs.pop("deriv", None)
     degree = positive_int("polyorder", kwargs.pop("polyorder"), least=0)
@@ -101,7 +96,7 @@ def _savgol_of_known(
     if mode != "interp":
         fill: dict[str, Any] = {"constant_values": cval} if mode == "constant" else {}
         padded = np.pad(x, [(0, 0), (half, half)], mode=cast(Any, _MODES[mode]), **fill)
-    # All rows as one; windows that lie in two rows are left out.
+    # One correlation of all rows; windows across two rows are dropped.
     taps = np.asarray(_taps(width, order, degree, step), x.dtype)
     found = np.zeros_like(padded)
     found.reshape(-1)[: padded.size - 2 * half] = np.correlate(padded.reshape(-1), taps, "valid")
@@ -136,7 +131,7 @@ def _savgol(
     middle = jnp.asarray(middle, x.dtype)
     if mode != "interp":
         return middle, n
-    # The first and last half window: derivatives of one polynomial fitted to the outermost width.
+    # First and last half window: derivatives of a polynomial fitted to the outer `width` frames.
     ends = jnp.asarray(_end_matrix(width, order, degree, step), x.dtype)
     dot = partial(jnp.dot, precision=lax.Precision.HIGHEST)
     last = lax.dynamic_slice_in_dim(x, n - width, width, axis=-1)
@@ -156,7 +151,7 @@ def _taps(width: int, order: int, degree: int, step: Number) -> tuple[float, ...
 def _continued(
     x: Num[jax.Array, "rows frames"], n: Length, left: int, right: int, mode: Any, **options: Any
 ) -> Num[jax.Array, "rows padded"]:
-    """Continue the rows of a clip at its own ends, as `jax.numpy.pad` does."""
+    """Extend the rows of a clip at its ends, as `jax.numpy.pad` does."""
     if isinstance(n, int):
         return jnp.pad(x, [(0, 0), (left, right)], mode=mode, **options)
     if mode == "constant":
@@ -194,7 +189,7 @@ def _check_memory(given: dict[str, Any]) -> None:
 
 
 def _needs_length(given: dict[str, Any]) -> bool:
-    """Return whether the data goes on in a way that no padded buffer can."""
+    """Return whether the padding needs the exact length of the data."""
     value = given.get("constant_values", 0)
     options = given.keys() - {"data", "n_steps", "delay", "mode", "constant_values"}
     return bool(options) or given["mode"] not in PAD_MODES or np.ndim(value) > 0
@@ -208,13 +203,13 @@ def stack_memory(
     mode: str = "constant",
     **kwargs: Any,
 ) -> Num[jax.Array, "..."]:
-    """Return each frame on top of the ones `delay`, 2 `delay`, … before it.
+    """Stack each frame with the frames `delay`, 2 `delay`, … before it.
 
     Args:
         data: (…, bins, frames); 1-d counts as one bin.
-        n_steps: frames stacked.
-        delay: frames between; negative stacks what comes after.
-        mode, kwargs: how the data goes on at its ends, as `jax.numpy.pad` takes it.
+        n_steps: number of frames in a stack.
+        delay: distance in frames; negative for later frames.
+        mode, kwargs: padding, as in `jax.numpy.pad`.
     Returns:
         (…, bins * n_steps, frames).
     Raises:
@@ -233,7 +228,7 @@ def _stacked_of_known(
     out = empty((n_steps * bands, frames), data.dtype)
     steps = out.reshape(n_steps, bands, frames)
     if mode in ("constant", "empty") and kwargs.keys() <= {"constant_values"}:
-        # `np.pad` takes as long as all copies.
+        # `np.pad` would take as long as all copies.
         fill = kwargs.get("constant_values", 0)
         for step, rows in enumerate(steps):
             late = min(frames, step * abs(delay))

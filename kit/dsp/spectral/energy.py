@@ -1,4 +1,4 @@
-"""Energy and zero crossings of frames, and where a signal is not silent."""
+"""Energy and zero crossings of frames, and the parts of a signal that are not silent."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,6 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
+from kit.dsp.arrays import of_numpy, placed, traceable
 from kit.dsp.checks import (
     AnyArray,
     Number,
@@ -22,20 +23,20 @@ from kit.dsp.checks import (
 )
 from kit.dsp.decibel import Reference, amplitude_to_db
 from kit.dsp.framing import fit, frame, frame_count, pad_ends
-from kit.dsp.jit import Empty, Length, by_clip, elementwise, of_numpy, traceable
+from kit.dsp.jit import Empty, Length, by_clip, elementwise
 from kit.dsp.spectral.normalize import power_of_two
 from kit.dsp.stft import as_spectrogram, needs_length
 
 
 def _check_frames(given: dict[str, Any]) -> None:
-    """Refuse signals of which no frame is full."""
+    """Refuse signals shorter than a frame."""
     frame_length = positive_int("frame_length", given["frame_length"])
     positive_int("hop_length", given["hop_length"])
     y = given["y"]
     if y is not None and np.ndim(y) > 0:
         as_waveform(y[..., :1])
         most = y.shape[-1] + 2 * (frame_length // 2) * bool(given.get("center", True))
-        rule = f"y is of {y.shape[-1]} samples"
+        rule = f"y has {y.shape[-1]} samples"
         require(frame_length <= most, "frame_length", frame_length, rule)
 
 
@@ -63,7 +64,7 @@ def _rms_of_known(
 ) -> np.ndarray:
     y = known_waveform(y)
     peak = max(y.max(), -y.min())
-    # Squares of other samples would leave the range of single precision.
+    # Squares of other samples would overflow or vanish in single precision.
     scale = y.dtype.type(1)
     if not 2.0**-8 <= peak <= 2.0**8:
         _, exponent = np.frexp(np.abs(y[np.isfinite(y)]).max(initial=0))
@@ -79,7 +80,7 @@ def _rms_of_known(
     else:
         y, before = np.pad(y, sides, mode=pad_mode), 0
     hops = frames + frame_length // hop_length
-    # Other layouts are summed in another order.
+    # NumPy sums other layouts in another order.
     rows = np.ascontiguousarray(y[: (hops - before) * hop_length])
     whole = len(rows) // hop_length
     rows, tail = rows[: whole * hop_length].reshape(whole, hop_length), rows[whole * hop_length :]
@@ -117,11 +118,11 @@ def rms(
 
     Args:
         y: waveforms.
-        S: magnitudes of their STFT in place of y (a window of ones makes both agree).
+        S: magnitudes of their STFT in place of y; both agree for a window of ones.
         frame_length: samples of a frame.
         hop_length: samples between frames.
-        center, pad_mode: the signal is continued by half a frame at both ends.
-        dtype: of the result.
+        center, pad_mode: pad the signal by half a frame at both ends.
+        dtype: dtype of the result.
     Raises:
         ParameterError: neither y nor S, bins that do not fit `frame_length`, fewer samples than a
             frame.
@@ -147,7 +148,7 @@ def rms(
             scale = power_of_two(jnp.abs(y), (0,))
             return power_of(y / scale), scale[0]
 
-        # Squares of very large or small samples would leave the range of single precision.
+        # Squares of very large or small samples overflow or vanish in single precision.
         power = power_of(y)
         loudest = jnp.max(power)
         in_range = (loudest > 2.0**-40) & (loudest < 2.0**40)
@@ -155,7 +156,7 @@ def rms(
         n = frame_count(n, frame_length, hop_length)
     else:
         magnitude = jnp.abs(as_spectrogram(cast(Any, S)))
-        # The bins between stand for their negative frequencies too.
+        # The inner bins count for their negative frequencies too.
         weight = np.full((len(magnitude), 1), 2.0)
         weight[0] = 1.0
         if frame_length % 2 == 0:
@@ -171,7 +172,7 @@ def rms(
 def _sums_of_hops(
     hops: Float[jax.Array, "samples"], hop_length: int, before: int = 0
 ) -> Callable[[int], Float[jax.Array, "hops"]]:
-    """Return the function of `_frame_sums` for samples that fill whole hops, `before` of zeros."""
+    """Return `sums_of` for samples that fill whole hops, after `before` hops of zeros."""
     rows = hops.reshape(-1, hop_length)
     return lambda first: jnp.pad(rows[:, :first].sum(axis=-1), (before, 0))
 
@@ -179,10 +180,10 @@ def _sums_of_hops(
 def _frame_sums(
     sums_of: Callable[[int], Any], frame_length: int, hop_length: int, frames: int
 ) -> Any:
-    """Return the sums of all frames. Each hop is added up once, not in each frame that it is in.
+    """Return the sums of all frames; each hop is summed once, not in each of its frames.
 
     Args:
-        sums_of: from a number of samples to the sums of that many first samples of each of
+        sums_of: function from k to the sums of the first k samples of each of
             `frames + frame_length // hop_length` hops.
         frame_length: samples of a frame.
         hop_length: samples between frames.
@@ -190,7 +191,7 @@ def _frame_sums(
     """
     whole, part = divmod(frame_length, hop_length)
     total = sums_of(part)[whole:] if part else 0
-    # Sums of 1, 2, 4, … hops, of which those are added that make up a frame.
+    # Sums of 1, 2, 4, … hops; a frame is a sum of some of these.
     sums, width, done = sums_of(hop_length), 1, 0
     while width <= whole:
         if whole & width:
@@ -210,7 +211,7 @@ def _signs(
 def _check_crossings(given: dict[str, Any]) -> None:
     y = given["y"]
     if not isinstance(y, Tracer) and jnp.issubdtype(y.dtype, jnp.inexact):
-        # A result of booleans has no place for NaN.
+        # A boolean result cannot hold NaN.
         check_values(np.isfinite(np.asarray(y)), "y", "they must be finite to have a sign")
 
 
@@ -223,17 +224,17 @@ def zero_crossings(
     zero_pos: bool = True,
     axis: int = -1,
 ) -> Bool[jax.Array, "..."]:
-    """Return where the sign differs from that of the sample before.
+    """Return where the sign differs from the sign of the previous sample.
 
     Args:
         y: any shape.
-        threshold: samples not above it in magnitude count as 0.
-        ref_magnitude: times which `threshold` is taken: a number, or a function of |y|.
-        pad: the first sample counts as a crossing.
-        zero_pos: 0 counts as positive; otherwise its sign is one of its own.
-        axis: of samples.
+        threshold: samples up to this magnitude count as 0.
+        ref_magnitude: factor of `threshold`: a number, or a function of |y|.
+        pad: count the first sample as a crossing.
+        zero_pos: count 0 as positive; otherwise 0 is a third sign.
+        axis: axis of samples.
     Raises:
-        ParameterError: samples that are not finite, unless the call is traced.
+        ParameterError: known samples that are not finite.
     Source: librosa 0.11 `zero_crossings`.
     """
     y = y if isinstance(y, jax.Array) else np.asarray(y)
@@ -249,14 +250,13 @@ def zero_crossings(
         reference = np.moveaxis(np.broadcast_to(reference, values.shape), axis, -1)
         options["references"], reference = reference, None
     crossed = _crossings(y=np.moveaxis(values, axis, -1), reference=reference, **options)
-    if axis in (-1, y.ndim - 1):
-        return crossed
-    with jax.ensure_compile_time_eval():
-        return jax.device_put(np.moveaxis(np.asarray(crossed), -1, axis))
+    return (
+        crossed if axis in (-1, y.ndim - 1) else placed(np.moveaxis(np.asarray(crossed), -1, axis))
+    )
 
 
 def _reference(magnitude: AnyArray, given: Any, namespace: Callable[[Any], Any]) -> Any:
-    """Return the value that thresholds of zero crossings are relative to."""
+    """Return the factor of the threshold."""
     if given is None:
         return 1.0
     return namespace(given)(magnitude) if callable(given) else given
@@ -297,10 +297,10 @@ def zero_crossing_rate(
     Args:
         y: waveforms.
         frame_length, hop_length: samples.
-        center: the signal is continued by half a frame of its end samples.
-        kwargs: to `zero_crossings`; `pad` is False here unless given.
+        center: pad the signal with its end samples by half a frame.
+        kwargs: arguments of `zero_crossings`; `pad` is False here by default.
     Returns:
-        NaN for frames that hold a sample that is not finite.
+        NaN for frames with a sample that is not finite.
     Raises:
         ParameterError: fewer samples than a frame.
     Source: librosa 0.11 `feature.zero_crossing_rate`.
@@ -323,7 +323,7 @@ def zero_crossing_rate(
     frames = frame_count(len(y), frame_length, hop_length)
     hops = fit(crossed, (frames + frame_length // hop_length) * hop_length)
     sums = _frame_sums(_sums_of_hops(hops, hop_length), frame_length, hop_length, frames)
-    # Whether a frame's first sample crosses is not for the sample before it to say.
+    # A frame's first sample has no predecessor in its frame.
     first = crossed[::hop_length][: len(sums)]
     share = (sums - first + (1 if options["pad"] else 0)) / frame_length
     return share[None], frame_count(n, frame_length, hop_length)
@@ -337,16 +337,16 @@ def loud_frames(
     frame_length: int = 2048,
     hop_length: int = 512,
 ) -> Bool[jax.Array, "*batch frames"]:
-    """Return the frames less than `top_db` below the reference: `trim` and `split` of fixed shape.
+    """Return the frames less than `top_db` below the reference, as a mask of fixed shape for `jit`.
 
     Args:
-        y: waveforms; each is judged by itself. All frames of a silent one are loud, since none is
-            below its loudest.
+        y: waveforms, each compared with its own reference. All frames of silence count as loud,
+            because none is below the loudest frame.
         top_db: decibels.
-        ref: as in `amplitude_to_db`; the loudest frame by default.
-        frame_length, hop_length: of the root mean square, samples.
+        ref: see `amplitude_to_db`; the loudest frame by default.
+        frame_length, hop_length: samples of the root mean square's frames.
     Raises:
-        ParameterError: samples that are not finite, unless the call is traced.
+        ParameterError: known samples that are not finite.
     """
     if not isinstance(y, Tracer):
         y = _finite(y)
@@ -380,10 +380,10 @@ def _finite(y: Any) -> np.ndarray:
     require(values.ndim, "y.shape", values.shape, "its last axis must be samples")
     if values.dtype.kind == "f" and values.dtype.itemsize > 8:
         values = values.astype(np.float64)
-    # All but the values is checked of one sample, whose program serves all lengths.
+    # One sample is enough to check the dtype, with one program for all lengths.
     known = as_waveform(values[..., :1].astype(values.dtype.newbyteorder("="))).dtype
     values = known_waveform(values).astype(known, copy=False)
-    # The least and the greatest are not finite if any is not; no array of booleans is made.
+    # Minimum and maximum show NaN and infinity without an array of booleans.
     extremes = np.asarray([values.min(initial=0), values.max(initial=0)])
     check_values(np.isfinite(extremes), "y", "they must be finite")
     return values
@@ -394,8 +394,8 @@ def _loud_together(
 ) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(y, Tracer):
         raise ParameterError(
-            "the shape of the result depends on the values of y, which are not known while JAX "
-            "traces; call it outside jit, or use loud_frames"
+            "the shape of the result depends on the values of y, which are traced; call it outside "
+            "jit, or use loud_frames"
         )
     y = _finite(y)
     level = np.asarray(_levels(y, **sizes))
@@ -415,15 +415,15 @@ def trim(
     hop_length: int = 512,
     aggregate: Callable[..., Any] = np.max,
 ) -> tuple[Float[jax.Array, "*batch kept"], Int[np.ndarray, "2"]]:
-    """Return `y` without the silence at its ends, and where it was cut.
+    """Return `y` without the silence at its ends, and the start and end of the kept part.
 
-    The shape depends on the values, so it cannot be jitted: `loud_frames` can. A signal of zeros
-    is kept whole, as in librosa, since no frame is below its loudest; `ref=1.0` leaves nothing.
+    The result's shape depends on the values, so `jit` needs `loud_frames` instead. Silence is kept
+    whole, as in librosa, because no frame is below the loudest; `ref=1.0` removes all of it.
 
     Args:
-        y: one sound of any number of channels, cut alike.
-        top_db, ref, frame_length, hop_length: as in `loud_frames`, but all channels together.
-        aggregate: of the channels' levels in dB.
+        y: one sound with any number of channels, which are cut together.
+        top_db, ref, frame_length, hop_length: see `loud_frames`.
+        aggregate: function that combines the channels' levels in dB.
     Raises:
         ParameterError: samples that are not finite, fewer than a frame, or a call within `jit`.
     Source: librosa 0.11 `effects.trim`.
@@ -434,8 +434,7 @@ def trim(
     where = np.flatnonzero(loud)
     start = int(where[0]) * hop_length if len(where) else 0
     end = min(y.shape[-1], int(where[-1] + 1) * hop_length) if len(where) else 0
-    with jax.ensure_compile_time_eval():
-        return jax.device_put(np.array(y[..., start:end])), np.array([start, end])
+    return placed(np.array(y[..., start:end])), np.array([start, end])
 
 
 def split(

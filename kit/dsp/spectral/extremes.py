@@ -1,4 +1,4 @@
-"""Means of the greatest and of the least values."""
+"""Means of the greatest and of the smallest values."""
 
 from functools import partial
 from typing import Any
@@ -13,10 +13,10 @@ from jaxtyping import Float
 def means_of_extremes(
     x: Float[jax.Array, "values others"], count: int
 ) -> Float[jax.Array, "2 others"]:
-    """Return the mean of the `count` greatest values along the first axis, and of the least.
+    """Return the means of the `count` greatest and `count` smallest values along the first axis.
 
-    A step puts one value of all others into sorted lists of the greatest and of the least so far,
-    which takes vector units. Means are NaN where a value is not finite.
+    A loop over the first axis inserts values into sorted lists, for all columns at once, which uses
+    vector units. Means are NaN where a value is not finite.
     """
     return _means(*_extremes(x, count))
 
@@ -28,7 +28,7 @@ def _slope(count: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]) ->
 
     def mean_of(values: jax.Array, last: jax.Array) -> jax.Array:
         above, equal = values > last, values == last
-        # Values that are equal to the last of the list have equal parts in the mean.
+        # Values equal to the last of the list share its weight.
         share = (count - above.sum(axis=0)) / jnp.maximum(equal.sum(axis=0), 1)
         weight = jnp.where(above, 1, jnp.where(equal, share.astype(x.dtype), 0))
         return jnp.sum(weight / count * dx, axis=0)
@@ -49,7 +49,7 @@ def _means(
 def _extremes(
     x: Float[jax.Array, "values others"], count: int
 ) -> tuple[Lists, Lists, Float[jax.Array, "others"]]:
-    """Return the greatest values, those of `-x`, and 0, or NaN where a value is not finite."""
+    """Return the greatest values of `x` and of `-x`, and 0, or NaN where a value is not finite."""
     if count == 1:
         return x.max(axis=0)[None], -x.min(axis=0)[None], jnp.sum(0 * x, axis=0)
     first = jnp.full_like(x[:1], jnp.inf)

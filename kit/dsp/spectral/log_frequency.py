@@ -49,10 +49,10 @@ def log_frequency_levels(
     n_fft: int = 1024,
     hop_length: int = 200,
 ) -> tuple[Float[jax.Array, "*batch frames n_bins"], Length]:
-    """Return the level of bands that are equally wide on a logarithmic axis, in decibels.
+    """Return the level, in decibels, of bands of equal width on a logarithmic frequency axis.
 
-    A recording that is played faster moves along this axis as a whole, by the same number of bands
-    at each frequency. Low bands are no narrower than the transform resolves.
+    A recording played faster shifts along this axis by the same number of bands at each frequency.
+    Low bands are as wide as the resolution of the transform.
 
     Args:
         y: waveforms, full scale 1.0.
@@ -61,9 +61,9 @@ def log_frequency_levels(
         n_bins: number of bands.
         bins_per_octave: bands in an octave.
         n_fft: length of the transform, samples.
-        hop_length: samples between frames, which are centred; the signal is continued with zeros.
+        hop_length: samples between frames, which are centred, with zeros past both ends.
     Returns:
-        Decibels above a mean power of 1 in the band, at least -100;
+        Decibels relative to a mean power of 1 in the band, at least -100;
         frames = 1 + samples // hop_length if `n_fft` is even.
     Raises:
         ParameterError: a length below 1, or bands that do not lie between 0 and `sr / 2`.
@@ -84,7 +84,7 @@ def log_frequency_levels(
 def _basis(
     sr: float, fmin: float, n_bins: int, bins_per_octave: int, n_fft: int
 ) -> Float64[np.ndarray, "n_bins bins"]:
-    """Return triangles between the centres of the neighbours, each with a sum of 1."""
+    """Return triangular filters between the neighbours' centres, each with a sum of 1."""
     step = sr / n_fft
     bins = np.arange(n_fft // 2 + 1) * step
     centre = log_frequencies(fmin=fmin, n_bins=n_bins, bins_per_octave=bins_per_octave)[:, None]

@@ -9,6 +9,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
+from kit.dsp.arrays import placed
 from kit.dsp.checks import AnyArray, Number, ParameterError, require
 from kit.dsp.decibel import peak_of
 from kit.dsp.jit import Length, by_clip
@@ -22,19 +23,19 @@ def normalize(
     threshold: Number | None = None,
     fill: bool | None = None,
 ) -> Num[jax.Array, "*shape"]:
-    """Scale vectors along `axis` to unit norm; treat those below `threshold` apart.
+    """Scale vectors along `axis` to unit norm, except those with a norm below `threshold`.
 
     Args:
         S: any shape; complex vectors are scaled by the norm of their magnitude.
-        norm: inf, -inf, 0 (number of nonzeros), a positive p, or None (nothing is done).
-        axis: of one vector; None takes the whole array as one.
+        norm: inf, -inf, 0 (number of nonzeros), a positive p, or None for no scaling.
+        axis: axis of one vector; None for the whole array.
         threshold: norms below it are small; the smallest normal number of the dtype if not given.
-        fill: None leaves small vectors as they are, False makes them zero, True makes them
-            constant with unit norm (not possible for norm 0).
+        fill: for small vectors: None keeps them, False sets them to zero, True to a constant of
+            unit norm (not for norm 0).
     Returns:
         The dtype of `S`, float32 for integers. A vector that is not finite becomes NaN.
     Raises:
-        ParameterError: a threshold not above 0, an unknown norm or fill, an axis that S has not.
+        ParameterError: a threshold not above 0, an unknown norm, fill or axis.
     Source: librosa 0.11 `util.normalize`.
     """
     S = S if isinstance(S, jax.Array) else np.asarray(S)
@@ -44,17 +45,17 @@ def normalize(
     if isinstance(S, Tracer):
         return to_unit_norm(S, axis=axis, **options)
     if S.size == 0 or norm is None:
-        return _moved(S, _inexact)
+        return placed(_inexact(np.asarray(S)))
     # On the host, an axis is moved without a program for each shape.
     values = np.asarray(S)
     if axis is None or S.ndim == 1:
         made = _of_clip(S=values.reshape(1, -1), in_time=True, **options)
-        return _moved(made, lambda a: a.reshape(S.shape))
+        return placed(np.asarray(made).reshape(S.shape))
     in_time = axis % S.ndim == S.ndim - 1
     if in_time or axis % S.ndim == S.ndim - 2:
         return _of_clip(S=values, in_time=in_time, **options)
     made = _of_clip(S=np.moveaxis(values, axis, -2), in_time=False, **options)
-    return _moved(made, lambda a: np.moveaxis(a, -2, axis))
+    return placed(np.moveaxis(np.asarray(made), -2, axis))
 
 
 @by_clip(S="bt")
@@ -74,11 +75,11 @@ def to_unit_norm(
     fill: bool | None = None,
     n: Length | None = None,
 ) -> Num[jax.Array, "*shape"]:
-    """Do what `normalize` does to part of a larger program.
+    """Normalize an array inside a larger program; see `normalize`.
 
     Args:
         S, axis, norm, threshold, fill: see `normalize`.
-        n: valid elements along `axis`, which must be the last; all if not given.
+        n: valid elements along `axis`, which must then be the last axis; all if not given.
     """
     _check(norm, threshold, fill)
     S = jnp.asarray(S)
@@ -120,13 +121,13 @@ def to_unit_norm(
 def power_of_two(
     absolute: Float[jax.Array, "*shape"], axes: tuple[int, ...]
 ) -> Float[jax.Array, "..."]:
-    """Return the power of two next to the greatest finite value along `axes`, which are kept.
+    """Return the power of two above the greatest finite value along `axes`, kept with length 1.
 
-    Divided by it, values lose no bit, and their squares neither overflow nor vanish.
+    Division by it is exact, and the squares of the quotients neither overflow nor vanish.
     """
     known = lax.stop_gradient(jnp.where(jnp.isfinite(absolute), absolute, 0))
     _, exponent = jnp.frexp(jnp.max(known, axis=axes, keepdims=True, initial=0))
-    # Beyond, the inverse would be too small for a normal number.
+    # Beyond this limit, the inverse would be subnormal.
     most = jnp.finfo(absolute.dtype).maxexp - 2
     return jnp.ldexp(jnp.ones((), absolute.dtype), jnp.clip(exponent, -most, most))
 
@@ -167,13 +168,8 @@ def _inexact(values: np.ndarray) -> np.ndarray:
     return values.astype(kind.newbyteorder("="), copy=False)
 
 
-def _moved(made: AnyArray, move: Any) -> jax.Array:
-    with jax.ensure_compile_time_eval():
-        return jax.device_put(move(np.asarray(made)))
-
-
 def normalize_values(values: np.ndarray, norm: Any) -> np.ndarray:
-    """Scale a constant vector to unit p-norm; zeros stay."""
+    """Scale a constant vector to unit p-norm; keep a vector of zeros."""
     if norm is None:
         return values
     size = np.linalg.norm(values, ord=norm)

@@ -9,12 +9,13 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
+from kit.dsp.arrays import array_of
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
 from kit.dsp.iir import one_pole
-from kit.dsp.jit import Length, array_of, by_clip
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
 
-# Frames of one product in the mean: with 64, a clip of 10 s takes 1.3 ms of CPU in place of 0.4.
+# Frames of one product in the mean: with 64, a clip of 10 s takes 1.3 ms of CPU, not 0.4.
 _BLOCK = 24
 
 
@@ -36,24 +37,24 @@ def pcen(
     zi: Any = None,
     return_zf: bool = False,
 ) -> Any:
-    """Return (S / (eps + M)^gain + bias)^power - bias^power, M the recent mean of each band.
+    """Return (S / (eps + M)^gain + bias)^power - bias^power with M, the running mean of each band.
 
     Args:
-        S: energies or magnitudes, frames on `axis`; the magnitude is taken of what is complex.
-        sr, hop_length: give the seconds of a frame.
-        gain: how much of the mean is taken out, at least 0.
-        bias, power: of the compression; 0 for `power` is log(1 + S / M^gain).
-        time_constant: of the mean, seconds.
+        S: energies or magnitudes; complex values are replaced by their magnitude.
+        sr, hop_length: sample rate in Hz and samples between frames.
+        gain: exponent of the mean, at least 0.
+        bias, power: offset and exponent of the compression; `power` 0 gives log(1 + S / M^gain).
+        time_constant: time constant of the mean, seconds.
         eps: keeps the quotient finite.
         b: weight of the newest frame in the mean, in place of `time_constant`.
-        max_size: above 1, take the mean of the greatest of this many neighbouring bands.
-        ref: energies to take the mean of, in place of S.
-        axis: of frames.
-        max_axis: of bands; needed where S has more than two axes and `max_size` is above 1.
-        zi: state of the mean, 1 on `axis`, as `return_zf` gave it, for a signal in pieces.
+        max_size: above 1, average the maximum over this number of neighbouring bands.
+        ref: energies to average, in place of S.
+        axis: axis of frames.
+        max_axis: axis of bands, if S has more than two axes and `max_size` is above 1.
+        zi: state of the mean from `return_zf`, of length 1 on `axis`, for a signal in pieces.
         return_zf: return the state after the last frame too.
     Returns:
-        The result, or (result, state); float32, or float64 of float64.
+        The result, or (result, state); float32, or float64 for float64.
     Raises:
         ParameterError: an argument out of its range, arrays that do not fit S.
     Source: librosa 0.11 `pcen`; Wang et al. 2017.
@@ -112,7 +113,7 @@ def pcen(
 
 
 def newest_weight(time_constant: Number, sr: Number, hop_length: int) -> float:
-    """Return `b` of a time constant in seconds.
+    """Return `b` for a time constant in seconds.
 
     Raises:
         ParameterError: a rate or a hop not above 0.
@@ -153,7 +154,7 @@ def _pcen(
         zero = quotient == 0
         out = jnp.where(zero, 0, jnp.where(zero, 1, quotient) ** power)
     elif power == 0.5:
-        # The difference of two roots, with nothing lost where they are close.
+        # The difference of two roots without cancellation.
         out = quotient / (jnp.sqrt(quotient + bias) + bias**0.5)
     else:
         with np.errstate(over="ignore"):

@@ -1,10 +1,9 @@
 """Rank filters: running maximum and running median.
 
-The median uses a sorting network of minima and maxima over whole arrays. Each element takes the
-same comparisons, which suits vector units and accelerators. On 2 CPU cores the median of 31 of a
-1025 x 431 spectrogram takes 10 ms, by `jnp.sort` 1,400 ms and by SciPy 230 ms. Of more than 63
-values, whose network is long to compile, the median is found bit by bit: 1 us a value of 101, by
-`jnp.sort` 8 us.
+The median uses a sorting network of minima and maxima over whole arrays. All elements need the same
+comparisons, which suits vector units and accelerators. On 2 CPU cores the median of 31 of a
+1025 x 431 spectrogram takes 10 ms (`jnp.sort`: 1,400 ms, SciPy: 230 ms). Networks for more than 63
+values compile slowly, so longer medians are found bit by bit: 1 us a value for 101 (`jnp.sort`: 8).
 """
 
 from functools import lru_cache, partial
@@ -21,21 +20,21 @@ from kit.dsp.jit import Length
 
 # A longer network takes more time to compile (3 s at 101) than it saves.
 _LONGEST_NETWORK = 63
-# Windows' values that one step of `_by_bits` compares.
+# Values of a window that one step of `_by_bits` compares.
 _AT_ONCE = 8
-# Samples in one step of the loop; they stay in the CPU's cache.
+# Samples in one step of the loop, which fit into the CPU's cache.
 _BLOCK = 2**16
 
 
 def maximum_filter(
     x: Float[jax.Array, "..."], size: int, *, axis: int, n: Length | None = None
 ) -> Float[jax.Array, "..."]:
-    """Return the greatest of `size` neighbours along an axis; NaN where one of them is NaN.
+    """Return the maximum of `size` neighbours along an axis; NaN if one of them is NaN.
 
     Args:
         x: any shape.
-        size: of the window. An even window reaches one element further to the left.
-        axis: of the neighbours.
+        size: length of the window; an even one reaches one element further to the left.
+        axis: axis of the neighbours.
         n: valid elements along `axis`, after which the data is reflected; all if not given.
     Source: `scipy.ndimage.maximum_filter1d`.
     """
@@ -51,12 +50,12 @@ def maximum_filter(
 def median_filter(
     x: Float[jax.Array, "..."], size: int, *, axis: int, n: Length | None = None
 ) -> Float[jax.Array, "..."]:
-    """Return the median of `size` neighbours along an axis; NaN where one is not finite.
+    """Return the median of `size` neighbours along an axis; NaN if one is not finite.
 
     Args:
         x: any shape.
-        size: of the window. An even window gives the upper of the middle two.
-        axis: of the neighbours.
+        size: length of the window; an even one gives the upper of the middle two values.
+        axis: axis of the neighbours.
         n: valid elements along `axis`, after which the data is reflected; all if not given.
     Source: `scipy.ndimage.median_filter`.
     """
@@ -65,8 +64,8 @@ def median_filter(
     moved = jnp.moveaxis(x, axis, -1)
     length = moved.shape[-1]
     rows = reflected(moved.reshape(-1, length), size // 2, (size - 1) // 2, n)
-    # XLA never fuses a loop of two or more steps into the operations that use its result. It would
-    # otherwise compute the network again for each of them.
+    # XLA fuses the network into each operation that uses its result and computes it again for each,
+    # except from a loop of two or more steps.
     chunk = max(1, min(-(-len(rows) // 2), _BLOCK // length))
     chunks = max(2, -(-len(rows) // chunk))
     rows = jnp.pad(rows, [(0, chunk * chunks - len(rows)), (0, 0)])
@@ -99,7 +98,7 @@ def _middle(
 def _middle_and_slope(
     size: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    """Return the medians and their slopes: each that of one element that equals the median."""
+    """Return the medians, and as their slopes those of one element equal to each median."""
     (rows,), (slopes,) = primals, tangents
     middle = _middle(rows, size)
     length = middle.shape[-1]
@@ -122,9 +121,9 @@ def _by_network(
 
 
 def _by_bits(rows: Float[jax.Array, "rows padded"], size: int) -> Float[jax.Array, "rows length"]:
-    """Return what `_by_network` does, by a program that does not grow with the window.
+    """Return medians by a program whose size does not depend on the window.
 
-    The median's bits are found from the highest on, by counting the values below.
+    It finds the median's bits from the highest on, by counting smaller values.
     """
     length = rows.shape[1] - size + 1
     unsigned = jnp.uint32 if rows.dtype.itemsize == 4 else jnp.uint64
@@ -198,7 +197,7 @@ def reflected(
     Args:
         x: any shape.
         left, right: elements before the first and after the last.
-        n: valid elements, which are mirrored where they end; all if not given. The result has
+        n: valid elements, mirrored at their own end; all if not given. The result has
             n + left + right valid elements.
     """
     sides = [(0, 0)] * (x.ndim - 1)

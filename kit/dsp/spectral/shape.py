@@ -1,4 +1,4 @@
-"""Shape of the spectrum, frame by frame."""
+"""Features of the shape of the spectrum of each frame."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ Rows = Float[jax.Array, "rows bins"]
 def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
     """Return a check of the arguments of a function of frames.
 
-    It refuses spectra that are complex or, where that can be seen, negative, if `what` is given.
+    If `what` is given, it refuses spectra that are complex or, if known, negative.
     """
 
     def check(given: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
         if what is not None and S is not None:
             energies(what, S)
         if isinstance(freq, np.ndarray | jax.Array) and freq.ndim == 1:
-            # The same for all frames, as is the last axis of `freq` otherwise.
+            # One frequency for all frames; otherwise the last axis of `freq` is frames.
             given["freq"] = freq[:, None]
 
     return check
@@ -57,11 +57,11 @@ def _of_frames(
     beside: tuple[Num[AnyArray, "_ _"], ...] = (),
     framing: dict[str, Any],
 ) -> tuple[Float[jax.Array, "made frames"], Length]:
-    """Apply a function of magnitudes and of arrays beside them, one row a frame or one for all."""
+    """Apply a function of magnitudes and of `beside`, one row per frame or one for all frames."""
     rows = [a.T for a in beside]
     framing = {"hop_length": 512, **framing}
     if S is None and any(len(a) > 1 for a in rows):
-        # Such a call has its exact length: frames are computed together, to fit those arrays.
+        # Frames are computed together, to match those arrays; the call has its exact length.
         magnitudes, n = map_magnitude(lambda m: m, y.shape[-1], y=y, S=None, **framing)
         return function(magnitudes, *rows).T, n
 
@@ -77,7 +77,7 @@ def _frequencies(
     """Return the frequencies of bins in Hz, from 0 to `sr / 2` if `freq` is not given."""
     require(0 < sr < math.inf, "sr", sr, "it must be a finite rate above 0 Hz")
     if freq is None:
-        # A spectrum of one bin has no n_fft.
+        # `n_fft_of` gives 0 for a spectrum of one bin.
         n_fft = max(1, n_fft_of(S, 2048 if n_fft is None else n_fft))
         return fft_frequencies(sr=sr, n_fft=n_fft)[:, None]
     bins = n_fft_of(None, 2048 if n_fft is None else n_fft) // 2 + 1
@@ -110,10 +110,10 @@ def spectral_centroid(
     Args:
         y, sr: waveforms and their rate.
         S: magnitudes in place of y.
-        freq: of the bins, Hz: (bins,) or like S; those of the FFT if not given.
+        freq: frequencies of the bins, Hz, (bins,) or shaped like S; those of the FFT if not given.
         stft_arguments: n_fft (2048), hop_length (512), win_length, window, center, pad_mode.
     Raises:
-        ParameterError: S complex, negative or NaN; `freq` of another number of bins.
+        ParameterError: S complex or negative; a `freq` that does not fit the bins.
     Source: librosa 0.11 `feature.spectral_centroid`.
     """
     frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
@@ -150,7 +150,7 @@ def spectral_bandwidth(
     Args:
         y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
         centroid: (…, 1, frames), Hz; computed if not given.
-        norm: weights are scaled to sum to one.
+        norm: scale the weights to sum to one.
         p: order; 2 is a standard deviation.
     Raises:
         ParameterError: `p` not above 0 or infinite, or as in `spectral_centroid`.
@@ -207,7 +207,7 @@ def spectral_rolloff(
 
     def rolloff(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
         f = jnp.asarray(f, m.dtype)
-        # The lowest frequency of all bins from the one on that reaches the share.
+        # Frequencies may fall: take the lowest from the bin that reaches the share upwards.
         lowest = jnp.broadcast_to(lax.cummin(f, axis=1, reverse=True), m.shape)
         rolled = jnp.take_along_axis(lowest, _rolled(m, roll_percent), axis=-1)
         spoilt = 0 * (jnp.sum(m, axis=-1, keepdims=True) + jnp.sum(f, axis=-1, keepdims=True))
@@ -217,9 +217,9 @@ def spectral_rolloff(
 
 
 def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
-    """Return the bin with which the sum of a frame reaches this share of the whole.
+    """Return the first bin at which a frame's running sum reaches `share` of its total.
 
-    It is sought among groups of bins, then in its group: running sums over all bins are slow.
+    The search is over groups of bins, then within a group: running sums over all bins are slow.
     """
     rows, bins = S.shape
     size = math.isqrt(bins) + 1
@@ -231,7 +231,7 @@ def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
     before = jnp.where(group > 0, jnp.take_along_axis(sums, jnp.maximum(group - 1, 0), axis=-1), 0)
     inside = jnp.take_along_axis(grid, group[..., None], axis=1)[:, 0]
     within = jnp.cumsum(inside, axis=-1) + before >= goal
-    # Added up in another order, the group's last sum may fall short of the goal by a rounding.
+    # In another order of summation, the group's last sum may miss the goal by a rounding error.
     last = jnp.any(within, axis=-1, keepdims=True)
     step = jnp.where(last, jnp.argmax(within, axis=-1, keepdims=True), size - 1)
     return jnp.minimum(group * size + step, bins - 1)
@@ -244,8 +244,8 @@ def _flatness_of_known(
     S = np.ascontiguousarray(S, jnp.result_type(S, jnp.float32))
     power, limits = float(power), np.finfo(S.dtype)
     least = float(np.clip(np.float64(amin) ** (1 / power), limits.tiny, limits.max))
-    # As in a program, in units of the greatest magnitude. NumPy's maxima keep NaN, and its sums
-    # over rows are rounded once a row in single precision.
+    # In units of the greatest magnitude, as in the program. Sums are in double precision, because
+    # NumPy would round the sum after each row.
     peak = np.maximum(S.max(axis=0), least)
     floor = math.log(amin) - power * np.log(peak)
     share = S / peak
@@ -283,11 +283,11 @@ def spectral_flatness(
     power: Number = 2.0,
     **stft_arguments: Any,
 ) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
-    """Return the geometric over the arithmetic mean of |S|^power: 1 is noise, 0 a tone.
+    """Return the geometric over the arithmetic mean of |S|^power: 1 for noise, 0 for a tone.
 
     Args:
         y, S, stft_arguments: as in `spectral_centroid`.
-        amin: powers below this count as this.
+        amin: floor of the powers.
         power: exponent of the magnitude, above 0.
     Raises:
         ParameterError: `amin` or `power` not above 0, or as in `spectral_centroid`.
@@ -299,7 +299,7 @@ def spectral_flatness(
         least = np.float64(amin) ** (1 / power)
 
     def flatness(m: Rows) -> Float[jax.Array, "rows 1"]:
-        # In units of the greatest magnitude, whose power may be out of range.
+        # In units of the greatest magnitude, because its power may overflow.
         limits = jnp.finfo(m.dtype)
         peak = lax.stop_gradient(jnp.max(m, axis=-1, keepdims=True))
         peak = at_least(peak, float(np.clip(least, limits.tiny, limits.max)))
@@ -371,15 +371,15 @@ def spectral_contrast(
     linear: bool = False,
     **stft_arguments: Any,
 ) -> tuple[Float[jax.Array, "*batch bands frames"], Length]:
-    """Return peaks over valleys in octave bands, dB; bands = n_bands + 1.
+    """Return the difference of peaks and valleys in octave bands, dB; bands = n_bands + 1.
 
     Args:
         y, sr, S, stft_arguments: as in `spectral_centroid`.
         freq: (bins,), Hz, rising; a constant.
         fmin: upper edge of the lowest band, Hz.
-        n_bands: octaves above it.
-        quantile: share of a band's bins that are its peak, and its valley.
-        linear: the difference in place of dB.
+        n_bands: number of octaves above it.
+        quantile: share of a band's bins in its peak and in its valley.
+        linear: return the difference of magnitudes, not dB.
     Raises:
         ParameterError: a band that begins above `sr / 2` or has no bins, a bad share or size.
     Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
@@ -392,7 +392,7 @@ def spectral_contrast(
         return jnp.stack(means, axis=1).reshape(2 * len(bands), len(m)).T
 
     both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
-    # What lies past the end of the clip must not be its peak.
+    # Values past the clip's end must not raise its peak.
     both = jnp.where(jnp.arange(both.shape[-1]) < frames, both, 0)
     both = both.reshape(2, len(bands), -1)
     peak, valley = both if linear else power_to_db(both)
@@ -410,7 +410,7 @@ def _centres(freq: Any, sr: Number, S: Any, n_fft: int | None) -> Float[np.ndarr
 def _octaves(
     centres: Float[np.ndarray, "bins"], sr: Number, fmin: Number, n_bands: int, quantile: Number
 ) -> list[tuple[slice, int]]:
-    """Return the bins of each band of `spectral_contrast` and how many are its peak."""
+    """Return the bins of each band of `spectral_contrast`, and the number of bins in its peak."""
     n_bands = positive_int("n_bands", n_bands)
     require(0 < quantile < 1, "quantile", quantile, "it must lie between 0 and 1")
     require(0 < fmin < math.inf, "fmin", fmin, "it must be above 0 Hz")
@@ -449,13 +449,13 @@ def poly_features(
     freq: Any = None,
     **stft_arguments: Any,
 ) -> tuple[Float[jax.Array, "*batch coefficients frames"], Length]:
-    """Return the polynomial in frequency nearest to each frame, the highest power first.
+    """Fit a polynomial in frequency to each frame by least squares, the highest power first.
 
     Args:
         y, sr, S, freq, stft_arguments: as in `spectral_centroid`.
-        order: of the polynomial.
+        order: order of the polynomial.
     Raises:
-        ParameterError: a negative `order`, `freq` of another number of bins.
+        ParameterError: a negative `order`, a `freq` that does not fit the bins.
     Source: librosa 0.11 `feature.poly_features`.
     """
     order = positive_int("order", order, least=0)

@@ -71,12 +71,8 @@ def chroma_filters(
     check_size("n_chroma", n_chroma, n_chroma * n_fft)
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
     require(finite(ctroct), "ctroct", ctroct, "it must be a number of octaves")
-    require(
-        octwidth is None or (finite(octwidth) and octwidth > 0),
-        "octwidth",
-        octwidth,
-        "it must be a number of octaves above 0, or None",
-    )
+    rule = "it must be a number of octaves above 0, or None"
+    require(octwidth is None or (finite(octwidth) and octwidth > 0), "octwidth", octwidth, rule)
     _check_norm(norm)
     frequencies = np.arange(1, n_fft) * (sr / n_fft)
     place = n_chroma * hz_to_octs(frequencies, tuning=tuning, bins_per_octave=n_chroma)
@@ -123,12 +119,8 @@ def cq_to_chroma(
     n_input, n_chroma = positive_int("n_input", n_input), positive_int("n_chroma", n_chroma)
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     check_size("n_input", n_input, n_input * max(n_chroma, bins_per_octave))
-    require(
-        bins_per_octave % n_chroma == 0,
-        "bins_per_octave",
-        bins_per_octave,
-        f"it must be a multiple of n_chroma (={n_chroma})",
-    )
+    rule = f"it must be a multiple of n_chroma (={n_chroma})"
+    require(bins_per_octave % n_chroma == 0, "bins_per_octave", bins_per_octave, rule)
     require(
         fmin is None or (finite(fmin) and fmin > 0), "fmin", fmin, "it must be a number above 0 Hz"
     )

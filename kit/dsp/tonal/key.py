@@ -95,12 +95,8 @@ def key(
             kwargs["n_octaves"] = _octaves(sr, kwargs.get("fmin"), kwargs.get("bins_per_octave"))
         chroma = chroma_cqt(y=y, sr=sr, tuning=tuning, norm=None, **kwargs)
     chroma = chroma if isinstance(chroma, jax.Array) else np.asarray(chroma)
-    require(
-        chroma.shape[-2:-1] == (12,) and chroma.shape[-1] > 0,
-        "chroma.shape",
-        chroma.shape,
-        "it must have 12 classes and at least one frame",
-    )
+    valid = chroma.shape[-2:-1] == (12,) and chroma.shape[-1] > 0
+    require(valid, "chroma.shape", chroma.shape, "it must have 12 classes and at least one frame")
     return Key(*_key(chroma=chroma, profile=profile))
 
 

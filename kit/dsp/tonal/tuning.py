@@ -11,8 +11,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Int, Num, Shaped
 
+from kit.dsp.arrays import of_numbers, traceable
 from kit.dsp.checks import AnyArray, Number, numbers, positive_int, require
-from kit.dsp.jit import Length, by_clip, of_numbers, traceable
+from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import (
     PadMode,
     check_framing,
@@ -172,12 +173,8 @@ def pitch_tuning(
         UserWarning: no frequency is above 0; the result is 0.
     Source: librosa 0.11 `pitch_tuning`.
     """
-    require(
-        finite(resolution) and 0 < resolution < 1,
-        "resolution",
-        resolution,
-        "it must lie between 0 and 1",
-    )
+    rule = "it must lie between 0 and 1"
+    require(finite(resolution) and 0 < resolution < 1, "resolution", resolution, rule)
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     _known("frequencies", frequencies)
     values = np.atleast_1d(numbers("frequencies", frequencies))

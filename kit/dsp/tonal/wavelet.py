@@ -163,12 +163,8 @@ def wavelet_lengths(
     """
     freqs = numbers("freqs", freqs)
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
-    require(
-        finite(filter_scale) and filter_scale > 0,
-        "filter_scale",
-        filter_scale,
-        "it must be above 0",
-    )
+    rule = "it must be above 0"
+    require(finite(filter_scale) and filter_scale > 0, "filter_scale", filter_scale, rule)
     require(
         gamma is None or (finite(gamma) and gamma >= 0), "gamma", gamma, "it must not be negative"
     )
@@ -214,12 +210,8 @@ def wavelet(
     require(norms, "norm", norm, "it must be a number or None")
     longest = max(lengths)
     size = int(2.0 ** np.ceil(np.log2(longest)) if pad_fft else np.ceil(longest))
-    require(
-        size * len(freqs) <= _MOST_SAMPLES,
-        "filter_scale",
-        filter_scale,
-        f"{len(freqs)} filters of {size} samples are too long; lower it, or sr, or raise freqs",
-    )
+    rule = f"{len(freqs)} filters of {size} samples are too long; lower it, or sr, or raise freqs"
+    require(size * len(freqs) <= _MOST_SAMPLES, "filter_scale", filter_scale, rule)
     rows = np.zeros((len(freqs), size), np.complex128)
     for row, length, freq in zip(rows, lengths, freqs, strict=True):
         at = np.arange(-length // 2, length // 2, dtype=float)
