@@ -77,7 +77,7 @@ def fit(
 def frames_first(
     x: Shaped[jax.Array, "*batch samples"], frame_length: int, hop_length: int, frames: int
 ) -> Shaped[jax.Array, "*batch {frames} {frame_length}"]:
-    """Return frames of the last axis, one a row, with zeros past the end of `x`."""
+    """Return frames of the last axis, one per row, with zeros past the end of `x`."""
     hops = math.ceil(frame_length / hop_length)
     if hops > MAX_SLICES:
         start = hop_length * np.arange(frames)[:, None]

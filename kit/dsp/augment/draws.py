@@ -1,4 +1,4 @@
-"""Keys of the examples of a batch, as arguments of functions made by `by_clip`, and draws."""
+"""Random keys of the examples of a batch, as arguments for `by_clip`, and draws."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ def keys_of(key: PRNGKey, x: Any, inner: int) -> dict[str, Any]:
     """Return the arguments `words`, `example` and `impl` of a function of each example.
 
     Args:
-        key: of the whole batch.
+        key: key of the whole batch.
         x: batch of examples.
-        inner: axes of one example, the last of `x`.
+        inner: number of axes of one example, the last axes of `x`.
     Raises:
         ParameterError: `x` has fewer axes.
     """
@@ -36,12 +36,12 @@ def keys_of(key: PRNGKey, x: Any, inner: int) -> dict[str, Any]:
 def key_of(
     words: UInt32[jax.Array, "words"], example: Int[AnyArray, ""], impl: Any
 ) -> Shaped[jax.Array, ""]:
-    """Return the key of one example, from those arguments."""
+    """Return the key of one example, from the arguments of `keys_of`."""
     return jax.random.fold_in(jax.random.wrap_key_data(words, impl=impl), example)
 
 
 def draws_by_length(given: dict[str, Any]) -> bool:
-    """Say whether the first of many draws hang on their number, so that it must be exact."""
+    """Return whether draws depend on the number of draws, so that padding would change them."""
     config: Any = jax.config
     return not (given["impl"] == "threefry2x32" and config.jax_threefry_partitionable)
 
@@ -49,14 +49,14 @@ def draws_by_length(given: dict[str, Any]) -> bool:
 def bands(
     key: Shaped[jax.Array, ""], room: int, size: Length, count: int, widest: Any
 ) -> Bool[jax.Array, " room"]:
-    """Return where some bands of an axis lie, each 0 to `widest` long and at any place.
+    """Return a mask of random bands of an axis, each 0 to `widest` long.
 
     Args:
         key: JAX key.
         room: length of the axis.
-        size: the bands lie in its first entries, as many as this.
-        count: bands.
-        widest: at most `size`; it may be traced.
+        size: valid entries; the bands lie within them.
+        count: number of bands.
+        widest: at most `size`; may be traced.
     """
     of_width, of_start = jax.random.split(key)
     width = jax.random.randint(of_width, (count, 1), 0, widest + 1)

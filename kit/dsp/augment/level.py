@@ -1,8 +1,8 @@
-"""Random changes of level, spectrum and labels: pure functions of a key, one draw an example.
+"""Random changes of level, spectrum and labels: pure functions of a key, one draw per example.
 
 The first argument is a JAX key. Every axis before the last (of waveforms) or the last two (of
-spectrograms) counts examples; example i is changed by `fold_in(key, i)` alone, so it is changed in
-the same way whatever else is in the batch.
+spectrograms) is an axis of examples. Example i uses `fold_in(key, i)`, so its change does not
+depend on the other examples.
 """
 
 from typing import Any
@@ -30,18 +30,18 @@ def spec_augment(
     time_share: Number = 1.0,
     fill: Number | None = None,
 ) -> Float[jax.Array, "*batch bins frames"]:
-    """Return spectrograms with some bands of bins and of frames blanked out.
+    """Return spectrograms with some bands of bins and of frames masked.
 
     Args:
         key: JAX key.
-        S: spectrograms, of decibels for example.
-        freq_masks, freq_width: bands of bins; each is 0 to `freq_width` bins wide.
-        time_masks, time_width: bands of frames; each is 0 to `time_width` frames long.
-        time_share: a band covers at most this share of the frames.
-        fill: the value of a blank; the example's mean if None.
+        S: spectrograms, such as decibels.
+        freq_masks, freq_width: number of bands of bins, and their greatest width in bins.
+        time_masks, time_width: number of bands of frames, and their greatest length in frames.
+        time_share: greatest share of the frames in one band.
+        fill: value of masked entries; the example's mean if None.
     Raises:
         ParameterError: a negative number or width, a share outside [0, 1], `S` not floating point.
-    Source: Park et al. 2019 (SpecAugment), without the warping; the defaults are its policy LD.
+    Source: Park et al. 2019 (SpecAugment), policy LD, without time warping.
     """
     require(0 <= time_share <= 1, "time_share", time_share, "it must lie between 0 and 1")
     time_width = positive_int("time_width", time_width, least=0)
@@ -92,16 +92,17 @@ def mixup(
     *,
     alpha: Number = 0.2,
 ) -> tuple[Float[jax.Array, "batch *shape"], Float[jax.Array, "batch classes"]]:
-    """Return each example mixed with another of the batch, and its targets likewise.
+    """Mix each example, and its targets, with another example of the batch.
 
     Args:
         key: JAX key.
         x: examples.
         targets: probabilities of the classes, such as one-hot rows.
-        alpha: of the beta distribution; towards 0 less is mixed. The example keeps at least half.
+        alpha: parameter of the beta distribution; smaller values mix less. An example keeps at
+            least half of itself.
     Raises:
-        ParameterError: `alpha` not above 0, another number of targets than of examples.
-    Source: Zhang et al. 2018. An example depends on the others here, by definition.
+        ParameterError: `alpha` not above 0, numbers of targets and examples that differ.
+    Source: Zhang et al. 2018. Here an example depends on the others, by definition.
     """
     require(alpha > 0 and np.isfinite(alpha), "alpha", alpha, "it must be above 0, and finite")
     count = np.shape(x)[0]
@@ -117,7 +118,7 @@ def mixup(
 def _partners(
     n: Length, *, of: Float[AnyArray, "examples"], words: Any, impl: Any, alpha: Number
 ) -> tuple[tuple[jax.Array, jax.Array], Length]:
-    """Return the share that each example keeps, and the example that it is mixed with."""
+    """Return each example's own share, and the index of its partner."""
     of_share, of_partner = jax.random.split(jax.random.wrap_key_data(words, impl=impl))
     share = jax.random.beta(of_share, alpha, alpha, of.shape, of.dtype)
     order = jax.random.uniform(of_partner, of.shape)
@@ -148,12 +149,12 @@ def random_gain(
     low_db: Number = -6.0,
     high_db: Number = 6.0,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return waveforms made louder or quieter by decibels drawn evenly between two.
+    """Return waveforms with a gain drawn uniformly between two limits in decibels.
 
     Args:
         key: JAX key.
         y: waveforms.
-        low_db, high_db: decibels.
+        low_db, high_db: limits of the gain, decibels.
     Raises:
         ParameterError: `low_db` above `high_db`.
     """
@@ -184,15 +185,15 @@ def eq_tilt(
     pivot_hz: Number = 1000.0,
     limit_db: Number = 12.0,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return waveforms whose spectrum is tilted about a frequency, by a slope drawn evenly.
+    """Return waveforms with a spectrum tilted about a frequency, by a slope drawn uniformly.
 
     Args:
         key: JAX key.
-        y: waveforms; silence is assumed before and after.
+        y: waveforms, zero outside their samples.
         sr: sample rate, Hz.
         db_per_octave: steepest slope, up or down.
-        pivot_hz: the frequency that is left as it is.
-        limit_db: no frequency is changed by more.
+        pivot_hz: frequency with a gain of 0 dB.
+        limit_db: greatest change at any frequency.
     Raises:
         ParameterError: a slope or limit below 0, a rate or a pivot not above 0.
     """
@@ -222,7 +223,7 @@ def _tilted(
     **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    # The same transform for all lengths that share a program. Its end does not ring into its start.
+    # One transform for all lengths that share a program, with room for the end to fade out.
     size: Any = scipy.fft.next_fast_len(padded_length(y.shape[0]) * 3 // 2, real=True)
     octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
     steepest = (-db_per_octave, db_per_octave)
@@ -238,13 +239,13 @@ def time_shift(
     max_shift: int,
     wrap: bool = False,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return waveforms moved later or earlier by samples drawn evenly up to `max_shift`.
+    """Return waveforms moved later or earlier by up to `max_shift` samples, drawn uniformly.
 
     Args:
         key: JAX key.
         y: waveforms.
         max_shift: samples.
-        wrap: samples that leave at one end enter at the other; otherwise silence enters.
+        wrap: move samples past one end to the other end; otherwise fill with silence.
     Raises:
         ParameterError: `max_shift` below 0.
     """
@@ -277,16 +278,16 @@ def add_noise(
     high_snr_db: Number | None = None,
     noise: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return waveforms with noise added at a ratio of signal to noise in decibels.
+    """Return waveforms with noise at a given signal-to-noise ratio.
 
     Args:
         key: JAX key.
-        y: waveforms; silence stays silent.
+        y: waveforms; silence gets no noise.
         snr_db: ratio of the mean squares, decibels.
-        high_snr_db: draw the ratio evenly from `snr_db` to this, decibels; `snr_db` alone if None.
-        noise: (samples,) to add in place of white Gaussian noise; rolled at random.
+        high_snr_db: draw the ratio uniformly from `snr_db` to this, decibels; None for `snr_db`.
+        noise: (samples,) in place of white Gaussian noise; shifted at random.
     Raises:
-        ParameterError: `snr_db` above `high_snr_db`, noise of another length.
+        ParameterError: `snr_db` above `high_snr_db`, noise of a different length.
     """
     top = snr_db if high_snr_db is None else high_snr_db
     require(snr_db <= top, "snr_db", snr_db, f"it must not exceed high_snr_db (={top})")
@@ -322,7 +323,7 @@ def _noisy(
 
 
 def _level(x: Float[jax.Array, "samples"], n: Length) -> Float[jax.Array, ""]:
-    """Return the root of the mean square, scaled first so that squares do not vanish."""
+    """Return the root mean square, scaled first so that squares do not vanish."""
     peak = jax.lax.stop_gradient(jnp.max(jnp.abs(x)))
     some = peak != 0
     scaled = x / jnp.where(some, peak, 1)

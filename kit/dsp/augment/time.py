@@ -1,4 +1,4 @@
-"""Random changes of tempo and pitch, of a length that stays: pure functions of a key."""
+"""Random changes of tempo and pitch at constant length: pure functions of a key."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ from kit.dsp.effects.phase_vocoder import Steps, stretched_rows
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import map_spectrum
 
-# Positions in a stretched signal are kept as integers of 2**-15 samples, exact at any length.
+# Positions in a stretched signal are integers in units of 2**-15 samples, exact at any length.
 _BITS = 15
 _TAPS = 32
 
@@ -29,13 +29,13 @@ def random_stretch(
     high: Number = 1.1,
     n_fft: int = 2048,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return waveforms played faster or slower at the same pitch, by a rate drawn evenly.
+    """Return waveforms played at a rate drawn uniformly, at the same pitch.
 
     Args:
         key: JAX key.
         y: waveforms.
-        low, high: rates; above 1 is faster. A faster one ends in silence, a slower one is cut.
-        n_fft: of the phase vocoder.
+        low, high: limits of the rate; above 1, the clip ends in silence, below 1, it is cut.
+        n_fft: length of the phase vocoder's transform, samples.
     Raises:
         ParameterError: rates not above 0, not finite or out of order.
     """
@@ -68,13 +68,13 @@ def random_pitch(
     high_steps: Number = 2.0,
     n_fft: int = 2048,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return waveforms made higher or lower at the same tempo, by semitones drawn evenly.
+    """Return waveforms shifted in pitch by semitones drawn uniformly, at the same tempo.
 
     Args:
         key: JAX key.
         y: waveforms.
-        low_steps, high_steps: semitones, within an octave either way.
-        n_fft: of the phase vocoder.
+        low_steps, high_steps: limits in semitones, within an octave up and down.
+        n_fft: length of the phase vocoder's transform, samples.
     Raises:
         ParameterError: steps out of order or beyond an octave.
     """
@@ -96,7 +96,7 @@ def _moved(
     **keys: Any,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    # Room for the slowest: an octave up is stretched to twice the length, then read twice as fast.
+    # Room for the highest pitch: an octave up takes a stretch to twice the length.
     ratio = 2.0 ** (max(0.0, high_steps) / 12)
     room = math.ceil(y.shape[0] * ratio) + 2 * n_fft
     longest: Length = room
@@ -111,13 +111,13 @@ def _moved(
 def stretched(
     y: Float[jax.Array, "samples"], n: Length, rate: Float[jax.Array, ""], n_fft: int
 ) -> Float[jax.Array, "samples"]:
-    """Return a clip at a rate that is traced, cut or filled with silence to its own length.
+    """Return a clip played at a traced rate, cut or filled with silence to its own length.
 
     Args:
         y: samples; those past `n` are zero.
         n: valid samples.
         rate: above 1 is faster.
-        n_fft: of the phase vocoder.
+        n_fft: length of the phase vocoder's transform, samples.
     """
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, n_fft=n_fft)
@@ -140,9 +140,7 @@ def stretched(
 def read_at_speed(
     x: Float[jax.Array, "samples"], speed: Float[jax.Array, ""], count: int
 ) -> Float[jax.Array, "{count}"]:
-    """Return `count` samples of x at positions 0, speed, 2 speed, …, without aliases.
-
-    They are interpolated by a windowed sinc of 64 taps.
+    """Return `count` samples of x at positions 0, speed, 2 speed, …, by a windowed sinc of 64 taps.
 
     Args:
         x: waveform.
@@ -174,11 +172,11 @@ def read_at_speed(
 def read_around(
     x: Float[jax.Array, "samples"], speed: Float[jax.Array, ""]
 ) -> Float[jax.Array, "samples"]:
-    """Return as many samples of x at positions 0, speed, 2 speed, …, and again from its start.
+    """Return x, repeated, at positions 0, speed, 2 speed, …, with the length of x.
 
-    They lie on the polynomial of degree 5 through six samples, which takes a 25th of the time of
-    `read_at_speed`. A tone of half the highest frequency loses 0.3 dB, and one of 0.8 of it 2.7 dB.
-    Frequencies that a higher speed lifts above the highest one are mirrored below it.
+    A polynomial of degree 5 through six samples takes a 25th of the time of `read_at_speed`. A tone
+    at half the Nyquist frequency loses 0.3 dB, one at 0.8 of it 2.7 dB. Frequencies that a higher
+    speed moves above the Nyquist frequency are aliased.
 
     Args:
         x: waveform.
@@ -190,7 +188,7 @@ def read_around(
     away = [part - near for near in range(-2, 4)]
     total = jnp.zeros_like(x)
     for i in range(6):
-        # Lagrange's polynomial, which is 1 at its own sample and 0 at the other five.
+        # Lagrange polynomial: 1 at its own sample, 0 at the other five.
         weight = math.prod((away[j] / (i - j) for j in range(6) if j != i), start=jnp.ones(()))
         total = total + weight.astype(x.dtype) * around[first + i]
     return total
@@ -199,10 +197,10 @@ def read_around(
 def _positions(
     speed: Float[jax.Array, ""], count: int
 ) -> tuple[Int[jax.Array, "{count}"], Float[jax.Array, "{count}"]]:
-    """Return 0, speed, 2 speed, … as whole samples and the rest, below 1."""
+    """Return 0, speed, 2 speed, … as whole samples and fractions."""
     unit = jnp.round(speed * 2**_BITS).astype(jnp.int32)
     index = jnp.arange(count)
-    # n * unit would not fit 32 bits: n is split, and each part's product does.
+    # n * unit would overflow 32 bits, so n is split in two parts.
     block, rest = index >> _BITS, index & (2**_BITS - 1)
     product = rest * unit
     part = (product & (2**_BITS - 1)).astype(speed.dtype) / 2**_BITS

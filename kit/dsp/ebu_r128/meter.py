@@ -14,10 +14,10 @@ from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, number
 from kit.dsp.ebu_r128.weighting import k_weighted, k_weighting
 from kit.dsp.jit import Length, by_clip
 
-# BS.1770-4, table 3: left, right, centre, left and right surround. LFE is to be left out.
+# BS.1770-4, table 3: left, right, centre, left and right surround; LFE is excluded.
 CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)
-# The order of channels is that of WAV and FLAC files. Table 4 of BS.1770-4 weights channels at 60
-# to 120 degrees by 1.41, so of 6.1 and 7.1 the sides but not the back.
+# Channels in the order of WAV and FLAC files. Table 4 of BS.1770-4 gives 1.41 to channels at 60 to
+# 120 degrees: in 6.1 and 7.1 to the sides, not to the back.
 _LAYOUTS = {
     1: (1.0,),
     **{count: CHANNEL_WEIGHTS[:count] for count in (2, 3, 4, 5)},
@@ -30,8 +30,6 @@ MOST_CHANNELS = max(_LAYOUTS)
 _OFFSET = -0.691  # BS.1770-4, equation 2: the K-weighting's gain at 997 Hz
 _ABSOLUTE_GATE = -70.0
 _STEP_S = 0.1
-# Steps that are filtered at once.
-_AT_ONCE = 16
 _DECIBELS = 10 / math.log(10)
 
 
@@ -46,8 +44,8 @@ def channel_weights(channels: int) -> tuple[float, ...]:
     """
     if channels not in _LAYOUTS:
         raise ParameterError(
-            f"y has {channels} channels, which is not a known layout; pass weights, one for each "
-            "channel, and 0 for low-frequency effects (LFE)"
+            f"y has {channels} channels, an unknown layout; pass one weight for each channel, 0 "
+            "for low-frequency effects (LFE)"
         )
     return _LAYOUTS[channels]
 
@@ -58,7 +56,7 @@ def loudness(
     sr: Number,
     weights: tuple[float, ...] | None = None,
 ) -> Float[jax.Array, "*programmes"]:
-    """Return the integrated loudness of each programme, gated at -70 LUFS and 10 LU below the rest.
+    """Return the integrated loudness of each programme, with both gates of BS.1770.
 
     Args:
         y: (…, channels, samples), full scale 1; (samples,) is one channel. A batch of mono clips is
@@ -68,7 +66,7 @@ def loudness(
             are 5.1, seven 6.1 and eight 7.1, whose fourth channel, low-frequency effects (LFE), is
             left out.
     Returns:
-        LUFS, a number for each programme; -inf for silence, NaN if a sample is not finite.
+        LUFS, one number for each programme; -inf for silence, NaN if a sample is not finite.
     Raises:
         ParameterError: shorter than 0.4 s, a rate below 8000 Hz, weights that are negative or not
             one for each channel, or more than eight channels without weights.
@@ -85,8 +83,8 @@ def momentary_loudness(
 ) -> Float[jax.Array, "*programmes blocks"]:
     """Return the loudness of 0.4 s every 0.1 s, LUFS, not gated; arguments as in `loudness`.
 
-    It is causal: -inf before the first sound. NaN where the 0.4 s, or the 0.1 s before them, hold a
-    sample that is not finite.
+    The filter is causal: -inf before the first sound. NaN if the 0.4 s, or the 0.1 s before them,
+    contain a sample that is not finite.
 
     Source: EBU Tech 3341.
     """
@@ -114,8 +112,8 @@ def loudness_range(
 ) -> Float[jax.Array, "*programmes"]:
     """Return the loudness range of each programme, LU; arguments as in `loudness`.
 
-    It is the difference of the 95th and the 10th percentile of short-term loudness. It is 0 for
-    silence, and NaN if a sample is not finite.
+    The range is the difference between the 95th and the 10th percentile of short-term loudness: 0
+    for silence, NaN if a sample is not finite.
 
     Raises:
         ParameterError: shorter than 3 s, or as `loudness`.
@@ -127,15 +125,15 @@ def loudness_range(
 def loudness_of_steps(
     power: Float[AnyArray, "*programmes steps"], counts: Int[AnyArray, "*programmes"]
 ) -> Float[jax.Array, "*programmes"]:
-    """Return `loudness` of programmes that were K-weighted while they were read, block by block.
+    """Return `loudness` from the power of each tenth of a second of K-weighted programmes.
 
     Args:
         power: mean square of each tenth of a second of the K-weighted signal, summed over the
             channels with their weights.
-        counts: of each programme, the number of steps that count; later ones are ignored.
+        counts: valid steps of each programme; later ones are ignored.
     Returns:
-        LUFS; -inf for silence, and for less than the 0.4 s of one block; NaN if a step that counts
-        is not finite.
+        LUFS; -inf for silence and for fewer than four valid steps; NaN if a valid step is not
+        finite.
     Raises:
         ParameterError: fewer than four steps.
     Source: ITU-R BS.1770-4, annex 1.
@@ -152,7 +150,7 @@ def _programmes(y: Shaped[AnyArray, "..."]) -> tuple[AnyArray]:
 
 
 def _with_axis(x: AnyArray, axis: int) -> AnyArray:
-    # On the host, where a shape is not another program.
+    # On the host, without a program for each shape.
     if isinstance(x, Tracer):
         return jnp.expand_dims(x, axis)
     return np.expand_dims(np.asarray(x), axis)
@@ -260,13 +258,13 @@ def _lufs(log_power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
 
 
 def _log(power: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
-    # A logarithm has no slope at zero.
+    # The logarithm has no finite slope at zero.
     silent = power <= 0
     return jnp.where(silent, -jnp.inf, jnp.log(jnp.where(silent, 1, power)))
 
 
 def _relative(log_power: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return powers relative to the greatest, and its logarithm: no range is too wide for that."""
+    """Return powers relative to the greatest, and its logarithm, so that none overflows."""
     top = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(log_power), log_power, -jnp.inf)))
     top = jnp.where(top > -jnp.inf, top, 0)
     silent = log_power == -jnp.inf
@@ -295,7 +293,7 @@ def _blocks(
     weights: tuple[float, ...] | None,
     block_s: float,
 ) -> tuple[Float[jax.Array, "blocks"], Bool[jax.Array, "blocks"]]:
-    """Return the logarithm of the power of each block, and which blocks the programme fills."""
+    """Return the logarithm of the power of each block, and whether the programme fills it."""
     y = as_waveform(y)
     hops, step = _hops(block_s), round(_STEP_S * sr)
     blocks = _block_means(_step_powers(y, sr, weights), hops)
@@ -314,10 +312,10 @@ def _step_powers(
     y = y[np.array(heard)] if len(heard) < len(y) else y
     spoilt = jnp.any(~jnp.isfinite(y[:, : steps * step].reshape(len(y), steps, step)), axis=(0, 2))
     y = jnp.where(jnp.isfinite(y), y, 0)
-    # The filter's gain must not take it beyond the largest number.
+    # The filter's gain must not overflow.
     top = jnp.max(jnp.abs(y))
     scale = lax.stop_gradient(jnp.where(top > 1e30, 2.0**-20, 1.0)).astype(y.dtype)
-    # A tenth of a second is a whole number of blocks of samples, so a group of steps is too.
+    # Blocks of samples that divide a tenth of a second, 16 at once.
     block = 16 * max(d for d in range(1, 9) if step % d == 0)
     length = -(-steps * step // block) * block
     heard_y = jnp.pad(y[:, :length], ((0, 0), (0, max(0, length - y.shape[1]))))
@@ -328,6 +326,6 @@ def _step_powers(
     square = jnp.mean(jnp.square(weighted / peak[:, None]), axis=2)
     gains = jnp.asarray([weights[k] for k in heard], y.dtype)
     powers = _log(jnp.sum(square * gains[:, None], axis=0)) + 2 * jnp.log(peak / scale)
-    # The filter remembers a sample for a tenth of a second.
+    # The filter's response to a sample lasts a tenth of a second.
     spoilt = spoilt | jnp.concatenate([jnp.zeros(1, bool), spoilt[:-1]])
     return jnp.where(spoilt, jnp.nan, powers)

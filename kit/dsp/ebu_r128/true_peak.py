@@ -12,12 +12,12 @@ from kit.dsp.decibel import peak_of
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.resample import oversampled
 
-# The peak between samples is read at most 0.003 dB too low then.
+# The error of the peak is then at most 0.003 dB.
 _MOST = 64
 
 
 def true_peak(y: Shaped[AnyArray, "*batch samples"], *, sr: Number) -> Float[jax.Array, "*batch"]:
-    """Return the greatest magnitude of each channel, between the samples too.
+    """Return the greatest magnitude of each channel, at and between the samples.
 
     Args:
         y: (…, samples), full scale 1.
@@ -26,7 +26,7 @@ def true_peak(y: Shaped[AnyArray, "*batch samples"], *, sr: Number) -> Float[jax
         Decibels relative to full scale (dBTP); -inf for silence, NaN if a sample is not finite.
     Raises:
         ParameterError: a rate that is not finite and above 0.
-    Source: ITU-R BS.1770-4, annex 2, with `resample`'s filter in place of the example there.
+    Source: ITU-R BS.1770-4, annex 2, with the filter of `resample` in place of its example.
     """
     require(0 < sr < math.inf, "sr", sr, "it must be a finite number above 0 Hz")
     y = y if isinstance(y, jax.Array) else np.asarray(y)
@@ -39,7 +39,7 @@ def _true_peak(
 ) -> tuple[Float[jax.Array, ""], None]:
     y = as_waveform(y)
     over = oversampled(n, y, factor).reshape(len(y), factor)
-    # The signal does not end in silence: behind its end the filter still sounds.
+    # Past the signal's end, the filter's response is not part of the signal.
     over = jnp.where(jnp.arange(len(y))[:, None] < n, over, 0)
     peak = peak_of(jnp.abs(over), (0, 1))[0, 0]
     peak = jnp.where(jnp.all(jnp.isfinite(y)), peak, jnp.nan)

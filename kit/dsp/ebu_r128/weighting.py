@@ -19,13 +19,12 @@ _GROUP = 32
 def k_weighting(sr: Number) -> Float[np.ndarray, "2 6"]:
     """Return the two second-order sections of the K-weighting at a sample rate, as SciPy's `sos`.
 
-    The standard gives coefficients at 48 kHz; these are the analogue filters behind them (a shelf
-    of 4 dB at 1682 Hz and a high-pass at 38 Hz), mapped by the bilinear transform to any rate.
+    The standard gives coefficients at 48 kHz. This function maps their analogue filters (a shelf of
+    4 dB at 1682 Hz and a high-pass at 38 Hz) to any rate by the bilinear transform.
 
     Raises:
         ParameterError: `sr` below 8000 Hz, or not finite.
-    Source: BS.1770-4, tables 1 and 2, which this gives at 48 kHz to 1e-7; the parameters are those
-    of the libebur128 project.
+    Source: BS.1770-4, tables 1 and 2 (equal to 1e-7 at 48 kHz); parameters of libebur128.
     """
     require(8000 <= sr < math.inf, "sr", sr, "K-weighting takes a finite rate of at least 8000 Hz")
     shelf_hz, shelf_db, shelf_q = 1681.974450955533, 3.999843853973347, 0.7071752369554196
@@ -64,9 +63,9 @@ class _Blocks(NamedTuple):
 def k_weighted(
     x: Float[jax.Array, "channels samples"], sr: Number, block: int
 ) -> Float[jax.Array, "channels samples"]:
-    """Return `x`, whose length is a multiple of `block`, through the K-weighting, from rest.
+    """Return the K-weighted `x`, whose length is a multiple of `block`.
 
-    The filter is causal: silence before the first sound is silent in the result, to the last bit.
+    The filter is causal: silence before the first sound stays exactly 0.
     """
     parts = _blocks(sr, block)
     inside, into, out = (jnp.asarray(m, x.dtype) for m in (parts.inside, parts.into, parts.out))
@@ -80,8 +79,8 @@ def _states(
 ) -> Float[jax.Array, "channels blocks order"]:
     """Return the state before each block: s[0] = 0, s[k + 1] = s[k] onward + u[k].
 
-    A group of blocks is one product with a triangle of powers of `onward`, and what goes from group
-    to group is a recursion of the same kind.
+    A group of blocks is one product with a triangle of powers of `onward`. The states between
+    groups follow the same recursion.
     """
     channels, blocks, order = u.shape
     size = min(_GROUP, blocks)
@@ -119,8 +118,8 @@ def _blocks(sr: Number, block: int) -> _Blocks:
     (a, b, c, d), (a2, b2, c2, d2) = sections
     move = np.block([[a, np.zeros((2, 2))], [np.outer(b2, c), a2]])
     enter, leave, through = np.r_[b, b2 * d], np.r_[d2 * c, c2], d * d2
-    # In this basis the states of white noise are as large as it is and independent, which single
-    # precision needs: two poles lie close to one.
+    # In this basis the states for white noise are independent and as large as the noise. Single
+    # precision needs this, because two poles are close to one.
     spread = np.outer(enter, enter)
     power = move
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Phase from magnitude, by going to and fro between time and frequency."""
+"""Phase from magnitude, by the Griffin-Lim algorithm."""
 
 import warnings
 from typing import Any
@@ -41,18 +41,17 @@ def griffinlim(
     rng: Any = None,
     random_state: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return a waveform whose STFT has about the magnitude S.
+    """Return a waveform whose STFT has approximately the magnitude S.
 
     Args:
         S: magnitude (not power), (…, bins, frames).
-        n_iter: rounds.
+        n_iter: number of rounds.
         hop_length, win_length, n_fft, window, center, dtype, length: see `istft`.
         pad_mode: see `stft`.
-        momentum: of the fast variant; 0 is the original one, above 1 may diverge.
-        init: "random" phases, or None for the phases of S, which are zero if it is real.
-        rng: a JAX key, a seed, or anything that `numpy.random.default_rng` takes. Seed 0 if not
-            given, so that the same call gives the same sound. All clips begin with the same
-            phases; an array of keys gives each its own.
+        momentum: momentum of the fast variant; 0 is the original one, above 1 may diverge.
+        init: "random" for random phases; None for the phases of S, or zeros if S is real.
+        rng: a JAX key, a seed, or an argument of `numpy.random.default_rng`; seed 0 if not given.
+            All clips start with the same phases; an array of keys gives each clip its own.
         random_state: librosa 0.11's name of `rng`.
     Raises:
         ParameterError: a negative momentum, an unknown `init`, both `rng` and `random_state`, sizes
@@ -160,9 +159,9 @@ def _griffinlim(
 def start_phases(
     key: jax.Array, D: Float[jax.Array, "frames bins"], init: str | None, given: Any = 1 + 0j
 ) -> Complex[jax.Array, "frames bins"]:
-    """Return random phases, or those given where `init` is None.
+    """Return random phases, or `given` if `init` is None.
 
-    Time is the first axis, so that frames past the clip's end change no number before it.
+    Time is the first axis, so that frames past the clip's end do not change earlier draws.
     """
     if init is None:
         return jnp.ones_like(D) * given
@@ -182,11 +181,11 @@ def rounds(
 
     Args:
         S: magnitudes, in any layout.
-        angles: unit numbers to begin with.
-        back: from such a spectrum to a signal.
-        forth: from the signal to a spectrum, which is cut or padded to the last axis of S.
-        n_iter: rounds.
-        momentum: of the fast variant; 0 is the original algorithm.
+        angles: initial phases as unit numbers.
+        back: function from a spectrum to a signal.
+        forth: function from a signal to a spectrum, which is cut or padded to the last axis of S.
+        n_iter: number of rounds.
+        momentum: momentum of the fast variant; 0 is the original algorithm.
     """
     tiny = jnp.finfo(S.dtype).tiny
     weight = momentum / (1 + momentum)
@@ -201,7 +200,7 @@ def rounds(
 
     if n_iter == 0:
         return angles * S
-    # The first round has nothing before it to move away from.
+    # The first round has no previous spectrum.
     (spectrum, _), _ = lax.scan(
         one_round, (angles * S, jnp.zeros_like(angles)), None, length=n_iter
     )
@@ -213,19 +212,19 @@ def check_momentum(momentum: Number) -> None:
     require(momentum >= 0, "momentum", momentum, "it must not be negative")
     if momentum > 1:
         warnings.warn(
-            f"Griffin-Lim with momentum={momentum} > 1 can be unstable; a value below 1 is not",
+            f"Griffin-Lim with momentum={momentum} > 1 can be unstable; use a value below 1",
             stacklevel=3,
         )
 
 
 def key_of(random_state: Any, rng: Any = None) -> jax.Array:
-    """Return a JAX key of a key, of a seed, of a NumPy generator, or of nothing (seed 0).
+    """Return a JAX key from a key, a seed or a NumPy generator; from seed 0 if both are None.
 
     Args:
         random_state: librosa 0.11's argument.
         rng: librosa 1.0's argument.
     Raises:
-        ParameterError: both, or none of these.
+        ParameterError: both arguments, or another type.
     """
     if rng is not None and random_state is not None:
         raise ParameterError("rng and random_state: give one of them; rng is the newer name")

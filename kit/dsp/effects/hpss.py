@@ -1,4 +1,4 @@
-"""Harmonic and percussive parts of a sound."""
+"""Separation of harmonic and percussive sound."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,14 +40,14 @@ def softmask(
     Args:
         X, X_ref: at least 0.
         power: `np.inf` makes a mask of 0 and 1.
-        split_zeros: where both are 0 the mask is 0.5; otherwise 0.
+        split_zeros: return 0.5 where both are 0; otherwise 0.
     Raises:
-        ParameterError: shapes that differ, values below 0, complex ones, `power` not above 0.
+        ParameterError: shapes that differ, negative or complex values, `power` not above 0.
     Source: librosa 0.11 `util.softmask`.
     """
     require(power > 0, "power", power, "it must be above 0")
     both = [v if isinstance(v, jax.Array) else np.asarray(v) for v in (X, X_ref)]
-    require(both[0].shape == both[1].shape, "X.shape", both[0].shape, f"not {both[1].shape}")
+    require(both[0].shape == both[1].shape, "X.shape", both[0].shape, f"X_ref has {both[1].shape}")
     for value in both:
         check_energies(value, "X, X_ref")
     return _softmask(*both, power=power, split_zeros=split_zeros)
@@ -55,7 +55,9 @@ def softmask(
 
 def check_energies(values: Any, name: str) -> None:
     """Raise `ParameterError` for values that are complex or, where known, below zero."""
-    require(not np.issubdtype(values.dtype, np.complexfloating), name, values.dtype, "must be real")
+    require(
+        not np.issubdtype(values.dtype, np.complexfloating), name, values.dtype, "it must be real"
+    )
     if not isinstance(values, Tracer):
         check_values(~(np.asarray(values) < 0), name, "they must be at least 0")
 
@@ -71,7 +73,7 @@ def _softmask(
 def masks(
     X: Float[jax.Array, "*shape"], X_ref: Float[jax.Array, "*shape"], power: Number, split: bool
 ) -> Float[jax.Array, "*shape"]:
-    """Return `softmask` of values of at least 0; NaN where one of them is NaN."""
+    """Return `softmask` of values of at least 0; NaN if one of both is NaN."""
     # On CPU, XLA's maximum of a NaN and a number may be the number.
     spoilt = jnp.isnan(X) | jnp.isnan(X_ref)
     if not np.isfinite(power):
@@ -115,11 +117,11 @@ def hpss_spectrum(
 
     Args:
         S: (…, bins, frames), complex or magnitudes.
-        kernel_size: length of the median filters, (in frames, in bins) or one for both.
-        power: of the soft mask; `np.inf` for a hard one.
+        kernel_size: length of the median filters, (frames, bins) or one for both.
+        power: exponent of the soft mask; `np.inf` for a hard one.
         mask: return the masks in place of the parts.
-        margin: (harmonic, percussive) or one: by how much one has to exceed the other; above 1
-            the parts do not sum to S.
+        margin: factor by which one part must exceed the other, (harmonic, percussive) or one for
+            both; above 1 the parts do not sum to S.
     Raises:
         ParameterError: a margin below 1, a kernel or power not above 0, magnitudes below 0.
     Source: librosa 0.11 `decompose.hpss`; Fitzgerald 2010; Driedger, Müller and Disch 2014.
@@ -169,7 +171,7 @@ def separated(
 
 def _pair(name: str, value: Any) -> tuple[Any, Any]:
     if isinstance(value, tuple | list):
-        require(len(value) == 2, name, value, "give two, or one for both")
+        require(len(value) == 2, name, value, "it must be two numbers, or one for both")
         return value[0], value[1]
     return value, value
 
@@ -191,7 +193,7 @@ def hpss(
     margin: Any = 1.0,
     **stft_arguments: Any,
 ) -> tuple[tuple[Float[jax.Array, "*batch samples"], Float[jax.Array, "*batch samples"]], Length]:
-    """Return a waveform's harmonic and percussive part.
+    """Return the harmonic and the percussive part of a waveform.
 
     Args:
         y: waveforms (…, samples).
@@ -214,7 +216,7 @@ def _parts(
     margin: Any,
     stft_arguments: dict[str, Any],
 ) -> tuple[Parts, Callable[[jax.Array], jax.Array]]:
-    """Return both parts of the STFT, and what makes a waveform of one."""
+    """Return both parts of the STFT, and a function from a part to its waveform."""
     y = as_waveform(y)
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, **stft_arguments)
@@ -249,7 +251,7 @@ def harmonic(
     margin: Any = 1.0,
     **stft_arguments: Any,
 ) -> tuple[Float[jax.Array, "*batch samples"], Length]:
-    """Return the harmonic part alone; arguments as in `hpss`.
+    """Return only the harmonic part; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.harmonic`.
     """
@@ -268,7 +270,7 @@ def percussive(
     margin: Any = 1.0,
     **stft_arguments: Any,
 ) -> tuple[Float[jax.Array, "*batch samples"], Length]:
-    """Return the percussive part alone; arguments as in `hpss`.
+    """Return only the percussive part; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.percussive`.
     """

@@ -1,4 +1,4 @@
-"""From mel spectrograms and cepstra back to spectra and sound."""
+"""Inverses of mel spectrograms and cepstra: spectra and sound."""
 
 import warnings
 from functools import partial
@@ -20,8 +20,8 @@ from kit.dsp.spectral.cepstral import check_lifter, idct_matrix, lifter_gain
 from kit.dsp.stft import as_spectrogram
 
 _ROUNDS = 300
-# Frames that are solved together. In products of one shape, a frame's result does not depend on the
-# length of its clip, by which 300 rounds would differ in 1e-5 of the peak.
+# Frames that are solved together. Products of one shape give a frame the same result in clips of
+# any length; otherwise 300 rounds would differ by 1e-5 of the peak.
 _FRAMES = 64
 _HIGHEST = lax.Precision.HIGHEST
 
@@ -40,18 +40,18 @@ def mel_to_stft(
     power: Number = 2.0,
     **kwargs: Any,
 ) -> tuple[Float[jax.Array, "*batch bins frames"], Length]:
-    """Return the magnitudes, at least 0, whose mel spectrogram is nearest to M.
+    """Return the nonnegative magnitudes whose mel spectrogram is nearest to M.
 
     Args:
         M: mel spectrogram of magnitudes to the power `power`.
-        sr, n_fft, kwargs: of the filter bank; see `mel`.
+        sr, n_fft, kwargs: arguments of `mel`.
         power: exponent in M.
     Returns:
-        float32, or float64 of float64. A frame that is not finite becomes NaN.
+        float32, or float64 for float64. A frame that is not finite becomes NaN.
     Raises:
         ParameterError: `power` not above 0, or as `mel`.
-    Source: librosa 0.11 `feature.inverse.mel_to_stft`; the least squares by accelerated projected
-    gradients (Beck and Teboulle 2009), 300 rounds, where librosa has L-BFGS-B.
+    Source: librosa 0.11 `feature.inverse.mel_to_stft`, but with 300 rounds of accelerated projected
+    gradients (Beck and Teboulle 2009) in place of L-BFGS-B.
     """
     M = as_spectrogram(M, "M")
     basis = mel(sr=sr, n_fft=n_fft, n_mels=M.shape[-2], dtype=np.float64, **kwargs)
@@ -65,12 +65,12 @@ def nonnegative_least_squares(
     A: Float[np.ndarray, "rows columns"], B: Float[jax.Array, "rows frames"]
 ) -> Float[jax.Array, "columns frames"]:
     """Return the X of at least 0 with A X nearest to B; A is a constant."""
-    # Rows of very different size make slow going: each is scaled to unit length.
+    # Rows of unit length converge faster.
     length = np.linalg.norm(A, axis=1)
     scale = np.where(length > 0, 1 / np.where(length > 0, length, 1), 0)
     scaled = A * scale[:, None]
     size = np.linalg.norm(scaled, ord=2) ** 2
-    require(size > 0, "M.shape", B.shape, "its mel filters are all empty")
+    require(size > 0, "M.shape", B.shape, "all its mel filters are empty")
     solve = partial(
         _projected,
         jnp.asarray(scaled, B.dtype),
@@ -161,12 +161,12 @@ def mfcc_to_mel(
     ref: Number = 1.0,
     lifter: Number = 0,
 ) -> tuple[Float[jax.Array, "*batch n_mels frames"], Length]:
-    """Return the mel power spectrogram that has these cepstra; arguments as in `mfcc`.
+    """Return the mel power spectrogram of cepstra; arguments as in `mfcc`.
 
     Raises:
         ParameterError: a negative lifter, an unknown `dct_type` or `norm`.
     Warns:
-        UserWarning: a lifter that took a coefficient away.
+        UserWarning: a lifter that set a coefficient to 0.
     Source: librosa 0.11 `feature.inverse.mfcc_to_mel`.
     """
     n_mels = positive_int("n_mels", n_mels)

@@ -19,30 +19,30 @@ from kit.dsp.windows import WindowSpec, padded_window
 
 
 class Sizes(NamedTuple):
-    """The sizes of an inverse STFT, checked."""
+    """Checked sizes of an inverse STFT."""
 
     n_fft: int
     hop_length: int
     win_length: int
     start: int
-    """Samples that come before the first one of the result."""
+    """Samples before the first one of the result."""
 
     def reach(self, frames: int) -> int:
-        """Return the number of samples that any of the first `frames` frames reaches."""
+        """Return the end of the first `frames` frames, samples."""
         return self.n_fft + self.hop_length * (frames - 1) - self.start
 
     def samples(self, frames: Length) -> Length:
-        """Return the number of samples of the result of `istft` without `length`."""
+        """Return the number of samples that `istft` returns without `length`."""
         return self.n_fft + self.hop_length * (frames - 1) - 2 * self.start
 
     def extent(
         self, n: Length, most: int, size: AnyArray | None, room: int | None
     ) -> tuple[int, Length]:
-        """Return the samples of the buffer of a result, and the number that are valid.
+        """Return the number of samples in a result's buffer, and the number of valid ones.
 
         Args:
             n: valid frames.
-            most: frames of their buffer.
+            most: frames of the buffer.
             size, room: see `of_length`.
         """
         if size is not None:
@@ -51,7 +51,7 @@ class Sizes(NamedTuple):
         return valid if isinstance(valid, int) else self.reach(most), valid
 
     def frames(self, length: int) -> int:
-        """Return the number of frames that reach the first `length` samples."""
+        """Return the number of frames that contribute to the first `length` samples."""
         return math.ceil((length + 2 * self.start) / self.hop_length)
 
 
@@ -63,7 +63,7 @@ def sizes_of(
     n_fft: int | None = None,
     center: bool = True,
 ) -> Sizes:
-    """Return the sizes of the inverse STFT of a spectrum, by the arguments of `istft`.
+    """Return the sizes of an inverse STFT; arguments as in `istft`.
 
     Raises:
         ParameterError: a size below 1, or `n_fft` that does not fit the bins.
@@ -97,8 +97,8 @@ def inverse(
 
     Args:
         stft_matrix, hop_length, win_length, n_fft, window, center, dtype: see `istft`.
-        size: samples of the result that are asked for, in place of `length`.
-        room: samples of the buffer; as many as the frames reach if not given.
+        size: samples to compute, in place of `length`.
+        room: samples of the buffer; the end of the last frame if not given.
     """
     D = jnp.asarray(stft_matrix)
     D = D.astype(jnp.result_type(D, jnp.complex64))
@@ -128,8 +128,8 @@ def istft(
     Args:
         stft_matrix: (…, bins, frames).
         hop_length, win_length, window, center: as given to `stft`.
-        n_fft: length of the transform; 2 * (bins - 1) if not given, so give it when it is odd.
-        dtype: of the result; float of the precision of `stft_matrix` if not given.
+        n_fft: length of the transform; 2 * (bins - 1) if not given, so an odd length must be given.
+        dtype: dtype of the result; float of the precision of `stft_matrix` if not given.
         length: samples of the result, which is cut or padded with zeros to this length.
     Returns:
         samples = `length`, or n_fft + hop_length * (frames - 1), less 2 * (n_fft // 2) if centred.
@@ -158,7 +158,7 @@ def istft(
 
 
 def fitted(y: Float[jax.Array, "*batch samples"], length: int) -> Float[jax.Array, "*batch length"]:
-    """Return signals cut or padded with zeros to `length`, without a program for each length."""
+    """Cut or zero-pad signals to `length`, without a program for each length."""
     if y.shape[-1] == length:
         return y
     if not pads_clips(y):
@@ -169,15 +169,15 @@ def fitted(y: Float[jax.Array, "*batch samples"], length: int) -> Float[jax.Arra
 
 
 def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the frames that a result of `length` samples takes, and the arguments for it.
+    """Return the frames for a result of `length` samples, and its arguments `size` and `room`.
 
     Args:
         D: (…, bins, frames).
         length: samples of the result.
-        framing: arguments of `sizes_of`, and maybe `window`.
+        framing: arguments of `sizes_of`, with or without `window`.
     Returns:
-        D, cut, and the arguments `size` and `room` of a function made by `by_clip`. Where that
-        pads its clips, the length is a number that is traced, and no other program.
+        D, cut, and the arguments. If `by_clip` pads the clips, `size` is traced, so that lengths
+        share a program.
     """
     sizes = sizes_of(D.shape[-2], **{k: v for k, v in framing.items() if k != "window"})
     D = D[..., : max(1, sizes.frames(length))]
@@ -191,7 +191,7 @@ def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[s
 
 
 def pads_clips(*arrays: Any) -> bool:
-    """Return whether functions made by `by_clip` pad these clips, to share programs."""
+    """Return whether `by_clip` pads these clips, to share programs."""
     return all(
         not isinstance(a, Tracer)
         and (not isinstance(a, jax.Array) or all(d.platform == "cpu" for d in a.devices()))
@@ -220,7 +220,7 @@ def check_synthesis(shape: tuple[int, ...], name: str, given: dict[str, Any]) ->
     if hop_length > sizes.win_length or sums.min() <= np.finfo(np.float32).tiny:
         warnings.warn(
             f"hop_length={hop_length} leaves samples that no window of "
-            f"win_length={sizes.win_length} reaches (NOLA); they cannot be told and are zero",
+            f"win_length={sizes.win_length} reaches (NOLA); they are set to zero",
             stacklevel=5,
         )
 
@@ -234,15 +234,15 @@ def synthesis(
     size: int,
     valid: Length,
 ) -> Float[jax.Array, "{size}"]:
-    """Return the inverse STFT of spectra that are made some at a time.
+    """Return the inverse STFT of spectra that are computed some at a time.
 
     Args:
-        function: of indices of frames, from 0 to n - 1, to spectra, one a row.
-        n: frames.
-        sizes: of the STFT.
+        function: function from indices of frames, 0 to n - 1, to spectra, one per row.
+        n: number of frames.
+        sizes: sizes of the STFT.
         window: see `get_window`.
         size: samples of the result.
-        valid: samples of it that are asked for. The others are zero.
+        valid: samples to compute; later ones are zero.
     """
     if size == 0:
         spectra = jax.eval_shape(function, jax.ShapeDtypeStruct((1,), jnp.int32))

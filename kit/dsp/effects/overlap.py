@@ -1,4 +1,4 @@
-"""Overlapping frames added up again, the transpose of framing."""
+"""Sums of overlapping frames, the transpose of framing."""
 
 import math
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize_values
 from kit.dsp.windows import WindowSpec, get_window, pad_center
 
-# Frames of one step of the loop, and their samples: they stay in the CPU's cache.
+# Frames of one step of the loop, and their samples, which fit into the CPU's cache.
 _MOST_FRAMES = 96
 _MOST_SAMPLES = 2048 * _MOST_FRAMES
 
 
 def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
-    """Refuse a hop with which adding up frames would take all memory.
+    """Refuse a hop that would take too much memory.
 
     Raises:
-        ParameterError: more than 2**30 samples, or more than 2**26 in the frames that overlap one.
+        ParameterError: more than 2**30 samples, or more than 2**26 in the frames over one sample.
     """
     check_size("hop_length", hop_length, hop_length * frames, most=2**30)
     overlapping = -(-frame_length // hop_length)
@@ -44,13 +44,13 @@ def _check(given: dict[str, Any]) -> None:
 def overlap_add(
     n: Length, frames: Num[AnyArray, "*batch frame_length frames"], *, hop_length: int
 ) -> tuple[Num[jax.Array, "*batch samples"], Length]:
-    """Return the sum of frames, each of which begins `hop_length` samples after the last.
+    """Return the sum of frames, each `hop_length` samples after the previous one.
 
     Args:
         frames: (…, frame_length, frames).
         hop_length: samples between the starts of two frames.
     Returns:
-        samples = frame_length + hop_length * (frames - 1), or 0 of no frames.
+        samples = frame_length + hop_length * (frames - 1), or 0 without frames.
     Raises:
         ParameterError: `hop_length` below 1.
     Source: librosa 0.11 `util.utils`, the sum inside `istft`.
@@ -82,20 +82,20 @@ def add_frames(
     start: int = 0,
     squared_window: Float[np.ndarray, "frame_length"] | None = None,
 ) -> Shaped[jax.Array, "{size}"]:
-    """Add up frames that are made some at a time.
+    """Sum overlapping frames that are computed some at a time.
 
     Args:
-        function: of indices of frames, from 0 to n - 1, to frames, one a row.
-        n: frames.
+        function: function from indices of frames, 0 to n - 1, to frames, one per row.
+        n: number of frames.
         frame_length, hop_length: samples.
         size: samples of the result.
-        valid: samples of it that are asked for. The others may be anything.
-        start: the sample of the sum with which the result begins.
+        valid: samples to compute; later ones are undefined.
+        start: first sample of the result, in samples of the sum.
         squared_window: divide by the sum of this over the frames, where it is above zero.
     Returns:
         The samples from `start` to `start + size`.
     """
-    # Rows of one hop: zeros before each frame let the result begin with a row.
+    # Rows of one hop; zeros before each frame align the result with the rows.
     lead = -start % hop_length
     hops = -(-(lead + frame_length) // hop_length)
     reach, first = hops - 1, (start + lead) // hop_length
@@ -129,14 +129,14 @@ def add_frames(
 
 
 def _sums(frames: Shaped[jax.Array, "frames whole"], hop_length: int) -> Shaped[jax.Array, "..."]:
-    """Return the rows of one hop to which as many frames contribute as one frame has hops."""
+    """Return the rows of one hop that all overlapping frames contribute to."""
     count, length = frames.shape
     hops = length // hop_length
     reach = hops - 1
     if hops <= MAX_SLICES:
         parts = frames.reshape(count, hops, hop_length)
         return jnp.asarray(sum(parts[reach - k : count - k, k] for k in range(hops)))
-    # Rows one hop longer than the sum, read as rows as long as the sum, begin a hop later each.
+    # Rows one hop longer than the sum, reshaped to the sum's length, shift by one hop each.
     width = length + (count - 1) * hop_length
     skewed = jnp.pad(frames, ((0, 0), (0, width + hop_length - length))).reshape(-1)
     total = jnp.sum(skewed[: count * width].reshape(count, width), axis=0)
@@ -144,9 +144,9 @@ def _sums(frames: Shaped[jax.Array, "frames whole"], hop_length: int) -> Shaped[
 
 
 def map_blocks(function: Callable[[Any], jax.Array], blocks: int, valid: Length) -> jax.Array:
-    """Return `function` of the block numbers below `valid`, in an array of all blocks.
+    """Return `function` of the block numbers below `valid`, and zeros for the other blocks.
 
-    The rows of other blocks are zero. The loop can be differentiated where `valid` is an int.
+    The loop can be differentiated if `valid` is an int.
     """
     if blocks == 1:
         return function(0)[None]
@@ -171,13 +171,13 @@ def window_sumsquare(
     dtype: type = np.float32,
     norm: Number | None = None,
 ) -> Float[np.ndarray, "samples"]:
-    """Return the squared window, summed over the frames of an STFT: what `istft` divides by.
+    """Return the sum of the squared window over the frames of an STFT, the divisor in `istft`.
 
     Args:
         window, hop_length, win_length, n_fft: as in `stft`.
-        n_frames: frames.
-        dtype: of the result.
-        norm: p-norm to which the window is scaled first; none if None.
+        n_frames: number of frames.
+        dtype: dtype of the result.
+        norm: order of the norm that scales the window first; None for no scaling.
     Returns:
         A NumPy constant of n_fft + hop_length * (n_frames - 1) values.
     Raises:

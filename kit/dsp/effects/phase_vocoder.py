@@ -1,4 +1,4 @@
-"""Spectra stretched in time, and magnitude and phase apart."""
+"""Phase vocoder, and separation of magnitude and phase."""
 
 import warnings
 from typing import Any, Literal, NamedTuple, get_args
@@ -17,8 +17,8 @@ from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 Kind = Literal[
     "linear", "slinear", "nearest", "nearest-up", "zero", "previous", "next", "quadratic", "cubic"
 ]
-# Frames from which a spline is computed. The weight of a frame falls by 0.27 and more from one to
-# the next, so the others would not change a digit of double precision.
+# Frames in a spline. Weights fall by a factor of 0.27 or less from frame to frame, so more frames
+# would not change a digit of double precision.
 _SPLINE_FRAMES = 64
 
 
@@ -30,9 +30,9 @@ def magphase(
 
     Args:
         D: any shape.
-        power: of the magnitude, above 0.
+        power: exponent of the magnitude, above 0.
     Returns:
-        Where D is 0, the phase is 1.
+        Magnitude and phase; the phase of 0 is 1.
     Raises:
         ParameterError: `power` not above 0.
     Source: librosa 0.11 `magphase`.
@@ -49,8 +49,8 @@ def magphase(
 def polar(D: Complex[jax.Array, "*shape"]) -> tuple[Any, Any, Any]:
     """Return the magnitude of D, and the real and imaginary part of D over its magnitude.
 
-    Where D is 0, the second is 1, and all slopes are finite. Scaled before squaring, so that no
-    magnitude is too small or too large.
+    Where D is 0, the real part is 1, and all slopes are finite. D is scaled before squaring, so
+    that squares neither overflow nor vanish.
     """
     real, imag = jnp.real(D), jnp.imag(D)
     scale = jnp.maximum(jnp.abs(real), jnp.abs(imag))
@@ -67,13 +67,13 @@ class Steps(NamedTuple):
     """The frames that make each frame of a stretched spectrum."""
 
     whole: Int[AnyArray, "stretched"]
-    """The frame before, which with its successor gives the advance of the phase."""
+    """The frame before; its phase and its successor's give the phase advance."""
 
     first: Int[AnyArray, "stretched"]
-    """The first of the frames whose magnitudes are added."""
+    """The first of the frames whose magnitudes are summed."""
 
     weights: Float[AnyArray, "stretched taps"]
-    """By which those magnitudes are multiplied."""
+    """Weights of those magnitudes."""
 
     def arguments(self, padded: bool) -> dict[str, Any]:
         """Return the arguments of a function made by `by_clip`."""
@@ -95,7 +95,7 @@ def steps_of_rate(frames: int, rate: Number) -> Steps:
         ParameterError: a rate that is not above 0, or not finite.
     """
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
-    require(frames / rate <= 2**22, "rate", rate, f"it makes too many frames of {frames}")
+    require(frames / rate <= 2**22, "rate", rate, f"it gives too many frames from {frames}")
     return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, "linear")
 
 
@@ -103,7 +103,7 @@ def steps_at(times: Any, frames: int, kind: str) -> Steps:
     """Return the steps at times in frames, from 0 up to but not including `frames`.
 
     Raises:
-        ParameterError: an unknown kind, or one that takes more frames.
+        ParameterError: an unknown kind, or too few frames for it.
     """
     require(kind in get_args(Kind), "kind", kind, f"it must be one of {', '.join(get_args(Kind))}")
     known = not isinstance(times, Tracer)
@@ -125,7 +125,7 @@ def steps_at(times: Any, frames: int, kind: str) -> Steps:
 
 
 def _spline_steps(times: Any, whole: Any, frames: int, degree: int) -> Steps:
-    import scipy.interpolate  # 0.1 s, so not before a spline is asked for
+    import scipy.interpolate  # takes 0.1 s, and few calls need it
 
     require(not isinstance(times, Tracer), "t_out", "traced", "a spline needs its values")
     require(frames > degree, "kind", degree, f"a spline of this degree takes {degree + 1} frames")
@@ -157,12 +157,12 @@ def stretched_rows(
     steps: Steps,
     count: Int[AnyArray, ""] | None = None,
 ) -> Complex[jax.Array, "stretched bins"]:
-    """Return a spectrum at other times, one frame a row.
+    """Return a spectrum at other times, one frame per row.
 
     Args:
-        D: one frame a row.
-        n: valid frames. Those past the last count as zero.
-        steps: of the result.
+        D: one frame per row.
+        n: valid frames; later ones count as zero.
+        steps: times of the result.
         count: valid steps; all if not given. Rows past them are zero.
     """
     real = jnp.finfo(D.dtype).dtype
@@ -182,7 +182,7 @@ def stretched_rows(
             size, _, _ = polar(frames(first, taps))
         size = jnp.sum(weight[:, None] * size, axis=0)
         turned = _product(phase, (real[1], imag[1]), (real[0], -imag[0]))
-        # One round of Newton's keeps the length at 1.
+        # One Newton iteration keeps the length at 1.
         scale = 1.5 - 0.5 * (jnp.square(turned[0]) + jnp.square(turned[1]))
         return (turned[0] * scale, turned[1] * scale), lax.complex(size * phase[0], size * phase[1])
 
@@ -226,17 +226,16 @@ def phase_vocoder(
         t_out: in place of `rate`, times in frames of D, from 0 up to but not including `frames`.
         kind: how magnitudes are interpolated, as `scipy.interpolate.interp1d` names it: "linear",
             "nearest", "nearest-up", "zero", "slinear", "quadratic", "cubic", "previous" or "next".
-        hop_length, n_fft: of D. They have no effect, and are checked alone.
+        hop_length, n_fft: checked, without effect.
     Returns:
         stretched = ceil(frames / rate), or the number of times.
         Past the last frame linear magnitudes fade out, as in librosa 0.11; 1.0 extrapolates them,
-        below zero too. The phase is kept as a product of unit numbers, so that single precision
-        does not wear out with the length.
+        also below zero. The phase is a product of unit numbers, so errors do not grow with length.
     Raises:
         ParameterError: not one of `rate` and `t_out`, a rate not above 0, times out of range, an
             unknown kind, a size below 1.
     Warns:
-        UserWarning: times that fall.
+        UserWarning: decreasing times.
     Source: librosa 0.11 `phase_vocoder`, with 1.0's `t_out` and `kind`.
     """
     if (rate is None) == (t_out is None):
@@ -272,7 +271,7 @@ def _checked(t_out: Any, frames: int) -> Any:
 def split_phase(
     S: Inexact[jax.Array, "*shape"],
 ) -> tuple[Float[jax.Array, "*shape"], Complex[jax.Array, "*shape"] | int]:
-    """Return magnitudes and unit phases of a complex array, and 1 for the phases of a real one."""
+    """Return magnitudes and unit phases of a complex array; a real array and 1 for a real one."""
     if not jnp.iscomplexobj(S):
         return S, 1
     size, real, imag = polar(S)

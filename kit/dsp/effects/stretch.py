@@ -1,4 +1,4 @@
-"""Tempo without pitch, and pitch without tempo."""
+"""Change of tempo at constant pitch, and of pitch at constant tempo."""
 
 from typing import Any
 
@@ -73,8 +73,8 @@ def time_stretch(
 
     Args:
         y: waveforms (…, samples).
-        rate: above 1 is faster. It is no constant of the program.
-        kwargs: n_fft, hop_length, win_length, window, center, pad_mode, of the STFT.
+        rate: above 1 is faster. All rates share a program.
+        kwargs: n_fft, hop_length, win_length, window, center, pad_mode of the STFT.
     Returns:
         stretched = round(samples / rate), which may be 0.
     Raises:
@@ -115,10 +115,10 @@ def pitch_shift(
     Args:
         y: waveforms (…, samples).
         sr: sample rate, Hz.
-        n_steps: steps up; negative is down; need not be whole.
-        bins_per_octave: steps of an octave.
-        res_type, scale: to `resample`.
-        kwargs: to `time_stretch`.
+        n_steps: steps up, or down if negative; fractions are allowed.
+        bins_per_octave: steps in an octave.
+        res_type, scale: arguments of `resample`.
+        kwargs: arguments of `time_stretch`.
     Raises:
         ParameterError: `bins_per_octave` below 1, or steps that are not finite.
     Source: librosa 0.11 `effects.pitch_shift`.

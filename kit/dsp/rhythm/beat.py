@@ -109,7 +109,7 @@ def beat_track(
 
 
 def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
-    """Return `bpm` as an argument of `_tracked`: one value a clip, or one a frame."""
+    """Return `bpm` as an argument of `_tracked`: one value per clip or per frame."""
     if not isinstance(bpm, jax.Array):
         bpm = numbers("bpm", bpm)
     if not isinstance(bpm, Tracer):
@@ -320,9 +320,9 @@ def _trimmed(
 ) -> Bool[jax.Array, "frames"]:
     """Return the beats from `tail` back, without weak beats at both ends.
 
-    With `trim`, beats before the first or after the last strong frame are dropped. A frame is strong
-    above half the root mean square of the scores at the beats, after smoothing over beats by a Hann
-    window of five, which adds half of both neighbours.
+    With `trim`, beats before the first or after the last strong frame are dropped. A strong frame
+    is above half the root mean square of the beats' scores, smoothed by a Hann window of five
+    beats, which adds half of both neighbours.
     """
     index = jnp.arange(len(local))
 

@@ -137,8 +137,8 @@ def peak_pick(
 ) -> Any:
     """Return the peaks of a signal that rise above its surroundings.
 
-    A value is a candidate if it is the maximum from `pre_max` before to `post_max` - 1 after it, and
-    at least `delta` above the mean from `pre_avg` before to `post_avg` - 1 after it. The peaks are
+    A candidate is the maximum from `pre_max` before to `post_max` - 1 after it, and at least
+    `delta` above the mean from `pre_avg` before to `post_avg` - 1 after it. The peaks are
     candidates more than `wait` apart. Numbers are rounded up to whole ones.
 
     Args:

@@ -297,8 +297,8 @@ def dance_tempo(
     # Steps of one lag at four beats are steps of a quarter lag at one beat.
     four = np.linspace(2 * slowest, 4 * slowest, 1 + math.ceil(4 * slowest))
     beat = four / 4
-    # Half a beat has half the weight: dance music divides its beat by two, and a wrong tempo of 3 / 2
-    # of the period has no peak there.
+    # Half a beat has half the weight: dance music divides its beat by two, and a wrong period of
+    # 3 / 2 beats has no peak there.
     half, one, two = (_at(lags, beat * k) for k in (0.5, 1, 2))
     score = 0.5 * half + one + two + _at(lags, four)
     octaves = np.log2(60 * rate / beat / start_bpm)

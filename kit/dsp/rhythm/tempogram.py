@@ -30,8 +30,8 @@ from kit.dsp.windows import WindowSpec, get_window
 
 Envelope = Num[AnyArray, "*batch frames"] | None
 
-# Half a step of 16-bit audio. Onset strength treats power below -100 dB as silence, and clips with a
-# lower peak would lose their beats.
+# Half a step of 16-bit audio. Onset strength treats power below -100 dB as silence, and clips with
+# a lower peak would lose their beats.
 _QUIETEST = 2.0**-16
 
 
@@ -133,7 +133,7 @@ def check_window(given: dict[str, Any]) -> None:
     """Check the envelope and the window of a tempogram.
 
     Raises:
-        ParameterError: `win_length` below 1, or above the frames if not centred; as `check_envelope`.
+        ParameterError: `win_length` below 1, or above the frames if they are not centred.
     """
     check_envelope(given)
     win_length = positive_int("win_length", given["win_length"])

@@ -27,7 +27,7 @@ from kit.dsp.windows import WindowSpec
 # Of the beat: a whole note of 4/4, dotted half, half, triplets, and so on down to a sixteenth
 # (Prockup, Ehmann, Gouyon, Schmidt and Kim 2015, table 1).
 _RATIOS = (4, 8 / 3, 3, 2, 4 / 3, 3 / 2, 1, 2 / 3, 3 / 4, 1 / 2, 1 / 3, 3 / 8, 1 / 4)
-# Beat over bar, for bars of three, four, five and seven beats (Abimbola, Kostrzewa and Kasprowski 2023).
+# Beat over bar, for three, four, five and seven beats (Abimbola, Kostrzewa and Kasprowski 2023).
 _METRES = (1 / 3, 1 / 4, 1 / 5, 1 / 7)
 _NEIGHBOURS = ("linear", "nearest", "previous", "next")
 

@@ -52,16 +52,16 @@ def chroma_filters(
     base_c: bool = True,
     dtype: Any = np.float32,
 ) -> Float[np.ndarray, "n_chroma bins"]:
-    """Return weights that fold the bins of an STFT onto pitch classes.
+    """Return weights that sum the bins of an STFT into pitch classes.
 
     Args:
-        sr, n_fft: of the STFT.
+        sr, n_fft: sample rate in Hz and length of the STFT.
         n_chroma: pitch classes in an octave.
-        tuning: of A440, in classes.
-        ctroct, octwidth: centre and half width of the Gaussian over octaves; None weighs all alike.
-        norm: of each bin's weights.
+        tuning: offset from A440, in classes.
+        ctroct, octwidth: centre and half width of a Gaussian over octaves; None for equal weights.
+        norm: order of the norm of each bin's weights.
         base_c: class 0 is C, otherwise A.
-        dtype: of the result; computed in float64.
+        dtype: dtype of the result; computed in float64.
     Raises:
         ParameterError: `n_fft` below 2, or another argument out of its range.
     Source: librosa 0.11 `filters.chroma`; Ellis, "Chroma Feature Analysis and Synthesis", 2007.
@@ -102,18 +102,18 @@ def cq_to_chroma(
     base_c: bool = True,
     dtype: Any = np.float32,
 ) -> Float[np.ndarray, "n_chroma n_input"]:
-    """Return weights that fold the bins of a constant-Q transform onto pitch classes.
+    """Return weights that sum the bins of a constant-Q transform into pitch classes.
 
     Args:
-        n_input: bins.
+        n_input: number of bins.
         bins_per_octave: a multiple of `n_chroma`.
         n_chroma: pitch classes in an octave.
-        fmin: of bin 0, Hz; C1 if not given.
-        window: convolved with each class's weights over the bins.
+        fmin: frequency of bin 0, Hz; C1 if not given.
+        window: values to convolve with each class's weights over the bins.
         base_c: class 0 is C, otherwise A.
-        dtype: of the result.
+        dtype: dtype of the result.
     Raises:
-        ParameterError: `bins_per_octave` no multiple of `n_chroma`.
+        ParameterError: `bins_per_octave` is not a multiple of `n_chroma`.
     Source: librosa 0.11 `filters.cq_to_chroma`.
     """
     n_input, n_chroma = positive_int("n_input", n_input), positive_int("n_chroma", n_chroma)
@@ -169,14 +169,13 @@ def chroma_stft(
     Args:
         y, sr: waveforms and their rate.
         S: power in place of y.
-        norm: of each frame; None for none.
+        norm: order of each frame's norm; None for no scaling.
         n_fft, hop_length, win_length, window, center, pad_mode: see `stft`.
-        tuning: in classes; estimated for each clip if None, for which the values must be known:
-            give a number to trace.
-        n_chroma: classes.
-        kwargs: to `chroma_filters`.
+        tuning: offset in classes; estimated for each clip if None, which needs known values.
+        n_chroma: pitch classes in an octave.
+        kwargs: arguments of `chroma_filters`.
     Raises:
-        ParameterError: neither y nor S; `tuning` is None where they are traced; or as `stft` and
+        ParameterError: neither y nor S; `tuning` is None and they are traced; or as `stft` and
             `chroma_filters`.
     Source: librosa 0.11 `feature.chroma_stft`.
     """
@@ -264,10 +263,10 @@ def chroma_cqt(
         y, sr: waveforms and their rate.
         C: a constant-Q transform, or its magnitudes, in place of y.
         hop_length, fmin, bins_per_octave: see `cqt`.
-        tuning: see `cqt`; estimated for each clip if None (give a number to trace).
+        tuning: see `cqt`; estimated for each clip if None, which needs known values.
         n_octaves: octaves of the transform.
-        norm: of each frame.
-        threshold: values below it are 0.
+        norm: order of each frame's norm.
+        threshold: values below it are set to 0.
         n_chroma, window: see `cq_to_chroma`.
         cqt_mode: "full" or "hybrid".
     Raises:
@@ -341,7 +340,7 @@ def _chroma(
         assert filters is not None
         assert plan is not None
         C, n = response(n, y, filters, plan, "constant")
-    # Frame by frame, as the transform made them: turned around twice, nothing is moved.
+    # The transform computes frames as rows, so XLA removes both transpositions.
     rows = jnp.swapaxes(jnp.abs(as_spectrogram(C)), 0, 1)
     chroma = jnp.dot(rows, jnp.asarray(weights, rows.dtype).T, precision=HIGHEST)
     if threshold is not None:
@@ -402,11 +401,11 @@ def chroma_cens(
     Args:
         y, sr, C, hop_length, fmin, tuning: see `chroma_cqt`.
         n_chroma, n_octaves, bins_per_octave, cqt_mode, window: see `chroma_cqt`.
-        norm: of each frame.
-        win_len_smooth: frames over which it is smoothed; None for no smoothing.
+        norm: order of each frame's norm.
+        win_len_smooth: length of the smoothing in frames; None for no smoothing.
         smoothing_window: see `get_window`.
     Returns:
-        A frame of a transform that is not finite is NaN, and so are those smoothed with it.
+        A frame that is not finite is NaN, and so are the frames smoothed with it.
     Raises:
         ParameterError: as `chroma_cqt`, or a smoothing window out of its range.
     Source: librosa 0.11 `feature.chroma_cens`; Müller and Ewert 2011.
@@ -466,7 +465,7 @@ def tonnetz(
     chroma: Num[AnyArray, "*batch n_chroma frames"] | None = None,
     **kwargs: Any,
 ) -> Float[jax.Array, "*batch 6 frames"]:
-    """Return chroma as a point on circles of fifths, minor thirds and major thirds.
+    """Return chroma as points on the circles of fifths, minor thirds and major thirds.
 
     Args:
         y, sr, kwargs: as in `chroma_cqt`.
@@ -491,7 +490,7 @@ def _tonnetz(
     chroma = as_spectrogram(chroma, "chroma")
     place = np.linspace(0, 12, num=chroma.shape[0], endpoint=False)
     turns = np.array([7 / 6, 7 / 6, 3 / 2, 3 / 2, 2 / 3, 2 / 3])[:, None] * place
-    # Even rows are sines: half a turn behind, in units of pi.
+    # Even rows are sines, cosines of half a unit less (in units of pi).
     turns[::2] -= 0.5
     radius = np.array([1, 1, 1, 1, 0.5, 0.5])[:, None]
     weights = radius * np.cos(np.pi * turns)

@@ -196,7 +196,7 @@ def response(
     plan: Transform,
     pad_mode: PadMode,
 ) -> tuple[Inexact[jax.Array, "n_bins frames"], Length]:
-    """Return the transform of one clip, in magnitude if any filter is short."""
+    """Return the transform of one clip, as magnitudes if any filter is short."""
     if plan.short is None:
         C, frames = transform(n, y, filters, plan.octaves, pad_mode)
         return (jnp.abs(C) if plan.magnitude else C), frames
@@ -254,7 +254,7 @@ def _run(
 
 
 def as_clips(y: Any) -> AnyArray:
-    """Return a waveform that has been checked, as an array."""
+    """Return a waveform as a checked array."""
     if isinstance(y, Tracer):
         return as_waveform(y)
     y = y if isinstance(y, jax.Array) else np.asarray(y)
@@ -263,6 +263,8 @@ def as_clips(y: Any) -> AnyArray:
 
 
 def check_res_type(res_type: str | None) -> None:
-    """Refuse a name that `resample` does not know. All names give the same filter."""
+    """Refuse a name that `resample` does not know."""
     known = ", ".join(_NAMES)
-    require(res_type is None or res_type in _NAMES, "res_type", res_type, f"it must be of {known}")
+    require(
+        res_type is None or res_type in _NAMES, "res_type", res_type, f"it must be one of {known}"
+    )

@@ -51,7 +51,7 @@ def icqt(
         sr, hop_length, fmin, bins_per_octave, tuning, filter_scale: as given to `cqt`.
         norm, sparsity, window, scale, res_type: as given to `cqt`.
         length: samples of the result, which is cut or padded with zeros to this length.
-        dtype: of the result; float of the precision of C if not given.
+        dtype: dtype of the result; float of the precision of C if not given.
     Returns:
         samples = `length`, or hop_length * (frames - 1).
     Raises:
@@ -77,9 +77,9 @@ def _as_transform(C: Any) -> AnyArray:
 
 
 def _cut(C: AnyArray, length: int | None, longest: float, hop_length: int) -> AnyArray:
-    """Return the frames that reach the first `length` samples."""
+    """Return the frames that contribute to the first `length` samples."""
     if length is None:
-        rule = "one frame has no samples; give length"
+        rule = "a single frame needs length"
         require(C.shape[-1] >= 2, "C.shape", C.shape, rule)
         return C
     length = positive_int("length", length, least=0)
@@ -91,7 +91,7 @@ def _with_length(y: jax.Array, length: int | None) -> jax.Array:
         return y
     if isinstance(y, Tracer):
         return fit(y, length)
-    # On the host: an operation on arrays is a program for each length.
+    # On the host, because a JAX operation compiles a program for each length.
     known = np.asarray(y)[..., :length]
     missing = length - known.shape[-1]
     return jax.device_put(np.pad(known, [(0, 0)] * (known.ndim - 1) + [(0, missing)]))
@@ -137,16 +137,16 @@ def griffinlim_cqt(
     rng: Any = None,
     random_state: Any = None,
 ) -> Float[jax.Array, "*batch samples"]:
-    """Return a waveform whose constant-Q transform has about the magnitude C.
+    """Return a waveform whose constant-Q transform has approximately the magnitude C.
 
     Args:
         C: magnitudes (…, n_bins, frames).
         n_iter, momentum: see `griffinlim`.
         sr, hop_length, fmin, bins_per_octave, tuning, filter_scale: see `cqt`.
         norm, sparsity, window, scale, pad_mode, res_type: see `cqt`.
-        dtype: of the result; float of the precision of C if not given.
+        dtype: dtype of the result; float of the precision of C if not given.
         length: see `icqt`.
-        init: "random" phases, the same for all clips; or None for zero phases.
+        init: "random" for random phases, equal for all clips; None for zero phases.
         rng, random_state: see `griffinlim`.
     Raises:
         ParameterError: both `rng` and `random_state`, or as `griffinlim` and `icqt`.
@@ -158,7 +158,7 @@ def griffinlim_cqt(
     check_res_type(res_type)
     check_pad_mode(pad_mode)
     C = _as_transform(C)
-    require(not jnp.issubdtype(C.dtype, jnp.complexfloating), "C.dtype", C.dtype, "take jnp.abs")
+    require(not jnp.issubdtype(C.dtype, jnp.complexfloating), "C.dtype", C.dtype, "pass jnp.abs(C)")
     hop_length = positive_int("hop_length", hop_length)
     bins = Bins(sr, hop_length, fmin, C.shape[-2], bins_per_octave)
     shape = Shape(filter_scale, norm, sparsity, window, scale)
@@ -223,7 +223,7 @@ def _griffinlim(
     length = jnp.minimum(jnp.asarray(samples, jnp.int32), max(size, 1))
     angles = jnp.ones_like(S) + 0j
     if init == "random":
-        # Time is the first axis, so that frames past the clip's end change no number before it.
+        # Time is the first axis, so that frames past the clip's end do not change earlier draws.
         whole = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
         turn = jax.random.uniform(whole, S.T.shape, S.dtype, 0, 2 * np.pi).T
         angles = jax.lax.complex(jnp.cos(turn), jnp.sin(turn))

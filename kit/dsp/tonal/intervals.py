@@ -32,7 +32,7 @@ def pythagorean_intervals(
     Args:
         bins_per_octave: notes of the chain, the first included.
         sort: ascending; otherwise in the order of the chain.
-        return_factors: give powers of 2 and 3 in place of ratios.
+        return_factors: return powers of 2 and 3 in place of ratios.
     Returns:
         Ratios in [1, 2), float64, or one dictionary for each.
     Raises:
@@ -71,19 +71,18 @@ def plimit_intervals(
 ) -> Float[np.ndarray, "bins_per_octave"] | list[Factors]:
     """Return the ratios of just intonation whose factors are 2 and the given primes.
 
-    The notes are points of a lattice with one axis a prime. Starting from the unison, each step
-    adds the neighbouring point with the least sum of harmonic distances to the points before it.
+    The notes are points of a lattice with one axis per prime. Starting from the unison, each step
+    adds the neighbouring point with the smallest sum of harmonic distances to all chosen points.
 
     Args:
         primes: odd primes, such as [3, 5].
         bins_per_octave: notes, the unison included.
         sort: ascending; otherwise in the order in which the lattice grows.
-        return_factors: give powers of primes, those that are not 0, in place of ratios.
+        return_factors: return the nonzero powers of primes in place of ratios.
     Returns:
         Ratios in [1, 2), float64, or one dictionary for each.
     Raises:
-        ParameterError: `bins_per_octave` below 1, no primes, or numbers that are not odd and
-            above 1.
+        ParameterError: `bins_per_octave` below 1, no primes, an even number, or one below 3.
     Source: librosa 0.11 `plimit_intervals`; Tenney, "On 'Crystal Growth' in Harmonic Space".
     """
     count = positive_int("bins_per_octave", bins_per_octave)
@@ -107,7 +106,7 @@ def plimit_intervals(
 def _folded(
     logs: Float[np.ndarray, "n"], sort: bool
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], np.ndarray]:
-    """Return logarithms within one octave, the octaves taken off, and the order of the notes."""
+    """Return logarithms within one octave, the octaves removed, and the order of the notes."""
     octaves = np.floor(logs)
     inside = logs - octaves
     return inside, octaves, np.argsort(inside) if sort else np.arange(len(logs))
@@ -120,13 +119,13 @@ def _lattice(primes: tuple[int, ...], count: int) -> tuple[_Point, ...]:
     steps = [tuple(int(v) for v in sign * axis) for axis in axes for sign in (1, -1)]
 
     def distance(a: _Point, b: _Point) -> float:
-        # Sums of distances often tie but for their last bits, which then decide: this is librosa's
-        # arithmetic, operation by operation.
+        # Sums of distances often differ only in their last bits, so this repeats librosa's
+        # operations exactly.
         return float(np.around(logs.dot(np.abs(np.subtract(a, b))), 6))
 
     root = (0,) * len(primes)
     chosen: list[_Point] = [root]
-    # Sums of the distances to the chosen points, by candidate, the oldest first.
+    # Sum of the distances to the chosen points for each candidate, the oldest first.
     candidates = {step: distance(step, root) for step in steps}
     while len(chosen) < count:
         best = next(iter(candidates))

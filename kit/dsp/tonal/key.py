@@ -15,7 +15,7 @@ from kit.dsp.tonal.chroma import chroma_cqt
 from kit.dsp.tonal.octaves import HIGHEST
 from kit.dsp.tonal.wavelet import C1_HZ, finite
 
-# Upper end of what a filter of 12 bins an octave passes, over its frequency; more bins pass less.
+# Upper edge of a filter at 12 bins an octave, over its frequency; more bins have lower edges.
 _EDGE = 1.05
 
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -53,11 +53,11 @@ class Key(NamedTuple):
     """The best key of each clip, and how well every key fits."""
 
     tonic: Int[jax.Array, "*batch"]
-    """0 is C, 11 is B, -1 is none."""
+    """0 is C, 11 is B, -1 is unknown."""
     mode: Int[jax.Array, "*batch"]
-    """1 is major, 0 is minor, as Spotify counts; -1 is none."""
+    """1 is major, 0 is minor, as at Spotify; -1 is unknown."""
     correlation: Float[jax.Array, "*batch 2 12"]
-    """Pearson's, for mode and tonic."""
+    """Pearson's correlation for each mode and tonic."""
 
 
 def key(
@@ -76,15 +76,15 @@ def key(
         chroma: (…, 12, frames), class 0 is C, in place of y.
         profile: "krumhansl" (Krumhansl and Kessler 1982), "edma" or "bgate" (electronic dance
             music, Faraldo et al. 2016 and 2017).
-        tuning: of y in steps of the transform (36 an octave); None estimates it, for which y must
-            not be traced.
-        kwargs: to `chroma_cqt`. `n_octaves` is 7, or the most that fit below `sr / 2`.
+        tuning: offset of y in steps of the transform (36 an octave); None estimates it, which needs
+            a known y.
+        kwargs: arguments of `chroma_cqt`. `n_octaves` is 7, or as many as fit below `sr / 2`.
     Returns:
-        Silence has C minor with correlations of 0. A clip that holds NaN or infinity has tonic and
+        Silence gives C minor with correlations of 0. A clip with NaN or infinity gives tonic and
         mode -1 with correlations of NaN.
     Raises:
         ParameterError: an unknown profile, neither y nor chroma, not 12 classes, no frame, a rate
-            at which no octave fits; or as `chroma_cqt`.
+            too low for one octave; or as `chroma_cqt`.
     """
     known = ", ".join(PROFILES)
     require(profile in PROFILES, "profile", profile, f"it must be one of {known}")
@@ -101,7 +101,7 @@ def key(
 
 
 def _octaves(sr: Number, fmin: Number | None, bins_per_octave: int | None) -> int:
-    """Return how many octaves, 7 at most, fit below the Nyquist frequency in any tuning."""
+    """Return the number of octaves, at most 7, that fit below `sr / 2` at any tuning."""
     for name, value in {"sr": sr, "fmin": C1_HZ if fmin is None else fmin}.items():
         require(finite(value) and value > 0, name, value, "it must be a number above 0 Hz")
     lowest = float(C1_HZ if fmin is None else fmin)
@@ -122,7 +122,7 @@ def _key(
 ]:
     chroma = as_spectrogram(chroma, "chroma")
     chroma = jnp.where(jnp.arange(chroma.shape[1]) < n, chroma, 0)
-    # A correlation hangs on no scale, and squares must neither overflow nor vanish.
+    # Scale the chroma, so that squares neither overflow nor vanish; correlations do not change.
     peak = lax.stop_gradient(jnp.max(jnp.abs(chroma)))
     some = peak > 0
     chroma = jnp.where(some, chroma / jnp.where(some, peak, 1), chroma)
@@ -132,7 +132,7 @@ def _key(
     correlation = jnp.einsum(
         "c,mtc->mt", centred, jnp.asarray(_unit_profiles(profile), mean.dtype), precision=HIGHEST
     )
-    # A root has no slope at zero. Rounding alone keeps constant chroma from a variance of zero.
+    # The root has no finite slope at zero. Rounding gives constant chroma a small variance.
     flat = squared <= 12 * jnp.square(jnp.finfo(mean.dtype).eps * jnp.max(jnp.abs(mean)))
     size = jnp.sqrt(jnp.where(flat, 1, squared))
     correlation = jnp.where(flat, 0, correlation / size)

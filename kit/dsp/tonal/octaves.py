@@ -35,7 +35,7 @@ def _half_band(reach: int) -> Float[np.ndarray, "taps"]:
     at = np.arange(-reach, reach + 1)
     taps = np.sinc(at / 2) / 2 * np.kaiser(2 * reach + 1, _BETA)
     odd = at % 2 == 1
-    # A constant stays itself.
+    # A constant does not change.
     taps[odd] *= 0.5 / taps[odd].sum()
     taps[~odd] = 0.5 * (at[~odd] == 0)
     return taps
@@ -66,11 +66,11 @@ def halved(
 def _blocks(
     function: Callable[[jax.Array], jax.Array], size: int, step: int, valid: Length
 ) -> jax.Array:
-    """Return `function(start)` of each block of `step` rows, and zeros for blocks past `valid`."""
+    """Return `function(start)` for each block of `step` rows, and zeros for blocks past `valid`."""
     shape = jax.eval_shape(function, jnp.int32(0))
 
     def one(start: jax.Array) -> jax.Array:
-        # A loop of fewer steps would be as fast, but has no gradient.
+        # A loop with a traced number of steps would have no gradient.
         return lax.cond(
             start < valid, function, lambda _: jnp.zeros(shape.shape, shape.dtype), start
         )
@@ -115,7 +115,7 @@ def transform(
     """Return the responses of a filter bank to one clip, and the number of valid frames."""
     y = as_waveform(y)
     wanted = jnp.result_type(y.dtype, jnp.complex64)
-    # librosa transforms in double precision whatever it is given; so does kit where there is any.
+    # Double precision if it is enabled, as librosa transforms every dtype.
     inner = jax.dtypes.canonicalize_dtype(np.float64)
     of_sizes = _by_samples if isinstance(sizes, Octaves) else _by_spectra
     parts, frames = of_sizes(
@@ -219,7 +219,7 @@ def inverse(
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     """Return the sound of one clip's transform, `hop_length * (n - 1)` valid samples.
 
-    Each octave is added at its own rate to the sound of those below, whose rate is then doubled.
+    Each octave is added at its own rate to the sum of the lower octaves, after doubling its rate.
     """
     inner = jax.dtypes.canonicalize_dtype(np.float64)
     frames, longest, count = C.shape[1], max(sizes.lengths), len(sizes.bins)
@@ -235,7 +235,7 @@ def inverse(
             for k, bins in enumerate(sizes.bins)
         ]
     )
-    # Even, so that it has a half.
+    # An even size, so that it can be halved.
     size = max(2, sizes.hop_length * (frames - 1) + sizes.hop_length * (frames - 1) % 2)
 
     def octave(state: tuple[jax.Array, jax.Array], given: Any) -> Any:
@@ -265,7 +265,7 @@ def inverse(
         heard = (overlap > 0) & (jnp.arange(size) < valid)
         return (total + jnp.where(heard, new, 0), valid), None
 
-    # Rate doubles before an octave that is halved less often than the one below.
+    # The rate doubles before an octave with fewer halvings than the next lower octave.
     double = np.diff(sizes.halvings, prepend=sizes.halvings[0]) < 0
     hops = np.array([sizes.hop_length >> k for k in sizes.halvings], np.int32)
     given = (parts, kernels, hops, np.array(sizes.lengths, np.int32), double)

@@ -1,4 +1,4 @@
-"""Pitch peaks of spectra, and how far they lie from concert pitch."""
+"""Pitch peaks of spectra, and their deviation from concert pitch."""
 
 import math
 import warnings
@@ -27,14 +27,14 @@ from kit.dsp.windows import WindowSpec
 
 
 def hz_to_octs(frequencies: Any, *, tuning: Number = 0.0, bins_per_octave: int = 12) -> Any:
-    """Return octaves above 27.5 Hz (A0) plus 1, as NumPy (JAX of JAX); A440 shifted by `tuning`.
+    """Return octaves above A0 (27.5 Hz shifted by `tuning`) plus 1.
 
     Args:
         frequencies: Hz, any shape.
-        tuning: of A440, in bins.
-        bins_per_octave: bins.
+        tuning: offset from A440, in bins.
+        bins_per_octave: number of bins in an octave.
     Returns:
-        0 Hz is -infinity, frequencies below are NaN.
+        A JAX array for a JAX array, otherwise NumPy; -inf for 0 Hz, NaN for negative frequencies.
     Source: librosa 0.11 `hz_to_octs`.
     """
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
@@ -42,7 +42,7 @@ def hz_to_octs(frequencies: Any, *, tuning: Number = 0.0, bins_per_octave: int =
     lowest = 440.0 * 2.0 ** (tuning / bins_per_octave) / 16
 
     def octaves(xp: Any, f: Any) -> Any:
-        # A logarithm has no slope at zero.
+        # The logarithm has no finite slope at zero.
         nothing = f == 0
         with np.errstate(invalid="ignore"):
             return xp.where(nothing, -np.inf, xp.log2(xp.where(nothing, lowest, f) / lowest))
@@ -74,18 +74,18 @@ def piptrack(
 ) -> tuple[
     tuple[Float[jax.Array, "*batch bins frames"], Float[jax.Array, "*batch bins frames"]], Length
 ]:
-    """Find the peaks of each frame between the bins.
+    """Return the peaks of each frame, interpolated between the bins.
 
     Args:
         y, sr: waveforms and their rate.
         S: magnitudes in place of y.
         n_fft, hop_length, win_length, window, center, pad_mode: see `stft`.
-        fmin, fmax: peaks are looked for between, Hz.
-        threshold: share of the frame's greatest magnitude, below which there is no peak.
-        ref: in place of that magnitude: a function of S and `axis`; or a number, which is the
-            threshold itself.
+        fmin, fmax: range of the search, Hz.
+        threshold: least magnitude of a peak, over the frame's maximum.
+        ref: in place of that maximum, a function of S and `axis`; or a number, which replaces the
+            threshold.
     Returns:
-        Frequency in Hz and magnitude of each peak, 0 where there is none. Both are NaN where the
+        Frequency in Hz and magnitude of each peak, 0 at bins without a peak. Both are NaN where the
         magnitude, its neighbours or the frame's threshold are not finite.
     Raises:
         ParameterError: neither y nor S, an argument out of its range, or as `stft`.
@@ -130,7 +130,7 @@ def _peaks(
     threshold: Number,
     ref: Number | Callable[..., Any] | None,
 ) -> tuple[Float[jax.Array, "rows band"], Float[jax.Array, "rows band"]]:
-    """Return frequency and magnitude of the peaks of frames, one a row, in bins side by side."""
+    """Return frequency and magnitude of the peaks of frames, one per row, in a range of bins."""
     if ref is None:
         limit = threshold * jnp.max(S, axis=1, keepdims=True)
     elif callable(ref):
@@ -148,7 +148,7 @@ def _peaks(
     shift = jnp.where(inner & ~steep, -slope / jnp.where(steep, 1, bend), 0)
     loud = jnp.where(limit < S, S, 0)
     up = loud > jnp.where(limit < behind, behind, 0)
-    # As in librosa the last bin is a peak if it is above the one before.
+    # As in librosa, the last bin is a peak if it is above the bin before.
     peak = up & (loud >= jnp.where(limit < ahead, ahead, 0))
     spoilt = ~jnp.isfinite(S + ahead + behind + limit)
     pitches = jnp.where(peak, (inside.astype(S.dtype) + shift) * width_hz, 0)
@@ -159,18 +159,18 @@ def _peaks(
 def pitch_tuning(
     frequencies: Any, *, resolution: Number = 0.01, bins_per_octave: int = 12
 ) -> float:
-    """Return the commonest deviation of frequencies from equal temperament at A440, in bins.
+    """Return the most frequent deviation from equal temperament at A440, in bins; not for `jit`.
 
     Args:
-        frequencies: Hz, any shape; those not above 0 are left out. Not for tracing.
-        resolution: of the histogram, bins.
-        bins_per_octave: of the temperament.
+        frequencies: Hz, any shape; values not above 0 are ignored.
+        resolution: width of the histogram's bins.
+        bins_per_octave: bins of the temperament.
     Returns:
         Between -0.5 and 0.5.
     Raises:
-        ParameterError: a frequency that is not finite, or is traced; an argument out of its range.
+        ParameterError: a frequency that is not finite or is traced; an argument out of its range.
     Warns:
-        UserWarning: no frequency is above 0; the result is 0.
+        UserWarning: all frequencies are ignored, and the result is 0.
     Source: librosa 0.11 `pitch_tuning`.
     """
     rule = "it must lie between 0 and 1"
@@ -202,10 +202,9 @@ def estimate_tuning(
     bins_per_octave: int = 12,
     **kwargs: Any,
 ) -> float:
-    """Return the tuning of a sound in bins, from the louder half of its peaks.
+    """Return the tuning of a sound in bins, from the louder half of its peaks; not for `jit`.
 
-    Arguments are as in `piptrack` and `pitch_tuning`. Clips of a batch are taken as one sound. Not
-    for tracing: the tuning picks the filters that come after.
+    Arguments are as in `piptrack` and `pitch_tuning`. All clips of a batch count as one sound.
 
     Raises:
         ParameterError: y or S is traced, or holds NaN or infinity; or as `piptrack`.
@@ -222,7 +221,7 @@ def _of_peaks(
     pitch: np.ndarray, mag: np.ndarray, name: str, resolution: Number, bins_per_octave: int
 ) -> float:
     spoilt = np.isnan(pitch).any()
-    require(not spoilt, name, "not finite", "its tuning cannot be told; give finite values")
+    require(not spoilt, name, "not finite", "it has no tuning; give finite values")
     found = pitch > 0
     pitch, mag = pitch[found], mag[found]
     least = np.median(mag) if len(mag) else 0.0
@@ -232,11 +231,11 @@ def _of_peaks(
 def clip_tunings(
     *, sr: Number, bins_per_octave: int, y: Any = None, S: Any = None
 ) -> Float[np.ndarray, "*batch"]:
-    """Return the tuning of each clip, which hangs on no other clip; see `estimate_tuning`.
+    """Return the tuning of each clip; see `estimate_tuning`.
 
-    A clip that holds NaN or infinity has tuning 0: its chroma shows them.
+    The tuning of a clip with NaN or infinity is 0, and its chroma is NaN.
     """
-    rule = "it is estimated from known values; give a number where the sound is traced"
+    rule = "its estimate needs known values; give a number if the sound is traced"
     require(not isinstance(y, Tracer) and not isinstance(S, Tracer), "tuning", None, rule)
     pitch, mag = (np.asarray(v) for v in piptrack(y=y, S=S, sr=sr))
     batch = pitch.shape[:-2]
@@ -257,7 +256,7 @@ def by_tuning(
     bins_per_octave: int,
     tuning: Number | None,
 ) -> Any:
-    """Return `function(y, tuning)`; if `tuning` is None, of each clip with its own tuning.
+    """Return `function(y, tuning)`; if `tuning` is None, each clip has its own estimate.
 
     Clips of equal tuning are computed together.
     """

@@ -12,7 +12,7 @@ from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
 from kit.dsp.windows import WindowSpec, get_window
 
 C1_HZ = 440.0 * 2.0 ** (-45 / 12)
-"""The C three octaves below middle C, 32.7 Hz: where constant-Q transforms begin by default."""
+"""C1, three octaves below middle C, 32.7 Hz: default lowest bin of constant-Q transforms."""
 
 # 24.7 Hz and 0.108: the bandwidth of human hearing is 0.108 f + 24.7 (Glasberg and Moore 1990).
 _ERB_GAMMA = 24.7 / 0.108
@@ -24,7 +24,7 @@ _LIMITS = {"ji3": (3,), "ji5": (3, 5), "ji7": (3, 5, 7)}
 Intervals = str | Sequence[Number] | Num[np.ndarray, "ratios"]
 """The name of the intervals of an octave, or their ratios."""
 
-# Of all filters: 4 GiB.
+# Samples of all filters: 4 GiB.
 _MOST_SAMPLES = 2**28
 
 
@@ -34,7 +34,7 @@ def finite(value: object) -> bool:
 
 
 def bins_of_octave(intervals: Intervals, bins_per_octave: int) -> int:
-    """Return how many bins an octave has: one for each ratio, or `bins_per_octave` of a name.
+    """Return the number of bins in an octave: of the ratios, or `bins_per_octave` for a name.
 
     Raises:
         ParameterError: no ratio, ratios that are not one list, or a number of bins below 1.
@@ -48,7 +48,7 @@ def bins_of_octave(intervals: Intervals, bins_per_octave: int) -> int:
 
 
 def check_tuning(tuning: Number, bins_per_octave: int) -> None:
-    """Refuse a tuning that is not finite, or leaves the range of numbers."""
+    """Refuse a tuning that is not finite or is above 100 octaves."""
     known = finite(tuning) and abs(tuning) <= 100 * bins_per_octave
     require(known, "tuning", tuning, "it must be a number of bins, of at most 100 octaves")
 
@@ -65,12 +65,12 @@ def interval_frequencies(
     """Return frequencies at the same intervals in every octave, Hz.
 
     Args:
-        n_bins: frequencies.
-        fmin: the lowest, Hz.
+        n_bins: number of frequencies.
+        fmin: lowest frequency, Hz.
         intervals: "equal"; "pythagorean", a chain of fifths; "ji3", "ji5" or "ji7", just intonation
             with primes up to that number; or ratios in [1, 2).
-        bins_per_octave: of intervals that have a name.
-        tuning: of "equal", bins.
+        bins_per_octave: bins of named intervals.
+        tuning: offset of "equal", bins.
         sort: ascending.
     Raises:
         ParameterError: unknown intervals.
@@ -108,7 +108,7 @@ def relative_bandwidth(freqs: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         ParameterError: fewer than two frequencies.
     Source: librosa 0.11 `filters._relative_bandwidth`.
     """
-    require(len(freqs) > 1, "freqs", freqs, "two are needed to tell a spacing")
+    require(len(freqs) > 1, "freqs", freqs, "it must have at least two values")
     octaves = np.log2(freqs)
     spacing = np.diff(octaves)
     per_octave = np.concatenate(
@@ -153,12 +153,12 @@ def wavelet_lengths(
     Args:
         freqs: ascending, Hz.
         sr: sample rate, Hz.
-        window: of the filters.
+        window: window of the filters.
         filter_scale: above 1, longer filters.
-        gamma: added to the bandwidths, Hz; None for that of hearing.
-        alpha: bandwidth over frequency; from the spacing if not given.
+        gamma: added to the bandwidths, Hz; None for the bandwidths of hearing.
+        alpha: bandwidth over frequency; computed from the spacing if not given.
     Raises:
-        ParameterError: an argument out of its range, frequencies that descend.
+        ParameterError: an argument out of its range, descending frequencies.
     Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
     """
     freqs = numbers("freqs", freqs)
@@ -193,13 +193,13 @@ def wavelet(
     gamma: Number | None = 0,
     alpha: Any = None,
 ) -> tuple[Complex[np.ndarray, "n samples"], Float[np.ndarray, "n"]]:
-    """Return the filters, one a row, centred, and their lengths in samples.
+    """Return the filters, one per row, centred, and their lengths in samples.
 
     Args:
         freqs, sr, window, filter_scale, gamma, alpha: see `wavelet_lengths`.
-        pad_fft: as long as the next power of two; otherwise as the longest.
-        norm: of each filter.
-        dtype: of the filters; computed in complex128.
+        pad_fft: pad the rows to the next power of two; otherwise to the longest filter.
+        norm: order of each filter's norm.
+        dtype: dtype of the filters; computed in complex128.
     Source: librosa 0.11 `filters.wavelet`.
     """
     freqs = numbers("freqs", freqs)
@@ -224,7 +224,7 @@ def wavelet(
 def sparsified(
     rows: Complex[np.ndarray, "n bins"], quantile: Number
 ) -> Complex[np.ndarray, "n bins"]:
-    """Drop the smallest entries of each row, which make up `quantile` of its magnitude.
+    """Set the smallest entries of each row, up to `quantile` of its total magnitude, to 0.
 
     Source: librosa 0.11 `util.sparsify_rows`.
     """
