@@ -60,7 +60,7 @@ def griffinlim(
     Søndergaard 2013.
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
-    key = key_of(random_state, rng)
+    key = key_arguments(random_state, rng)
     check_momentum(momentum)
     require(init in ("random", None), "init", init, 'it must be "random" or None')
     if center:
@@ -83,11 +83,9 @@ def griffinlim(
         S, wanted = of_length(S, length, framing)
         if needs_length({"pad_mode": pad_mode, "center": center}):
             wanted = {"size": None, "room": length}
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     y = _griffinlim(
         S,
-        key=jax.random.key_data(key) if typed else key,
-        impl=str(jax.random.key_impl(key)) if typed else None,
+        **key,
         n_iter=n_iter,
         pad_mode=pad_mode,
         momentum=momentum,
@@ -217,7 +215,15 @@ def check_momentum(momentum: Number) -> None:
         )
 
 
-def key_of(random_state: Any, rng: Any = None) -> jax.Array:
+def key_arguments(random_state: Any, rng: Any) -> dict[str, Any]:
+    """Return the key of `_key_of` as the arguments `key`, its words, and `impl`."""
+    key = _key_of(random_state, rng)
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return {"key": key, "impl": None}
+    return {"key": jax.random.key_data(key), "impl": str(jax.random.key_impl(key))}
+
+
+def _key_of(random_state: Any, rng: Any) -> jax.Array:
     """Return a JAX key from a key, a seed or a NumPy generator; from seed 0 if both are None.
 
     Args:

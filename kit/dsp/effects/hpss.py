@@ -19,11 +19,11 @@ from kit.dsp.checks import (
     positive_int,
     require,
 )
-from kit.dsp.effects.istft import check_synthesis, sizes_of, synthesis
+from kit.dsp.effects.istft import check_round_trip, sizes_of_stft, synthesis
 from kit.dsp.effects.phase_vocoder import split_phase
 from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.spectral.rank_filters import median_filter
-from kit.dsp.stft import as_spectrogram, check_framing, map_spectrum, needs_length, stft
+from kit.dsp.stft import as_spectrogram, map_spectrum, needs_length, stft
 
 Parts = tuple[Inexact[jax.Array, "bins frames"], Inexact[jax.Array, "bins frames"]]
 
@@ -176,13 +176,7 @@ def _pair(name: str, value: Any) -> tuple[Any, Any]:
     return value, value
 
 
-def _check(given: dict[str, Any]) -> None:
-    check_framing(given)
-    n_fft = positive_int("n_fft", given.get("n_fft", 2048))
-    check_synthesis((1 + n_fft // 2, 1), "y", {**given, "n_fft": n_fft})
-
-
-@by_clip(y="t", check=_check, exact=needs_length, passes=(stft,))
+@by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
 def hpss(
     n: Length,
     y: Shaped[AnyArray, "*batch samples"],
@@ -223,15 +217,12 @@ def _parts(
     parts = separated(
         rows, frames, -2, kernel_size=kernel_size, power=power, mask=mask, margin=margin
     )
-    kept = ("n_fft", "hop_length", "win_length", "center")
-    given: Any = {"n_fft": 2048} | {k: stft_arguments[k] for k in kept if k in stft_arguments}
-    sizes = sizes_of(rows.shape[1], **given)
 
     def back(part: jax.Array) -> jax.Array:
         return synthesis(
             lambda at: part[at].astype(complex_type),
             frames,
-            sizes,
+            sizes_of_stft(stft_arguments),
             window=stft_arguments.get("window", "hann"),
             size=len(y),
             valid=n,
@@ -240,7 +231,7 @@ def _parts(
     return parts, back
 
 
-@by_clip(y="t", check=_check, exact=needs_length, passes=(stft,))
+@by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
 def harmonic(
     n: Length,
     y: Shaped[AnyArray, "*batch samples"],
@@ -259,7 +250,7 @@ def harmonic(
     return back(parts[0]), n
 
 
-@by_clip(y="t", check=_check, exact=needs_length, passes=(stft,))
+@by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
 def percussive(
     n: Length,
     y: Shaped[AnyArray, "*batch samples"],

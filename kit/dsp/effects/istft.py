@@ -15,6 +15,7 @@ from kit.dsp.checks import AnyArray, positive_int, require
 from kit.dsp.effects.overlap import add_frames, check_overlap
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip, padded_length
+from kit.dsp.stft import check_framing
 from kit.dsp.windows import WindowSpec, padded_window
 
 
@@ -179,7 +180,7 @@ def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[s
         D, cut, and the arguments. If `by_clip` pads the clips, `size` is traced, so that lengths
         share a program.
     """
-    sizes = sizes_of(D.shape[-2], **{k: v for k, v in framing.items() if k != "window"})
+    sizes = sizes_of(D.shape[-2], **_sizes_in(framing))
     D = D[..., : max(1, sizes.frames(length))]
     enough = length <= sizes.reach(D.shape[-1])
     if not pads_clips(D):
@@ -210,8 +211,7 @@ def check_synthesis(shape: tuple[int, ...], name: str, given: dict[str, Any]) ->
     """
     require(len(shape) >= 2, f"{name}.shape", shape, "its last two axes are bins and frames")
     require(shape[-1] >= 1, f"{name}.shape", shape, "it must have at least one frame")
-    kept = ("hop_length", "win_length", "n_fft", "center")
-    sizes = sizes_of(shape[-2], **{k: given[k] for k in kept if k in given})
+    sizes = sizes_of(shape[-2], **_sizes_in(given))
     values = padded_window(given.get("window", "hann"), sizes.win_length, sizes.n_fft)
     hop_length = sizes.hop_length
     check_overlap(sizes.n_fft, hop_length, shape[-1])
@@ -223,6 +223,24 @@ def check_synthesis(shape: tuple[int, ...], name: str, given: dict[str, Any]) ->
             f"win_length={sizes.win_length} reaches (NOLA); they are set to zero",
             stacklevel=5,
         )
+
+
+def check_round_trip(given: dict[str, Any]) -> None:
+    """Check the arguments of an STFT of `y` that is followed by its inverse."""
+    check_framing(given)
+    n_fft = positive_int("n_fft", given.get("n_fft", 2048))
+    check_synthesis((1 + n_fft // 2, 1), "y", {**given, "n_fft": n_fft})
+
+
+def sizes_of_stft(framing: dict[str, Any]) -> Sizes:
+    """Return the sizes of the inverse of an STFT; `framing` are arguments of `stft`."""
+    framing = {"n_fft": 2048, **framing}
+    n_fft = positive_int("n_fft", framing["n_fft"])
+    return sizes_of(1 + n_fft // 2, **_sizes_in(framing))
+
+
+def _sizes_in(given: dict[str, Any]) -> dict[str, Any]:
+    return {k: given[k] for k in ("hop_length", "win_length", "n_fft", "center") if k in given}
 
 
 def synthesis(

@@ -8,18 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
-from kit.dsp.effects.istft import check_synthesis, fitted, pads_clips, sizes_of, synthesis
+from kit.dsp.effects.istft import check_round_trip, fitted, pads_clips, sizes_of_stft, synthesis
 from kit.dsp.effects.phase_vocoder import Steps, steps_of_rate, stretched_rows
 from kit.dsp.framing import frame_count
 from kit.dsp.jit import Length, by_clip, padded_length
 from kit.dsp.resample import resample
-from kit.dsp.stft import check_framing, map_spectrum, needs_length, stft
-
-
-def _check(given: dict[str, Any]) -> None:
-    check_framing(given)
-    n_fft = positive_int("n_fft", given.get("n_fft", 2048))
-    check_synthesis((1 + n_fft // 2, 1), "y", {**given, "n_fft": n_fft})
+from kit.dsp.stft import map_spectrum, needs_length, stft
 
 
 @by_clip(
@@ -29,7 +23,7 @@ def _check(given: dict[str, Any]) -> None:
     weights="sk",
     count="",
     size="",
-    check=_check,
+    check=check_round_trip,
     exact=needs_length,
     passes=(stft,),
 )
@@ -49,21 +43,15 @@ def _stretched(
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, **framing)
     made = stretched_rows(rows, frames, Steps(whole, first, weights), count)
-    sizes = sizes_of(rows.shape[1], **_sizes(framing))
     out = synthesis(
         lambda at: made[at],
         len(made) if count is None else jnp.asarray(count),
-        sizes,
+        sizes_of_stft(framing),
         window=framing.get("window", "hann"),
         size=room,
         valid=room if size is None else jnp.asarray(size),
     )
     return out, room if size is None else jnp.asarray(size)
-
-
-def _sizes(framing: dict[str, Any]) -> dict[str, Any]:
-    kept = ("n_fft", "hop_length", "win_length", "center")
-    return {"n_fft": 2048} | {k: framing[k] for k in kept if k in framing}
 
 
 def time_stretch(
@@ -84,10 +72,9 @@ def time_stretch(
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
     y = y if isinstance(y, jax.Array) else np.asarray(y)
     require(y.ndim >= 1 and y.size > 0, "y.shape", y.shape, "its last axis must hold samples")
-    n_fft = positive_int("n_fft", kwargs.get("n_fft", 2048))
-    sizes = sizes_of(1 + n_fft // 2, **_sizes(kwargs))
+    sizes = sizes_of_stft(kwargs)
     samples = y.shape[-1]
-    frames = max(1, frame_count(samples + 2 * sizes.start, n_fft, sizes.hop_length))
+    frames = max(1, frame_count(samples + 2 * sizes.start, sizes.n_fft, sizes.hop_length))
     steps = steps_of_rate(frames, rate)
     length = round(samples / rate)
     padded = pads_clips(y) and not needs_length(kwargs) and length > 0

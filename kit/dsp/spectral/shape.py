@@ -72,16 +72,16 @@ def _of_frames(
 
 
 def _frequencies(
-    freq: Any, sr: Number, S: Any, n_fft: int | None = 2048
+    freq: Any, sr: Number, S: Any, stft_arguments: dict[str, Any]
 ) -> Num[AnyArray, "bins _"]:
     """Return the frequencies of bins in Hz, from 0 to `sr / 2` if `freq` is not given."""
     require(0 < sr < math.inf, "sr", sr, "it must be a finite rate above 0 Hz")
+    n_fft = stft_arguments.get("n_fft", 2048)
+    n_fft = 2048 if n_fft is None else n_fft
     if freq is None:
         # `n_fft_of` gives 0 for a spectrum of one bin.
-        n_fft = max(1, n_fft_of(S, 2048 if n_fft is None else n_fft))
-        return fft_frequencies(sr=sr, n_fft=n_fft)[:, None]
-    bins = n_fft_of(None, 2048 if n_fft is None else n_fft) // 2 + 1
-    bins = bins if S is None else S.shape[-2]
+        return fft_frequencies(sr=sr, n_fft=max(1, n_fft_of(S, n_fft)))[:, None]
+    bins = n_fft_of(None, n_fft) // 2 + 1 if S is None else S.shape[-2]
     require(freq.shape[-2] == bins, "freq.shape", freq.shape, f"S has {bins} bins")
     return freq
 
@@ -116,7 +116,7 @@ def spectral_centroid(
         ParameterError: S complex or negative; a `freq` that does not fit the bins.
     Source: librosa 0.11 `feature.spectral_centroid`.
     """
-    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+    frequency = _frequencies(freq, sr, S, stft_arguments)
 
     def centroid(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
         return _mean_frequency(m, jnp.asarray(f, m.dtype), 1)
@@ -157,7 +157,7 @@ def spectral_bandwidth(
     Source: librosa 0.11 `feature.spectral_bandwidth`.
     """
     require(0 < p < math.inf, "p", p, "it must be above 0 and finite")
-    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+    frequency = _frequencies(freq, sr, S, stft_arguments)
     beside = (frequency,) if centroid is None else (frequency, centroid)
 
     def bandwidth(m: Rows, f: Any, given: Any = None) -> Float[jax.Array, "rows 1"]:
@@ -203,7 +203,7 @@ def spectral_rolloff(
     Source: librosa 0.11 `feature.spectral_rolloff`.
     """
     require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
-    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+    frequency = _frequencies(freq, sr, S, stft_arguments)
 
     def rolloff(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
         f = jnp.asarray(f, m.dtype)
@@ -328,8 +328,7 @@ def _contrast_of_known(
     y: None = None,
     **stft_arguments: Any,
 ) -> np.ndarray:
-    n_fft = stft_arguments.get("n_fft", 2048)
-    bands = _octaves(_centres(freq, sr, S, n_fft), sr, fmin, n_bands, quantile)
+    bands = _octaves(_centres(freq, sr, S, stft_arguments), sr, fmin, n_bands, quantile)
     S = S.astype(jnp.result_type(S, jnp.float32), copy=False)
     peak, valley = np.empty((2, len(bands), S.shape[-1]), S.dtype)
     for row, (band, count) in enumerate(bands):
@@ -384,8 +383,7 @@ def spectral_contrast(
         ParameterError: a band that begins above `sr / 2` or has no bins, a bad share or size.
     Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
     """
-    n_fft = stft_arguments.get("n_fft", 2048)
-    bands = _octaves(_centres(freq, sr, S, n_fft), sr, fmin, n_bands, quantile)
+    bands = _octaves(_centres(freq, sr, S, stft_arguments), sr, fmin, n_bands, quantile)
 
     def extremes(m: Rows) -> Float[jax.Array, "rows both"]:
         means = [means_of_extremes(m.T[band], count) for band, count in bands]
@@ -399,10 +397,10 @@ def spectral_contrast(
     return peak - valley, frames
 
 
-def _centres(freq: Any, sr: Number, S: Any, n_fft: int | None) -> Float[np.ndarray, "bins"]:
+def _centres(freq: Any, sr: Number, S: Any, framing: dict[str, Any]) -> Float[np.ndarray, "bins"]:
     """Return the frequencies of the bins of `spectral_contrast`."""
     given = None if freq is None else np.atleast_2d(np.asarray(freq).T).T
-    centres = _frequencies(given, sr, S, n_fft)
+    centres = _frequencies(given, sr, S, framing)
     require(centres.shape[1] == 1, "freq.shape", centres.shape, "it must be (bins,)")
     return np.asarray(centres)[:, 0]
 
@@ -459,7 +457,7 @@ def poly_features(
     Source: librosa 0.11 `feature.poly_features`.
     """
     order = positive_int("order", order, least=0)
-    frequency = _frequencies(freq, sr, S, stft_arguments.get("n_fft", 2048))
+    frequency = _frequencies(freq, sr, S, stft_arguments)
     powers = np.arange(order, -1, -1)
 
     def coefficients(m: Rows, f: Any) -> Float[jax.Array, "rows powers"]:

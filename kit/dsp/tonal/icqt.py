@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Int, Num, UInt
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.effects.griffinlim import check_momentum, key_of, rounds
+from kit.dsp.effects.griffinlim import check_momentum, key_arguments, rounds, start_phases
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
@@ -165,14 +165,12 @@ def griffinlim_cqt(
     forth, of_forth = octave_filters(bins, shape, tuning)
     back, of_back, longest = inverse_filters(bins, shape, tuning)
     C = _cut(C, length, longest, hop_length)
-    key = key_of(random_state, rng)
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    key = key_arguments(random_state, rng)
     samples = hop_length * (C.shape[-1] - 1) if length is None else length
     require(samples >= 1, "length", length, "it must be at least 1")
     y = _griffinlim(
         C=C,
-        key=jax.random.key_data(key) if typed else key,
-        impl=str(jax.random.key_impl(key)) if typed else None,
+        **key,
         samples=np.asarray(samples, np.int32),
         forth=of_forth,
         back=of_back,
@@ -221,12 +219,8 @@ def _griffinlim(
 
     size = jax.eval_shape(lambda c: sound(c)[0], S + 0j).shape[0]
     length = jnp.minimum(jnp.asarray(samples, jnp.int32), max(size, 1))
-    angles = jnp.ones_like(S) + 0j
-    if init == "random":
-        # Time is the first axis, so that frames past the clip's end do not change earlier draws.
-        whole = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
-        turn = jax.random.uniform(whole, S.T.shape, S.dtype, 0, 2 * np.pi).T
-        angles = jax.lax.complex(jnp.cos(turn), jnp.sin(turn))
+    whole = jax.random.wrap_key_data(jnp.asarray(key), impl=impl)
+    angles = start_phases(whole, S.T, init).T
 
     def rebuilt(C: jax.Array) -> jax.Array:
         y, _ = sound(C)
