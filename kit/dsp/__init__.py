@@ -52,9 +52,10 @@ if TYPE_CHECKING:
     from kit.dsp.effects.phase_vocoder import magphase, phase_vocoder
     from kit.dsp.effects.stretch import pitch_shift, time_stretch
     from kit.dsp.iir import deemphasis, preemphasis
-    from kit.dsp.rhythm.beat import beat_track, plp
+    from kit.dsp.rhythm.beat import beat_track
     from kit.dsp.rhythm.onset import onset_strength, onset_strength_multi
     from kit.dsp.rhythm.onset_detect import onset_backtrack, onset_detect, peak_pick
+    from kit.dsp.rhythm.pulse import plp
     from kit.dsp.rhythm.tempo import dance_tempo, tempo
     from kit.dsp.rhythm.tempogram import (
         autocorrelate,
@@ -64,34 +65,27 @@ if TYPE_CHECKING:
     )
     from kit.dsp.rhythm.tempogram_ratio import hybrid_tempogram, metrogram, tempogram_ratio
     from kit.dsp.spectral.cepstral import mfcc
+    from kit.dsp.spectral.contrast import spectral_contrast
     from kit.dsp.spectral.delta import delta, stack_memory
-    from kit.dsp.spectral.energy import (
-        loud_frames,
-        rms,
-        split,
-        trim,
-        zero_crossing_rate,
-        zero_crossings,
-    )
+    from kit.dsp.spectral.energy import rms, zero_crossing_rate, zero_crossings
     from kit.dsp.spectral.normalize import normalize
     from kit.dsp.spectral.pcen import pcen
     from kit.dsp.spectral.shape import (
         poly_features,
         spectral_bandwidth,
         spectral_centroid,
-        spectral_contrast,
         spectral_flatness,
         spectral_rolloff,
     )
+    from kit.dsp.spectral.silence import loud_frames, split, trim
     from kit.dsp.tonal.chroma import (
         chroma_cens,
         chroma_cqt,
-        chroma_filters,
         chroma_stft,
         chroma_vqt,
-        cq_to_chroma,
         tonnetz,
     )
+    from kit.dsp.tonal.chroma_weights import chroma_filters, cq_to_chroma
     from kit.dsp.tonal.constantq import cqt, hybrid_cqt, pseudo_cqt, vqt
     from kit.dsp.tonal.icqt import griffinlim_cqt, icqt
     from kit.dsp.tonal.intervals import plimit_intervals, pythagorean_intervals
@@ -124,7 +118,8 @@ _THEMES = {
     "effects.phase_vocoder": ("magphase", "phase_vocoder"),
     "effects.stretch": ("pitch_shift", "time_stretch"),
     "iir": ("deemphasis", "preemphasis"),
-    "rhythm.beat": ("beat_track", "plp"),
+    "rhythm.beat": ("beat_track",),
+    "rhythm.pulse": ("plp",),
     "rhythm.onset": ("onset_strength", "onset_strength_multi"),
     "rhythm.onset_detect": ("onset_backtrack", "onset_detect", "peak_pick"),
     "rhythm.tempo": ("dance_tempo", "tempo"),
@@ -132,33 +127,26 @@ _THEMES = {
     "rhythm.tempogram_ratio": ("hybrid_tempogram", "metrogram", "tempogram_ratio"),
     "spectral.cepstral": ("mfcc",),
     "spectral.delta": ("delta", "stack_memory"),
-    "spectral.energy": (
-        "loud_frames",
-        "rms",
-        "split",
-        "trim",
-        "zero_crossing_rate",
-        "zero_crossings",
-    ),
+    "spectral.contrast": ("spectral_contrast",),
+    "spectral.energy": ("rms", "zero_crossing_rate", "zero_crossings"),
+    "spectral.silence": ("loud_frames", "split", "trim"),
     "spectral.normalize": ("normalize",),
     "spectral.pcen": ("pcen",),
     "spectral.shape": (
         "poly_features",
         "spectral_bandwidth",
         "spectral_centroid",
-        "spectral_contrast",
         "spectral_flatness",
         "spectral_rolloff",
     ),
     "tonal.chroma": (
         "chroma_cens",
         "chroma_cqt",
-        "chroma_filters",
         "chroma_stft",
         "chroma_vqt",
-        "cq_to_chroma",
         "tonnetz",
     ),
+    "tonal.chroma_weights": ("chroma_filters", "cq_to_chroma"),
     "tonal.constantq": ("cqt", "hybrid_cqt", "pseudo_cqt", "vqt"),
     "tonal.icqt": ("griffinlim_cqt", "icqt"),
     "tonal.intervals": ("plimit_intervals", "pythagorean_intervals"),

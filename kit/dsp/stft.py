@@ -195,7 +195,7 @@ def _of_parts(
     squared = jnp.square(real) + jnp.square(imag)
     if power == 2:
         return squared
-    # Squares that would vanish or overflow are taken of numbers scaled by a power of two.
+    # Scale by a power of two where squares would vanish or overflow.
     largest = jnp.maximum(jnp.abs(real), jnp.abs(imag))
     scale = jnp.where(largest < 2.0**-60, 2.0**66, jnp.where(largest > 2.0**60, 2.0**-66, 1.0))
     scale = scale.astype(squared.dtype)

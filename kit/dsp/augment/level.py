@@ -327,6 +327,6 @@ def _level(x: Float[jax.Array, "samples"], n: Length) -> Float[jax.Array, ""]:
     peak = jax.lax.stop_gradient(jnp.max(jnp.abs(x)))
     some = peak != 0
     scaled = x / jnp.where(some, peak, 1)
-    # A root has no slope at zero.
+    # The root has no finite slope at zero.
     power = jnp.where(some, jnp.sum(jnp.square(scaled)) / n, 1)
     return jnp.where(some, peak * jnp.sqrt(power), 0)

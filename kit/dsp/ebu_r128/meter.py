@@ -315,7 +315,7 @@ def _step_powers(
     # The filter's gain must not overflow.
     top = jnp.max(jnp.abs(y))
     scale = lax.stop_gradient(jnp.where(top > 1e30, 2.0**-20, 1.0)).astype(y.dtype)
-    # Blocks of samples that divide a tenth of a second, 16 at once.
+    # A length that divides 16 steps.
     block = 16 * max(d for d in range(1, 9) if step % d == 0)
     length = -(-steps * step // block) * block
     heard_y = jnp.pad(y[:, :length], ((0, 0), (0, max(0, length - y.shape[1]))))

@@ -56,7 +56,7 @@ def mel_to_stft(
     M = as_spectrogram(M, "M")
     basis = mel(sr=sr, n_fft=n_fft, n_mels=M.shape[-2], dtype=np.float64, **kwargs)
     solution = nonnegative_least_squares(basis, M)
-    # A root has no slope at zero.
+    # The root has no finite slope at zero.
     zero = solution == 0
     return jnp.where(zero, 0, jnp.where(zero, 1, solution) ** (1 / power)), n
 

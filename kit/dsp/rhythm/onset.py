@@ -207,7 +207,7 @@ def flux(
         before = as_spectrogram(ref, "ref").astype(S.dtype)
         require(before.shape == S.shape, "ref.shape", before.shape, f"S has shape {S.shape}")
     change = S[:, lag:] - before[:, :-lag]
-    # The step from infinity down would count as no onset.
+    # A step down from infinity would count as no onset.
     grown = jnp.where(jnp.isfinite(change), at_least(change, 0.0), jnp.nan)
     if aggregate is not False:
         grown = _grouped(grown, groups, aggregate, jnp)

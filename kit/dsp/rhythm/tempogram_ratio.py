@@ -260,7 +260,7 @@ def _geometric_mean(
     resampled = jnp.einsum("if,ft->it", weights, lags[1:], precision="highest")
     resampled += jnp.asarray(fill, lags.dtype)[:, None]
     product = magnitude(spectra) * jnp.abs(resampled)
-    # A root has no slope at zero.
+    # The root has no finite slope at zero.
     return jnp.where(product == 0, 0, jnp.sqrt(jnp.where(product == 0, 1, product))), n
 
 

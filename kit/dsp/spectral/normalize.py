@@ -106,7 +106,7 @@ def to_unit_norm(
         scale = power_of_two(jnp.where(valid, absolute, 0), over)
         absolute, wide = absolute / scale, wide / scale
         total = jnp.sum(jnp.where(valid, _power(absolute, norm), 0), axis=axis, keepdims=True)
-        # A root has no slope at zero.
+        # The root has no finite slope at zero.
         length = jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / norm), 0)
         unit = count ** (-1 / norm)
     tiny = length * scale < small
@@ -148,7 +148,7 @@ def _check(norm: Number | None, threshold: Number | None, fill: bool | None) -> 
 def _absolute(S: Num[jax.Array, "*shape"]) -> Float[jax.Array, "*shape"]:
     if not jnp.iscomplexobj(S):
         return jnp.abs(S)
-    # The modulus has no slope at zero.
+    # The slope of the modulus at zero is NaN.
     zero = S == 0
     return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, S)))
 

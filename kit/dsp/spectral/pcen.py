@@ -150,7 +150,7 @@ def _pcen(
     if power == 0:
         out = jnp.log1p(quotient)
     elif bias == 0:
-        # A power below 1 has no slope at zero.
+        # A power below 1 has no finite slope at zero.
         zero = quotient == 0
         out = jnp.where(zero, 0, jnp.where(zero, 1, quotient) ** power)
     elif power == 0.5:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import jax
@@ -12,9 +11,8 @@ from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import at_least, known_to_db, power_to_db
+from kit.dsp.decibel import at_least
 from kit.dsp.jit import Empty, Length, by_clip
-from kit.dsp.spectral.extremes import means_of_extremes
 from kit.dsp.stft import (
     check_framing,
     energies,
@@ -30,7 +28,7 @@ Spectrum = Num[AnyArray, "*batch bins frames"] | None
 Rows = Float[jax.Array, "rows bins"]
 
 
-def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
+def check_frames_of(what: str | None = None) -> Callable[[dict[str, Any]], None]:
     """Return a check of the arguments of a function of frames.
 
     If `what` is given, it refuses spectra that are complex or, if known, negative.
@@ -48,7 +46,7 @@ def _check(what: str | None = None) -> Callable[[dict[str, Any]], None]:
     return check
 
 
-def _of_frames(
+def map_of_frames(
     function: Callable[..., Float[jax.Array, "rows made"]],
     n: Length,
     *,
@@ -71,7 +69,7 @@ def _of_frames(
     return map_magnitude(of_block, n, y=y, S=S, time_last=True, **framing)
 
 
-def _frequencies(
+def bin_frequencies(
     freq: Any, sr: Number, S: Any, stft_arguments: dict[str, Any]
 ) -> Num[AnyArray, "bins _"]:
     """Return the frequencies of bins in Hz, from 0 to `sr / 2` if `freq` is not given."""
@@ -81,7 +79,8 @@ def _frequencies(
     if freq is None:
         # `n_fft_of` gives 0 for a spectrum of one bin.
         return fft_frequencies(sr=sr, n_fft=max(1, n_fft_of(S, n_fft)))[:, None]
-    bins = n_fft_of(None, n_fft) // 2 + 1 if S is None else S.shape[-2]
+    bins = n_fft_of(None, n_fft) // 2 + 1
+    bins = bins if S is None else S.shape[-2]
     require(freq.shape[-2] == bins, "freq.shape", freq.shape, f"S has {bins} bins")
     return freq
 
@@ -95,7 +94,14 @@ def _mean_frequency(
     return jnp.sum(S * (freq / unit), axis=-1, keepdims=True) / jnp.where(silent, 1, total)
 
 
-@by_clip(y="t", S="bt", freq="bt", check=_check("the centroid"), exact=needs_length, passes=(stft,))
+@by_clip(
+    y="t",
+    S="bt",
+    freq="bt",
+    check=check_frames_of("the centroid"),
+    exact=needs_length,
+    passes=(stft,),
+)
 def spectral_centroid(
     n: Length,
     *,
@@ -116,12 +122,12 @@ def spectral_centroid(
         ParameterError: S complex or negative; a `freq` that does not fit the bins.
     Source: librosa 0.11 `feature.spectral_centroid`.
     """
-    frequency = _frequencies(freq, sr, S, stft_arguments)
+    frequency = bin_frequencies(freq, sr, S, stft_arguments)
 
     def centroid(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
         return _mean_frequency(m, jnp.asarray(f, m.dtype), 1)
 
-    return _of_frames(centroid, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
+    return map_of_frames(centroid, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
 
 
 @by_clip(
@@ -129,7 +135,7 @@ def spectral_centroid(
     S="bt",
     freq="bt",
     centroid="bt",
-    check=_check("the bandwidth"),
+    check=check_frames_of("the bandwidth"),
     exact=needs_length,
     passes=(stft,),
 )
@@ -157,7 +163,7 @@ def spectral_bandwidth(
     Source: librosa 0.11 `feature.spectral_bandwidth`.
     """
     require(0 < p < math.inf, "p", p, "it must be above 0 and finite")
-    frequency = _frequencies(freq, sr, S, stft_arguments)
+    frequency = bin_frequencies(freq, sr, S, stft_arguments)
     beside = (frequency,) if centroid is None else (frequency, centroid)
 
     def bandwidth(m: Rows, f: Any, given: Any = None) -> Float[jax.Array, "rows 1"]:
@@ -169,20 +175,27 @@ def spectral_bandwidth(
         if p == 2:
             total = jnp.sum(m * jnp.square(distance), axis=-1, keepdims=True)
         else:
-            # A power below 1 has no slope at zero.
+            # A power below 1 has no finite slope at zero.
             zero = distance == 0
             powers = jnp.where(zero, 0, jnp.where(zero, 1, distance) ** p)
             total = jnp.sum(m * powers, axis=-1, keepdims=True)
         if norm:
             whole = jnp.sum(m, axis=-1, keepdims=True)
             total = total / jnp.where(whole < jnp.finfo(m.dtype).tiny, 1, whole)
-        # A root has no slope at zero.
+        # The root has no finite slope at zero.
         return unit * jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / p), total)
 
-    return _of_frames(bandwidth, n, y=y, S=S, beside=beside, framing=stft_arguments)
+    return map_of_frames(bandwidth, n, y=y, S=S, beside=beside, framing=stft_arguments)
 
 
-@by_clip(y="t", S="bt", freq="bt", check=_check("the roll-off"), exact=needs_length, passes=(stft,))
+@by_clip(
+    y="t",
+    S="bt",
+    freq="bt",
+    check=check_frames_of("the roll-off"),
+    exact=needs_length,
+    passes=(stft,),
+)
 def spectral_rolloff(
     n: Length,
     *,
@@ -203,7 +216,7 @@ def spectral_rolloff(
     Source: librosa 0.11 `feature.spectral_rolloff`.
     """
     require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
-    frequency = _frequencies(freq, sr, S, stft_arguments)
+    frequency = bin_frequencies(freq, sr, S, stft_arguments)
 
     def rolloff(m: Rows, f: Any) -> Float[jax.Array, "rows 1"]:
         f = jnp.asarray(f, m.dtype)
@@ -213,7 +226,7 @@ def spectral_rolloff(
         spoilt = 0 * (jnp.sum(m, axis=-1, keepdims=True) + jnp.sum(f, axis=-1, keepdims=True))
         return jnp.where(jnp.isnan(spoilt), jnp.nan, rolled)
 
-    return _of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
+    return map_of_frames(rolloff, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
 
 
 def _rolled(S: Rows, share: float) -> Int[jax.Array, "rows 1"]:
@@ -269,7 +282,7 @@ def _flatness_is_known(given: dict[str, Any]) -> Any:
 @by_clip(
     y="t",
     S="bt",
-    check=_check("flatness"),
+    check=check_frames_of("flatness"),
     exact=needs_length,
     of_known=_flatness_is_known,
     passes=(stft,),
@@ -312,131 +325,10 @@ def spectral_flatness(
         mean = jnp.mean(at_least(powers, jnp.exp(floor)), axis=-1, keepdims=True)
         return jnp.exp(jnp.mean(logs, axis=-1, keepdims=True)) / mean
 
-    return _of_frames(flatness, n, y=y, S=S, framing=stft_arguments)
+    return map_of_frames(flatness, n, y=y, S=S, framing=stft_arguments)
 
 
-def _contrast_of_known(
-    *,
-    S: np.ndarray,
-    sr: Number,
-    freq: Any,
-    fmin: Number,
-    n_bands: int,
-    quantile: Number,
-    linear: bool,
-    empty: Empty,
-    y: None = None,
-    **stft_arguments: Any,
-) -> np.ndarray:
-    bands = _octaves(_centres(freq, sr, S, stft_arguments), sr, fmin, n_bands, quantile)
-    S = S.astype(jnp.result_type(S, jnp.float32), copy=False)
-    peak, valley = np.empty((2, len(bands), S.shape[-1]), S.dtype)
-    for row, (band, count) in enumerate(bands):
-        rows = np.sort(S[band], axis=0)
-        # NaN and infinity are at the ends.
-        known = np.isfinite(rows[0]) & np.isfinite(rows[-1])
-        peak[row] = np.where(known, rows[-count:].mean(axis=0), np.nan)
-        valley[row] = np.where(known, rows[:count].mean(axis=0), np.nan)
-    if not linear:
-        peak, valley = known_to_db(peak), known_to_db(valley)
-    return np.subtract(peak, valley, out=empty(peak.shape, peak.dtype))
-
-
-def _contrast_is_known(given: dict[str, Any]) -> Any:
-    S = given["S"]
-    if given["y"] is not None or S is None or jnp.iscomplexobj(S) or 0 in S.shape:
-        return None
-    return _contrast_of_known
-
-
-@by_clip(
-    y="t",
-    S="bt",
-    check=_check(),
-    exact=needs_length,
-    of_known=_contrast_is_known,
-    passes=(stft,),
-)
-def spectral_contrast(
-    n: Length,
-    *,
-    y: Waveform = None,
-    sr: Number = 22050,
-    S: Spectrum = None,
-    freq: Any = None,
-    fmin: Number = 200.0,
-    n_bands: int = 6,
-    quantile: Number = 0.02,
-    linear: bool = False,
-    **stft_arguments: Any,
-) -> tuple[Float[jax.Array, "*batch bands frames"], Length]:
-    """Return the difference of peaks and valleys in octave bands, dB; bands = n_bands + 1.
-
-    Args:
-        y, sr, S, stft_arguments: as in `spectral_centroid`.
-        freq: (bins,), Hz, rising; a constant.
-        fmin: upper edge of the lowest band, Hz.
-        n_bands: number of octaves above it.
-        quantile: share of a band's bins in its peak and in its valley.
-        linear: return the difference of magnitudes, not dB.
-    Raises:
-        ParameterError: a band that begins above `sr / 2` or has no bins, a bad share or size.
-    Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
-    """
-    bands = _octaves(_centres(freq, sr, S, stft_arguments), sr, fmin, n_bands, quantile)
-
-    def extremes(m: Rows) -> Float[jax.Array, "rows both"]:
-        means = [means_of_extremes(m.T[band], count) for band, count in bands]
-        return jnp.stack(means, axis=1).reshape(2 * len(bands), len(m)).T
-
-    both, frames = _of_frames(extremes, n, y=y, S=S, framing=stft_arguments)
-    # Values past the clip's end must not raise its peak.
-    both = jnp.where(jnp.arange(both.shape[-1]) < frames, both, 0)
-    both = both.reshape(2, len(bands), -1)
-    peak, valley = both if linear else power_to_db(both)
-    return peak - valley, frames
-
-
-def _centres(freq: Any, sr: Number, S: Any, framing: dict[str, Any]) -> Float[np.ndarray, "bins"]:
-    """Return the frequencies of the bins of `spectral_contrast`."""
-    given = None if freq is None else np.atleast_2d(np.asarray(freq).T).T
-    centres = _frequencies(given, sr, S, framing)
-    require(centres.shape[1] == 1, "freq.shape", centres.shape, "it must be (bins,)")
-    return np.asarray(centres)[:, 0]
-
-
-def _octaves(
-    centres: Float[np.ndarray, "bins"], sr: Number, fmin: Number, n_bands: int, quantile: Number
-) -> list[tuple[slice, int]]:
-    """Return the bins of each band of `spectral_contrast`, and the number of bins in its peak."""
-    n_bands = positive_int("n_bands", n_bands)
-    require(0 < quantile < 1, "quantile", quantile, "it must lie between 0 and 1")
-    require(0 < fmin < math.inf, "fmin", fmin, "it must be above 0 Hz")
-    edges = np.concatenate([[0.0], fmin * 2.0 ** np.arange(n_bands + 1)])
-    require(
-        edges[-2] < sr / 2, "n_bands", n_bands, f"the top band begins above sr / 2 = {sr / 2:g} Hz"
-    )
-    require(np.all(np.diff(centres) >= 0), "freq", centres, "it must rise")
-    bands = []
-    for band, (low, high) in enumerate(pairwise(edges)):
-        inside = np.flatnonzero((centres >= low) & (centres <= high))
-        first = inside[0] - (band > 0) if len(inside) else 0
-        last = inside[-1] + 1 if len(inside) else 0
-        last = len(centres) if band == n_bands else last
-        count = max(1, int(np.rint(quantile * (last - first))))
-        last -= band < n_bands
-        require(
-            len(inside) and 0 <= first < last,
-            "fmin",
-            fmin,
-            f"the band from {low:g} to {high:g} Hz has none of the {len(centres)} bins; "
-            "raise n_fft or fmin",
-        )
-        bands.append((slice(first, last), min(count, last - first)))
-    return bands
-
-
-@by_clip(y="t", S="bt", freq="bt", check=_check(), exact=needs_length, passes=(stft,))
+@by_clip(y="t", S="bt", freq="bt", check=check_frames_of(), exact=needs_length, passes=(stft,))
 def poly_features(
     n: Length,
     *,
@@ -457,7 +349,7 @@ def poly_features(
     Source: librosa 0.11 `feature.poly_features`.
     """
     order = positive_int("order", order, least=0)
-    frequency = _frequencies(freq, sr, S, stft_arguments)
+    frequency = bin_frequencies(freq, sr, S, stft_arguments)
     powers = np.arange(order, -1, -1)
 
     def coefficients(m: Rows, f: Any) -> Float[jax.Array, "rows powers"]:
@@ -474,4 +366,4 @@ def poly_features(
         fit = fit[0] if len(fit) == 1 else fit
         return jnp.einsum(dot, m, fit, precision=lax.Precision.HIGHEST) / unit**powers
 
-    return _of_frames(coefficients, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
+    return map_of_frames(coefficients, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
