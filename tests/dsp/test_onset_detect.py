@@ -237,7 +237,7 @@ def test_peak_pick_refuses(changed, message):
         ({"onset_envelope": ENVELOPE, "units": "beats"}, "units is 'beats'"),
         ({"onset_envelope": ENVELOPE, "backtrack": True, "sparse": False}, "give sparse=True"),
         ({"onset_envelope": np.stack([ENVELOPE] * 2)}, "give sparse=False"),
-        ({"onset_envelope": np.zeros(0)}, "no frame"),
+        ({"onset_envelope": np.zeros(0)}, "it must have a frame"),
         ({"onset_envelope": ENVELOPE, "delta": -1}, "delta is -1"),
     ],
 )
