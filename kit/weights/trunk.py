@@ -1,4 +1,4 @@
-"""A trunk: a network with fixed weights whose hidden layers stand for what is heard."""
+"""Trunk: a network with frozen weights whose hidden layers are embeddings of audio."""
 
 import hashlib
 import json
@@ -23,22 +23,22 @@ from kit.weights.musicnn import BANDS, CLASSES, load
 
 FRAMES = 187
 """Frames of the patches, 3 s, that musicnn was trained on."""
-_LEAST_S = 0.1  # a spoken word; what is shorter is a click
+_LEAST_S = 0.1  # shorter sounds are clicks, not spoken words
 
 Layers = Mapping[str, Float[Array, "patches width"]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trunk:
-    """A network with fixed weights, from patches of a spectrogram to its hidden layers.
+    """A network with frozen weights that maps patches of a spectrogram to its hidden layers.
 
     Attributes:
-        name: names the folder of its embeddings: letters, digits, - and _.
-        features: the part of a track that is heard, and the front end that the weights know.
-        frames: length of a patch. A track that is shorter is repeated up to a patch.
-        apply: from patches (patches, frames, n_mels) to the layers by name, such as `frozen` gives
-            it. Several threads call it at once, so on CPU it must not use more than one core.
-        digest: names the weights, such as `kit.weights.files.digest_of` does.
+        name: name of the folder of its embeddings: letters, digits, - and _.
+        features: excerpts of a track, and the front end that the weights were trained with.
+        frames: length of a patch. A shorter track is repeated up to one patch.
+        apply: function from patches (patches, frames, n_mels) to the layers by name, such as
+            `frozen` returns. Several threads call it at once, so it must use one core on CPU.
+        digest: identity of the weights, such as `kit.weights.files.digest_of` returns.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Trunk:
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits: equal for equal weights, front end and patches."""
+        """Twelve hexadecimal digits that identify weights, front end and length of a patch."""
         parts = [self.digest, self.frames, identity(self.features)]
         text = json.dumps(parts, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -77,11 +77,11 @@ def musicnn_trunk(
 
     Args:
         model: trained on the Million Song Dataset or on MagnaTagATune.
-        heard: position, number, length and offset of the excerpts; the rest does not count.
-        weights: the model's own, if they are not to be loaded.
+        heard: position, number, length and offset of the excerpts; other fields are ignored.
+        weights: weights of the model; loaded from the user's data folder if None.
     Raises:
-        KitError: the weights are not there.
-        ConfigError: less than one patch is heard.
+        KitError: the weights are missing.
+        ConfigError: an excerpt is shorter than one patch.
     """
     frontend, clip_s = preset("musicnn"), heard.clip_s
     frames = frames_of(int(clip_s * frontend.sample_rate), frontend)
@@ -110,15 +110,15 @@ def musicnn_trunk(
 def frozen(
     network: Network, weights: Weights, layers: Callable[[Any, Array], Layers]
 ) -> Callable[[Array], Layers]:
-    """Return `Trunk.apply` of a Flax module with fixed weights.
+    """Return `Trunk.apply` of a Flax module with frozen weights.
 
     Args:
-        network: of the module, such as `Network.of(Mine)` where `Mine(rngs)` makes it.
-        weights: all parameters and batch statistics of the module, by path, such as "dense/kernel";
+        network: network of the module, such as `Network.of(Mine)` if `Mine(rngs)` builds it.
+        weights: all parameters and batch statistics of the module by path, such as "dense/kernel";
             other arrays are ignored.
-        layers: from the module, in evaluation mode, and patches to the layers by name.
+        layers: function of the module, in evaluation mode, and patches to the layers by name.
     Raises:
-        KitError: an array is missing, or has another shape.
+        KitError: an array is missing or has another shape.
     """
     trees = []
     for shapes in network.shapes():
@@ -137,18 +137,18 @@ def frozen(
 def patches_of(
     levels: Float[np.ndarray, "frames n_mels"], frames: int
 ) -> Float[np.ndarray, "patches length n_mels"]:
-    """Cut a spectrogram into patches side by side.
+    """Cut a spectrogram into adjacent patches.
 
-    An end of at least half a patch gives one more patch, which overlaps the one before. A
-    spectrogram that is shorter than a patch is repeated up to one.
+    A rest of at least half a patch gives one more patch, which overlaps its neighbour. A shorter
+    spectrogram is repeated up to one patch.
     """
     if 0 < len(levels) < frames:
         levels = np.resize(levels, (frames, levels.shape[1]))
     starts = list(range(0, len(levels) - frames + 1, frames))
     if starts and 2 * (len(levels) - starts[-1] - frames) >= frames:
         starts.append(len(levels) - frames)
-    nothing = np.zeros((0, frames, levels.shape[1]), levels.dtype)
-    return np.stack([levels[at : at + frames] for at in starts]) if starts else nothing
+    empty = np.zeros((0, frames, levels.shape[1]), levels.dtype)
+    return np.stack([levels[at : at + frames] for at in starts]) if starts else empty
 
 
 def embed_patches(
@@ -156,8 +156,7 @@ def embed_patches(
 ) -> dict[str, Float[np.ndarray, " width"]]:
     """Return the mean over patches of each layer, float32.
 
-    The patches are computed one by one: one program for tracks of all lengths, in which no patch
-    depends on the others.
+    Patches are computed one at a time, so that tracks of all lengths share one program.
     """
     answers = [trunk.apply(jnp.asarray(patch[None])) for patch in patches]
     rows = {name: np.stack([np.asarray(a[name])[0] for a in answers]) for name in answers[0]}
