@@ -1,6 +1,6 @@
-"""Whole experiments in one call: catalogue, features, training and evaluation.
+"""Run whole experiments in one call: catalogue, features, training and evaluation.
 
-Nothing is printed. A progress bar is shown on request.
+Nothing is printed. `progress=True` shows bars on stderr.
 """
 
 import contextlib
@@ -37,8 +37,7 @@ from kit.training.processes import agreed
 from kit.training.transfer import published
 
 Show = Callable[[str, int, int, str], None]
-"""Called with the stage ("features", "train", "evaluate"), the number done, the number in all, and
-a note."""
+"""Function of stage ("features", "train", "evaluate"), number done, total, and a note."""
 
 
 def fit(
@@ -53,27 +52,26 @@ def fit(
 ) -> Run:
     """Compute missing features, train, and score the test part.
 
-    The same experiment on the same files has one run. Stopped at any instant and called again, it
-    goes on to the same parameters; called again after its end, it returns at once.
+    The same experiment on the same files has one run folder. A call after an interruption resumes
+    the training and ends with the same parameters; a call after the end returns the finished run.
 
     Args:
         experiment: the configuration.
-        catalogue: the tracks, if they are not in the folder that `experiment.catalogue` names.
+        catalogue: tracks; loaded from the folder `experiment.catalogue` if None.
         runs: folder of the run folders.
-        fresh: start a new run even if there is one.
-        rights: you state a right to train on audio of the catalogue that came from Spotify; the
-            statement is kept with the run.
+        fresh: start a new run even if one exists.
+        rights: state a right to train on the catalogue's audio from Spotify; the run keeps the
+            statement.
         report: also write report.html and its figures.
-        progress: True shows bars on stderr; a function is called after each step.
+        progress: True for bars on stderr, or a function to call after each step.
     Returns:
         The run; `run.scores` is a table of its accuracies.
     Raises:
-        UsageError: not a catalogue, a split that cannot be made, or audio from Spotify without a
-            stated right to it.
-        KitError: no track can be used, a loss that is not finite, or a folder that cannot be
-            written.
+        UsageError: the folder is not a catalogue, the split is impossible, or audio from Spotify
+            has no stated right.
+        KitError: no track can be used, a loss is not finite, or a folder cannot be written.
     Warns:
-        KitWarning: tracks that were left out, and tracks that have no artist in a split by artist.
+        KitWarning: tracks are left out, or have no artist in a split by artist.
     """
     with _shown(progress) as show:
         tracks = _opened(experiment, catalogue, rights)
@@ -84,12 +82,7 @@ def fit(
 
 
 def run(experiment: Experiment, **options: Any) -> Run:
-    """Do the whole job: `fit`, and write report.html.
-
-    Args:
-        experiment: the configuration.
-        options: as for `fit`.
-    """
+    """Call `fit` with `report=True`; `options` are its other arguments."""
     return fit(experiment, **{"report": True, **options})
 
 
@@ -113,32 +106,32 @@ def fit_arrays(
 ) -> Run:
     """Train on arrays, and score the test part.
 
-    The same arrays and configuration have one run, as for `fit`.
+    The same arrays and configuration have one run folder, as for `fit`.
 
     Args:
-        x: (items, frames, n_mels), such as log-mel spectrograms, of NumPy or JAX; float or int.
-            A NumPy memory map is read as it is needed.
-        y: the label of each item, a name or a number.
-        groups: what must stay on one side of the split, such as the artist of each item; None
-            lets each item stand for itself.
+        x: (items, frames, n_mels) of NumPy or JAX, float or int: spectrograms, embeddings over
+            time, or other sequences of vectors. A NumPy memory map is read batch by batch.
+        y: label of each item, a name or a number; with `TrainConfig.labels` several (items,
+            n_labels) of 0 and 1.
+        groups: group of each item, such as its artist; no group is in both training and test. Each
+            item is its own group if None.
         frames: number of valid frames of each item; all if None.
         model: the network's options: a frozen dataclass with a method `build`.
-        train: how the network is trained.
-        split: shares of the parts.
-        segments: what the network takes at a time; a whole item, or 128 frames of a longer one,
-            if None.
-        labels: names of the numbers in `y`.
-        features: the front end that made `x`, so that `kit.load` can predict audio.
-        name: names the folder under `runs`.
+        train: configuration of the training.
+        split: shares and seed of the split; `by` is "group" if `groups` are given, else "track".
+        segments: length and draw of segments; a whole item, at most 128 frames, if None.
+        labels: name of each number in `y`, or of each column.
+        features: configuration of kit's front end that made `x`, so that `kit.load` can predict
+            audio.
+        name: name of the folder under `runs`.
         runs: folder of the run folders.
-        fresh: start a new run even if there is one.
+        fresh: start a new run even if one exists.
         report: also write report.html and its figures.
-        progress: True shows bars on stderr; a function is called after each step.
+        progress: True for bars on stderr, or a function to call after each step.
     Returns:
         The run; `run.scores` is a table of its accuracies.
     Raises:
-        KitError: arrays that do not fit together, a split that cannot be made, or a loss that is
-            not finite.
+        KitError: the arrays do not fit together, the split is impossible, or a loss is not finite.
     """
     x, y = x if isinstance(x, np.ndarray) else np.asarray(x), np.asarray(y)
     frames = None if frames is None else np.asarray(frames)
@@ -178,23 +171,19 @@ def sweep(
     report: bool = False,
     progress: bool | Show = False,
 ) -> Iterator[Run]:
-    """Yield one run for each combination of values, as `fit` makes it.
+    """Yield one run of `fit` for each combination of values.
 
-    The combinations come in the order of nested loops: the last key changes fastest. Features are
-    computed once for each feature configuration. Each combination has a run of its own: stopped
-    and started again, finished ones are yielded at once and an unfinished one goes on.
+    Combinations come in the order of nested loops: the last key changes fastest. Features are
+    computed once for each feature configuration. A call after an interruption yields the finished
+    runs at once and resumes the unfinished one.
 
     Args:
         experiment: the configuration.
-        values: fields by their path, such as "train.learning_rate", each with its values.
-        catalogue: the tracks, if they are not in the folder that `experiment.catalogue` names.
-        runs: folder of the run folders.
-        rights: as for `fit`.
-        report: also write a report for each run.
-        progress: as for `fit`.
+        values: values of fields by path, such as "train.learning_rate".
+        The others: as for `fit`.
     Raises:
-        ConfigError: an unknown path, or a value of the wrong type or out of range, before any
-            work.
+        ConfigError: a path is unknown, or a value has the wrong type or is out of range; raised
+            before any work.
     """
     points = _points(experiment, values)
     return _swept(points, catalogue, progress, runs=runs, rights=rights, report=report)
@@ -236,7 +225,7 @@ def _opened(
 ) -> Catalogue:
     if not isinstance(given, Catalogue):
         given = load(Path(experiment.catalogue if given is None else given))
-    # Before hours of work; `train` checks again the tracks that it trains on.
+    # Fail before hours of work; `train` checks the tracks that it uses again.
     require_audio_rights(given, stated=rights)
     published(experiment.model)
     return given
@@ -302,7 +291,7 @@ def _trained(
 
 
 def _scored(made: Run, report: bool) -> bool:
-    """Return whether a run has been scored after its last epoch."""
+    """Return whether a run was scored after its last epoch."""
     names = ("evaluation.json", "report.html") if report else ("evaluation.json",)
     files = [made.folder / name for name in names]
     metrics = [network.folder / "metrics.jsonl" for network in made.trainings]
@@ -319,8 +308,4 @@ def _note(p: Progress) -> str:
 def _shown(progress: bool | Show) -> AbstractContextManager[Show]:
     if progress is True:
         return terminal.bars()
-    return contextlib.nullcontext(_nothing if progress is False else progress)
-
-
-def _nothing(stage: str, done: int, total: int, note: str) -> None:
-    """Show nothing."""
+    return contextlib.nullcontext((lambda *_: None) if progress is False else progress)

@@ -1,4 +1,4 @@
-"""Training: features to a run with checkpoints, and a run back to a network that answers."""
+"""Train networks on features, and restore them from the checkpoints of a run."""
 
 from kit.training.arrays import fit_arrays
 from kit.training.fitting import fit

@@ -1,4 +1,4 @@
-"""Train on arrays: no catalogue, no audio, no feature store."""
+"""Train on arrays in place of a catalogue and its feature store."""
 
 import dataclasses
 import hashlib
@@ -46,35 +46,15 @@ def fit_arrays(
     progress: Callable[[Progress], None] | None = None,
     features: FeatureConfig | None = None,
 ) -> Run:
-    """Train a network on arrays; resume and restore work as with `fit`.
+    """Train a network on arrays, without scoring it; `kit.fit_arrays` has the arguments.
 
-    Args:
-        x: features, `(n, frames, n_mels)`, floats or integers: spectrograms, embeddings over time
-            or any sequence of vectors. A NumPy memory map is read as it is needed.
-        y: the label of each item: names, or integers. With `TrainConfig.labels` several it is
-            (n, n_labels), 1 for the labels of an item and 0 for the others.
-        groups: the group of each item, such as its artist; no group is in both training and test.
-            Without it, each item is its own group.
-        frames: valid frames of each item, the rest being padding; all if not given.
-        model: the network's options, kit's or your own.
-        train: how it is trained.
-        split: shares and seed of the split; `by` is "group" if `groups` are given, else "track".
-        segments: length and draw of segments; by default a whole item, at most 128 frames.
-        labels: names of the classes if `y` has integers: class i is `labels[i]`. By default
-            labels are in sorted order. Several are named "0", "1" … by default.
-        name: names the folder under `runs`.
-        runs: where run folders are made.
-        fresh: start a new run even if there is one.
-        progress: called after each step.
-        features: the configuration of kit's front end that made `x`, if it did: the run can then
-            be applied to audio.
     Returns:
-        The run. The items are called "0", "1" … in its split, with leading zeros.
+        The run. The `track_id` of an item in its split is its number, with leading zeros.
     Raises:
-        UsageError: arrays of a wrong shape or with values that are not finite, too few labels or
-            groups.
-        ConfigError: a network that cannot be built or does not take the segments, or `features`
-            that do not fit `x`.
+        UsageError: an array has a wrong shape or values that are not finite, or there are too few
+            labels or groups.
+        ConfigError: the network cannot be built or refuses the segments, or `features` do not fit
+            `x`.
         KitError: as for `fit`.
     """
     x = _checked(x)
@@ -105,23 +85,19 @@ def fit_arrays(
         train=train,
     )
     table = _table(x, valid, names, groups)
-    by_id = {track_id: number for number, track_id in enumerate(table["track_id"])}
+    ids = table["track_id"].tolist()
     divided = divide(table, split, train.several)
     collection = Collection(
         parts=divided.parts,
         labels=order,
-        sources=dict(zip(table["track_id"], table["source_hash"], strict=True)),
+        sources=dict(zip(ids, table["source_hash"], strict=True)),
         source=Held(x),
-        rows=by_id,
-        frames={track_id: int(valid[number]) for track_id, number in by_id.items()},
+        rows={track_id: number for number, track_id in enumerate(ids)},
+        frames=dict(zip(ids, valid.tolist(), strict=True)),
         n_mels=x.shape[2],
         gain=1.0,
         offset=0.0,
-        facts={
-            "kind": "arrays",
-            "tracks": len(x),
-            "kept_apart": divided.kept_apart,
-        },
+        facts={"kind": "arrays", "tracks": len(x), "kept_apart": divided.kept_apart},
         from_arrays=features is None,
         folds=divided.folds,
         several=train.several,
@@ -130,14 +106,14 @@ def fit_arrays(
 
 
 def several_names(y: Any, labels: Sequence[str] | None = None) -> tuple[list[str], tuple[str, ...]]:
-    """Return the names of each item's labels, divided by ";", and all names in order.
+    """Return the names of each item's labels, joined by ";", and all names in order.
 
     Args:
         y: (n, n_labels), 1 for the labels of an item and 0 for the others.
-        labels: their names; "0", "1" … by default.
+        labels: names of the columns; "0", "1" … if None.
     Raises:
-        UsageError: other values, a wrong number of names, names that are not single labels, or a
-            label that no item has.
+        UsageError: another shape or other values, names that are too few, too many, repeated or
+            not single labels, or a label without items.
     """
     values = np.asarray(y)
     if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
@@ -145,15 +121,14 @@ def several_names(y: Any, labels: Sequence[str] | None = None) -> tuple[list[str
             f"y is {values.dtype}{list(values.shape)}; TrainConfig.labels several takes "
             "(n, n_labels) of 0 and 1"
         )
-    digits = len(str(max(values.shape[1] - 1, 0)))
-    order = [f"{number:0{digits}}" for number in range(values.shape[1])]
-    order = order if labels is None else list(labels)
-    if len(order) != values.shape[1]:
-        raise UsageError(f"labels has {len(order)} names for the {values.shape[1]} columns of y")
+    count = values.shape[1]
+    order = list(_numbered(count) if labels is None else labels)
+    if len(order) != count:
+        raise UsageError(f"labels has {len(order)} names for the {count} columns of y")
     if wrong := [name for name in order if several_labels(name) != (name,)]:
-        raise UsageError(f"labels has {wrong[0]!r}; a name is one line without a semicolon")
+        raise UsageError(f"labels has {wrong[0]!r}; give names of one line without a semicolon")
     if len(set(order)) < len(order):
-        raise UsageError("labels has a name twice; give each column of y its own")
+        raise UsageError("labels repeats a name; give each column of y its own")
     if missing := [name for name, own in zip(order, values.T, strict=True) if not own.any()]:
         raise UsageError(f"no item has the label {missing[0]!r}; leave it out of labels")
     pairs = (zip(order, row, strict=True) for row in values)
@@ -161,32 +136,29 @@ def several_names(y: Any, labels: Sequence[str] | None = None) -> tuple[list[str
 
 
 def label_names(y: Any, labels: Sequence[str] | None = None) -> tuple[list[str], tuple[str, ...]]:
-    """Return the name of each item's label, and the names in the order of the classes.
+    """Return the name of each item's label, and all names in the order of the classes.
 
     Args:
-        y: names, or integers.
-        labels: names in the order of the classes; integers index them.
+        y: names, or integers that index `labels`.
+        labels: names in the order of the classes; sorted if None.
     Raises:
-        UsageError: other values, or a name that is not in `labels` or that no item has.
+        UsageError: another shape or other values, a label outside `labels`, or one without items.
     """
     values = np.asarray(y)
     if values.ndim != 1:
         raise UsageError(f"y has shape {values.shape}; give one label for each item")
+    names = values.tolist()
     if values.dtype.kind in "iu":
+        order = list(map(str, np.unique(values).tolist())) if labels is None else list(labels)
         if labels is None:
-            order = [str(value) for value in np.unique(values).tolist()]
-            names = [str(value) for value in values.tolist()]
+            names = list(map(str, names))
+        elif bad := [value for value in names if not 0 <= value < len(order)]:
+            raise UsageError(f"y has {bad[0]}, which is not an index of the {len(order)} labels")
         else:
-            order = list(labels)
-            if len(values) and not 0 <= values.min() <= values.max() < len(order):
-                bad = next(v for v in values.tolist() if not 0 <= v < len(order))
-                raise UsageError(f"y has {bad}, which is not an index of the {len(order)} labels")
-            names = [order[value] for value in values.tolist()]
+            names = [order[value] for value in names]
     else:
-        names = values.tolist()
-        if not all(isinstance(value, str) for value in names):
-            bad = next(value for value in names if not isinstance(value, str))
-            raise UsageError(f"y has {bad!r}; give labels as names or as integers")
+        if bad := [value for value in names if not isinstance(value, str)]:
+            raise UsageError(f"y has {bad[0]!r}; give labels as names or as integers")
         order = sorted(set(names)) if labels is None else list(labels)
         if unknown := sorted(set(names) - set(order)):
             raise UsageError(f"y has {unknown[0]!r}, which is not among labels; add it there")
@@ -235,12 +207,12 @@ def _require_finite(x: np.ndarray, valid: np.ndarray) -> None:
     for number, frames in enumerate(valid):
         if not np.isfinite(x[number, :frames]).all():
             raise UsageError(
-                f"x[{number}] has values that are not finite; mend them or leave the item out"
+                f"x[{number}] has values that are not finite; replace them or leave the item out"
             )
 
 
 def _features(features: FeatureConfig | None, x: np.ndarray) -> FeatureConfig:
-    """Return the configuration that the run keeps; without one, its shapes alone are true."""
+    """Return the configuration that the run keeps; invent one of the right shapes if None."""
     _, frames, n_mels = x.shape
     if features is None:
         frontend = FrontendConfig(n_mels=n_mels)
@@ -260,19 +232,13 @@ def _features(features: FeatureConfig | None, x: np.ndarray) -> FeatureConfig:
 
 
 def _table(x: np.ndarray, valid: np.ndarray, names: Sequence[str], groups: Any) -> pd.DataFrame:
-    digits = len(str(len(x) - 1))
     hashes = []
     for item, frames in zip(x, valid, strict=True):
-        heard = np.ascontiguousarray(item[:frames])
-        head = f"{heard.dtype.str} {heard.shape}".encode()
-        hashes.append(hashlib.sha256(head + heard.tobytes()).hexdigest())
-    table = pd.DataFrame(
-        {
-            "track_id": [f"{number:0{digits}}" for number in range(len(x))],
-            "label": list(names),
-            "source_hash": hashes,
-        }
-    )
+        values = np.ascontiguousarray(item[:frames])
+        head = f"{values.dtype.str} {values.shape}".encode()
+        hashes.append(hashlib.sha256(head + values.tobytes()).hexdigest())
+    columns = {"track_id": _numbered(len(x)), "label": list(names), "source_hash": hashes}
+    table = pd.DataFrame(columns)
     if groups is not None:
         groups = np.asarray(groups)
         if groups.ndim != 1:
@@ -280,3 +246,9 @@ def _table(x: np.ndarray, valid: np.ndarray, names: Sequence[str], groups: Any) 
         _require_length("groups", groups, len(x))
         table["group"] = ["" if pd.isna(group) else str(group) for group in groups.tolist()]
     return table
+
+
+def _numbered(count: int) -> list[str]:
+    """Return "0", "1" … with leading zeros, so that they sort by number."""
+    digits = len(str(max(count - 1, 0)))
+    return [f"{number:0{digits}}" for number in range(count)]

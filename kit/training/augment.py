@@ -1,8 +1,8 @@
-"""Random changes of a batch of training segments, inside the step.
+"""Augmentations of a batch of training segments, inside the step.
 
-Each is a pure function of a key and of the batch. Shift, gain, tilt and mixtures change decibels,
-before the input is scaled; masks come after the scaling, whose means are not to count the blanks.
-Rows of padding stay as they are.
+Each is a pure function of a key and a batch. Speed and noise change samples before the front end.
+Shift, gain, tilt and mixtures change decibels before standardisation, masks after it, so that its
+means do not count masked values. Padding stays unchanged.
 """
 
 import math
@@ -16,29 +16,23 @@ from jaxtyping import Array, Bool, Float, Int, Key, Num
 
 from kit.config import AugmentConfig
 from kit.dsp.augment.draws import bands
+from kit.dsp.augment.level import add_noise
+from kit.dsp.augment.time import read_around
 
+SNR_RANGE_DB = 20.0
+"""Signal-to-noise ratios are drawn from the given one to this much more, dB."""
 _PER_DB = math.log(10) / 10  # natural logarithm of a power, per decibel
 
 Number = Array | np.ndarray | np.floating | np.integer
-"""A scalar: float32, or int32 where frames or bands are counted."""
+"""A scalar: float32, or int32 for counts of frames or bands."""
 
 Batched = Float[Array, "batch frames n_mels"]
+Samples = Float[Array, "batch samples"]
 
 
 @dataclass(frozen=True)
 class Augmentations:
-    """The augmentations that a compiled step has.
-
-    Attributes:
-        shifts: segments are rotated.
-        gains: levels are changed.
-        tilts: spectra are tilted.
-        mix: "none", "mixup" or "between_class".
-        time_masks: masks of frames.
-        band_masks: masks of mel bands.
-        speeds: samples are played faster or slower.
-        noises: noise is added to samples.
-    """
+    """Augmentations of a compiled step: enabled or not, kind of mixture, numbers of masks."""
 
     shifts: bool = False
     gains: bool = False
@@ -51,7 +45,7 @@ class Augmentations:
 
     @classmethod
     def of(cls, config: AugmentConfig) -> "Augmentations":
-        """Return those that a configuration switches on."""
+        """Return the augmentations that a configuration enables."""
         return cls(
             shifts=config.shift > 0,
             gains=config.gain_db > 0,
@@ -65,7 +59,7 @@ class Augmentations:
 
 
 class Strengths(NamedTuple):
-    """The numbers of `AugmentConfig`; those of augmentations that are off are ignored."""
+    """Numbers of `AugmentConfig`; those of disabled augmentations are ignored."""
 
     gain_db: Number = np.float32(0.0)
     tilt_db: Number = np.float32(0.0)
@@ -92,13 +86,49 @@ class Strengths(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """The labels of mixed segments or tracks: `share` of their own, the rest of the `other`.
+    """Labels of mixed segments or tracks: `share` of their own, the rest of `other`.
 
-    As `y` of a batch, `other` has a class for each, or a 1 or 0 for each of its labels.
+    `other` has the format of `y` in a batch.
     """
 
     other: Num[Array, "labels *n_labels"]
     share: Float[Array, " labels"]
+
+
+def in_samples(
+    key: Key[Array, ""],
+    x: Float[Array, "batch frames hop_length"],
+    real: Bool[Array, " batch"],
+    which: Augmentations,
+    by: Strengths,
+) -> Float[Array, "batch frames hop_length"]:
+    """Change the speed of segments of samples and add noise; arguments as for `in_decibels`."""
+    of_speed, of_noise = jax.random.split(key)
+    y = x.reshape(len(x), -1)
+    if which.speeds:
+        y = played(of_speed, y, by.speed)
+    if which.noises:
+        y = noisy(of_noise, y, by.snr_db)
+    return jnp.where(real[:, None, None], y.reshape(x.shape), x)
+
+
+def played(key: Key[Array, ""], y: Samples, most: Number) -> Samples:
+    """Play segments faster or slower by up to a share of `most`, tempo and pitch together.
+
+    A faster segment starts again after its last sample.
+    """
+    speed = 1 + jax.random.uniform(key, (len(y),), y.dtype, -most, most)
+    return jax.vmap(read_around)(y, speed)
+
+
+def noisy(key: Key[Array, ""], y: Samples, snr_db: Number) -> Samples:
+    """Add white noise, `snr_db` to `snr_db + SNR_RANGE_DB` below the signal."""
+    of_ratio, of_noise = jax.random.split(key)
+    least = jnp.asarray(snr_db)
+    ratio = jax.random.uniform(of_ratio, (len(y), 1), y.dtype, least, least + SNR_RANGE_DB)
+    # `add_noise` takes a Python number, and the ratio is traced.
+    noise = add_noise(of_noise, y, snr_db=0.0) - y
+    return y + noise * 10 ** (-ratio / 20)
 
 
 def in_decibels(
@@ -109,15 +139,17 @@ def in_decibels(
     which: Augmentations,
     by: Strengths,
 ) -> tuple[Batched, Mixture | None]:
-    """Return segments shifted, with another gain and tilt, and then mixed; None if not mixed.
+    """Shift segments, change gain and tilt, then mix them.
 
     Args:
         key: PRNG key.
         x: segments, dB.
         y: classes, as for `mixed`.
-        real: false for padding, which is not changed and not mixed with others.
-        which: those that are on.
+        real: false for padding, which is neither changed nor mixed.
+        which: enabled augmentations.
         by: their strengths.
+    Returns:
+        The segments, and the labels of the mixture if they are mixed.
     """
     of_shift, of_gain, of_tilt, of_mix = jax.random.split(key, 4)
     new, mixture = x, None
@@ -133,22 +165,19 @@ def in_decibels(
 
 
 def shifted(key: Key[Array, ""], x: Batched, most: Number) -> Batched:
-    """Return segments rotated by up to `most` frames, later or earlier."""
+    """Rotate segments by up to `most` frames, later or earlier."""
     by = _whole(key, len(x), 2 * most + 1)[:, None] - most
     came = (jnp.arange(x.shape[1]) - by) % x.shape[1]
     return jnp.take_along_axis(x, came[:, :, None], axis=1)
 
 
 def amplified(key: Key[Array, ""], x: Batched, most_db: Number) -> Batched:
-    """Return segments with up to `most_db` dB added or subtracted."""
+    """Add or subtract up to `most_db` dB."""
     return x + _evenly(key, x, most_db)
 
 
 def tilted(key: Key[Array, ""], x: Batched, most_db: Number) -> Batched:
-    """Return segments with a slope over the bands added.
-
-    It is 0 dB in the middle, and up to `most_db` dB at the highest band, or below 0 there.
-    """
+    """Add a slope over the bands: 0 dB in the middle, up to ±`most_db` dB at the highest band."""
     slope = jnp.linspace(-1.0, 1.0, x.shape[2], dtype=x.dtype)
     return x + _evenly(key, x, most_db) * slope[None, None, :]
 
@@ -165,21 +194,20 @@ def mixed(
     how: str,
     alpha: Number,
 ) -> tuple[Batched, Mixture]:
-    """Return each segment, or track, mixed with another of the batch.
+    """Mix each segment, or track, with another one of the batch; its own share is at least 0.5.
 
-    Its own share is at least a half. Tracks are mixed segment by segment, with one share.
+    Tracks are mixed segment by segment, with one share.
 
     Args:
         key: PRNG key.
         x: segments, dB.
-        y: the class of each segment; or of each track, whose segments stand side by side, equally
-            many of each.
-        real: false for padding, which is mixed with nothing.
-        how: "mixup" interpolates decibels, between any two segments. "between_class" adds powers,
-            of two segments of different classes; if a batch has one class, nothing is mixed.
-        alpha: of the beta distribution of the shares.
+        y: class of each segment; or of each track, with adjacent and equally many segments.
+        real: false for padding, which is not mixed.
+        how: "mixup" interpolates decibels of any two segments. "between_class" adds powers of two
+            segments of different classes; a batch of one class is not mixed.
+        alpha: parameter of the beta distribution of the shares.
     Source: Zhang et al. 2018 (mixup); Tokozume et al. 2018 (between-class), with the level of the
-        whole segment in place of the greatest A-weighted one in a window.
+        whole segment in place of the highest A-weighted level in a window.
     """
     of_share, of_partner = jax.random.split(key)
     places = len(x) // len(y)
@@ -193,11 +221,12 @@ def mixed(
 
 
 def shares(key: Key[Array, ""], count: int, alpha: Number) -> Float[Array, " {count}"]:
-    """Return draws of the beta distribution of (alpha, alpha), or 1 minus those below a half.
+    """Draw x from the beta distribution (alpha, alpha), and return max(x, 1 - x).
 
-    Source: Bailey 1994 (Student's t of 2 alpha degrees of freedom from two uniform numbers), whose
-    t / sqrt(2 alpha + t²) is that distribution, scaled to -1 to 1. `jax.random.beta` takes loops,
-    and seconds to compile.
+    `jax.random.beta` has loops that take seconds to compile.
+
+    Source: Bailey 1994: t, Student's with 2 alpha degrees of freedom, from two uniform numbers;
+    t / sqrt(2 alpha + t²) has this distribution, scaled to -1 to 1.
     """
     one, two = jax.random.uniform(key, (2, count))
     squared = ((1 - one) ** (-1 / jnp.asarray(alpha)) - 1) * jnp.cos(2 * jnp.pi * two) ** 2
@@ -205,24 +234,24 @@ def shares(key: Key[Array, ""], count: int, alpha: Number) -> Float[Array, " {co
 
 
 def _whole(key: Key[Array, ""], count: int, below: Number) -> Int[Array, " {count}"]:
-    """Return whole numbers from 0 to below a bound, or one bound each."""
+    """Draw integers from 0 to below one bound, or a bound for each."""
     return jnp.floor(jax.random.uniform(key, (count,)) * below).astype(jnp.int32)
 
 
 def partners(
     key: Key[Array, ""], y: Int[Array, " batch"], real: Bool[Array, " batch"], *, apart: bool
 ) -> Int[Array, " batch"]:
-    """Return the row that each row is mixed with, drawn evenly; its own where there is none.
+    """Draw the row to mix each row with; its own index if no row qualifies.
 
     Args:
         key: PRNG key.
         y: classes.
-        real: false for padding, which is no partner and has none.
-        apart: draw among rows of other classes, not among all.
+        real: false for padding, which is not mixed.
+        apart: draw from rows of other classes only.
     """
     own, count = jnp.arange(len(y)), real.sum()
-    # Sorted by class with the padding last, the rows of other classes follow a class's last row,
-    # and go on at the first row.
+    # Rows are sorted by class, with padding last: cyclically, the rows of other classes follow the
+    # last row of a class.
     group = jnp.where(real, y if apart else 0, jnp.iinfo(y.dtype).max)
     order = jnp.argsort(group)
     start, end = (jnp.searchsorted(group[order], group, side=side) for side in ("left", "right"))
@@ -233,11 +262,11 @@ def partners(
 
 
 def added(x: Batched, other: Batched, share: Float[Array, "batch 1 1"]) -> Batched:
-    """Return the level of a sum of two sounds, of which the first is heard with `share`, dB.
+    """Return the level of a sum of two sounds in dB; `share` is the perceived share of the first.
 
-    Amplitudes are weighed by p and 1 - p, over the root of p² + (1 - p)²; p is the share, corrected
-    for the levels of both, so that the louder one does not drown the other. Their powers add up, as
-    those of sounds that are not in phase.
+    Amplitudes have the weights p and 1 - p, over the root of p² + (1 - p)²; p is the share
+    corrected for the levels of both, so that the louder sound does not mask the other. Powers add
+    up, as for sounds that are not in phase.
     """
     level, other_level = (
         jax.nn.logsumexp(_PER_DB * each, axis=(1, 2), keepdims=True) for each in (x, other)
@@ -257,15 +286,15 @@ def masked(
     which: Augmentations,
     by: Strengths,
 ) -> Batched:
-    """Return segments with some bands of frames and of mel bands at the segment's own mean.
+    """Set stripes of frames and of mel bands to the segment's mean.
 
     Args:
         key: PRNG key.
         x: the network's input.
         real: false for padding, which is not masked.
-        which: says how many masks there are.
-        by: their greatest widths; each mask is 0 to this wide, and at most the whole axis.
-    Source: Park et al. 2019 (SpecAugment), without the warping.
+        which: numbers of masks.
+        by: largest widths; a mask has 0 to this many frames or bands.
+    Source: Park et al. 2019 (SpecAugment), without time warping.
     """
     _, frames, n_mels = x.shape
     blank = jnp.zeros(x.shape, bool)

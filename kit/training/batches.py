@@ -13,17 +13,17 @@ from kit.training.segments import draw_tracks, grid, segments_of_tracks
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a training part.
+    """Batches of a training part.
 
-    Where the loss is of whole tracks (`TrainConfig.loss`), all segments of a track are in one
-    batch, and a batch has as many tracks as `batch_size` segments allow.
+    If the loss is of whole tracks (`TrainConfig.loss`), a batch has all segments of its tracks, and
+    as many tracks as `batch_size` segments allow.
 
     Attributes:
         experiment: the configuration.
         part: the training part.
-        units: how many segments, or whole tracks, each track of the part gives to an epoch.
-        size: segments, or tracks, in a batch; all of an epoch's if they are fewer.
-        moved: from segments by their place in the features to where batches find them.
+        units: segments, or whole tracks, that each track gives to an epoch.
+        size: segments, or tracks, in a batch; at most those of an epoch.
+        moved: function from positions in the features to positions in the feed's source.
     """
 
     experiment: Experiment
@@ -34,7 +34,7 @@ class Batches:
 
     @classmethod
     def of(cls, experiment: Experiment, part: Part) -> "Batches":
-        """Return the batches of a training part."""
+        """Return the batches of an experiment's training part."""
         size = experiment.train.batch_size
         units = segments_of_tracks(part.frames, part.n_frames, experiment.segments)
         if experiment.train.by_track:
@@ -44,18 +44,11 @@ class Batches:
 
     @property
     def per_epoch(self) -> int:
-        """Batches of an epoch.
-
-        Full batches only: a repeated segment would count twice in batch normalisation.
-        """
+        """Full batches of an epoch: batch normalisation would count a repeated segment twice."""
         return int(self.units.sum()) // self.size
 
     def training(self, epoch: int) -> Picks:
-        """Return the batches of an epoch, a function of the seed and of the epoch alone.
-
-        Args:
-            epoch: from 0.
-        """
+        """Return the batches of an epoch, from 0; they depend on seed and epoch alone."""
         config, segments, part = self.experiment.train, self.experiment.segments, self.part
         whole = slice(self.per_epoch * self.size)
         if not config.by_track:
@@ -73,7 +66,7 @@ class Batches:
         return self.moved(part.picks_of_tracks(tracks[whole], each[whole], self.size, places))
 
     def evaluation(self, part: Part) -> Picks:
-        """Return the batches of all segments of evaluation of a part, in order."""
+        """Return batches of all evaluation segments of a part, in order."""
         features, segments = self.experiment.features, self.experiment.segments
         if not self.experiment.train.by_track:
             return self.of_segments(part)
@@ -82,6 +75,6 @@ class Batches:
         return self.moved(part.picks_of_tracks(np.arange(len(starts)), starts, self.size, places))
 
     def of_segments(self, part: Part) -> Picks:
-        """Return the batches of all segments of evaluation of a part, as single ones, in order."""
+        """Return `evaluation` with batches of single segments for any loss."""
         tracks, starts = part.evaluation_segments(self.experiment.segments)
         return self.moved(part.picks(tracks, starts, self.size))

@@ -1,4 +1,4 @@
-"""The numbers of a run for TensorBoard."""
+"""Write a run's metrics for TensorBoard."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ PARTS = ("train", "validation")
 
 
 class Board:
-    """TensorBoard's files of one run: one scalar for each metric and epoch.
+    """TensorBoard files of one run, with one scalar for each metric and epoch.
 
     `train_loss` becomes "loss/train", so that TensorBoard draws both parts in one chart.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder of the files; those of before are replaced.
+        """Create the folder, and replace the files of an earlier call.
 
         Raises:
             UsageError: the extra `tensorboard` is not installed.
@@ -33,7 +33,7 @@ class Board:
         self._epochs = 0
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the epochs that are new; `rows` are all rows of metrics.jsonl."""
+        """Write the new epochs; `rows` are all rows of metrics.jsonl."""
         for row in rows[self._epochs :]:
             for name, value in row.items():
                 if name != "step" and isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Checkpoints by orbax: the last two and the best one, as host arrays with their metadata."""
+"""Save and restore orbax checkpoints: the last two and the best, with their metadata."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ from kit.files import require_room
 
 FORMAT = 2
 _SCORES = Path("metrics", "metrics")  # of a checkpoint, as orbax writes it
-_OVERHEAD = 1 << 16  # bytes of metadata, at most
+_OVERHEAD = 1 << 16  # largest metadata, bytes
 Which = Literal["best", "last"]
 
 
 class Saved(NamedTuple):
-    """A checkpoint that was read: its step, its state as NumPy arrays, and its metadata."""
+    """A restored checkpoint: step, state as NumPy arrays, and metadata."""
 
     step: int
     state: Any
@@ -33,21 +33,21 @@ class Saved(NamedTuple):
 
 
 class DamagedError(KitError):
-    """A checkpoint that cannot be read, or is not what was written."""
+    """A checkpoint cannot be read, or differs from its digests."""
 
 
 class Checkpoints:
-    """The checkpoints of one run; a context manager.
+    """Context manager for the checkpoints of one run.
 
-    Arrays go to the host before they are saved and come back as NumPy arrays, so that the kind
-    and the number of devices may differ between the two.
+    Arrays are saved from the host and restored as NumPy arrays, so that kind and number of devices
+    may differ.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open a run's checkpoints; the folder is made unless `read_only`.
+        """Open a run's checkpoints; make the folder unless `read_only`.
 
         Raises:
-            UsageError: there is nothing to read.
+            UsageError: the folder is missing.
         """
         if read_only and not folder.is_dir():
             raise UsageError(f"{folder} holds no checkpoint; give a folder that `kit train` made")
@@ -56,12 +56,12 @@ class Checkpoints:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._set_aside_unscored()
         policies = [
-            # Two, so that there is one to go on from where the newest is damaged.
+            # Keep two, so that training can resume if the newest is damaged.
             preservation_policy.LatestN(2),
             preservation_policy.BestN(get_metric_fn=_score, reverse=True, n=1),
         ]
-        # Orbax's own `read_only` warns of itself three times on every opening. Where nothing is
-        # deleted it needs no scores, which it cannot open a folder without if one is damaged.
+        # Orbax's `read_only` warns three times when it opens a folder. Without deletion it needs no
+        # scores, and a damaged score would prevent it from opening the folder.
         alone = _alone()
         options = (
             ocp.CheckpointManagerOptions(
@@ -88,7 +88,7 @@ class Checkpoints:
         self._manager.close()
 
     def step(self, which: Which) -> int | None:
-        """Return the step of the best or the last checkpoint; None if there is none yet."""
+        """Return the step of the best or the last checkpoint; None before the first."""
         steps = self._manager.all_steps()
         if which == "best":
             scores = {step: _score_on_disk(self._folder / str(step)) for step in steps}
@@ -98,14 +98,12 @@ class Checkpoints:
         return max(steps, default=None)
 
     def newest(self, template: Any) -> Saved | None:
-        """Return the newest checkpoint that is whole; None if there is none.
-
-        A damaged one is renamed to `damaged-STEP`, with a warning.
+        """Return the newest intact checkpoint, or None; rename damaged ones to `damaged-STEP`.
 
         Args:
-            template: a pytree of the state's structure and shapes.
+            template: pytree with the structure and shapes of the state.
         Raises:
-            KitError: a checkpoint of another format or network.
+            KitError: a checkpoint has another format or network.
         Warns:
             KitWarning: a checkpoint is damaged.
         """
@@ -118,14 +116,14 @@ class Checkpoints:
         return None
 
     def read(self, which: Which, template: Callable[[dict[str, Any]], Any]) -> Saved | None:
-        """Return the best or the last checkpoint; None if there is none yet.
+        """Return the best or the last checkpoint; None before the first.
 
         Args:
-            which: if it is damaged, the newest of the others is returned, with a warning.
-            template: from a checkpoint's metadata to a pytree of its state's structure and shapes.
+            which: if this one is damaged, the newest of the others is returned.
+            template: function from a checkpoint's metadata to the argument of `newest`.
         Raises:
-            DamagedError: no checkpoint is whole.
-            KitError: it is of another format, or holds another network than the template.
+            DamagedError: all checkpoints are damaged.
+            KitError: the checkpoint has another format, or another network than the template.
         Warns:
             KitWarning: another checkpoint is returned.
         """
@@ -150,9 +148,10 @@ class Checkpoints:
         """Save in the background; the checkpoint with the lowest score is the best.
 
         Raises:
-            KitError: an earlier save failed, or there is no room for this one.
+            KitError: an earlier save failed, or the disk is full.
         """
-        # Orbax on a full disk writes pages of tracebacks and leaves half a checkpoint.
+        # Check the room first: on a full disk, orbax prints tracebacks and leaves a partial
+        # checkpoint.
         host = jax.device_get(state)
         meta = {"format": FORMAT, **meta}
         meta["digests"] = {"state": _digest_of_arrays(host), "meta": _digest_of(meta)}
@@ -197,7 +196,7 @@ class Checkpoints:
                 f"version of kit reads format {FORMAT}; run the same `kit train` command again "
                 "with --fresh"
             )
-        # Earlier versions of kit wrote none.
+        # Earlier versions of kit wrote no digests.
         digests = meta.get("digests", {})
         if digests and digests.get("meta") != _digest_of(meta):
             raise self._damaged(step, "its metadata is not what was written")
@@ -209,19 +208,19 @@ class Checkpoints:
             )["state"]
         except Exception as error:
             raise self._damaged(step, error) from error
-        # Orbax does not compare the shapes with those of the template.
+        # Orbax does not compare shapes with the template.
         if _shapes(state) != _shapes(host):
             raise KitError(
                 f"checkpoint {step} in {self._folder} holds another network; train again with "
                 "--fresh, or with the version of kit that made it"
             )
-        # The store beneath keeps no checksum of large arrays.
+        # TensorStore keeps no checksums of large arrays.
         if digests and digests["state"] != _digest_of_arrays(state):
             raise self._damaged(step, "its numbers are not those that were written")
         return Saved(step, state, meta)
 
     def _set_aside_unscored(self) -> None:
-        """Rename the checkpoints whose score is damaged: orbax would open none of the others."""
+        """Rename checkpoints with a damaged score, with which orbax opens no checkpoint."""
         for folder in self._folder.glob("[0-9]*"):
             if (folder / _SCORES).is_file() and _score_on_disk(folder) is None:
                 _set_aside(folder, f"checkpoint {folder.name} in {self._folder} is damaged")
@@ -229,7 +228,7 @@ class Checkpoints:
     def _unwritable(self, error: object) -> KitError:
         return KitError(
             f"cannot write a checkpoint in {self._folder}: {_first_line(error)}; "
-            "free some space and run the same command again: it goes on from the last checkpoint"
+            "free some space and run the same command again to resume from the last checkpoint"
         )
 
     def _damaged(self, step: int, error: object) -> DamagedError:
@@ -237,7 +236,7 @@ class Checkpoints:
 
 
 def _alone() -> MultiprocessingOptions:
-    """Return orbax's options for this process alone, whatever others train with it."""
+    """Return orbax's options for a manager that only this process uses."""
     if jax.process_count() == 1:
         return MultiprocessingOptions()
     here = jax.process_index()
@@ -249,10 +248,10 @@ def _score(metrics: dict[str, float]) -> float:
 
 
 def _read_through(folder: Path) -> None:
-    """Read an item of a checkpoint from end to end; raise an error if it is damaged.
+    """Read all arrays of a checkpoint's item; raise an error if one is damaged.
 
-    Orbax reads its arrays at once, and where one is damaged it closes the event loop that the
-    others report to: a page of tracebacks.
+    Orbax reads arrays concurrently; a damaged one closes the event loop of the others, which then
+    print tracebacks.
     """
     json.loads((folder / "_METADATA").read_text())
     store = ts.KvStore.open({"driver": "ocdbt", "base": f"file://{folder}/"}).result()
@@ -272,7 +271,7 @@ def _set_aside(folder: Path, why: str) -> None:
     there = folder.with_name(f"damaged-{folder.name}")
     shutil.rmtree(there, ignore_errors=True)
     folder.rename(there)
-    said = f"{why}; it is {there.name} now, and the training goes on from what was saved before it"
+    said = f"{why}; it was renamed to {there.name}, and training resumes from an earlier checkpoint"
     warnings.warn(said, KitWarning, stacklevel=3)
 
 

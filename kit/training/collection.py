@@ -1,4 +1,4 @@
-"""Tracks, labels and features of a training."""
+"""Collect the tracks, labels and features of a training."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -28,23 +28,23 @@ from kit.training.data import Part, Read, Source, hold
 
 @dataclass(frozen=True)
 class Collection:
-    """Tracks, labels and features of one training. Making one reads no features.
+    """Tracks, labels and features of one training; features are read later.
 
     Attributes:
-        parts: the split: track_id, label, group, part; that of the first fold if it has folds.
+        parts: split: track_id, label, group, part; that of the first fold if there are folds.
         labels: names of the classes, in the order of the network's outputs.
-        sources: the hash of each track's file, or of its array.
-        source: where the rows are.
-        rows: the number of each track's row in `source`, by track_id.
+        sources: hash of each track's file or array, by track_id.
+        source: rows of features.
+        rows: number of each track's row in `source`, by track_id.
         frames: valid frames of each track, by track_id.
         n_mels: mel bands.
-        gain: turns stored values into dB, or into samples, with `offset`.
-        offset: of a stored 0.
-        facts: what `Run.facts` returns of it.
-        from_arrays: kit does not know the front end that made the features.
-        paths: the file of each track, by track_id, as far as they are known.
+        gain: factor from stored values to dB, or to samples.
+        offset: dB, or sample, of a stored 0.
+        facts: facts for `Run.facts`.
+        from_arrays: the front end of the features is unknown.
+        paths: known file of each track, by track_id.
         folds: track_id, label, group, fold; None without folds.
-        several: a track may have several labels, divided by ";".
+        several: a track may have several labels, joined by ";".
     """
 
     parts: pd.DataFrame
@@ -68,15 +68,15 @@ class Collection:
         return len(self.rows) * self.source.row_bytes
 
     def held(self) -> "Collection":
-        """Return the same collection with the rows of all its tracks in memory."""
+        """Return the collection with all rows in memory."""
         return dataclasses.replace(self, source=hold(self.source, len(self.rows)))
 
     def ids(self, name: str) -> list[str]:
-        """Return the track_id of each track in one part of the split, in the order of `part`."""
+        """Return the track_ids of one part of the split, in the order of `part`."""
         return self.parts.loc[self.parts["part"] == name, "track_id"].tolist()
 
     def part(self, name: str, n_frames: int) -> Part | None:
-        """Return one part of the split; None if no track is in it."""
+        """Return one part of the split; None if it is empty."""
         ids = self.ids(name)
         if not ids:
             return None
@@ -93,15 +93,11 @@ class Collection:
 def open_collection(
     experiment: Experiment, catalogue: Catalogue, *, rights: bool = False
 ) -> tuple[Collection, str]:
-    """Return the tracks of a catalogue that have features, and the right to them that was stated.
+    """Return the tracks of a catalogue that have features, and the statement of rights to them.
 
-    Args:
-        experiment: the configuration; the features must have been extracted.
-        catalogue: the tracks.
-        rights: as for `fit`.
     Raises:
-        UsageError: audio from Spotify, and no right to it stated; or a split that cannot be made.
-        KitError: no features.
+        UsageError: audio from Spotify has no stated right, or the split is impossible.
+        KitError: no track has features.
     """
     store = FeatureStore.open(store_path(catalogue, experiment.features))
     table = catalogue.table
@@ -113,21 +109,21 @@ def open_collection(
         raise KitError(
             f"no track of {catalogue.folder} can be used: {why}"
             if why
-            else f"{store.path} has features of no track in {catalogue.folder}; run `kit features`"
+            else f"{store.path} has no features of {catalogue.folder}; run `kit features`"
         )
     statement = require_rights(present, catalogue.folder, stated=rights)
     return collection_of(present, store, experiment), statement
 
 
 def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
-    """Return the collection of a catalogue's tracks that have features.
+    """Return the collection of a catalogue's tracks in a store of features.
 
     Args:
-        present: the rows of the catalogue's table whose tracks are in the store.
+        present: rows of the catalogue's table whose tracks are in the store.
         store: their features.
-        experiment: the configuration of features and split.
+        experiment: configuration of features and split.
     Raises:
-        UsageError: a split that cannot be made.
+        UsageError: the split is impossible.
     """
     config = experiment.features
     ids = present["track_id"].tolist()
@@ -150,11 +146,7 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
         n_mels=config.frontend.n_mels,
         gain=by.get("scale_factor", 1.0),
         offset=by.get("add_offset", 0.0),
-        facts={
-            "kind": "catalogue",
-            "tracks": len(ids),
-            "kept_apart": divided.kept_apart,
-        },
+        facts={"kind": "catalogue", "tracks": len(ids), "kept_apart": divided.kept_apart},
         paths=dict(zip(ids, present["path"].astype(str), strict=True)) if "path" in present else {},
         folds=divided.folds,
         several=several,
@@ -162,7 +154,7 @@ def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experi
 
 
 class Divided(NamedTuple):
-    """A table of tracks in parts, in folds if there are any, and what these keep apart."""
+    """Tracks by part and by fold (None without folds), and the groups that are kept apart."""
 
     parts: pd.DataFrame
     folds: pd.DataFrame | None
@@ -172,12 +164,12 @@ class Divided(NamedTuple):
 def targets(
     labels: Sequence[str], names: tuple[str, ...], several: bool
 ) -> Int32[np.ndarray, " tracks"] | Float32[np.ndarray, "tracks labels"]:
-    """Return the class of each track, or for each track 1 for its labels and 0 for the others.
+    """Return the class of each track, or with several labels a row of ones and zeros.
 
     Args:
-        labels: of each track; several are divided by ";".
+        labels: label of each track, or several joined by ";".
         names: all labels, in the order of the network's outputs.
-        several: a track may have several.
+        several: a track may have several labels.
     """
     if not several:
         return np.array([names.index(label) for label in labels], np.int32)
@@ -187,14 +179,10 @@ def targets(
 
 
 def divide(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> Divided:
-    """Split tracks, or assign them to folds and split them for the first one.
+    """Split tracks (see `kit.catalogue.split.split`), or assign folds and split for the first one.
 
-    Args:
-        table: as for `kit.catalogue.split.split`.
-        config: of split and folds.
-        several: a track may have several labels, divided by ";".
     Raises:
-        UsageError: a split or folds that cannot be made, or official folds that cut a group.
+        UsageError: the split or the folds are impossible, or official folds cut a group.
     """
     apart = kept_apart(table, config)
     if not config.is_folded:

@@ -1,6 +1,6 @@
-"""Features of the tracks of a run, in memory or read as they are needed, and batches of them.
+"""Features of a run's tracks, in memory or read on demand, and batches of their segments.
 
-Values stay as they are stored until they are on the device.
+Values keep their stored dtype until they are on the device.
 """
 
 import math
@@ -17,8 +17,8 @@ from kit.config import SegmentConfig, TrainConfig
 from kit.training.losses import Batch
 from kit.training.segments import draw, grid
 
-CHUNK = 64  # tracks read at once
-AHEAD = 4  # batches made before they are asked for
+CHUNK = 64  # tracks in one read
+AHEAD = 4  # batches that the thread prepares
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Held:
         return self.array[:1].nbytes
 
     def single(self) -> np.ndarray:
-        """Return all rows in a type that devices have."""
+        """Return all rows in a dtype that devices support."""
         return _single(self.array)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ class Held:
         return _single(self.array[numbers])
 
     def cut(self, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """Return one segment of each of these rows, (rows, frames, width)."""
+        """Return one segment of each row, (rows, frames, width)."""
         return _single(_cut(self.array, numbers, starts, frames))
 
 
@@ -57,40 +57,39 @@ class Read:
         return self.read(numbers)
 
     def cut(self, numbers: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """Read these rows, each once, and return one segment of each."""
+        """Read each row once, and return one segment for each of `numbers`."""
         each, place = np.unique(numbers, return_inverse=True)
         return _cut(self.read(each), place, starts, frames)
 
 
 Source = Held | Read
-"""Rows of features by number, as they are stored."""
+"""Stored rows of features by number."""
 
 
 class Picks(NamedTuple):
-    """Segments by the place of their values, `(segments,)` each, or `(batches, segments)`.
+    """Positions of segments in the features, and their labels.
 
-    `y` has an axis more if a track has several labels.
+    Attributes:
+        rows: number of each segment's row in its source.
+        starts: first frame of each segment.
+        y: labels as in `kit.training.losses.Batch`, one for each segment or whole track: classes,
+            (batches, labels) int32, or with several labels (batches, labels, n_labels) float32.
+        weight: 1 for a segment, 0 for padding.
     """
 
     rows: Int32[Array | np.ndarray, "*batches segments"]
-    """The number of each segment's row in its source."""
     starts: Int32[Array | np.ndarray, "*batches segments"]
-    """The first frame of each segment."""
     y: Any
-    """As in `kit.training.losses.Batch`, of each batch: classes, (batches, segments) int32, or a 1
-    or 0 for each label, (batches, segments, n_labels) float32. Where a batch is made of whole
-    tracks, there is one for each track."""
     weight: Float32[Array | np.ndarray, "*batches segments"]
-    """1 for a segment, 0 for padding."""
 
     def batch(self, source: Source, number: int, frames: int) -> Batch:
-        """Return one of the batches."""
+        """Return one batch with its values."""
         rows, starts, y, weight = (each[number] for each in self)
         return Batch(source.cut(np.asarray(rows), np.asarray(starts), frames), y, weight)
 
 
 def hold(source: Source, count: int) -> Held:
-    """Return the first `count` rows of a source in an array that JAX can use without a copy."""
+    """Read the first `count` rows of a source into an array that JAX can use without a copy."""
     if isinstance(source, Held):
         return source
     array = None
@@ -100,12 +99,12 @@ def hold(source: Source, count: int) -> Held:
             array = aligned((count, *chunk.shape[1:]), chunk.dtype)
         array[start : start + CHUNK] = chunk
     if array is None:
-        raise ValueError("there are no rows to hold")
+        raise ValueError("the source has no rows")
     return Held(array)
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return an array that starts at a multiple of 64 bytes."""
+    """Return an empty array that starts at a multiple of 64 bytes."""
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)
     first = -memory.ctypes.data % 64
@@ -117,7 +116,10 @@ def _cut(array: np.ndarray, numbers: np.ndarray, starts: np.ndarray, frames: int
 
 
 def _filled(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers below `count` in rows of `size`, and which of them are no repetition."""
+    """Return the numbers below `count` in rows of `size`, and a mask that is False for padding.
+
+    Padding repeats the numbers of the last row.
+    """
     rows = -(-count // size)
     last = np.resize(np.arange((rows - 1) * size, count), size)
     chosen = np.append(np.arange((rows - 1) * size), last).reshape(rows, size)
@@ -125,19 +127,19 @@ def _filled(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _single(values: np.ndarray) -> np.ndarray:
-    """Return values in a type that devices have: 64-bit and 32-bit numbers as float32."""
+    """Return 64-bit and 32-bit numbers as float32, and others unchanged."""
     return values if values.dtype.itemsize <= 2 else values.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)
 class Part:
-    """The tracks of one part of the split.
+    """Tracks of one part of the split.
 
     Attributes:
-        source: where their rows are.
-        rows: the number of each track's row in `source`.
+        source: rows of features.
+        rows: number of each track's row in `source`.
         frames: valid frames of each track.
-        y: class of each track, or 1 for each of its labels and 0 for the others.
+        y: class of each track, or a row of ones and zeros.
         n_frames: frames of one excerpt.
     """
 
@@ -148,7 +150,7 @@ class Part:
     n_frames: int
 
     def counts(self, labels: int, units: Int[np.ndarray, " tracks"] | None = None) -> np.ndarray:
-        """Return the number of tracks of each of `labels` labels, or the sum of their `units`."""
+        """Return the number of tracks with each label, or the sum of their `units`."""
         if self.y.ndim == 1:
             return np.bincount(self.y, units, labels)
         if units is None:
@@ -156,10 +158,7 @@ class Part:
         return (self.y.astype(np.float64) * units[:, None]).sum(axis=0)
 
     def picks(self, tracks: np.ndarray, starts: np.ndarray, size: int) -> Picks:
-        """Return where the segments of all batches of `size` lie, (batches, size) each.
-
-        The segments that the last batch lacks repeat its others, with weight 0.
-        """
+        """Return batches of `size` segments; repeat segments with weight 0 to fill the last one."""
         chosen, real = _filled(len(tracks), size)
         return Picks(
             self.rows[tracks[chosen]],
@@ -171,16 +170,14 @@ class Part:
     def picks_of_tracks(
         self, tracks: np.ndarray, starts: Sequence[np.ndarray], size: int, places: int
     ) -> Picks:
-        """Return where the segments of all batches of `size` whole tracks lie.
+        """Return batches of whole tracks: `size` tracks of `places` adjacent segments each.
 
-        The segments of a track stand side by side in `places` places of its own, so that a batch
-        has `size * places` segments and `size` classes. The segments that a track lacks, and the
-        tracks that the last batch lacks, repeat the others with weight 0: batch normalisation
-        would see silence otherwise.
+        Missing segments and tracks repeat others with weight 0, since zeros would change the
+        statistics of batch normalisation.
 
         Args:
-            tracks: their numbers, in order.
-            starts: the first frames of each one's segments, at most `places`.
+            tracks: numbers of the tracks, in order.
+            starts: first frames of each track's segments, at most `places`.
             size: tracks in a batch.
             places: segments of a track.
         """
@@ -197,7 +194,7 @@ class Part:
     def training_segments(
         self, segments: SegmentConfig, config: TrainConfig, epoch: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(tracks, starts)` of an epoch's segments, in the order of training."""
+        """Return `(tracks, starts)` of an epoch's segments, in training order."""
         return draw(
             self.frames,
             self.n_frames,
@@ -208,14 +205,14 @@ class Part:
         )
 
     def evaluation_segments(self, segments: SegmentConfig) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(tracks, starts)` of all segments of evaluation, in order."""
+        """Return `(tracks, starts)` of all evaluation segments, in order."""
         each = [grid(int(frames), self.n_frames, segments) for frames in self.frames]
         tracks = np.repeat(np.arange(len(each)), [len(starts) for starts in each])
         return tracks, np.concatenate(each)
 
 
 def ahead(make: Callable[[int], Batch], count: int) -> Iterator[Batch]:
-    """Yield `make(0)`, `make(1)` …; a thread makes the next few while one is in use."""
+    """Yield `make(0)`, `make(1)` …; a thread prepares the next few."""
     pool = ThreadPoolExecutor(1, "batches")
     waiting: deque[Future[Batch]] = deque()
     try:

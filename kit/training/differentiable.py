@@ -1,4 +1,4 @@
-"""A trained network as a pure function of decibels, which can be differentiated."""
+"""Trained networks as differentiable functions of decibels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,14 @@ from kit.training.scaling import Scaling
 
 @dataclass(frozen=True, eq=False)
 class Differentiable:
-    """A trained network and its arrays.
+    """A trained network and its arrays, as a pytree.
 
     Attributes:
         network: its functions.
-        attends: its last output is the score of attention.
-        params: its parameters of evaluation.
-        buffers: its buffers of evaluation.
-        scaling: stored values to its input.
+        attends: its last output is the attention score.
+        params: parameters for evaluation.
+        buffers: buffers for evaluation.
+        scaling: scaling of its input.
     """
 
     network: Network
@@ -33,7 +33,7 @@ class Differentiable:
     def log_probabilities(
         self, decibels: Float[Array | np.ndarray, "batch frames n_mels"]
     ) -> Float[Array, "batch n_classes"]:
-        """Return the log-probability of each label, of which a segment has one."""
+        """Return the log-softmax of the logits of segments in dB."""
         outputs, _ = self.network.apply(
             self.params, self.buffers, self.scaling.standardise(jnp.asarray(decibels))
         )
@@ -41,7 +41,7 @@ class Differentiable:
         return jax.nn.log_softmax(logits[:, :-1] if self.attends else logits)
 
     def untrained(self, key: Array) -> "Differentiable":
-        """Return the network with its first parameters and buffers, drawn from a PRNG key."""
+        """Return the network with random parameters and buffers, drawn from a PRNG key."""
         params, buffers = self.network.init(key)
         return replace(self, params=params, buffers=buffers)
 
@@ -56,12 +56,12 @@ jax.tree_util.register_dataclass(
 def log_odds(
     networks: Sequence[Differentiable], decibels: Float[Array | np.ndarray, "batch frames n_mels"]
 ) -> Float[Array, "batch n_classes"]:
-    """Return the log-odds of each label by the mean of several networks' probabilities.
+    """Return the log-odds of each label from the mean of several networks' probabilities.
 
-    Unlike a log-probability, which ends at 0, they still differ where a network is sure.
+    Unlike log-probabilities, they do not saturate at 0.
     """
     each = jnp.stack([one.log_probabilities(decibels) for one in networks])
-    # The mean's constant factor is in the label and in all others, and cancels.
+    # The constant factor of the mean cancels in the odds.
     log_p = jax.nn.logsumexp(each, axis=0)
     others = ~jnp.eye(log_p.shape[1], dtype=bool)
     return log_p - jax.nn.logsumexp(log_p[:, None], axis=2, where=others)

@@ -1,13 +1,12 @@
-"""The steps of an epoch, by one of three paths that see the same batches in the same order.
+"""Run the steps of an epoch by one of three paths with the same batches in the same order.
 
-- Streamed: the host makes each batch while the device computes. For features larger than memory.
-- Resident: all rows are on the device, as they are stored, and a small program cuts each batch out
-  of them. Streamed and resident batches go into the same compiled step: the same bits.
-  Each device has all rows, so that no batch needs rows of another device.
-- Scanned: resident, and one program runs `BLOCK` steps. For GPU and TPU, which would wait for
-  Python between short steps; on CPU, XLA computes the convolutions of a loop on one core.
+- Streamed: the host prepares batches while the device computes; for features larger than memory.
+- Resident: each device holds all stored rows, and a small program cuts each batch out of them.
+  Streamed and resident batches go into the same compiled step and give the same bits.
+- Scanned: resident, and one program runs `BLOCK` steps, since GPU and TPU would wait for Python
+  between short steps. Not on CPU, where XLA computes the convolutions of a loop on one core.
 
-No program's shapes depend on the number of segments or on the split: folds and seeds share them.
+Shapes do not depend on the number of segments or on the split, so folds and seeds share programs.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,17 +27,14 @@ from kit.training.state import TrainState
 from kit.training.step import PROGRAMS, Batch, Metrics
 
 BLOCK = 32
-"""Steps of one scan: long enough that starting it costs nothing, short enough to show progress."""
+"""Steps of one scan: long enough to hide the cost of its start, short enough to show progress."""
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Batches that the host makes ahead of their use, of segments of `frames` frames.
-
-    Each process reads the rows of its own devices.
-    """
+    """Batches that the host prepares; each process reads the rows of its own devices."""
 
     source: Source
     frames: int
@@ -54,12 +50,12 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Resident:
-    """Batches cut on the device from rows that lie there.
+    """Batches that the device cuts out of the stored rows.
 
     Attributes:
-        table: all rows, (rows, row_frames, width), as stored.
+        table: all stored rows.
         frames: frames of a segment.
-        sharding: how a batch lies on the devices.
+        sharding: sharding of a batch.
         scan: run training steps in blocks of `BLOCK`.
     """
 
@@ -76,13 +72,13 @@ class Resident:
                 yield cut(self.table, block, np.int32(number))
 
     def blocks(self, picks: Picks) -> Iterator[tuple[Picks, int]]:
-        """Yield the picks of `BLOCK` batches on the device, and how many of these are real."""
+        """Yield the picks of `BLOCK` batches on the device, and the number of real batches."""
         mesh, spec = self.sharding.mesh, self.sharding.spec
         sharding = NamedSharding(mesh, PartitionSpec(None, *spec))
         for first in range(0, len(picks.y), BLOCK):
             block = Picks(*(np.asarray(each[first : first + BLOCK]) for each in picks))
             count = len(block.y)
-            # A part of a block would be another shape, and another program.
+            # A shorter block would compile another program.
             whole = Picks(*(np.resize(each, (BLOCK, *each.shape[1:])) for each in block))
             own = Picks(*(own_part(each, self.sharding) for each in whole))
             yield placed(own, sharding), count
@@ -106,13 +102,7 @@ class Path:
     reason: str
 
     def feed(self, source: Source, frames: int, sharding: NamedSharding) -> Feed:
-        """Return the batches of a source, segments of `frames` frames.
-
-        Args:
-            source: `Held` if the path is resident.
-            frames: frames of a segment.
-            sharding: how a batch lies on the devices.
-        """
+        """Return the feed of a source, which must be `Held` for a resident path."""
         if not (self.resident and isinstance(source, Held)):
             return Streamed(source, frames, sharding)
         everywhere = NamedSharding(sharding.mesh, PartitionSpec())
@@ -123,10 +113,10 @@ def choose(nbytes: int, memory_gib: float, platform: str, scan: bool | None = No
     """Return the path for features of this size.
 
     Args:
-        nbytes: size of the features of all tracks.
-        memory_gib: the largest size that is held, GiB.
-        platform: of the devices, as JAX calls it.
-        scan: run many steps in one program; None to do so except on CPU.
+        nbytes: size of the features of all tracks, bytes.
+        memory_gib: largest size that is held, GiB.
+        platform: JAX's name of the devices' platform.
+        scan: run many steps in one program; None does so except on CPU.
     """
     size, limit = f"{nbytes / GIB:.2f} GiB", f"{memory_gib:g} GiB"
     if nbytes > memory_gib * GIB:
@@ -149,15 +139,14 @@ def run_epoch(
 ) -> Iterator[tuple[TrainState, int, Metrics]]:
     """Yield `(state, step, metrics)` after each step, or after each block of steps.
 
-    Metrics are those of the step, or `(BLOCK,)` each. The state that is given, and each one that
-    was yielded before the last, is donated.
+    Metrics are those of the step, or `(BLOCK,)` each. Each step donates the state before it.
 
     Args:
-        feed: where the batches come from.
+        feed: source of batches.
         train_step: `train_step(state, batch, key, *given) -> (state, metrics)`, jitted.
-        state: the state before the epoch.
-        picks: where the segments of the epoch's batches lie.
-        key: the run's PRNG key; each step's is folded from it and the step's number.
+        state: state before the epoch.
+        picks: segments of the epoch's batches.
+        key: PRNG key of the run; each step folds its number into it.
         step: steps done before.
         given: more arguments of each step.
     """
@@ -177,13 +166,13 @@ def run_epoch(
 
 
 class Sums:
-    """Adds up the metrics of steps, which stay on the device until they are asked for."""
+    """Sums of the metrics of steps, which stay on the device until they are read."""
 
     def __init__(self) -> None:
         self._kept: list[Metrics] = []
 
     def add(self, metrics: Metrics) -> None:
-        """Take the metrics of a step, or of a block of steps."""
+        """Add the metrics of a step or a block of steps."""
         self._kept.append(metrics)
 
     def each(self, name: str) -> np.ndarray:
@@ -196,10 +185,7 @@ class Sums:
         return float(self.each(name).sum() / self.each(over).sum())
 
     def means(self, prefix: str) -> dict[str, float | None]:
-        """Return mean loss and accuracy, with a prefix to their names.
-
-        The accuracy is None where tracks have several labels.
-        """
+        """Return mean loss and accuracy (None with several labels) under prefixed names."""
         counted = "correct" in self._kept[0]
         return {
             f"{prefix}_loss": self.mean("loss"),

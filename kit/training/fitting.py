@@ -1,4 +1,4 @@
-"""Train what an experiment asks for: one network, or one for each fold and member."""
+"""Train an experiment: one network, or one for each fold and member."""
 
 import ast
 import contextlib
@@ -26,7 +26,8 @@ from kit.training.stopping import require_validation
 from kit.training.transfer import Start, cached, published
 
 Learn = Callable[[Experiment, Collection, Run, Callable[[Progress], None] | None], None]
-"""From an experiment, a collection in its split and an empty run to a run with a checkpoint."""
+"""Function of an experiment, a collection in its split, a run and `progress` that writes the run's
+checkpoint."""
 
 
 def fit(
@@ -39,30 +40,27 @@ def fit(
     memory_gib: float = 4.0,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
-    """Train a network, resume a training that was interrupted, or find the finished run.
+    """Train a network, resume an interrupted training, or return the finished run.
 
-    The same experiment on the same files has one folder under `runs`. Stopped at any instant and
-    called again, it ends in the same parameters, bit for bit, as if it had never been stopped.
-    With folds or members it trains one network after another, each into a folder of its own inside
-    the run's; those that are finished are not trained again.
+    The same experiment on the same files has one folder under `runs`. A resumed training ends with
+    the same parameters as an uninterrupted one, bit for bit. With folds or members, each network
+    has a folder of its own inside the run's; finished networks are not trained again.
 
     Args:
         experiment: the configuration; the features must have been extracted.
-        catalogue: the tracks; loaded from `experiment.catalogue` if not given.
-        runs: where run folders are made.
-        fresh: start a new run even if there is one.
-        rights: state a right to train on all of the catalogue's audio; config.json keeps the
-            statement where there is audio that needs one.
-        memory_gib: features up to this size, GiB, and up to half of the device's memory, are held
-            on the device, or in memory if the device is the CPU; larger ones are read batch by
-            batch. The result is the same.
+        catalogue: tracks; loaded from `experiment.catalogue` if None.
+        runs: folder of the run folders.
+        fresh: start a new run even if one exists.
+        rights: state a right to train on the catalogue's audio from Spotify; config.json keeps the
+            statement.
+        memory_gib: largest features, GiB, that are held on the device (at most half its memory) or
+            in the memory of a CPU; larger ones are read batch by batch, with the same result.
         progress: called after each step; on GPU and TPU, after each block of steps.
     Raises:
-        UsageError: audio from Spotify, and no right to it stated (`kit.catalogue.rights`); or a
-            split that cannot be made.
-        ConfigError: a network that cannot be built, or does not take the segments.
-        KitError: no features, another process at work on this run, a loss that is not finite, or
-            a folder that cannot be written.
+        UsageError: audio from Spotify has no stated right, or the split is impossible.
+        ConfigError: the network cannot be built or refuses the segments.
+        KitError: features are missing, another process trains this run, a loss is not finite, or a
+            folder cannot be written.
     """
     if catalogue is None:
         catalogue = load(Path(experiment.catalogue))
@@ -92,18 +90,14 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     learn: Learn | None = None,
 ) -> Run:
-    """Train on a collection; `fit` and `fit_arrays` describe the other arguments and errors.
+    """Train on a collection.
 
     Args:
-        experiment: as for `fit`.
         collection: tracks, labels and features.
-        runs: as for `fit`.
-        fresh: as for `fit`.
         statements: statements of rights that the run keeps.
-        memory_gib: as for `fit`.
-        scan: run many steps in one program; None to do so on GPU and TPU (`kit.training.epoch`).
-        progress: as for `fit`.
-        learn: what makes the checkpoint of one training, in place of steps of a network.
+        scan: run many steps in one program; None does so on GPU and TPU (`kit.training.epoch`).
+        learn: function that trains in place of a network's steps.
+        The others: as for `fit`.
     """
     found = published(experiment.model)
     if found:
@@ -123,7 +117,7 @@ def train(
     with contextlib.ExitStack() as held:
 
         def begin() -> tuple[str, list[int]]:
-            """Find or make the run, and return its folder and the networks to train."""
+            """Find or make the run; return its folder and the numbers of unfinished networks."""
             run = None if fresh else folders.find(experiment, key, runs)
             if run is None or not run.finished():
                 held.enter_context(lock)
@@ -172,7 +166,7 @@ def _said(
 def _said_frozen(
     progress: Callable[[Progress], None] | None, reason: str, networks: int
 ) -> Callable[[int, int], None] | None:
-    """Return a callback for the segments whose frozen layers are computed."""
+    """Return a callback that reports the segments whose frozen layers are computed."""
     if progress is None:
         return None
     return lambda done, total: progress(
@@ -181,7 +175,7 @@ def _said_frozen(
 
 
 def _code(model: Any, network: Network) -> str:
-    """Return the source of a model that is not kit's own: edited, it is another experiment."""
+    """Return the source of a user's model, since an edited model is another experiment."""
     if type(model) in MODELS.values():
         return ""
     sources = []
@@ -189,6 +183,6 @@ def _code(model: Any, network: Network) -> str:
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
         except (OSError, TypeError, SyntaxError):
-            continue  # defined in a shell, or in a compiled module
+            continue  # defined in a shell or a compiled module
         sources.append(ast.unparse(tree))
     return "\n".join(sources)

@@ -1,4 +1,4 @@
-"""Run folders, runs/<experiment>/<time>-<id>/, keyed by a hash of the experiment and its inputs."""
+"""Run folders, runs/<experiment>/<time>-<id>, keyed by a hash of the experiment and its inputs."""
 
 import hashlib
 import json
@@ -20,15 +20,15 @@ from kit.training.run import SPLIT_COLUMNS, Run
 def identity(
     experiment: Experiment, sources: Mapping[str, str], split: pd.DataFrame, code: str = ""
 ) -> str:
-    """Return eight hexadecimal digits of a configuration and of what it learns from.
+    """Return eight hexadecimal digits that identify a configuration and its training data.
 
-    Where the catalogue and the model's file lie does not count.
+    The paths of the catalogue and of the model's file do not count.
 
     Args:
         experiment: the configuration.
-        sources: the hash of each track's file.
-        split: label, group and part of each track; the fold in place of the part if it has folds.
-        code: the source of a model of the user's own.
+        sources: hash of each track's file.
+        split: label, group and part, or fold, of each track.
+        code: source of a user's model.
     """
     config = identity_of(experiment)
     del config["catalogue"]
@@ -49,15 +49,10 @@ def find(experiment: Experiment, key: str, runs: Path) -> Run | None:
 
 
 def create(plan: Plan, key: str, runs: Path, *, statements: Sequence[str] = ()) -> Run:
-    """Make the folder of a new run, and those of the runs that it holds.
+    """Make the folder of a new run, and those of the runs inside it.
 
-    Args:
-        plan: what to train.
-        key: its `identity`.
-        runs: where run folders are made.
-        statements: what the user has stated.
     Raises:
-        KitError: it cannot be written.
+        KitError: a folder cannot be written.
     """
     run = Run(_new_folder(runs / plan.experiment.name, key))
     try:
@@ -69,7 +64,7 @@ def create(plan: Plan, key: str, runs: Path, *, statements: Sequence[str] = ()) 
 
 
 def _fill(run: Run, plan: Plan, statements: Sequence[str]) -> None:
-    # The outermost run last: it counts as one only when all that it holds is there.
+    # Write the outer run last: it counts as a run only once the inner ones exist.
     for name, inner in plan.inside.items():
         _fill(Run(run.folder / name), inner, statements)
     config: dict[str, Any] = {"experiment": to_dict(plan.experiment), "data": dict(plan.facts)}
@@ -94,7 +89,7 @@ def _new_folder(place: Path, key: str) -> Path:
             f"cannot write {place}: {error.strerror or error}; "
             "free some space, or choose a folder that you may write to"
         ) from error
-    raise KitError(f"{place} has a hundred runs of this second; start fewer at a time")
+    raise KitError(f"{place} has a hundred runs of this second; start fewer at once")
 
 
 def listing(runs: Path | str = "runs") -> list[Run]:
@@ -104,14 +99,14 @@ def listing(runs: Path | str = "runs") -> list[Run]:
 
 
 def locate(name: Path | str | None, runs: Path | str = "runs") -> Run:
-    """Return the run that a name stands for.
+    """Return a run by name.
 
     Args:
-        name: a run's folder; an experiment's name, or its folder, for its newest run; or None
-            for the newest run of all.
-        runs: where the run folders are.
+        name: a run's folder; an experiment's name or folder, for its newest run; or None for the
+            newest run of all.
+        runs: folder of the run folders.
     Raises:
-        UsageError: there is no such run.
+        UsageError: no run has this name.
     """
     if name is None:
         found = listing(runs)

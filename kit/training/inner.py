@@ -1,4 +1,4 @@
-"""Cross-validation inside a training part."""
+"""Inner cross-validation of a training part."""
 
 import numpy as np
 from jaxtyping import Int
@@ -10,17 +10,17 @@ Split = tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]
 def inner_splits(
     targets: Int[np.ndarray, " tracks"], groups: np.ndarray, most: int, seed: int
 ) -> list[Split]:
-    """Return the training and the test tracks of each inner fold, with no group on both sides.
+    """Return `(train, test)` of each inner fold, with each group in one of them.
 
-    There are as many folds as each label has groups, at most `most`; none if a label has one group
-    only. Where groups have several labels, a fold without test tracks, or with one label to learn
-    from, is left out.
+    Each label has a group in every fold, so there are at most as many folds as the rarest label has
+    groups; no folds if it has one. Folds with an empty test part, or with one label in the training
+    part, are left out; they occur if a group has several labels.
 
     Args:
-        targets: the label of each track, by number.
-        groups: the group of each, such as its artist.
-        most: folds.
-        seed: of the draw.
+        targets: number of each track's label.
+        groups: group of each track, such as its artist.
+        most: largest number of folds.
+        seed: seed of the draw.
     """
     count = min([most, *(len(np.unique(groups[targets == label])) for label in np.unique(targets))])
     if count < 2:

@@ -1,4 +1,4 @@
-"""The training loop: features in, checkpoints and metrics of one network out."""
+"""Training loop of one network: from features to checkpoints and metrics."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,20 +11,19 @@ import jax
 from kit import __version__
 from kit.config import Experiment, MusicnnConfig, to_dict
 from kit.errors import UsageError
-from kit.models import Network, Tree
+from kit.models import Network
 from kit.training import processes
 from kit.training.batches import Batches
 from kit.training.collection import Collection
-from kit.training.data import Part, Picks
-from kit.training.epoch import Feed, Sums, choose, run_epoch
+from kit.training.data import Part
+from kit.training.epoch import Sums, choose, run_epoch
 from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import placed, shardings
 from kit.training.record import Record
 from kit.training.run import Run
 from kit.training.scaling import Scaling, make_scaling, measured, scaling_in_json
-from kit.training.settle import BATCHES, settled
 from kit.training.state import TrainState, init_state, template
-from kit.training.step import Batch, EvalStep, Metrics, make_eval_step, make_train_step
+from kit.training.step import make_eval_step, make_train_step, refresh_averages
 from kit.training.stopping import stopped_early
 from kit.training.transfer import Inputs, Start, first_state
 from kit.training.watch import require_finite_row, require_finite_steps
@@ -32,17 +31,17 @@ from kit.training.watch import require_finite_row, require_finite_steps
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a training after one or more steps, which `fit` reports.
+    """Progress of a training after one or more steps.
 
     Attributes:
         step: steps done of this network.
         total_steps: steps of its whole training.
         epoch: the current epoch, from 0.
-        metrics: the row of the last finished epoch; empty in the first.
-        path: one line: where the features are, and why.
-        trained: networks that are trained already, of folds and members.
-        networks: all of them.
-        place: such as "fold 2/5, member 1/4"; empty if there is one network.
+        metrics: row of the last finished epoch; empty in the first epoch.
+        path: one line that says where the features are, and why.
+        trained: finished networks among those of folds and members.
+        networks: number of networks.
+        place: such as "fold 2/5, member 1/4"; empty for a single network.
     """
 
     step: int
@@ -56,12 +55,12 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Steps done of all networks, each as long as this one."""
+        """Steps done of all networks, if each takes as many as this one."""
         return self.trained * self.total_steps + self.step
 
     @property
     def total(self) -> int:
-        """Steps of all networks, each as long as this one."""
+        """Steps of all networks, if each takes as many as this one."""
         return self.networks * self.total_steps
 
 
@@ -75,17 +74,15 @@ def train_run(
     progress: Callable[[Progress], None] | None,
     start: Start | None = None,
 ) -> None:
-    """Train one network, or resume its training; `kit.training.fitting` has the arguments.
+    """Train one network, or resume its training.
 
     Args:
-        experiment: of this network alone.
-        collection: in its split.
+        experiment: configuration of this network, without folds and members.
+        collection: features and labels, in the split of this network.
         network: its functions.
-        run: the folder of this network.
-        memory_gib: as for `fit`.
-        scan: as for `kit.training.fitting.train`.
-        progress: as for `fit`.
-        start: the published weights that it starts from; None for random ones.
+        run: its folder.
+        start: published weights to start from; None for random ones.
+        The others: see `kit.training.fitting.train`.
     """
     config, segments = experiment.train, experiment.segments
     with Record(run, template(network, config)) as record:
@@ -131,11 +128,20 @@ def train_run(
         recipe = Recipe.of(config, experiment.model)
         train_step = make_train_step(network, recipe)
         eval_step = make_eval_step(network, config.loss, config.several)
+
+        def scored(part: Part | None, prefix: str) -> dict[str, float | None]:
+            if part is None:
+                return {f"{prefix}_loss": None, f"{prefix}_accuracy": None}
+            params, buffers = state.evaluated()
+            sums = Sums()
+            for batch in feed.batches(batches.evaluation(part)):
+                sums.add(eval_step(params, buffers, batch, scaling))
+            return sums.means(prefix)
+
         if isinstance(experiment.model, MusicnnConfig) and experiment.model.transfer == "probe":
             if not step:
-                evaluate = partial(_evaluate, eval_step, *state.evaluated(), scaling)
-                row = {"step": 1, "epoch": 1, **_scored(evaluate, feed, batches, training, "train")}
-                row |= _scored(evaluate, feed, batches, validation, "validation") | chosen
+                row = {"step": 1, "epoch": 1, **scored(training, "train")}
+                row |= scored(validation, "validation") | chosen
                 row["seconds"] = round(time.monotonic() - begun, 3)
                 require_finite_row(row, run)
                 record.add(row, state, meta)
@@ -162,17 +168,18 @@ def train_run(
                     epoch + 1,
                     step - per_epoch + 1,
                     {name: sums.each(name) for name in ("loss", "grad_norm")},
-                    partial(_ids_of_batch, inputs.ids, picks),
+                    lambda number, rows=picks.rows: [
+                        inputs.ids[row] for row in rows[number].tolist()
+                    ],
                     collection.paths,
                 )
             )
             row = {"step": step, "epoch": epoch + 1, **sums.means("train")}
             trained_s = time.monotonic() - started
-            again = feed.batches(Picks(*(each[:BATCHES] for each in picks)))
             here = jax.random.fold_in(key, step)
-            state = settled(network, recipe, state, again, here, scaling, numbers)
-            evaluate = partial(_evaluate, eval_step, *state.evaluated(), scaling)
-            row |= _scored(evaluate, feed, batches, validation, "validation")
+            again = feed.batches(picks)
+            state = refresh_averages(network, recipe, state, again, here, scaling, numbers)
+            row |= scored(validation, "validation")
             for name in ("grad_norm", "param_norm", "update_norm"):
                 row[name] = sums.mean(name, "steps")
             row["learning_rate"] = float(sums.each("learning_rate")[-1])
@@ -188,7 +195,7 @@ def _parts(experiment: Experiment, collection: Collection) -> tuple[Part, Part |
     n_frames = experiment.features.n_frames
     training, validation = (collection.part(p, n_frames) for p in ("train", "validation"))
     if training is None:
-        raise UsageError("the split leaves no track to learn from; lower SplitConfig.test_fraction")
+        raise UsageError("the training part is empty; lower SplitConfig.test_fraction")
     return training, validation
 
 
@@ -198,37 +205,12 @@ def _scaling(
     training: Part,
     known: Mapping[str, Any] | None,
 ) -> Scaling:
-    """Return the scaling of the training part, or the one that a checkpoint knows."""
+    """Return the checkpoint's scaling if it is known, else that of the training part."""
 
     def found() -> dict[str, Any]:
         return scaling_in_json(measured(experiment, collection, training))
 
-    # Measuring reads every row once, which one process does for all.
+    # Measuring reads every row, so one process does it for all.
     known = processes.agreed(found) if known is None else known
     frontend = experiment.features.frontend_in_step
     return make_scaling(collection.gain, collection.offset, frontend=frontend, **known)
-
-
-def _ids_of_batch(ids: Mapping[int, str], picks: Picks, number: int) -> list[str]:
-    return [ids[row] for row in picks.rows[number].tolist()]
-
-
-def _evaluate(
-    step: EvalStep, params: Tree, buffers: Tree, scaling: Scaling, batch: Batch
-) -> Metrics:
-    return step(params, buffers, batch, scaling)
-
-
-def _scored(
-    evaluate: Callable[[Batch], Metrics],
-    feed: Feed,
-    batches: Batches,
-    part: Part | None,
-    prefix: str,
-) -> dict[str, float | None]:
-    if part is None:
-        return {f"{prefix}_loss": None, f"{prefix}_accuracy": None}
-    sums = Sums()
-    for batch in feed.batches(batches.evaluation(part)):
-        sums.add(evaluate(batch))
-    return sums.means(prefix)

@@ -1,4 +1,4 @@
-"""The loss of a batch: a network's outputs and the labels of segments or tracks to one number."""
+"""Losses and metrics of a batch, from a network's outputs and the labels of segments or tracks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,19 +8,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from kit.training.augment import Mixture
 from kit.training.optimiser import Hyperparameters, Recipe
-from kit.training.pooling import pooled
+
+_NEVER = -1e9  # a masked attention score: its exponential and its gradient are 0
 
 
 class Batch(NamedTuple):
-    """Segments as stored, and their classes. `weight` is 1 for a segment, 0 for padding.
+    """Stored segments and their labels.
 
-    Where the loss is of whole tracks, `y` has one class for each track, and equally many segments
-    of each track stand side by side. Where a track may have several labels, `y` has a 1 for each of
-    them and a 0 for the others in place of a class, float32.
+    Attributes:
+        x: segments, as stored.
+        y: class of each segment; or of each track, if the loss is of whole tracks, whose segments
+            are then adjacent and equally many. With several labels, a row of float32 ones and
+            zeros in place of a class.
+        weight: 1 for a segment, 0 for padding.
     """
 
     x: Num[Array | np.ndarray, "batch frames width"]
@@ -29,15 +33,15 @@ class Batch(NamedTuple):
 
 
 Metrics = dict[str, Array]
-"""Sums over a batch, to be added up: "loss", "weight" and, where a track has one label, "correct",
-over segments or, where the loss is of whole tracks, over tracks. A training step adds
-"learning_rate", the norms "grad_norm", "param_norm" and "update_norm", and "steps", which is 1."""
+"""Sums over a batch: "loss", "weight" and, with one label a track, "correct", over segments or
+tracks. A training step adds "learning_rate", the norms "grad_norm", "param_norm" and "update_norm",
+and "steps", which is 1."""
 
 
 def answers(
     outputs: Float[Array, "batch outputs"], batch: Batch, loss: str, several: bool
 ) -> tuple[Float[Array, "labels n_classes"], Batch]:
-    """Return logits for each label of a batch, and the batch with the weights of its labels."""
+    """Return logits for each row of `batch.y`, and the batch with one weight for each of them."""
     if loss == "segments":
         return outputs, batch
     tracks = len(batch.y)
@@ -46,33 +50,68 @@ def answers(
     return logits, batch._replace(weight=weight)
 
 
+def pooled(
+    outputs: Float[Array, "tracks segments outputs"],
+    weight: Float[Array, "tracks segments"],
+    loss: str,
+    several: bool = False,
+) -> tuple[Float[Array, "tracks n_classes"], Float[Array, " tracks"]]:
+    """Pool segments to the logits of tracks, float32; return 1 for each track, 0 for padding.
+
+    `kit.training.scores` does the same in NumPy, for evaluation and prediction.
+
+    Args:
+        outputs: of a network for the segments of each track.
+        weight: 1 for a segment, 0 for padding.
+        loss: "mean" averages the logits of segments; the softmax of that is the normalised
+            geometric mean of their probabilities. "attention" takes the logarithm of the mean of
+            their probabilities, weighted by the softmax of the last output.
+        several: each label has a sigmoid of its own.
+    Source: Kong et al. 2019, "Weakly labelled AudioSet tagging with attention neural networks"
+        (decision-level single attention), with one weight for all classes as in Ilse et al. 2018.
+    """
+    outputs, real = outputs.astype(jnp.float32), weight > 0
+    there = real.any(axis=1).astype(jnp.float32)
+    if loss == "mean":
+        count = jnp.maximum(weight.sum(axis=1, keepdims=True), 1)
+        return (outputs * weight[..., None]).sum(axis=1) / count, there
+    logits, log_weights = outputs[..., :-1], log_attention(outputs[..., -1], real)[..., None]
+    if not several:
+        return jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_weights, axis=1), there
+    yes, no = (
+        jax.nn.logsumexp(jax.nn.log_sigmoid(each) + log_weights, axis=1)
+        for each in (logits, -logits)
+    )
+    return yes - no, there
+
+
+def log_attention(
+    scores: Float[Array, "tracks segments"], real: Bool[Array, "tracks segments"]
+) -> Float[Array, "tracks segments"]:
+    """Return log-softmax of a track's attention scores, with weights of 0 for padding."""
+    return jax.nn.log_softmax(jnp.where(real, scores, _NEVER))
+
+
 def objective(
-    logits: Float[Array, "batch n_classes"],
+    logits: Float[Array, "labels n_classes"],
     batch: Batch,
     numbers: Hyperparameters,
     recipe: Recipe = Recipe(),
     mixture: Mixture | None = None,
 ) -> Array:
-    """Return the sum over a batch of the cross-entropies, smoothed and weighed by the recipe.
+    """Return the sum of a batch's cross-entropies with the recipe's smoothing and class weights.
 
-    Each label of a mixture has its own weight, and its share of the loss.
-
-    Args:
-        logits: of each label of the batch, so of each segment or of each track.
-        batch: its labels, and their weights.
-        numbers: of the training.
-        recipe: of the training.
-        mixture: the labels of mixed segments or tracks.
+    Each label of a mixture has its own class weight, and its share of the loss.
     """
     logits = logits.astype(jnp.float32)
 
     def losses_of(y: Array | np.ndarray) -> Array:
         if recipe.several:
             smoothed = y + numbers.label_smoothing * (0.5 - y) if recipe.smooths else y
-            return _several_losses(logits, smoothed)
+            return _binary_losses(logits, smoothed)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
         if recipe.smooths:
-            # Of a uniform label: the mean over the labels.
+            # The loss of a uniform label is the mean over the labels.
             uniform = -jax.nn.log_softmax(logits).mean(axis=-1)
             losses = losses + numbers.label_smoothing * (uniform - losses)
         if recipe.weighs:
@@ -82,17 +121,17 @@ def objective(
     return (_shared(losses_of, batch, mixture) * batch.weight).sum()
 
 
-def _several_losses(
-    logits: Float[Array, "batch n_labels"], y: Array | np.ndarray
-) -> Float[Array, " batch"]:
-    """Return the binary cross-entropies of labels that are 1 or 0 or between, their mean."""
+def _binary_losses(
+    logits: Float[Array, "labels n_classes"], y: Array | np.ndarray
+) -> Float[Array, " labels"]:
+    """Return the mean over the labels of binary cross-entropies; `y` lies between 0 and 1."""
     return optax.sigmoid_binary_cross_entropy(logits, jnp.asarray(y)).mean(axis=-1)
 
 
 def _shared(
     losses_of: Callable[[Any], Array], batch: Batch, mixture: Mixture | None
-) -> Float[Array, " batch"]:
-    """Return each loss by its own label, or by both labels of a mixture."""
+) -> Float[Array, " labels"]:
+    """Return the losses of the batch's labels, or of both labels of a mixture by their shares."""
     own = losses_of(batch.y)
     if mixture is None:
         return own
@@ -100,28 +139,17 @@ def _shared(
 
 
 def sums(
-    logits: Float[Array, "batch n_classes"],
+    logits: Float[Array, "labels n_classes"],
     batch: Batch,
     mixture: Mixture | None = None,
     several: bool = False,
 ) -> Metrics:
-    """Return the sums of a batch, without smoothing and weights.
-
-    Args:
-        logits: of each label of the batch, so of each segment or of each track.
-        batch: its labels, and their weights.
-        mixture: the labels of mixed segments or tracks.
-        several: a track may have several labels.
-    """
+    """Return the sums of a batch without label smoothing and class weights."""
     logits = logits.astype(jnp.float32)
-    if several:
-        loss = _shared(partial(_several_losses, logits), batch, mixture)
-        return {"loss": (loss * batch.weight).sum(), "weight": batch.weight.sum()}
-    losses_of = partial(optax.softmax_cross_entropy_with_integer_labels, logits)
-    loss = _shared(losses_of, batch, mixture)
-    correct = (logits.argmax(-1) == batch.y).astype(jnp.float32)
-    return {
-        "loss": (loss * batch.weight).sum(),
-        "correct": (correct * batch.weight).sum(),
-        "weight": batch.weight.sum(),
-    }
+    losses_of = optax.softmax_cross_entropy_with_integer_labels if not several else _binary_losses
+    loss = _shared(partial(losses_of, logits), batch, mixture)
+    summed = {"loss": (loss * batch.weight).sum(), "weight": batch.weight.sum()}
+    if not several:
+        correct = (logits.argmax(-1) == batch.y).astype(jnp.float32)
+        summed["correct"] = (correct * batch.weight).sum()
+    return summed

@@ -1,7 +1,7 @@
-"""A learning-rate range test: the loss while the learning rate grows from step to step.
+"""Learning-rate range test: record the loss while the learning rate grows at each step.
 
-Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.3; the
-growth is exponential, and the loss is smoothed, as in fastai.
+Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (WACV 2017), section 3.3, with
+exponential growth and a smoothed loss as in fastai.
 """
 
 import dataclasses
@@ -25,22 +25,22 @@ from kit.training.state import TrainState, init_state
 from kit.training.step import Batch, TrainStep, make_train_step
 
 SMOOTHING = 0.9
-"""Weight of the earlier losses in the smoothed one."""
+"""Weight of earlier losses in the smoothed loss."""
 DIVERGED = 4.0
-"""The test ends where the smoothed loss is this many times its minimum, as in fastai."""
+"""The test ends once the smoothed loss exceeds its minimum by this factor, as in fastai."""
 SETTLING = 10
-"""The first steps' smoothed losses, which are means of a few, suggest nothing."""
+"""First steps that the suggestion ignores, since their smoothed losses are means of a few."""
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The outcome of a range test.
+    """Result of a range test.
 
     Attributes:
-        rates: the learning rate of each step.
+        rates: learning rate of each step.
         losses: cross-entropy of each step's batch, before its update.
-        smoothed: the losses' moving average, corrected for its start at zero.
-        diverged: the test ended before the highest rate.
+        smoothed: moving average of the losses, corrected for its start at zero.
+        diverged: the loss diverged, and the test ended early.
     """
 
     rates: Float[np.ndarray, " steps"]
@@ -50,10 +50,10 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """A tenth of the rate at which the smoothed loss is least, as in fastai.
+        """A tenth of the rate with the lowest smoothed loss, as in fastai; None without a fall.
 
-        At that rate itself training is about to diverge. The steepest fall would be a matter of the
-        batches' noise. None if the loss does not fall by a twentieth.
+        At the lowest loss, training is about to diverge; the steepest fall depends on the noise of
+        the batches. The loss must fall by 5% at least.
         """
         if len(self.smoothed) <= SETTLING:
             return None
@@ -73,17 +73,17 @@ def range_test(
     numbers: Hyperparameters,
     progress: Callable[[int, int], None] | None = None,
 ) -> RangeTest:
-    """Return the losses of training steps at growing learning rates; pure but for `progress`.
+    """Return the losses of training steps at growing learning rates.
 
     Args:
-        step: a training step with a constant schedule.
-        state: the first one; it is donated.
+        step: training step with a constant schedule.
+        state: first state, which is donated.
         batches: at least as many as rates.
-        rates: learning rates, growing exponentially.
+        rates: learning rates in exponential growth.
         key: PRNG key of augmentation and dropout.
-        scaling: of the input.
-        numbers: the other numbers of the training.
-        progress: called with steps done and steps in all.
+        scaling: scaling of the input.
+        numbers: other numbers of the training.
+        progress: called with (steps done, number of steps).
     """
     losses: list[float] = []
     smoothed: list[float] = []
@@ -114,10 +114,10 @@ def lr_find(
     rights: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> RangeTest:
-    """Return a range test on the training part of a catalogue; no run is read or written.
+    """Return a range test on the training part of a catalogue, without a run folder.
 
-    The optimiser, batches and first weights are those of the training, without its warm-up, its
-    schedule and the accumulation of batches.
+    It uses the optimiser, batches and first weights of the training, without warm-up, schedule and
+    accumulation of batches.
 
     Args:
         experiment: the configuration; the features must have been extracted.
@@ -126,17 +126,17 @@ def lr_find(
         lowest: the first learning rate.
         highest: the last learning rate.
         rights: as for `fit`.
-        progress: called with steps done and steps in all.
+        progress: called with (steps done, number of steps).
     Raises:
-        UsageError: fewer than 20 steps, rates out of order, or no track to learn from.
-        ConfigError: a network that cannot be built, or does not take the segments.
-        KitError: no features.
+        UsageError: fewer than 20 steps, rates out of order, or an empty training part.
+        ConfigError: the network cannot be built or refuses the segments.
+        KitError: features are missing.
     """
     if steps < 20:
         raise UsageError(f"--steps is {steps}; it must be at least 20")
     if not 0 < lowest < highest:
         raise UsageError(
-            f"--lowest is {lowest:g} and --highest {highest:g}; they must be above 0, in this order"
+            f"--lowest is {lowest:g} and --highest is {highest:g}; give 0 < lowest < highest"
         )
     if isinstance(experiment.model, MusicnnConfig) and experiment.model.transfer != "none":
         raise UsageError(
@@ -147,7 +147,7 @@ def lr_find(
     collection, _ = open_collection(experiment, catalogue, rights=rights)
     part = collection.part("train", experiment.features.n_frames)
     if part is None:
-        raise UsageError("the split leaves no track to learn from; lower SplitConfig.test_fraction")
+        raise UsageError("the training part is empty; lower SplitConfig.test_fraction")
     outputs = config.outputs(len(collection.labels))
     network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
     scaling = measured(experiment, collection, part)
@@ -172,7 +172,7 @@ def _without_schedule(config: TrainConfig) -> TrainConfig:
 
 
 def _taken(batches: Batches, steps: int) -> Iterator[Batch]:
-    """Yield batches, epoch after epoch."""
+    """Yield the batches of as many epochs as needed."""
     epochs = [batches.training(epoch) for epoch in range(-(-steps // batches.per_epoch))]
     picks = Picks(*(np.concatenate(each) for each in zip(*epochs, strict=True)))
     source, frames = batches.part.source, batches.experiment.segments.frames

@@ -1,7 +1,7 @@
-"""Gradients to new weights: step sizes, weight decay, clipping and accumulation.
+"""Optimiser: step sizes, weight decay, clipping and accumulation.
 
-What changes the compiled program is a `Recipe`; the numbers are arguments of the program, so that
-a sweep over them compiles once.
+A `Recipe` holds the options that change the compiled program. The `Hyperparameters` are arguments
+of the program, so that a sweep over them compiles once.
 """
 
 from dataclasses import dataclass, field
@@ -29,23 +29,22 @@ _NOT_DECAYED = ("bias", "scale")
 
 @dataclass(frozen=True)
 class Recipe:
-    """The part of a training's configuration that the compiled program depends on.
+    """Options of a training that change the compiled program.
 
     Attributes:
         optimiser: "adam", "adamw" or "schedule_free".
-        schedule: "cosine" or "constant"; schedule_free is always constant.
+        schedule: "cosine" or "constant"; always constant for schedule_free.
         warms: the step size has a warm-up.
         clips: gradients are clipped.
-        accumulate: batches to an update.
-        averages: evaluation uses averaged weights, of an exponential moving average or of
-            schedule_free.
+        accumulate: batches of an update.
+        averages: evaluation uses averaged weights, of a moving average or of schedule_free.
         smooths: labels are smoothed.
-        weighs: segments are weighed by their label.
+        weighs: the loss has class weights.
         loss: "segments", "mean" or "attention".
         several: a track may have several labels.
-        precision: in which the network computes.
-        augment: augmentations that are on.
-        rates: factors of the step size by the beginning of a parameter's path; 1 for others.
+        precision: "float32" or "bfloat16".
+        augment: enabled augmentations.
+        rates: factors of the step size by prefix of a parameter's path; 1 for others.
     """
 
     optimiser: str = "adam"
@@ -64,7 +63,7 @@ class Recipe:
 
     @classmethod
     def of(cls, config: TrainConfig, model: Any = None) -> "Recipe":
-        """Return the recipe of a configuration, and of a network's options if these matter."""
+        """Return the recipe of a configuration and a network's options."""
         how = config.optimiser
         return cls(
             optimiser=how.name,
@@ -84,17 +83,17 @@ class Recipe:
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers of a training, float32; those that its recipe does not use are ignored.
+    """Numbers of a training, float32; its recipe decides which ones are used.
 
     Attributes:
-        learning_rate: the step size at the start, or after the warm-up.
-        total_steps: steps after which the cosine is zero.
-        warmup_steps: steps in which the step size rises.
+        learning_rate: step size at the start, or after the warm-up.
+        total_steps: steps until the cosine is zero.
+        warmup_steps: steps of the warm-up.
         weight_decay: share of a weight that is subtracted, times the step size.
         clip_norm: largest norm of the gradient.
         label_smoothing: share of a label that is spread over all labels.
-        ema_decay: of the moving average of the weights.
-        class_weights: weight of the loss of each class, `(n_classes,)`.
+        ema_decay: decay of the moving average of the weights.
+        class_weights: weight of each class in the loss, `(n_classes,)`.
         augment: strengths of augmentations.
     """
 
@@ -115,10 +114,9 @@ def hyperparameters(
     """Return the numbers of a configuration.
 
     Args:
-        config: of the training.
-        total_steps: steps of all its epochs.
-        class_counts: training segments of each class in an epoch, or tracks if the loss is of
-            these.
+        config: configuration of the training.
+        total_steps: steps of all epochs.
+        class_counts: training segments, or whole tracks, of each class in an epoch.
     """
     how = config.optimiser
     warmup = how.warmup if how.warmup >= 1 else how.warmup * total_steps
@@ -132,7 +130,7 @@ def hyperparameters(
         ema_decay=np.float32(how.ema_decay or 0.0),
         augment=Strengths.of(config.augment),
     )
-    # As scikit-learn's "balanced": the mean over the segments, or tracks, is 1.
+    # As scikit-learn's "balanced": the mean over the segments is 1.
     balanced = class_counts.sum() / (len(class_counts) * np.maximum(class_counts, 1))
     return numbers._replace(class_weights=balanced.astype(np.float32))
 
@@ -140,7 +138,7 @@ def hyperparameters(
 def step_size(step: Array, numbers: Hyperparameters, recipe: Recipe = Recipe()) -> Array:
     """Return the step size at a step, from 0: a warm-up, then a cosine to zero or a constant.
 
-    Warm-up: step t of w has (t + 1) / w of the learning rate.
+    Step t of a warm-up of w steps has (t + 1) / w of the learning rate.
     """
     start = jnp.asarray(numbers.learning_rate)
     at, total = step.astype(jnp.float32), numbers.total_steps
@@ -155,10 +153,9 @@ def step_size(step: Array, numbers: Hyperparameters, recipe: Recipe = Recipe()) 
 
 
 def decayed(params: Tree) -> dict[str, bool]:
-    """Return which parameters decay: arrays of two or more axes, but no bias and no norm's scale.
+    """Return which parameters decay: arrays of two or more axes, except biases and norm scales.
 
-    The last part of a parameter's path tells: "bias" and "scale" are Flax's names, which have more
-    axes in attention and in layers that are stacked.
+    Flax names the latter "bias" and "scale"; in attention and stacked layers they have more axes.
     """
     return {
         path: leaf.ndim >= 2 and path.rpartition("/")[2] not in _NOT_DECAYED
@@ -167,13 +164,7 @@ def decayed(params: Tree) -> dict[str, bool]:
 
 
 def optimiser(recipe: Recipe, numbers: Hyperparameters, size: Any) -> optax.GradientTransformation:
-    """Return gradients to updates, as optax has it.
-
-    Args:
-        recipe: decides the structure of the state.
-        numbers: weight decay and norm; they may be traced.
-        size: of the step; it may be traced.
-    """
+    """Return the optax transformation of a recipe; `numbers` and the step `size` may be traced."""
     decay = optax.add_decayed_weights(cast(float, numbers.weight_decay), decayed)
     clip = optax.clip_by_global_norm(numbers.clip_norm)
     if recipe.optimiser == "schedule_free":
@@ -182,7 +173,7 @@ def optimiser(recipe: Recipe, numbers: Hyperparameters, size: Any) -> optax.Grad
         base = optax.chain(rms, decay, optax.scale_by_learning_rate(size))
         base = _by_block(base, recipe.rates)
         free = optax.contrib.schedule_free(base, size, b1=0.9)
-        # It would sum the squares of step sizes in the shortest type among the parameters.
+        # Without `long` it would sum squared step sizes in the shortest dtype of the parameters.
         inner = optax.GradientTransformation(lambda params: free.init(long(params)), free.update)
     else:
         inner = optax.chain(ADAM, decay) if recipe.optimiser == "adamw" else ADAM
@@ -195,7 +186,7 @@ def optimiser(recipe: Recipe, numbers: Hyperparameters, size: Any) -> optax.Grad
 
 
 def long(tree: Any) -> Any:
-    """Return a pytree with its floats in single precision at least."""
+    """Return a pytree with its floats in float32 or wider."""
 
     def lengthened(leaf: Array) -> Array:
         return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) if floats(leaf) else leaf
@@ -209,7 +200,7 @@ def floats(leaf: Any) -> bool:
 
 
 def _descending(inner: optax.GradientTransformation, size: Any) -> optax.GradientTransformation:
-    """Multiply by the step size in single precision, then round to the parameters' own type."""
+    """Multiply by the step size in float32, then round to the parameters' dtype."""
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         directions, state = inner.update(updates, state, params)
@@ -221,7 +212,7 @@ def _descending(inner: optax.GradientTransformation, size: Any) -> optax.Gradien
 def _by_block(
     inner: optax.GradientTransformation, rates: tuple[tuple[str, float], ...]
 ) -> optax.GradientTransformation:
-    """Multiply updates by the factor of the block that a parameter's path begins with."""
+    """Multiply updates by the factors of `Recipe.rates`."""
 
     def scaled(path: str, change: Array) -> Array:
         factor = next((by for start, by in rates if path.startswith(start)), 1.0)

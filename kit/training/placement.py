@@ -1,4 +1,4 @@
-"""Placement of arrays: batches are split over the devices, all else is copied to each."""
+"""Place arrays on devices: batches are split, other arrays are replicated."""
 
 from typing import Any
 
@@ -10,13 +10,11 @@ from kit.errors import UsageError
 
 
 def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
-    """Return the shardings `(replicated, batch)` over one mesh, whose axis is `data`.
+    """Return the shardings `(replicated, batch)` over one mesh with the axis `data`.
 
-    The mesh spans equally many devices of each process: as many as divide the batch evenly. Each
-    process has one block of the batch, in the order of the processes.
+    The mesh has equally many devices of each process: the most that divide `batch_size`, the rows
+    of a batch over all processes. Each process has one block of the batch, in process order.
 
-    Args:
-        batch_size: rows of a batch, those of all processes together.
     Raises:
         UsageError: the batch cannot be divided evenly among the processes.
     """
@@ -35,21 +33,16 @@ def shardings(batch_size: int) -> tuple[NamedSharding, NamedSharding]:
 
 
 def room_gib(memory_gib: float) -> float:
-    """Return how much a device holds of the features: `memory_gib`, or half its memory if less.
+    """Return the room for features on a device, GiB: `memory_gib`, at most half its memory.
 
-    The other half is for activations. A CPU tells no limit.
+    The other half is for activations. JAX reports no limit for a CPU.
     """
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return memory_gib if limit is None else min(memory_gib, limit / 2 / 2**30)
 
 
 def own_part(values: Any, sharding: NamedSharding) -> np.ndarray:
-    """Return what this process holds of values that are split by their second axis.
-
-    Args:
-        values: an array, `(batches, batch, …)`.
-        sharding: of a batch.
-    """
+    """Return this process's part of an array `(batches, batch, …)`, given a batch's sharding."""
     values = np.asarray(values)
     parts = sharding.addressable_devices_indices_map((values.shape[1],)).values()
     bounds = [part[0].indices(values.shape[1]) for part in parts if part]
@@ -60,8 +53,8 @@ def placed(tree: Any, sharding: NamedSharding) -> Any:
     """Return arrays on the devices.
 
     Args:
-        tree: the part of each array that this process holds; all of it if it is replicated.
-        sharding: of each array.
+        tree: this process's part of each array, or the whole array if it is replicated.
+        sharding: sharding of each array.
     """
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)

@@ -1,4 +1,4 @@
-"""The networks that a command trains: one, or one for each fold and member."""
+"""Plan the networks that a command trains: one, or one for each fold and member."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ SEEDS = 2**32
 
 @dataclass(frozen=True)
 class Plan:
-    """A run to be made, with the runs that it holds.
+    """A planned run and the runs inside it.
 
     Attributes:
-        experiment: the configuration. That of a member has its seed, and one member.
+        experiment: the configuration; a member's has its own seed, and `members` is 1.
         table: the split, or the folds of a run of folds.
-        facts: for `Run.facts`.
-        inside: the runs that it holds by the names of their folders; none if it is trained itself.
+        facts: facts for `Run.facts`.
+        inside: inner runs by name of their folder; empty for a single network.
     """
 
     experiment: Experiment
@@ -44,7 +44,7 @@ def planned(experiment: Experiment, collection: Collection) -> Plan:
     """Return the plan of an experiment on a collection.
 
     Raises:
-        UsageError: a fold beside which nothing can be held out for validation.
+        UsageError: a fold leaves no tracks for validation.
     """
     facts = {"labels": list(collection.labels), **collection.facts}
     folds = collection.folds
@@ -74,11 +74,11 @@ def _members(experiment: Experiment, parts: pd.DataFrame, facts: Mapping[str, An
 
 
 def place_in_words(path: PurePosixPath, plan: Plan) -> str:
-    """Return where a training stands, such as "fold 2/5, member 1/4"; empty if it is the only one.
+    """Return the place of a network, such as "fold 2/5, member 1/4"; empty for a single network.
 
     Args:
-        path: of its folder inside the run.
-        plan: the whole one.
+        path: path of its folder inside the run.
+        plan: plan of the run.
     """
     said = []
     for name in path.parts:

@@ -1,8 +1,7 @@
-"""A probe: regularised logistic regression on the frozen layers of a network.
+"""Probe: regularised logistic regression on the frozen layers of a network.
 
-Pure: arrays in, probabilities out. For each fold, layer and strength of regularisation are chosen
-by cross-validation inside the other folds, grouped as the caller says. Nothing of a fold's own
-tracks takes part in the choice, the scaling or the fit that answers for it.
+For each fold, layer and strength of regularisation are chosen by grouped cross-validation inside
+the other folds. The tracks of a fold take no part in its choice, scaling or fit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +17,12 @@ from kit.errors import UsageError
 from kit.training.inner import inner_splits
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Values of C to choose from; a smaller C regularises more."""
+"""Candidate values of C; a smaller C regularises more."""
 _INNER = 5
 NEVER = -50.0
-"""The logit of a label that no track has, so that its probability is almost 0."""
-_ROUNDING = 1e-5  # of a mean of float32 numbers, relative
-_LEAST = 1e-6  # of a probability, so that one label that was never seen does not decide
+"""Logit of a label without tracks, so that its probability is almost 0."""
+_ROUNDING = 1e-5  # relative error of a mean of float32 numbers
+_LEAST = 1e-6  # floor of probabilities, so that one missing label does not decide the log-loss
 
 Layers: TypeAlias = Mapping[str, Float[np.ndarray, "tracks _"]]
 Names: TypeAlias = Sequence[str] | np.ndarray
@@ -31,14 +30,14 @@ Names: TypeAlias = Sequence[str] | np.ndarray
 
 @dataclass(frozen=True)
 class Choice:
-    """The layer and the regularisation that were chosen for a fold.
+    """Layer and regularisation that were chosen for a fold.
 
     Attributes:
-        fold: the fold that they answer for.
+        fold: the test fold.
         layer: name of the layer.
         strength: C of scikit-learn's `LogisticRegression`.
-        log_loss: mean over the tracks of the other folds, in the inner cross-validation; None if
-            a label has too few groups for one, and the first layer and a C of 0.01 were taken.
+        log_loss: mean of the inner cross-validation over the tracks of the other folds; None if a
+            label has too few groups for it, so that the first layer and a C of 0.01 are used.
     """
 
     fold: str
@@ -51,15 +50,15 @@ class Choice:
 class Linear:
     """Logits as a linear function of a standardised layer.
 
-    The softmax of the mean of logits of a track's segments is that of the logits of its mean
-    embedding, which the probe is fitted to.
+    The probe is fitted to the mean embedding of each track, whose logits are the mean of the logits
+    of its segments.
 
     Attributes:
-        choice: the layer and the regularisation.
-        mean: of each unit over the tracks.
-        deviation: of each unit over the tracks; 1 for a constant one.
-        kernel: from standardised units to logits.
-        bias: of the logits; `NEVER` for a label that no track has.
+        choice: layer and regularisation.
+        mean: mean of each unit over the tracks.
+        deviation: deviation of each unit over the tracks; 1 for a constant unit.
+        kernel: weights from standardised units to logits.
+        bias: bias of the logits; `NEVER` for a label without tracks.
     """
 
     choice: "Choice"
@@ -71,11 +70,11 @@ class Linear:
 
 @dataclass(frozen=True)
 class Probe:
-    """The answers of a probe.
+    """Out-of-fold predictions of a probe.
 
     Attributes:
-        labels: the labels, sorted: the columns of `probabilities`.
-        probabilities: (tracks, labels) out of fold.
+        labels: sorted labels, the columns of `probabilities`.
+        probabilities: (tracks, labels), out of fold.
         choices: one for each fold.
     """
 
@@ -98,18 +97,17 @@ def probe(
     """Return out-of-fold probabilities of labels by logistic regression on embeddings.
 
     Args:
-        embeddings: one or more layers, a row a track.
-        labels: of each track.
-        groups: of each track, such as its artist: kept together in the inner cross-validation.
-        folds: of each track: each is answered for by a fit to the other folds.
-        only: the fold to answer for; the tracks of the others have probabilities of 0. None for
-            all.
-        strengths: values of C to choose from.
-        seed: of the inner cross-validation.
-        progress: called with (folds done, folds in all).
+        embeddings: one or more layers, one row for each track.
+        labels: label of each track.
+        groups: group of each track, such as its artist, for the inner cross-validation.
+        folds: fold of each track; each fold is predicted by a fit to the others.
+        only: the fold to predict; tracks of other folds have probabilities of 0. None for all.
+        strengths: candidate values of C.
+        seed: seed of the inner cross-validation.
+        progress: called with (folds done, number of folds).
     Raises:
         UsageError: no layer, rows that do not fit the labels, numbers that are not finite, fewer
-            than two folds or labels, or a fold without which only one label is left.
+            than two folds or labels, or only one label outside a fold.
     """
     names, y = np.unique(np.asarray(labels, str), return_inverse=True)
     fold_of, group_of = np.asarray(folds, str), np.asarray(groups, str)
@@ -118,7 +116,7 @@ def probe(
     x = {name: np.asarray(rows, np.float64) for name, rows in embeddings.items()}
     each = np.unique(fold_of) if only is None else np.array([only])
     choices = []
-    # On tables so small, threads wait for each other longer than they work.
+    # On small tables, BLAS threads wait longer than they compute.
     with threadpool_limits(1):
         for done, fold in enumerate(each.tolist()):
             test = fold_of == fold
@@ -141,14 +139,12 @@ def fitted(
     *,
     seed: int = 0,
 ) -> Linear:
-    """Return the probe that is fitted to all of these tracks.
+    """Return the probe fitted to all of these tracks.
 
     Args:
-        embeddings: one or more layers, a row a track.
         y: number of each track's label.
-        groups: of each track, as for `probe`.
-        labels: number of labels in all.
-        seed: of the inner cross-validation.
+        labels: number of labels.
+        The others: as for `probe`.
     Raises:
         UsageError: numbers that are not finite, or only one label.
     """
@@ -156,13 +152,13 @@ def fitted(
     x = {name: np.asarray(rows, np.float64) for name, rows in embeddings.items()}
     _require_finite(x)
     if len(present := np.unique(y)) < 2:
-        raise UsageError("the probe has tracks of one label to learn from; give it two at least")
+        raise UsageError("the probe has tracks of one label; give it two labels at least")
     with threadpool_limits(1):
         choice = _choose(x, y, group_of, "", labels, STRENGTHS, seed)
         mean, deviation, model = _fit(x[choice.layer], y, choice.strength)
     coefficients, intercepts = model.coef_, model.intercept_
     if len(present) == 2:
-        # One logit, of the second label against the first.
+        # scikit-learn has one logit, of the second label against the first.
         coefficients, intercepts = (
             np.concatenate([-half, half]) for half in (coefficients / 2, intercepts / 2)
         )
@@ -174,7 +170,7 @@ def fitted(
 def _fit(
     x: Float[np.ndarray, "tracks width"], y: Int[np.ndarray, " tracks"], strength: float
 ) -> tuple[np.ndarray, np.ndarray, LogisticRegression]:
-    """Return the `moments` of a layer, and the regression that is fitted to its standard units."""
+    """Return the `moments` of a layer, and a regression fitted to the standardised layer."""
     mean, deviation = moments(x)
     return mean, deviation, _regression(strength).fit((x - mean) / deviation, y)
 
@@ -182,10 +178,10 @@ def _fit(
 def moments(
     x: Float[np.ndarray, "tracks width"],
 ) -> tuple[Float[np.ndarray, " width"], Float[np.ndarray, " width"]]:
-    """Return the mean and the deviation of each unit; 1 for the deviation of a constant one.
+    """Return mean and deviation of each unit; the deviation of a constant unit is 1.
 
-    Embeddings are means of float32 numbers: a silent unit varies by rounding, which would count as
-    much as the units that hear something.
+    Embeddings are means of float32 numbers, so a constant unit varies by rounding errors, which
+    must not be scaled up.
     """
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     return mean, np.where(deviation > _ROUNDING * np.abs(mean), deviation, 1.0)
@@ -200,7 +196,7 @@ def _choose(
     strengths: Sequence[float],
     seed: int,
 ) -> Choice:
-    """Return the layer and the C of the least log-loss; of equals, the first and smallest."""
+    """Return layer and C with the lowest log-loss; at a tie, the first layer and smallest C."""
     present = np.unique(y)
     if len(present) < 2:
         raise UsageError(f"without fold {fold}, one label is left; take folds of several labels")
@@ -230,7 +226,7 @@ def _regression(strength: float) -> LogisticRegression:
 def _spread(
     model: LogisticRegression, x: Float[np.ndarray, "tracks width"], count: int
 ) -> Float[np.ndarray, "tracks labels"]:
-    """Return probabilities of all labels, 0 for those that the model was not fitted to."""
+    """Return probabilities of all labels; 0 for labels outside the model's training tracks."""
     answer = np.zeros((len(x), count))
     answer[:, model.classes_] = model.predict_proba(x)
     return answer

@@ -1,7 +1,8 @@
-"""Several processes that train one network: one of them decides and writes, all end together.
+"""Coordinate the processes that train one network together.
 
-Every process runs the same program on the same arguments. Process 0 reads and writes the run's
-folder; the others are told what it found. With one process, nothing here does anything.
+All processes run the same program with the same arguments. Process 0 reads and writes the run's
+folder and sends the results to the others; if one process ends, all end. A single process skips
+all of this.
 """
 
 import atexit
@@ -26,29 +27,29 @@ from kit.config import DistributedConfig
 from kit.errors import KitError, UsageError
 
 T = TypeVar("T")
-_POLL_MS = 1000  # Ctrl-C is heard after each wait
+_POLL_MS = 1000  # Python handles Ctrl-C between two waits
 _LEAVE_MS = 5000
 _LOST = (
-    "another process of this training has ended, or cannot be reached; see what it wrote, and "
-    "start all processes again: the same commands go on from the last checkpoint"
+    "another process of this training has ended or cannot be reached; read its messages, and "
+    "start all processes again: the same commands resume from the last checkpoint"
 )
-_STOPPED = "process 0 was stopped; the same commands go on from the last checkpoint"
+_STOPPED = "process 0 was stopped; the same commands resume from the last checkpoint"
 _calls = itertools.count()
 _leaving: list[int] = []
-"""The exit code of this process, once it is to end by an error."""
+"""Exit code of this process, once an error ends it."""
 _handlers: list[Any] = []
-"""Functions that the system calls, which must not be freed."""
+"""References to signal handlers, so that Python does not free them."""
 
 
 @contextlib.contextmanager
 def joined(config: DistributedConfig) -> Iterator[None]:
-    """Join the processes that train together; do nothing if `config` names none.
+    """Join the processes that train together; do nothing if `config` is empty.
 
-    It must come before anything is computed.
+    Call it before JAX computes anything.
 
     Raises:
         UsageError: an address or a number is missing.
-        KitError: the others cannot be reached.
+        KitError: the other processes cannot be reached.
     """
     if config == DistributedConfig():
         yield
@@ -63,8 +64,8 @@ def joined(config: DistributedConfig) -> Iterator[None]:
     except ValueError as error:
         raise UsageError(
             f"{str(error).rstrip('.')}; give DistributedConfig.coordinator_address, "
-            "DistributedConfig.num_processes and DistributedConfig.process_id: no cluster's "
-            "environment names them"
+            "DistributedConfig.num_processes and DistributedConfig.process_id: the environment "
+            "does not name them"
         ) from error
     except RuntimeError as error:
         raise KitError(
@@ -77,9 +78,9 @@ def joined(config: DistributedConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Wrap work that all processes do: if one of them ends, the others end too, with a sentence.
+    """Context manager for work of all processes: if one ends, the others end with a message.
 
-    It ends this process with exit code 1 if another one has ended.
+    This process then ends with exit code 1.
     """
     if _alone():
         yield
@@ -91,7 +92,7 @@ def together() -> Iterator[None]:
         _leave_at_exit(error.exit_code)
         raise
     except Exception as error:
-        # The CPU's collectives notice first. Those of GPUs wait until JAX aborts the process.
+        # CPU collectives raise an error; GPU collectives wait until JAX aborts the process.
         if "Gloo" in str(error):
             _end(_LOST)
         _leave_at_exit(1)
@@ -102,17 +103,15 @@ def together() -> Iterator[None]:
 
 
 def is_first() -> bool:
-    """Return whether this is the process that writes."""
+    """Return whether this is process 0, which writes the run."""
     return distributed.global_state.process_id == 0
 
 
 def agreed(decide: Callable[[], T]) -> T:
-    """Call a function in process 0 alone, and return its answer in every process.
+    """Call a function in process 0, and return its result, a JSON value, in every process.
 
-    All processes must call it in the same order.
+    All processes must make these calls in the same order.
 
-    Args:
-        decide: its answer must be a value of JSON.
     Raises:
         KitError: the error of process 0, in every process.
     """
@@ -132,14 +131,13 @@ def agreed(decide: Callable[[], T]) -> T:
 
 
 def of_first(tree: Any) -> Any:
-    """Return the arrays of process 0 in every process, bit for bit.
+    """Return the NumPy arrays of process 0 in every process, bit for bit.
 
-    Args:
-        tree: NumPy arrays; those of the other processes give shapes and dtypes.
+    Other processes pass arrays of the same shapes and dtypes.
     """
     if _alone():
         return tree
-    # As bytes: they are added to zeros, which would lose the sign of a zero.
+    # Broadcast bytes: JAX adds floats to zeros, which would change -0.0 to 0.0.
     leaves, treedef = jax.tree.flatten(jax.tree.map(np.asarray, tree))
     raw = [np.frombuffer(leaf.tobytes(), np.uint8) for leaf in leaves]
     whole = multihost_utils.broadcast_one_to_all(np.concatenate(raw))
@@ -176,9 +174,9 @@ def _answer(key: str) -> Any:
 
 
 def _say_if_aborted(words: str) -> None:
-    """Let SIGABRT end this process with a sentence, and with exit code 1.
+    """End this process with a message and exit code 1 at SIGABRT.
 
-    JAX aborts each process when another one has ended, and offers no other way to hear of it.
+    JAX aborts a process when another one has ended, and offers no other notification.
     """
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: _end(words))
     _handlers.append(handler)
@@ -186,7 +184,7 @@ def _say_if_aborted(words: str) -> None:
 
 
 def _end(words: str) -> NoReturn:
-    """End this process with a sentence, or with its own error if it has one."""
+    """End this process with a message, or with the code of its own error."""
     if not _leaving:
         sys.stderr.write(f"\nkit: {words}\n")
         sys.stderr.flush()
@@ -196,12 +194,13 @@ def _end(words: str) -> NoReturn:
 def _leave_at_exit(code: int) -> None:
     if not _leaving:
         _leaving.append(code)
-        # After that of JAX, so before it: JAX would wait minutes for processes that go on.
+        # Handlers run in reverse order, so this one runs before JAX's, which would wait minutes for
+        # the other processes.
         atexit.register(_leave, code)
 
 
 def _leave(code: int) -> None:
-    """End at once, unless all processes end by an error of their own, as by the same one."""
+    """End at once, unless all processes end by an error within `_LEAVE_MS`."""
     try:
         _client().wait_at_barrier("kit/leave", _LEAVE_MS)
     except jax.errors.JaxRuntimeError:

@@ -1,4 +1,4 @@
-"""The checkpoints and metrics of a training in progress, which process 0 alone reads and writes."""
+"""Checkpoints and metrics of a training in progress; only process 0 reads and writes them."""
 
 import contextlib
 from collections.abc import Mapping
@@ -15,27 +15,27 @@ from kit.training.state import TrainState
 
 
 class Record:
-    """The metrics and checkpoints of a training, read and written; a context manager.
+    """Context manager that reads and writes the metrics and checkpoints of a training.
 
-    All processes hold the same attributes and call the same methods.
+    All processes have the same attributes and must call the same methods.
 
     Attributes:
-        step: steps done before.
-        state: after that step, as NumPy arrays; None before the first checkpoint.
-        meta: the metadata of that checkpoint; empty before the first one.
-        rows: of metrics.jsonl, up to that step.
+        step: step of the newest checkpoint; 0 before the first.
+        state: state of that checkpoint as NumPy arrays; None before the first.
+        meta: metadata of that checkpoint; empty before the first.
+        rows: rows of metrics.jsonl up to that step.
     """
 
     def __init__(self, run: Run, template: TrainState) -> None:
-        """Read what is there.
+        """Read the newest checkpoint and the metrics.
 
         Args:
-            run: the folder of the training.
-            template: the shapes and dtypes of its state.
+            run: folder of the training.
+            template: shapes and dtypes of its state.
         Raises:
-            KitError: a checkpoint of another format or network, or a damaged file.
+            KitError: a checkpoint has another format or network, or a file is damaged.
         Warns:
-            KitWarning: a checkpoint is damaged; the one before it is taken.
+            KitWarning: a checkpoint is damaged, so the one before it is used.
         """
         self._run = run
         self._saved: Saved | None = None
@@ -65,10 +65,10 @@ class Record:
         return {"step": step, "meta": saved.meta if saved else {}, "rows": rows}
 
     def add(self, row: dict[str, Any], state: TrainState, meta: Mapping[str, Any]) -> None:
-        """Write the row of an epoch, and begin to save the state after it.
+        """Write the row of an epoch, and start to save its state in the background.
 
         Raises:
-            KitError: they cannot be written.
+            KitError: a file cannot be written.
         """
         self.rows.append(row)
 

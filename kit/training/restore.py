@@ -1,4 +1,4 @@
-"""Restore a run's checkpoint, or those of its members, on whatever device there is."""
+"""Restore a run's network, or the mean of its folds and members, on any device."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,18 +31,17 @@ BATCH = 128  # segments in one call, at most
 
 @dataclass(frozen=True)
 class Restored:
-    """A trained network, with what is needed to use it.
+    """A trained network, ready for features.
 
     Attributes:
-        experiment: the configuration it was trained with, front end included.
+        experiment: configuration of its training, with the front end.
         labels: names of the classes, in the order of the network's outputs.
         train_counts: training tracks of each class.
-        step: of the checkpoint, or of each network's checkpoint where there are several.
+        step: step of the checkpoint, or of each network's checkpoint.
         which: "best" or "last".
-        n_mels: mel bands that the network takes.
-        from_arrays: trained on arrays whose front end kit does not know, so that it cannot be
-            applied to audio.
-        networks: those that answer, as pure functions; none for the recipe for small sets.
+        n_mels: mel bands of the input.
+        from_arrays: trained on arrays of an unknown front end, so that it cannot predict audio.
+        networks: its networks as pure functions; empty for the recipe for small sets.
     """
 
     experiment: Experiment
@@ -60,19 +59,19 @@ class Restored:
     def log_probabilities(
         self, segments: Float32[np.ndarray, "segments frames width"]
     ) -> Float32[np.ndarray, "segments n_classes"]:
-        """Return natural logarithms of the probabilities of each class, for each segment.
+        """Return natural logarithms of the probabilities of each class.
 
         Args:
-            segments: in dB, or samples where the run was trained from them (`features.keep`).
+            segments: dB, or samples if `features.keep` is "waveform".
         """
         return self._outputs(segments)[:, : len(self.labels)]
 
     def _outputs(self, segments: np.ndarray) -> np.ndarray:
-        """Return log-probabilities, and the score of attention as a last column if there is one."""
+        """Return log-probabilities, with the attention score, if any, as a last column."""
         parts = []
         for start in range(0, len(segments), BATCH):
             part = segments[start : start + BATCH]
-            # A power of two, so that few shapes are compiled and little is computed in vain.
+            # Pad to a power of two, so that few shapes are compiled.
             size = 1 << (len(part) - 1).bit_length()
             padded = part[np.arange(size) % len(part)]
             parts.append(self._predict(padded)[: len(part)])
@@ -84,15 +83,14 @@ class Restored:
         x: Float32[np.ndarray, "tracks row_frames width"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> list[Float32[np.ndarray, "_ n_classes"]]:
-        """Return log-probabilities of the segments of each track, on the grid of evaluation.
+        """Return log-probabilities of the evaluation segments of each track.
 
         Args:
-            x: rows of features in dB, or of samples, as `FeatureStore.read` gives them; excerpts
-                side by side.
-            frames: valid frames of each row; none of the others counts.
+            x: rows of adjacent excerpts, dB or samples, as `FeatureStore.read` returns them.
+            frames: valid frames of each row; the others are ignored.
         Returns:
-            For each track `(segments, n_classes)`; no segments where a track is too short and
-            `SegmentConfig.pad` is off.
+            `(segments, n_classes)` for each track; no segments for a track that is too short,
+            unless `SegmentConfig.pad` is on.
         """
         return self.segment_scores(x, frames).segments
 
@@ -101,12 +99,7 @@ class Restored:
         x: Float32[np.ndarray, "tracks row_frames width"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> SegmentScores:
-        """Return `segment_log_probabilities`, with the weights of segments if it has attention.
-
-        Args:
-            x: as for `segment_log_probabilities`.
-            frames: as for `segment_log_probabilities`.
-        """
+        """Return `segment_log_probabilities` with the attention weights, if any."""
         if self._small:
             return self._small.segment_scores(x, frames)
         if self._attending:
@@ -115,7 +108,7 @@ class Restored:
         length = config.segments.frames
         starts = [grid(int(n), config.features.n_frames, config.segments) for n in frames]
         if config.segments.pad:
-            x = _silent_behind(x, frames, length, padding(config.features))
+            x = _with_silence(x, frames, length, padding(config.features))
         counts = [len(here) for here in starts]
         track = np.repeat(np.arange(len(x)), counts)
         start = np.concatenate([np.zeros(0, np.int64), *starts])
@@ -133,34 +126,34 @@ class Restored:
         return SegmentScores(segments, weights, config.train.several)
 
 
-def _silent_behind(
+def _with_silence(
     x: Float32[np.ndarray, "tracks row_frames width"],
     frames: Integer[np.ndarray, " tracks"],
     least: int,
     silence: float,
 ) -> Float32[np.ndarray, "tracks _ width"]:
-    """Return rows of at least `least` frames, with silence behind the valid frames of each."""
+    """Return rows of at least `least` frames, with silence after the valid frames."""
     longer = np.pad(x, ((0, 0), (0, max(0, least - x.shape[1])), (0, 0)))
     behind = np.arange(longer.shape[1]) >= frames[:, None]
     return np.where(behind[..., None], np.float32(silence), longer)
 
 
 def restore(run_folder: Path | str, which: Which = "best") -> Restored:
-    """Restore a run. Its folder is enough: it may have been moved from another machine.
+    """Restore a run from its folder, which may come from another machine.
 
-    A model that is not kit's own is imported from where the run found it: an installed module, or
-    the file that defined it. A run of folds or members answers with the mean of the probabilities
-    of all its networks, for each segment; those with attention weigh the segments before.
+    A user's model is imported from its installed module, or from the file that defined it. A run of
+    folds or members returns the mean of its networks' probabilities for each segment, weighted by
+    their attention, if any.
 
     Args:
-        run_folder: the folder that `fit` made.
+        run_folder: folder of the run.
         which: the checkpoint with the highest validation accuracy, or the last.
     Raises:
-        UsageError: there is no run or no checkpoint, or a network that is not trained yet.
+        UsageError: the run or a checkpoint is missing.
         ConfigError: the model's class cannot be found.
-        KitError: no checkpoint is whole, or it does not fit.
+        KitError: all checkpoints are damaged, or hold another network.
     Warns:
-        KitWarning: the checkpoint is damaged, and another one is restored in its place.
+        KitWarning: the checkpoint is damaged, and another one is restored.
     """
     run = Run(Path(run_folder))
     if not run.folder.is_dir():
@@ -183,12 +176,7 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
 
 
 def member_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Member:
-    """Return a network of a checkpoint of the recipe for small sets, ready for use.
-
-    Args:
-        arrays: as `Member.arrays`.
-        meta: as `Member.meta`.
-    """
+    """Return a network of a checkpoint of the recipe for small sets; see `Member`."""
     network = _ready(meta, *trees_of(arrays), 0, "last")
     return Member(arrays, meta, network.experiment, network.segment_scores)
 
@@ -203,7 +191,7 @@ def trees_of(arrays: Mapping[str, np.ndarray]) -> tuple[Tree, Tree]:
 
 
 def trained_member(run: Run) -> Member:
-    """Return the last network of a training, with what a checkpoint of the recipe keeps of it."""
+    """Return the last network of a training, for a checkpoint of the recipe for small sets."""
     with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
         saved = checkpoints.read("last", template_of)
     assert saved is not None
@@ -213,7 +201,7 @@ def trained_member(run: Run) -> Member:
 
 
 def _about(meta: Mapping[str, Any], step: int, which: Which) -> dict[str, Any]:
-    """Return the fields of `Restored` that the metadata gives."""
+    """Return the fields of `Restored` that the metadata holds."""
     return {
         "experiment": from_dict(Experiment, meta["experiment"]),
         "labels": tuple(meta["labels"]),
@@ -228,7 +216,7 @@ def _about(meta: Mapping[str, Any], step: int, which: Which) -> dict[str, Any]:
 def _ready(
     meta: Mapping[str, Any], params: Tree, buffers: Tree, step: int, which: Which
 ) -> Restored:
-    """Return a network with the parameters and buffers of evaluation."""
+    """Return a network from its parameters and buffers for evaluation."""
     about = _about(meta, step, which)
     experiment = about["experiment"]
     network = _network(meta, experiment, about["labels"])
@@ -250,13 +238,13 @@ def _network(meta: Mapping[str, Any], experiment: Experiment, labels: Sequence[s
 
 def _no_network(_: np.ndarray) -> np.ndarray:
     raise UsageError(
-        "a run by the recipe for small sets answers for whole tracks, not for segments; use "
+        "a run of the recipe for small sets predicts whole tracks, not segments; use "
         "segment_scores, or kit.load(run).predict(file)"
     )
 
 
 def template_of(meta: dict[str, Any]) -> Any:
-    """Return the shapes and dtypes of the state beside a checkpoint's metadata."""
+    """Return the shapes and dtypes of a checkpoint's state from its metadata."""
     if "small" in meta:
         return small.template_of(meta)
     experiment = from_dict(Experiment, meta["experiment"])

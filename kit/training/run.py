@@ -1,4 +1,4 @@
-"""The files of a run, and of the runs that it holds: one for each fold, one for each member."""
+"""Files of a run, and of the runs inside it: one for each fold and member."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,47 +21,38 @@ SCORE_COLUMNS = ("part", "level", "n", "accuracy", "low", "high", "macro_f1", "m
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one run.
+    """Files of one run.
 
-    A run of folds or of members holds other runs, in folders of its own: `fold-0`, `member-0`, or
-    `fold-0/member-0`. These are the ones with checkpoints.
+    A run of folds or members holds other runs in its folders `fold-0`, `member-0` or
+    `fold-0/member-0`; only those have checkpoints. Methods that read the files raise UsageError if
+    the folder is not a run, and KitError if a file is missing or damaged.
     """
 
     folder: Path
 
     @property
     def checkpoints(self) -> Path:
-        """Orbax's folder."""
+        """Folder of orbax's checkpoints."""
         return self.folder / "checkpoints"
 
     @property
     def is_run(self) -> bool:
-        """Return whether the folder has a configuration; checkpoints can be restored without."""
+        """Return whether the folder has a config.json; checkpoints can be restored without it."""
         return self._config.is_file()
 
     @property
     def is_folded(self) -> bool:
-        """Return whether the run holds one run for each fold."""
+        """Return whether the run holds a run for each fold."""
         return self._folds.is_file()
 
     @property
     def inside(self) -> list["Run"]:
-        """The runs that this one holds, in order: its folds, or its members; mostly none.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: the file is damaged.
-        """
+        """Runs of the folds or members, in order; empty for a single network."""
         return [Run(self.folder / name) for name in self._read_config().get("holds") or ()]
 
     @property
     def trainings(self) -> list["Run"]:
-        """The runs with checkpoints: this one, or all that it holds.
-
-        Raises:
-            UsageError: one of them is not a run's folder.
-            KitError: a file is damaged.
-        """
+        """Runs with checkpoints: this one, or all those inside it."""
         inside = self.inside
         return [one for run in inside for one in run.trainings] if inside else [self]
 
@@ -82,40 +73,20 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     def experiment(self) -> Experiment:
-        """Return the configuration.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: the file is damaged.
-        """
+        """Return the configuration."""
         return from_dict(Experiment, self._read_config()["experiment"])
 
     def facts(self) -> dict[str, Any]:
-        """Return what is known of the run's data: its kind, labels, and what the split kept apart.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: the file is damaged.
-        """
+        """Return facts about the data: its kind, its labels, and the groups that the split kept."""
         return dict(self._read_config().get("data") or {})
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """Return the statements of the user, such as a right to train on the audio.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: the file is damaged.
-        """
+        """Return the user's statements, such as a right to train on the audio."""
         return tuple(self._read_config().get("statements") or ())
 
     def add_statements(self, statements: Sequence[str]) -> None:
-        """Add sentences to `statements`, those that are not there yet.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: the file is damaged, or cannot be written.
-        """
+        """Add new sentences to `statements`, here and in the runs inside."""
         config = self._read_config()
         new = _with(config, statements)
         if new != config:
@@ -134,31 +105,19 @@ class Run:
     def split(self) -> pd.DataFrame:
         """Return the split: track_id, label, group, part.
 
-        In a run of folds every track is in the part "train": some of its networks learned from it.
-
-        Raises:
-            KitError: the run has no split, or the file is damaged.
+        In a run of folds every track has the part "train", since some networks learned from it.
         """
         if self.is_folded:
             return self.folds().drop(columns="fold").assign(part="train")
         return self._table(self._split, SPLIT_COLUMNS)
 
     def folds(self) -> pd.DataFrame:
-        """Return the fold of each track of a run of folds: track_id, label, group, fold.
-
-        Raises:
-            KitError: the run has no folds, or the file is damaged.
-        """
+        """Return the folds of a run of folds: track_id, label, group, fold."""
         return self._table(self._folds, FOLD_COLUMNS)
 
     @property
     def fold(self) -> str | None:
-        """The fold that this run tests; None if it is not one of a run of folds.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: the file is damaged.
-        """
+        """Test fold of this run; None if it is not inside a run of folds."""
         return self.facts().get("fold")
 
     def _table(self, path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -173,11 +132,7 @@ class Run:
         return table
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return one row for each finished epoch; none of a run that holds others.
-
-        Raises:
-            KitError: the file is damaged.
-        """
+        """Return one row for each finished epoch; no rows if the run holds others."""
         if not self._metrics.is_file():
             return []
         try:
@@ -193,10 +148,6 @@ class Run:
         """Return whether the checkpoint of the last epoch, or of an early stop, is on disk.
 
         A run that holds others is finished when all of them are.
-
-        Raises:
-            UsageError: this is not a run's folder.
-            KitError: a file is damaged.
         """
         if inside := self.inside:
             return all(run.finished() for run in inside)
@@ -205,21 +156,17 @@ class Run:
         if not rows:
             return False
         over = rows[-1].get("epoch") == train.get("epochs")
-        # Orbax gives a checkpoint this name once it is whole.
+        # Orbax renames a checkpoint to its step once it is complete.
         there = (self.checkpoints / str(rows[-1]["step"])).is_dir()
         return there and (over or stopped_early(rows, train.get("patience")))
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Scores of the run's evaluations: `SCORE_COLUMNS`, one row for each part and level.
+        """Scores of the run's evaluations, one row for each part and level; empty before the first.
 
-        No row before the first evaluation. The part of another collection has its name, such as
-        "all of other". `low` and `high` are the 95% interval of the accuracy.
-        Where tracks have several labels the columns are `SEVERAL_COLUMNS`, and the interval is that
-        of the mean average precision.
-
-        Raises:
-            KitError: an evaluation's file is damaged.
+        Columns are `SCORE_COLUMNS`, or `SEVERAL_COLUMNS` with several labels. `low` and `high` are
+        the 95% interval of the accuracy, or of the mean average precision. The part of another
+        collection has its name, such as "all of other".
         """
         rows, columns = [], SCORE_COLUMNS
         for path in sorted(self.folder.glob("evaluation*.json")):
@@ -252,29 +199,29 @@ class Run:
         config: Mapping[str, Any],
         statements: Sequence[str] = (),
     ) -> None:
-        """Write the files that make a folder a run.
+        """Write the split or the folds, and config.json.
 
         Args:
-            table: of `SPLIT_COLUMNS`, or of `FOLD_COLUMNS` for a run of folds.
-            config: the content of config.json, without statements.
-            statements: what the user has stated.
+            table: `SPLIT_COLUMNS`, or `FOLD_COLUMNS` for a run of folds.
+            config: content of config.json without statements.
+            statements: statements of the user.
         Raises:
-            KitError: they cannot be written.
+            KitError: a file cannot be written.
         """
         with atomic_write(self._folds if "fold" in table else self._split) as stream:
             table.to_csv(stream, index=False, lineterminator="\n")
-        # Last, since a folder with this file counts as a run.
+        # Write config.json last: it makes the folder a run.
         write_json(self._config, _with(dict(config), statements))
 
 
 def _part(evaluation: Mapping[str, Any]) -> str:
-    """Return the part, and of which collection it is if that is not the run's own."""
+    """Return the part, with the name of another collection."""
     collection = evaluation.get("collection")
     return f"{evaluation['part']} of {collection['name']}" if collection else evaluation["part"]
 
 
 def _with(config: dict[str, Any], statements: Sequence[str]) -> dict[str, Any]:
-    """Return a run's configuration with statements added; without any, as it was."""
+    """Return the content of config.json with new statements added."""
     there = list(config.get("statements") or ())
     new = [text for text in statements if text not in there]
     return config | {"statements": there + new} if new else config

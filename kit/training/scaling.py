@@ -1,4 +1,4 @@
-"""Stored values to the network's input: decibels, and their mean and deviation."""
+"""Scale stored values to the network's input: decibels in standard units."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -14,20 +14,19 @@ from kit.training.collection import Collection
 from kit.training.data import CHUNK, Part
 from kit.training.optimiser import Number
 
-# As a part of an argument of a compiled step, it is no array: another one is another program.
+# Compiled steps take it inside `Scaling`, where it must be static.
 jax.tree_util.register_static(FrontendConfig)
 
 
 class Scaling(NamedTuple):
-    """Stored values to the network's input: `(dB - mean) / deviation`.
+    """Scaling of stored values to the network's input, `(dB - mean) / deviation`.
 
     Attributes:
-        gain: turns stored values into dB, or into samples, with `offset`.
-        offset: of a stored 0.
-        mean: dB, one number or one for each mel band. If None, each segment's own mean of each band
-            is taken.
+        gain: factor from stored values to dB, or to samples.
+        offset: dB, or sample, of a stored 0.
+        mean: dB, one number or one for each mel band; None for each segment's mean of each band.
         deviation: dB, one number or one for each mel band.
-        frontend: makes dB of samples; None where dB are stored.
+        frontend: front end from samples to dB; None if dB are stored.
     """
 
     gain: Number = np.float32(1.0)
@@ -41,24 +40,24 @@ class Scaling(NamedTuple):
         return self.standardise(self.decibels(self.widened(x)))
 
     def widened(self, x: Num[Array | np.ndarray, "*batch frames width"]) -> Array:
-        """Return stored values in dB, or as samples of full scale 1.0, float32."""
+        """Return stored values in dB, or samples with full scale 1.0, float32."""
         return jnp.asarray(x).astype(jnp.float32) * self.gain + self.offset
 
     def decibels(self, x: Float[Array, "*batch frames width"]) -> Array:
-        """Return dB of what `widened` returns, `(…, frames, n_mels)`.
+        """Return dB of the result of `widened`, `(…, frames, n_mels)`.
 
-        Samples are padded at both ends of the segment, and are all that `ref` "max", `top_db` and
-        PCEN's mean refer to.
+        Samples are padded at both ends of the segment; `ref` "max", `top_db` and PCEN's mean refer
+        to the segment alone.
         """
         if self.frontend is None:
             return x
         frames = x.shape[-2]
         y = x.reshape(*x.shape[:-2], -1)
-        # The last frame, which lies behind the segment, belongs to its neighbour.
+        # The frame after the segment belongs to its neighbour.
         return log_mel(y, None, self.frontend)[..., :frames, :]
 
     def standardise(self, decibels: Float[Array, "*batch frames n_mels"]) -> Array:
-        """Return the network's input of values in dB."""
+        """Return the network's input for values in dB."""
         mean = decibels.mean(axis=-2, keepdims=True) if self.mean is None else self.mean
         return (decibels - mean) / self.deviation
 
@@ -70,20 +69,20 @@ def make_scaling(
     deviation: Any = 1.0,
     frontend: FrontendConfig | None = None,
 ) -> Scaling:
-    """Return a scaling of float32 numbers, one or one for each mel band; `mean` may be None."""
+    """Return a scaling with its numbers converted to float32."""
     first = (np.asarray(gain, np.float32), np.asarray(offset, np.float32))
     centre = None if mean is None else np.asarray(mean, np.float32)
     return Scaling(*first, centre, np.asarray(deviation, np.float32), frontend)
 
 
 def scaling_in_json(scaling: Scaling) -> dict[str, Any]:
-    """Return what a checkpoint keeps of a scaling: the arguments of `make_scaling` in dB."""
+    """Return `mean` and `deviation` for a checkpoint."""
     numbers = {"mean": scaling.mean, "deviation": scaling.deviation}
     return {name: None if v is None else np.asarray(v).tolist() for name, v in numbers.items()}
 
 
 def measured(experiment: Experiment, collection: Collection, training: Part) -> Scaling:
-    """Return the scaling of an experiment, measured on the training part where it needs to be."""
+    """Return the scaling of an experiment, measured on the training part unless it is "none"."""
     kind, frontend = experiment.train.standardise, experiment.features.frontend_in_step
     gain, offset = collection.gain, collection.offset
     if kind == "none":
@@ -99,17 +98,17 @@ def scaling_of(
     frontend: FrontendConfig | None = None,
     segment: int = 1,
 ) -> Scaling:
-    """Return the scaling of a part: mean and deviation over its valid frames, in float64.
+    """Return the scaling of a part, measured over its valid frames in float64.
 
     Args:
         part: the training part.
-        gain: turns stored values into dB, or into samples, with `offset`.
-        offset: of a stored 0.
-        kind: two numbers ("collection"), two for each mel band ("band"), or no mean and each
-            band's deviation around the means of its tracks ("clip").
-        frontend: makes dB of samples, segment by segment; None where dB are stored.
-        segment: frames of a segment. The frames of an excerpt that fill no segment do not count
-            where the front end makes them.
+        gain: as in `Scaling`.
+        offset: as in `Scaling`.
+        kind: one mean and deviation ("collection"), one for each mel band ("band"), or no mean and
+            each band's deviation around the means of its tracks ("clip").
+        frontend: as in `Scaling`.
+        segment: frames of a segment, to which the front end is applied; frames of an excerpt that
+            fill no segment do not count.
     """
     axis = None if kind == "collection" else 0
     count, mean, squares, within = 0, 0.0, 0.0, 0.0
@@ -130,13 +129,13 @@ def scaling_of(
     about = within if kind == "clip" else squares
     by, plus = (gain, offset) if frontend is None else (1.0, 0.0)
     mean, deviation = by * mean + plus, by * (about / count) ** 0.5
-    # The deviation of a constant, such as silence, is rounding: there is nothing to scale.
+    # The deviation of a constant, such as silence, is a rounding error.
     deviation = np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0)
     return make_scaling(gain, offset, None if kind == "clip" else mean, deviation, frontend)
 
 
 def _stored(part: Part) -> Iterator[np.ndarray]:
-    """Yield the valid frames of each track, as they are stored."""
+    """Yield the valid stored frames of each track."""
     for start in range(0, len(part.rows), CHUNK):
         chunk = part.source.rows(part.rows[start : start + CHUNK])
         for row, frames in zip(chunk, part.frames[start : start + CHUNK], strict=True):
@@ -144,12 +143,12 @@ def _stored(part: Part) -> Iterator[np.ndarray]:
 
 
 def _computed(part: Part, plain: Scaling, segment: int) -> Iterator[np.ndarray]:
-    """Yield dB of the segments of each track that lie side by side, (frames, n_mels)."""
+    """Yield dB of the adjacent segments of each track, (frames, n_mels)."""
     whole, rest = np.divmod(part.frames, part.n_frames)
-    # One shape for all tracks: each other number of segments would be another program.
+    # One shape for all tracks: each number of segments would compile another program.
     most = int(max(1, *(whole * (part.n_frames // segment) + rest // segment)))
     for row in _stored(part):
-        # A track that is shorter than a segment is heard with silence behind it.
+        # Pad a track that is shorter than a segment with silence.
         row = np.pad(row, ((0, max(0, segment - len(row))), (0, 0)))
         excerpts = np.split(row, range(part.n_frames, len(row), part.n_frames))
         cut = [each[: len(each) // segment * segment] for each in excerpts]

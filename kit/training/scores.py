@@ -1,4 +1,4 @@
-"""Scores of segments to scores of tracks, and the score of a checkpoint."""
+"""Pool scores of segments to scores of tracks, and score checkpoints."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from kit.errors import KitError
 
 
 class SegmentScores(NamedTuple):
-    """The answers of a network for the segments of tracks.
+    """Log-probabilities of the segments of tracks.
 
     Attributes:
-        segments: for each track the log-probabilities of its segments, (segments, classes).
-        log_weights: for each track the logarithms of its segments' weights, (segments,), which add
-            up to 1; None for a network without attention.
+        segments: (segments, classes) for each track.
+        log_weights: logarithms of the attention weights, (segments,) for each track; the weights of
+            a track add up to 1. None for a network without attention.
         several: each label has a probability of its own.
     """
 
@@ -29,7 +29,7 @@ class SegmentScores(NamedTuple):
         return track_log_probabilities(self.segments, self.log_weights, self.several)
 
     def chosen(self, tracks: Iterable[int]) -> "SegmentScores":
-        """Return the answers for some of the tracks, in the order of their numbers."""
+        """Return the scores of some tracks, by number."""
         numbers, weights = list(tracks), self.log_weights
         return SegmentScores(
             [self.segments[number] for number in numbers],
@@ -39,7 +39,7 @@ class SegmentScores(NamedTuple):
 
 
 def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
-    """Return the answers for the tracks of several parts, one after another."""
+    """Concatenate the scores of several sets of tracks."""
     weights = [part.log_weights for part in parts if part.log_weights is not None]
     segments = [each for part in parts for each in part.segments]
     log_weights = [each for part in weights for each in part] if weights else None
@@ -47,11 +47,10 @@ def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
 
 
 def averaged(networks: Sequence[SegmentScores]) -> SegmentScores:
-    """Return the mean of the answers of networks with attention, for the same tracks.
+    """Average the scores of networks with attention for the same tracks.
 
-    The mean over networks of each one's answer for a track is also a weighted mean over segments.
-    A segment's weight is the mean of its weights, and its probabilities are the mean of theirs, by
-    these weights.
+    The mean over networks of a track's probabilities is a weighted mean over its segments: the
+    weight of a segment is the mean of its weights, and its probabilities are averaged by them.
     """
     segments, log_weights = [], []
     for number, _ in enumerate(networks[0].segments):
@@ -69,21 +68,19 @@ def track_log_probabilities(
     log_weights: Sequence[Float[np.ndarray, " _"]] | None = None,
     several: bool = False,
 ) -> Float64[np.ndarray, "tracks classes"]:
-    """Return each track's log-probabilities: the mean over its segments, normalised again.
+    """Return each track's log-probabilities: the mean over its segments, normalised.
 
-    That is the geometric mean of the probabilities: one segment that is sure of a "no" counts. With
-    weights it is their weighted arithmetic mean, as in the loss of attention
-    (`kit.training.pooling`): the segments of little weight may say anything.
+    That is the geometric mean of the probabilities, in which one segment with a probability near 0
+    counts. With weights it is the weighted arithmetic mean, as in the attention loss
+    (`kit.training.losses`), in which segments of little weight do not count.
 
     Args:
-        segments: for each track the natural logarithms of its segments, (segments, classes); the
-            tracks may have different numbers of segments.
-        log_weights: for each track the logarithms of its segments' weights.
-        several: each label has a probability of its own; that of its absence is averaged too, and
-            both are normalised for each label. The mean of log-probabilities is then that of
-            logits.
+        segments: natural logarithms of probabilities, (segments, classes) for each track.
+        log_weights: logarithms of the weights, (segments,) for each track.
+        several: each label has a probability of its own; logits are averaged in place of
+            log-probabilities.
     Raises:
-        KitError: a track without segments, or a value that is not finite.
+        KitError: a track has no segments, or a value is not finite.
     """
     for number, scores in enumerate(segments):
         if 0 in scores.shape:
@@ -120,24 +117,17 @@ def _mean_of_logits(scores: np.ndarray) -> np.ndarray:
 
 
 def with_absence(log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of probabilities and of their complements, both finite.
-
-    The logarithm of a probability near 1 is as precise as that of one near 0.
-    """
+    """Return finite logarithms of probabilities and of their complements, precise near 0 and 1."""
     yes = np.minimum(log_p, -1e-37)
     return yes, np.log(-np.expm1(yes))
 
 
 def checkpoint_score(row: Mapping[str, Any]) -> float:
-    """Return the score of an epoch's checkpoint; the lowest is the best.
+    """Return the score of an epoch's checkpoint from its row of metrics.jsonl; the lowest is best.
 
-    The share of wrong validation segments counts, or of wrong tracks where the loss is of tracks,
-    and at a tie the validation loss. The loss alone would prefer the first epochs, since a small
-    collection's network soon is surer than it should be while it still learns. Without a validation
-    part the last epoch is the best. Where tracks have several labels the validation loss counts.
-
-    Args:
-        row: of metrics.jsonl.
+    It is the validation error rate, with the validation loss at a tie. The loss alone would prefer
+    early epochs, since networks become overconfident on small collections while they still learn.
+    With several labels it is the validation loss; without a validation part, the last epoch wins.
     """
     if row["validation_loss"] is None:
         return -float(row["step"])

@@ -1,8 +1,8 @@
-"""Where segments lie in a row of features: a grid for evaluation, a draw for each epoch.
+"""Positions of segments in a row of features: a grid for evaluation, a random draw for each epoch.
 
-A row holds excerpts side by side, `n_frames` frames each, and its valid frames are a prefix of it.
-A segment lies in the valid frames of one excerpt: never across two, never in padding. Only with
-`SegmentConfig.pad` a track that is shorter than a segment has one, which begins at its first frame.
+A row holds adjacent excerpts of `n_frames` frames each; its valid frames come first. A segment lies
+in the valid frames of one excerpt. With `SegmentConfig.pad`, a track that is shorter than a segment
+has one segment, which starts at its first frame.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ from kit.config import SegmentConfig
 def grid(frames: int, n_frames: int, segments: SegmentConfig) -> Int[np.ndarray, " segments"]:
     """Return the first frames of a row's segments in evaluation and prediction.
 
-    In each excerpt: every `hop_frames` frames while the segment fits, and one segment at the end
-    of the valid frames if they would not be heard otherwise.
+    Each excerpt has a segment every `hop_frames` frames, and one more at the end of its valid
+    frames if the others do not cover them.
 
     Args:
         frames: valid frames of the row.
@@ -37,7 +37,7 @@ def grid(frames: int, n_frames: int, segments: SegmentConfig) -> Int[np.ndarray,
 def segments_of_tracks(
     frames: Int[np.ndarray, " tracks"], n_frames: int, segments: SegmentConfig
 ) -> Int[np.ndarray, " tracks"]:
-    """Return the number of segments that `draw` gives of each track, where it does not balance."""
+    """Return the number of segments of each track in an unbalanced `draw`."""
     track, _, count, _ = _excerpts(frames, n_frames, segments)
     return np.bincount(track, count, len(frames)).astype(np.int64)
 
@@ -51,22 +51,21 @@ def draw(
     epoch: int,
     classes: Int[np.ndarray, " tracks"] | None = None,
 ) -> tuple[Int[np.ndarray, " segments"], Int[np.ndarray, " segments"]]:
-    """Return the training segments of an epoch in their order: `(tracks, starts)`.
+    """Return the training segments of an epoch in training order: `(tracks, starts)`.
 
-    An excerpt with v valid frames gives v // segments.frames segments: side by side ("grid"), or
-    at uniform random offsets ("random"). With `segments.pad`, a track that would give none gives
-    one. A function of its arguments alone, so that a resumed run
-    sees the batches of an uninterrupted one.
+    An excerpt with v valid frames gives v // segments.frames segments, adjacent ("grid") or at
+    uniform random offsets ("random"). The result depends on the arguments alone, so a resumed run
+    has the batches of an uninterrupted one.
 
     Args:
         frames: valid frames of each track's row.
         n_frames: frames of one excerpt.
         segments: length and kind of draw.
-        seed: of the run.
+        seed: seed of the run.
         epoch: from 0.
-        classes: class of each track, to balance them: the number of segments stays, and every class
-            has the same share of it, to one segment. Those of a frequent class are drawn without
-            repetition; those of a rare one come equally often, to one time.
+        classes: class of each track, to balance them: the total stays, and the classes have equally
+            many segments, within one. Segments of a frequent class are drawn without repetition;
+            those of a rare class repeat equally often, within one.
     """
     rng = np.random.default_rng([seed, epoch])
     track, first, valid, number = _side_by_side(frames, n_frames, segments)
@@ -87,19 +86,14 @@ def draw_tracks(
     epoch: int,
     classes: Int[np.ndarray, " tracks"] | None = None,
 ) -> tuple[Int[np.ndarray, " drawn"], list[Int[np.ndarray, " _"]]]:
-    """Return the tracks of an epoch in their order, and the first frames of each one's segments.
+    """Return the tracks of an epoch in training order, and the first frames of their segments.
 
-    The segments of a track are those that `draw` gives of it, in their order in time.
+    Segments are drawn as in `draw`, and come in their order in time.
 
     Args:
-        frames: as for `draw`.
-        n_frames: as for `draw`.
-        segments: as for `draw`.
-        seed: as for `draw`.
-        epoch: as for `draw`.
-        classes: class of each track, to balance them: the number of tracks stays, and every class
-            has the same share of it, to one track. A track that comes again has segments of its
-            own.
+        classes: class of each track, to balance them: the total stays, and the classes have equally
+            many tracks, within one. A repeated track has new segments.
+        The others: as for `draw`.
     """
     rng = np.random.default_rng([seed, epoch])
     every = np.arange(len(frames)) if classes is None else _balanced(rng, np.asarray(classes))
@@ -112,7 +106,7 @@ def draw_tracks(
 def _side_by_side(
     frames: np.ndarray, n_frames: int, segments: SegmentConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return, for each segment, its track, its excerpt's first and valid frames, and its place."""
+    """Return each segment's track, its excerpt's first and valid frames, and its number there."""
     track, first, count, valid = _excerpts(frames, n_frames, segments)
     track, first, valid = (np.repeat(values, count) for values in (track, first, valid))
     return track, first, valid, np.arange(len(track)) - np.repeat(np.cumsum(count) - count, count)
@@ -121,14 +115,14 @@ def _side_by_side(
 def _offsets(
     rng: np.random.Generator, valid: np.ndarray, number: np.ndarray, segments: SegmentConfig
 ) -> np.ndarray:
-    """Return where in its excerpt each segment begins: at random, or side by side."""
+    """Return the first frame of each segment in its excerpt."""
     if segments.draw == "random":
         return rng.integers(0, np.maximum(valid - segments.frames, 0) + 1)
     return number * segments.frames
 
 
 def _balanced(rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
-    """Return as many indices into `classes` as it has, with each class equally often."""
+    """Return `len(classes)` indices into `classes`, with each class equally often."""
     share, rest = divmod(len(classes), len(present := rng.permutation(np.unique(classes))))
     parts = []
     for place, name in enumerate(present):
@@ -141,7 +135,7 @@ def _balanced(rng: np.random.Generator, classes: np.ndarray) -> np.ndarray:
 def _excerpts(
     frames: np.ndarray, n_frames: int, segments: SegmentConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return, for each excerpt, its track, first frame, number of segments and valid frames."""
+    """Return each excerpt's track, first frame, number of segments and valid frames."""
     frames = np.asarray(frames, np.int64)
     each = -(-frames // n_frames)
     track = np.repeat(np.arange(len(each)), each)

@@ -1,4 +1,4 @@
-"""A checkpoint of the recipe for small sets, and its answers for stored tracks."""
+"""Checkpoints of the recipe for small sets, and their predictions."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,22 +20,22 @@ from kit.shallow.vectors import FRONTEND, vectors_of
 from kit.training.scores import SegmentScores
 from kit.weights.trunk import Trunk, musicnn_trunk
 
-_LEAST_P = 1e-12  # of a label, so that its logarithm is finite
+_LEAST_P = 1e-12  # floor of probabilities, so that their logarithms are finite
 
 
 _OF_MEMBER = ("experiment", "labels", "n_mels", "from_arrays", "scaling", "train_counts")
-"""The metadata that a network keeps inside a checkpoint of the recipe."""
+"""Metadata of a network inside a checkpoint of the recipe."""
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A trained network, as arrays and ready for use.
+    """A trained network.
 
     Attributes:
-        arrays: the parameters and buffers of evaluation, as "params/…" and "buffers/…".
-        meta: what `_OF_MEMBER` names, JSON's types.
-        experiment: the configuration that it was trained with.
-        scores: of the segments of rows, as `kit.training.restore.Restored.segment_scores`.
+        arrays: parameters and buffers for evaluation, as "params/…" and "buffers/…".
+        meta: the metadata `_OF_MEMBER`, in JSON's types.
+        experiment: configuration of its training.
+        scores: its `kit.training.restore.Restored.segment_scores`.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -49,9 +49,9 @@ class Ensemble:
     """Networks of one configuration that were trained on the same tracks.
 
     Attributes:
-        name: of the configuration.
-        members: the networks; the answer is the mean of theirs.
-        weight: its share in a mean of ensembles and of `Part`.
+        name: name of the configuration.
+        members: networks, whose probabilities are averaged.
+        weight: weight in the mean over ensembles and `Part`.
     """
 
     name: str
@@ -60,12 +60,12 @@ class Ensemble:
 
     @property
     def features(self) -> FeatureConfig:
-        """The features of the rows that it takes."""
+        """Features of its input."""
         return self.members[0].experiment.features
 
     @property
     def frames(self) -> int:
-        """Frames of a segment, which no row may have fewer of."""
+        """Frames of a segment, and so the shortest row."""
         return self.members[0].experiment.segments.frames
 
     def probabilities(
@@ -73,25 +73,20 @@ class Ensemble:
         x: Float32[np.ndarray, "tracks row_frames n_mels"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> Float[np.ndarray, "tracks classes"]:
-        """Return the probability of each label.
-
-        Args:
-            x: rows of log-mel frames, as `kit.features.heard` gives them.
-            frames: valid frames of each.
-        """
+        """Return the probability of each label, given rows of `heard_rows`."""
         each = [np.exp(m.scores(x, frames).of_tracks()) for m in self.members]
         return np.mean(each, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Small:
-    """Classifiers of a track's vectors, the networks whose layers are among these, and others.
+    """Weighted mean of classifiers of a track's vectors and of trained networks.
 
     Attributes:
-        parts: the classifiers; the answer is the weighted mean of theirs and the ensembles'.
-        trunks: the networks, by the name that `Part.vector` has.
-        features: of the rows that it answers for.
-        ensembles: networks that were trained with the classifiers.
+        parts: classifiers.
+        trunks: frozen networks whose layers are vectors, by their name in `Part.vector`.
+        features: features of the input.
+        ensembles: trained networks.
     """
 
     parts: tuple[Part, ...]
@@ -104,12 +99,7 @@ class Small:
         x: Float32[np.ndarray, "tracks row_frames hop_length"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> SegmentScores:
-        """Return the answer for each track: one segment, which is all that is heard of it.
-
-        Args:
-            x: rows of samples.
-            frames: valid frames of each.
-        """
+        """Return the prediction for each track as one segment, given rows of samples."""
         total: Any = 0.0
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             if self.parts:
@@ -140,21 +130,21 @@ def heard_rows(
     wanted: FeatureConfig,
     least: int,
 ) -> tuple[Float32[np.ndarray, "tracks own_frames n_mels"], Integer[np.ndarray, " tracks"]]:
-    """Return the rows of features that a network takes of rows of samples, and their valid frames.
+    """Compute a network's features from rows of samples; return them and their valid frames.
 
     Args:
-        x: rows of samples, of one track at least.
-        frames: valid frames of each.
-        stored: their configuration.
-        wanted: that of the features.
-        least: frames up to which a shorter track is repeated.
+        x: rows of samples of at least one track.
+        frames: valid frames of each row.
+        stored: configuration of the samples.
+        wanted: configuration of the features.
+        least: least frames, up to which shorter tracks are repeated.
     """
     made = [heard(row[:n], stored, wanted, least) for row, n in zip(x, frames, strict=True)]
     return np.stack([row for row, _ in made]), np.array([n for _, n in made], np.int32)
 
 
 def mean_of(each: Sequence[Small]) -> Small:
-    """Return the mean of what was learned in several folds."""
+    """Return the mean of the models of several folds."""
     parts = [
         replace(part, weight=part.weight / len(each)) for small in each for part in small.parts
     ]
@@ -170,12 +160,12 @@ def to_save(
     networks: Mapping[str, Mapping[str, np.ndarray]],
     ensembles: Sequence[Ensemble] = (),
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays of a checkpoint, and what its metadata says of them.
+    """Return the arrays and the metadata of a checkpoint.
 
     Args:
-        parts: the classifiers.
-        networks: the weights of each network whose layers they take, by its name.
-        ensembles: the networks that were trained beside them.
+        parts: classifiers.
+        networks: weights of each frozen network by name.
+        ensembles: trained networks.
     """
     about, arrays = shallow.saved(parts)
     for name, weights in networks.items():
@@ -197,7 +187,7 @@ def _prefix(ensemble: int, member: int) -> str:
 
 
 def template_of(meta: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes and dtypes of the arrays beside the metadata of `to_save`."""
+    """Return the shapes and dtypes of a checkpoint's arrays from the metadata of `to_save`."""
     return {
         path: jax.ShapeDtypeStruct(tuple(shape), dtype)
         for path, (dtype, shape) in meta["small"]["arrays"].items()
@@ -210,13 +200,13 @@ def restored(
     features: FeatureConfig,
     member_of: Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], Member],
 ) -> Small:
-    """Return what a checkpoint holds.
+    """Return the model of a checkpoint.
 
     Args:
-        arrays: those of the checkpoint.
-        meta: its metadata.
-        features: of the run.
-        member_of: from the arrays and the metadata of a trained network to the network.
+        arrays: arrays of the checkpoint.
+        meta: metadata of the checkpoint.
+        features: features of the run.
+        member_of: function from arrays and metadata of a trained network to the network.
     """
 
     def below(prefix: str) -> dict[str, np.ndarray]:
@@ -230,7 +220,7 @@ def restored(
     trunks = {
         name: musicnn_trunk(heard=features, weights=below(f"{name}/")) for name in about["networks"]
     }
-    # Earlier versions of kit trained none.
+    # Earlier versions of kit trained no networks here.
     ensembles = [
         Ensemble(
             one["name"],

@@ -1,11 +1,11 @@
-"""One step of training, of evaluation and of prediction: pure functions, jitted.
+"""Steps of training, evaluation and prediction: pure, jitted functions.
 
-What differs from run to run without changing the program (scaling, step size, length of the
-schedule, weight decay and the other `Hyperparameters`) is an argument, so that the runs of a sweep
-share one compiled program.
+Scaling, step size, weight decay and the other `Hyperparameters` are arguments, so that the runs of
+a sweep share one compiled program.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import cast
 
@@ -15,38 +15,37 @@ import optax
 from jaxtyping import Array
 
 from kit.models import Network, Tree
-from kit.training.augment import Augmentations, Mixture, in_decibels, masked
-from kit.training.average import followed
+from kit.training.augment import Augmentations, Mixture, in_decibels, in_samples, masked
 from kit.training.losses import Batch, Metrics, answers, objective, sums
-from kit.training.optimiser import Hyperparameters, Recipe, optimiser, step_size
-from kit.training.samples import changed
+from kit.training.optimiser import Hyperparameters, Recipe, floats, optimiser, step_size
 from kit.training.scaling import Scaling
-from kit.training.state import TrainState
+from kit.training.state import TrainState, moving_average, schedule_free_average
 
 PROGRAMS = 16
-"""Networks whose compiled steps a process keeps, so that a sweep compiles once."""
-
+"""Compiled steps that a process keeps, so that a sweep compiles once."""
+_REFRESH = 50
+"""Batches that `refresh_averages` takes at most: with a momentum of 0.9, the old statistics then
+weigh 0.005."""
 
 TrainStep = Callable[
     [TrainState, Batch, Array, Scaling, Hyperparameters], tuple[TrainState, Metrics]
 ]
 EvalStep = Callable[[Tree, Tree, Batch, Scaling], Metrics]
 PredictStep = Callable[[Tree, Tree, Array, Scaling], Array]
-StatisticsStep = Callable[[Tree, Tree, Batch, Array, Scaling, Hyperparameters], Tree]
 
 _AUGMENTATION, _OF_SAMPLES = 2**31, 2**31 + 1
-"""Folded into a step's key for augmentation; a network's dropouts fold in 0, 1 …"""
+"""Numbers folded into a step's key for augmentation; dropout layers fold in 0, 1 …"""
 
 
 @lru_cache(maxsize=PROGRAMS)
 def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
     """Return `train_step(state, batch, key, scaling, numbers) -> (state, metrics)`, jitted.
 
-    The old state is donated. The loss that is minimised is the mean cross-entropy of the batch's
-    segments or tracks, with the recipe's smoothing and weights; the loss in the metrics is without
-    them. Where they are mixed, both are losses of the mixed labels, and "correct" counts those
-    whose larger part is recognised. The norm of the gradients is taken before clipping, that of the
-    parameters after the update.
+    The step donates the old state. It minimises the mean cross-entropy of the batch's segments or
+    tracks, with the recipe's label smoothing and class weights; the metrics hold the loss without
+    both. With mixtures, both are losses of the mixed labels, and "correct" counts predictions of
+    the label with the larger share. The gradient norm is taken before clipping, the parameter norm
+    after the update.
     """
 
     @partial(jax.jit, donate_argnums=0)
@@ -74,7 +73,7 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
             opt_state = averaged._replace(inner=opt_state)
             if recipe.optimiser != "schedule_free":
                 decay = numbers.ema_decay
-                opt_state = followed(opt_state, decay, state.step, params, buffers)
+                opt_state = moving_average(opt_state, decay, state.step, params, buffers)
         metrics |= {
             "learning_rate": size,
             "grad_norm": optax.tree.norm(grads),
@@ -87,12 +86,47 @@ def make_train_step(network: Network, recipe: Recipe = Recipe()) -> TrainStep:
     return train_step
 
 
-@lru_cache(maxsize=PROGRAMS)
-def make_statistics_step(network: Network, recipe: Recipe) -> StatisticsStep:
-    """Return `statistics_step(params, buffers, batch, key, scaling, numbers) -> buffers`, jitted.
+def refresh_averages(
+    network: Network,
+    recipe: Recipe,
+    state: TrainState,
+    batches: Iterable[Batch],
+    key: Array,
+    scaling: Scaling,
+    numbers: Hyperparameters,
+) -> TrainState:
+    """Compute schedule-free's averaged weights and their batch statistics before an evaluation.
 
-    It updates the batch statistics as training does, by augmented segments, and no parameters.
+    The batch statistics are estimated on training batches in training mode. States of other
+    recipes are returned unchanged, without a batch.
+
+    Args:
+        batches: training batches of the epoch; the first 50 are used.
+        key: PRNG key of augmentation and dropout.
+        The others: as for a training step.
     """
+    if recipe.optimiser != "schedule_free":
+        return state
+    averaged = schedule_free_average(state.opt_state, state.params)
+    found = state._replace(opt_state=averaged)
+    buffers = state.buffers
+    if any(map(floats, buffers.values())):
+        params, _ = found.evaluated()
+        step = _make_statistics_step(network, recipe)
+        for number, batch in enumerate(itertools.islice(batches, _REFRESH)):
+            here = jax.random.fold_in(key, number)
+            buffers = step(params, buffers, batch, here, scaling, numbers)
+    # Counters keep the training's values; copy them, since a step donates both trees.
+    new = {
+        path: jnp.array(buffers[path] if floats(old) else state.buffers[path], old.dtype, copy=True)
+        for path, old in averaged.buffers.items()
+    }
+    return found._replace(opt_state=averaged._replace(buffers=new))
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _make_statistics_step(network: Network, recipe: Recipe) -> Callable[..., Tree]:
+    """Return a jitted step that updates the batch statistics as training does."""
 
     @jax.jit
     def statistics_step(
@@ -112,18 +146,18 @@ def make_statistics_step(network: Network, recipe: Recipe) -> StatisticsStep:
 def _augmented(
     recipe: Recipe, batch: Batch, key: Array, scaling: Scaling, numbers: Hyperparameters
 ) -> tuple[Array, Mixture | None]:
-    """Return the network's input in training, and the labels of mixed segments if they are."""
+    """Return the network's input in training, and the labels of a mixture, if any."""
     which, by = recipe.augment, numbers.augment
     if which == Augmentations():
         return scaling.apply(batch.x), None
     in_db, of_masks = jax.random.split(jax.random.fold_in(key, _AUGMENTATION))
     y, real = jnp.asarray(batch.y), jnp.asarray(batch.weight) > 0
     if recipe.several:
-        # Each segment or track stands for its labels.
+        # Mix indices in place of labels.
         y = jnp.arange(len(y))
     stored = scaling.widened(batch.x)
     if which.speeds or which.noises:
-        stored = changed(jax.random.fold_in(key, _OF_SAMPLES), stored, real, which, by)
+        stored = in_samples(jax.random.fold_in(key, _OF_SAMPLES), stored, real, which, by)
     x, mixture = in_decibels(in_db, scaling.decibels(stored), y, real, which, by)
     if mixture is not None and recipe.several:
         mixture = Mixture(jnp.asarray(batch.y)[mixture.other], mixture.share)
@@ -133,10 +167,7 @@ def _augmented(
 def _in_training(
     network: Network, recipe: Recipe, params: Tree, buffers: Tree, x: Array, key: Array
 ) -> tuple[Array, Tree]:
-    """Return outputs and buffers; parameters and input are cast to the recipe's precision.
-
-    Buffers are not: a network's batch statistics stay in float32.
-    """
+    """Return outputs and buffers, computed in the recipe's precision; buffers stay in float32."""
     if recipe.precision == "bfloat16":
         params = {path: _short(leaf) for path, leaf in params.items()}
         x = _short(x)
@@ -151,10 +182,7 @@ def _short(leaf: Array) -> Array:
 def make_eval_step(network: Network, loss: str = "segments", several: bool = False) -> EvalStep:
     """Return `eval_step(params, buffers, batch, scaling) -> metrics`, jitted.
 
-    Args:
-        network: its functions.
-        loss: `TrainConfig.loss`, which says whether segments or tracks are scored.
-        several: a track may have several labels.
+    `loss` is `TrainConfig.loss`: it decides whether segments or tracks are scored.
     """
 
     @jax.jit
@@ -171,13 +199,8 @@ def make_predict_step(
 ) -> PredictStep:
     """Return `predict_step(params, buffers, x, scaling) -> log-probabilities`, jitted.
 
-    The log-probabilities are `(batch, n_classes)`, float32. If the network's last output is the
-    score of attention, it stays as it is in one more column.
-
-    Args:
-        network: its functions.
-        attends: it has an output of attention.
-        several: each label has a probability of its own.
+    The log-probabilities are `(batch, n_classes)`, float32. If `attends`, the network's last output
+    is the attention score, which follows them unchanged in one more column.
     """
 
     @jax.jit

@@ -1,4 +1,4 @@
-"""Stop a training whose validation score no longer improves: a function of metrics.jsonl alone."""
+"""Early stopping, decided from metrics.jsonl alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,17 +11,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def stopped_early(rows: Rows, patience: int | None) -> bool:
-    """Return whether the last `patience` epochs all had no better score than the best before them.
-
-    Args:
-        rows: of metrics.jsonl, one for each epoch.
-        patience: epochs; None never stops.
-    """
+    """Return whether the score did not improve in the last `patience` epochs; None never stops."""
     return bool(rows) and patience is not None and len(rows) - _best(rows) >= patience
 
 
 def early_stop_in_words(rows: Rows, experiment: Experiment) -> str | None:
-    """Return a sentence about a training that stopped early; None if it did not."""
+    """Return a sentence about an early stop; None if the training did not stop early."""
     config = experiment.train
     if len(rows) == config.epochs or not stopped_early(rows, config.patience):
         return None
@@ -32,14 +27,7 @@ def early_stop_in_words(rows: Rows, experiment: Experiment) -> str | None:
 
 
 def require_validation(experiment: Experiment, parts: Sequence[str]) -> None:
-    """Check that a training with a patience has a validation part.
-
-    Args:
-        experiment: the configuration.
-        parts: the part of each track.
-    Raises:
-        UsageError: it has none.
-    """
+    """Raise UsageError if a training has a patience and no track has the part "validation"."""
     if experiment.train.patience is not None and "validation" not in parts:
         raise UsageError(
             f"TrainConfig.patience is {experiment.train.patience}, and no track is in the "
@@ -48,6 +36,6 @@ def require_validation(experiment: Experiment, parts: Sequence[str]) -> None:
 
 
 def _best(rows: Rows) -> int:
-    """Return the epoch of the best checkpoint, from 1; the first of equal ones."""
+    """Return the epoch of the best checkpoint, from 1; the first at a tie."""
     scores = [checkpoint_score(row) for row in rows]
     return 1 + scores.index(min(scores))

@@ -1,7 +1,7 @@
-"""Trainings that start from published weights: frozen outputs in a cache, and the probe.
+"""Train from published weights: a cache of the frozen layers' outputs, and the probe.
 
-`kit.models.transfer` has the network. Its frozen part gives the same outputs in every epoch and
-fold, so they are computed once where the segments are known before, and steps begin behind it.
+The frozen layers of `kit.models.transfer` give the same outputs in every epoch and fold. If the
+segments are known in advance, the outputs are computed once, and steps start from the cache.
 """
 
 import dataclasses
@@ -30,20 +30,20 @@ from kit.training.state import TrainState, begin
 from kit.weights.files import Weights, digest_of
 from kit.weights.musicnn import load
 
-SIZE = 16  # segments in a batch of the frozen part, whose filters need 9 MB for each
+SIZE = 16  # segments in a batch of the frozen layers, which need 9 MB for each
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The network, the batches and the scaling of the steps of a training.
+    """Network, batches and scaling of the steps of a training.
 
     Attributes:
         network: its functions.
-        feed: where the batches come from.
-        batches: of the training.
-        scaling: of what the feed gives.
-        ids: the track of each row of the feed's source.
-        behind: the feed gives outputs of the frozen part.
+        feed: source of batches.
+        batches: batches of the training part.
+        scaling: scaling of the feed's values.
+        ids: track_id of each row of the feed's source.
+        cached: the feed holds outputs of the frozen layers.
     """
 
     network: Network
@@ -51,17 +51,17 @@ class Inputs:
     batches: Batches
     scaling: Scaling
     ids: dict[int, str]
-    behind: bool = False
+    cached: bool = False
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Outputs of the frozen part for every segment that a training or an evaluation takes.
+    """Outputs of the frozen layers for all segments of training and evaluation.
 
     Attributes:
         outputs: (segments, rows, units).
-        keys: the row of each segment times `span`, plus its first frame; ascending.
-        span: more than the first frame of any segment.
+        keys: row of each segment times `span`, plus its first frame; ascending.
+        span: bound of the first frames.
     """
 
     outputs: Held
@@ -69,7 +69,7 @@ class Cache:
     span: int
 
     def moved(self, picks: Picks) -> Picks:
-        """Return where the outputs of segments lie that are named by their place in features."""
+        """Convert positions in the features to positions in `outputs`."""
         rows = np.asarray(picks.rows, np.int64) * self.span + np.asarray(picks.starts)
         at = np.searchsorted(self.keys, rows).astype(np.int32)
         return picks._replace(rows=at, starts=np.zeros_like(at))
@@ -82,41 +82,36 @@ class Cache:
         over: NamedSharding,
         ids: dict[int, str],
     ) -> Inputs:
-        """Return the inputs of steps that begin behind the frozen part.
+        """Return the inputs of steps that start from the cache.
 
         Args:
-            network: the whole one.
-            batches: of segments in the features.
-            path: the source of batches.
-            over: how a batch lies on the devices.
-            ids: the track of each row of the features.
+            network: the whole network.
+            batches: batches of segments in the features.
+            path: path of the training.
+            over: sharding of a batch.
+            ids: track_id of each row of the features.
         """
         feed = path.feed(self.outputs, self.outputs.array.shape[1], over)
         tracks = (self.keys // self.span).tolist()
         here = dataclasses.replace(batches, moved=self.moved)
         named = {number: ids[row] for number, row in enumerate(tracks)}
-        return Inputs(network.at("trained"), feed, here, make_scaling(), named, behind=True)
+        return Inputs(network.at("trained"), feed, here, make_scaling(), named, cached=True)
 
 
 @dataclass(frozen=True)
 class Start:
-    """The published weights that a training starts from.
-
-    Attributes:
-        weights: by path.
-        cache: outputs of their frozen part, or None.
-    """
+    """Published weights by path, and the cache of their frozen layers' outputs, if any."""
 
     weights: Weights
     cache: Cache | None
 
 
 def published(model: Any) -> tuple[Weights, dict[str, str]] | None:
-    """Return the weights that a network starts from, and the facts that name them; None if random.
+    """Return the published weights of a network and their name and digest; None if random.
 
     Raises:
-        KitError: they are not there, or the file is damaged.
-        ConfigError: they do not fit the network.
+        KitError: the file is missing or damaged.
+        ConfigError: the weights do not fit the network.
     """
     if not isinstance(model, MusicnnConfig) or model.transfer == "none":
         return None
@@ -125,7 +120,7 @@ def published(model: Any) -> tuple[Weights, dict[str, str]] | None:
 
 
 def first_arrays(network: Network, weights: Weights, seed: int | None = None) -> tuple[Tree, Tree]:
-    """Return parameters and buffers: published ones, and an output from a seed, or of zeros."""
+    """Return published parameters and buffers, with a random head; a head of zeros without seed."""
     if seed is None:
         params, buffers = (
             {path: jnp.zeros(leaf.shape, leaf.dtype) for path, leaf in tree.items()}
@@ -149,21 +144,21 @@ def first_state(
     inputs: Inputs,
     weights: Weights,
 ) -> tuple[TrainState, dict[str, Any]]:
-    """Return the state before the first step, and what the probe chose.
+    """Return the state before the first step, and the probe's choice for metrics.jsonl.
 
     Args:
-        experiment: of this network.
-        collection: in its split.
-        training: the tracks that the probe is fitted to.
-        network: the whole one.
-        inputs: of the steps.
-        weights: by path.
+        experiment: configuration of this network.
+        collection: features and labels, in its split.
+        training: tracks that the probe is fitted to.
+        network: the whole network.
+        inputs: inputs of the steps.
+        weights: published weights by path.
     """
     config = experiment.train
     if experiment.model.transfer == "head":
         return begin(config, *first_arrays(network, weights, config.seed)), {}
     params, buffers = first_arrays(network, weights)
-    # scikit-learn takes half a second to import, which other trainings do not need.
+    # Import scikit-learn, which takes half a second, only if it is used.
     from kit.training.probe import fitted, moments
 
     units = _of_tracks(inputs, params, buffers, training)
@@ -193,17 +188,13 @@ def first_state(
     return begin(config, params, buffers), chosen
 
 
-def _single(tree: dict[str, np.ndarray]) -> Tree:
-    return {path: jnp.asarray(leaf, jnp.float32) for path, leaf in tree.items()}
-
-
 def _of_tracks(
     inputs: Inputs, params: Tree, buffers: Tree, part: Part
 ) -> Float[np.ndarray, "tracks units"]:
-    """Return the mean over its segments of evaluation of each track's hidden layers, float64."""
+    """Return each track's hidden layers, averaged over its evaluation segments, float64."""
     segments = inputs.batches.experiment.segments
     tracks, _ = part.evaluation_segments(segments)
-    method = "embed" if inputs.behind else "embed_input"
+    method = "embed" if inputs.cached else "embed_input"
     replicated, _ = shardings(inputs.batches.size)
     step = _make_step(inputs.network, method, replicated)
     picks = inputs.batches.of_segments(part)
@@ -225,19 +216,19 @@ def cached(
     memory_gib: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> Cache | None:
-    """Return the frozen part's outputs for all tracks; None if they change from epoch to epoch.
+    """Return the frozen layers' outputs for all tracks; None if each step must compute them.
 
-    They do where segments are drawn at random, or augmented. None, too, if they are larger than
-    `memory_gib`: each step then computes them, with the same results but for rounding.
+    That is so if segments are drawn at random or augmented, and if the outputs are larger than
+    `memory_gib`; results then differ by rounding only.
 
     Args:
-        experiment: of the run.
+        experiment: configuration of the run.
         collection: its tracks, in any split.
         network: its functions.
-        weights: by path.
-        path: the source of batches.
+        weights: published weights by path.
+        path: path of the training.
         memory_gib: largest size of the outputs, GiB.
-        progress: called with segments done and segments in all.
+        progress: called with (segments done, number of segments).
     """
     segments, features = experiment.segments, experiment.features
     if segments.draw != "grid" or experiment.train.augment != AugmentConfig():
@@ -262,7 +253,7 @@ def cached(
     replicated, over_batch = shardings(size)
     feed = path.feed(collection.source, segments.frames, over_batch)
     params, buffers = placed(first_arrays(network, weights), replicated)
-    # As `kit.training.scaling.measured` has it: the weights know levels as they are.
+    # The weights were trained on levels without standardisation.
     scaling = make_scaling(collection.gain, collection.offset, frontend=features.frontend_in_step)
     step, scaling = _make_step(network, "frozen", replicated), placed(scaling, replicated)
     outputs, done = aligned(shape, np.dtype(np.float32)), 0
@@ -277,7 +268,7 @@ def cached(
 
 
 def _keys(part: Part, segments: SegmentConfig, span: int) -> Int64[np.ndarray, " segments"]:
-    """Return the segments of training and of evaluation, as `Cache.keys`."""
+    """Return `Cache.keys` of the segments of training and evaluation."""
     evaluation = part.evaluation_segments(segments)
     training = draw(part.frames, part.n_frames, segments, seed=0, epoch=0)
     both = [part.rows[tracks].astype(np.int64) * span + at for tracks, at in (evaluation, training)]
@@ -294,7 +285,7 @@ def _picks(keys: Int64[np.ndarray, " segments"], span: int, size: int) -> Picks:
 def _make_step(
     network: Network, method: str, replicated: NamedSharding
 ) -> Callable[[Tree, Tree, Batch, Scaling], Array]:
-    """Return `step(params, buffers, batch, scaling)`, jitted: what a method of the module gives."""
+    """Return a jitted `step(params, buffers, batch, scaling)` that calls a method of the module."""
 
     @partial(jax.jit, out_shardings=replicated)
     def step(params: Tree, buffers: Tree, batch: Batch, scaling: Scaling) -> Array:

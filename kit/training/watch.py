@@ -1,4 +1,4 @@
-"""Stop a training whose numbers are no longer finite, and name the tracks where it began."""
+"""Stop a training at numbers that are not finite, and name the tracks of the first bad batch."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,15 +23,15 @@ def require_finite_steps(
     tracks: Callable[[int], Sequence[str]],
     paths: Mapping[str, str],
 ) -> None:
-    """Check an epoch's steps at once, so that no step waits for the device.
+    """Check all steps of an epoch together, so that no step waits for the device.
 
     Args:
-        run: whose folder gets not_finite.csv, the tracks of the first bad batch.
+        run: not_finite.csv, with the tracks of the first bad batch, goes into its folder.
         epoch: from 1.
         first_step: number of the epoch's first step, from 1.
         numbers: metrics of each step, by name.
-        tracks: the number of a step in the epoch, from 0, to the ids of its batch.
-        paths: files of tracks, as far as they are known.
+        tracks: function from a step of the epoch, from 0, to the track_ids of its batch.
+        paths: known files of tracks.
     Raises:
         KitError: a number is not finite.
     """
@@ -54,11 +54,7 @@ def require_finite_steps(
 
 
 def require_finite_row(row: Mapping[str, Any], run: Run) -> None:
-    """Check the row of an epoch.
-
-    Raises:
-        KitError: a number is not finite.
-    """
+    """Raise KitError if a number in the row of an epoch is not finite."""
     for name, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise KitError(

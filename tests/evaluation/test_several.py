@@ -37,9 +37,8 @@ from kit.predict import Model
 from kit.references import resolve
 from kit.training import fit, fit_arrays, restore
 from kit.training.arrays import several_names
-from kit.training.losses import Batch, objective
+from kit.training.losses import Batch, objective, pooled
 from kit.training.optimiser import Recipe, hyperparameters
-from kit.training.pooling import pooled
 from kit.training.scores import SegmentScores, track_log_probabilities
 
 from .documented import require_documented
@@ -273,7 +272,7 @@ def test_a_label_of_one_artist_is_named():
         ([[0, 2]], None, "of 0 and 1"),
         ([[1, 1]], ["a"], "labels has 1 names for the 2 columns"),
         ([[1, 1]], ["a", "b; c"], "'b; c'; a name is one line without a semicolon"),
-        ([[1, 1]], ["a", "a"], "labels has a name twice"),
+        ([[1, 1]], ["a", "a"], "labels repeats a name"),
         ([[1, 0]], ["a", "b"], "no item has the label 'b'"),
     ],
 )

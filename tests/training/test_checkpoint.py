@@ -117,7 +117,7 @@ def test_a_damaged_newest_falls_back(tmp_path, two, file, damage):
                 assert read(checkpoints, "last").step == 1
     if score_gone:
         return
-    with pytest.warns(KitWarning, match=r"checkpoint 2 .* it is damaged-2 now"):
+    with pytest.warns(KitWarning, match=r"checkpoint 2 .* renamed to damaged-2"):
         step, state = gone_on(folder)
     assert step == 1
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(state_of(1)), strict=True):

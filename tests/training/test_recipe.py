@@ -19,14 +19,12 @@ from kit.errors import KitError
 from kit.models import build
 from kit.references import resolve
 from kit.training import fit_arrays, listing, restore
-from kit.training.average import Averaged
 from kit.training.data import Held, Part
 from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.scaling import make_scaling, scaling_of
 from kit.training.segments import draw
-from kit.training.settle import settled
-from kit.training.state import init_state
-from kit.training.step import Batch, make_train_step
+from kit.training.state import Averaged, init_state
+from kit.training.step import Batch, make_train_step, refresh_averages
 from kit.training.watch import require_finite_steps
 from tests.training.saved import saved
 
@@ -182,7 +180,7 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     for number in range(6):
         state, _ = step(state, batch(number), jax.random.key(number), DB, numbers)
     recipe, key = Recipe.of(dataclasses.replace(BASE, **changes)), jax.random.key(9)
-    found = settled(network, recipe, state, map(batch, range(3)), key, DB, numbers)
+    found = refresh_averages(network, recipe, state, map(batch, range(3)), key, DB, numbers)
     params, buffers = found.evaluated()
     expected = optax.contrib.schedule_free_eval_params(state.opt_state.inner, state.params)
     by_hand, apply = state.buffers, jax.jit(partial(network.apply, train=True))
@@ -195,7 +193,7 @@ def test_schedule_free_is_evaluated_where_optax_says_with_statistics_of_its_own(
     assert not np.array_equal(params["head/kernel"], state.params["head/kernel"])
     assert not np.array_equal(buffers["norms/0/mean"], state.buffers["norms/0/mean"])
     other = Recipe.of(BASE)
-    assert settled(network, other, state, iter(()), key, DB, numbers) is state
+    assert refresh_averages(network, other, state, iter(()), key, DB, numbers) is state
 
 
 def test_other_numbers_are_the_same_program(network):

@@ -30,13 +30,12 @@ from kit.features import compute, extract, row_of
 from kit.models import build
 from kit.predict import load as load_run
 from kit.training import fit, fit_arrays
-from kit.training.augment import Augmentations, Strengths
+from kit.training.augment import SNR_RANGE_DB, Augmentations, Strengths
+from kit.training.augment import in_samples as changed_eagerly
 from kit.training.collection import collection_of
 from kit.training.data import Held, Part
 from kit.training.losses import Batch
 from kit.training.optimiser import Recipe, hyperparameters
-from kit.training.samples import SNR_RANGE_DB
-from kit.training.samples import changed as changed_eagerly
 from kit.training.scaling import make_scaling, measured, scaling_of
 from kit.training.state import init_state
 from kit.training.step import make_eval_step, make_train_step

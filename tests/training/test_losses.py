@@ -13,7 +13,7 @@ from kit.models import build
 from kit.predict import Model
 from kit.references import resolve
 from kit.training import fit_arrays, restore, track_log_probabilities
-from kit.training.pooling import log_attention, pooled
+from kit.training.losses import log_attention, pooled
 from kit.training.scaling import make_scaling
 from kit.training.step import Batch, make_eval_step
 
