@@ -194,12 +194,12 @@ def test_networks_that_cannot_be_used(refused, model_file, tmp_path):
         return refused("train", tmp_path, "--model.name", name, *more)
 
     assert train("resnet") == (
-        f"--model.name is 'resnet'; take {', '.join(MODELS)}, or name a class of your own as "
+        f"--model.name is 'resnet'; use {', '.join(MODELS)}, or your own class as "
         "package.module:Class or path/to/file.py:Class"
     )
     assert "no_such_module" in train("no_such_module:Mine")
     assert f"{model_file} has no class Other" in train(f"{model_file}:Other")
-    assert "Loose can change; declare it with @dataclass(frozen=True)" in train(
+    assert "Loose is mutable; declare it with @dataclass(frozen=True)" in train(
         f"{model_file}:Loose"
     )
     assert train(f"{model_file}:Net").startswith("--model.name is <class")

@@ -1,7 +1,7 @@
-"""The configuration of every stage: frozen dataclasses that check themselves.
+"""Configuration of every stage, as frozen dataclasses that check themselves.
 
-The same classes are the command line (tyro), the JSON in a run's folder, and the source of the
-hash that names a feature store. They import nothing heavy, so that `kit --help` is instant.
+The same classes define the command line (tyro), the JSON in a run's folder, and the hash that names
+a feature store. They import no large package, so that `kit --help` is fast.
 """
 
 from kit.config.base import (

@@ -1,4 +1,4 @@
-"""What all configurations share: fields of their declared types, checks, and JSON."""
+"""Base of all configurations: types of fields, checks, and JSON."""
 
 import dataclasses
 import json
@@ -12,14 +12,14 @@ from kit.errors import ConfigError
 T = TypeVar("T")
 
 LATER = {"later": True}
-"""Metadata of a field that came later: at its default it is no part of `identity`, so that
-configurations from before it keep their hashes."""
+"""Metadata of a field that was added later: `identity` leaves it out at its default, so that older
+configurations keep their hashes."""
 
 
 class Checked:
-    """Bring every field to its declared type, then check the rules of the class.
+    """Convert every field to its declared type, then check the rules of the class.
 
-    `FeatureConfig(clip_s=30)` holds 30.0: equal configurations give the same JSON and hash.
+    `FeatureConfig(clip_s=30)` holds 30.0, so that equal configurations have equal JSON and hashes.
     """
 
     def __post_init__(self) -> None:
@@ -34,19 +34,19 @@ class Checked:
         raise NotImplementedError
 
     def _require(self, name: str, ok: bool, rule: str) -> None:
-        """Raise ConfigError with a field's name, value and rule, if the rule does not hold."""
+        """Raise ConfigError with a field's name, value and rule unless `ok`."""
         if not ok:
             value = getattr(self, name)
             raise ConfigError(f"{type(self).__name__}.{name} is {value!r}; {rule}")
 
     def _at_least(self, least: int, *names: str) -> None:
-        """Check that fields, where they are given, are not below `least`."""
+        """Check that fields are None or at least `least`."""
         for name in names:
             value = getattr(self, name)
             self._require(name, value is None or value >= least, f"it must be at least {least}")
 
     def _above_zero(self, *names: str) -> None:
-        """Check that fields, where they are given, are positive and finite."""
+        """Check that fields are None, or positive and finite."""
         for name in names:
             value = getattr(self, name)
             self._require(name, value is None or 0 < value < math.inf, "it must be above 0")
@@ -60,24 +60,20 @@ class Checked:
         self._require(name, 0 <= getattr(self, name) < 2**32, rule)
 
     def _names(self) -> dict[str, dict[str, str]]:
-        """Return what JSON has of a field besides its own fields, such as the name of its class."""
+        """Return additions to the JSON of fields, such as the name of a class."""
         return {}
 
     @classmethod
     def _from_json(cls, value: dict[str, Any], where: str) -> dict[str, Any]:
-        """Return the values of fields that JSON described; `where` is for error messages."""
+        """Convert JSON to values of fields; `where` is for error messages."""
         return value
 
 
 def replaced(config: T, path: str, value: Any) -> T:
-    """Return a configuration with one value changed.
+    """Return a configuration with a new value of a field, such as "train.learning_rate".
 
-    Args:
-        config: any configuration, such as an `Experiment`.
-        path: names of fields joined by dots, such as "train.learning_rate".
-        value: the new value.
     Raises:
-        ConfigError: no such field, or a value of the wrong type or out of range.
+        ConfigError: the field is unknown, or the value has the wrong type or is out of range.
     """
     name, _, rest = path.partition(".")
     names = [f.name for f in dataclasses.fields(typing.cast(Any, config))]
@@ -92,7 +88,7 @@ def replaced(config: T, path: str, value: Any) -> T:
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration in JSON's types; tuples become lists.
 
-    An experiment's model comes with its `name`, and with its `file` if it is not kit's own.
+    An experiment's model has its `name`, and a user's model also its `file`.
     """
     value = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
     for name, more in _names(config).items():
@@ -101,7 +97,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def identity(config: Any) -> dict[str, Any]:
-    """Return `to_dict` without the fields of `LATER` that have their defaults, for hashes."""
+    """Return `to_dict` for hashes, without `LATER` fields at their defaults."""
     value = to_dict(config)
     for field_ in dataclasses.fields(config):
         own = getattr(config, field_.name)
@@ -119,7 +115,7 @@ def _names(config: Any) -> dict[str, dict[str, str]]:
 
 
 def to_json(config: Any) -> str:
-    """Return a configuration as JSON with sorted keys: equal configurations give equal text."""
+    """Return a configuration as JSON with sorted keys; equal configurations have equal text."""
     return json.dumps(to_dict(config), sort_keys=True, allow_nan=False)
 
 
@@ -127,7 +123,7 @@ def from_json(cls: type[T], text: str) -> T:
     """Return the configuration that `to_json` wrote.
 
     Raises:
-        ConfigError: not JSON, an unknown field, a value of the wrong type or out of range.
+        ConfigError: the text is not JSON, or as for `from_dict`.
     """
     try:
         value = json.loads(text)
@@ -137,16 +133,16 @@ def from_json(cls: type[T], text: str) -> T:
 
 
 def from_dict(cls: type[T], value: Any) -> T:
-    """Return a configuration from JSON's types; missing fields take their defaults.
+    """Return a configuration from JSON's types; missing fields have their defaults.
 
     Raises:
-        ConfigError: an unknown field, a value of the wrong type or out of range.
+        ConfigError: a field is unknown, or a value has the wrong type or is out of range.
     """
     return build(cls, value, cls.__name__)
 
 
 def build(cls: Any, value: Any, where: str) -> Any:
-    """Return `cls` with the values that JSON gives; `where` is for error messages.
+    """Return `cls` with values from JSON; `where` is for error messages.
 
     Raises:
         ConfigError: as for `from_dict`.
@@ -165,7 +161,7 @@ def build(cls: Any, value: Any, where: str) -> Any:
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
-    """Return `value` as the type `hint`, converting JSON's types; refuse other types."""
+    """Convert `value` from JSON to the type `hint`; raise ConfigError for other types."""
     if hint is Any:
         return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -198,7 +194,7 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
 
 
 def _name(hint: Any) -> str:
-    """Return a type as an error message names it."""
+    """Return the name of a type for an error message."""
     args = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         return " or ".join(map(repr, args))

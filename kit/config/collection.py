@@ -1,4 +1,4 @@
-"""A collection of tracks: its split, its previews, and the demo's."""
+"""Options of a collection: its split, its previews, and the demo."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,25 +12,24 @@ class SplitConfig(Checked):
     """Configuration of the split into train, validation and test."""
 
     by: str = "artist"
-    """Keep tracks with the same value of this in one part: "artist"; "track"; any column of the
-    table, such as "speaker"; or "random", the original project's stratified draw of tracks."""
+    """Column whose equal values stay in one part: "artist", "track", or any other column, such as
+    "speaker"; or "random", the original project's stratified split of tracks."""
     test_fraction: float = 0.2
     """Share of the tracks held out for the final test."""
     validation_fraction: float = 0.1
-    """Share held out to choose the best checkpoint; with 0 the last checkpoint is the best."""
+    """Share held out to choose the best checkpoint; with 0 the last checkpoint is used."""
     seed: int = 42
     """Seed of the draw of the held-out groups."""
     shuffle_labels: bool = False
-    """Shuffle the labels over the groups: a control, in which no network should beat chance."""
+    """Shuffle the labels over the groups, as a control: no network should beat chance."""
     folds: int | None = field(default=None, metadata=LATER)
-    """Train one network for each of this many folds: every track is in the test part of one of
-    them. The folds have like shares of each label; test_fraction does not count."""
+    """Number of stratified folds: train one network for each, so that every track is tested once.
+    test_fraction is then ignored."""
     fold_column: str | None = field(default=None, metadata=LATER)
-    """The column of the table that names each track's fold, where a collection has official folds;
-    in place of folds."""
+    """Column with the official fold of each track; use it in place of folds."""
     allow_leaks: bool = field(default=False, metadata=LATER)
-    """Train although official folds cut a group, such as an artist or the copies of a recording;
-    the accuracy is too high, and the report says so."""
+    """Train even if official folds cut a group, such as an artist or the copies of a recording; the
+    report then says that the accuracy is too high."""
 
     @property
     def is_folded(self) -> bool:
@@ -100,16 +99,16 @@ class DemoConfig(Checked):
     """The embedded demo: synthetic techno and EDM of invented artists."""
 
     tracks: int = 144
-    """Tracks in all, half of each genre."""
+    """Number of tracks, half of each genre."""
     artists: int = 24
-    """Invented artists in all, half of each genre."""
+    """Number of invented artists, half of each genre."""
     duration_s: float = 30.0
     """Length of a track, seconds."""
     seed: int = 0
     """Seed of the artists and tracks."""
     difficulty: Literal["easy", "hard"] = "easy"
-    """The genres differ in sound and arrangement and share no artist (easy), or every artist plays
-    both and they differ in the order of three sounds in a bar alone (hard)."""
+    """easy: the genres differ in sound and arrangement, and in their artists. hard: every artist
+    plays both genres, which differ only in the order of three sounds in a bar."""
 
     def _check(self) -> None:
         self._at_least(4, "artists")

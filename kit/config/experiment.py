@@ -1,4 +1,4 @@
-"""A whole experiment, and the rules that hold between its parts."""
+"""Configuration of a whole experiment, with the rules between its parts."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from kit.config.training import AugmentConfig, SegmentConfig, TrainConfig
 
 @dataclass(frozen=True)
 class Experiment(Checked):
-    """A whole experiment: where the tracks are, and one configuration for each stage."""
+    """A whole experiment: its catalogue, and one configuration for each stage."""
 
     name: str = "experiment"
-    """Names the folder under runs/."""
+    """Name of the folder under runs/."""
     catalogue: str = "data/demo"
-    """The folder that `kit scan --out` made."""
+    """Folder of the catalogue, which `kit scan --out` made."""
     features: FeatureConfig = field(default_factory=FeatureConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     segments: SegmentConfig = field(default_factory=SegmentConfig)
     model: Any = field(default_factory=Conv1DConfig)
-    """A frozen dataclass of options with a method `build(n_mels, n_classes, *, rngs)` that returns
-    a `flax.nnx.Module`: one of `MODELS`, or your own."""
+    """Options of the network: a frozen dataclass of `MODELS` or your own, with a method
+    `build(n_mels, n_classes, *, rngs)` that returns a `flax.nnx.Module`."""
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def _check(self) -> None:
@@ -59,19 +59,19 @@ class Experiment(Checked):
 
     @property
     def segments_per_track(self) -> int:
-        """Training segments of a track that gives all frames of its excerpts."""
+        """Training segments of a track with all frames of its excerpts."""
         return self.features.excerpts * (self.features.n_frames // self.segments.frames)
 
     def _check_transfer(self, transfer: str) -> None:
         frontend, train = self.features.frontend, self.train
         for field_ in dataclasses.fields(frontend):
             known = getattr(MUSICNN_FRONTEND, field_.name)
-            rule = f"the weights of MusicnnConfig.transfer {transfer} know {known!r}; leave it out"
+            rule = f"MusicnnConfig.transfer {transfer} needs {known!r}; leave it out"
             frontend._require(field_.name, getattr(frontend, field_.name) == known, rule)
         train._require(
             "standardise",
             train.standardise == "none",
-            f"the weights of MusicnnConfig.transfer {transfer} know levels as they are; set it to "
+            f"MusicnnConfig.transfer {transfer} needs levels without standardisation; set it to "
             "none",
         )
         if transfer == "head":
@@ -86,7 +86,7 @@ class Experiment(Checked):
         )
         for field_ in dataclasses.fields(train):
             known = getattr(plain, field_.name)
-            rule = f"a probe is fitted at once, without steps; the value must be {known!r}"
+            rule = f"a probe is fitted without training steps; the value must be {known!r}"
             train._require(field_.name, getattr(train, field_.name) == known, rule)
 
     def _check_augment(self, augment: AugmentConfig, features: FeatureConfig, frames: int) -> None:
@@ -105,8 +105,8 @@ class Experiment(Checked):
                 augment._require(
                     name,
                     value in (off, "mixup"),
-                    f"it changes decibels, and FrontendConfig.compression {frontend.compression} "
-                    "gives none; leave it out",
+                    f"it changes decibels, and FrontendConfig.compression is "
+                    f"{frontend.compression}; leave it out",
                 )
         augment._require(
             "time_width",

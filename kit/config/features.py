@@ -1,4 +1,4 @@
-"""Audio files to features: the front end, the excerpts of a track, and the computation."""
+"""Options of features: the front end, the excerpts of a track, and the computation."""
 
 import hashlib
 import json
@@ -11,22 +11,22 @@ from kit.config.base import LATER, Checked, identity
 
 @dataclass(frozen=True)
 class FrontendConfig(Checked):
-    """Waveform to log-mel spectrogram. The defaults are those of the original project."""
+    """Front end from waveform to log-mel spectrogram. The defaults are the original project's."""
 
     sample_rate: int = 22050
-    """Audio is resampled to this rate, Hz."""
+    """Sample rate of the front end, Hz; audio is resampled to it."""
     n_fft: int = 2048
     """Length of the FFT, samples."""
     hop_length: int = 512
     """Samples between two frames."""
     win_length: int | None = None
-    """Length of the window, samples; `n_fft` if not given."""
+    """Length of the window, samples; `n_fft` if None."""
     window: str = "hann"
-    """Name of the window, as scipy knows it."""
+    """SciPy's name of the window."""
     center: bool = True
-    """Frame t is centred on sample t * hop_length; the signal is padded by n_fft / 2."""
+    """Centre frame t on sample t * hop_length; pads the signal by n_fft / 2 at both ends."""
     pad_mode: Literal["constant", "reflect", "edge"] = "constant"
-    """Padding at the ends of the signal when centred."""
+    """Padding at the ends of the signal with `center`."""
     power: float = 2.0
     """Exponent of the magnitude: 2 for power, 1 for amplitude."""
     n_mels: int = 128
@@ -34,25 +34,26 @@ class FrontendConfig(Checked):
     fmin: float = 0.0
     """Lowest frequency of the filter bank, Hz."""
     fmax: float | None = None
-    """Highest frequency of the filter bank, Hz; half the sample rate if not given."""
+    """Highest frequency of the filter bank, Hz; half the sample rate if None."""
     htk: bool = False
-    """HTK's mel scale instead of Slaney's."""
+    """Use HTK's mel scale in place of Slaney's."""
     norm: Literal["slaney"] | None = "slaney"
-    """Filters of unit area (Slaney), or with a peak of 1 (None)."""
+    """Filters of unit area (slaney), or with a peak of 1 (None)."""
     ref: Literal["max"] | float = "max"
-    """Reference of 0 dB: the peak of the clip ("max"), or a power."""
+    """Power of 0 dB: the peak of the clip (max), or a number."""
     amin: float = 1e-10
-    """Least power; lower ones are raised to it."""
+    """Lowest power; lower powers are raised to it."""
     top_db: float | None = 80.0
-    """Levels further below the clip's own peak are raised to this distance, dB; if given."""
+    """Largest distance below the clip's peak, dB; lower levels are raised to it. None for no
+    limit."""
 
     compression: Literal["db", "pcen", "log1p"] = field(default="db", metadata=LATER)
-    """Decibels; or per-channel energy normalisation (PCEN, Wang et al. 2017): each band is divided
-    by its own mean of the last 0.4 s, so that loudness, equalisers and steady noise hardly count
-    and onsets stand out; or log10(1 + gain * power), which is 0 for silence. `ref`, `amin` and
-    `top_db` apply to decibels only."""
+    """db: decibels. pcen: per-channel energy normalisation (Wang et al. 2017), which divides each
+    band by its mean of the last 0.4 s; loudness, equalisers and steady noise hardly count, and
+    onsets stand out. log1p: log10(1 + gain * power), which is 0 for silence. `ref`, `amin` and
+    `top_db` apply to db only."""
     gain: float = field(default=10000.0, metadata=LATER)
-    """Factor of the power in compression log1p; the default is that of musicnn's weights."""
+    """Factor of the power in compression log1p; the default is musicnn's."""
 
     def _check(self) -> None:
         self._at_least(1, "sample_rate", "n_fft", "hop_length", "n_mels")
@@ -76,39 +77,39 @@ class FrontendConfig(Checked):
 
 @dataclass(frozen=True)
 class FeatureConfig(Checked):
-    """A track's file to frames of one or more excerpts: (excerpts * n_frames, n_mels)."""
+    """Features of a track: frames of one or more excerpts, (excerpts * n_frames, n_mels)."""
 
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     position: Literal["start", "middle", "spread"] = "middle"
-    """Where a track's excerpts lie: side by side from its start, side by side around its middle,
-    or spread evenly over it. A dance track begins and ends with beats for the mix; its middle
-    tells more."""
+    """Position of a track's excerpts: adjacent from its start, adjacent around its middle, or
+    spread evenly. The middle is the default, since dance tracks start and end with plain beats for
+    the mix."""
     excerpts: int = 1
-    """Excerpts of each track; a track that is too short for all of them gives fewer."""
+    """Excerpts of each track; a track that is too short for all of them has fewer."""
     clip_s: float = 30.0
-    """Length of an excerpt, seconds; its peak is 0 dB where frontend.ref is "max"."""
+    """Length of an excerpt, seconds; its peak is 0 dB if frontend.ref is max."""
     n_frames: int = 1280
-    """Frames kept of each excerpt, from its start."""
+    """Frames kept from the start of each excerpt."""
     least_s: float | None = 3.0
-    """Shorter tracks are left out, seconds; longer ones than this but shorter than an excerpt are
-    kept, and their missing frames masked. None leaves out tracks without `n_frames` frames."""
+    """Shortest track, seconds; shorter tracks are left out. The missing frames of a track that is
+    shorter than an excerpt are masked. None for tracks of `n_frames` frames at least."""
     offset_s: float = 0.0
-    """Seconds at the start of the file that no excerpt touches."""
+    """Seconds to skip at the start of each file."""
     dtype: Literal["float32", "float16", "int8"] = "float32"
-    """Stored values: exact; within 0.032 dB (down to -128 dB) in half the space; or within
-    top_db / 508 (0.158 dB for 80 dB) in a quarter, for ref "max" with a top_db."""
+    """Type of stored values. float32: exact. float16: within 0.032 dB (down to -128 dB), half the
+    space. int8: within top_db / 508 (0.158 dB for 80 dB), a quarter of the space; needs ref max and
+    a top_db."""
     keep: Literal["log_mel", "waveform"] = field(default="log_mel", metadata=LATER)
-    """Store log-mel frames, or the samples that they are made of, so that training can change the
-    sound itself (`train.augment.speed`, `train.augment.snr_db`). Each step then computes the frames
-    of its segments: a ref "max", top_db and PCEN's mean refer to the segment, not to the excerpt.
-    Samples are stored as int16 with full scale 2.0, in twice the room of float32 dB; `dtype` does
-    not apply."""
+    """Store log-mel frames (log_mel), or samples (waveform), which `train.augment.speed` and
+    `train.augment.snr_db` need. With waveform, each step computes the frames of its segments: ref
+    max, top_db and PCEN's mean refer to the segment, not to the excerpt. Samples are stored as
+    int16 with full scale 2.0, in twice the space of float32 dB; `dtype` does not apply."""
 
     def _check(self) -> None:
         self._require(
             "keep",
             self.keep == "log_mel" or self.frontend.center,
-            "segments of samples are padded at their ends; leave FrontendConfig.center on",
+            "it needs FrontendConfig.center, since segments of samples are padded; leave that on",
         )
         self._require(
             "dtype",
@@ -172,46 +173,46 @@ class FeatureConfig(Checked):
 
     @property
     def width(self) -> int:
-        """Values of a frame in the store: its mel bands, or the samples up to the next frame."""
+        """Values of a stored frame: mel bands, or samples up to the next frame."""
         return self.frontend.n_mels if self.keep == "log_mel" else self.frontend.hop_length
 
     @property
     def frontend_in_step(self) -> FrontendConfig | None:
-        """The front end that each step applies to stored samples; None where it was before."""
+        """Front end that each step applies to stored samples; None if log-mel frames are stored."""
         return self.frontend if self.keep == "waveform" else None
 
     @property
     def stored_dtype(self) -> str:
-        """NumPy's name of the type of stored values."""
+        """NumPy's name of the dtype of stored values."""
         return self.dtype if self.keep == "log_mel" else "int16"
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that name this configuration."""
+        """Twelve hexadecimal digits that identify this configuration."""
         text = json.dumps(identity(self), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class ExtractConfig(Checked):
-    """Options of the computation of features; none of them changes a value."""
+    """Options of the computation of features; they do not change values."""
 
     workers: int | None = None
-    """Decoders side by side; one for each core if not given."""
+    """Number of concurrent decoders; one for each core if None."""
     engine: Literal["local", "ray"] = "local"
-    """This machine, or a Ray cluster (extra `cluster`; the one that RAY_ADDRESS names, or one
-    that is started here)."""
+    """Compute on this machine (local), or on a Ray cluster (ray, with the extra `cluster`):
+    RAY_ADDRESS's, or a new one here."""
     isolate: bool = False
-    """Decode in separate processes, so that a file that crashes its decoder loses only itself.
+    """Decode in separate processes, so that a file that crashes its decoder stops no other file.
     Slower."""
     timeout_s: float = 60.0
-    """Give up a file that is not decoded after this time, seconds."""
+    """Time limit for the decoding of a file, seconds."""
     retry_failed: bool = False
     """Retry tracks that failed before, even if their files have not changed."""
     strict: bool = False
     """Stop at the first track that fails."""
     verify: bool = False
-    """First read all stored features, and compute again those that do not fit their checksums."""
+    """Read all stored features first, and recompute those with wrong checksums."""
 
     def _check(self) -> None:
         self._at_least(1, "workers")
@@ -219,19 +220,19 @@ class ExtractConfig(Checked):
         self._require(
             "isolate",
             not self.isolate or self.engine == "local",
-            "with engine ray decoders are processes of their own already; leave it out",
+            "engine ray decodes in separate processes already; leave it out",
         )
 
 
 def frames_of(samples: int, frontend: FrontendConfig) -> int:
-    """Return the number of frames that the front end makes of `samples` samples, 0 if too few."""
+    """Return the number of frames for `samples` samples; 0 if there are too few."""
     if frontend.center:
         return 1 + samples // frontend.hop_length if samples > 0 else 0
     return max(0, 1 + (samples - frontend.n_fft) // frontend.hop_length)
 
 
 def seconds_of(frames: int, frontend: FrontendConfig) -> float:
-    """Return the least duration that gives `frames` frames, seconds."""
+    """Return the shortest duration with `frames` frames, seconds."""
     lead = 0 if frontend.center else frontend.n_fft
     return max((frames - 1) * frontend.hop_length + lead, 1) / frontend.sample_rate
 
@@ -244,5 +245,5 @@ MUSICNN_FRONTEND = FrontendConfig(
     n_mels=96,
     compression="log1p",
 )
-"""The front end of musicnn's published weights: librosa 0.7's mel spectrogram, then
+"""Front end of musicnn's published weights: librosa 0.7's mel spectrogram, then
 log10(1 + 10000 * power)."""

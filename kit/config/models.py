@@ -1,4 +1,4 @@
-"""The options of each network, and the names that they go by."""
+"""Options of each network, by name."""
 
 import dataclasses
 import importlib
@@ -13,7 +13,7 @@ from kit.references import name_of, resolve
 
 @dataclass(frozen=True)
 class Conv1DConfig(Checked):
-    """The original project's network; its defaults are the original's, but for `norm_momentum`."""
+    """The original project's network, with its defaults except `norm_momentum`."""
 
     channels: tuple[int, ...] = (64, 128, 256)
     """Filters of each convolution."""
@@ -22,11 +22,10 @@ class Conv1DConfig(Checked):
     dense: int = 256
     """Units of the hidden dense layer."""
     dropout: float = 0.3
-    """Share of units dropped before each dense layer in training."""
+    """Dropout rate before each dense layer."""
     norm_momentum: float = 0.9
-    """Momentum of the moving averages of batch normalisation. The original had 0.99, Keras's
-    default, with which the first epochs on a small collection are scored by averages that have not
-    settled yet."""
+    """Momentum of the moving averages of batch normalisation. With Keras's 0.99, the original's,
+    the averages need several epochs of a small collection to converge."""
 
     def _check(self) -> None:
         self._require(
@@ -39,7 +38,7 @@ class Conv1DConfig(Checked):
 
     @property
     def receptive_field(self) -> int:
-        """Frames that one output of the last pooling sees."""
+        """Receptive field of one output of the last pooling, frames."""
         seen, stride = 1, 1
         for _ in self.channels:
             seen += (self.kernel_size - 1) * stride + stride
@@ -47,7 +46,7 @@ class Conv1DConfig(Checked):
         return seen
 
     def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
-        """Return the module; Flax is imported only here, so that `kit --help` stays instant."""
+        """Return the module; only this imports Flax, so that `kit --help` is fast."""
         conv1d = importlib.import_module("kit.models.conv1d")
         return conv1d.Conv1D(self, n_mels, n_classes, rngs=rngs)
 
@@ -58,16 +57,16 @@ class ShortChunkConfig(Checked):
 
     width: int = 16
     """Channels of the first two blocks; the next four have twice as many, the seventh four times.
-    The paper has 128 (12.1 million parameters), for 20,000 tracks and more; 16 gives fewer
-    parameters than `conv1d`."""
+    The paper has 128 (12.1 million parameters) for 20,000 tracks; with 16 there are fewer
+    parameters than in `conv1d`."""
     depth: int = 5
-    """Residual blocks, each of which halves frames and bands. The paper has 7, which leave one
-    frame of a segment of 128; one output of 5 blocks sees 187 frames already."""
+    """Number of residual blocks, each of which halves frames and bands. The paper has 7, which
+    reduce a segment of 128 frames to one; the receptive field of 5 is 187 frames."""
     pooling: Literal["max", "mean", "attention", "statistics"] = "max"
-    """Pooling of the last block's outputs to one vector: their maximum (the paper), mean, mean
-    with learned weights, or mean and standard deviation."""
+    """Pooling of the last block's outputs to one vector: maximum (max, the paper), mean, mean with
+    learned weights (attention), or mean and standard deviation (statistics)."""
     dropout: float = 0.5
-    """Share of units dropped before the last layer in training."""
+    """Dropout rate before the last layer."""
     norm_momentum: float = 0.9
     """Momentum of the moving averages of batch normalisation."""
 
@@ -83,25 +82,25 @@ class ShortChunkConfig(Checked):
 
     @property
     def receptive_field(self) -> int:
-        """Frames that one output of the last block sees, padding included."""
+        """Receptive field of one output of the last block, frames, with padding."""
         return 1 + 6 * (2**self.depth - 1)
 
     @property
     def least_frames(self) -> int:
-        """Frames of the shortest segment: with fewer, the last block would halve one frame."""
+        """Frames of the shortest segment, so that the last block has two frames to halve."""
         return 2**self.depth
 
     def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
-        """Return the module; `n_mels` may be any number, since the blocks pad and pool."""
+        """Return the module, which takes any number of mel bands."""
         short_chunk = importlib.import_module("kit.models.short_chunk")
         return short_chunk.ShortChunk(self, n_classes, rngs=rngs)
 
 
 @dataclass(frozen=True)
 class MusicnnConfig(Checked):
-    """musicnn: tall filters for timbre, long filters for time, three dense layers over both.
+    """musicnn: tall filters for timbre, long filters for time, convolutions and dense layers.
 
-    The defaults are those of the published weights, but for `norm_momentum`.
+    The defaults are those of the published weights, except `norm_momentum`.
     """
 
     timbral: int = 204
@@ -117,23 +116,21 @@ class MusicnnConfig(Checked):
     dense: int = 200
     """Units of the hidden dense layer."""
     dropout: float = 0.5
-    """Share of units dropped before each dense layer in training."""
+    """Dropout rate before each dense layer."""
     norm_momentum: float = 0.9
     """Momentum of the moving averages of batch normalisation; musicnn had TensorFlow's 0.99."""
     transfer: Literal["none", "probe", "head", "fine-tune"] = field(default="none", metadata=LATER)
-    """Start from random weights (none), or from published ones, which `kit weights musicnn`
-    fetches: fit logistic regression to a frozen hidden layer, with layer and strength chosen inside
-    the training part (probe); train the dense layer and a new output on frozen convolutions (head);
-    or start from the probe and train dense layer and upper convolutions too (fine-tune). Front end,
-    segments, split and training then have other defaults, which --help shows together with this
-    option. All batch statistics stay as published."""
+    """none: random weights. The others start from published weights, which `kit weights musicnn`
+    fetches. probe: fit logistic regression to a frozen hidden layer; layer and strength are chosen
+    inside the training part. head: train the dense layer and a new output on frozen convolutions.
+    fine-tune: start from the probe, and train the dense layer and the upper convolutions too. Front
+    end, segments, split and training have other defaults, which --help shows with this option.
+    Batch statistics stay as published."""
     weights: Literal["MSD_musicnn", "MTT_musicnn"] = field(default="MSD_musicnn", metadata=LATER)
-    """The published weights of `transfer`: trained on the Million Song Dataset, or on
-    MagnaTagATune."""
+    """Published weights for `transfer`, trained on the Million Song Dataset or on MagnaTagATune."""
     layer_decay: float = field(default=0.5, metadata=LATER)
-    """Factor of the learning rate from each block to the one below it, in fine-tune: the output
-    has all of `train.learning_rate`, the dense layer this share of it, the last convolution the
-    square of it."""
+    """Factor of the learning rate from each block to the block below in fine-tune: the output has
+    `train.learning_rate`, the dense layer this share of it, the last convolution the square."""
 
     def _check(self) -> None:
         self._require("layer_decay", 0 < self.layer_decay <= 1, "it must lie above 0, up to 1")
@@ -152,17 +149,17 @@ class MusicnnConfig(Checked):
 
     @property
     def receptive_field(self) -> int:
-        """Frames that one output of the last convolution sees, padding included."""
+        """Receptive field of one output of the last convolution, frames, with padding."""
         return max(7, *self.lengths) + 3 * 6
 
     @property
     def least_frames(self) -> int:
-        """Frames of the shortest segment: those of the longest filter."""
+        """Frames of the shortest segment, the length of the longest filter."""
         return max(7, *self.lengths)
 
     @property
     def rates(self) -> tuple[tuple[str, float], ...]:
-        """Factors of the learning rate by the first part of a parameter's path; 1 for others."""
+        """Factors of the learning rate by prefix of a parameter's path; 1 for others."""
         if self.transfer != "fine-tune":
             return ()
         dense = ("norm_pooled", "dense", "norm_dense")
@@ -187,15 +184,15 @@ MODELS: dict[str, type] = {
     "short_chunk": ShortChunkConfig,
     "musicnn": MusicnnConfig,
 }
-"""kit's own networks by the name that `--model.name` takes: their dataclasses of options."""
+"""Options of kit's own networks, by their names for `--model.name`."""
 
 
 def require_model(model: Any) -> None:
-    """Check that an object can stand in `Experiment.model`.
+    """Check the type of `Experiment.model`.
 
     Raises:
-        ConfigError: it is not an instance of a frozen dataclass with a method `build`, or a field
-            has a name that `--model.name` and its file need.
+        ConfigError: it is not an instance of a frozen dataclass with a method `build`, or it has a
+            field "name" or "file".
     """
     kind = type(model).__name__
     if not dataclasses.is_dataclass(model) or isinstance(model, type):
@@ -204,7 +201,7 @@ def require_model(model: Any) -> None:
             "with a method build(n_mels, n_classes, *, rngs)"
         )
     if not typing.cast(Any, model).__dataclass_params__.frozen:
-        raise ConfigError(f"{kind} can change; declare it with @dataclass(frozen=True)")
+        raise ConfigError(f"{kind} is mutable; declare it with @dataclass(frozen=True)")
     if not callable(getattr(model, "build", None)):
         raise ConfigError(
             f"{kind} has no method build(n_mels, n_classes, *, rngs) that returns the network"
@@ -214,26 +211,26 @@ def require_model(model: Any) -> None:
 
 
 def model_class(name: str, file: str | None = None) -> type:
-    """Return the dataclass of options that a name stands for.
+    """Return a dataclass of options by name.
 
     Args:
         name: one of `MODELS`, or `package.module:Class`, or `path/to/file.py:Class`.
-        file: the file that the class was defined in, where its module is not installed.
+        file: file that defines the class, if its module is not installed.
     Raises:
-        ConfigError: there is no such class.
+        ConfigError: the class cannot be found.
     """
     if name in MODELS:
         return MODELS[name]
     if ":" not in name:
         raise ConfigError(
-            f"Experiment.model.name is {name!r}; take {', '.join(MODELS)}, or name a class of your "
-            "own as package.module:Class or path/to/file.py:Class"
+            f"Experiment.model.name is {name!r}; use {', '.join(MODELS)}, or your own class as "
+            "package.module:Class or path/to/file.py:Class"
         )
     return resolve(name, file)
 
 
 def name_of_model(model: Any) -> dict[str, str]:
-    """Return the `name` of a model, and its `file` if it is not one of `MODELS`."""
+    """Return the `name` of a model, and the `file` of a user's model."""
     for name, cls in MODELS.items():
         if type(model) is cls:
             return {"name": name}
@@ -242,10 +239,10 @@ def name_of_model(model: Any) -> dict[str, str]:
 
 
 def model_of(value: Any, where: str) -> Any:
-    """Return the model that `to_dict` described.
+    """Return a model from its `to_dict`.
 
     Raises:
-        ConfigError: there is no such class, or its options do not fit.
+        ConfigError: the class cannot be found, or its options do not fit.
     """
     if not isinstance(value, dict):
         require_model(value)

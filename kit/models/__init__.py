@@ -1,4 +1,4 @@
-"""Networks: definitions in Flax NNX, used as pure functions."""
+"""Networks in Flax NNX, used as pure functions."""
 
 from kit.models.network import Network, Tree, build, check, size
 

@@ -1,9 +1,9 @@
-"""Convolution and max-pooling whose gradients XLA computes fast on CPU, in loops too.
+"""Convolution and max-pooling with fast gradients on CPU, also inside loops.
 
-XLA brings convolutions to the layout of its fast CPU kernel in the entry computation only. In the
-body of a `lax.scan`, JAX's own gradient convolutions run as naive loops, 26 times slower (jaxlib
-0.10, `xla/service/cpu/conv_canonicalization.cc`). Those of `conv_general_dilated` have that layout
-from the start.
+XLA converts convolutions to the layout of its fast CPU kernel in the entry computation only. In the
+body of a `lax.scan`, JAX's gradient convolutions run as naive loops, 26 times slower (jaxlib 0.10,
+`xla/service/cpu/conv_canonicalization.cc`). The gradients of `conv_general_dilated` have that
+layout from the start.
 """
 
 from collections.abc import Sequence
@@ -35,24 +35,17 @@ def conv_general_dilated(
     precision: Any = None,
     **options: Any,
 ) -> Array:
-    """Convolve as `lax.conv_general_dilated` does, with other gradient convolutions on CPU.
+    """Compute `lax.conv_general_dilated` with other gradient convolutions on CPU.
 
-    Give it to Flax: `nnx.Conv(..., conv_general_dilated=conv_general_dilated)`. Values are equal
-    bit for bit; gradients too where the window moves by one, and within a rounding where it moves
-    further. It computes reverse-mode derivatives of the first order; use lax's for others.
-    Dilated, grouped and channels-first convolutions are passed on to lax.
+    Pass it to Flax: `nnx.Conv(..., conv_general_dilated=conv_general_dilated)`. Values are equal
+    bit for bit, and so are gradients with strides of 1; with larger strides, gradients differ by
+    rounding. Only first-order reverse-mode derivatives are supported. Dilated, grouped and
+    channels-first convolutions use lax.
 
     Args:
         lhs: `(batch, *spatial, features)`.
         rhs: `(*spatial, features, filters)`.
-        window_strides: for each spatial axis.
-        padding: "SAME", "VALID", or `(low, high)` for each spatial axis.
-        lhs_dilation: as in lax.
-        rhs_dilation: as in lax.
-        dimension_numbers: as in lax.
-        feature_group_count: as in lax.
-        precision: as in lax.
-        options: all other arguments, as in lax.
+        The others: as in lax.
     """
     layout = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     dilations = (*(lhs_dilation or ()), *(rhs_dilation or ()))
@@ -110,7 +103,7 @@ def _forward(window: _Window, x: Array, w: Array) -> tuple[Array, tuple[Array, A
 
 
 def _backward(window: _Window, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    # cuDNN has kernels of its own for gradients, which XLA recognises in JAX's formulation.
+    # XLA recognises cuDNN's gradient kernels in JAX's formulation only.
     return lax.platform_dependent(
         *kept, g, cpu=partial(_gradients, window), default=partial(_gradients_of_lax, window)
     )
@@ -129,7 +122,7 @@ def _gradients(window: _Window, x: Array, w: Array, g: Array) -> tuple[Array, Ar
     sizes = zip(x.shape[1:-1], w.shape[:-2], g.shape[1:-1], strides, padding, strict=True)
     of_x, of_w = [], []
     for size, kernel, out, stride, (low, high) in sizes:
-        # Input frames that no window reaches; a negative padding of x leaves them out.
+        # No window reaches these input frames; a negative padding of x leaves them out.
         unused = size + low + high - kernel - (out - 1) * stride
         of_x.append((kernel - 1 - low, kernel - 1 - high + unused))
         of_w.append((low, high - unused))
@@ -137,7 +130,7 @@ def _gradients(window: _Window, x: Array, w: Array, g: Array) -> tuple[Array, Ar
     spread, of_x = _cropped(g, of_x, strides)
     dilation = strides if spread is g else ones
     dx = _canonical(spread, flipped, ones, of_x, lhs_dilation=dilation, precision=precision)
-    # Batch and features change places: the sum over the batch becomes one over input features.
+    # Swap batch and features: the sum over the batch becomes a sum over input features.
     features_first, of_w = _cropped(jnp.moveaxis(x, (-1, 0), (0, -1)), of_w, ones)
     as_kernel = jnp.moveaxis(g, 0, -2)
     dw = _canonical(
@@ -149,9 +142,9 @@ def _gradients(window: _Window, x: Array, w: Array, g: Array) -> tuple[Array, Ar
 def _cropped(
     x: Array, padding: Sequence[tuple[int, int]], dilation: Sequence[int]
 ) -> tuple[Array, list[tuple[int, int]]]:
-    """Return `x` dilated and cropped where a padding is negative, and the padding that remains.
+    """Dilate `x` and crop it by negative paddings; return it with the remaining padding.
 
-    XLA's convolution on CPU reads beyond the end of its input if a padding is negative.
+    XLA's CPU convolution reads beyond the end of its input if a padding is negative.
     """
     if all(low >= 0 and high >= 0 for low, high in padding):
         return x, list(padding)
@@ -166,21 +159,16 @@ def _cropped(
 _conv.defvjp(_forward, _backward)
 
 Conv = partial(nnx.Conv, conv_general_dilated=conv_general_dilated)
-"""Flax's layer, with the gradients of this module."""
+"""`nnx.Conv` with the gradients of this module."""
 
 
 def max_pool_by_two(
     x: Float[Array, "batch *spatial features"], axes: Sequence[int] = (1,)
 ) -> Array:
-    """Return the maximum of neighbours along these axes, which halves them; an odd end is dropped.
+    """Compute `nnx.max_pool` with windows and strides of 2 along these axes.
 
-    Equal to `nnx.max_pool` with windows and strides of 2, and its gradient is faster: that of
-    `lax.reduce_window` took a quarter of a training step on CPU. Neighbours that are equal share
-    their gradient evenly.
-
-    Args:
-        x: activations.
-        axes: the axes to halve.
+    Its gradient is faster: that of `lax.reduce_window` took a quarter of a training step on CPU.
+    Equal neighbours share their gradient evenly.
     """
     for axis in axes:
         end = x.shape[axis] // 2 * 2

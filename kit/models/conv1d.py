@@ -1,4 +1,4 @@
-"""The original project's network: convolutions over time, mel bands as channels."""
+"""The original project's network: convolutions over time with mel bands as channels."""
 
 import itertools
 
@@ -9,21 +9,21 @@ from jaxtyping import Array, Float
 from kit.config import Conv1DConfig
 from kit.models.conv import Conv, max_pool_by_two
 
-# Keras's batch normalisation, which the original used, differs from Flax's default of 1e-5.
+# Keras's default, as in the original; Flax's is 1e-5.
 BATCH_NORM_EPSILON = 1e-3
 
 
 class Conv1D(nnx.Module):
     """Convolutions (each with ReLU, batch norm and max-pooling by two), two dense layers, logits.
 
-    With the default configuration, 128 mel bands and five classes it has 265,925 numbers, the
-    moving averages of batch normalisation included, as Keras counts.
+    With the default configuration, 128 mel bands and five classes it has 265,925 numbers, including
+    the moving averages of batch normalisation, as Keras counts.
 
     Args:
         config: widths and the dropout rate.
         n_mels: mel bands of the input.
-        n_classes: labels to tell apart.
-        rngs: draws the first weights (Glorot uniform; biases zero) and dropout.
+        n_classes: number of outputs.
+        rngs: random streams of the first weights (Glorot uniform; biases zero) and of dropout.
     """
 
     def __init__(

@@ -13,25 +13,17 @@ from jaxtyping import Array, Float
 from kit.config import MusicnnConfig
 from kit.models.conv import Conv, conv_general_dilated
 
-# TensorFlow's, with which the published weights were trained; Flax's default is 1e-5.
+# TensorFlow's default, with which the published weights were trained; Flax's is 1e-5.
 BATCH_NORM_EPSILON = 1e-3
 
 GLOROT = jax.nn.initializers.glorot_uniform()
 
 
 class Filters(nnx.Module):
-    """Filters over time and mel bands, ReLU, batch norm, and their maximum over the bands.
+    """Filters over time and mel bands, ReLU, batch norm, and the maximum over the bands.
 
-    The input comes without its last scale and shift, which are applied after the filters: the
-    result is the same, and training needs no gradient of the input, which would take two thirds of
-    a step on CPU.
-
-    Args:
-        count: number of filters.
-        kernel_size: frames and bands of a filter.
-        padding: frames of zeros before and after a segment.
-        momentum: of the moving averages of batch normalisation.
-        rngs: draws the first weights.
+    Scale and shift of the input are applied after the filters: the result is the same, and training
+    needs no gradient of the input, which would take two thirds of a step on CPU.
     """
 
     def __init__(
@@ -64,13 +56,13 @@ class Filters(nnx.Module):
         shift: Float[Array, "1"],
     ) -> Float[Array, "batch frames filters"]:
         """Return the filters' outputs for `scale * x + shift`."""
-        # Zeros pad the shifted input, so the shift counts less at both ends of a segment.
+        # Zeros pad the shifted input, so the shift has less effect at both ends of a segment.
         ones = jnp.ones((1, x.shape[1], self.height, 1), x.dtype)
         at_rest = shift * self.conv(ones) + self.bias[...]
         if not self.norm.use_running_average:
             return self.norm(nnx.relu(scale * self.conv(x) + at_rest)).max(axis=2)
-        # With fixed statistics, the result rises or falls with a filter's output, and `at_rest` is
-        # the same for all bands. So the extreme band comes first, and all else is for one band.
+        # With fixed statistics, the result is monotonic in a filter's output, and `at_rest` is
+        # equal for all bands: take the extreme band first, and compute the rest for it alone.
         assert self.norm.scale is not None
         sign = jnp.where(scale * self.norm.scale[...] < 0, -1, 1).astype(x.dtype)
         kernel = (self.conv.kernel[...] * sign).astype(x.dtype)
@@ -81,14 +73,7 @@ class Filters(nnx.Module):
 
 
 class Middle(nnx.Module):
-    """Convolution over seven frames, ReLU, batch norm.
-
-    Args:
-        before: units of the input.
-        after: units of the output.
-        momentum: of the moving averages of batch normalisation.
-        rngs: draws the first weights.
-    """
+    """Convolution over seven frames from `before` to `after` units, ReLU, batch norm."""
 
     def __init__(self, before: int, after: int, momentum: float, *, rngs: nnx.Rngs) -> None:
         self.conv = Conv(before, after, (7,), padding=3, kernel_init=GLOROT, rngs=rngs)
@@ -97,22 +82,22 @@ class Middle(nnx.Module):
     def __call__(
         self, x: Float[Array, "batch frames before"]
     ) -> Float[Array, "batch frames after"]:
-        """Return as many frames as there were."""
+        """Return the outputs for as many frames."""
         return self.norm(nnx.relu(self.conv(x)))
 
 
 class Musicnn(nnx.Module):
     """Timbral and temporal filters, three convolutions over both, pooling, two dense layers.
 
-    With the default configuration, 96 mel bands and 50 classes it has 787,159 parameters and,
-    with the moving averages of batch normalisation, 792,079 numbers. One output of the last
-    convolution sees 146 frames.
+    With the default configuration, 96 mel bands and 50 classes it has 787,159 parameters, and
+    792,079 numbers with the moving averages of batch normalisation. The receptive field of the last
+    convolution is 146 frames.
 
     Args:
         config: widths, sizes of the filters and the dropout rate.
         n_mels: mel bands of the input.
-        n_classes: labels to tell apart.
-        rngs: draws the first weights (Glorot uniform; biases zero) and dropout.
+        n_classes: number of outputs.
+        rngs: random streams of the first weights (Glorot uniform; biases zero) and of dropout.
     """
 
     def __init__(
@@ -161,9 +146,9 @@ class Musicnn(nnx.Module):
         return self.head(self.dropout(self.penultimate(self.pool(self.trunk(x)))))
 
     def trunk(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch frames width"]:
-        """Return the outputs of both kinds of filters and of the three convolutions, side by side.
+        """Concatenate the outputs of the filters and of the three convolutions.
 
-        By default the width is `2 * 204 + 3 * 51 + 3 * 64 = 753`.
+        The default width is `2 * 204 + 3 * 51 + 3 * 64 = 753`.
 
         Raises:
             ValueError: the segments are shorter than `MusicnnConfig.least_frames`.
@@ -171,11 +156,7 @@ class Musicnn(nnx.Module):
         return self.above(self.front(x))
 
     def front(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch frames front"]:
-        """Return the outputs of both kinds of filters, side by side.
-
-        Raises:
-            ValueError: the segments are shorter than `MusicnnConfig.least_frames`.
-        """
+        """Concatenate the outputs of both kinds of filters."""
         if x.shape[1] < self.least_frames:
             raise ValueError(f"it needs at least {self.least_frames} frames")
         x = self.norm_input(x[..., None])
@@ -186,7 +167,7 @@ class Musicnn(nnx.Module):
     def above(
         self, front: Float[Array, "batch frames front"]
     ) -> Float[Array, "batch frames width"]:
-        """Return what it is given, and the outputs of the three convolutions, side by side."""
+        """Concatenate the input and the outputs of the three convolutions."""
         first, second, third = self.middle
         one = first(front)
         two = one + second(one)
@@ -194,7 +175,7 @@ class Musicnn(nnx.Module):
         return jnp.concatenate([front, one, two, three], axis=-1)
 
     def pool(self, h: Float[Array, "batch frames width"]) -> Float[Array, "batch pooled"]:
-        """Return maximum and mean over time, in turn for each unit: `pooled = 2 * width`."""
+        """Return maximum and mean over time, interleaved by unit: `pooled = 2 * width`."""
         return jnp.stack([h.max(axis=1), h.mean(axis=1)], axis=-1).reshape(len(h), -1)
 
     def penultimate(self, pooled: Float[Array, "batch pooled"]) -> Float[Array, "batch dense"]:

@@ -16,9 +16,9 @@ from kit.config import MODELS, require_model
 from kit.errors import ConfigError
 
 Tree = dict[str, Array]
-"""Arrays by path, such as "convs/0/kernel": flat, whatever containers the module has."""
+"""Arrays by path, such as "convs/0/kernel", in one flat dictionary."""
 
-# The kinds of variables, in the order in which a module is split; the last takes all others.
+# Kinds of variables in the order of `nnx.split`; the last one takes all others.
 _KINDS = (nnx.Param, nnx.RngState, nnx.Intermediate, ...)
 
 
@@ -28,19 +28,19 @@ class _PlainArrayError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network without its arrays, which are arguments of its functions.
+    """A module as functions of its arrays.
 
-    The module is split once, in training mode and in evaluation mode (`module.train()`,
+    The module is split once in training mode and in evaluation mode (`module.train()`,
     `module.eval()`). Its variables are
 
     - parameters: every `nnx.Param`;
-    - buffers: every other variable or array, such as batch statistics; training updates them;
-    - random number generators, which are not kept: each call of `apply` sets them from its key;
+    - buffers: every other variable or array, such as batch statistics, which training updates;
+    - random streams, which each call of `apply` sets from its key;
     - sown intermediates, which are dropped.
     """
 
     module: type
-    """The class of the module."""
+    """Class of the module."""
     _train: nnx.GraphDef
     _eval: nnx.GraphDef
     _params: Any
@@ -75,18 +75,18 @@ class Network:
         try:
             shapes = jax.eval_shape(states)
         except _PlainArrayError:
-            # Under a trace, Flax takes a plain array in a module for a static value.
+            # Under a trace, Flax treats a plain array in a module as static.
             eager = True
             shapes = jax.tree.map(jax.typeof, states())
         params, streams, _, buffers = shapes
         return cls(*seen, params, streams, buffers, create)  # pyright: ignore[reportCallIssue]
 
     def shapes(self) -> tuple[Any, Any]:
-        """Return parameters and buffers as `init` gives them, without their values."""
+        """Return shapes and dtypes of the parameters and buffers of `init`."""
         return _named(self._params), _named(self._buffers)
 
     def init(self, key: Array) -> tuple[Tree, Tree]:
-        """Return the first parameters and buffers, drawn from a PRNG key."""
+        """Return random parameters and buffers, drawn from a PRNG key."""
         module = self._create(nnx.Rngs(key))
         nnx.pop(module, nnx.Intermediate)
         _, params, _, _, buffers = nnx.split(module, *_KINDS)
@@ -101,35 +101,29 @@ class Network:
         train: bool = False,
         key: Array | None = None,
     ) -> tuple[Float[Array, "batch n_classes"], Tree]:
-        """Return logits, and the buffers after this batch (the same ones if not `train`).
+        """Return logits, and the buffers after this batch (unchanged if not `train`).
 
         Args:
-            params: as `init` gives them.
-            buffers: as `init` or an earlier call gives them.
+            params: parameters.
+            buffers: buffers of `init` or an earlier call.
             x: segments, time first.
-            train: training mode: dropout drops, batch norm takes the batch's statistics.
-            key: PRNG key of all random numbers of this call; a fixed one if not given.
+            train: training mode, for dropout and batch norm.
+            key: PRNG key of all random numbers of this call; a fixed key if None.
         """
         return self._call(params, buffers, x, train, key)
 
     def at(self, method: str) -> "Network":
-        """Return the network whose `apply` calls this method of the module: the same one each time.
-
-        Its parameters and buffers are those of the whole module.
-        """
+        """Return the network whose `apply` calls another method of the module; cached."""
         return _at(self, method)
 
     def use(self, params: Tree, buffers: Tree, function: Callable[[Any], Any]) -> Any:
-        """Return `function` of the module with these arrays, in evaluation mode.
-
-        So a function can reach hidden layers by the module's own methods.
-        """
+        """Call `function` with the module in evaluation mode, such as for its hidden layers."""
         return function(self._module(params, buffers, train=False, key=None))
 
     def _call(
         self, params: Tree, buffers: Tree, x: Any, train: bool, key: Array | None
     ) -> tuple[Any, Tree]:
-        """Do what `apply` does, whatever the module returns."""
+        """Compute `apply` without checking the module's output."""
         module = self._module(params, buffers, train, key)
         logits = getattr(module, self._method)(jnp.asarray(x))
         if not train:
@@ -147,7 +141,7 @@ class Network:
         )
 
     def _seeded(self, key: Array) -> Any:
-        """Return every stream with a key of its own and a count of 0."""
+        """Return all random streams with their own keys and counts of 0."""
 
         def seeded(number: int, leaf: Any) -> Array:
             if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -165,23 +159,24 @@ def _at(network: Network, method: str) -> Network:
 
 
 def build(options: Any, *, n_mels: int, n_classes: int) -> Network:
-    """Return the network of its options.
+    """Build a network.
 
     Args:
-        options: a frozen dataclass with `build(n_mels, n_classes, *, rngs)`.
+        options: frozen dataclass with `build(n_mels, n_classes, *, rngs)`.
         n_mels: mel bands of a segment.
-        n_classes: labels to tell apart, at least 2.
+        n_classes: number of outputs, at least 2.
     Raises:
-        ConfigError: the options are no such dataclass, or `build` fails or returns no module.
+        ConfigError: the options are not such a dataclass, `build` fails, or its result is not an
+            `nnx.Module`.
     """
     require_model(options)
     return _of_kit(_build, options, n_mels, n_classes)
 
 
 def _of_kit(make: Callable[..., Network], options: Any, *sizes: int) -> Network:
-    """Return `make(options, *sizes)`, made once where the options are of kit's own networks.
+    """Return `make(options, *sizes)`, cached for kit's networks only.
 
-    Not so for a user's: a notebook may redefine the module behind the same options.
+    A notebook may redefine a user's module with the same options.
     """
     cached = type(options) in MODELS.values()
     return _cached(make, options, *sizes) if cached else make(options, *sizes)
@@ -215,15 +210,8 @@ def _build(options: Any, n_mels: int, n_classes: int) -> Network:
 
 
 def check(options: Any, frames: int, n_mels: int, n_classes: int = 2) -> Network:
-    """Return the network of its options if it takes segments of `frames` frames.
+    """Build a network and trace its shapes for segments of `frames` frames; see `build`.
 
-    Nothing is computed: the shapes are traced, in training mode and in evaluation mode.
-
-    Args:
-        options: as for `build`.
-        frames: frames of a segment.
-        n_mels: mel bands of a segment.
-        n_classes: labels to tell apart.
     Raises:
         ConfigError: the network fails on such segments, or its output is not
             `(batch, n_classes)`.
@@ -259,7 +247,7 @@ def _check(options: Any, frames: int, n_mels: int, n_classes: int) -> Network:
 
 
 def size(tree: Tree) -> int:
-    """Return how many numbers a tree holds."""
+    """Return the number of values in a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
@@ -269,7 +257,7 @@ def _names(state: Any) -> list[str]:
 
 
 def _parts(path: Sequence[Any]) -> list[str]:
-    # A variable is a node with one child, "value", which tells nothing.
+    # Leave out "value", the only child of a variable.
     keys = [getattr(part, "key", getattr(part, "name", getattr(part, "idx", ""))) for part in path]
     return [
         str(key)
@@ -283,7 +271,7 @@ def _named(state: Any) -> dict[str, Any]:
 
 
 def _arrays(state: Any) -> Tree:
-    # By way of NumPy: a Python number would keep its weak type, and be another program later.
+    # Convert by NumPy: a Python number would keep its weak type and compile another program.
     return {
         name: leaf if isinstance(leaf, jax.Array) else jnp.asarray(np.asarray(leaf))
         for name, leaf in _named(state).items()

@@ -14,22 +14,15 @@ from jaxtyping import Array, Float
 from kit.config import ShortChunkConfig
 from kit.models.conv import Conv
 
-# The gradient of a standard deviation is not finite where all values are equal.
+# Added to variances: the gradient of a standard deviation of 0 is not finite.
 LEAST_VARIANCE = 1e-5
 
 
 class ResidualBlock(nnx.Module):
-    """Two 3x3 convolutions beside one, the first of each pair of two strides; ReLU of the sum.
-
-    Args:
-        before: channels of the input.
-        after: channels of the output.
-        momentum: of the moving averages of batch normalisation.
-        rngs: draws the first weights.
-    """
+    """Residual block of two 3x3 convolutions, with a 3x3 convolution as shortcut; strides of 2."""
 
     def __init__(self, before: int, after: int, momentum: float, *, rngs: nnx.Rngs) -> None:
-        # Padding of one on both sides, as in PyTorch: "SAME" would pad an even axis at its end.
+        # Pad by one on both sides, as PyTorch does; "SAME" would pad an even axis at its end.
         self.first = Conv(before, after, (3, 3), strides=2, padding=1, rngs=rngs)
         self.second = Conv(after, after, (3, 3), padding=1, rngs=rngs)
         self.shortcut = Conv(before, after, (3, 3), strides=2, padding=1, rngs=rngs)
@@ -45,16 +38,15 @@ class ResidualBlock(nnx.Module):
 
 
 class ShortChunk(nnx.Module):
-    """Batch norm, residual blocks, pooling over what is left, two dense layers, logits.
+    """Batch norm, residual blocks, pooling over frames and bands, two dense layers, logits.
 
-    With the default configuration and five classes it has 85,671 parameters; one output of the
-    last block sees 187 frames. The paper's sizes (width 128, depth 7, 50 classes) give 12,104,244.
-    Any number of mel bands works.
+    With the default configuration and five classes it has 85,671 parameters and a receptive field
+    of 187 frames; with the paper's sizes (width 128, depth 7, 50 classes) 12,104,244 parameters.
 
     Args:
         config: width, depth, pooling and the dropout rate.
-        n_classes: labels to tell apart.
-        rngs: draws the first weights (LeCun normal; biases zero) and dropout.
+        n_classes: number of outputs.
+        rngs: random streams of the first weights (LeCun normal; biases zero) and of dropout.
     """
 
     def __init__(self, config: ShortChunkConfig, n_classes: int, *, rngs: nnx.Rngs) -> None:
@@ -67,7 +59,7 @@ class ShortChunk(nnx.Module):
             for before, after in itertools.pairwise((1, *config.channels))
         )
         if config.pooling == "attention":
-            # Equal weights at first.
+            # The first weights are equal.
             self.attention = nnx.Linear(
                 width, 1, kernel_init=nnx.initializers.zeros, use_bias=False, rngs=rngs
             )
@@ -90,11 +82,7 @@ class ShortChunk(nnx.Module):
     def trunk(
         self, x: Float[Array, "batch frames n_mels"]
     ) -> Float[Array, "batch frames2 bands2 width"]:
-        """Return the outputs of the last block: `2**depth` times fewer frames and bands.
-
-        Raises:
-            ValueError: the segments are shorter than `ShortChunkConfig.least_frames`.
-        """
+        """Return the outputs of the last block, with `2**depth` times fewer frames and bands."""
         if x.shape[1] < self.least_frames:
             raise ValueError(f"it needs at least {self.least_frames} frames")
         h = self.norm_input(x[..., None])
@@ -103,7 +91,7 @@ class ShortChunk(nnx.Module):
         return h
 
     def pool(self, h: Float[Array, "batch frames bands width"]) -> Float[Array, "batch pooled"]:
-        """Return one vector a segment: its maximum, mean, weighted mean, or mean and deviation."""
+        """Pool a segment to its maximum, mean, weighted mean, or mean and deviation."""
         h = h.reshape(len(h), -1, h.shape[-1])
         if self.pooling == "max":
             return h.max(axis=1)

@@ -1,4 +1,4 @@
-"""musicnn with published weights: a frozen part, and a part that is fitted or trained."""
+"""musicnn with published weights: frozen layers, and layers that are fitted or trained."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,15 +9,11 @@ from kit.models.musicnn import GLOROT, Musicnn
 
 
 class Frozen(nnx.Variable):
-    """A weight that no training changes: no parameter, so it has no gradient and no decay."""
+    """A frozen weight: not an `nnx.Param`, so it has neither gradient nor decay."""
 
 
 class Standardise(nnx.Module):
-    """Each unit less its mean over the training tracks, divided by its deviation; both frozen.
-
-    Args:
-        width: units.
-    """
+    """Standardise units by frozen means and deviations over the training tracks."""
 
     def __init__(self, width: int) -> None:
         self.mean = Frozen(jnp.zeros(width))
@@ -29,19 +25,13 @@ class Standardise(nnx.Module):
 
 
 class Pretrained(Musicnn):
-    """musicnn whose lower layers are frozen, and whose batch norms keep their statistics.
+    """musicnn with frozen lower layers and fixed statistics of batch norm.
 
-    `MusicnnConfig.transfer` says where the frozen part ends:
+    `MusicnnConfig.transfer` decides where the frozen layers end:
 
     - "probe": after both hidden layers; the output is linear in their standardised units;
-    - "head": after pooling; the dense layers are musicnn's own, the last one is new;
+    - "head": after pooling; the hidden dense layer is musicnn's, the output is new;
     - "fine-tune": after the filters; the output is that of the probe.
-
-    Args:
-        config: sizes, and the kind of transfer.
-        n_mels: mel bands of the input.
-        n_classes: labels to tell apart.
-        rngs: draws the first weights and dropout.
     """
 
     def __init__(
@@ -64,7 +54,7 @@ class Pretrained(Musicnn):
         self.shift_input = Frozen(self.shift_input[...])
 
     def train(self, **attributes: bool) -> None:
-        """Switch to training mode, but for batch norm: few tracks would shift its statistics."""
+        """Switch to training mode, except batch norm: few tracks would shift its statistics."""
         super().train(**attributes)
         self.set_attributes(nnx.BatchNorm, use_running_average=True)
 
@@ -74,28 +64,24 @@ class Pretrained(Musicnn):
         Raises:
             ValueError: the segments are shorter than `MusicnnConfig.least_frames`.
         """
-        # In float32 like the weights, which no step casts.
+        # The frozen weights are float32 in any precision.
         return self.trained(self.frozen(x.astype(jnp.float32)).astype(x.dtype))
 
     def frozen(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch rows units"]:
-        """Return the frozen part's outputs: one row of units, or one a frame in fine-tune."""
+        """Return the frozen layers' outputs: one row of units, or one a frame in fine-tune."""
         if self.transfer == "fine-tune":
             return self.front(x)
         pooled = self.pool(self.trunk(x))
         return (pooled if self.transfer == "head" else self._layers(pooled))[:, None]
 
     def trained(self, h: Float[Array, "batch rows units"]) -> Float[Array, "batch n_classes"]:
-        """Return the logits for the frozen part's outputs."""
+        """Return the logits for the frozen layers' outputs."""
         if self.transfer == "head":
             return self.head(self.dropout(self.penultimate(h[:, 0])))
         return self.head(self.dropout(self.standardise(self.embed(h))))
 
     def embed(self, h: Float[Array, "batch rows units"]) -> Float[Array, "batch hidden"]:
-        """Return the pooled and the penultimate layer, side by side, which the probe may use.
-
-        Args:
-            h: the frozen part's outputs, of "probe" or "fine-tune".
-        """
+        """Concatenate the pooled and the penultimate layer; not for transfer "head"."""
         return h[:, 0] if self.transfer == "probe" else self._layers(self.pool(self.above(h)))
 
     def embed_input(self, x: Float[Array, "batch frames n_mels"]) -> Float[Array, "batch hidden"]:
@@ -107,7 +93,7 @@ class Pretrained(Musicnn):
 
 
 def _freeze(module: nnx.Module) -> None:
-    """Make frozen weights of a module's parameters."""
+    """Replace a module's parameters by frozen weights."""
     for _, node in nnx.iter_graph(module):
         for name, value in list(getattr(node, "__dict__", {}).items()):
             if isinstance(value, nnx.Param):

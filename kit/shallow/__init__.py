@@ -1,1 +1,1 @@
-"""Numbers of a track, and classifiers of them as arrays: hearing without a network."""
+"""Vectors of a track, and classifiers of them: the recipe for small sets."""

@@ -1,8 +1,7 @@
-"""Classifiers that scikit-learn has fitted, as arrays and as functions of them.
+"""Classifiers fitted by scikit-learn, as arrays and NumPy functions of them in float64.
 
-A run keeps the arrays: they are restored without scikit-learn and without a pickle, by any version
-of either. Pure functions in NumPy, double precision; they return what scikit-learn's estimators
-return.
+A run stores the arrays, so that they can be restored without a pickle or scikit-learn. The results
+equal those of scikit-learn's estimators.
 
 Sources: C.-C. Chang and C.-J. Lin 2011, "LIBSVM: a library for support vector machines", section 7,
     for the vote between pairs of labels; scikit-learn's `decision_function` and `predict_proba`.
@@ -29,9 +28,9 @@ class Classifier:
 
     Attributes:
         kind: one of `KINDS`.
-        classes: labels in all.
-        arrays: by name, as `classifier_of` gives them: `present`, the numbers of the labels that it
-            was fitted to; `temperature`, the factor of its scores; and those of its kind.
+        classes: number of labels.
+        arrays: arrays of `classifier_of` by name: `present`, the numbers of the labels with
+            training tracks; `temperature`, the factor of its scores; and those of its kind.
     """
 
     kind: str
@@ -41,11 +40,7 @@ class Classifier:
     def probabilities(
         self, x: Float[np.ndarray, "tracks numbers"]
     ) -> Float[np.ndarray, "tracks classes"]:
-        """Return the probability of each label.
-
-        Args:
-            x: the numbers of each track.
-        """
+        """Return the probability of each label."""
         found = _SCORES[self.kind](self.arrays, np.asarray(x, np.float64))
         scores = spread(found, self.arrays["present"], self.classes)
         return np.exp(log_softmax(float(self.arrays["temperature"]) * scores, axis=1))
@@ -54,12 +49,12 @@ class Classifier:
 def spread(
     found: Float[np.ndarray, "tracks _"], present: np.ndarray, classes: int
 ) -> Float[np.ndarray, "tracks classes"]:
-    """Return scores of all labels; one without a training track is less likely than all others.
+    """Return scores of all labels; a label without training tracks scores below all others.
 
     Args:
-        found: the scores of the labels that are present.
-        present: their numbers.
-        classes: labels in all.
+        found: scores of the labels with training tracks.
+        present: numbers of these labels.
+        classes: number of labels.
     """
     scores = np.repeat(found.min(axis=1, keepdims=True) - 1, classes, axis=1)
     scores[:, present] = found
@@ -67,13 +62,13 @@ def spread(
 
 
 def classifier_of(model: Any, classes: int, temperature: float = 1.0) -> Classifier:
-    """Return a fitted estimator as arrays.
+    """Convert a fitted estimator to arrays.
 
     Args:
-        model: a random forest, or a pipeline of a standard scaler and either an SVM with radial
-            basis functions or a logistic regression.
-        classes: labels in all.
-        temperature: by which its scores are multiplied before the softmax.
+        model: random forest, or pipeline of a standard scaler and either an SVM with radial basis
+            functions or a logistic regression.
+        classes: number of labels.
+        temperature: factor of its scores before the softmax.
     """
     about = {
         "present": np.asarray(model.classes_, np.int64),
@@ -90,14 +85,14 @@ def classifier_of(model: Any, classes: int, temperature: float = 1.0) -> Classif
 
 
 def _of_svm(model: Any) -> dict[str, np.ndarray]:
-    """Return the support vectors and their coefficients in the decision between two labels each."""
+    """Return the support vectors and their coefficients for each pair of labels."""
     coefficients, counts = model.dual_coef_, model.n_support_
     ends = np.cumsum(counts)
     pairs = list(combinations(range(len(counts)), 2))
     if len(counts) == 2:
         decisions = coefficients
     else:
-        # The row of a vector's coefficient against another label leaves out its own label.
+        # Rows of `dual_coef_` are the other labels, without the vector's own.
         decisions = np.zeros((len(pairs), coefficients.shape[1]))
         for row, (first, second) in zip(decisions, pairs, strict=True):
             for own, other in ((first, second), (second, first)):
@@ -107,13 +102,13 @@ def _of_svm(model: Any) -> dict[str, np.ndarray]:
         "vectors": np.asarray(model.support_vectors_),
         "decisions": decisions,
         "intercepts": model.intercept_,
-        # `gamma="scale"` depends on the training tracks, and has no public name.
+        # scikit-learn has no public name for the value of `gamma="scale"`.
         "gamma": np.array(model._gamma),
     }
 
 
 def _of_forest(model: Any) -> dict[str, np.ndarray]:
-    """Return the nodes of all trees one after another; a leaf is its own child on both sides."""
+    """Return the nodes of all trees in a row; both children of a leaf are the leaf itself."""
     trees = [estimator.tree_ for estimator in model.estimators_]
     roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
     sides: dict[str, list[np.ndarray]] = {"left": [], "right": []}
@@ -121,7 +116,7 @@ def _of_forest(model: Any) -> dict[str, np.ndarray]:
         own = np.arange(tree.node_count)
         for side, of_node in (("left", tree.children_left), ("right", tree.children_right)):
             sides[side].append(root + np.where(of_node < 0, own, of_node))
-    # Shares since scikit-learn 1.3, counts before.
+    # `value` holds shares since scikit-learn 1.3, and counts before.
     values = np.concatenate([tree.value[:, 0] for tree in trees])
     return {
         "roots": roots,
@@ -153,7 +148,7 @@ def _svm(arrays: Arrays, x: np.ndarray) -> np.ndarray:
 
 
 def _forest(arrays: Arrays, x: np.ndarray) -> np.ndarray:
-    # scikit-learn compares single precision with the thresholds.
+    # scikit-learn compares float32 values with the thresholds.
     x = x.astype(np.float32)
     rows = np.arange(len(x))[:, None]
     at = np.tile(arrays["roots"], (len(x), 1))
@@ -168,7 +163,7 @@ def _scaled(arrays: Arrays, x: np.ndarray) -> np.ndarray:
 
 
 def _both(decisions: np.ndarray) -> np.ndarray:
-    """Return a score for each label where one decides between two."""
+    """Return scores of two labels from one decision between them."""
     return decisions if decisions.shape[1] > 1 else np.hstack([-decisions, decisions]) / 2
 
 

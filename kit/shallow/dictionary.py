@@ -1,7 +1,7 @@
-"""A dictionary of log-mel patches: learned without labels, and the codes of tracks by it.
+"""Dictionary of log-mel patches, learned without labels, and the codes of tracks.
 
-Patches are stretches of 16 frames of 40 mel bands, a new one every 4 frames. Each is normalised by
-its own mean and deviation, whitened, and compared with atoms that spherical k-means found.
+Patches have 16 frames of 40 mel bands, with a hop of 4 frames. Each is normalised by its mean and
+deviation, whitened, and compared with the atoms of spherical k-means.
 
 Source: Coates and Ng 2012, "Learning feature representations with k-means"; Dieleman and Schrauwen
     2013, "Multiscale approaches to music audio feature learning".
@@ -17,24 +17,24 @@ from jaxtyping import Float, Float16, Float32
 FRAMES = 16
 HOP = 4
 
-_MOST_PATCHES = 20_000  # learned from: 50 MB, and the atoms of more hardly differ
+_MOST_PATCHES = 20_000  # 50 MB; more patches hardly change the atoms
 _COMPONENTS = 80
 _ATOMS = 300
 _ROUNDS = 12
-# Added to the deviation of a patch, dB: what wavers by less is silence or a steady tone.
+# Added to the deviation of a patch, dB, against the noise of silence and steady tones.
 _STEADY_DB = 1.0
-# Added to the variance of each component, where the numbers of a patch have the variance 1.
+# Added to the variance of each component; the values of a patch have a variance of 1.
 _NOISE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Dictionary:
-    """A whitening transform and the atoms.
+    """A whitening transform and atoms.
 
     Attributes:
-        mean: of the normalised patches.
-        whitening: from the numbers of a patch to the components.
-        atoms: of unit length, a row each.
+        mean: mean of the normalised patches.
+        whitening: matrix from the values of a patch to its components.
+        atoms: atoms of unit length, one in each row.
     """
 
     mean: Float32[np.ndarray, " numbers"]
@@ -44,13 +44,10 @@ class Dictionary:
     def code(
         self, mel: Float16[np.ndarray, "frames bands"] | Float32[np.ndarray, "frames bands"]
     ) -> Float32[np.ndarray, " codes"]:
-        """Return mean, deviation and maximum over a track of its patches' codes.
+        """Return mean, deviation and maximum over a track of the codes of its patches.
 
-        The code of a patch is max(0, similarity - mean), where the similarity to an atom is a
-        cosine, and the mean is that over all atoms.
-
-        Args:
-            mel: dB.
+        The code of a patch is max(0, cosine - mean), with its cosine to each atom and their mean.
+        `mel` is in dB.
         """
         whitened = _unit((normalised(patches(mel)) - self.mean) @ self.whitening)
         similarity = whitened @ self.atoms.T
@@ -74,7 +71,7 @@ def patches(
 def normalised(
     x: Float32[np.ndarray, "patches numbers"],
 ) -> Float32[np.ndarray, "patches numbers"]:
-    """Return patches less their mean, over their deviation."""
+    """Return patches in standard units."""
     centred = x - x.mean(axis=1, keepdims=True)
     return centred / (centred.std(axis=1, keepdims=True) + _STEADY_DB)
 
@@ -87,9 +84,9 @@ def learn(
     """Learn a dictionary from the patches of tracks.
 
     Args:
-        mels: the mel spectrogram of each track, dB; each is looked at once.
-        tracks: number of them.
-        seed: of the patches that are drawn and of the first atoms.
+        mels: mel spectrogram of each track, dB; iterated once.
+        tracks: number of tracks.
+        seed: seed of the drawn patches and the first atoms.
     """
     rng = np.random.default_rng([seed, tracks])
     most = max(1, _MOST_PATCHES // tracks)
@@ -108,7 +105,7 @@ def learn(
 def _whitening(
     x: Float32[np.ndarray, "patches numbers"], mean: Float[np.ndarray, " numbers"]
 ) -> Float32[np.ndarray, "numbers components"]:
-    """Return the principal components, the strongest first, over their deviations."""
+    """Return the strongest principal components, over their deviations."""
     covariance = (x.T @ x).astype(np.float64) / len(x) - np.outer(mean, mean)
     size = len(covariance)
     strongest = (size - min(_COMPONENTS, len(x)), size - 1)
@@ -120,7 +117,7 @@ def _whitening(
 def _spherical_k_means(
     x: Float32[np.ndarray, "patches components"], rng: np.random.Generator
 ) -> Float32[np.ndarray, "atoms components"]:
-    """Return atoms of unit length, each the direction of the mean of the patches nearest to it."""
+    """Return atoms of unit length, each the direction of the mean of its nearest patches."""
     count = min(_ATOMS, len(x))
     atoms = x[rng.choice(len(x), count, replace=False)]
     for _ in range(_ROUNDS):
@@ -131,7 +128,7 @@ def _spherical_k_means(
         sums = np.zeros_like(atoms)
         used = np.flatnonzero(size)
         sums[used] = np.add.reduceat(x[order], first[used], axis=0)
-        # An atom that no patch is nearest to begins again at one of them.
+        # Restart an atom without patches at a random patch.
         lost = np.flatnonzero(size == 0)
         sums[lost] = x[rng.choice(len(x), len(lost))]
         atoms = _unit(sums)

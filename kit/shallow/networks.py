@@ -1,4 +1,4 @@
-"""The networks among the recipe's candidates: what each hears, and how it is trained."""
+"""Networks among the recipe's candidates: features, segments and training of each."""
 
 import math
 from dataclasses import replace
@@ -28,11 +28,11 @@ SHORT_CHUNK = ShortChunkConfig(pooling="statistics")
 MUSICNN = MusicnnConfig(transfer="fine-tune")
 
 HEARD = 90
-"""Training segments of each track that short_chunk hears: 90 passes over clips of 5 s, as the
-recipe below had on ESC-10, or 15 over clips of 30 s."""
+"""Training segments of each track for short_chunk: 90 epochs with clips of 5 s, as on ESC-10, or
+15 with clips of 30 s."""
 _FRONTEND = FrontendConfig(hop_length=1024, n_mels=64)
 _FRAMES = 96  # 4.5 s
-# The best on ESC-10 of three recipes that benchmarks/esc10.py compares in nested folds.
+# The best of three recipes on ESC-10 in the nested folds of benchmarks/esc10.py.
 _TRAIN = TrainConfig(
     batch_size=32,
     learning_rate=3e-3,
@@ -50,13 +50,10 @@ def row_of(name: str) -> str:
 
 
 def experiments_of(recipe: Experiment) -> dict[str, Experiment]:
-    """Return the experiment of each network that a recipe names.
+    """Return the experiment of each network of a recipe (`kit.shallow.recipe.small_set`).
 
-    A track of fewer frames than a segment has is repeated up to a segment, so that no track is too
-    short (`kit.features.heard`).
+    A track that is shorter than a segment is repeated up to a segment (`kit.features.heard`).
 
-    Args:
-        recipe: as `kit.shallow.recipe.small_set` gives it.
     Raises:
         ConfigError: an excerpt is shorter than the network needs.
     """
@@ -89,7 +86,7 @@ def _heard(
     frames = frames_of(int(features.clip_s * frontend.sample_rate), frontend)
     if frames < least:
         raise ConfigError(
-            f"FeatureConfig.clip_s is {features.clip_s:g}; the network {name} takes excerpts of "
+            f"FeatureConfig.clip_s is {features.clip_s:g}; the network {name} needs excerpts of "
             f"{seconds_of(least, frontend):.2g} s at least: raise --features.clip-s, or leave "
             f"{name} out of --model.networks"
         )

@@ -1,4 +1,4 @@
-"""Classifiers of a track's vectors, and the mean of their answers: what the recipe chooses."""
+"""Classifiers of a track's vectors, and the weighted mean of their probabilities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,19 +12,19 @@ from kit.shallow.dictionary import Dictionary
 from kit.shallow.vectors import Vectors
 
 DICTIONARY = "dictionary"
-"""The vector that is not of a track alone: the codes of its mel spectrogram by a dictionary."""
+"""Name of the vector of a track's codes, which depend on a learned dictionary."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A classifier, and the vector that it takes.
+    """A classifier and its vector.
 
     Attributes:
         vector: one of `kit.shallow.vectors.KINDS`, `DICTIONARY`, or a layer of a network as
             "network/layer".
-        classifier: of that vector.
-        dictionary: that of `DICTIONARY`.
-        weight: its share in the mean; those of all parts add up to 1.
+        classifier: classifier of that vector.
+        dictionary: dictionary of the vector `DICTIONARY`.
+        weight: weight in the mean; the weights of all parts add up to 1.
     """
 
     vector: str
@@ -35,12 +35,7 @@ class Part:
     def probabilities(
         self, vectors: Vectors, layers: Mapping[str, Float[np.ndarray, " _"]]
     ) -> Float[np.ndarray, " classes"]:
-        """Return a track's probability of each label.
-
-        Args:
-            vectors: of the track.
-            layers: of the networks, as `Part.vector` names them.
-        """
+        """Return a track's probability of each label; `layers` have the names of `Part.vector`."""
         if self.dictionary is not None:
             x = self.dictionary.code(vectors.mel)
         elif self.vector in layers:
@@ -59,7 +54,7 @@ def mean(
 
 
 def saved(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Return parts as JSON's types and as arrays by path."""
+    """Return parts as JSON and arrays by path, for a checkpoint."""
     about = [
         {
             "vector": part.vector,
@@ -81,7 +76,7 @@ def saved(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], dict[str, np.nda
 def restored(
     about: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
 ) -> tuple[Part, ...]:
-    """Return the parts that `saved` described."""
+    """Return the parts from the result of `saved`."""
     parts = []
     for number, one in enumerate(about):
         prefix = f"{number}/"

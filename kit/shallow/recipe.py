@@ -1,4 +1,4 @@
-"""The recipe for small sets as an experiment: 30 to 150 tracks a label."""
+"""The recipe for small sets, of 30 to 150 tracks a label, as an experiment."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,36 +22,35 @@ from kit.shallow.vectors import KINDS
 
 Pretrained = Literal["MSD_musicnn", "MTT_musicnn"]
 WITHOUT = (
-    "without musicnn's weights; `kit weights musicnn` fetches them (they bring ESC-10 from 0.91 to "
+    "without musicnn's weights; `kit weights musicnn` fetches them (they raise ESC-10 from 0.91 to "
     "0.93)"
 )
 FOLDS = 5
-"""Folds where the experiment names none."""
+"""Default number of folds."""
 
 
 @dataclass(frozen=True)
 class SmallSetConfig:
-    """In place of a network's options: what nested cross-validation chooses from."""
+    """Candidates of the nested cross-validation, in place of a network's options."""
 
     vectors: tuple[str, ...] = (*KINDS, DICTIONARY)
-    """The numbers that classifiers take: tempo, loudness and spectrum (simple), mfcc, rich
-    statistics (rich), codes by a dictionary of patches (dictionary)."""
+    """Vectors of a track for classifiers: tempo, loudness and spectrum (simple), mfcc, statistics
+    (rich), the course of the spectrum (shape), codes of a dictionary of patches (dictionary)."""
     weights: Pretrained | None = "MSD_musicnn"
-    """The network whose frozen layers are heard too; None for classifiers of statistics alone."""
+    """Published network whose frozen layers are vectors too; None for the other vectors only."""
     networks: tuple[NetworkName, ...] = field(default=(), metadata=LATER)
-    """Networks to choose from too: short_chunk, trained from random weights with augmentation, and
-    musicnn, trained from its published weights. Each is trained in every fold and inner fold, 25
-    times with five folds: minutes become an hour or more."""
+    """Networks to train as candidates: short_chunk from random weights with augmentation, and
+    musicnn from its published weights. Each is trained in every fold and inner fold, 25 times with
+    five folds, which takes an hour or more."""
     members: int = field(default=2, metadata=LATER)
-    """Networks short_chunk that learn from the same tracks; the mean of their probabilities
-    answers."""
+    """Number of networks short_chunk on the same tracks; their probabilities are averaged."""
     epochs: int | None = field(default=None, metadata=LATER)
-    """Passes of a network over its training segments; if not given, short_chunk hears 90 segments
-    of each track, and musicnn takes 5 passes."""
+    """Passes of a network over its training segments. If None, short_chunk takes 90 segments of
+    each track, and musicnn 5 passes."""
     short_chunk: ShortChunkConfig = field(default=SHORT_CHUNK, metadata=LATER)
     """Options of short_chunk."""
     musicnn: MusicnnConfig = field(default=MUSICNN, metadata=LATER)
-    """Options of musicnn; its transfer is head or fine-tune, since the probe is there already."""
+    """Options of musicnn, with the transfer head or fine-tune."""
 
     def __post_init__(self) -> None:
         for name, known in (("vectors", (*KINDS, DICTIONARY)), ("networks", NETWORKS)):
@@ -61,7 +60,7 @@ class SmallSetConfig:
                     f"{', '.join(known)}"
                 )
         if not self.vectors:
-            raise ConfigError("SmallSetConfig.vectors names none; leave it out for all of them")
+            raise ConfigError("SmallSetConfig.vectors is empty; leave it out for all vectors")
         if len(set(self.networks)) < len(self.networks):
             raise ConfigError(f"SmallSetConfig.networks is {self.networks!r}; name each once")
         for name in ("members", "epochs"):
@@ -74,7 +73,7 @@ class SmallSetConfig:
             )
 
     def build(self, n_mels: int, n_classes: int, *, rngs: Any) -> Any:
-        """Raise ConfigError: there is no network to build."""
+        """Raise ConfigError, since the recipe has no single network."""
         raise ConfigError(
             "SmallSetConfig names classifiers, not a network; train it with kit.fit or with "
             "`kit train --recipe small`"
@@ -92,20 +91,20 @@ def small_set(
 ) -> Experiment:
     """Return the experiment of the recipe for small sets, for `kit.fit` and `kit.run`.
 
-    The samples of whole excerpts are stored, since all vectors of a track are computed from them.
-    There are five folds unless the split names others, and no validation part: the choice is made
-    by cross-validation inside each training part.
+    The samples of whole excerpts are stored, since all vectors are computed from them. There are
+    five folds unless the split names others, and no validation part, since candidates are chosen by
+    cross-validation inside each training part.
 
     Args:
-        catalogue: the folder that `kit scan` made.
-        name: names the folder under `runs`.
+        catalogue: folder of the catalogue.
+        name: name of the folder under `runs`.
         features: position, number, length and offset of the excerpts; the shortest track.
-        split: what the folds keep apart, and their number or their column.
-        seed: of forests, dictionaries and inner folds.
-        model: what is chosen from.
+        split: groups of the folds, and their number or column.
+        seed: seed of forests, dictionaries and inner folds.
+        model: candidates.
     Raises:
-        ConfigError: another front end than the default; the vectors have one of their own. Or
-            excerpts that are too short for a network.
+        ConfigError: the front end is not the default, since the vectors have their own; or excerpts
+            are too short for a network.
     """
     if features.frontend != FrontendConfig():
         raise ConfigError(
@@ -118,7 +117,7 @@ def small_set(
         str(catalogue),
         kept,
         replace(split, folds=folds, validation_fraction=0.0),
-        # One answer a track: segments play no part.
+        # The prediction is for whole tracks, so segments do not matter.
         SegmentConfig(frames=min(kept.least_frames, SegmentConfig().frames)),
         model,
         TrainConfig(epochs=1, seed=seed),
@@ -139,6 +138,6 @@ def require_recipe(experiment: Experiment) -> None:
         model=model,
     ):
         raise ConfigError(
-            "the experiment is not one by the recipe for small sets; take kit.small_set(catalogue),"
-            " or `kit train --recipe small`"
+            "the experiment is not of the recipe for small sets; use kit.small_set(catalogue), or "
+            "`kit train --recipe small`"
         )

@@ -1,6 +1,6 @@
-"""A track's samples to the vectors that simple classifiers take. All of them rest on `kit.dsp`.
+"""Compute the vectors of a track for simple classifiers by `kit.dsp`.
 
-The rate, the FFT and the hop are fixed, so that a vector means the same for every catalogue.
+Sample rate, FFT and hop are fixed, so that vectors of all catalogues are comparable.
 """
 
 import dataclasses
@@ -17,28 +17,28 @@ from kit.audio import NonFiniteError
 from kit.config import FeatureConfig, FrontendConfig, frames_of, seconds_of
 
 VERSION = 4
-"""Raise it when a number below changes its meaning: stored vectors are then computed anew."""
+"""Increase it if a value below changes its meaning, so that stored vectors are recomputed."""
 FRONTEND = FrontendConfig()
 FRAME_RATE = FRONTEND.sample_rate / FRONTEND.hop_length
-"""Frames a second."""
+"""Frames per second."""
 BANDS = 40
 KINDS = ("simple", "mfcc", "rich", "shape")
-"""The vectors of a track, beside its mel spectrogram."""
+"""Vectors of a track besides its mel spectrogram."""
 
 _MFCC = 20
 _SHAPE_MFCC = 20
 _SHAPE_STEPS = 16
-# Quieter bands count as this, and quieter ends of a clip do not sound, dB.
+# Range of levels, and of the levels that count as sounding, dB below the peak.
 _SHAPE_DB, _SOUNDING_DB = 50.0, 12.0
-# Heard on both sides of the part that sounds, as a share of it: soft ends of words.
+# Margin on both sides of the sounding part, as a share of it, for soft ends of words.
 _SHAPE_BESIDE = 0.1
-# The share of the mean spectrum that is taken off: it is of the voice and of the microphone.
+# Share of the mean spectrum that is subtracted, since it depends on voice and microphone.
 _SHAPE_CENTRED = 0.5
 _GROUPS = 8
 _MODULATION_HZ = np.geomspace(0.5, 20.0, 13)
-# Zero-padded to this many frames, the lowest modulation bin has bins of the FFT for any clip.
+# Shortest FFT, so that the lowest modulation range has FFT bins for any clip.
 _LEAST_FFT = 2048
-# Flux of steady noise, dB², below which differences of its logarithm are noise.
+# Floor of the flux, dB²: that of steady noise.
 _FLUX_FLOOR = 1e-3
 _LEAST_S = 0.1  # one window of the FFT
 _LOUDNESS_SAMPLES = math.ceil(0.4 * FRONTEND.sample_rate)  # a block of the loudness
@@ -50,11 +50,11 @@ class Vectors:
     """The vectors of one track.
 
     Attributes:
-        simple: tempo (beats a minute), loudness (LUFS), and the mean level of 40 mel bands (dB).
-        mfcc: mean and deviation of 20 MFCCs, then those of their deltas.
+        simple: tempo (BPM), loudness (LUFS), and the mean level of 40 mel bands (dB).
+        mfcc: mean and deviation of 20 MFCCs, then of their deltas.
         rich: see `rich_names`.
         shape: see `shape_over_time`.
-        mel: 40 mel bands, dB below the peak of the excerpt, of which dictionaries are learned.
+        mel: 40 mel bands, dB below the peak of the excerpt, for dictionaries.
     """
 
     simple: Float32[np.ndarray, " 42"]
@@ -65,10 +65,10 @@ class Vectors:
 
 
 def excerpt_config(features: FeatureConfig) -> FeatureConfig:
-    """Return the excerpts of a feature configuration at the rate and the frames of the vectors.
+    """Return a feature configuration with the sample rate and the frames of the vectors.
 
-    Position, number, length and offset of the excerpts are those of `kit features`. A track must
-    last at least 0.1 s, one window of the FFT.
+    Position, number, length and offset of the excerpts stay. A track must have at least 0.1 s, one
+    window of the FFT.
     """
     wanted = features.least_s
     if wanted is None:
@@ -83,12 +83,12 @@ def excerpt_config(features: FeatureConfig) -> FeatureConfig:
 
 
 def vectors_of(excerpts: Sequence[Float32[np.ndarray, " _"]]) -> Vectors:
-    """Return the vectors of a track: the means over its excerpts, and their frames in a row.
+    """Return the vectors of a track: means over its excerpts, and their concatenated mel frames.
 
     Args:
         excerpts: mono samples at 22,050 Hz, full scale 1.
     Raises:
-        NonFiniteError: a number is not finite, which only samples that are far too large cause.
+        NonFiniteError: a value is not finite, since samples are far too large.
     """
     found = [_of_excerpt(y) for y in excerpts]
     means = {kind: np.mean([getattr(one, kind) for one in found], axis=0) for kind in KINDS}
@@ -108,9 +108,9 @@ def _of_excerpt(y: Float32[np.ndarray, " samples"]) -> Vectors:
     coefficients = np.asarray(dsp.mfcc(S=level, n_mfcc=_MFCC))
     onsets = np.asarray(dsp.onset_strength(S=level, sr=rate, hop_length=hop))
     tempo = float(np.asarray(dsp.tempo(onset_envelope=onsets, sr=rate, hop_length=hop))[0])
-    # A clip shorter than a block of the loudness is repeated.
-    heard = np.resize(y, max(len(y), _LOUDNESS_SAMPLES))
-    loudness = float(np.asarray(dsp.loudness(heard, sr=rate)))
+    # Repeat a clip that is shorter than a block of the loudness.
+    repeated = np.resize(y, max(len(y), _LOUDNESS_SAMPLES))
+    loudness = float(np.asarray(dsp.loudness(repeated, sr=rate)))
     spectrum = np.mean(np.asarray(dsp.power_to_db(bands, top_db=None)), axis=1)
     contrast = np.asarray(dsp.spectral_contrast(S=magnitude, sr=rate))
     chroma = np.asarray(dsp.chroma_stft(S=power, sr=rate, tuning=0.0))
@@ -133,8 +133,8 @@ def _of_excerpt(y: Float32[np.ndarray, " samples"]) -> Vectors:
 def mfcc_statistics(
     coefficients: Float32[np.ndarray, "20 frames"],
 ) -> Float32[np.ndarray, " 80"]:
-    """Return mean and deviation over time of MFCCs, then those of their deltas."""
-    # The delta takes nine frames; a clip of fewer gets copies of its last one.
+    """Return mean and deviation over time of MFCCs, then of their deltas."""
+    # Deltas take nine frames: repeat the last frame of a shorter clip.
     short = max(0, 9 - coefficients.shape[1])
     deltas = np.asarray(dsp.delta(np.pad(coefficients, ((0, 0), (0, short)), "edge")))
     rows = (coefficients, deltas)
@@ -142,12 +142,12 @@ def mfcc_statistics(
 
 
 def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray, " 621"]:
-    """Return how a clip's spectrum goes on from its beginning to its end, at any length.
+    """Return the course of a clip's spectrum from start to end, for clips of any length.
 
-    The part that sounds, from the first to the last frame within 12 dB of the loudest, and a tenth
-    of it on both sides are cut into 16 equal steps. Its 20 MFCCs, less half their mean over the
-    part that sounds, are interpolated at the middle of each step. Then come half the 15 differences
-    between neighbouring steps, and the logarithm of the number of frames that sound.
+    The sounding part, from the first to the last frame within 12 dB of the loudest, plus a tenth of
+    it on both sides, is cut into 16 equal steps. The vector holds 20 MFCCs at the middle of each
+    step, minus half their mean over the sounding part; half the 15 differences between neighbouring
+    steps; and the logarithm of the number of sounding frames.
 
     Args:
         mel: dB below the peak; levels below -50 dB count as -50 dB.
@@ -161,7 +161,7 @@ def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray
     frames = last - first
     share = (np.arange(_SHAPE_STEPS) + 0.5) / _SHAPE_STEPS
     at = first - 0.5 + frames * (share + _SHAPE_BESIDE * (2 * share - 1))
-    # The first and the last frame stand for what lies outside of the clip.
+    # Outside the clip, `interp` repeats the first and the last frame.
     steps = np.stack([np.interp(at, np.arange(mel.shape[1]), row) for row in centred])
     return _joined([steps.ravel(), np.diff(steps, axis=1).ravel() / 2, [math.log(frames)]])
 
@@ -169,10 +169,10 @@ def shape_over_time(mel: Float32[np.ndarray, "40 frames"]) -> Float32[np.ndarray
 def modulation(
     mel: Float32[np.ndarray, "40 frames"],
 ) -> Float[np.ndarray, "8 12"]:
-    """Return the power of the onset flux of 8 groups of bands in 12 ranges from 0.5 to 20 Hz.
+    """Return the modulation power of 8 groups of bands in 12 ranges from 0.5 to 20 Hz, log10 dB².
 
-    The flux of a group is the mean over its 5 bands of the rise from frame to frame, dB. The power
-    is that of its Hann-windowed variation, in each of 12 ranges of equal ratio, log10 of dB².
+    The onset flux of a group is the mean rise of its 5 bands from frame to frame, dB. Its power
+    spectrum, with a Hann window and without the mean, is averaged in ranges of equal ratio.
     """
     rise = np.maximum(np.diff(mel.astype(np.float64), axis=1, prepend=mel[:, :1]), 0)
     flux = rise.reshape(_GROUPS, -1, rise.shape[1]).mean(axis=1)
@@ -188,7 +188,7 @@ def modulation(
 
 
 def rich_names() -> list[str]:
-    """Return the name of each number of the vector "rich"."""
+    """Return the names of the values of the vector "rich"."""
     names = [
         f"mel {band} {what}" for what in ("mean", "std", "p10", "p90") for band in range(BANDS)
     ]
@@ -205,17 +205,16 @@ def rich_names() -> list[str]:
 def _sorted_chroma(
     chroma: Float32[np.ndarray, "12 frames"],
 ) -> tuple[Float32[np.ndarray, " 12"], Float32[np.ndarray, " 12"]]:
-    """Return mean and deviation of the pitch classes, the strongest first: a key is no genre."""
+    """Return mean and deviation of the pitch classes, strongest first, for any key."""
     mean = chroma.mean(axis=1)
     order = np.argsort(-mean, kind="stable")
     return mean[order], chroma.std(axis=1)[order]
 
 
 def _rhythm(onsets: Float32[np.ndarray, " frames"], tempo: float) -> list[float]:
-    """Return five numbers of the rhythm.
+    """Return mean and deviation of the onset strength, onsets per second, tempo, and pulse.
 
-    They are the mean and the deviation of the onset strength, onsets per second, the tempo in beats
-    per minute, and the correlation of the onset strength with itself one beat later.
+    The pulse is the autocorrelation of the onset strength at a lag of one beat.
     """
     rate, hop = FRONTEND.sample_rate, FRONTEND.hop_length
     found = np.asarray(dsp.onset_detect(onset_envelope=onsets, sr=rate, hop_length=hop))

@@ -112,7 +112,7 @@ def refresh_averages(
     buffers = state.buffers
     if any(map(floats, buffers.values())):
         params, _ = found.evaluated()
-        step = _make_statistics_step(network, recipe)
+        step = make_statistics_step(network, recipe)
         for number, batch in enumerate(itertools.islice(batches, _REFRESH)):
             here = jax.random.fold_in(key, number)
             buffers = step(params, buffers, batch, here, scaling, numbers)
@@ -125,7 +125,7 @@ def refresh_averages(
 
 
 @lru_cache(maxsize=PROGRAMS)
-def _make_statistics_step(network: Network, recipe: Recipe) -> Callable[..., Tree]:
+def make_statistics_step(network: Network, recipe: Recipe) -> Callable[..., Tree]:
     """Return a jitted step that updates the batch statistics as training does."""
 
     @jax.jit

@@ -214,7 +214,7 @@ def test_the_experiments_of_networks():
 
 
 def test_what_it_refuses():
-    with pytest.raises(ConfigError, match="musicnn takes excerpts of 3 s"):
+    with pytest.raises(ConfigError, match="musicnn needs excerpts of 3 s"):
         short = FeatureConfig(clip_s=2.0, n_frames=80, least_s=1.0)
         small_set("data", features=short, model=SmallSetConfig(networks=("musicnn",)))
     with pytest.raises(ConfigError, match="name each once"):

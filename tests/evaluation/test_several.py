@@ -339,6 +339,6 @@ def test_folds_of_a_catalogue(tmp_path):
 def test_what_has_no_meaning_is_refused():
     with pytest.raises(ConfigError, match=r"balance is 'weights'; .*labels several"):
         TrainConfig(labels="several", balance="weights")
-    with pytest.raises(ConfigError, match=r"mix is 'between_class'; .*take mixup"):
+    with pytest.raises(ConfigError, match=r"mix is 'between_class'; .*use mixup"):
         TrainConfig(labels="several", augment=AugmentConfig(mix="between_class"))
     assert "labels" not in identity(TrainConfig())

@@ -99,7 +99,7 @@ def test_a_real_one_makes_no_run(experiment, catalogue):
     [
         ({"steps": 19}, "--steps is 19; it must be at least 20"),
         ({"lowest": 0.1, "highest": 0.1}, "give 0 < lowest < highest"),
-        ({"lowest": 0.0}, "above 0"),
+        ({"lowest": 0.0}, "give 0 < lowest"),
     ],
 )
 def test_what_is_refused(experiment, catalogue, given, says):

@@ -349,7 +349,7 @@ def test_log_mel_has_no_samples_to_change(catalogue, augment):
         ),
         (
             lambda: FeatureConfig(frontend=FrontendConfig(center=False), keep="waveform"),
-            "FeatureConfig.keep is 'waveform'; segments of samples are padded",
+            "FeatureConfig.keep is 'waveform'; it needs FrontendConfig.center",
         ),
         (lambda: AugmentConfig(speed=0.3), "AugmentConfig.speed is 0.3; .* 0 and 0.25"),
         (lambda: AugmentConfig(snr_db=101.0), "AugmentConfig.snr_db is 101.0; .* 100 dB"),

@@ -238,7 +238,7 @@ def test_lower_blocks_learn_slower(name):
     [
         ("features.frontend", dataclasses.replace(MUSICNN_FRONTEND, fmin=20.0), "fmin is 20.0"),
         ("train.standardise", "band", "standardise is 'band'.*set it to none"),
-        ("train.epochs", 5, "epochs is 5; a probe is fitted at once.*must be 1"),
+        ("train.epochs", 5, "epochs is 5; a probe is fitted without.*must be 1"),
         ("train.labels", "several", "labels is 'several'.*head takes any"),
         ("model.layer_decay", 0.0, "layer_decay is 0.0"),
     ],
