@@ -1,4 +1,4 @@
-"""Presets: the demo's and the original project's; light, since the command line shows them."""
+"""Presets of the demo, the original project and musicnn, without large imports."""
 
 import dataclasses
 from typing import Any
@@ -16,35 +16,30 @@ from kit.config import (
 from kit.errors import ConfigError
 
 ORIGINAL_FEATURES = FeatureConfig(position="start", least_s=None)
-"""The original project's: the first 1280 frames of a track; shorter tracks are left out."""
+"""The original project's features: the first 1280 frames; shorter tracks are left out."""
 
 ORIGINAL_SEGMENTS = SegmentConfig(hop=128, draw="grid")
-"""The original project's: ten segments side by side, in training and in evaluation."""
+"""The original project's segments: ten adjacent ones, in training and evaluation."""
 
 DEMO = Experiment(
     name="demo",
     catalogue="data/demo",
     split=SplitConfig(
-        by="artist",  # a network that has learned an artist's drums has not learned a genre
-        folds=4,  # a quarter of 24 artists alone is too few for a claim
+        by="artist",  # otherwise a network can recognise an artist's drums
+        folds=4,  # one test part of 24 artists is too small for a claim
     ),
-    train=TrainConfig(epochs=12),  # the training part is right to the last track after five
+    train=TrainConfig(epochs=12),  # the training accuracy is 1 after five
 )
 
 DEMO_HELD_OUT = dataclasses.replace(DEMO, split=SplitConfig(by="artist", test_fraction=0.25))
-"""The demo with one network, for experiments that train many; six of its artists are held out."""
+"""The demo with one network and six held-out artists, for experiments that train many networks."""
 
 
 def for_length(experiment: Experiment, duration_s: float) -> Experiment:
-    """Return an experiment whose rows hold no more frames than tracks of this length give.
+    """Shorten an experiment's excerpts and its shortest track to tracks of this length.
 
-    Args:
-        experiment: one for tracks of any length.
-        duration_s: length of the tracks, seconds.
-    Returns:
-        The same experiment, but for the length of its excerpts and the shortest track it takes.
     Raises:
-        ConfigError: a track does not hold one segment.
+        ConfigError: a track is shorter than one segment.
     """
     features, segment = experiment.features, experiment.segments.frames
     clip_s = min(features.clip_s, duration_s)
@@ -65,11 +60,11 @@ def for_length(experiment: Experiment, duration_s: float) -> Experiment:
 
 
 MUSICNN_FEATURES = FeatureConfig(frontend=MUSICNN_FRONTEND, n_frames=1870)
-"""musicnn's front end and the 30 s in the middle of a track, ten segments of 3 s."""
+"""musicnn's front end, and the middle 30 s of a track, ten segments of 3 s."""
 
 MUSICNN_SEGMENTS = SegmentConfig(frames=187, hop=187, draw="grid")
-"""The patches that musicnn's weights were trained on, side by side: so all segments are known
-before, and the frozen part's outputs are computed once."""
+"""Adjacent patches of musicnn's length, so that all segments are known in advance and the frozen
+layers' outputs are computed once."""
 
 _STEPS = {
     "probe": TrainConfig(epochs=1, standardise="none"),
@@ -81,14 +76,10 @@ _STEPS = {
 
 
 def for_weights(model: Any) -> dict[str, Any]:
-    """Return the other fields of an experiment whose network starts from published weights.
+    """Return the other fields of an experiment that starts from published weights.
 
-    They are features, segments, split and training:
-    `Experiment(model=model, **for_weights(model))`. Nothing is held out for validation, since small
-    collections need every track.
-
-    Args:
-        model: the options of a network; without weights the answer is empty.
+    `Experiment(model=model, **for_weights(model))` sets features, segments, split and training.
+    There is no validation part, since small collections need every track. Empty for other networks.
     """
     if not isinstance(model, MusicnnConfig) or model.transfer == "none":
         return {}

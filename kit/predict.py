@@ -1,4 +1,4 @@
-"""A restored run applied to audio: the label of a track, or a timeline of a whole mix."""
+"""Predict the label of a track, or a timeline of a whole mix, with a restored run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,24 +16,24 @@ from kit.features.waveform import waveform_excerpts
 from kit.training import Restored, restore
 from kit.training.checkpoint import Which
 
-BLOCK_S = 30.0  # of a long file, read at once
-WINDOWS = 8  # of a long file, computed at once
+BLOCK_S = 30.0  # block of a long file, seconds
+WINDOWS = 8  # windows of a long file in one batch
 
 Probabilities = dict[str, float]
-"""The probability of each label by its name; they add up to 1 if a track has one label."""
+"""Probability of each label by name; they add up to 1 if a track has one label."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer of a network for a stretch of audio.
+    """Prediction for a section of a file.
 
     Attributes:
         path: the file.
-        start_s: where the stretch begins in the file, seconds.
-        end_s: where it ends.
-        label: the most probable one.
-        probability: of that label.
-        probabilities: of each label, by name; they add up to 1 if a track has one label.
+        start_s: start of the section in the file, seconds.
+        end_s: end of the section, seconds.
+        label: the most probable label.
+        probability: probability of that label.
+        probabilities: probability of each label by name.
     """
 
     path: str
@@ -46,22 +46,22 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network, ready for audio. Make one with `load`.
+    """A trained network, ready for audio; `load` returns one.
 
     Attributes:
-        restored: the run's checkpoint.
+        restored: the network of the run's checkpoint.
     """
 
     restored: Restored
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the labels, in the order of the network's outputs."""
+        """Names of the labels, in the order of the network's outputs."""
         return self.restored.labels
 
     @property
     def experiment(self) -> Experiment:
-        """The configuration that the network was trained under."""
+        """Configuration of the training."""
         return self.restored.experiment
 
     @overload
@@ -79,33 +79,33 @@ class Model:
     ) -> Probabilities | list[Probabilities]:
         """Return the probability of each label for one track, or for each track of a list.
 
-        A track is heard in the same excerpts as in training and evaluation.
+        Excerpts are the same as in training and evaluation.
 
         Args:
-            x: a file, or a waveform of shape (samples,) or (channels, samples), of floats with
-                full scale 1.0; or a list of either.
-            sample_rate: of the waveforms, Hz; files have their own.
+            x: a file; a waveform of shape (samples,) or (channels, samples), floats with full scale
+                1.0; or a list of either.
+            sample_rate: sample rate of the waveforms, Hz.
         Raises:
-            AudioError: unreadable, too short, or silent.
-            UsageError: an array of another shape or type, or without a sample rate.
-            KitError: the run was trained from arrays, and its front end is not known.
+            AudioError: the audio is unreadable, too short, or silent.
+            UsageError: an array has another shape or dtype, or no sample rate.
+            KitError: the run was trained on arrays of an unknown front end.
         """
         if isinstance(x, list | tuple):
             return [self._probabilities(self._excerpts(item, sample_rate)) for item in x]
         return self._probabilities(self._excerpts(x, sample_rate))
 
     def predict_features(self, x: Any, frames: Any = None) -> Any:
-        """Return the probability of each label for features that are computed already.
+        """Return the probability of each label for computed features.
 
         Args:
-            x: one item, (frames, n_mels), or several, (items, frames, n_mels), as the run was
-                trained with; samples, (…, frames, hop_length), if its `features.keep` is waveform.
+            x: one item, (frames, n_mels), or several, (items, frames, n_mels), as in training;
+                samples, (…, frames, hop_length), if `features.keep` is waveform.
             frames: number of valid frames of each item; all if None.
         Returns:
             `Probabilities` of one item, or a list of them.
         Raises:
-            UsageError: an array of another shape, an item shorter than a segment (without
-                `SegmentConfig.pad`), or values that are not finite.
+            UsageError: the array has another shape or values that are not finite, or an item is
+                shorter than a segment (without `SegmentConfig.pad`).
         """
         array = np.asarray(x, np.float32)
         config = self.experiment.features
@@ -123,11 +123,10 @@ class Model:
         if valid.shape != every.shape or ((valid < least) | (valid > every)).any():
             raise UsageError(
                 f"frames is {frames}; give one number for each item, from {least}"
-                f"{'' if segments.pad else ' (a segment)'} to "
-                f"{batch.shape[1]}"
+                f"{'' if segments.pad else ' (a segment)'} to {batch.shape[1]}"
             )
         if not all(np.isfinite(row[:n]).all() for row, n in zip(batch, valid, strict=True)):
-            raise UsageError("the features have values that are not finite")
+            raise UsageError("the features have values that are not finite; replace them")
         found = self._of_rows(batch, valid)
         return found if array.ndim == 3 else found[0]
 
@@ -136,11 +135,11 @@ class Model:
 
         Args:
             path: a track or a whole mix.
-            hop_s: from the start of one window to the start of the next, seconds. A window is as
-                long as an excerpt; the last one may be shorter.
+            hop_s: distance of the starts of two windows, seconds. A window is as long as an
+                excerpt; the last one may be shorter.
         Raises:
-            AudioError: the file is unreadable or shorter than the shortest track that the run
-                takes. A file that is damaged at its end first gives the windows before the damage.
+            AudioError: the file is unreadable, or shorter than the shortest track of the run. If it
+                is damaged, the windows before the damage come first.
         """
         self._require_front_end()
         return timeline(self.restored, path, hop_s)
@@ -156,8 +155,8 @@ class Model:
             raise UsageError("give the sample_rate of the waveform, Hz")
         return waveform_excerpts(np.asarray(x), sample_rate, config)
 
-    def _probabilities(self, heard: list[Excerpt]) -> Probabilities:
-        row, frames = row_of([excerpt.y for excerpt in heard], self.experiment.features)
+    def _probabilities(self, found: list[Excerpt]) -> Probabilities:
+        row, frames = row_of([excerpt.y for excerpt in found], self.experiment.features)
         return self._of_rows(row[None], np.array([frames], np.int32))[0]
 
     def _of_rows(self, rows: np.ndarray, frames: np.ndarray) -> list[Probabilities]:
@@ -170,70 +169,70 @@ class Model:
     def _require_front_end(self) -> None:
         if self.restored.from_arrays:
             raise KitError(
-                "this run was trained from arrays, and the way from audio to them is not known; "
-                "compute the arrays and use predict_features"
+                "this run was trained on arrays of an unknown front end; compute the features and "
+                "use predict_features"
             )
 
 
 def load(run_folder: Path | str, which: Which = "best") -> Model:
-    """Return the network of a run, ready for audio.
+    """Load the network of a run, ready for audio.
 
     Args:
-        run_folder: the folder of a run, on the machine that made it or on another one.
+        run_folder: folder of the run, which may come from another machine.
         which: the checkpoint with the highest validation accuracy, or the last one.
     Raises:
-        KitError: no run, no checkpoint in it, or one that does not fit.
+        KitError: the run or a checkpoint is missing or does not fit.
     """
     return Model(restore(run_folder, which))
 
 
 def track(restored: Restored, path: Path | str) -> Prediction:
-    """Return the label of a track, by the same excerpts of it that training takes.
+    """Return the prediction for a track, from the same excerpts as in training.
 
     Raises:
         AudioError: the file is unreadable, too short or silent.
-        KitError: the run was trained from arrays, and its front end is not known.
+        KitError: the run was trained on arrays of an unknown front end.
     """
     model = Model(restored)
-    heard = model._excerpts(path, None)
-    end_s = heard[-1].start_s + len(heard[-1].y) / model.experiment.features.frontend.sample_rate
-    return _prediction(str(path), heard[0].start_s, end_s, model._probabilities(heard))
+    found = model._excerpts(path, None)
+    end_s = found[-1].start_s + len(found[-1].y) / model.experiment.features.frontend.sample_rate
+    return _prediction(str(path), found[0].start_s, end_s, model._probabilities(found))
 
 
 def timeline(restored: Restored, path: Path | str, hop_s: float = 15.0) -> Iterator[Prediction]:
     """Yield one prediction for each window of a file; see `Model.timeline`."""
     waiting: list[Excerpt] = []
+    damage = None
     try:
         for window in _windows(Path(path), restored.experiment.features, hop_s):
             waiting.append(window)
             if len(waiting) == WINDOWS:
                 yield from _predict(restored, waiting, str(path))
                 waiting = []
-    except AudioError:
-        # The windows before the damage are still worth knowing.
-        if waiting:
-            yield from _predict(restored, waiting, str(path))
-        raise
+    except AudioError as error:
+        damage = error
     if waiting:
         yield from _predict(restored, waiting, str(path))
+    if damage:
+        raise damage
 
 
 def _windows(path: Path, config: FeatureConfig, hop_s: float) -> Iterator[Excerpt]:
     rate = config.frontend.sample_rate
     length, hop = config.clip_samples, max(1, round(hop_s * rate))
     buffer = np.zeros(0, np.float32)
-    start = skip = heard = 0
+    start = skip = covered = 0
     for block in blocks(path, sample_rate=rate, block_s=BLOCK_S):
         buffer = np.concatenate([buffer, block])
         while len(buffer) - skip >= length:
             yield Excerpt(start / rate, buffer[skip : skip + length])
-            heard = start + length
+            covered = start + length
             start, skip = start + hop, skip + hop
         buffer, skip = buffer[skip:], max(0, skip - len(buffer))
     rest = buffer[skip:]
     if start == 0:
         require_length(Excerpt(0.0, rest), path, replace(config, offset_s=0.0))
-    if start + len(rest) > heard and valid_frames(len(rest), config) >= config.least_frames:
+    if start + len(rest) > covered and valid_frames(len(rest), config) >= config.least_frames:
         yield Excerpt(start / rate, rest)
 
 

@@ -57,7 +57,7 @@ def written(path, y):
 def answer(restored, y):
     """Probabilities of one window by the parts that `predict` is made of."""
     frames = np.array([min(32, 1 + len(y) // 256)], np.int32)
-    scores = restored.segment_log_probabilities(compute([y], restored.experiment.features), frames)
+    scores = restored.segment_scores(compute([y], restored.experiment.features), frames).segments
     return np.exp(track_log_probabilities(scores))[0]
 
 
@@ -69,7 +69,7 @@ def test_a_track_has_the_answer_of_its_stored_features(job, restored):
     catalogue = load(job.catalogue)
     store = FeatureStore.open(store_path(catalogue, job.experiment.features))
     ids = catalogue.table["track_id"].tolist()
-    scores = restored.segment_log_probabilities(store.read(ids), store.frames(ids))
+    scores = restored.segment_scores(store.read(ids), store.frames(ids)).segments
     want = np.exp(track_log_probabilities(scores))
     for row, p in zip(catalogue.table.to_dict("records"), want, strict=True):
         path = catalogue.path_of(row)

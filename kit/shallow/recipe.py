@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from kit.config import (
     LATER,
+    Checked,
     Experiment,
     FeatureConfig,
     FrontendConfig,
@@ -16,7 +17,7 @@ from kit.config import (
     TrainConfig,
 )
 from kit.errors import ConfigError
-from kit.shallow.networks import MUSICNN, NETWORKS, SHORT_CHUNK, NetworkName, experiments_of
+from kit.shallow.networks import MUSICNN, SHORT_CHUNK, NetworkName, experiments_of
 from kit.shallow.parts import DICTIONARY
 from kit.shallow.vectors import KINDS
 
@@ -30,7 +31,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class SmallSetConfig:
+class SmallSetConfig(Checked):
     """Candidates of the nested cross-validation, in place of a network's options."""
 
     vectors: tuple[str, ...] = (*KINDS, DICTIONARY)
@@ -52,20 +53,13 @@ class SmallSetConfig:
     musicnn: MusicnnConfig = field(default=MUSICNN, metadata=LATER)
     """Options of musicnn, with the transfer head or fine-tune."""
 
-    def __post_init__(self) -> None:
-        for name, known in (("vectors", (*KINDS, DICTIONARY)), ("networks", NETWORKS)):
-            if not set(getattr(self, name)) <= set(known):
-                raise ConfigError(
-                    f"SmallSetConfig.{name} is {getattr(self, name)!r}; name some of "
-                    f"{', '.join(known)}"
-                )
-        if not self.vectors:
-            raise ConfigError("SmallSetConfig.vectors is empty; leave it out for all vectors")
-        if len(set(self.networks)) < len(self.networks):
-            raise ConfigError(f"SmallSetConfig.networks is {self.networks!r}; name each once")
-        for name in ("members", "epochs"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(f"SmallSetConfig.{name} is {value}; it must be at least 1")
+    def _check(self) -> None:
+        kinds = (*KINDS, DICTIONARY)
+        known = bool(self.vectors) and set(self.vectors) <= set(kinds)
+        self._require("vectors", known, f"name some of {', '.join(kinds)}")
+        unique = len(set(self.networks)) == len(self.networks)
+        self._require("networks", unique, "name each once")
+        self._at_least(1, "members", "epochs")
         if (transfer := self.musicnn.transfer) not in ("head", "fine-tune"):
             raise ConfigError(
                 f"SmallSetConfig.musicnn has the transfer {transfer!r}; set "

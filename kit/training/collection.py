@@ -71,16 +71,12 @@ class Collection:
         """Return the collection with all rows in memory."""
         return dataclasses.replace(self, source=hold(self.source, len(self.rows)))
 
-    def ids(self, name: str) -> list[str]:
-        """Return the track_ids of one part of the split, in the order of `part`."""
-        return self.parts.loc[self.parts["part"] == name, "track_id"].tolist()
-
     def part(self, name: str, n_frames: int) -> Part | None:
         """Return one part of the split; None if it is empty."""
-        ids = self.ids(name)
-        if not ids:
-            return None
         chosen = self.parts.loc[self.parts["part"] == name]
+        if chosen.empty:
+            return None
+        ids = chosen["track_id"].tolist()
         return Part(
             self.source,
             np.array([self.rows[t] for t in ids], np.int32),

@@ -43,8 +43,7 @@ class Streamed:
     def batches(self, picks: Picks) -> Iterator[Batch]:
         """Yield all batches, on the device."""
         own = Picks(*(own_part(each, self.sharding) for each in picks))
-        make = partial(own.batch, self.source, frames=self.frames)
-        for batch in ahead(lambda number: make(number=number), len(own.y)):
+        for batch in ahead(lambda n: own.batch(self.source, n, self.frames), len(own.y)):
             yield placed(batch, self.sharding)
 
 

@@ -78,28 +78,19 @@ class Restored:
         width = self.experiment.train.outputs(len(self.labels))
         return np.concatenate(parts or [np.zeros((0, width), np.float32)])
 
-    def segment_log_probabilities(
-        self,
-        x: Float32[np.ndarray, "tracks row_frames width"],
-        frames: Integer[np.ndarray, " tracks"],
-    ) -> list[Float32[np.ndarray, "_ n_classes"]]:
-        """Return log-probabilities of the evaluation segments of each track.
-
-        Args:
-            x: rows of adjacent excerpts, dB or samples, as `FeatureStore.read` returns them.
-            frames: valid frames of each row; the others are ignored.
-        Returns:
-            `(segments, n_classes)` for each track; no segments for a track that is too short,
-            unless `SegmentConfig.pad` is on.
-        """
-        return self.segment_scores(x, frames).segments
-
     def segment_scores(
         self,
         x: Float32[np.ndarray, "tracks row_frames width"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> SegmentScores:
-        """Return `segment_log_probabilities` with the attention weights, if any."""
+        """Return the scores of the evaluation segments of each track.
+
+        A track that is too short has no segments, unless `SegmentConfig.pad` is on.
+
+        Args:
+            x: rows of adjacent excerpts, dB or samples, as `FeatureStore.read` returns them.
+            frames: valid frames of each row; the others are ignored.
+        """
         if self._small:
             return self._small.segment_scores(x, frames)
         if self._attending:

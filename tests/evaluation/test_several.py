@@ -196,7 +196,7 @@ def test_the_loss_of_validation_chooses_the_checkpoint(run):
     best = restore(run.folder, "best")
     losses = [row["validation_loss"] for row in rows]
     assert best.step == rows[int(np.argmin(losses))]["step"]
-    log_p = np.concatenate(best.segment_log_probabilities(x, np.full(N, 24, np.int32)))
+    log_p = np.concatenate(best.segment_scores(x, np.full(N, 24, np.int32)).segments)
     each = np.repeat(y[:, None], len(log_p) // N, axis=1).reshape(-1, 3)
     loss = -np.where(each == 1, log_p, np.log(-np.expm1(log_p)))
     at = np.repeat(held, len(log_p) // N)

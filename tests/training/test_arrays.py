@@ -47,9 +47,7 @@ def test_a_run_like_any_other(run):
     assert (sides == 1).all()
     restored = restore(run.folder)
     assert (restored.labels, restored.n_mels, restored.from_arrays) == (("0", "1"), 6, True)
-    scores = track_log_probabilities(
-        restored.segment_log_probabilities(x, np.full(N, 24, np.int32))
-    )
+    scores = track_log_probabilities(restored.segment_scores(x, np.full(N, 24, np.int32)).segments)
     test = (parts["part"] == "test").to_numpy()
     assert (scores.argmax(1) == y)[test].mean() > 0.8
 

@@ -279,18 +279,18 @@ def test_tracks_are_scored_on_the_grid_and_few_shapes_are_computed(whole):
     frames[0], frames[1] = 16, 20
     x[0, 16:] = np.nan  # padding is never heard
     x[1, 20:] = np.nan
-    scores = counted.segment_log_probabilities(x, frames)
+    scores = counted.segment_scores(x, frames).segments
     assert [len(s) for s in scores[:3]] == [1, 2, 7]
     assert all(np.isfinite(s).all() for s in scores)
     # 199 segments: 128, and 71 padded to 128.
     assert shapes == [128, 128]
     shapes.clear()
-    (alone,) = counted.segment_log_probabilities(x[2:3], frames[2:3])
+    (alone,) = counted.segment_scores(x[2:3], frames[2:3]).segments
     assert shapes == [8]
     np.testing.assert_allclose(alone, scores[2], rtol=1e-5, atol=1e-6)
     direct = restored.log_probabilities(x[2][np.arange(0, 49, 8)[:, None] + np.arange(16)])
     np.testing.assert_array_equal(alone, direct)
-    assert counted.segment_log_probabilities(x[:0], frames[:0]) == []
+    assert counted.segment_scores(x[:0], frames[:0]).segments == []
 
 
 def test_eight_devices_train_and_one_restores(experiment, whole, tmp_path):
