@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from kit.config import Experiment
 from kit.training.data import Part, Picks
-from kit.training.segments import draw_tracks, grid, segments_of_tracks
+from kit.training.segments import draw, draw_tracks, grid, segments_of_tracks
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,22 @@ class Batches:
 
     def training(self, epoch: int) -> Picks:
         """Return the batches of an epoch, from 0; they depend on seed and epoch alone."""
-        config, segments, part = self.experiment.train, self.experiment.segments, self.part
-        whole = slice(self.per_epoch * self.size)
-        if not config.by_track:
-            tracks, starts = part.training_segments(segments, config, epoch)
-            return self.moved(part.picks(tracks[whole], starts[whole], self.size))
-        tracks, each = draw_tracks(
+        config, part = self.experiment.train, self.part
+        sample = draw_tracks if config.by_track else draw
+        tracks, starts = sample(
             part.frames,
             part.n_frames,
-            segments,
+            self.experiment.segments,
             seed=config.seed,
             epoch=epoch,
             classes=part.y if config.balance == "draw" else None,
         )
+        whole = slice(self.per_epoch * self.size)
+        tracks, starts = tracks[whole], starts[whole]
+        if not config.by_track:
+            return self.moved(part.picks(tracks, starts, self.size))
         places = self.experiment.segments_per_track
-        return self.moved(part.picks_of_tracks(tracks[whole], each[whole], self.size, places))
+        return self.moved(part.picks_of_tracks(tracks, starts, self.size, places))
 
     def evaluation(self, part: Part) -> Picks:
         """Return batches of all evaluation segments of a part, in order."""

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float32, Int, Int32
 
-from kit.config import SegmentConfig, TrainConfig
+from kit.config import SegmentConfig
 from kit.training.losses import Batch
-from kit.training.segments import draw, grid
+from kit.training.segments import grid
 
 CHUNK = 64  # tracks in one read
 AHEAD = 4  # batches that the thread prepares
@@ -189,19 +189,6 @@ class Part:
             first[chosen].reshape(len(chosen), -1).astype(np.int32),
             self.y[tracks[chosen]],
             (there[chosen] & real[..., None]).reshape(len(chosen), -1).astype(np.float32),
-        )
-
-    def training_segments(
-        self, segments: SegmentConfig, config: TrainConfig, epoch: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(tracks, starts)` of an epoch's segments, in training order."""
-        return draw(
-            self.frames,
-            self.n_frames,
-            segments,
-            seed=config.seed,
-            epoch=epoch,
-            classes=self.y if config.balance == "draw" else None,
         )
 
     def evaluation_segments(self, segments: SegmentConfig) -> tuple[np.ndarray, np.ndarray]:

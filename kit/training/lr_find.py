@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kit.catalogue import Catalogue
-from kit.config import Experiment, MusicnnConfig, TrainConfig
+from kit.config import Experiment, MusicnnConfig
 from kit.errors import UsageError
 from kit.models import check
 from kit.training.batches import Batches
@@ -143,7 +143,8 @@ def lr_find(
             f"MusicnnConfig.transfer is {experiment.model.transfer}, and the test starts from "
             "random weights; leave it out"
         )
-    config = _without_schedule(experiment.train)
+    how = dataclasses.replace(experiment.train.optimiser, warmup=0.0, accumulate=1, ema_decay=None)
+    config = dataclasses.replace(experiment.train, schedule="constant", optimiser=how)
     collection, _ = open_collection(experiment, catalogue, rights=rights)
     part = collection.part("train", experiment.features.n_frames)
     if part is None:
@@ -164,11 +165,6 @@ def lr_find(
         numbers,
         progress,
     )
-
-
-def _without_schedule(config: TrainConfig) -> TrainConfig:
-    how = dataclasses.replace(config.optimiser, warmup=0.0, accumulate=1, ema_decay=None)
-    return dataclasses.replace(config, schedule="constant", optimiser=how)
 
 
 def _taken(batches: Batches, steps: int) -> Iterator[Batch]:

@@ -11,10 +11,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
-from kit.training.inner import inner_splits
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Candidate values of C; a smaller C regularises more."""
@@ -26,6 +26,7 @@ _LEAST = 1e-6  # floor of probabilities, so that one missing label does not deci
 
 Layers: TypeAlias = Mapping[str, Float[np.ndarray, "tracks _"]]
 Names: TypeAlias = Sequence[str] | np.ndarray
+Split: TypeAlias = tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,32 @@ def _choose(
         means = (losses / asked).tolist()
         choices += [Choice(fold, layer, c, mean) for c, mean in zip(strengths, means, strict=True)]
     return min(choices, key=lambda choice: choice.log_loss)
+
+
+def inner_splits(
+    targets: Int[np.ndarray, " tracks"], groups: np.ndarray, most: int, seed: int
+) -> list[Split]:
+    """Return `(train, test)` of each inner fold, with each group in one of them.
+
+    Each label has a group in every fold, so there are at most as many folds as the rarest label has
+    groups; no folds if it has one. Folds with an empty test part, or with one label in the training
+    part, are left out; they occur if a group has several labels.
+
+    Args:
+        targets: number of each track's label.
+        groups: group of each track, such as its artist.
+        most: largest number of folds.
+        seed: seed of the draw.
+    """
+    count = min([most, *(len(np.unique(groups[targets == label])) for label in np.unique(targets))])
+    if count < 2:
+        return []
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    return [
+        (train, test)
+        for train, test in splitter.split(targets, targets, groups)
+        if len(test) and len(np.unique(targets[train])) > 1
+    ]
 
 
 def _regression(strength: float) -> LogisticRegression:

@@ -17,6 +17,7 @@ SPLIT_COLUMNS = ("track_id", "label", "group", "part")
 FOLD_COLUMNS = ("track_id", "label", "group", "fold")
 SEVERAL_COLUMNS = ("part", "level", "n", "mean_average_precision", "low", "high", "roc_auc")
 SCORE_COLUMNS = ("part", "level", "n", "accuracy", "low", "high", "macro_f1", "majority_accuracy")
+_CONFIG, _SPLIT, _FOLDS, _METRICS = "config.json", "split.csv", "folds.csv", "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Run:
     @property
     def is_run(self) -> bool:
         """Return whether the folder has a config.json; checkpoints can be restored without it."""
-        return self._config.is_file()
+        return (self.folder / _CONFIG).is_file()
 
     @property
     def is_folded(self) -> bool:
         """Return whether the run holds a run for each fold."""
-        return self._folds.is_file()
+        return (self.folder / _FOLDS).is_file()
 
     @property
     def inside(self) -> list["Run"]:
@@ -55,22 +56,6 @@ class Run:
         """Runs with checkpoints: this one, or all those inside it."""
         inside = self.inside
         return [one for run in inside for one in run.trainings] if inside else [self]
-
-    @property
-    def _folds(self) -> Path:
-        return self.folder / "folds.csv"
-
-    @property
-    def _config(self) -> Path:
-        return self.folder / "config.json"
-
-    @property
-    def _split(self) -> Path:
-        return self.folder / "split.csv"
-
-    @property
-    def _metrics(self) -> Path:
-        return self.folder / "metrics.jsonl"
 
     def experiment(self) -> Experiment:
         """Return the configuration."""
@@ -90,16 +75,16 @@ class Run:
         config = self._read_config()
         new = _with(config, statements)
         if new != config:
-            write_json(self._config, new)
+            write_json(self.folder / _CONFIG, new)
         for run in self.inside:
             run.add_statements(statements)
 
     def _read_config(self) -> dict[str, Any]:
-        if not self._config.is_file():
+        if not (self.folder / _CONFIG).is_file():
             raise UsageError(f"{self.folder} is not a run; give a folder that `kit train` made")
-        config = read_json(self._config)
+        config = read_json(self.folder / _CONFIG)
         if not isinstance(config, dict) or "experiment" not in config:
-            raise self._damaged(self._config)
+            raise self._damaged(self.folder / _CONFIG)
         return config
 
     def split(self) -> pd.DataFrame:
@@ -109,11 +94,11 @@ class Run:
         """
         if self.is_folded:
             return self.folds().drop(columns="fold").assign(part="train")
-        return self._table(self._split, SPLIT_COLUMNS)
+        return self._table(self.folder / _SPLIT, SPLIT_COLUMNS)
 
     def folds(self) -> pd.DataFrame:
         """Return the folds of a run of folds: track_id, label, group, fold."""
-        return self._table(self._folds, FOLD_COLUMNS)
+        return self._table(self.folder / _FOLDS, FOLD_COLUMNS)
 
     @property
     def fold(self) -> str | None:
@@ -133,15 +118,15 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return one row for each finished epoch; no rows if the run holds others."""
-        if not self._metrics.is_file():
+        if not (self.folder / _METRICS).is_file():
             return []
         try:
-            lines = self._metrics.read_text(encoding="utf-8").splitlines()
+            lines = (self.folder / _METRICS).read_text(encoding="utf-8").splitlines()
             rows = [json.loads(line) for line in lines if line.strip()]
         except (OSError, ValueError) as error:
-            raise self._damaged(self._metrics) from error
+            raise self._damaged(self.folder / _METRICS) from error
         if not all(isinstance(row, dict) and "step" in row for row in rows):
-            raise self._damaged(self._metrics)
+            raise self._damaged(self.folder / _METRICS)
         return rows
 
     def finished(self) -> bool:
@@ -190,7 +175,7 @@ class Run:
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Replace metrics.jsonl."""
-        with atomic_write(self._metrics) as stream:
+        with atomic_write(self.folder / _METRICS) as stream:
             stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
 
     def write(
@@ -208,10 +193,10 @@ class Run:
         Raises:
             KitError: a file cannot be written.
         """
-        with atomic_write(self._folds if "fold" in table else self._split) as stream:
+        with atomic_write(self.folder / (_FOLDS if "fold" in table else _SPLIT)) as stream:
             table.to_csv(stream, index=False, lineterminator="\n")
         # Write config.json last: it makes the folder a run.
-        write_json(self._config, _with(dict(config), statements))
+        write_json(self.folder / _CONFIG, _with(dict(config), statements))
 
 
 def _part(evaluation: Mapping[str, Any]) -> str:

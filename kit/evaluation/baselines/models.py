@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from kit.evaluation.calibration import temperature
 from kit.explore.baseline import boosting
 from kit.shallow.classifiers import LEAST_P, spread
-from kit.training.inner import inner_splits
+from kit.training.probe import inner_splits
 
 INNER_FOLDS = 4
 # The most tracks that options are chosen on; the time of some classifiers grows with their square.

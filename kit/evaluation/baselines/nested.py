@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Task
 from kit.evaluation.baselines.models import INNER_FOLDS
-from kit.training.inner import inner_splits
+from kit.training.probe import inner_splits
 
 NAME = "chosen by nested cross-validation"
 
