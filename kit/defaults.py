@@ -79,7 +79,8 @@ def for_weights(model: Any) -> dict[str, Any]:
     """Return the other fields of an experiment that starts from published weights.
 
     `Experiment(model=model, **for_weights(model))` sets features, segments, split and training.
-    There is no validation part, since small collections need every track. Empty for other networks.
+    Small collections need every track, so the validation part is empty. Returns an empty dictionary
+    for networks without published weights.
     """
     if not isinstance(model, MusicnnConfig) or model.transfer == "none":
         return {}

@@ -182,9 +182,9 @@ def test_the_help_has_each_augmentation_and_its_reason(monkeypatch, capfd):
     for field in dataclasses.fields(AugmentConfig):
         assert f"--train.augment.{field.name.replace('_', '-')} " in out
     for reason in (
-        "tells of its mastering",
+        "depends on the mastering",
         "so that no single moment decides",
-        "as sound adds up",
+        "as sounds add up",
     ):
         assert reason in out
 

@@ -97,7 +97,7 @@ def test_a_course_of_blocks():
 def test_bad_arguments(job, tmp_path):
     with pytest.raises(UsageError, match="neither a run's folder nor an experiment"):
         watch(tmp_path)
-    with pytest.raises(UsageError, match="there is no run in"):
+    with pytest.raises(UsageError, match="has no run; train one"):
         watch(runs=tmp_path)
     for seconds in (0.0, -1.0, float("nan")):
         with pytest.raises(UsageError, match="give seconds above 0"):

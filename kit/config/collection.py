@@ -73,7 +73,7 @@ class PreviewConfig(Checked):
     tries: int = 4
     """Attempts for each preview if the server fails or asks to wait."""
     backoff_s: float = 1.0
-    """Unit of the pauses between attempts, seconds: none, then 2, 4, 8 times this."""
+    """Unit of the pauses between attempts, seconds: no pause first, then 2, 4, 8 times this."""
     longest_wait_s: float = 120.0
     """Skip a host that asks to wait longer than this, seconds."""
 

@@ -120,9 +120,9 @@ class AugmentConfig(Checked):
     """Largest width of `band_masks`, mel bands; an eighth of 128, as in PANNs."""
     mix: Literal["none", "mixup", "between_class"] = "none"
     """Mix each segment and its label with another of the batch. mixup interpolates decibels.
-    between_class adds the powers of segments of different labels in a ratio that allows for their
-    levels. If the loss is of whole tracks, tracks are mixed segment by segment. Mixtures prevent
-    memorisation, and need more epochs."""
+    between_class adds the powers of segments of different labels, as sounds add up, in a ratio that
+    allows for their levels. If the loss is of whole tracks, tracks are mixed segment by segment.
+    Mixtures prevent memorisation, and need more epochs."""
     mix_alpha: float | None = None
     """Shares in a mixture have the beta distribution (alpha, alpha): near 0 almost nothing is
     mixed, at 1 all ratios are equally likely. If None, 0.2 for mixup and 1 for between_class, as in

@@ -102,7 +102,7 @@ def small_set(
     """
     if features.frontend != FrontendConfig():
         raise ConfigError(
-            "the recipe for small sets has front ends of its own; leave out --features.frontend"
+            "the recipe for small sets has its own front ends; leave out --features.frontend"
         )
     kept = replace(features, keep="waveform", dtype="float32", n_frames=features.clip_frames)
     folds = None if split.fold_column else split.folds or FOLDS

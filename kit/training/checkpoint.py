@@ -199,7 +199,7 @@ class Checkpoints:
         # Earlier versions of kit wrote no digests.
         digests = meta.get("digests", {})
         if digests and digests.get("meta") != _digest_of(meta):
-            raise self._damaged(step, "its metadata is not what was written")
+            raise self._damaged(step, "its metadata differs from its digest")
         host = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(meta))
         try:
             _read_through(self._folder / str(step) / "state")
@@ -216,7 +216,7 @@ class Checkpoints:
             )
         # TensorStore keeps no checksums of large arrays.
         if digests and digests["state"] != _digest_of_arrays(state):
-            raise self._damaged(step, "its numbers are not those that were written")
+            raise self._damaged(step, "its arrays differ from their digest")
         return Saved(step, state, meta)
 
     def _set_aside_unscored(self) -> None:

@@ -111,7 +111,7 @@ def locate(name: Path | str | None, runs: Path | str = "runs") -> Run:
     if name is None:
         found = listing(runs)
         if not found:
-            raise UsageError(f"there is no run in {runs}; train one with `kit train`")
+            raise UsageError(f"{runs} has no run; train one with `kit train`")
         return found[0]
     for folder in (Path(name), Path(runs) / name):
         if (folder / "config.json").is_file() or (folder / "checkpoints").is_dir():

@@ -125,8 +125,8 @@ def _with_silence(
 ) -> Float32[np.ndarray, "tracks _ width"]:
     """Return rows of at least `least` frames, with silence after the valid frames."""
     longer = np.pad(x, ((0, 0), (0, max(0, least - x.shape[1])), (0, 0)))
-    behind = np.arange(longer.shape[1]) >= frames[:, None]
-    return np.where(behind[..., None], np.float32(silence), longer)
+    missing = np.arange(longer.shape[1]) >= frames[:, None]
+    return np.where(missing[..., None], np.float32(silence), longer)
 
 
 def restore(run_folder: Path | str, which: Which = "best") -> Restored:

@@ -49,7 +49,7 @@ def read_weights(path: Path) -> Weights:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError as error:
-        raise KitError(f"there is no file {path}") from error
+        raise KitError(f"{path} is missing; fetch it with `kit weights musicnn`") from error
     except (*_BAD, AttributeError, TypeError) as error:
         raise KitError(
             f"{path} does not hold arrays of NumPy ({' '.join(str(error).split())[:200]}); "

@@ -72,8 +72,8 @@ def musicnn_trunk(
 ) -> Trunk:
     """Return musicnn with the published weights that `kit weights musicnn` fetched.
 
-    Its layers are `penultimate`, 200 numbers, and `pooled`, 1,506: the maximum and the mean over
-    time of each of 753 units, in turn.
+    Its layers are `penultimate`, 200 values, and `pooled`, 1,506: maximum and mean over time,
+    interleaved for 753 units.
 
     Args:
         model: trained on the Million Song Dataset or on MagnaTagATune.

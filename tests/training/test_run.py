@@ -37,7 +37,7 @@ def test_newest_first_and_found_by_name(runs):
 
 def test_a_run_that_is_not_there(runs):
     assert listing(runs) == []
-    with pytest.raises(UsageError, match=r"there is no run in .*runs; train one"):
+    with pytest.raises(UsageError, match=r"runs has no run; train one"):
         locate(None, runs)
     made(runs, "demo", "20260101-120000")
     with pytest.raises(UsageError, match=r"nope is neither a run's folder nor .*runs of demo"):

@@ -232,7 +232,7 @@ def test_a_damaged_file_of_weights_is_one_error(tmp_path, home):
         path.write_bytes(data)
         with pytest.raises(KitError, match=r"it\.npz does not hold arrays of NumPy"):
             read_weights(path)
-    with pytest.raises(KitError, match="there is no file"):
+    with pytest.raises(KitError, match="is missing; fetch it"):
         read_weights(Path(tmp_path / "none.npz"))
     write_weights(weights_file("MSD_musicnn"), {"a": np.zeros(3)})
     with pytest.raises(KitError, match="does not hold the arrays of musicnn"):
