@@ -103,12 +103,7 @@ class Network:
     ) -> tuple[Float[Array, "batch n_classes"], Tree]:
         """Return logits, and the buffers after this batch (unchanged if not `train`).
 
-        Args:
-            params: parameters.
-            buffers: buffers of `init` or an earlier call.
-            x: segments, time first.
-            train: training mode, for dropout and batch norm.
-            key: PRNG key of all random numbers of this call; a fixed key if None.
+        `key` is the PRNG key of all random numbers of this call; a fixed key if None.
         """
         return self._call(params, buffers, x, train, key)
 
@@ -159,12 +154,8 @@ def _at(network: Network, method: str) -> Network:
 
 
 def build(options: Any, *, n_mels: int, n_classes: int) -> Network:
-    """Build a network.
+    """Build a network from a frozen dataclass with `build(n_mels, n_classes, *, rngs)`.
 
-    Args:
-        options: frozen dataclass with `build(n_mels, n_classes, *, rngs)`.
-        n_mels: mel bands of a segment.
-        n_classes: number of outputs, at least 2.
     Raises:
         ConfigError: the options are not such a dataclass, `build` fails, or its result is not an
             `nnx.Module`.

@@ -139,15 +139,8 @@ def in_decibels(
     which: Augmentations,
     by: Strengths,
 ) -> tuple[Batched, Mixture | None]:
-    """Shift segments, change gain and tilt, then mix them.
+    """Shift segments in dB, change gain and tilt, then mix them (see `mixed`), except padding.
 
-    Args:
-        key: PRNG key.
-        x: segments, dB.
-        y: classes, as for `mixed`.
-        real: false for padding, which is neither changed nor mixed.
-        which: enabled augmentations.
-        by: their strengths.
     Returns:
         The segments, and the labels of the mixture if they are mixed.
     """
@@ -241,14 +234,7 @@ def _whole(key: Key[Array, ""], count: int, below: Number) -> Int[Array, " {coun
 def partners(
     key: Key[Array, ""], y: Int[Array, " batch"], real: Bool[Array, " batch"], *, apart: bool
 ) -> Int[Array, " batch"]:
-    """Draw the row to mix each row with; its own index if no row qualifies.
-
-    Args:
-        key: PRNG key.
-        y: classes.
-        real: false for padding, which is not mixed.
-        apart: draw from rows of other classes only.
-    """
+    """Draw the row to mix each row with, of another class if `apart`; its own if none qualifies."""
     own, count = jnp.arange(len(y)), real.sum()
     # Rows are sorted by class, with padding last: cyclically, the rows of other classes follow the
     # last row of a class.
@@ -286,14 +272,10 @@ def masked(
     which: Augmentations,
     by: Strengths,
 ) -> Batched:
-    """Set stripes of frames and of mel bands to the segment's mean.
+    """Set stripes of frames and of mel bands to the segment's mean, except padding.
 
-    Args:
-        key: PRNG key.
-        x: the network's input.
-        real: false for padding, which is not masked.
-        which: numbers of masks.
-        by: largest widths; a mask has 0 to this many frames or bands.
+    `by` has the largest widths: a stripe has 0 to this many frames or bands.
+
     Source: Park et al. 2019 (SpecAugment), without time warping.
     """
     _, frames, n_mels = x.shape

@@ -112,12 +112,8 @@ def open_collection(
 
 
 def collection_of(present: pd.DataFrame, store: FeatureStore, experiment: Experiment) -> Collection:
-    """Return the collection of a catalogue's tracks in a store of features.
+    """Return the collection of a catalogue's tracks, which must all be in the store.
 
-    Args:
-        present: rows of the catalogue's table whose tracks are in the store.
-        store: their features.
-        experiment: configuration of features and split.
     Raises:
         UsageError: the split is impossible.
     """

@@ -75,15 +75,8 @@ def range_test(
 ) -> RangeTest:
     """Return the losses of training steps at growing learning rates.
 
-    Args:
-        step: training step with a constant schedule.
-        state: first state, which is donated.
-        batches: at least as many as rates.
-        rates: learning rates in exponential growth.
-        key: PRNG key of augmentation and dropout.
-        scaling: scaling of the input.
-        numbers: other numbers of the training.
-        progress: called with (steps done, number of steps).
+    `step` has a constant schedule and donates `state`; there must be a batch for each rate.
+    `progress` is called with (steps done, number of steps).
     """
     losses: list[float] = []
     smoothed: list[float] = []

@@ -225,15 +225,9 @@ def inner_splits(
 ) -> list[Split]:
     """Return `(train, test)` of each inner fold, with each group in one of them.
 
-    Each label has a group in every fold, so there are at most as many folds as the rarest label has
-    groups; no folds if it has one. Folds with an empty test part, or with one label in the training
-    part, are left out; they occur if a group has several labels.
-
-    Args:
-        targets: number of each track's label.
-        groups: group of each track, such as its artist.
-        most: largest number of folds.
-        seed: seed of the draw.
+    There are at most as many folds as the rarest label has groups, and no folds if it has one.
+    Folds with an empty test part, or with one label in the training part, are left out; they occur
+    if a group has several labels.
     """
     count = min([most, *(len(np.unique(groups[targets == label])) for label in np.unique(targets))])
     if count < 2:

@@ -101,14 +101,11 @@ def scaling_of(
     """Return the scaling of a part, measured over its valid frames in float64.
 
     Args:
-        part: the training part.
-        gain: as in `Scaling`.
-        offset: as in `Scaling`.
         kind: one mean and deviation ("collection"), one for each mel band ("band"), or no mean and
             each band's deviation around the means of its tracks ("clip").
-        frontend: as in `Scaling`.
         segment: frames of a segment, to which the front end is applied; frames of an excerpt that
             fill no segment do not count.
+        The others: as in `Scaling`.
     """
     axis = None if kind == "collection" else 0
     count, mean, squares, within = 0, 0.0, 0.0, 0.0

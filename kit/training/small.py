@@ -130,14 +130,9 @@ def heard_rows(
     wanted: FeatureConfig,
     least: int,
 ) -> tuple[Float32[np.ndarray, "tracks own_frames n_mels"], Integer[np.ndarray, " tracks"]]:
-    """Compute a network's features from rows of samples; return them and their valid frames.
+    """Compute `wanted` features from rows of `stored` samples; return them and their valid frames.
 
-    Args:
-        x: rows of samples of at least one track.
-        frames: valid frames of each row.
-        stored: configuration of the samples.
-        wanted: configuration of the features.
-        least: least frames, up to which shorter tracks are repeated.
+    Tracks of fewer than `least` frames are repeated.
     """
     made = [heard(row[:n], stored, wanted, least) for row, n in zip(x, frames, strict=True)]
     return np.stack([row for row, _ in made]), np.array([n for _, n in made], np.int32)
@@ -160,13 +155,7 @@ def to_save(
     networks: Mapping[str, Mapping[str, np.ndarray]],
     ensembles: Sequence[Ensemble] = (),
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays and the metadata of a checkpoint.
-
-    Args:
-        parts: classifiers.
-        networks: weights of each frozen network by name.
-        ensembles: trained networks.
-    """
+    """Return the arrays and the metadata of a checkpoint; `networks` are frozen ones by name."""
     about, arrays = shallow.saved(parts)
     for name, weights in networks.items():
         arrays |= {f"{name}/{path}": array for path, array in weights.items()}
@@ -200,14 +189,7 @@ def restored(
     features: FeatureConfig,
     member_of: Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], Member],
 ) -> Small:
-    """Return the model of a checkpoint.
-
-    Args:
-        arrays: arrays of the checkpoint.
-        meta: metadata of the checkpoint.
-        features: features of the run.
-        member_of: function from arrays and metadata of a trained network to the network.
-    """
+    """Return the model of a checkpoint; `member_of` restores a trained network inside it."""
 
     def below(prefix: str) -> dict[str, np.ndarray]:
         return {

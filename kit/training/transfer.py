@@ -82,15 +82,7 @@ class Cache:
         over: NamedSharding,
         ids: dict[int, str],
     ) -> Inputs:
-        """Return the inputs of steps that start from the cache.
-
-        Args:
-            network: the whole network.
-            batches: batches of segments in the features.
-            path: path of the training.
-            over: sharding of a batch.
-            ids: track_id of each row of the features.
-        """
+        """Return the inputs of steps that start from the cache, given those for the features."""
         feed = path.feed(self.outputs, self.outputs.array.shape[1], over)
         tracks = (self.keys // self.span).tolist()
         here = dataclasses.replace(batches, moved=self.moved)
@@ -146,13 +138,7 @@ def first_state(
 ) -> tuple[TrainState, dict[str, Any]]:
     """Return the state before the first step, and the probe's choice for metrics.jsonl.
 
-    Args:
-        experiment: configuration of this network.
-        collection: features and labels, in its split.
-        training: tracks that the probe is fitted to.
-        network: the whole network.
-        inputs: inputs of the steps.
-        weights: published weights by path.
+    The probe is fitted to the tracks of `training`.
     """
     config = experiment.train
     if experiment.model.transfer == "head":
@@ -219,16 +205,8 @@ def cached(
     """Return the frozen layers' outputs for all tracks; None if each step must compute them.
 
     That is so if segments are drawn at random or augmented, and if the outputs are larger than
-    `memory_gib`; results then differ by rounding only.
-
-    Args:
-        experiment: configuration of the run.
-        collection: its tracks, in any split.
-        network: its functions.
-        weights: published weights by path.
-        path: path of the training.
-        memory_gib: largest size of the outputs, GiB.
-        progress: called with (segments done, number of segments).
+    `memory_gib`; results then differ by rounding only. `progress` is called with (segments done,
+    number of segments).
     """
     segments, features = experiment.segments, experiment.features
     if segments.draw != "grid" or experiment.train.augment != AugmentConfig():

@@ -23,17 +23,15 @@ def require_finite_steps(
     tracks: Callable[[int], Sequence[str]],
     paths: Mapping[str, str],
 ) -> None:
-    """Check all steps of an epoch together, so that no step waits for the device.
+    """Check the metrics of all steps of an epoch together, so that no step waits for the device.
 
     Args:
-        run: not_finite.csv, with the tracks of the first bad batch, goes into its folder.
         epoch: from 1.
         first_step: number of the epoch's first step, from 1.
-        numbers: metrics of each step, by name.
         tracks: function from a step of the epoch, from 0, to the track_ids of its batch.
-        paths: known files of tracks.
+        The others: run, metrics by name, and known files of tracks.
     Raises:
-        KitError: a number is not finite.
+        KitError: a number is not finite; not_finite.csv lists the tracks of the first bad batch.
     """
     bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in numbers.items()}
     first = min((int(steps[0]) for steps in bad.values() if len(steps)), default=None)
