@@ -349,7 +349,7 @@ def test_a_run_from_arrays_predicts_features_and_says_why_it_cannot_hear(job, tm
     with pytest.raises(UsageError, match="not finite"):
         model.predict_features(np.full_like(x, np.nan))
     for use in (model.predict, model.timeline):
-        with pytest.raises(KitError, match=r"trained from arrays.* use predict_features"):
+        with pytest.raises(KitError, match=r"trained on arrays.* use predict_features"):
             use(tmp_path / "a.wav")
 
 

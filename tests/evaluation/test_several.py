@@ -271,7 +271,7 @@ def test_a_label_of_one_artist_is_named():
         ([0, 1], None, r"y is int64\[2\]; .* takes \(n, n_labels\) of 0 and 1"),
         ([[0, 2]], None, "of 0 and 1"),
         ([[1, 1]], ["a"], "labels has 1 names for the 2 columns"),
-        ([[1, 1]], ["a", "b; c"], "'b; c'; a name is one line without a semicolon"),
+        ([[1, 1]], ["a", "b; c"], "'b; c'; give names of one line without a semicolon"),
         ([[1, 1]], ["a", "a"], "labels repeats a name"),
         ([[1, 0]], ["a", "b"], "no item has the label 'b'"),
     ],

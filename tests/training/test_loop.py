@@ -180,7 +180,7 @@ def test_a_damaged_newest_checkpoint_costs_its_epoch_alone(experiment, whole, tm
     lines = (run.folder / "metrics.jsonl").read_text().splitlines(keepends=True)
     (run.folder / "metrics.jsonl").write_text("".join(lines[:-1]))  # killed just before it
     seen = []
-    with pytest.warns(KitWarning, match=f"damaged-{last.name} now, and the training goes on"):
+    with pytest.warns(KitWarning, match=f"to damaged-{last.name}, and training resumes"):
         again = fit(experiment(), runs=tmp_path, progress=lambda p: seen.append(p.epoch))
     assert set(seen) == {3}
     assert again == run
