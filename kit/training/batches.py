@@ -50,21 +50,15 @@ class Batches:
     def training(self, epoch: int) -> Picks:
         """Return the batches of an epoch, from 0; they depend on seed and epoch alone."""
         config, part = self.experiment.train, self.part
-        sample = draw_tracks if config.by_track else draw
-        tracks, starts = sample(
-            part.frames,
-            part.n_frames,
-            self.experiment.segments,
-            seed=config.seed,
-            epoch=epoch,
-            classes=part.y if config.balance == "draw" else None,
-        )
+        where = part.frames, part.n_frames, self.experiment.segments
+        classes = part.y if config.balance == "draw" else None
         whole = slice(self.per_epoch * self.size)
-        tracks, starts = tracks[whole], starts[whole]
         if not config.by_track:
-            return self.moved(part.picks(tracks, starts, self.size))
+            tracks, starts = draw(*where, seed=config.seed, epoch=epoch, classes=classes)
+            return self.moved(part.picks(tracks[whole], starts[whole], self.size))
+        tracks, each = draw_tracks(*where, seed=config.seed, epoch=epoch, classes=classes)
         places = self.experiment.segments_per_track
-        return self.moved(part.picks_of_tracks(tracks, starts, self.size, places))
+        return self.moved(part.picks_of_tracks(tracks[whole], each[whole], self.size, places))
 
     def evaluation(self, part: Part) -> Picks:
         """Return batches of all evaluation segments of a part, in order."""

@@ -337,7 +337,7 @@ def test_folds_of_a_catalogue(tmp_path):
 
 
 def test_what_has_no_meaning_is_refused():
-    with pytest.raises(ConfigError, match=r"balance is 'weights'; .*labels several"):
+    with pytest.raises(ConfigError, match=r"balance is 'weights'; .*labels is several"):
         TrainConfig(labels="several", balance="weights")
     with pytest.raises(ConfigError, match=r"mix is 'between_class'; .*use mixup"):
         TrainConfig(labels="several", augment=AugmentConfig(mix="between_class"))
