@@ -15,8 +15,7 @@ from kit.audio.errors import (
     TruncatedError,
     UnreadableError,
 )
-from kit.audio.length import duration_samples
-from kit.audio.probe import AudioInfo, probe
+from kit.audio.probe import AudioInfo, duration_samples, probe
 
 __all__ = [
     "AudioError",

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kit.audio import id3
+from kit.audio import tags
 
 HEAD = 512
 """Bytes that `is_text` needs."""
@@ -21,8 +21,8 @@ class Container:
 
     Attributes:
         name: for people, such as "MP4".
-        demuxer: ffmpeg's name of it.
-        states_length: its header holds the length; ffmpeg guesses that of other formats.
+        demuxer: FFmpeg's name of it.
+        states_length: its header holds the length; FFmpeg guesses that of other formats.
     """
 
     name: str
@@ -75,7 +75,7 @@ def container(stream: io.BufferedIOBase) -> Container | None:
     Args:
         stream: a buffered binary file; its position is moved.
     """
-    stream.seek(id3.end(stream, 0))
+    stream.seek(tags.front(stream, 0))
     head = stream.read(_STREAM)
     for beginning, found in _BEGINNINGS.items():
         if head.startswith(beginning):

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from kit.audio.gather import Gathered
 from kit.audio.mono import Mono, resampled, resampled_length
 from kit.audio.open import open_source
 from kit.audio.sound import Sound
 from kit.audio.source import Source
 from kit.errors import UsageError
+
+# Samples that are allocated because a header promises them: 16 MiB. More must have come first.
+_PROMISED = 1 << 22
 
 
 def decode(
@@ -79,7 +81,7 @@ def decode_part(
         AudioError: see `decode`.
     """
     expected = resampled_length(_expected(source, start, count), source.sample_rate, target)
-    gathered = Gathered(out, expected)
+    gathered = _Gathered(out, expected)
     sound = Sound(source, start) if check_sound else None
     for part in resampled(source, target, start, count, sound):
         gathered.add(part)
@@ -155,3 +157,40 @@ def _check_out(out: np.ndarray | None) -> None:
             f"out is {out.dtype} of shape {out.shape}; it must be float32 of one dimension, "
             "contiguous and writable"
         )
+
+
+class _Gathered:
+    """An array that is filled from its beginning: the caller's, or one that grows.
+
+    Memory that is new to the process is dear (1 to 3 us for 4 KiB), so that nothing is copied
+    together at the end.
+
+    Args:
+        out: where to write; what does not fit is dropped. None for an array of its own.
+        expected: samples that will come, at a guess.
+    """
+
+    def __init__(self, out: Float32[np.ndarray, "room"] | None, expected: int) -> None:
+        self._grows = out is None
+        self._array = np.empty(min(expected, _PROMISED), np.float32) if out is None else out
+        self._filled = 0
+
+    def add(self, y: Float32[np.ndarray, "samples"]) -> None:
+        """Copy the next samples."""
+        end = self._filled + len(y)
+        if self._grows and end > len(self._array):
+            self._resize(max(end, 2 * len(self._array)))
+        y = y[: len(self._array) - self._filled]
+        self._array[self._filled : self._filled + len(y)] = y
+        self._filled += len(y)
+
+    def result(self) -> Float32[np.ndarray, "samples"]:
+        """Return all samples: a view of the caller's array, or a whole array."""
+        if not self._grows:
+            return self._array[: self._filled]
+        self._resize(self._filled)
+        return self._array
+
+    def _resize(self, length: int) -> None:
+        # In place where the system can; nothing else refers to the array before `result`.
+        self._array.resize(length, refcheck=False)

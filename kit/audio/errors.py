@@ -24,6 +24,10 @@ class NotAudioError(AudioError):
     reason = "not_audio"
 
 
+class DecoderError(Exception):
+    """A decoder gave up; who called it says of which file, and after how many seconds."""
+
+
 class UnreadableError(AudioError):
     """The file cannot be opened: no permission, a folder, gone, a loop of links."""
 
@@ -67,7 +71,7 @@ class CancelledError(AudioError):
 
 
 class ChangedRateError(AudioError):
-    """The sample rate or the number of channels changes in mid-file."""
+    """The sample rate or the number of channels changes, or another file follows the first."""
 
     reason = "changed_rate"
 

@@ -1,23 +1,15 @@
 """Frame headers of a FLAC file.
 
-They show two faults that libsndfile misses: a sample rate that changes in mid-stream, and joined
-streams, in which libsndfile seeks by the wrong sample numbers.
+They show what libsndfile passes over: frames of another sample rate than the file states, and
+joined files, in which it seeks by the wrong sample numbers.
 
 Source: RFC 9639, sections 8.2 and 9.1.
 """
 
 import io
-import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from kit.audio import id3
-
-# A stream's mark and the header of its first block, STREAMINFO, 34 bytes long.
-BEGINNING = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+from kit.audio import tags, whole
 
 # By the four bits of a frame's header; 0 refers to STREAMINFO, 12 to 14 to what follows it.
 _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
@@ -25,7 +17,6 @@ _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 480
 _HEADER = 16
 _UNITS = {12: 1000, 13: 1, 14: 10}
 
-_WINDOW = 1 << 16
 # Where the last frame is looked for: it has 98 KiB at most in what other players can play.
 _TAIL = 1 << 17
 
@@ -46,23 +37,18 @@ class Info:
 class Frame:
     """Fields of the header of one frame."""
 
-    number: int
-    """Of the frame, or of its first sample where the lengths of frames vary."""
-    follower: int
-    """The number of the next one."""
     end: int
     """The first sample after it."""
-    samples: int
     sample_rate: int
     channels: int
 
 
 def info(stream: io.BufferedIOBase) -> Info | None:
     """Return STREAMINFO if the file begins with it, or with an ID3 tag before it; else None."""
-    start = id3.end(stream, 0)
+    start = tags.front(stream, 0)
     stream.seek(start)
     head = stream.read(42)
-    if len(head) < 42 or BEGINNING.match(head) is None:
+    if len(head) < 42 or whole.FLAC.match(head) is None:
         return None
     packed = int.from_bytes(head[18:26], "big")
     offset, header = start + 4, head[4:8]
@@ -111,91 +97,38 @@ def parse(header: bytes, of: Info) -> Frame | None:
         return None
     varies = header[1] & 1
     return Frame(
-        number=number,
-        follower=number + (samples if varies else 1),
         end=(number if varies else number * of.block_samples) + samples,
-        samples=samples,
         sample_rate=sample_rate,
         # The last three layouts are stereo, as one channel and a difference.
         channels=2 if layout > 7 else layout + 1,
     )
 
 
-def change(
-    stream: io.BufferedIOBase, of: Info, start: int, end: int | None
-) -> tuple[int, int] | None:
-    """Return where from `start` to `end` the sample rate changes, and to what, or None.
-
-    It is 0 where the first frame is not of the rate that STREAMINFO says.
-
-    Only frames whose numbers follow one another count: what looks like a header in the midst of
-    compressed sound has none that fits. Only the part asked for is read, so that `start` has to be
-    0 in a file that does not end as stated.
-    """
+def first(stream: io.BufferedIOBase, of: Info) -> Frame | None:
+    """Return the first frame; None if there is none."""
     stream.seek(of.offset)
-    first = parse(stream.read(_HEADER), of)
-    if first is not None and first.sample_rate != of.sample_rate:
-        return 0, first.sample_rate
-    offset = of.offset if start == 0 else _before(stream, of, start)
-    expected: int | None = None
-    for frame in _frames(stream, of, offset):
-        if expected is not None and frame.number != expected:
-            continue
-        changed = frame.sample_rate != of.sample_rate
-        if expected is not None and changed and frame.end > start:
-            return frame.end - frame.samples, frame.sample_rate
-        expected = frame.follower
-        if end is not None and frame.end >= end:
-            return None
-    return None
+    return parse(stream.read(_HEADER), of)
 
 
-def ends_as_stated(stream: io.BufferedIOBase, of: Info) -> bool:
-    """Return whether the last frame is the one that STREAMINFO states; else seeking fails."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(of.offset, size - _TAIL))
-    tail = stream.read()
+def last(stream: io.BufferedIOBase, of: Info, size: int) -> Frame | None:
+    """Return the last frame, by its header; None if there is none near the end.
+
+    Args:
+        stream: a buffered binary file; its position is moved.
+        of: its STREAMINFO.
+        size: its bytes.
+    """
+    end = tags.back(stream, size)
+    start = max(of.offset, end - _TAIL)
+    stream.seek(start)
+    tail = stream.read(max(0, end - start))
     at = tail.rfind(b"\xff")
     while at != -1:
         frame = parse(tail[at : at + _HEADER], of)
         if frame is not None:
-            stated = (of.samples, of.sample_rate, of.channels)
-            return (frame.end, frame.sample_rate, frame.channels) == stated
+            return frame
         at = tail.rfind(b"\xff", 0, at)
-    return False
-
-
-def _frames(stream: io.BufferedIOBase, of: Info, offset: int) -> Iterator[Frame]:
-    """Yield the places from `offset` on that look like a header with the first frame's mark."""
-    stream.seek(of.offset)
-    mark = stream.read(2)
-    stream.seek(offset)
-    window = stream.read(_WINDOW)
-    while len(window) >= _HEADER and len(mark) == 2:
-        # Three times as fast as bytes.find of both bytes.
-        data = np.frombuffer(window, np.uint8)
-        first = np.flatnonzero(data[: 1 - _HEADER] == mark[0])
-        for at in first[data[first + 1] == mark[1]].tolist():
-            frame = parse(window[at : at + _HEADER], of)
-            if frame is not None:
-                yield frame
-        # A header on the border is looked at with what follows it.
-        rest = window[1 - _HEADER :]
-        window = stream.read(_WINDOW)
-        window = rest + window if window else b""
-
-
-def _before(stream: io.BufferedIOBase, of: Info, sample: int) -> int:
-    """Return a place in the file shortly before the frame that holds `sample`."""
-    low, high = of.offset, stream.seek(0, os.SEEK_END)
-    while high - low > _WINDOW:
-        middle = (low + high) // 2
-        frame = next(_frames(stream, of, middle), None)
-        if frame is None or frame.end > sample:
-            high = middle
-        else:
-            low = middle
-    return low
+    return None
 
 
 def _samples(code: int, follows: bytes) -> int:

@@ -1,19 +1,19 @@
-"""Frame headers of an MP3 file.
+"""The frames of an MP3 file: its true length, and where its sample rate changes.
 
-They tell two facts that libsndfile does not report: whether the length is stated or estimated, and
-whether the sample rate changes in mid-stream.
+libsndfile reads as many frames as the tag in the first one states, and else as many as it guesses.
+In files joined end to end, that is the first of them.
 
 Source: ISO/IEC 11172-3, section 2.4.1.3 and 13818-3; the Xing/Info tag as LAME writes it.
 """
 
 import io
-import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from kit.audio import id3
+from kit.audio import tags
+from kit.audio.spans import Spans
 
 # By the two version bits: 0 is MPEG 2.5, 2 is MPEG 2, 3 is MPEG 1; 1 is reserved.
 _RATES = {
@@ -24,9 +24,6 @@ _RATES = {
 DECODER_DELAY = 529
 """Samples that a decoder of layer III is late; mpg123 leaves them out if it knows the length."""
 
-# Frames that fill less of a file than this are interrupted by something; tags at its end are not.
-_FILLED = 0.9
-
 # Bytes that are held at a time while the frames are followed.
 _WINDOW = 1 << 16
 
@@ -35,6 +32,12 @@ _TAG_BITRATE = {3: 9, 2: 8, 0: 8}
 
 _KBPS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+
+# The first two bytes of a header of layer III, and a bit rate that gives a length.
+_HEADER = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]", re.DOTALL)
+
+# Frames that must follow one another for bytes behind a gap to be music: five, 0.1 s.
+_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,14 @@ class Run:
         """Samples a channel."""
         return self.count * self.first.samples
 
+    @property
+    def end(self) -> int:
+        """The byte after the last frame."""
+        return self.first.offset + self.length
+
 
 def runs(stream: io.BufferedIOBase, samples: int | None = None) -> Iterator[Run]:
-    """Yield the frames in a row from the first one on; ends where no frame follows.
-
-    Tags in front of the frames and between them (files that were joined) are stepped over. In a
-    file without such breaks there is one run.
+    """Yield the frames in a row from the first one on; other bytes between them are stepped over.
 
     Args:
         stream: a buffered binary file; its position is moved.
@@ -94,16 +99,15 @@ def runs(stream: io.BufferedIOBase, samples: int | None = None) -> Iterator[Run]
     while offset is not None and (samples is None or seen < samples):
         stream.seek(offset)
         frame = parse(offset, stream.read(4))
-        if frame is not None:
-            # The frames that begin before `samples`, rounded up.
-            most = None if samples is None else -((seen - samples) // frame.samples)
-            run = _run(stream, frame, most)
-            yield run
-            seen += run.samples
-            offset += run.length
-        else:
-            after = _after_tag(stream, offset)
-            offset = after if after != offset else None
+        if frame is None:
+            offset = _next(stream, tags.front(stream, offset), _IN_A_ROW)
+            continue
+        # The frames that begin before `samples`, rounded up.
+        most = None if samples is None else -((seen - samples) // frame.samples)
+        run = _run(stream, frame, most)
+        yield run
+        seen += run.samples
+        offset = run.end
 
 
 def _run(stream: io.BufferedIOBase, first: Frame, most: int | None) -> Run:
@@ -166,63 +170,77 @@ def tag(stream: io.BufferedIOBase) -> Tag | None:
     return Tag(first.offset, count, fields[0] if body[7] & 2 else None)
 
 
-def count_samples(stream: io.BufferedIOBase, size: int) -> int | None:
-    """Count the samples that a decoder gives, by stepping through a file of `size` bytes.
+@dataclass(frozen=True)
+class Length:
+    """The length of a file.
 
-    None if the frames do not fill the file: only a decoder can tell then.
+    Attributes:
+        stated: libsndfile knows it: by the file's tag, or by the one of `with_tag`.
+        share: of the frames or bytes that the tag states, how many are there, up to 1.
+        counted: samples by the headers of all frames; None if they need not or cannot be counted.
+        spans: where the frames are, if libsndfile would not read all of them: give it `with_tag`.
+        changes: the sample rate or the number of channels changes.
     """
-    every = list(runs(stream))
-    filled = sum(run.length for run in every)
-    if not every or filled < _FILLED * (size - every[0].first.offset):
-        return None
-    # The file may end within its last frame, which no decoder can play.
-    torn = every[-1].first.offset + every[-1].length > size
-    return sum(run.samples for run in every) - torn * every[-1].first.samples
+
+    stated: bool = False
+    share: float = 1.0
+    counted: int | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    changes: bool = False
 
 
-class Tagged(io.RawIOBase):
-    """An MP3 file that states its length: the same bytes after a silent frame with the tag.
+def measure(stream: io.BufferedIOBase, size: int) -> Length:
+    """Return the length of a file of `size` bytes. Reads it whole unless its tag accounts for it.
 
     Args:
-        stream: a buffered binary file without a tag.
+        stream: a buffered binary file; its position is moved.
+        size: bytes.
     """
+    stated = tag(stream)
+    if stated is not None and stated.frames is not None and stated.bytes:
+        behind = tags.back(stream, size) - stated.offset - stated.bytes
+        if behind * stated.frames < _IN_A_ROW * stated.bytes:
+            return Length(True, min(1.0, (size - stated.offset) / stated.bytes))
+    every = list(runs(stream))
+    if not every:
+        return Length()
+    first = every[0].first
+    # The file may end within its last frame, which no decoder can play.
+    torn = every[-1].end > size
+    counted = sum(run.samples for run in every) - torn * every[-1].first.samples
+    like = (first.sample_rate, first.channels)
+    changes = any((r.first.sample_rate, r.first.channels) != like for r in every)
+    if stated is not None and stated.frames is not None:
+        whole = (stated.frames + 1) * first.samples
+        if changes or counted - whole < _IN_A_ROW * first.samples:
+            return Length(True, min(1.0, counted / whole), changes=changes)
+    elif changes or len(every) == 1:
+        return Length(counted=counted, changes=changes)
+    spans = [(run.first.offset, min(size, run.end)) for run in every]
+    if stated is not None:
+        counted -= first.samples
+        spans[0] = (first.offset + first.length, spans[0][1])
+    return Length(True, 1.0, counted, tuple(spans))
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
-        every = list(runs(stream))
-        self._stream = stream
-        self._head = _tag_frame(every[0].first, sum(run.count for run in every))
-        self._start = every[0].first.offset
-        self._size = stream.seek(0, os.SEEK_END) - self._start + len(self._head)
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
+def with_tag(stream: io.BufferedIOBase, length: Length) -> Spans:
+    """Return a file of the counted frames behind a silent one whose tag states their number.
 
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
+    Args:
+        stream: the MP3 file.
+        length: of the file, counted.
+    """
+    first = next(runs(stream, 1)).first
+    spans = length.spans or ((first.offset, stream.seek(0, io.SEEK_END)),)
+    return Spans(stream, spans, _tag_frame(first, (length.counted or 0) // first.samples))
 
-    def tell(self) -> int:
-        """Return the position in bytes, the tag's frame included."""
-        return self._position
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset` bytes from `whence`, and return the new position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` from the position on, and return the number of bytes read."""
-        view = memoryview(buffer).cast("B")
-        head = self._head[self._position : self._position + len(view)]
-        view[: len(head)] = head
-        rest = view[len(head) :]
-        self._stream.seek(self._start + max(0, self._position - len(self._head)))
-        got = len(head) + (self._stream.readinto(rest) if len(rest) else 0)  # pyright: ignore
-        self._position += got
-        return got
+def without_zeros(stream: io.BufferedIOBase, size: int) -> Spans | None:
+    """Return an MP3 file without the zeros in front of it, None if there are none, or no frames."""
+    start = _first(stream)
+    if not start or _behind_zeros(stream) != start or next(runs(stream)).count < _IN_A_ROW:
+        return None
+    return Spans(stream, ((start, size),))
 
 
 def _tag_frame(like: Frame, count: int) -> bytes:
@@ -243,27 +261,50 @@ def _side_info(frame: Frame) -> int:
     return 9 if frame.channels == 1 else 17
 
 
-def _after_tag(stream: io.BufferedIOBase, offset: int) -> int:
-    after = id3.end(stream, offset)
-    if after != offset:
-        return after
-    stream.seek(offset)
-    return offset + 128 if stream.read(3) == b"TAG" else offset
+def _first(stream: io.BufferedIOBase) -> int | None:
+    """Return where the first frame begins: behind a tag and zeros, or 64 KiB later at most."""
+    # A lone match is chance; two in a row at the right distance are not.
+    return _next(stream, _behind_zeros(stream), 2, _WINDOW)
 
 
-def _first(stream: io.BufferedIOBase, reach: int = 1 << 16) -> int | None:
-    """Return where the first frame begins: after the tag, or up to `reach` bytes later."""
-    start = _after_tag(stream, 0)
-    stream.seek(start)
-    window = stream.read(reach)
-    at = window.find(b"\xff")
-    while at != -1:
-        frame = parse(start + at, window[at : at + 4])
-        if frame is not None:
-            stream.seek(start + at + frame.length)
-            follower = parse(0, stream.read(4))
-            # A lone match is chance; two in a row at the right distance is not.
-            if follower is not None and follower.sample_rate == frame.sample_rate:
-                return start + at
-        at = window.find(b"\xff", at + 1)
+def _behind_zeros(stream: io.BufferedIOBase) -> int:
+    """Return where the tags and the zeros in front of a file end."""
+    start, before = 0, -1
+    while start != before:
+        before, start = start, tags.front(stream, start)
+        stream.seek(start)
+        while window := stream.read(_WINDOW):
+            rest = len(window.lstrip(b"\0"))
+            start += len(window) - rest
+            if rest:
+                break
+    return start
+
+
+def _next(
+    stream: io.BufferedIOBase, start: int, frames: int, reach: int | None = None
+) -> int | None:
+    """Return where so many frames in a row begin, at `start` or up to `reach` bytes later."""
+    offset = start
+    while reach is None or offset < start + reach:
+        stream.seek(offset)
+        window = stream.read(_WINDOW)
+        for match in _HEADER.finditer(window):
+            if _in_a_row(stream, offset + match.start(), frames):
+                return offset + match.start()
+        if len(window) < _WINDOW:
+            return None
+        # A header on the border is looked at with what follows it.
+        offset += len(window) - 2
     return None
+
+
+def _in_a_row(stream: io.BufferedIOBase, offset: int, frames: int) -> bool:
+    rate = None
+    for _ in range(frames):
+        stream.seek(offset)
+        frame = parse(offset, stream.read(4))
+        if frame is None or rate not in (None, frame.sample_rate):
+            return False
+        rate, offset = frame.sample_rate, offset + frame.length
+    return True

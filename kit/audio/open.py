@@ -1,14 +1,13 @@
-"""Open a file with the decoder for its content: libsndfile, ffmpeg, or audioread as the last."""
+"""Open a file with the decoder for its content: libsndfile for what it knows well."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from kit.audio.content import HEAD, container, is_text
+from kit.audio.content import HEAD, is_text
 from kit.audio.errors import EmptyError, NotAudioError, shown
-from kit.audio.fallback import open_audioread
-from kit.audio.ffmpeg import is_installed, open_ffmpeg
 from kit.audio.file import File, open_file
+from kit.audio.foreign import open_foreign
 from kit.audio.sndfile import open_sndfile
 from kit.audio.source import Source
 
@@ -34,29 +33,13 @@ def open_source(file: Path | str | File) -> Iterator[Source]:
         if not isinstance(file, File):
             file = stack.enter_context(open_file(file))
         _require_binary(file)
-        source = open_sndfile(file, stack) or _open_foreign(file)
+        source = open_sndfile(file, stack) or open_foreign(file)
         if not RATES_HZ[0] <= source.sample_rate <= RATES_HZ[1]:
             raise NotAudioError(
                 f"{shown(file.path)} states a sample rate of {source.sample_rate} Hz, outside "
                 f"{RATES_HZ[0]} to {RATES_HZ[1]}: it is damaged or no sound; leave it out"
             )
         yield source
-
-
-def _open_foreign(file: File) -> Source:
-    """Open a file that libsndfile refused, if it is of a container that libsndfile does not know.
-
-    Other players take any name that ends in .mp3 for sound, and play what is left of a torn file.
-    """
-    path = file.path
-    with file.reading() as stream:
-        found = container(stream)
-    if found is None:
-        raise NotAudioError(
-            f"{shown(path)} is not audio, or too damaged to be known as such; leave it out, or "
-            "convert it to FLAC or MP3"
-        )
-    return open_ffmpeg(path, found) if is_installed() else open_audioread(path, found)
 
 
 def _require_binary(file: File) -> None:

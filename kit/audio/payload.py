@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from kit.audio import flac, id3
+from kit.audio import flac, tags
 from kit.audio.file import File
 from kit.audio.source import Source
 
 _CHUNK = 1 << 20
-_ID3V1 = 128  # bytes
-_APE = 32  # bytes of the header, and of the footer
 
 
 def payload_hash(file: File, source: Source) -> str:
@@ -59,31 +57,16 @@ def packets_hash(file: File, format: str) -> str:
 def _spans(stream: io.BufferedIOBase, size: int, format: str) -> list[tuple[int, int]]:
     """Return where the audio lies, first byte and the byte after the last; [] if not known."""
     if format == "MP3":
-        start = id3.end(stream, 0)
-        return [(start, max(start, _end(stream, size)))]
+        start = tags.front(stream, 0)
+        return [(start, max(start, tags.back(stream, size)))]
     if format == "FLAC":
         info = flac.info(stream)
-        return [] if info is None else [(info.offset, max(info.offset, _end(stream, size)))]
+        return [] if info is None else [(info.offset, max(info.offset, tags.back(stream, size)))]
     if format == "WAV":
         return _chunks(stream, size, "little", (b"RIFF", b"fmt ", b"data"))
     if format == "AIFF":
         return _chunks(stream, size, "big", (b"FORM", b"COMM", b"SSND"))
     return []
-
-
-def _end(stream: io.BufferedIOBase, size: int) -> int:
-    """Return where the tags behind the audio begin: ID3v1 and APEv2, in any order."""
-    while True:
-        before = size
-        if size >= _ID3V1 and _bytes(stream, size - _ID3V1, 3) == b"TAG":
-            size -= _ID3V1
-        foot = _bytes(stream, size - _APE, _APE) if size >= _APE else b""
-        if foot[:8] == b"APETAGEX":
-            # The size has the footer in it, and leaves out the header that the top bit tells of.
-            tag = int.from_bytes(foot[12:16], "little") + (_APE if foot[23] & 0x80 else 0)
-            size -= min(tag, size)
-        if size == before:
-            return size
 
 
 def _chunks(

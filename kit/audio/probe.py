@@ -1,4 +1,4 @@
-"""Facts in a file's header, checked by decoding its first block."""
+"""Length, rate, channels and format of a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ class AudioInfo:
     """Length, rate, channels and format of a file."""
 
     duration_s: float
-    """Seconds; close, not exact, for an MP3 file without a length tag."""
+    """Seconds: the number of frames that decoding gives, over the sample rate."""
     sample_rate: int
     """Hz."""
     channels: int
@@ -26,25 +26,39 @@ def probe(path: Path | str) -> AudioInfo:
     Args:
         path: the file.
     Returns:
-        Facts of the header; the length is counted by decoding where the header does not tell.
+        Its facts; see `duration_samples` for the length.
     Raises:
         AudioError: the class and its `reason` say what is wrong with the file.
     """
     with open_source(path) as source:
-        if source.frames is None:
-            frames = sum(len(block) for block in source.blocks())
-        else:
-            frames = source.frames
-            for _ in source.blocks(0, min(max(frames, 1), _FIRST)):
-                pass
-            if source.check_end is not None and frames > _FIRST:
-                source.check_end()
+        frames = source.length()
+        for _ in source.blocks(0, min(max(frames, 1), _FIRST)):
+            pass
+        if source.check_end is not None:
+            source.check_end()
         return AudioInfo(
             duration_s=frames / source.sample_rate,
             sample_rate=source.sample_rate,
             channels=source.channels,
             format=source.format,
         )
+
+
+def duration_samples(path: Path | str) -> tuple[int, int]:
+    """Return the length of a file in frames at its own rate, and that rate. Safe in threads.
+
+    WAV, FLAC, Ogg, AIFF and most MP3 files state it. The frames of other MP3 files are counted by
+    their headers. Files of other formats are decoded to their end.
+
+    Args:
+        path: the file.
+    Returns:
+        Frames, which are samples a channel, and the sample rate in Hz.
+    Raises:
+        AudioError: the class and its `reason` say what is wrong with the file.
+    """
+    with open_source(path) as source:
+        return source.length(), source.sample_rate
 
 
 # Frames that are decoded to see whether it can be done at all.

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from kit.audio import flac, mp3
-from kit.audio.cut import mp3_share, ogg_is_cut, sndfile_share
+from kit.audio import flac, mp3, tags
 from kit.audio.errors import AudioError, ChangedRateError, CorruptError, shown
 from kit.audio.file import File
-from kit.audio.joined import is_joined
 from kit.audio.source import TOLERANCE_S, Blocks, Source
+from kit.audio.spans import Spans
+from kit.audio.whole import is_joined, joined, ogg_is_cut, sndfile_share
 
 # Samples of all channels in one block: 512 KiB of float32, which stays in a core's cache while it
 # is mixed and measured. Twice or half as much takes 1 ms more for 30 s of an MP3 file.
@@ -55,18 +55,25 @@ def open_sndfile(file: File, stack: contextlib.ExitStack) -> Source | None:
     if opened is None:
         return None
     again, sound = opened
+    length = _measured(file) if sound.format == "MP3" else mp3.Length(stated=True)
+    tagged = _opener(lambda: _tagged(file, stack, length), stack)
+    if length.spans:
+        again, sound = tagged, tagged()
     unread = [sound]
-    tag = _mp3_tag(file) if sound.format == "MP3" else None
-    frames, exact, counted = _length(file, sound, tag)
+    believed = 0 <= sound.frames <= file.size * _SAMPLES_PER_BYTE
+    stated = believed and length.stated
+    # libsndfile guesses the length of an MP3 file without a tag.
+    frames = (sound.frames if stated else length.counted or sound.frames) if believed else None
 
     def read(start: int, count: int | None) -> Blocks:
         end = None if count is None else start + count
         seeks = _check_format(source, file, start, end)
         # What was read before would be heard in the next samples of a lossy codec.
-        reader = _Reader(source, file, unread.pop() if unread else again(), again, seeks)
+        first = unread.pop() if unread else again()
+        reader = _Reader(source, first, again, tagged, seeks)
         got = 0
         try:
-            for block in reader.blocks(start, end, stack):
+            for block in reader.blocks(start, end):
                 got += len(block)
                 yield block
         except AudioError:
@@ -77,10 +84,20 @@ def open_sndfile(file: File, stack: contextlib.ExitStack) -> Source | None:
         # Where the last frame is not the stated one, its place is reason enough to look.
         if end is None or got < end - start or (not seeks and end >= sound.frames):
             _check_joined(source, file, start + got)
+        if (
+            source.format == "FLAC"
+            and stated
+            and start + got < min(end or sound.frames, sound.frames)
+        ):
+            raise source.cut_at((start + got) / source.sample_rate)
 
     def check_end() -> None:
-        for _ in source.blocks(max(0, (frames or 0) - 1), 1):
-            pass
+        _check_joined(source, file, frames or 0)
+        if source.format == "FLAC" and frames:
+            for _ in source.blocks(frames - 1, 1):
+                pass
+        if length.changes:
+            _check_format(source, file, 0, None)
 
     source = Source(
         path=file.path,
@@ -88,31 +105,45 @@ def open_sndfile(file: File, stack: contextlib.ExitStack) -> Source | None:
         channels=sound.channels,
         format=sound.format,
         frames=frames,
-        exact=exact,
+        exact=stated,
         read=read,
-        counted=counted,
-        check_end=check_end if exact and sound.format == "FLAC" else None,
+        # Of a file that lacks a little at its end, the decoder knows how much.
+        counted=believed and length.share == 1 and (stated or length.counted is not None),
+        check_end=check_end,
     )
-    end_s, whole_s = _ends(file, sound, tag)
+    end_s, whole_s = _ends(file, sound, length)
     if whole_s - end_s > TOLERANCE_S:
         raise source.cut_at(end_s, whole_s)
     return source
 
 
+def _opener(name: Callable[[], Any], stack: contextlib.ExitStack) -> _Opener:
+    return lambda: stack.enter_context(_Sequential(name(), closefd=False))
+
+
 def _opened(file: File, stack: contextlib.ExitStack) -> tuple[_Opener, soundfile.SoundFile] | None:
     """Return a function that opens a file from its beginning, and the file once opened by it."""
+
+    def descriptor() -> Any:
+        os.lseek(file.descriptor, 0, os.SEEK_SET)
+        return file.descriptor
+
+    def without_tag() -> Spans | None:
+        return _flac_without_tag(stack.enter_context(file.reading()), file.size)
+
+    def without_zeros() -> Spans | None:
+        return mp3.without_zeros(stack.enter_context(file.reading()), file.size)
+
     # By its name only where it is not known by its bytes: then its suffix counts, as in an MP3 file
     # that begins with other bytes. soundfile encodes names strictly; bytes, which its annotations
     # lack, pass through as they are.
     posix = os.name == "posix"
-    names: list[Any] = [file.descriptor, os.fsencode(file.path)] if posix else [str(file.path)]
-    for name in names:
-
-        def again(name: Any = name) -> soundfile.SoundFile:
-            if name is file.descriptor:
-                os.lseek(file.descriptor, 0, os.SEEK_SET)
-            return stack.enter_context(_Sequential(name, closefd=False))
-
+    path: Any = os.fsencode(file.path) if posix else str(file.path)
+    ways = [without_tag, *([descriptor] if posix else []), lambda: path, without_zeros]
+    for way in ways:
+        if way() is None:
+            continue
+        again = _opener(way, stack)
         try:
             sound = again()
         except (soundfile.SoundFileError, TypeError, ValueError):
@@ -123,26 +154,26 @@ def _opened(file: File, stack: contextlib.ExitStack) -> tuple[_Opener, soundfile
     return None
 
 
-def _mp3_tag(file: File) -> mp3.Tag | None:
+def _flac_without_tag(stream: io.BufferedIOBase, size: int) -> Spans | None:
+    """Return a FLAC file of unknown length without the tag at its end; None for any other file.
+
+    libsndfile takes the tag for a damaged frame.
+    """
+    info, end = flac.info(stream), tags.back(stream, size)
+    unknown = info is not None and info.samples == 0
+    return Spans(stream, ((0, end),)) if unknown and end < size else None
+
+
+def _measured(file: File) -> mp3.Length:
     with file.reading() as stream:
-        return mp3.tag(stream)
+        return mp3.measure(stream, file.size)
 
 
-def _length(
-    file: File, sound: soundfile.SoundFile, tag: mp3.Tag | None
-) -> tuple[int | None, bool, bool]:
-    """Return the frames, None if unknown, and whether they are stated, and whether counted."""
-    if not 0 <= sound.frames <= file.size * _SAMPLES_PER_BYTE:
-        return None, False, False
-    if sound.format != "MP3" or (tag is not None and tag.frames is not None):
-        return sound.frames, True, False
-    with file.reading() as stream:
-        # libsndfile guesses by the first frames, wrong by a factor where the bit rate varies.
-        counted = mp3.count_samples(stream, file.size)
-    return counted or sound.frames, False, bool(counted)
+def _tagged(file: File, stack: contextlib.ExitStack, length: mp3.Length) -> Spans:
+    return mp3.with_tag(stack.enter_context(file.reading()), length)
 
 
-def _ends(file: File, sound: soundfile.SoundFile, tag: mp3.Tag | None) -> tuple[float, float]:
+def _ends(file: File, sound: soundfile.SoundFile, length: mp3.Length) -> tuple[float, float]:
     """Return where the file ends, and where its container says that it ends, seconds."""
     length_s = sound.frames / sound.samplerate
     if sound.format == "OGG":
@@ -150,7 +181,7 @@ def _ends(file: File, sound: soundfile.SoundFile, tag: mp3.Tag | None) -> tuple[
             # What is missing of the last page is known to be something, not how much.
             return length_s, math.inf if ogg_is_cut(stream) else length_s
     if sound.format == "MP3":
-        return length_s * mp3_share(tag, file.size), length_s
+        return length_s * length.share, length_s
     return length_s, length_s / sndfile_share(sound.extra_info)
 
 
@@ -162,7 +193,7 @@ def _check_format(source: Source, file: File, start: int, end: int | None) -> bo
     Returns:
         Whether libsndfile can seek in the file.
     Raises:
-        ChangedRateError: there is one among the frames from `start` to `end`.
+        ChangedRateError: there is one: in MP3, among the frames from `start` to `end`.
         CorruptError: header and frames do not agree from the beginning.
     """
     if source.format == "MP3":
@@ -170,7 +201,7 @@ def _check_format(source: Source, file: File, start: int, end: int | None) -> bo
             _check_mp3(source, stream, end)
     elif source.format == "FLAC":
         with file.reading() as stream:
-            return _check_flac(source, stream, start, end)
+            return _check_flac(source, stream, file.size)
     return True
 
 
@@ -184,40 +215,40 @@ def _check_mp3(source: Source, stream: io.BufferedIOBase, end: int | None) -> No
         position += run.samples
 
 
-def _check_flac(source: Source, stream: io.BufferedIOBase, start: int, end: int | None) -> bool:
+def _check_flac(source: Source, stream: io.BufferedIOBase, size: int) -> bool:
     info = flac.info(stream)
     if info is None:
         return True
-    # Elsewhere it would find frames of another stream that happen to have the right numbers.
-    seeks = flac.ends_as_stated(stream, info) if start > 0 else True
-    change = flac.change(stream, info, start if seeks else 0, end)
-    if change is not None:
-        at, rate = change
-        if at == 0:
-            raise CorruptError(
-                f"{shown(source.path)} says {info.sample_rate} Hz in front and {rate} Hz in its "
-                "frames: it is damaged; get it again or leave it out"
-            )
-        what = f"sample rate ({info.sample_rate} Hz, then {rate} Hz)"
-        raise _changed(source, what, at / source.sample_rate)
-    return seeks
+    first, last = flac.first(stream, info), flac.last(stream, info, size)
+    if first is not None and first.sample_rate != info.sample_rate:
+        raise CorruptError(
+            f"{shown(source.path)} states {info.sample_rate} Hz in its header and "
+            f"{first.sample_rate} Hz in its frames: it is damaged; get it again or leave it out"
+        )
+    if last is None or (last.end, last.channels) != (info.samples, info.channels):
+        # Elsewhere it would find frames of another stream that happen to have the right numbers.
+        return False
+    if last.sample_rate != info.sample_rate:
+        what = f"sample rate ({info.sample_rate} Hz, then {last.sample_rate} Hz)"
+        raise _changed(source, what)
+    return True
 
 
 def _check_joined(source: Source, file: File, position: int) -> None:
-    """Raise if the file is several streams in a row.
+    """Raise if the file is several files in a row.
 
     libsndfile stops after the first of them, often without an error.
     """
     with file.reading() as stream:
         if is_joined(stream, source.format):
             end = position if source.frames is None else source.frames
-            raise _changed(source, "stream", end / source.sample_rate)
+            raise joined(source.path, end / source.sample_rate)
 
 
-def _changed(source: Source, what: str, at_s: float) -> ChangedRateError:
+def _changed(source: Source, what: str, at_s: float | None = None) -> ChangedRateError:
+    where = "in the file" if at_s is None else f"about {at_s:.2f} s into the file"
     return ChangedRateError(
-        f"{shown(source.path)}: the {what} changes about {at_s:.2f} s into the file; "
-        "split it there or convert it"
+        f"{shown(source.path)}: the {what} changes {where}; split it there or convert it"
     )
 
 
@@ -227,19 +258,19 @@ class _Reader:
     def __init__(
         self,
         source: Source,
-        file: File,
         sound: soundfile.SoundFile,
         again: _Opener,
+        tagged: _Opener,
         seeks: bool,
     ) -> None:
         self.source = source
-        self.file = file
         self.sound = sound
         self.again = again
+        self.tagged = tagged
         self.seeks = seeks
         self.step = max(1, _BLOCK_VALUES // source.channels)
 
-    def blocks(self, start: int, end: int | None, stack: contextlib.ExitStack) -> Blocks:
+    def blocks(self, start: int, end: int | None) -> Blocks:
         position, stated = start, self.sound.frames
         if start < stated:
             if start > 0:
@@ -256,10 +287,7 @@ class _Reader:
             return
         # An MP3 file of unstated length that goes on where libsndfile stops.
         if end is None or position < end:
-            stream = stack.enter_context(self.file.reading())
-            # soundfile takes anything that reads and seeks; its annotations want more.
-            tagged: Any = mp3.Tagged(stream)
-            self.sound = stack.enter_context(_Sequential(tagged))
+            self.sound = self.tagged()
             # With a tag, the delay of the decoder is left out in front.
             self.sound.seek(max(0, position - mp3.DECODER_DELAY))
             yield from self._until(position, end)

@@ -37,11 +37,11 @@ class Source:
         channels: number of channels.
         format: name of the container or codec, such as "MP3".
         frames: length that the header states, or None if it states none that can be believed.
-        exact: the header states the length; otherwise it was counted, or guessed from the size.
+        exact: the file is damaged if it has fewer frames than that.
         read: the decoder's part of `blocks`.
-        counted: the length was counted over all frames of the file.
-        check_end: raises `TruncatedError` if the end is missing, for files that state their length
-            in front and nothing about their bytes; None where opening the file has shown it.
+        counted: decoding gives this number of frames; otherwise it is close.
+        check_end: raises an error if the end is missing or another file follows; None where
+            reading to the end shows it.
     """
 
     path: Path
@@ -55,12 +55,12 @@ class Source:
     check_end: Callable[[], None] | None = None
 
     def length(self) -> int:
-        """Return the number of frames: as stated or counted, else found by decoding the file.
+        """Return the number of frames that decoding gives: as counted, else by decoding the file.
 
         Raises:
             AudioError: the file has to be decoded, and cannot be.
         """
-        if self.frames is not None and (self.exact or self.counted):
+        if self.frames is not None and self.counted:
             return self.frames
         return sum(len(block) for block in self.blocks())
 
@@ -113,3 +113,21 @@ class Source:
             f"{shown(self.path)} is {self.format}, and none of it can be decoded: it is damaged; "
             "get it again or leave it out"
         )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The sound of a file that libsndfile does not know, by whichever decoder.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: number of channels.
+        stated_s: length by the header, seconds; None if it states none.
+        blocks: decodes it from its beginning, in blocks of shape (frames, channels); raises
+            `DecoderError` where a part of it cannot be decoded.
+    """
+
+    sample_rate: int
+    channels: int
+    stated_s: float | None
+    blocks: Callable[[], Blocks]

@@ -48,4 +48,4 @@ def _source(y: np.ndarray, sample_rate: int) -> Source:
         for at in range(start, end, _BLOCK):
             yield np.ascontiguousarray(channels[:, at : min(at + _BLOCK, end)].T, np.float32)
 
-    return Source(_NAME, sample_rate, len(channels), "array", channels.shape[1], True, read)
+    return Source(_NAME, sample_rate, len(channels), "array", channels.shape[1], True, read, True)

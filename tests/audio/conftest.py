@@ -1,7 +1,8 @@
 """Real files of every kind, written by libsndfile from one known sound."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -30,3 +31,30 @@ def make(tmp_path: Path) -> Make:
         return path
 
     return write
+
+
+def write_foreign(
+    path: Path,
+    samples: np.ndarray,
+    codec: str,
+    format: str,
+    options: Mapping[str, str] = MappingProxyType({}),
+    *,
+    metadata: Mapping[str, str] = MappingProxyType({}),
+    layout: str = "stereo",
+) -> None:
+    """Write int16 samples of shape (frames, channels), 44,100 of them a second, by PyAV."""
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    rate = 48000 if codec == "libopus" else 44100
+    with av.open(str(path), "w", format=format, options=dict(options)) as out:
+        out.metadata.update(metadata)
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        if codec in ("wavpack", "tta"):
+            # The first of their formats has 8 bits.
+            stream.codec_context.format = "s16p" if codec == "wavpack" else "s16"
+        elif not codec.startswith("pcm"):
+            stream.bit_rate = 192_000
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            out.mux(packet)

@@ -139,16 +139,20 @@ def test_a_change_in_mid_file_is_told(make, tmp_path, rate, channels, what, stri
     assert len(decode(joined, duration_s=1.5)[0]) == 66150
 
 
-def test_the_tag_in_front_of_a_stream_reads_as_one_file(make):
+def test_parts_of_a_file_behind_a_tag_read_as_one_file(make):
     data = untagged(make("a.mp3").read_bytes())
-    tagged = mp3.Tagged(io.BytesIO(b"ID3\x04\x00\x00\x00\x00\x00\x05hello" + data))
+    stream = io.BytesIO(b"ID3\x04\x00\x00\x00\x00\x00\x05hello" + data + b"junk" * 99 + data)
+    length = mp3.measure(stream, stream.seek(0, io.SEEK_END))
+    assert length.counted == 1152 * 2 * count(data)
+    tagged = mp3.with_tag(stream, length)
     size = tagged.seek(0, io.SEEK_END)
     tagged.seek(0)
     whole = tagged.read(10**9)
     assert len(whole) == size
-    assert whole.endswith(data)
-    assert mp3.tag(io.BytesIO(whole)) == mp3.Tag(0, count(data), None)
-    for start in (0, 3, size - len(data) - 1, size - len(data), size - 2, size + 5):
+    assert whole.endswith(data + data)
+    assert mp3.tag(io.BytesIO(whole)) == mp3.Tag(0, 2 * count(data), None)
+    seam = size - len(data)
+    for start in (0, 3, seam - len(data) - 1, seam - len(data), seam - 3, seam, size - 2, size + 5):
         tagged.seek(start)
         assert tagged.read(7) == whole[start : start + 7]
         assert tagged.tell() == max(start, min(start + 7, size)) or start > size
@@ -169,4 +173,4 @@ def test_no_frames_in_noise():
     noise = np.random.default_rng(0).integers(0, 256, 100_000, dtype=np.uint8).tobytes()
     stream = io.BytesIO(noise)
     assert mp3.tag(stream) is None
-    assert mp3.count_samples(stream, len(noise)) is None
+    assert mp3.measure(stream, len(noise)) == mp3.Length()
