@@ -54,9 +54,12 @@ def _opened(file: File, container: Container) -> Iterator[tuple[Any, Any]]:
     """Yield a file and its first stream of sound, None without one."""
     import av.error
 
+    # PyAV 18 refuses a file with a tag that is not UTF-8, unless it is told not to.
+    old = int(av.__version__.split(".")[0]) < 19
+    how: dict[str, Any] = {"metadata_errors": "ignore"} if old else {}
     with file.reading() as stream:
         try:
-            opened = av.open(stream, format=container.demuxer, metadata_errors="ignore")
+            opened = av.open(stream, format=container.demuxer, **how)
         except (av.error.FFmpegError, ValueError) as error:
             raise DecoderError from error
         with opened:

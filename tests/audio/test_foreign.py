@@ -179,6 +179,13 @@ def test_tags_do_not_count(encode, decoder, name):
         assert info.duration_s == len(want) / 44100
 
 
+def test_tags_that_are_not_utf8(encode, decoder, tmp_path):
+    title = "x" * 40
+    data = encode("latin.m4a", "a.m4a", metadata={"title": title}).read_bytes()
+    (tmp_path / "a.m4a").write_bytes(data.replace(title.encode(), b"caf\xe9" * 10))
+    np.testing.assert_array_equal(decode(tmp_path / "a.m4a")[0], decode(encode("a.m4a"))[0])
+
+
 @pytest.mark.parametrize("name", ["a.mov", "a.mka", "a.wv"])
 @pytest.mark.parametrize(
     ("channels", "layout"),
@@ -383,7 +390,9 @@ def test_a_real_file(shared, decoder):
     want = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, "<f4")
     got, rate = decode(path)
     assert rate == 44100
-    np.testing.assert_allclose(got, want, atol=2**-20)
+    # FFmpeg 9 leaves out what the encoder added at the end, older ones do not.
+    assert 0 <= len(want) - len(got) < 2048
+    np.testing.assert_allclose(got, want[: len(got)], atol=2**-20)
 
 
 def test_more_channels_than_libsndfile_has(tmp_path):
