@@ -17,8 +17,8 @@ import tyro
 
 from kit import terminal
 from kit.cli.script import as_script
-from kit.explore.baseline import BaselineConfig
-from kit.explore.score_table import score_table
+from kit.evaluation.baselines.features import BaselineConfig
+from kit.evaluation.baselines.score_table import score_table
 
 CONFIG = BaselineConfig(
     folds=10,  # with five, a quarter of the tracks share an artist with the fold and are not used

@@ -21,9 +21,9 @@ from kit.cli.script import run_script
 from kit.cli.stages.training import train
 from kit.config import TrainConfig, to_dict
 from kit.errors import UsageError
+from kit.evaluation.baselines.features import BaselineConfig
+from kit.evaluation.baselines.score_table import score_table
 from kit.experiment import fit as whole
-from kit.explore.baseline import BaselineConfig
-from kit.explore.score_table import score_table
 from kit.features import FeatureStore, store_path
 from kit.training import fit
 

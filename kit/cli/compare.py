@@ -62,8 +62,8 @@ def compare(
         sys.stdout.write("\n" + "\n".join([*said, *found.seeds, *found.claims]) + "\n")
     if out is not None:
         from kit.evaluation.figures import comparison
-        from kit.explore.canvas import save
         from kit.files import write_json
+        from kit.plots.style import save
 
         folder = Path(out)
         write_json(folder / "compare.json", asdict(found))

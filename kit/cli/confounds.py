@@ -65,7 +65,7 @@ def confounds(
     from kit.compilation import use_cache
     from kit.evaluation.confounds.measure import confounds as measured
     from kit.evaluation.confounds.section import figure
-    from kit.explore.canvas import save_both
+    from kit.plots.style import save_both
     from kit.training.folders import locate
 
     use_cache()

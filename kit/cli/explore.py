@@ -10,7 +10,7 @@ from kit.cli.arguments import PathOrNot, TextOrNot
 from kit.config import FeatureConfig
 from kit.errors import UsageError
 
-# A folder that is not there any more would fill the screen.
+# Further warnings of unreadable files are counted.
 _WARNINGS = 5
 
 Places = Annotated[
@@ -31,31 +31,40 @@ def explore(
 ) -> int:
     """Draw what differs between the labels: figures, and one page.
 
-    Takes one or several catalogues, or CSV tables. Of the table's audio features (tempo, energy,
-    …): what differs most between the labels, histograms, tempo by year, a map. Of the audio: a wall
-    of spectrograms of each label, and tracks in detail. Figures without data are left out. Exit
-    code 1 if some audio could not be read.
+    Take one or several catalogues, or CSV tables. From the audio features of the tables (tempo,
+    energy, …): histograms, what differs most between the labels, a map of the tracks, tempo by
+    year. From the audio: a wall of spectrograms of each label with players, and waveform and
+    spectrogram of its first track. Figures without data are left out. The exit code is 1 if some
+    audio could not be read.
+
+    explore.html shows all figures and needs no network. Audio is embedded while the page is below
+    24 MiB; further tracks are played from their files, which must stay in place.
 
     Example: kit explore techno.csv edm.csv --out figures
 
     Args:
         catalogues: Folders that `kit scan` made, or CSV files with a column label (else the
             file's name is the label).
-        out: Folder of the figures; CATALOGUE/explore, or ./explore for a CSV or several.
-        features: Excerpts and front end.
-        count: Spectrograms on a wall.
-        track: Ids of tracks to draw in detail.
-        source: Source of the features, by the column feature_source; else the most frequent one.
-        projection: How the map is made; umap needs umap-learn.
+        out: Folder of the page and the figures; CATALOGUE/explore if not given, and ./explore for
+            a CSV or several catalogues.
+        features: Excerpts and front end of the spectrograms.
+        count: Largest number of spectrograms on the wall of a label.
+        track: Ids (column track_id) of further tracks to draw in detail.
+        source: Take the features of this source (column feature_source); the most frequent one if
+            not given.
+        projection: Method of the map: principal components, or UMAP, which needs
+            pip install "genre-kit[umap]".
     """
     if not catalogues:
         raise UsageError("no catalogue given; add the folder of one, or a CSV file")
     from kit import terminal
     from kit.explore import explore as draw
-    from kit.explore.place import is_table, open_place
+    from kit.explore.tracks import is_table, open_place
 
     places = [open_place(place, features) for place in catalogues]
-    for notice in [notice for place in places if place.is_table for notice in place.notices]:
+    for notice in [
+        notice for place in places if place.is_table for notice in place.catalogue.notices
+    ]:
         terminal.say(notice)
     if out is None:
         alone = len(catalogues) == 1 and not is_table(catalogues[0])
@@ -72,8 +81,6 @@ def explore(
             projection=projection,
             progress=progress,
         )
-    for figure in result.figures:
-        terminal.say(f"wrote {figure}")
     for text in (*result.notes, *result.said):
         terminal.say(text)
     gone = [text for text in (place.catalogue.missing_audio() for place in places) if text]
@@ -82,5 +89,7 @@ def explore(
     if (more := result.failures[_WARNINGS:]) and not gone:
         reasons = ", ".join(f"{n} {why}" for why, n in Counter(f.reason for f in more).items())
         terminal.warn(f"{len(more)} more tracks could not be drawn ({reasons})")
-    terminal.say(f"page: {result.page}")
+    terminal.say(
+        f"wrote {result.page}, and {len(result.figures) // 2} figures beside it as PNG and SVG"
+    )
     return int(bool(result.failures))

@@ -109,8 +109,8 @@ def predict(
                 failed += 1
             if plot and rows:
                 # Most predictions are not drawn, and need no matplotlib.
-                from kit.explore.canvas import save as save_figure
-                from kit.explore.timeline import timeline as draw
+                from kit.plots.style import save as save_figure
+                from kit.plots.timeline import timeline as draw
 
                 windows = [(r.start_s, r.end_s, r.probabilities) for r in rows]
                 save_figure(draw(windows, model.labels, file.name), plot)

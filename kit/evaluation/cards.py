@@ -1,14 +1,14 @@
 """The cards of tracks on the report: what a track is called, its answer, and how it sounds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from kit.errors import KitError
-from kit.explore.media import Player, thumbnail
-from kit.explore.page import data_uri
+from kit.plots.html import data_uri
+from kit.plots.media import thumbnail
 
 # Bars beside a track: with more labels, only the most probable ones and the true one are shown.
 _BARS = 5
@@ -45,23 +45,6 @@ def card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:
         "bars": [{"label": name, "p": p, "kind": kinds.get(name, "")} for name, p in bars],
         "picture": picture,
     }
-
-
-def sound(players: Sequence[Player], limit_mib: float | int) -> str:
-    """Return how many clips are inside the page, linked or missing.
-
-    Args:
-        players: of the page's cards.
-        limit_mib: the size up to which clips were embedded.
-    """
-    kinds = [player.kind for player in players]
-    embedded, linked, missing = map(kinds.count, ("embedded", "linked", "missing"))
-    said = f"{embedded} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
-    if linked:
-        said += f"; {linked} are played from their files, which must stay in place"
-    if missing:
-        said += f"; {missing} are missing"
-    return said + "."
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
-from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style
 from kit.training.lr_find import RangeTest
 from kit.training.scores import checkpoint_score
 
@@ -42,7 +42,7 @@ def confusion(
     axes = figure.add_subplot()
     scale = LinearSegmentedColormap.from_list("paper", [theme.paper, theme.shade])
     axes.imshow(share, cmap=scale, vmin=0, vmax=1)
-    dress(axes, theme)
+    style_axes(axes, theme)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
@@ -53,8 +53,8 @@ def confusion(
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     axes.tick_params(length=0, labelcolor=theme.ink, labelsize=9 if n <= _PERCENT_UP_TO else 7)
-    axes.set_xlabel("Predicted", **words(theme, size=9, quiet=True), labelpad=8)
-    axes.set_ylabel("True", **words(theme, size=9, quiet=True), labelpad=8)
+    axes.set_xlabel("Predicted", **text_style(theme, size=9, quiet=True), labelpad=8)
+    axes.set_ylabel("True", **text_style(theme, size=9, quiet=True), labelpad=8)
     # Lines between the cells in the paper's colour, so that pale cells keep their edges.
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
@@ -65,7 +65,7 @@ def confusion(
         count = str(matrix[row, column])
         percent = f"{share[row, column]:.0%}" if total[row, 0] else "–"
         ink = _readable_on(scale(share[row, column]))
-        style: dict[str, Any] = words(theme) | {"ha": "center", "color": ink}
+        style: dict[str, Any] = text_style(theme) | {"ha": "center", "color": ink}
         if n <= _PERCENT_UP_TO:
             large: dict[str, Any] = style | {"size": 15 if cell > 0.8 else 11, "weight": "bold"}
             small: dict[str, Any] = style | {"size": 8}
@@ -106,25 +106,27 @@ def curves(
         figure.subplots_adjust(0.06, 0.16, 0.985, 0.88, wspace=0.16)
     best = best_epoch(rows)
     for axes, measure in zip(panels, known, strict=True):
-        dress(axes, theme, grid=True)
-        axes.set_title(measure.capitalize(), loc="left", **words(theme, size=10), weight="bold")
-        axes.set_xlabel("Epoch", **words(theme, size=8, quiet=True))
+        style_axes(axes, theme, grid=True)
+        axes.set_title(
+            measure.capitalize(), loc="left", **text_style(theme, size=10), weight="bold"
+        )
+        axes.set_xlabel("Epoch", **text_style(theme, size=8, quiet=True))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _series(axes, rows, f"train_{measure}", "training", theme.first, "--", "o")
         _series(axes, rows, f"validation_{measure}", "validation", theme.second, "-", "s")
         if best is not None:
             axes.axvline(best, color=theme.quiet, linewidth=0.9, linestyle=":", zorder=1)
-            note = words(theme, size=7.5, quiet=True)
+            note = text_style(theme, size=7.5, quiet=True)
             axes.set_title(f"best epoch: {best}", loc="right", **note)
         if not rows:
-            note = words(theme, quiet=True)
+            note = text_style(theme, quiet=True)
             axes.text(0.5, 0.5, "no epoch recorded", transform=axes.transAxes, ha="center", **note)
     left.set_ylim(bottom=0)
     if len(known) == 2:
         right.set_ylim(0, 1.02)
         right.yaxis.set_major_formatter(PercentFormatter(1.0))
     if rows:
-        family = {"family": words(theme)["fontfamily"], "size": 8.5}
+        family = {"family": text_style(theme)["fontfamily"], "size": 8.5}
         right.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
     return figure
 
@@ -138,21 +140,23 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
     """
     figure = new_figure(6.4, 3.6, theme)
     axes = figure.add_subplot()
-    dress(axes, theme, grid=True)
+    style_axes(axes, theme, grid=True)
     axes.plot(found.rates, found.losses, lw=0.8, color=theme.quiet, label="each batch")
     axes.plot(found.rates, found.smoothed, lw=1.8, color=theme.second, label="smoothed")
     axes.set_xscale("log")
     shown = found.smoothed[np.isfinite(found.smoothed)]
     top = max(shown[0], np.percentile(found.losses[np.isfinite(found.losses)], 90))
     axes.set_ylim(0, 1.3 * top)
-    axes.set_xlabel("Learning rate", **words(theme, size=8, quiet=True))
-    axes.set_title("Loss", loc="left", **words(theme, size=10), weight="bold")
+    axes.set_xlabel("Learning rate", **text_style(theme, size=8, quiet=True))
+    axes.set_title("Loss", loc="left", **text_style(theme, size=10), weight="bold")
     if (rate := found.suggestion) is not None:
         axes.axvline(rate, color=theme.first, linewidth=1.2, linestyle="--")
         axes.set_title(
-            f"a tenth of the best rate: {rate:.2g}", loc="right", **words(theme, size=8, quiet=True)
+            f"a tenth of the best rate: {rate:.2g}",
+            loc="right",
+            **text_style(theme, size=8, quiet=True),
         )
-    family = {"family": words(theme)["fontfamily"], "size": 8.5}
+    family = {"family": text_style(theme)["fontfamily"], "size": 8.5}
     axes.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
     return figure
 
@@ -171,13 +175,13 @@ def learning_curves(
     """
     figure = new_figure(6.4, 4.2, theme)
     axes = figure.add_subplot()
-    dress(axes, theme, grid=True)
+    style_axes(axes, theme, grid=True)
     by_name: dict[str, list[dict[str, Any]]] = {}
     for point in sorted(points, key=lambda point: point["clips"]):
         by_name.setdefault(point["baseline"], []).append(point)
     first = [name for name in bold if name in by_name]
     rest = sorted(by_name.keys() - set(first), key=lambda name: -by_name[name][-1]["accuracy"])
-    colours = [theme.second, theme.first, *theme.more]
+    colours = [theme.second, theme.first, *theme.series[2:]]
     for number, name in enumerate([*first, *rest]):
         of_name = by_name[name]
         x, y = ([point[key] for point in of_name] for key in ("clips", "accuracy"))
@@ -195,9 +199,9 @@ def learning_curves(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("Clips of each label to learn from", **words(theme, size=8, quiet=True))
-    axes.set_title("Accuracy", loc="left", **words(theme, size=10), weight="bold")
-    family = {"family": words(theme)["fontfamily"], "size": 7.5}
+    axes.set_xlabel("Clips of each label to learn from", **text_style(theme, size=8, quiet=True))
+    axes.set_title("Accuracy", loc="left", **text_style(theme, size=10), weight="bold")
+    family = {"family": text_style(theme)["fontfamily"], "size": 7.5}
     axes.legend(frameon=False, labelcolor=theme.ink, loc="lower right", prop=family)
     return figure
 
@@ -217,23 +221,23 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
         figure.subplots_adjust(0.13, 0.08, 0.96, 0.94, hspace=0.34)
     else:
         figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.16)
-    dress(left, theme, grid=True)
+    style_axes(left, theme, grid=True)
     left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
     each = (("before", theme.first, "o--"), ("after", theme.second, "s-"))
     names = {"before": "as they are", "after": "scaled"}
     for name, colour, line in each:
         x, y = ([one[key] for one in found[name]["bins"]] for key in ("probability", "right"))
         left.plot(x, y, line, ms=4, lw=1.4, color=colour, label=names[name])
-    left.set_title("Right, by probability", loc="left", **words(theme, size=10), weight="bold")
-    left.set_xlabel("Probability of the answer", **words(theme, size=8, quiet=True))
+    left.set_title("Right, by probability", loc="left", **text_style(theme, size=10), weight="bold")
+    left.set_xlabel("Probability of the answer", **text_style(theme, size=8, quiet=True))
     left.set_xlim(0, 1.02)
-    family = {"family": words(theme)["fontfamily"], "size": 8.5}
+    family = {"family": text_style(theme)["fontfamily"], "size": 8.5}
     left.legend(frameon=False, labelcolor=theme.ink, loc="upper left", prop=family)
-    dress(right, theme, grid=True)
+    style_axes(right, theme, grid=True)
     x, y = ([one[key] for one in found["surest"]] for key in ("share", "right"))
     right.plot(x, y, "s-", ms=4, lw=1.4, color=theme.second)
-    right.set_title("Right, of the surest", loc="left", **words(theme, size=10), weight="bold")
-    right.set_xlabel("Share of the tracks", **words(theme, size=8, quiet=True))
+    right.set_title("Right, of the surest", loc="left", **text_style(theme, size=10), weight="bold")
+    right.set_xlabel("Share of the tracks", **text_style(theme, size=8, quiet=True))
     right.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
     for axes in (left, right):
         axes.set_ylim(0, 1.02)
@@ -261,8 +265,8 @@ def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figur
         ),
     )
     for axes, title, (middle, low, high), places in panels:
-        dress(axes, theme, grid=True)
-        axes.set_title(title, loc="left", **words(theme, size=10), weight="bold")
+        style_axes(axes, theme, grid=True)
+        axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0, "%" if axes is left else ""))
         for place in places.tolist():
             row = rows[place]
@@ -270,7 +274,7 @@ def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figur
                 axes.plot([row[low], row[high]], [place, place], lw=2, color=theme.first)
             axes.plot(row[middle], place, "o", ms=6, color=theme.second, zorder=3)
     right.axvline(0, color=theme.quiet, linewidth=0.9)
-    right.set_xlabel("points", **words(theme, size=8, quiet=True))
+    right.set_xlabel("points", **text_style(theme, size=8, quiet=True))
     left.set_yticks(at, [drawable(row["run"], 44) for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     return figure

@@ -16,9 +16,9 @@ from kit.evaluation import (
     pictures,
     words,
 )
-from kit.explore.canvas import MOST_SERIES
-from kit.explore.page import stackable
 from kit.files import read_json
+from kit.plots.html import stackable
+from kit.plots.style import MOST_SERIES
 
 PARTS = ("train", "validation", "test")
 CARDS = (data_card.NAME, model_card.NAME)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from kit.evaluation import figures, roc, words
-from kit.explore.canvas import DARK, LIGHT
-from kit.explore.page import DARK_SCREEN, picture, stackable
+from kit.plots.html import DARK_SCREEN, picture, stackable
+from kit.plots.style import DARK, LIGHT
 
 Row = dict[str, Any]
 

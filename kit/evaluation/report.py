@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 from kit.evaluation import figures, roc, words
 from kit.evaluation.captions import shown
-from kit.evaluation.cards import card, sound
+from kit.evaluation.cards import card
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.page_values import by_epochs, page_values
 from kit.evaluation.parts import file_name, place
 from kit.evaluation.pictures import ranking_curves
 from kit.evaluation.section import Section
-from kit.explore.canvas import save_both
-from kit.explore.media import Player, embed_players, linked_players
-from kit.explore.page import policy, render
 from kit.files import write_text
+from kit.plots.html import policy, render
+from kit.plots.media import Player, page_with_players, sound
+from kit.plots.style import save_both
 
 MISTAKES = 10
 HITS_PER_LABEL = 2
@@ -86,13 +86,12 @@ def write_report(
             }
         )
 
-    linked = [Player("missing")] * len(chosen) if silent else linked_players(paths, run_dir)
-    # The size of the page without sound is known only by rendering it. The slack is for the words
-    # that differ between an embedded clip and a linked one.
-    weight = len(page(linked).encode()) + 256
-    players = embed_players(linked, paths, int(limit_mib * 2**20) - weight)
     target = run_dir / file_name("report", place(evaluation), ".html")
-    write_text(target, page(players))
+    if silent:
+        text = page([Player("missing")] * len(chosen))
+    else:
+        text = page_with_players(page, paths, run_dir, limit_mib)
+    write_text(target, text)
     return target
 
 

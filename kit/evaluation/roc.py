@@ -11,7 +11,16 @@ from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from kit.catalogue.schema import several_labels
-from kit.explore.canvas import LIGHT, MOST_SERIES, Theme, drawable, dress, new_figure, series, words
+from kit.plots.style import (
+    LIGHT,
+    MOST_SERIES,
+    Theme,
+    drawable,
+    new_figure,
+    series,
+    style_axes,
+    text_style,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +108,10 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
     titles = ("ROC", "Precision and recall")
     names = (("False positive rate", "True positive rate"), ("Recall", "Precision"))
     for axes, title, (x, y) in zip((left, right), titles, names, strict=True):
-        dress(axes, theme, grid=True)
-        axes.set_title(title, loc="left", **words(theme, size=10), weight="bold")
-        axes.set_xlabel(x, **words(theme, size=8, quiet=True))
-        axes.set_ylabel(y, **words(theme, size=8, quiet=True))
+        style_axes(axes, theme, grid=True)
+        axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
+        axes.set_xlabel(x, **text_style(theme, size=8, quiet=True))
+        axes.set_ylabel(y, **text_style(theme, size=8, quiet=True))
         axes.set_xlim(-0.01, 1.02)
         axes.set_ylim(-0.01, 1.02)
         for axis in (axes.xaxis, axes.yaxis):
@@ -122,7 +131,7 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
         right.plot(curve.recall, curve.precision, label=name, **steps)
         if len(found) <= 2:
             right.axhline(curve.share, ls=":", color=style["color"], lw=0.9)
-    family = {"family": words(theme)["fontfamily"], "size": 8}
+    family = {"family": text_style(theme)["fontfamily"], "size": 8}
     for axes, place in ((left, "lower right"), (right, "lower left")):
         axes.legend(frameon=False, labelcolor=theme.ink, loc=place, prop=family)
     return figure

@@ -27,7 +27,7 @@ class Section:
         name: its anchor, such as "confounds".
         title: its heading.
         said: what was found, in one to three sentences.
-        pictures: figures, as `kit.explore.page.picture` gives them.
+        pictures: figures, as `kit.plots.html.picture` gives them.
         tables: the numbers.
         note: what the numbers are based on.
         tracks: entries of `tracks` of evaluation.json, each shown as a card with a player.

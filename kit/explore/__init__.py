@@ -1,14 +1,12 @@
 """Figures of tables and audio, and the map of a catalogue."""
 
-from kit.explore.audio import Features
 from kit.explore.explore import Exploration, explore
-from kit.explore.figures import decibels, mel, track, waveform
 from kit.explore.map import write_map
+from kit.explore.spectrograms import decibels, mel, track, waveform
 from kit.explore.wall import wall
 
 __all__ = [
     "Exploration",
-    "Features",
     "decibels",
     "explore",
     "mel",

@@ -1,4 +1,8 @@
-"""Figures of a table of features: histograms, differences, tempo by year, a map of the tracks."""
+"""Figures of a table of features: distributions, differences, tempo by year, a map of the tracks.
+
+All are drawn in the colours of `LIGHT`, which a page recolours for dark screens, and take `stacked`
+for narrow screens. A label has the colour that `colours` gives it; labels without one are grey.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,145 +17,114 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, series, words
 from kit.explore.projection import Projection
-from kit.explore.table import FEATURES, REST, Comparison, Feature, Summary
+from kit.explore.statistics import FEATURES, REST, Comparison, Feature, Summary
 from kit.explore.words import SURE_BELOW, effect, value
+from kit.plots.style import LIGHT, drawable, new_figure, style_axes, text_style
 
 Columns = Mapping[str, Float[np.ndarray, " tracks"]]
-"""A feature's name to its values, NaN where missing."""
+"""Values of each feature by its name, NaN where missing."""
+Colours = Mapping[str, str]
+"""Colour of each label."""
 
-_BINS = 24
-_WIDTH = 9.0
+_MOST_BINS = 24
+_WIDTH, _NARROW = 9.0, 4.0
 _LINES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
-# Of more labels over each other, areas and medians would hide the outlines.
-_FEW = 3
 _MARKERS = ("o", "^", "s", "D", "v", "P")
-# A year with fewer tracks of a label has no median worth a line.
+# Areas and medians of more labels would hide the outlines.
+_FEW = 3
+# A median of fewer tracks of a year says little.
 _LEAST_IN_YEAR = 5
-# Points of an SVG file beyond which it holds a picture of them.
+# An SVG file with more points holds them as pixels.
 _RASTER_FROM = 5000
-_TITLES = {
-    "danceability": "Danceability",
-    "energy": "Energy",
-    "key": "Key",
-    "loudness": "Loudness",
-    "mode": "Mode",
-    "speechiness": "Speechiness",
-    "acousticness": "Acousticness",
-    "instrumentalness": "Instrumentalness",
-    "liveness": "Liveness",
-    "valence": "Valence",
-    "tempo": "Tempo",
-    "duration": "Duration",
-}
 
 
-def histograms(columns: Columns, label: str, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the histograms of one label, one for each feature.
+def distributions(
+    groups: Mapping[str, Columns], colours: Colours, *, stacked: bool = False
+) -> Figure:
+    """Draw histograms of every feature: tracks of one label, or densities of several.
+
+    Several labels share bins, and each histogram has an area of 1; key and mode have bars of shares
+    of tracks. The thin lines of up to three labels are medians.
 
     Args:
-        columns: all of `FEATURES`.
-        label: written above.
-        theme: colours.
+        groups: columns of all `FEATURES` of each label, at most six labels.
+        colours: colour of each label.
+        stacked: two panels in a row in place of three.
     """
-    figure, panels = _wall(theme, top=0.5)
-    tracks = len(next(iter(columns.values())))
-    _heading(figure, f"{drawable(label, 60)}: {_tracks(tracks)}", theme)
-    for feature, axes in zip(FEATURES, panels, strict=True):
-        known = _known(columns[feature.name])
-        note = f"{tracks - len(known)} missing"
-        if not len(known):
-            _title(axes, feature, note, theme)
-            _empty(axes, theme)
-            continue
-        counts, edges = np.histogram(known, _bins(feature, [known]))
-        if feature.values:
-            axes.bar(np.arange(len(counts)), counts, width=0.8, color=theme.first)
-        else:
-            axes.stairs(counts, edges, fill=True, color=theme.first)
-            middle = float(np.median(known))
-            axes.axvline(middle, color=theme.ink, linewidth=1.2, linestyle="--")
-            note = f"median {value(feature, middle)}, {note}"
-        _title(axes, feature, note, theme)
-        _scale(axes, feature, edges, "Tracks", theme)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    return figure
-
-
-def overlaid(groups: Mapping[str, Columns], *, theme: Theme = LIGHT) -> Figure:
-    """Draw histograms of several labels over each other: the same bins, each of area 1.
-
-    Key and mode have bars beside each other, of the share of tracks. Of up to three labels a thin
-    line is the median.
-
-    Args:
-        groups: a label to its columns, all of `FEATURES`; at most `canvas.MOST_SERIES` labels.
-        theme: colours.
-    """
-    columns_of_legend = 3
-    lines_of_legend = -(-len(groups) // columns_of_legend)
-    figure, panels = _wall(theme, top=0.2 + 0.22 * lines_of_legend)
-    colours = series(len(groups), theme)
+    alone = len(groups) == 1
     sizes = [len(next(iter(columns.values()))) for columns in groups.values()]
+    in_row = 1 if stacked else 3
+    top = 0.2 + 0.22 * -(-len(groups) // in_row)
+    figure, panels = _panels(top, stacked)
+    lines = dict(zip(groups, _LINES, strict=False))
     handles = [
-        Line2D([], [], color=c, linestyle=line, linewidth=2, label=f"{drawable(name, 24)} ({n})")
-        for c, line, name, n in zip(colours, _LINES, groups, sizes, strict=False)
+        Line2D([], [], color=_colour(colours, name), linestyle=lines[name], linewidth=2)
+        for name in groups
     ]
     figure.legend(
         handles=handles,
+        labels=[f"{drawable(n, 24)} ({size})" for n, size in zip(groups, sizes, strict=True)],
         loc="upper left",
         bbox_to_anchor=(0.055, 1.0),
-        ncols=columns_of_legend,
+        ncols=in_row,
         handlelength=3,
-        **_legend(theme, 9.5),
+        **_legend(9.5),
     )
     for feature, axes in zip(FEATURES, panels, strict=True):
-        known = [_known(columns[feature.name]) for columns in groups.values()]
-        missing = sum(sizes) - sum(map(len, known))
-        _title(axes, feature, f"{missing} missing", theme)
-        if not sum(map(len, known)):
-            _empty(axes, theme)
+        known = {name: _known(columns[feature.name]) for name, columns in groups.items()}
+        missing = sum(sizes) - sum(map(len, known.values()))
+        known = {name: column for name, column in known.items() if len(column)}
+        note = f"{missing} missing"
+        if alone and feature.kind == "number":
+            for column in known.values():
+                note = f"median {value(feature, float(np.median(column)))}, {note}"
+        _title(axes, feature, note)
+        if not known:
+            _empty(axes)
             continue
-        bins = _bins(feature, [k for k in known if len(k)])
-        for i, (colour, one) in enumerate(zip(colours, known, strict=True)):
-            if not len(one):
-                continue
-            counts, edges = np.histogram(one, bins)
+        edges = _bins(feature, list(known.values()))
+        for i, (name, column) in enumerate(known.items()):
+            counts = np.histogram(column, edges)[0]
+            colour = _colour(colours, name)
             if feature.values:
                 width = 0.84 / len(known)
                 at = np.arange(len(counts)) - 0.42 + (i + 0.5) * width
-                axes.bar(at, counts / len(one), width=width, color=colour)
+                axes.bar(at, counts / (1 if alone else len(column)), width=width, color=colour)
                 continue
-            density = counts / len(one) / np.diff(edges)
-            few = len(known) <= _FEW
-            if few:
-                axes.stairs(density, edges, fill=True, color=colour, alpha=0.18)
-            axes.stairs(density, edges, color=colour, linewidth=1.5, linestyle=_LINES[i])
-            if few:
-                middle = float(np.median(one))
-                axes.axvline(middle, color=colour, linewidth=0.8, linestyle=_LINES[i])
-        _scale(axes, feature, bins, "Share" if feature.values else "Density", theme)
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-        if feature.values:
+            height = counts if alone else counts / len(column) / np.diff(edges)
+            if len(groups) <= _FEW:
+                axes.stairs(height, edges, fill=True, color=colour, alpha=0.6 if alone else 0.18)
+                middle = float(np.median(column))
+                axes.axvline(middle, color=colour, linewidth=0.8, linestyle=lines[name])
+            axes.stairs(height, edges, color=colour, linewidth=1.5, linestyle=lines[name])
+        share = "Share" if feature.values else "Density"
+        _scale(axes, feature, edges, "Tracks" if alone else share)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=alone))
+        if feature.values and not alone:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
 def ranking(
-    comparisons: Sequence[Comparison], summaries: Sequence[Summary], *, theme: Theme = LIGHT
+    comparisons: Sequence[Comparison],
+    summaries: Sequence[Summary],
+    colours: Colours,
+    *,
+    stacked: bool = False,
 ) -> Figure:
-    """Draw features by |d|, the largest on top; hollow points may be chance.
+    """Draw features by |d|, the largest on top; hollow bars may be chance.
 
     Args:
         comparisons: at least one; a panel each.
-        summaries: give the medians beside the bars of two labels.
-        theme: colours.
+        summaries: their medians stand beside the bars of two labels.
+        colours: colour of each label.
+        stacked: one panel in a row, without medians.
     """
-    columns = min(2, len(comparisons))
+    columns = 1 if stacked else min(2, len(comparisons))
     rows = -(-len(comparisons) // columns)
     height = 0.25 * max(len(c.differences) for c in comparisons) + 0.95
-    figure = new_figure(_WIDTH, rows * height + 0.35, theme)
+    figure = new_figure(_NARROW if stacked else _WIDTH, rows * height + 0.35 + 0.6 * stacked)
     panels = [axes for row in figure.subplots(rows, columns, squeeze=False) for axes in row]
     if isinstance(layout := figure.get_layout_engine(), ConstrainedLayoutEngine):
         layout.set(h_pad=0.1)
@@ -159,163 +132,153 @@ def ranking(
         axes.set_visible(False)
     finite = [abs(d.d) for c in comparisons for d in c.differences if math.isfinite(d.d)]
     reach = max([1.0, *finite]) * 1.12
-    medians = {(s.label, s.feature): s.median for s in summaries}
-    sides = ("the label", REST)
-    if comparisons[0].second != REST:
-        sides = tuple(drawable(s, 20) for s in (comparisons[0].first, comparisons[0].second))
+    medians = {} if stacked else {(s.label, s.feature): s.median for s in summaries}
     for axes, comparison in zip(panels, comparisons, strict=False):
-        _rank(axes, comparison, medians, reach, theme)
+        _rank(axes, comparison, medians, reach, colours)
+    first, second = comparisons[0].first, comparisons[0].second
+    sides = ("the label", REST) if second == REST else (drawable(first, 20), drawable(second, 20))
     figure.legend(
         handles=[
-            Patch(facecolor=theme.first, label=f"higher in {sides[0]}"),
-            Patch(facecolor=theme.second, label=f"higher in {sides[1]}"),
-            Patch(facecolor=theme.quiet, label="no direction (key, mode)"),
-            Patch(facecolor="none", edgecolor=theme.quiet, label=f"hollow: p ≥ {SURE_BELOW:g}"),
+            Patch(facecolor=_colour(colours, first), label=f"higher in {sides[0]}"),
+            Patch(facecolor=_colour(colours, second), label=f"higher in {sides[1]}"),
+            Patch(
+                facecolor="none", edgecolor=LIGHT.quiet, hatch="////", label="key, mode: no sign"
+            ),
+            Patch(facecolor="none", edgecolor=LIGHT.quiet, label=f"hollow: p ≥ {SURE_BELOW:g}"),
         ],
         loc="outside lower left",
-        ncols=4,
-        **_legend(theme, 8.0),
+        ncols=2 if stacked else 4,
+        **_legend(8.0),
     )
     return figure
 
 
 def tempo_by_year(
     groups: Mapping[str, tuple[Float[np.ndarray, " tracks"], Float[np.ndarray, " tracks"]]],
+    colours: Colours,
     *,
-    theme: Theme = LIGHT,
+    stacked: bool = False,
 ) -> Figure:
     """Draw each track's tempo at its date, and the median of years with five tracks or more.
 
     Args:
-        groups: a label to dates, in years (2016.5 is the middle of 2016), and tempi, BPM; at most
-            `canvas.MOST_SERIES` labels.
-        theme: colours.
+        groups: dates in years (2016.5 is the middle of 2016) and tempi in BPM of each label, at
+            most six labels.
+        colours: colour of each label.
+        stacked: for a narrow screen.
     """
-    figure = new_figure(_WIDTH, 4.2, theme)
-    axes = figure.add_subplot()
-    dress(axes, theme, grid=True)
-    colours = series(len(groups), theme)
-    for i, (colour, (label, (dates, tempi))) in enumerate(
-        zip(colours, groups.items(), strict=True)
-    ):
-        name = f"{drawable(label, 24)} ({len(dates)})"
-        _points(axes, dates, tempi, colour, _MARKERS[i], name)
+    figure, axes = _scatter(stacked, 4.2)
+    for i, (label, (dates, tempi)) in enumerate(groups.items()):
+        colour = _colour(colours, label)
+        _points(axes, dates, tempi, colour, _MARKERS[i], label)
         years = np.floor(dates)
         dense = [y for y in np.unique(years) if (years == y).sum() >= _LEAST_IN_YEAR]
         middles = [float(np.median(tempi[years == y])) for y in dense]
         at = np.array(dense) + 0.5
-        halo = {"color": theme.paper, "linewidth": 4, "zorder": 3}
+        halo = {"color": LIGHT.paper, "linewidth": 4, "zorder": 3}
         axes.plot(at, middles, **halo)
         axes.plot(at, middles, color=colour, linewidth=2, linestyle=_LINES[i], zorder=4)
     every = np.concatenate([dates for dates, _ in groups.values()])
     axes.set_xlim(math.floor(every.min()), math.floor(every.max()) + 1)
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
-    axes.set_xlabel("Year of release", **words(theme, quiet=True))
-    axes.set_ylabel("Tempo (BPM)", **words(theme, quiet=True))
+    ticks = MaxNLocator(5 if stacked else 10, integer=True, min_n_ticks=1)
+    axes.xaxis.set_major_locator(ticks)
     title = f"Tempo by year; lines: medians of years with {_LEAST_IN_YEAR} tracks or more"
-    axes.set_title(title, loc="left", **words(theme, size=9.5))
-    _beside(axes, theme)
+    _describe(figure, axes, title, "Year of release", "Tempo (BPM)", stacked)
     return figure
 
 
 def track_map(
-    projection: Projection, labels: Sequence[str], shown: Sequence[str], *, theme: Theme = LIGHT
+    projection: Projection, labels: Sequence[str], colours: Colours, *, stacked: bool = False
 ) -> Figure:
-    """Draw the tracks as points, coloured by label.
+    """Draw the tracks as points; tracks of labels without a colour are grey.
 
     Args:
-        projection: of these tracks.
-        labels: one for each point of the projection.
-        shown: the labels with a colour of their own, at most `canvas.MOST_SERIES`; the points of
-            others are grey.
-        theme: colours.
+        projection: places of the tracks.
+        labels: the label of each point.
+        colours: colour of each label, at most six.
+        stacked: for a narrow screen.
     """
-    figure = new_figure(_WIDTH, 6.2, theme)
-    axes = figure.add_subplot()
-    dress(axes, theme, grid=True)
+    figure, axes = _scatter(stacked, 6.2)
     by = np.asarray(labels, dtype=object)
-    other = ~np.isin(by.astype(str), list(shown))
     x, y = projection.points.T
+    other = ~np.isin(by.astype(str), list(colours))
     if other.any():
-        _points(axes, x[other], y[other], theme.quiet, ".", f"other labels ({other.sum()})")
-    for i, (label, colour) in enumerate(zip(shown, series(len(shown), theme), strict=True)):
+        _points(axes, x[other], y[other], LIGHT.quiet, ".", "other labels")
+    for i, (label, colour) in enumerate(colours.items()):
         mine = by == label
-        name = f"{drawable(label, 24)} ({mine.sum()})"
-        _points(axes, x[mine], y[mine], colour, _MARKERS[i], name)
-    for label, colour in zip(shown, series(len(shown), theme), strict=True):
-        if (by == label).any():
-            middle = np.median(projection.points[by == label], axis=0)
-            axes.plot(*middle, "X", color=colour, ms=13, mec=theme.paper, mew=1.6, zorder=5)
-    axes.set_xlabel(projection.axes[0], **words(theme, size=8.5, quiet=True))
-    axes.set_ylabel(projection.axes[1], **words(theme, size=8.5, quiet=True))
-    title = f"Map of {_tracks(len(x))} by their features; crosses: the labels' medians"
-    axes.set_title(title, loc="left", **words(theme, size=9.5))
-    _beside(axes, theme)
+        if mine.any():
+            _points(axes, x[mine], y[mine], colour, _MARKERS[i], label)
+            middle = np.median(projection.points[mine], axis=0)
+            axes.plot(*middle, "X", color=colour, ms=13, mec=LIGHT.paper, mew=1.6, zorder=5)
+    title = f"{len(x)} tracks by their features; crosses: medians of the labels"
+    _describe(figure, axes, title, *projection.axes, stacked)
     return figure
 
 
-def _wall(theme: Theme, top: float) -> tuple[Figure, list[Axes]]:
-    """Return twelve panels, placed by hand: fitting takes longer than drawing."""
-    height = 4 * 2.35 + top
-    figure = new_figure(_WIDTH, height, theme, fitted=False)
-    grid = figure.subplots(4, 3)
+def _panels(top: float, stacked: bool) -> tuple[Figure, list[Axes]]:
+    """Return twelve panels, placed by hand: a fitted layout takes longer than the drawing."""
+    columns, each, width = (2, 1.95, _NARROW) if stacked else (3, 2.35, _WIDTH)
+    rows = len(FEATURES) // columns
+    height = rows * each + top
+    figure = new_figure(width, height, fitted=False)
+    grid = figure.subplots(rows, columns)
     figure.subplots_adjust(
-        0.07, 0.5 / height, 0.98, 1 - (top + 0.38) / height, wspace=0.26, hspace=0.68
+        left=0.63 / width,
+        bottom=0.5 / height,
+        right=1 - 0.15 / width,
+        top=1 - (top + 0.38) / height,
+        wspace=0.5 if stacked else 0.26,
+        hspace=0.9 if stacked else 0.68,
     )
     panels = [axes for row in grid for axes in row]
     for axes in panels:
-        dress(axes, theme)
+        style_axes(axes)
     return figure, panels
 
 
-def _heading(figure: Figure, text: str, theme: Theme) -> None:
-    height = figure.get_size_inches()[1]
-    style: dict[str, Any] = words(theme, size=12) | {"weight": "bold", "va": "center"}
-    figure.text(0.07, 1 - 0.27 / height, text, **style)
-
-
-def _title(axes: Axes, feature: Feature, note: str, theme: Theme) -> None:
+def _title(axes: Axes, feature: Feature, note: str) -> None:
     """Write the name above the axes, and the note in a line of its own below it."""
-    name = _TITLES[feature.name]
-    axes.set_title(name, loc="left", weight="bold", pad=16, **words(theme, size=9))
-    small = words(theme, size=8, quiet=True)
+    name = feature.name.capitalize()
+    axes.set_title(name, loc="left", weight="bold", pad=16, **text_style(size=9))
+    small = text_style(size=8, quiet=True)
     axes.annotate(
         note, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **small
     )
 
 
-def _empty(axes: Axes, theme: Theme) -> None:
-    style: dict[str, Any] = words(theme, size=9, quiet=True) | {"ha": "center", "va": "center"}
+def _empty(axes: Axes) -> None:
+    style: dict[str, Any] = text_style(quiet=True) | {"ha": "center", "va": "center"}
     axes.text(0.5, 0.5, "no values", transform=axes.transAxes, **style)
     axes.set(xticks=[], yticks=[])
 
 
-def _scale(axes: Axes, feature: Feature, edges: np.ndarray, what: str, theme: Theme) -> None:
-    small = words(theme, size=8, quiet=True)
+def _scale(axes: Axes, feature: Feature, edges: np.ndarray, what: str) -> None:
+    small = text_style(size=8, quiet=True)
     axes.set_ylabel(what, **small)
     axes.set_ylim(bottom=0)
     if feature.values:
         axes.set_xticks(np.arange(len(feature.values)), feature.values)
-        axes.tick_params(axis="x", length=0, labelsize=7 if feature.kind == "key" else 8)
+        axes.tick_params(axis="x", length=0, labelsize=6 if feature.kind == "key" else 8)
         axes.set_xlim(-0.6, len(feature.values) - 0.4)
         axes.set_xlabel({"key": "Pitch class"}.get(feature.kind, ""), **small)
     else:
         axes.set_xlim(edges[0], edges[-1])
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(feature.unit or "0 to 1", **small)
 
 
 def _bins(feature: Feature, known: Sequence[np.ndarray]) -> Float[np.ndarray, " edges"]:
-    """Return edges of bins that hold every value of all groups."""
+    """Return edges of bins that hold every value of all groups; fewer bins for fewer tracks."""
     if feature.values:
         return np.arange(len(feature.values) + 1) - 0.5
     every = np.concatenate(known)
+    bins = min(_MOST_BINS, max(6, math.ceil(2 * math.sqrt(len(every) / len(known)))))
     low, high = float(every.min()), float(every.max())
     if not feature.unit and low >= 0 and high <= 1:
-        return np.linspace(0, 1, _BINS + 1)
-    if low == high:
+        low, high = 0.0, 1.0
+    elif high - low <= feature.resolution:
         low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, _BINS + 1)
+    return np.linspace(low, high, bins + 1)
 
 
 def _rank(
@@ -323,29 +286,24 @@ def _rank(
     comparison: Comparison,
     medians: Mapping[tuple[str, str], float | None],
     reach: float,
-    theme: Theme,
+    colours: Colours,
 ) -> None:
-    dress(axes, theme)
+    style_axes(axes)
     first, second = drawable(comparison.first, 24), drawable(comparison.second, 24)
-    axes.set_title(
-        f"{first} against {second}",
-        loc="left",
-        weight="bold",
-        **words(theme, size=9.5),
-    )
+    axes.set_title(f"{first} against {second}", loc="left", weight="bold", **text_style(size=9.5))
     features = {feature.name: feature for feature in FEATURES}
     for row, difference in enumerate(comparison.differences):
-        colour = theme.quiet
-        if difference.directed:
-            colour = theme.first if difference.d >= 0 else theme.second
+        higher = comparison.first if difference.d >= 0 else comparison.second
+        colour = _colour(colours, higher) if difference.directed else LIGHT.quiet
         sure = difference.p_holm < SURE_BELOW
         length = min(abs(difference.d), reach)
         axes.barh(
             row,
             length,
             height=0.66,
-            facecolor=colour if sure else "none",
+            facecolor=colour if sure and difference.directed else "none",
             edgecolor=colour,
+            hatch="////" if sure and not difference.directed else "",
             linewidth=1.2,
         )
         feature = features[difference.feature]
@@ -354,62 +312,63 @@ def _rank(
         note = effect(difference)
         if a is not None and b is not None:
             note += f"   median {value(feature, a)} against {value(feature, b)}{unit}"
-        axes.text(length + reach * 0.008, row, note, va="center", **words(theme, size=8))
+        axes.text(length + reach * 0.008, row, note, va="center", **text_style(size=8))
     axes.set_yticks(
         np.arange(len(comparison.differences)), [d.feature for d in comparison.differences]
     )
-    axes.tick_params(axis="y", length=0, labelcolor=theme.ink, labelsize=8.5)
+    axes.tick_params(axis="y", length=0, labelcolor=LIGHT.ink, labelsize=8.5)
     axes.set_ylim(max(len(comparison.differences), 1) - 0.4, -0.6)
-    # Room for the words beside the longest bar.
-    axes.set_xlim(0, reach * (1.2 if comparison.second == REST else 1.45))
-    axes.set_xticks([tick for tick in _ticks(reach) if tick <= reach])
+    # Leave room for the text beside the longest bar.
+    axes.set_xlim(0, reach * (1.45 if medians and comparison.second != REST else 1.2))
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, reach)
+    axes.set_xticks([float(tick) for tick in ticks if tick <= reach])
     for least in (0.2, 0.5, 0.8):
-        axes.axvline(least, color=theme.rule, linewidth=0.8, linestyle=":", zorder=0)
+        axes.axvline(least, color=LIGHT.rule, linewidth=0.8, linestyle=":", zorder=0)
     label = "|Cohen's d|; dotted: small 0.2, medium 0.5, large 0.8"
-    axes.set_xlabel(label, **words(theme, size=8, quiet=True), loc="left")
+    axes.set_xlabel(label, **text_style(size=7, quiet=True), loc="left")
     if not comparison.differences:
-        _empty(axes, theme)
+        _empty(axes)
 
 
-def _ticks(reach: float) -> list[float]:
-    return [float(t) for t in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, reach)]
+def _scatter(stacked: bool, height: float) -> tuple[Figure, Axes]:
+    figure = new_figure(*((_NARROW, 4.8) if stacked else (_WIDTH, height)))
+    axes = figure.add_subplot()
+    style_axes(axes, grid=True)
+    return figure, axes
 
 
 def _points(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, marker: str, name: str) -> None:
-    axes.scatter(
-        x,
-        y,
-        s=14,
-        c=colour,
-        marker=marker,
-        alpha=0.55,
-        linewidths=0,
-        label=name,
-        rasterized=len(x) > _RASTER_FROM,
-    )
+    label = f"{drawable(name, 24)} ({len(x)})"
+    raster = len(x) > _RASTER_FROM
+    style = {"s": 14, "c": colour, "marker": marker, "alpha": 0.55, "linewidths": 0}
+    axes.scatter(x, y, label=label, rasterized=raster, **style)
 
 
-def _beside(axes: Axes, theme: Theme) -> None:
-    """Put the legend right of the axes, its points larger and opaque."""
-    legend = axes.legend(
-        loc="upper left", bbox_to_anchor=(1.005, 1), markerscale=1.8, **_legend(theme, 8.5)
-    )
+def _describe(figure: Figure, axes: Axes, title: str, x: str, y: str, stacked: bool) -> None:
+    """Write title and axes, and put the legend beside the axes or, if stacked, below them."""
+    if stacked:
+        title, x, y = (text.replace("; ", ";\n").replace(": +", ":\n+") for text in (title, x, y))
+    axes.set_title(title, loc="left", **text_style(size=9.5 - stacked))
+    axes.set_xlabel(x, **text_style(size=8.5 - stacked, quiet=True))
+    axes.set_ylabel(y, **text_style(size=8.5 - stacked, quiet=True))
+    if stacked:
+        legend = figure.legend(loc="outside lower left", ncols=2, markerscale=1.8, **_legend(8.0))
+    else:
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.005, 1)}
+        legend = axes.legend(markerscale=1.8, **beside, **_legend(8.5))
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
 
 
-def _legend(theme: Theme, size: float) -> dict[str, Any]:
-    return {
-        "frameon": False,
-        "labelcolor": theme.ink,
-        "prop": {"family": words(theme)["fontfamily"], "size": size},
-    }
+def _legend(size: float) -> dict[str, Any]:
+    font = {"family": text_style()["fontfamily"], "size": size}
+    return {"frameon": False, "labelcolor": LIGHT.ink, "prop": font}
+
+
+def _colour(colours: Colours, label: str) -> str:
+    return colours.get(label, LIGHT.quiet)
 
 
 def _known(column: np.ndarray) -> np.ndarray:
     return column[np.isfinite(column)]
-
-
-def _tracks(n: int) -> str:
-    return "1 track" if n == 1 else f"{n} tracks"

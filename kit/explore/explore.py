@@ -1,4 +1,4 @@
-"""Catalogues to figures on disk and one page: their table of features, and their audio."""
+"""Explore catalogues: figures of their features and their audio, and one page."""
 
 import importlib.util
 import re
@@ -13,26 +13,28 @@ from kit.catalogue import Catalogue, Failure
 from kit.catalogue.schema import COLUMNS
 from kit.config import FeatureConfig
 from kit.errors import UsageError
-from kit.explore.audio import Features, Track, draw_label, draw_one
-from kit.explore.page import Plate
+from kit.explore.audio_figures import Detail, Wall, draw_label, draw_one
+from kit.explore.page import write_page
 from kit.explore.projection import Method
-from kit.explore.report import write_page
-from kit.explore.table import UNNAMED, Selection, select
-from kit.explore.tabular import TableReport, draw_table, table_steps
+from kit.explore.statistics import UNNAMED, Selection, select
+from kit.explore.table_figures import TableReport, draw_table, table_steps
+from kit.explore.tracks import Track, tracks_of
+from kit.features import FeatureStore
+from kit.plots.style import LIGHT, MOST_SERIES
 
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """Files and notes that `explore` made.
+    """Result of `explore`.
 
     Attributes:
         figures: PNG and SVG files.
         page: `explore.html`.
-        said: what differs most, in sentences.
+        said: largest differences, in sentences.
         notes: what was left out, and why.
-        failures: tracks that would have been drawn and could not be.
+        failures: tracks that could not be drawn.
     """
 
     figures: tuple[Path, ...]
@@ -47,46 +49,48 @@ def explore(
     config: FeatureConfig,
     out: Path,
     *,
-    stores: Sequence[Features | None] | None = None,
+    stores: Sequence[FeatureStore | None] | None = None,
     count: int = 30,
     track_ids: Sequence[str] = (),
     source: str | None = None,
     projection: Method = "pca",
+    limit_mib: float | int = 24,
     progress: Progress | None = None,
 ) -> Exploration:
-    """Draw the features of the tracks' table and their audio, whichever there is, and the page.
+    """Draw the features and the audio of tracks as figures and one page.
 
-    Tracks of a label come together, whichever catalogue they are of; one that several catalogues
-    have, by its id, counts once. All figures are PNG and SVG files of one name:
+    Tracks of one label in several catalogues come together. A track id that several catalogues have
+    counts once. Each figure is a PNG and an SVG file:
 
-    - of a table with features: `histograms-LABEL`, and, as far as the table has what it takes,
-      `overlaid`, `ranking`, `tempo-by-year`, `map`;
-    - of audio: `wall-LABEL`, the first `count` tracks that can be read, in the order of the table,
-      `track-LABEL`, the first of them in detail, and `track-ID`.
+    - of features: `overlaid`, `ranking`, `map`, `tempo-by-year`, `histograms-LABEL`, as far as the
+      table has their columns;
+    - of audio: `wall-LABEL`, the first `count` tracks that can be read, in the order of the table;
+      `track-LABEL`, the first of them in detail; and `track-ID`.
 
     Args:
         catalogues: at least one.
-        config: clip and front end.
-        out: the folder of the figures, made if missing. What is not a letter, a digit or one of
-            "._-" in a label is "_" in a file's name.
-        stores: features of `config`, one for each catalogue; a track that none has is decoded.
+        config: excerpts and front end.
+        out: folder of the figures, made if missing. In file names, "_" replaces each character of
+            a label that is not a letter, a digit or one of "._-".
+        stores: features of `config`, one for each catalogue; a track without features is decoded.
         count: spectrograms on a wall.
-        track_ids: tracks to be drawn in detail besides.
-        source: whose features; by default those of the source of the most rows.
-        projection: how the map is made.
+        track_ids: further tracks to draw in detail.
+        source: source of the features; by default that of the most rows.
+        projection: method of the map.
+        limit_mib: size of the page, MiB, up to which audio is embedded; further audio is played
+            from its files.
         progress: called with (done, total, what is being done).
     Raises:
-        UsageError: `count` below 1, no such track or source, a store of another configuration, no
-            UMAP, or tracks with neither features nor audio.
+        UsageError: `count` below 1, an unknown track or source, a store of another configuration,
+            UMAP is not installed, or the tracks have neither features nor audio.
         KitError: a file cannot be written.
     """
     if count < 1:
         raise UsageError(f"count is {count}; it must be at least 1")
     if projection == "umap" and importlib.util.find_spec("umap") is None:
         raise UsageError("UMAP is not installed; install umap-learn, or take --projection pca")
-    tracks, notes = _gather(catalogues, stores or [None] * len(catalogues), config)
-    table = _table(tracks)
-    selection = select(table, source)
+    tracks, notes = tracks_of(catalogues, stores or [None] * len(catalogues), config)
+    selection = select(_table(tracks), source)
     wanted = _wanted(tracks, track_ids)
     audible = [track for track in tracks if track.has_audio]
     if selection.source is None and not audible:
@@ -99,7 +103,10 @@ def explore(
     by_label: dict[str, list[Track]] = {}
     for track in audible:
         by_label.setdefault(track.label, []).append(track)
-    names = _file_names([*dict.fromkeys(track.label for track in tracks), *track_ids])
+    counts = Counter(track.label for track in tracks)
+    largest = {label for label, _ in counts.most_common(MOST_SERIES)}
+    numbers = {label: i for i, label in enumerate(label for label in counts if label in largest)}
+    names = file_names([*counts, *track_ids])
     steps = _Steps(
         table_steps(selection)
         + sum(min(count, len(group)) + 1 for group in by_label.values())
@@ -108,37 +115,49 @@ def explore(
     )
     report: TableReport | None = None
     if selection.source is not None:
-        report = draw_table(selection, names, out, projection=projection, step=steps.step)
+        colours = {label: LIGHT.series[i] for label, i in numbers.items()}
+        report = draw_table(selection, colours, names, out, projection=projection, step=steps.step)
         notes += report.notes
-    plates: list[Plate] = []
+    walls: list[Wall] = []
+    details: list[Detail | None] = []
     failures: dict[str, Failure] = {}
     for label, group in by_label.items():
         stems = (out / f"wall-{names[label]}", out / f"track-{names[label]}")
-        plates += draw_label(
+        drawn = draw_label(
             group,
-            label,
             config,
             stems,
             failures,
             count=count,
+            numbers=numbers,
             step=lambda label=label: steps.step(f"audio of {label}"),
         )
+        if drawn is not None:
+            walls.append(drawn[0])
+            details.append(drawn[1])
         steps.step(f"wall of {label}")
     for track in wanted:
-        plates += draw_one(track, config, out / f"track-{names[track.track_id]}", failures)
+        stem = out / f"track-{names[track.track_id]}"
+        details.append(draw_one(track, config, stem, failures, numbers))
         steps.step(f"track {track.track_id}")
+    found = [detail for detail in details if detail is not None]
     page = write_page(
         out / "explore.html",
-        counts=Counter(track.label for track in tracks),
+        counts=counts,
+        numbers=numbers,
         report=report,
-        audio=plates,
+        walls=walls,
+        details=found,
+        config=config,
         notes=notes,
         notices=list(dict.fromkeys(text for c in catalogues for text in c.notices)),
         failures=list(failures.values()),
+        limit_mib=limit_mib,
     )
-    drawn = [*(report.plates if report else ()), *plates]
+    figures = [*((*report.figures, *report.alone) if report else ()), *(d.figure for d in found)]
+    files = [*(figure.files for figure in figures), *(one.files for one in walls)]
     return Exploration(
-        figures=tuple(path for plate in drawn for path in plate.files),
+        figures=tuple(path for pair in files for path in pair),
         page=page,
         said=report.said if report else (),
         notes=tuple(notes),
@@ -147,7 +166,7 @@ def explore(
 
 
 class _Steps:
-    """Counts what is done."""
+    """Counter of the steps done."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done, self._total, self._progress = 0, total, progress
@@ -156,34 +175,6 @@ class _Steps:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total, what)
-
-
-def _gather(
-    catalogues: Sequence[Catalogue], stores: Sequence[Features | None], config: FeatureConfig
-) -> tuple[list[Track], list[str]]:
-    """Return the tracks of all catalogues, each once, and notices about them."""
-    tracks: dict[str, Track] = {}
-    twice = 0
-    for catalogue, store in zip(catalogues, stores, strict=True):
-        if store is not None and store.config != config:
-            raise UsageError(
-                f"the feature store is of configuration {store.config.hash}, not {config.hash}; "
-                "open the one of this configuration"
-            )
-        known = {} if store is None else store.sources
-        for row in catalogue.table.to_dict("records"):
-            track_id = str(row["track_id"])
-            if track_id in tracks:
-                twice += 1
-                continue
-            row = {str(name): value for name, value in row.items()}
-            tracks[track_id] = Track(row, catalogue, store if track_id in known else None)
-    notes = []
-    if twice:
-        notes.append(
-            f"{twice} rows are of tracks that an earlier row has, by their ids, and are left out."
-        )
-    return list(tracks.values()), notes
 
 
 def _table(tracks: Sequence[Track]) -> pd.DataFrame:
@@ -203,7 +194,7 @@ def _wanted(tracks: Sequence[Track], track_ids: Sequence[str]) -> list[Track]:
 
 
 def _parts(selection: Selection, tracks: int, audible: int) -> list[str]:
-    """Return notes on the parts, tracks and sources that are left out, with the reason."""
+    """Return notes on parts, tracks and sources that are left out."""
     notes = []
     if selection.source is None:
         notes.append(
@@ -214,8 +205,8 @@ def _parts(selection: Selection, tracks: int, audible: int) -> list[str]:
         others = ", ".join(f"{n} rows of {name}" for name, n in selection.left_out.items())
         chosen = "no named source" if selection.source == UNNAMED else selection.source
         notes.append(
-            f"Features of several sources are not compared: those of {chosen} are shown, and "
-            f"{others} left out; --source chooses."
+            f"Features of different sources cannot be compared: those of {chosen} are shown, and "
+            f"{others} left out; --source chooses another."
         )
     if not audible:
         notes.append("There are no figures of audio: no track has an audio file.")
@@ -224,8 +215,8 @@ def _parts(selection: Selection, tracks: int, audible: int) -> list[str]:
     return notes
 
 
-def _file_names(texts: Sequence[str]) -> dict[str, str]:
-    """Return a file name for each text, valid on any file system and unique without case."""
+def file_names(texts: Sequence[str]) -> dict[str, str]:
+    """Return a file name for each text, valid on any file system and unique if case is ignored."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for text in dict.fromkeys(texts):

@@ -1,7 +1,6 @@
-"""The map of a catalogue: one page, a dot for each track, near the tracks that sound like it."""
+"""The map of a catalogue: a page with a dot for each track, near tracks that sound like it."""
 
 from collections.abc import Sequence
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -12,18 +11,18 @@ from markupsafe import Markup
 
 from kit import __version__
 from kit.catalogue import Catalogue
-from kit.errors import KitError, UsageError
-from kit.explore.audio import Track
-from kit.explore.canvas import DARK, LIGHT, MOST_SERIES, series
-from kit.explore.media import embed_players, linked_players
-from kit.explore.page import DARK_SCREEN, policy, render
+from kit.errors import UsageError
 from kit.explore.projection import plane
+from kit.explore.tracks import Track
 from kit.features.similar import nearest, units_of
 from kit.files import write_text
+from kit.plots.html import policy, render
+from kit.plots.media import embed_players, linked_players
+from kit.plots.style import MOST_SERIES
 
 NEAREST = 5
-# Outlines about a centre of (0, 0), 12 pixels wide. Seven, so that with six colours 42 labels
-# differ, and neighbours in the legend differ in both.
+# SVG paths about (0, 0), 12 pixels wide. Seven shapes and six colours tell 42 labels apart, and
+# neighbours in the legend differ in both.
 SHAPES = (
     "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0z",
     "M-5-5H5V5H-5z",
@@ -48,14 +47,12 @@ def write_map(
 
     Args:
         path: the file.
-        catalogue: holds the tracks and finds their audio.
-        track_ids: the tracks of `rows`, in the same order.
-        rows: the embeddings, such as a layer of `kit.embed`.
-        projection: as in `kit.explore.projection.plane`.
-        limit_mib: the audio is embedded if all of it fits into this much; otherwise it is played
-            from its files, by paths relative to the page.
-    Returns:
-        The path.
+        catalogue: tracks and their audio.
+        track_ids: tracks of `rows`, in the same order.
+        rows: embeddings, such as a layer of `kit.embed`.
+        projection: method of `kit.explore.projection.plane`.
+        limit_mib: embed the audio if all of it takes less, MiB; otherwise play it from its files,
+            by paths relative to the page.
     Raises:
         UsageError: there are fewer than three tracks, UMAP is not installed, or `path` is a folder.
         KitError: the file cannot be written.
@@ -64,18 +61,17 @@ def write_map(
         raise UsageError(f"{path} is a folder; --out takes the name of a file, such as map.html")
     table = catalogue.table.set_index("track_id", drop=False).loc[list(track_ids)]
     tracks = [
-        Track({str(k): v for k, v in row.items()}, catalogue, None)
-        for row in table.to_dict("records")
+        Track({str(k): v for k, v in row.items()}, catalogue) for row in table.to_dict("records")
     ]
     units = units_of(rows)
     places = _fitted(plane(units, projection))
     labels = sorted({track.label for track in tracks})
-    audio = [_audio(track) for track in tracks]
+    audio = [track.path for track in tracks]
     linked = linked_players(audio, path.parent)
     embedded = embed_players(linked, audio, int(limit_mib * 2**20))
     beside = any(player.kind == "linked" for player in embedded)
     players = linked if beside else embedded
-    style, script = _style(), _file("map.js")
+    style, script = _file("map.css"), _file("map.js")
     shown = {
         "title": catalogue.folder.resolve().name,
         "kinds": [
@@ -113,27 +109,11 @@ def write_map(
     return path
 
 
-def _audio(track: Track) -> Path | None:
-    try:
-        return track.catalogue.path_of(track.row)
-    except KitError:
-        return None
-
-
 def _fitted(points: Float[np.ndarray, "tracks 2"]) -> Float[np.ndarray, "tracks 2"]:
     """Return points as percentages of the map, the second axis downwards, with a margin."""
     span = np.ptp(points, axis=0)
     middle = (points.max(axis=0) + points.min(axis=0)) / 2
     return 50 + (points - middle) / np.where(span > 0, span, 1) * np.array([92, -92])
-
-
-@cache
-def _style() -> str:
-    rules = [
-        "".join(f".c{i}{{--dot:{c}}}" for i, c in enumerate(series(MOST_SERIES, theme)))
-        for theme in (LIGHT, DARK)
-    ]
-    return f"{_file('map.css')}{rules[0]}\n@media {DARK_SCREEN} {{{rules[1]}}}\n"
 
 
 def _file(name: str) -> str:

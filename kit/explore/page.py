@@ -1,170 +1,178 @@
-"""The parts that kit's pages share: a style sheet, embedded pictures, and a security policy."""
+"""The page of an exploration: `explore.html`, one file that needs no network."""
 
-import base64
-import hashlib
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
-from PIL import Image
+from kit import __version__
+from kit.catalogue import Failure
+from kit.config import FeatureConfig
+from kit.explore.audio_figures import Detail, Wall, colour_bar
+from kit.explore.statistics import FEATURES, UNNAMED, Comparison, Summary
+from kit.explore.table_figures import TableReport
+from kit.explore.words import SURE_BELOW, chance, effect, size, value
+from kit.files import write_text
+from kit.plots.html import policy, render
+from kit.plots.media import Player, page_with_players, relative_url, sound
 
-from kit.explore.canvas import DPI, in_dark, png, svg
+# The page names the first tracks that could not be read.
+_FAILURES = 20
 
-DARK_SCREEN = "(prefers-color-scheme: dark)"
-NARROW_SCREEN = "(max-width: 40rem)"
-
-_LARGE = 600_000
-"""Bytes of an SVG file that is compared with a PNG file: a figure may have a mark for each of many
-thousand tracks."""
-
-
-@dataclass(frozen=True)
-class Plate:
-    """A figure on disk, and what a page shows of it.
-
-    Attributes:
-        files: where it was written.
-        title: its heading.
-        picture: what `picture` gives.
-    """
-
-    files: tuple[Path, ...]
-    title: str
-    picture: dict[str, Any]
-
-    @classmethod
-    def of(cls, files: tuple[Path, Path], title: str, alt: str) -> "Plate":
-        """Return a plate that shows its first file, a PNG of spectrograms, on any screen."""
-        return cls(files, title, {**_lossy(files[0].read_bytes()), "sources": [], "alt": alt})
+_FEATURES = {feature.name: feature for feature in FEATURES}
 
 
-def data_uri(data: bytes, media_type: str) -> str:
-    """Return the bytes as a URL that holds them."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def policy(*, linked_sound: bool = False, style: str = "", script: str = "") -> str:
-    """Return a content security policy: kit's own style and script, and embedded media.
+def write_page(
+    path: Path,
+    *,
+    counts: Mapping[str, int],
+    numbers: Mapping[str, int],
+    report: TableReport | None,
+    walls: Sequence[Wall],
+    details: Sequence[Detail],
+    config: FeatureConfig,
+    notes: Sequence[str],
+    notices: Sequence[str],
+    failures: Sequence[Failure],
+    limit_mib: float | int,
+) -> Path:
+    """Write the page.
 
     Args:
-        linked_sound: allow sound from files beside the page.
-        style: a second style sheet of the page, exactly as its element holds it.
-        script: the page's script, exactly as its element holds it; none may run if empty.
+        path: the file.
+        counts: tracks of each label.
+        numbers: number of each label's colour among the theme's series.
+        report: figures and numbers of the table; None without features.
+        walls: spectrograms of each label.
+        details: tracks in detail.
+        config: excerpts and front end of the spectrograms.
+        notes: what was left out, and why.
+        notices: notices of the catalogues, such as the terms of their audio.
+        failures: tracks that could not be drawn.
+        limit_mib: size of the page, MiB, up to which audio is embedded.
+    Raises:
+        KitError: the page cannot be written.
     """
-    # 'self' where the page is served, file: where it is opened from a disk.
-    media = "data: 'self' file:" if linked_sound else "data:"
-    styles = " ".join(map(_digest, filter(None, (_css(), style))))
-    scripts = f" script-src {_digest(script)};" if script else ""
-    return (
-        f"default-src 'none'; style-src {styles};{scripts} img-src data:; "
-        f"media-src {media}; base-uri 'none'; form-action 'none'"
+    frontend = config.frontend
+    top = (frontend.sample_rate / 2 if frontend.fmax is None else frontend.fmax) / 1000
+    comparisons = report.comparisons if report else ()
+    shown = {
+        "title": _list(list(counts)),
+        "labels": [(label, n, numbers.get(label)) for label, n in counts.items()],
+        "score": _headline(report) or f"{sum(counts.values())} tracks",
+        "said": report.said if report else (),
+        "source": _source(report),
+        "notes": notes,
+        "notices": notices,
+        "comparisons": [_comparison(c) for c in comparisons],
+        "features": _features(report) if report else [],
+        "figures": report.figures if report else (),
+        "alone": report.alone if report else (),
+        "axes": (f"{config.clip_s:.1f}", f"{frontend.fmin / 1000:.2g}", f"{top:.1f}"),
+        "bar": colour_bar(),
+        "failures": failures[:_FAILURES],
+        "more_failures": max(0, len(failures) - _FAILURES),
+        "kit": __version__,
+    }
+    # Audio is embedded in this order: tracks in detail, the first track of each wall, the second …
+    ranks = sorted(
+        (at, number) for number, wall in enumerate(walls) for at in range(len(wall.tracks))
     )
+    clips = [one.track.path for one in details]
+    clips += [walls[number].tracks[at].path for at, number in ranks]
+
+    def page(players: Sequence[Player]) -> str:
+        of = dict(zip(ranks, players[len(details) :], strict=True))
+        values = {
+            "walls": [
+                {
+                    "label": wall.label,
+                    "number": numbers.get(wall.label),
+                    "scale": wall.scale,
+                    "files": wall.files,
+                    "tiles": [
+                        {"track": track, "picture": picture, "player": of[at, number]}
+                        for at, (track, picture) in enumerate(
+                            zip(wall.tracks, wall.thumbnails, strict=True)
+                        )
+                    ],
+                }
+                for number, wall in enumerate(walls)
+            ],
+            "details": [
+                {"figure": one.figure, "player": player}
+                for one, player in zip(details, players, strict=False)
+            ],
+            "sound": sound(players, limit_mib) if players else "",
+            "policy": policy(linked_sound=any(player.kind == "linked" for player in players)),
+        }
+        link = {"link": lambda file: relative_url(file, path.parent)}
+        return render("kit.explore", "explore.html.j2", shown | values, link)
+
+    write_text(path, page_with_players(page, clips, path.parent, limit_mib))
+    return path
 
 
-def render(
-    package: str,
-    template: str,
-    values: Mapping[str, Any],
-    filters: Mapping[str, Callable[..., str]] | None = None,
-) -> str:
-    """Return a page in valid UTF-8, every value escaped.
-
-    Args:
-        package: where the template lies, such as "kit.explore".
-        template: the name of its file.
-        values: what it shows, beside `css`.
-        filters: jinja2's, by name.
-    """
-    environment = Environment(
-        loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters.update(filters or {})
-    text = environment.get_template(template).render(values, css=Markup(_css()))
-    # A name that was no valid UTF-8 has lone surrogates, which no UTF-8 file can hold.
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _headline(report: TableReport | None) -> str:
+    """Return the feature that differs most beyond chance, if one does."""
+    comparisons = report.comparisons if report else ()
+    sure = [d for c in comparisons for d in c.differences if d.p_holm < SURE_BELOW]
+    most = max(sure, key=lambda d: abs(d.d), default=None)
+    return f"{most.feature.capitalize()} differs most" if most else ""
 
 
-def picture(
-    light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, quality: int | None = None
-) -> dict[str, Any]:
-    """Return a figure for the page, with variants for other screens.
-
-    Args:
-        light: what is shown where no other fits.
-        others: (media query, figure), the first that fits is shown.
-        alt: what it shows, in words.
-        quality: of JPEG, for spectrograms, which are too rich for SVG and PNG; as `embedded` if
-            None.
-    Returns:
-        `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
-    """
-
-    def held(figure: Figure) -> dict[str, Any]:
-        return embedded(figure) if quality is None else _lossy(png(figure), quality)
-
-    sources = [{"media": media, **held(figure)} for media, figure in others]
-    return {**held(light), "sources": sources, "alt": alt}
+def _source(report: TableReport | None) -> str:
+    if report is None:
+        return ""
+    tracks = sum(report.counts.values())
+    if report.source == UNNAMED:
+        return f"Features of {tracks} tracks; the table does not name their source."
+    return f"Features of {tracks} tracks; their source is {report.source}."
 
 
-def stackable(draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
-    """Return a figure of panels that lie one above the other on a narrow screen, light and dark.
-
-    Args:
-        draw: makes the figure, `stacked` or not, in the colours of `kit.explore.canvas.LIGHT`; no
-            other colour of it may depend on the theme.
-        alt: what it shows, in words.
-    """
-    wide, narrow = svg(draw(stacked=False)), svg(draw(stacked=True))
-    sources = [
-        {"media": f"{NARROW_SCREEN} and {DARK_SCREEN}", **_vector(in_dark(narrow))},
-        {"media": NARROW_SCREEN, **_vector(narrow)},
-        {"media": DARK_SCREEN, **_vector(in_dark(wide))},
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    rows = [
+        {
+            "feature": d.feature,
+            "counts": f"{d.counts[0]}, {d.counts[1]}",
+            "effect": effect(d),
+            "size": size(d.d),
+            "statistic": f"{'D' if d.directed else 'V'} {d.statistic:.2f}",
+            "p": chance(d.p),
+            "p_holm": chance(d.p_holm),
+        }
+        for d in comparison.differences
     ]
-    return {**_vector(wide), "sources": sources, "alt": alt}
+    skipped = "; ".join(f"{name} ({why})" for name, why in comparison.skipped.items())
+    sides = {"first": comparison.first, "second": comparison.second}
+    return {**sides, "rows": rows, "skipped": skipped}
 
 
-def embedded(figure: Figure) -> dict[str, Any]:
-    """Return a figure as `src`, `width` and `height` (CSS pixels).
-
-    It is an SVG image, which needs no font. One of more than 600 kB is a PNG image if that is
-    smaller.
-    """
-    data = svg(figure)
-    found = _vector(data)
-    if len(data) > _LARGE and len(pixels := png(figure)) < len(data):
-        found["src"] = data_uri(pixels, "image/png")
-    return found
-
-
-def _vector(data: bytes) -> dict[str, Any]:
-    # The page must know the size before the picture is decoded. A CSS pixel is 0.75 points.
-    sizes = re.findall(rb'\b(?:width|height)="([0-9.]+)pt"', data[:1000])
-    width, height = (round(float(size) / 0.75) for size in sizes)
-    return {"src": data_uri(data, "image/svg+xml"), "width": width, "height": height}
+def _features(report: TableReport) -> list[dict[str, Any]]:
+    """Return a block for each feature, with a row for each label."""
+    return [
+        {
+            "name": feature.name,
+            "unit": feature.unit,
+            "rows": [_row(s) for s in report.summaries if s.feature == feature.name],
+        }
+        for feature in FEATURES
+    ]
 
 
-def _lossy(data: bytes, quality: int = 85) -> dict[str, Any]:
-    """Embed a picture as `embedded` does, but as JPEG, which takes a quarter of the bytes."""
-    stream = io.BytesIO()
-    with Image.open(io.BytesIO(data)) as image:
-        size = image.size
-        image.convert("RGB").save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
-    width, height = (round(x * 96 / DPI) for x in size)
-    return {"src": data_uri(stream.getvalue(), "image/jpeg"), "width": width, "height": height}
+def _row(summary: Summary) -> dict[str, Any]:
+    feature = _FEATURES[summary.feature]
+    numbers = (summary.mean, summary.lower, summary.median, summary.upper)
+    commonest = ""
+    if summary.commonest is not None:
+        commonest = f"{summary.commonest[0]} {summary.commonest[1]:.0%}"
+    return {
+        "label": summary.label,
+        "count": summary.count,
+        "missing": summary.missing,
+        "numbers": [value(feature, number) for number in numbers],
+        "commonest": commonest,
+    }
 
 
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-@cache
-def _css() -> str:
-    return files("kit.explore").joinpath("page.css").read_text(encoding="utf-8")
+def _list(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,4 +1,4 @@
-"""Tracks as points of a plane, by features or embeddings: components, t-SNE or UMAP."""
+"""Tracks as points of a plane, by features or embeddings: principal components, t-SNE or UMAP."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,26 +6,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32
+from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from kit.errors import UsageError
-from kit.explore.table import FEATURES, KEYS
+from kit.explore.statistics import FEATURES, KEYS
 
 Method = Literal["pca", "umap"]
 
-# Features told of on an axis.
+# Features that an axis names.
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Where each track lies.
+    """Place of each track.
 
     Attributes:
-        points: of the tracks that have every feature used, (used, 2).
-        used: which tracks of the table those are, (tracks,).
-        axes: what the two axes are, in words.
-        features: the features used: those that at least half of the tracks have.
+        points: places of the tracks that have every feature used, (used, 2).
+        used: which tracks of the table have a place, (tracks,).
+        axes: the two axes in words.
+        features: the features used, which at least half of the tracks have.
     """
 
     points: Float[np.ndarray, "used 2"]
@@ -40,9 +41,9 @@ def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
     A key counts as a point of a circle, so that B is as near to C as C to C♯.
 
     Args:
-        values: as `kit.explore.table.values` gives them.
-        method: principal components, the same for the same table; or UMAP, which keeps neighbours
-            together and whose distances and axes mean nothing else.
+        values: result of `kit.explore.statistics.values`.
+        method: principal components; or UMAP, which keeps neighbours together and whose axes and
+            larger distances mean nothing.
     Raises:
         UsageError: fewer than three tracks have the features, or they do not vary in two ways; or
             UMAP is not installed.
@@ -59,10 +60,12 @@ def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
         )
     if method == "umap":
         return Projection(_umap(x), used, ("UMAP 1", "UMAP 2"), tuple(names))
-    points, parts, shares = _components(x)
+    points, pca = _components(x)
     first, second = (
-        f"Component {i + 1}, {shares[i]:.0%} of the variance: {_named(parts[i], columns)}"
-        for i in range(2)
+        f"Component {i}, {share:.0%} of the variance: {_named(part, columns)}"
+        for i, share, part in zip(
+            (1, 2), pca.explained_variance_ratio_, pca.components_, strict=True
+        )
     )
     return Projection(points, used, (first, second), tuple(names))
 
@@ -70,10 +73,10 @@ def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
 def plane(
     units: Float32[np.ndarray, "tracks width"], method: Literal["tsne", "pca", "umap"] = "tsne"
 ) -> Float[np.ndarray, "tracks 2"]:
-    """Return where tracks lie on a plane, so that tracks of similar embeddings lie together.
+    """Return a place on a plane for each track, near tracks of similar embeddings.
 
     Args:
-        units: embeddings, each scaled to length 1: near ones have a high cosine.
+        units: embeddings, each scaled to length 1.
         method: t-SNE and UMAP keep neighbours together, and their distances between groups mean
             nothing; principal components keep the largest distances.
     Raises:
@@ -89,12 +92,12 @@ def plane(
     points = _components(x)[0]
     if method == "pca":
         return points
-    from sklearn.manifold import TSNE  # a second, which other maps do not need
+    from sklearn.manifold import TSNE  # takes a second, which other maps do not need
 
-    # Components as the start make the map the same each time, and set its large-scale order.
+    # Components as the start make the map reproducible, and set its large-scale order.
     start = (points / points[:, 0].std() * 1e-4).astype(np.float32)
     perplexity = min(30.0, (len(x) - 1) / 3)
-    # Two threads take twelve times the processor time of one on a few hundred tracks.
+    # On a few hundred tracks two threads take twelve times the CPU time of one.
     with threadpool_limits(1):
         found = TSNE(init=start, perplexity=perplexity, random_state=0).fit_transform(x)
     return np.asarray(found, np.float64)
@@ -102,14 +105,10 @@ def plane(
 
 def _components(
     x: Float[np.ndarray, "rows columns"],
-) -> tuple[Float[np.ndarray, "rows 2"], Float[np.ndarray, "2 columns"], Float[np.ndarray, " 2"]]:
-    """Return the first two principal components of centred rows, their directions and shares."""
-    u, s, directions = np.linalg.svd(x, full_matrices=False)
-    # The sign of a component is arbitrary: its largest part is made positive.
-    largest = np.abs(directions).argmax(axis=1)
-    signs = np.sign(directions[np.arange(len(directions)), largest])
-    shares = s**2 / (s**2).sum()
-    return (u * s * signs)[:, :2], (directions * signs[:, None])[:2], shares[:2]
+) -> tuple[Float[np.ndarray, "rows 2"], PCA]:
+    """Return rows as their first two principal components, and the fitted components."""
+    pca = PCA(2, svd_solver="full")
+    return pca.fit_transform(x), pca
 
 
 def _standardised(values: pd.DataFrame) -> tuple[Float[np.ndarray, "used columns"], list[str]]:
@@ -139,6 +138,6 @@ def _umap(x: Float[np.ndarray, "used columns"]) -> Float[np.ndarray, "used 2"]:
         raise UsageError(
             "UMAP is not installed; install umap-learn, or take --projection pca"
         ) from error
-    # A seed makes it the same each time, on one thread.
+    # Reproducible with a seed, on one thread only.
     reducer: Any = umap.UMAP(random_state=0, n_jobs=1, n_neighbors=min(15, len(x) - 1))
     return np.asarray(reducer.fit_transform(x), np.float64)

@@ -11,16 +11,14 @@ from matplotlib.ticker import MaxNLocator
 
 from kit.config import FrontendConfig
 from kit.errors import UsageError
-from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words, wrapped
-from kit.explore.figures import COLOURS, mark_frequencies
+from kit.explore.spectrograms import COLOURS, mark_frequencies
+from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style, wrapped
 
-COLUMNS = 10
-_LEAST_WIDTH = 6.5
-# Ten of them are little wider than a page, so that what is written above them can be read there.
-_PANEL_WIDTH, _PANEL_HEIGHT = 0.97, 2.7
-_GAP_X, _GAP_Y = 0.09, 0.52
+# Inches of a panel of the wall, of the gaps between panels, and of the margins.
+_PANEL_WIDTH, _PANEL_HEIGHT, _GAP_X, _GAP_Y = 0.97, 2.7, 0.09, 0.52
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.6, 0.85, 0.9, 0.55
-_TITLE_COLUMNS, _TITLE_ROWS = 15, 3
+_COLUMNS = 10
+_LEAST_WIDTH = 6.5
 
 
 def wall(
@@ -32,14 +30,14 @@ def wall(
     config: FrontendConfig | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the first spectrograms of a label, ten in a row, all on one scale of colours.
+    """Draw the first spectrograms of a label, ten in a row, all on one colour scale.
 
     Args:
         features: mel frames in decibels or PCEN, time first.
-        titles: one a track; any text, cut to what fits.
-        label: written above.
-        count: how many tracks at most.
-        config: the front end of the features: axes in seconds and Hz; in frames and bands if None.
+        titles: one for each track; any text, cut to what fits.
+        label: heading.
+        count: largest number of tracks.
+        config: front end of the features, for axes in seconds and Hz; in frames and bands if None.
         theme: colours.
     Raises:
         UsageError: no tracks, or another number of titles.
@@ -50,17 +48,16 @@ def wall(
         raise UsageError(f"{len(titles)} titles for {len(features)} tracks; give one for each")
     shown = features[:count]
     n, frames, bands = shown.shape
-    columns = min(n, COLUMNS)
+    columns = min(n, _COLUMNS)
     rows = -(-n // columns)
     right = _LEFT + columns * (_PANEL_WIDTH + _GAP_X) - _GAP_X
-    # A wall of one must still hold its heading.
+    # The wall of one track must still hold its heading.
     width = max(right + _RIGHT, _LEAST_WIDTH)
     height = _TOP + rows * (_PANEL_HEIGHT + _GAP_Y) - _GAP_Y + _BOTTOM
-    # Placed by hand: thirty panels take seconds to fit.
+    # Placed by hand: a fitted layout of thirty panels takes seconds.
     figure = new_figure(width, height, theme, fitted=False)
     hop_s = 1.0 if config is None else config.hop_length / config.sample_rate
-    low = float(shown.min())
-    norm = Normalize(low, max(float(shown.max()), low + 1))
+    norm = Normalize(*limits(shown))
     for i, track in enumerate(shown):
         row, column = divmod(i, columns)
         x = _LEFT + column * (_PANEL_WIDTH + _GAP_X)
@@ -68,7 +65,7 @@ def wall(
         axes = figure.add_axes(
             (x / width, y / height, _PANEL_WIDTH / width, _PANEL_HEIGHT / height)
         )
-        dress(axes, theme)
+        style_axes(axes, theme)
         axes.imshow(
             track,
             origin="upper",
@@ -77,8 +74,8 @@ def wall(
             norm=norm,
             extent=(-0.5, bands - 0.5, frames * hop_s, 0),
         )
-        title = wrapped(titles[i], _TITLE_COLUMNS, _TITLE_ROWS)
-        axes.set_title(title, pad=3, loc="left", **words(theme, size=7.5))
+        title = wrapped(titles[i], 15, 3)
+        axes.set_title(title, pad=3, loc="left", **text_style(theme, size=7.5))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
         if config is not None:
             mark_frequencies(axes.xaxis, config, apart=0.25, margin=0.1)
@@ -86,10 +83,10 @@ def wall(
         axes.tick_params(labelsize=7.5, labelleft=column == 0, labelbottom=below_is_empty, length=2)
         if column == 0:
             name = "Frames" if config is None else "Time (s)"
-            axes.set_ylabel(name, **words(theme, size=8, quiet=True))
+            axes.set_ylabel(name, **text_style(theme, size=8, quiet=True))
         if below_is_empty:
             name = "Mel band" if config is None else "Frequency (Hz)"
-            axes.set_xlabel(name, **words(theme, size=8, quiet=True))
+            axes.set_xlabel(name, **text_style(theme, size=8, quiet=True))
 
     bar_height = min(_PANEL_HEIGHT, height - _TOP - _BOTTOM)
     bar_axes = figure.add_axes(
@@ -101,11 +98,10 @@ def wall(
         )
     )
     bar = figure.colorbar(ScalarMappable(norm, COLOURS), cax=bar_axes)
-    dress(bar_axes, theme)
+    style_axes(bar_axes, theme)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar_axes.tick_params(labelsize=8)
-    unit = {"db": "dB", "pcen": "PCEN"}.get(config.compression if config else "db", "log10(1 + …)")
-    bar.set_label(unit, **words(theme, size=8, quiet=True))
+    bar.set_label(unit(config), **text_style(theme, size=8, quiet=True))
     tracks = "1 track" if n == 1 else f"the first {n} tracks"
     figure.text(
         _LEFT / width,
@@ -113,6 +109,18 @@ def wall(
         f"{drawable(label, 40)}: {tracks}, time downwards",
         va="center",
         weight="bold",
-        **words(theme, size=11),
+        **text_style(theme, size=11),
     )
     return figure
+
+
+def limits(features: Float[np.ndarray, "n frames n_mels"]) -> tuple[float, float]:
+    """Return the ends of the colour scale of a wall."""
+    low = float(features.min())
+    return low, max(float(features.max()), low + 1)
+
+
+def unit(config: FrontendConfig | None) -> str:
+    """Return the unit of the features of a front end."""
+    units = {"db": "dB", "pcen": "PCEN"}
+    return units.get(config.compression if config else "db", "log10(1 + …)")

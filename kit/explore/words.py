@@ -1,14 +1,14 @@
-"""Numbers of a table as a person would say them."""
+"""Numbers of a table in words."""
 
 from collections.abc import Sequence
 
-from kit.explore.table import FEATURES, Comparison, Difference, Feature, Summary
+from kit.explore.statistics import FEATURES, Comparison, Difference, Feature, Summary
 
 SURE_BELOW = 0.05
-"""Corrected p below which a difference is taken for one."""
+"""Corrected p below which a difference counts as one."""
 
 _FEATURES = {feature.name: feature for feature in FEATURES}
-# Cohen's own words, 1988.
+# Source: J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988.
 _SIZES = ((0.8, "large"), (0.5, "medium"), (0.2, "small"))
 
 
@@ -17,8 +17,8 @@ def in_words(comparison: Comparison, summaries: Sequence[Summary], most: int = 3
 
     Args:
         comparison: two sides.
-        summaries: of every label; for a side that is `REST` no median is said.
-        most: how many at most.
+        summaries: of every label.
+        most: largest number of sentences.
     """
     first, second = comparison.first, comparison.second
     of = {(s.label, s.feature): s for s in summaries}
@@ -29,13 +29,25 @@ def in_words(comparison: Comparison, summaries: Sequence[Summary], most: int = 3
     ]
 
 
+def medians_in_words(summaries: Sequence[Summary], labels: Sequence[str]) -> str:
+    """Return the medians of each feature in these labels, for the text of a figure."""
+    lines = []
+    for feature in FEATURES:
+        found = {s.label: s.median for s in summaries if s.feature == feature.name}
+        if any(found.get(label) is not None for label in labels):
+            unit = f" {feature.unit}" if feature.unit else ""
+            said = [f"{value(feature, found.get(label))}{unit} in {label}" for label in labels]
+            lines.append(f"{feature.name} {', '.join(said)}")
+    return "; ".join(lines)
+
+
 def size(d: float) -> str:
     """Return a difference in Cohen's words."""
     return next((word for least, word in _SIZES if abs(d) >= least), "negligible")
 
 
 def value(feature: Feature, number: float | None) -> str:
-    """Return a value of a feature without its unit; "–" if there is none."""
+    """Return a value of a feature without its unit; "–" for None."""
     if number is None:
         return "–"
     if feature.unit:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from kit.evaluation import roc
 from kit.evaluation.figures import best_epoch, calibration, confusion, curves
-from kit.explore.canvas import DARK, LIGHT, in_dark, png, svg
+from kit.plots.style import DARK, LIGHT, in_dark, png, svg
 
 from .conftest import evaluation
 

@@ -18,9 +18,9 @@ from kit.errors import KitError
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.report import write_figures, write_report
 from kit.evaluation.section import Section, Table
-from kit.explore.canvas import new_figure
-from kit.explore.page import picture
 from kit.files import write_json
+from kit.plots.html import picture
+from kit.plots.style import new_figure
 from tests.page import Page
 
 from .conftest import HOSTILE, evaluation, rows

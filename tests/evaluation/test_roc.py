@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 
 from kit.evaluation import roc
-from kit.explore.canvas import DARK, LIGHT, MOST_SERIES, svg
+from kit.plots.style import DARK, LIGHT, MOST_SERIES, svg
 
 from .conftest import evaluation
 

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from kit.errors import UsageError
 from kit.explore.projection import project
-from kit.explore.table import FEATURES, values
+from kit.explore.statistics import FEATURES, values
 
 
 def test_components_are_those_of_scikit_learn(two_labels):

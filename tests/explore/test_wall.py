@@ -5,8 +5,8 @@ import pytest
 
 from kit.config import FrontendConfig
 from kit.errors import UsageError
-from kit.explore.canvas import png
 from kit.explore.wall import wall
+from kit.plots.style import png
 
 
 def features(n, frames=40, bands=8):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.explore.table import FEATURES, REST, Comparison, Difference, Summary
+from kit.explore.statistics import FEATURES, REST, Comparison, Difference, Summary
 from kit.explore.words import chance, effect, in_words, size, value
 
 BY_NAME = {feature.name: feature for feature in FEATURES}

@@ -8,7 +8,7 @@ import pytest
 from kit.catalogue import load
 from kit.errors import UsageError
 from kit.evaluation import figures
-from kit.explore.canvas import svg
+from kit.plots.style import svg
 from kit.training.lr_find import RangeTest, lr_find, range_test
 from kit.training.optimiser import Hyperparameters
 from kit.training.scaling import make_scaling

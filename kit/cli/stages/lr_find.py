@@ -11,8 +11,8 @@ from kit.catalogue.rights import require_audio_rights
 from kit.cli.stages.features import compute
 from kit.config import Experiment
 from kit.evaluation import figures
-from kit.explore.canvas import save
 from kit.files import atomic_write
+from kit.plots.style import save
 from kit.training.lr_find import RangeTest, lr_find
 
 

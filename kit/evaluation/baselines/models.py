@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from kit.evaluation.baselines.features import boosting
 from kit.evaluation.calibration import temperature
-from kit.explore.baseline import boosting
 from kit.shallow.classifiers import LEAST_P, spread
 from kit.training.probe import inner_splits
 

@@ -73,7 +73,7 @@ class Baselines:
         if points := [dataclasses.asdict(p) for p in self.curve if p.clips is not None]:
             # Matplotlib is imported only where something is drawn.
             from kit.evaluation.figures import learning_curves
-            from kit.explore.canvas import save
+            from kit.plots.style import save
 
             bold = (CHOSEN, "MFCC statistics, SVM")
             save(learning_curves(points, bold), folder / "baselines.svg")

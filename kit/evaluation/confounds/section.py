@@ -11,9 +11,9 @@ from kit.evaluation.confounds.measure import FILE
 from kit.evaluation.confounds.summary import points
 from kit.evaluation.section import Section, Table
 from kit.evaluation.words import interval, percent
-from kit.explore.canvas import DARK, LIGHT, Theme, dress, new_figure, words
-from kit.explore.page import DARK_SCREEN, NARROW_SCREEN, picture
 from kit.files import read_json
+from kit.plots.html import DARK_SCREEN, NARROW_SCREEN, picture
+from kit.plots.style import DARK, LIGHT, Theme, new_figure, style_axes, text_style
 
 _NOTE = (
     "{n} tracks of {groups} groups. Each change is made of the samples, before the front end, and "
@@ -63,7 +63,7 @@ def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = Fal
     rows = found["probes"]
     drawn = new_figure(4.6 if narrow else 8.4, 1.3 + 0.27 * len(rows), theme)
     axes = drawn.subplots()
-    dress(axes, theme, grid=True)
+    style_axes(axes, theme, grid=True)
     for place, row in enumerate(rows):
         colour = theme.second if row["moves"] else theme.first
         if row["change_interval"] is not None:
@@ -78,9 +78,10 @@ def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = Fal
     reach = max(2.0, *(abs(x) for x in axes.get_xlim()))
     axes.set_xlim(-reach, reach)
     title = "Change of the accuracy" if narrow else "Change of the accuracy by each change of sound"
-    axes.set_title(title, loc="left", **words(theme, size=10), weight="bold")
+    axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
     axes.set_xlabel(
-        f"points, with {percent(found['confidence'])} interval", **words(theme, size=8, quiet=True)
+        f"points, with {percent(found['confidence'])} interval",
+        **text_style(theme, size=8, quiet=True),
     )
     places = (1.03, 1.26, 1.42) if narrow else (1.02, 1.15, 1.25)
     columns = (
@@ -89,10 +90,10 @@ def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = Fal
         ("won", [str(row["wrong_to_right"]) for row in rows]),
     )
     for at, (head, cells) in zip(places, columns, strict=True):
-        axes.text(at, 1.01, head, transform=axes.transAxes, **words(theme, size=8, quiet=True))
+        axes.text(at, 1.01, head, transform=axes.transAxes, **text_style(theme, size=8, quiet=True))
         beside = {"transform": axes.get_yaxis_transform(), "va": "center"}
         for place, cell in enumerate(cells):
-            axes.text(at, place, cell, **beside, **words(theme, size=8))
+            axes.text(at, place, cell, **beside, **text_style(theme, size=8))
     return drawn
 
 

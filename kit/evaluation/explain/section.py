@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from kit.evaluation.explain.tracks import SIMILAR, Explained
 from kit.evaluation.section import Section, Table
-from kit.explore.canvas import DARK, LIGHT, Theme, drawable, dress, new_figure, words
-from kit.explore.page import DARK_SCREEN, picture
+from kit.plots.html import DARK_SCREEN, picture
+from kit.plots.style import DARK, LIGHT, Theme, drawable, new_figure, style_axes, text_style
 
 _RANGES_HZ = ((0.0, 250.0), (250.0, 2e3), (2e3, np.inf))
 _TICKS_HZ = (250, 1000, 4000, 12_000)
@@ -137,12 +137,12 @@ def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
         ("Integrated gradients", _summed(one.gradients), signed),
     )
     for axes, (title, values, colours) in zip(panels, maps, strict=True):
-        dress(axes, theme)
-        axes.set_title(title, loc="left", **words(theme, size=9), weight="bold")
+        style_axes(axes, theme)
+        axes.set_title(title, loc="left", **text_style(theme, size=9), weight="bold")
         reach = float(np.quantile(np.abs(values), 0.995)) or 1.0
         low, high = (-reach, reach) if colours is signed else np.quantile(values, (0.02, 1.0))
         _shown(axes, one, values, colours, low, high)
-    panels[-1].set_xlabel("Seconds", **words(theme, size=8, quiet=True))
+    panels[-1].set_xlabel("Seconds", **text_style(theme, size=8, quiet=True))
     return drawn
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from kit.catalogue import read_table
 from kit.errors import ConfigError, UsageError
-from kit.explore.baseline import MODELS, BaselineConfig, baseline, design
-from kit.explore.table import KEYS
+from kit.evaluation.baselines.features import MODELS, BaselineConfig, baseline, design
+from kit.explore.statistics import KEYS
 
 ROOT = Path(__file__).parents[2]
 QUICK = BaselineConfig(folds=3)

@@ -1,16 +1,14 @@
-"""The audio features of a table: what they are like in each label, and where labels differ.
+"""Audio features of a table: their distribution in each label, and how labels differ.
 
-Pure: a table of tracks in, numbers out. Ten features are numbers, and two labels are compared by
-Cohen's d and the Kolmogorov–Smirnov test. `key` goes round (B is next to C) and `mode` has two
-values, so a mean of either says nothing: they are compared by the chi-square test and Cramér's V.
-More than two labels are compared one against all the others together: as many comparisons as
-labels, where pairs would be too many to read.
+Two labels are compared by Cohen's d and the Kolmogorov–Smirnov test. `key` is circular (B is
+next to C) and `mode` has two values, so their means say nothing: they are compared by the chi-square
+test and Cramér's V. Of more than two labels each is compared with all others, since pairs would
+be too many to read.
 """
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,17 +19,17 @@ from scipy import stats
 from kit.errors import UsageError
 
 REST = "the rest"
-"""The second side of a comparison where there are more than two labels."""
+"""Second side of a comparison of more than two labels."""
 UNNAMED = "unnamed"
-"""The source of features in rows whose `feature_source` is empty."""
+"""Source of the features of rows whose `feature_source` is empty."""
 KEYS = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 MODES = ("minor", "major")
 
-_DATE = re.compile(r"\s*(\d{4})(?!\d)(?:-(\d\d)(?:-(\d\d))?)?")
-# What else stands in a tag for a year is a slip, and would stretch an axis to nothing.
+_DATE = r"^\s*(\d{4})(?!\d)(?:-(\d\d)(?:-(\d\d))?)?"
+# Other years are typing errors, which would stretch an axis.
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
-# Beyond this many pairs the exact distribution takes long and differs by nothing one can see.
+# With more pairs the exact distribution takes long, and the asymptotic one is as good.
 _EXACT_UP_TO = 10_000
 
 
@@ -40,18 +38,20 @@ class Feature:
     """One audio feature.
 
     Attributes:
-        name: its column.
-        unit: of its values; "" for a share from 0 to 1.
-        kind: a number, or one of the values of `KEYS` or `MODES` by its index.
+        name: column of the table.
+        unit: unit of its values; "" for a share from 0 to 1.
+        kind: a number, or an index of `KEYS` or `MODES`.
+        resolution: smallest range of values that says something.
     """
 
     name: str
     unit: str = ""
     kind: Literal["number", "key", "mode"] = "number"
+    resolution: float = 0.0
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The names of its values; none of a number."""
+        """Names of its values; empty for a number."""
         return {"key": KEYS, "mode": MODES}.get(self.kind, ())
 
 
@@ -67,22 +67,23 @@ FEATURES = (
     Feature("liveness"),
     Feature("valence"),
     Feature("tempo", "BPM"),
-    Feature("duration", "s"),
+    # Clips of one length differ by milliseconds, which are no property of music.
+    Feature("duration", "s", resolution=1.0),
 )
-"""Those of the original project, in its order."""
+"""The features of the original project, in its order."""
 
-# A file's length is known of every track that was scanned: it does not make a source.
+# Every scanned file has a duration, so that it says nothing about a source.
 _OF_A_SOURCE = [feature.name for feature in FEATURES if feature.name != "duration"]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of one source of features, for those of several measure different things.
+    """Rows of one source of features, since sources measure different things.
 
     Attributes:
-        table: rows of the source, and those without any feature, which count as missing.
-        source: its name, `UNNAMED` if the table names none; None if no row has a feature.
-        left_out: rows of each other source.
+        table: rows of the source, and rows without any feature, which count as missing.
+        source: its name, or `UNNAMED`; None if no row has a feature.
+        left_out: number of rows of each other source.
     """
 
     table: pd.DataFrame
@@ -96,14 +97,14 @@ class Summary:
 
     Attributes:
         label: the label.
-        feature: the feature's name.
+        feature: name of the feature.
         count: rows with a value.
-        missing: rows without.
-        mean: of a number; of mode the share of major; None of key, or without any value.
-        lower: the first quartile of a number, as the next two.
-        median: the second.
-        upper: the third.
-        commonest: the name of the commonest value of key or mode, and its share.
+        missing: rows without one.
+        mean: mean of a number, or share of major; None for a key and without any value.
+        lower: first quartile of a number.
+        median: median of a number.
+        upper: third quartile of a number.
+        commonest: most frequent key or mode, and its share.
     """
 
     label: str
@@ -122,13 +123,13 @@ class Difference:
     """Difference of a feature between two sides.
 
     Attributes:
-        feature: the feature's name.
+        feature: name of the feature.
         counts: values on the first side and on the second.
-        directed: by Cohen's d and Kolmogorov–Smirnov; else by Cramér's V and chi-square.
+        directed: compared by Cohen's d and Kolmogorov–Smirnov; else by Cramér's V and chi-square.
         d: Cohen's d, above 0 if the first side has more; for key and mode the d, without a sign,
-            that has the same share of explained variance as V: 2 V / sqrt(1 - V²).
-        statistic: that of Kolmogorov and Smirnov, or V.
-        p: the test's.
+            that explains the same share of the variance as V: 2 V / sqrt(1 - V²).
+        statistic: Kolmogorov–Smirnov statistic, or V.
+        p: p-value of the test.
         p_holm: `p` corrected by Holm over the features of the comparison.
     """
 
@@ -148,7 +149,7 @@ class Comparison:
     Attributes:
         first: a label.
         second: another label, or `REST`.
-        differences: one a feature.
+        differences: one for each feature.
         skipped: features that cannot be compared, with the reason.
     """
 
@@ -159,14 +160,14 @@ class Comparison:
 
 
 def values(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the features as numbers: a column each of `FEATURES` in float64, NaN where missing.
+    """Return a float64 column for each of `FEATURES`, NaN where a value is missing.
 
     `duration` is `duration_ms` or `duration_s`, whichever more rows have, in seconds: the two may
-    be the lengths of a track and of its clip. A key that is none of the twelve (-1: none was
-    found) and a mode that is neither 0 nor 1 are missing.
+    be the lengths of a track and of its clip. A key outside 0 to 11 (-1: none was found) and a mode
+    other than 0 and 1 are missing.
 
     Args:
-        table: one row a track; columns may be missing.
+        table: one row for each track; columns may be missing.
     """
     columns = {feature.name: _number(table, feature.name) for feature in FEATURES}
     of_track, of_file = _number(table, "duration_ms") / 1000, _number(table, "duration_s")
@@ -183,15 +184,20 @@ def values(table: pd.DataFrame) -> pd.DataFrame:
 def dates(table: pd.DataFrame) -> Float[np.ndarray, " rows"]:
     """Return `release_date` in years: 2016.5 is the middle of 2016; NaN without a year.
 
-    A date that is a year only, or a month, is taken for its middle.
+    A year or a month without a day is taken as its middle.
     """
     if "release_date" not in table:
         return np.full(len(table), np.nan)
-    return np.array([_year("" if pd.isna(cell) else str(cell)) for cell in table["release_date"]])
+    parts = table["release_date"].astype("string").str.extract(_DATE)
+    year, month, day = parts.apply(pd.to_numeric).to_numpy(float, na_value=np.nan).T
+    year[(year < _FIRST_YEAR) | (year > _LAST_YEAR)] = np.nan
+    day = np.minimum(np.where(day > 0, day, 16), 31)
+    is_month = (month >= 1) & (month <= 12)
+    return year + np.where(is_month, (month - 1 + (day - 1) / 31) / 12, 0.5)
 
 
 def has_features(table: pd.DataFrame) -> Bool[np.ndarray, " rows"]:
-    """Return which rows have a feature other than the duration, which every file has."""
+    """Return which rows have a feature other than the duration."""
     return np.isfinite(values(table)[_OF_A_SOURCE].to_numpy()).sum(axis=1) > 0
 
 
@@ -199,10 +205,10 @@ def select(table: pd.DataFrame, source: str | None = None) -> Selection:
     """Return the rows of one source of features.
 
     Args:
-        table: one row a track; `feature_source` names what measured its features.
-        source: which; by default that of the most rows, the first by name at a tie.
+        table: one row for each track; `feature_source` names what measured its features.
+        source: its name; by default the source of the most rows, the first by name at a tie.
     Raises:
-        UsageError: the table has no such source.
+        UsageError: the table does not have the source.
     """
     filled = has_features(table)
     named = table["feature_source"] if "feature_source" in table else [""] * len(table)
@@ -223,10 +229,10 @@ def select(table: pd.DataFrame, source: str | None = None) -> Selection:
 
 
 def describe(values: pd.DataFrame, labels: Sequence[str]) -> list[Summary]:
-    """Each feature within each label: label by label, the features in their order.
+    """Return a summary of each feature in each label, label by label.
 
     Args:
-        values: as the function `values` gives them.
+        values: result of the function `values`.
         labels: the label of each row.
     """
     by = np.asarray(labels, dtype=object)
@@ -241,10 +247,10 @@ def compare(values: pd.DataFrame, labels: Sequence[str]) -> list[Comparison]:
     """Compare two labels with each other, or each of several labels with the rest.
 
     Args:
-        values: as the function `values` gives them.
+        values: result of the function `values`.
         labels: the label of each row.
     Returns:
-        None for fewer than two labels, one for two, else one a label.
+        No comparison of one label, one of two labels, else one for each label.
     """
     names = list(dict.fromkeys(labels))
     by = np.asarray(labels, dtype=object)
@@ -256,7 +262,7 @@ def compare(values: pd.DataFrame, labels: Sequence[str]) -> list[Comparison]:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p-values by Holm's correction, which bounds the chance of any false alarm.
+    """Return p-values with Holm's correction, which bounds the probability of any false alarm.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
@@ -264,16 +270,6 @@ def holm(p: Sequence[float]) -> list[float]:
     corrected = np.empty(len(p))
     corrected[order] = np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1))
     return np.minimum(corrected, 1).tolist()
-
-
-def _year(text: str) -> float:
-    found = _DATE.match(text)
-    if not found or not _FIRST_YEAR <= int(found[1]) <= _LAST_YEAR:
-        return math.nan
-    month, day = (int(part) if part else None for part in found.groups()[1:])
-    if not month or not 1 <= month <= 12:
-        return int(found[1]) + 0.5
-    return int(found[1]) + (month - 1 + (min(day or 16, 31) - 1) / 31) / 12
 
 
 def _number(table: pd.DataFrame, name: str) -> Float[np.ndarray, " rows"]:
@@ -289,17 +285,15 @@ def _summary(label: str, feature: Feature, column: Float[np.ndarray, " rows"]) -
     summary = Summary(label, feature.name, len(known), len(column) - len(known))
     if not len(known):
         return summary
-    more: dict[str, float | tuple[str, float]] = {}
-    if feature.kind != "key":
-        more["mean"] = float(known.mean())
     if feature.kind == "number":
-        quartiles = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
-        more |= dict(zip(("lower", "median", "upper"), quartiles, strict=True))
-    else:
-        counts = np.bincount(known.astype(int))
-        most = int(counts.argmax())
-        more["commonest"] = (feature.values[most], float(counts[most] / len(known)))
-    return Summary(**{**vars(summary), **more})
+        lower, median, upper = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
+        mean = float(known.mean())
+        return replace(summary, mean=mean, lower=lower, median=median, upper=upper)
+    counts = np.bincount(known.astype(int))
+    most = int(counts.argmax())
+    commonest = (feature.values[most], float(counts[most] / len(known)))
+    mean = float(known.mean()) if feature.kind == "mode" else None
+    return replace(summary, mean=mean, commonest=commonest)
 
 
 def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: str) -> Comparison:
@@ -312,6 +306,8 @@ def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: 
         if min(len(a), len(b)) < 2:
             short, n = (first, len(a)) if len(a) <= len(b) else (second, len(b))
             skipped[feature.name] = f"{n or 'no'} value{'' if n == 1 else 's'} in {short}"
+        elif np.ptp(column[known]) < feature.resolution:
+            skipped[feature.name] = f"all values lie within {feature.resolution:g} {feature.unit}"
         elif feature.kind == "number":
             d, (statistic, p) = _cohens_d(a, b), _kolmogorov_smirnov(a, b)
             found.append(Difference(feature.name, (len(a), len(b)), True, d, statistic, p, p))
@@ -320,10 +316,7 @@ def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: 
             d = 2 * v / math.sqrt(1 - v * v) if v < 1 else math.inf
             found.append(Difference(feature.name, (len(a), len(b)), False, d, v, p, p))
     corrected = holm([difference.p for difference in found])
-    held = [
-        Difference(**{**vars(difference), "p_holm": p})
-        for difference, p in zip(found, corrected, strict=True)
-    ]
+    held = [replace(d, p_holm=p) for d, p in zip(found, corrected, strict=True)]
     ranked = sorted(held, key=lambda difference: -abs(difference.d))
     return Comparison(first, second, tuple(ranked), skipped)
 
@@ -332,7 +325,7 @@ def _cohens_d(a: np.ndarray, b: np.ndarray) -> float:
     """Return the difference of the means in pooled deviations; infinite without spread."""
     apart = float(a.mean() - b.mean())
     if np.ptp(a) == np.ptp(b) == 0:
-        # A variance would be what the rounding of the mean left.
+        # Rounding of the mean would leave a variance above 0.
         return math.copysign(math.inf, a[0] - b[0]) if a[0] != b[0] else 0.0
     squares = (len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)
     return apart / math.sqrt(squares / (len(a) + len(b) - 2))
@@ -354,7 +347,7 @@ def _cramers_v(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     if k == 1:
         return 0.0, 1.0
     observed = np.array([[(side == kind).sum() for kind in kinds] for side in (a, b)])
-    # scipy's result is a named tuple that its annotations do not tell of.
+    # The annotations of scipy do not say that the result is a named tuple.
     chi2, p = (float(x) for x in tuple(stats.chi2_contingency(observed, correction=False))[:2])
     n = len(a) + len(b)
     share = max(0.0, chi2 / n - (k - 1) / (n - 1))

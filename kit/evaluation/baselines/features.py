@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from kit.errors import ConfigError, UsageError
-from kit.explore.table import FEATURES, select, values
+from kit.explore.statistics import FEATURES, select, values
 
 MODELS = ("majority", "logistic regression", "gradient boosting")
 """Simplest first."""
@@ -141,7 +141,7 @@ def baseline(
         table: one row a track: `track_id`, `label`, `artists` (several parted by "; " or ", ") and
             audio features.
         config: folds, seed, doubt.
-        source: as of `kit.explore.table.select`.
+        source: as of `kit.explore.statistics.select`.
         progress: called with (fits done, fits in all, the model).
     Raises:
         UsageError: no features, no column `artists`, one label, or a label of too few artists.

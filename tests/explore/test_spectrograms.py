@@ -6,8 +6,8 @@ import pytest
 
 from kit.config import FrontendConfig
 from kit.errors import UsageError
-from kit.explore.canvas import png
-from kit.explore.figures import decibels, mark_frequencies, mel, track, waveform
+from kit.explore.spectrograms import decibels, mark_frequencies, mel, track, waveform
+from kit.plots.style import png
 
 SMALL = FrontendConfig(sample_rate=8000, n_fft=512, hop_length=128, n_mels=40)
 

@@ -1,8 +1,9 @@
-"""A table of features to its numbers, its sentences and its figures on disk."""
+"""Figures, numbers and sentences of a table of features."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,8 @@ from matplotlib.figure import Figure
 
 from kit.errors import UsageError
 from kit.explore import charts
-from kit.explore.canvas import DARK, LIGHT, MOST_SERIES, Theme, save_both
-from kit.explore.page import DARK_SCREEN, Plate, picture
 from kit.explore.projection import Method, project
-from kit.explore.table import (
+from kit.explore.statistics import (
     Comparison,
     Selection,
     Summary,
@@ -24,9 +23,10 @@ from kit.explore.table import (
     has_features,
     values,
 )
-from kit.explore.words import in_words
+from kit.explore.words import in_words, medians_in_words
+from kit.plots.html import PageFigure, page_figure
 
-# Of two labels; of more, whose comparisons are many, fewer each.
+# Sentences of each comparison, of two labels and of more.
 _SENTENCES, _SENTENCES_OF_MANY = 3, 2
 
 
@@ -35,13 +35,14 @@ class TableReport:
     """Figures, numbers and sentences of a table.
 
     Attributes:
-        source: whose features.
+        source: source of the features.
         counts: tracks of each label that has features.
         summaries: label by label.
         comparisons: none of one label.
-        said: what differs most, in sentences.
+        said: largest differences, in sentences.
         notes: what was left out, and why.
-        plates: the figures.
+        figures: of all labels together.
+        alone: the histograms of each label.
     """
 
     source: str
@@ -50,7 +51,8 @@ class TableReport:
     comparisons: tuple[Comparison, ...]
     said: tuple[str, ...]
     notes: tuple[str, ...]
-    plates: tuple[Plate, ...]
+    figures: tuple[PageFigure, ...]
+    alone: tuple[PageFigure, ...]
 
 
 def table_steps(selection: Selection) -> int:
@@ -61,6 +63,7 @@ def table_steps(selection: Selection) -> int:
 
 def draw_table(
     selection: Selection,
+    colours: Mapping[str, str],
     names: Mapping[str, str],
     out: Path,
     *,
@@ -71,9 +74,10 @@ def draw_table(
 
     Args:
         selection: rows of one source, with features.
-        names: a label to its part of a file's name.
-        out: the folder of the figures.
-        projection: how the map is made.
+        colours: colour of each label that figures of several labels show.
+        names: part of the file name of each label.
+        out: folder of the figures.
+        projection: method of the map.
         step: called with what was done, as often as `table_steps` says.
     Raises:
         KitError: a figure cannot be written.
@@ -89,36 +93,27 @@ def draw_table(
     summaries, comparisons = describe(columns, labels), compare(columns, labels)
     most = _SENTENCES if len(counts) <= 2 else _SENTENCES_OF_MANY
     said = [text for c in comparisons for text in in_words(c, summaries, most)]
-    shown = sorted(counts, key=lambda n: -counts[n])[:MOST_SERIES]
-    shown = [name for name in counts if name in shown]
+    shown = {name: colours[name] for name in counts if name in colours}
     if len(shown) < len(counts):
         notes.append(
-            f"Figures with several labels show the {MOST_SERIES} of the most tracks, of "
-            f"{len(counts)}."
+            f"Figures of several labels show {len(shown)} of {len(counts)} labels, those with the "
+            "most tracks."
         )
-    plates: list[Plate] = []
+    figures: list[PageFigure] = []
 
-    def plate(stem: str, title: str, alt: str, draw: Callable[[Theme], Figure]) -> None:
-        light = draw(LIGHT)
-        files = save_both(light, out / stem)
-        plates.append(Plate(files, title, picture(light, [(DARK_SCREEN, draw(DARK))], alt)))
+    def add(stem: str, title: str, alt: str, draw: Callable[..., Figure]) -> None:
+        figures.append(page_figure(draw, out / stem, title, alt))
 
-    if comparisons:
-        plate(
-            "ranking",
-            "What differs most",
-            "; ".join(said),
-            lambda theme: charts.ranking(comparisons, summaries, theme=theme),
-        )
-    step("ranking")
     if len(counts) > 1:
-        plate(
-            "overlaid",
-            "The labels over each other",
-            f"Histograms of every feature, of {', '.join(shown)}",
-            lambda theme: charts.overlaid({name: of[name] for name in shown}, theme=theme),
-        )
+        alt = f"Histograms of each feature. Medians: {medians_in_words(summaries, list(shown))}"
+        groups = {name: of[name] for name in shown}
+        draw = partial(charts.distributions, groups, shown)
+        add("overlaid", "Distribution of each feature", alt, draw)
     step("overlaid histograms")
+    if comparisons:
+        draw = partial(charts.ranking, comparisons, summaries, colours)
+        add("ranking", "What differs most", "; ".join(said), draw)
+    step("ranking")
     try:
         points = project(columns, projection)
     except UsageError as error:
@@ -129,40 +124,34 @@ def draw_table(
             notes.append(
                 f"The map leaves out {len(labels) - len(at)} tracks that lack one of its features."
             )
-        plate(
-            "map",
-            "A map of the tracks",
-            f"Points for {len(at)} tracks; axes: {'; '.join(points.axes)}",
-            lambda theme: charts.track_map(points, at, shown, theme=theme),
-        )
+        alt = f"A point for each of {len(at)} tracks; axes: {'; '.join(points.axes)}"
+        draw = partial(charts.track_map, points, at, shown)
+        add("map", "Map of the tracks", alt, draw)
     step("map")
-    years = dates(table)
-    dated = np.isfinite(years) & columns["tempo"].notna().to_numpy()
+    years, tempi = dates(table), columns["tempo"].to_numpy()
+    dated = np.isfinite(years) & np.isfinite(tempi) & np.isin(by.astype(str), list(shown))
     if dated.any():
-        tempi = columns["tempo"].to_numpy()
         series = {n: (years[dated & (by == n)], tempi[dated & (by == n)]) for n in shown}
         if not dated.all():
             notes.append(
                 f"Tempo by year leaves out {int((~dated).sum())} tracks without a date or a tempo."
             )
-        plate(
-            "tempo-by-year",
-            "Tempo by year",
-            f"Tempo and release date of {int(dated.sum())} tracks",
-            lambda theme: charts.tempo_by_year(series, theme=theme),
-        )
+        alt = f"Tempo and release date of {int(dated.sum())} tracks"
+        draw = partial(charts.tempo_by_year, series, shown)
+        add("tempo-by-year", "Tempo by year", alt, draw)
     else:
         notes.append(
             "There is no figure of tempo by year: no track has both a release_date and a tempo."
         )
     step("tempo by year")
+    alone = []
     for name in counts:
-        plate(
-            f"histograms-{names[name]}",
-            f"Every feature of {name}",
-            f"Histograms of every feature of {name}",
-            lambda theme, name=name: charts.histograms(of[name], name, theme=theme),
+        draw = partial(charts.distributions, {name: of[name]}, colours)
+        alt = (
+            f"Histograms of each feature of {name}. Medians: {medians_in_words(summaries, [name])}"
         )
+        stem = out / f"histograms-{names[name]}"
+        alone.append(page_figure(draw, stem, f"Every feature of {name}", alt))
         step(f"histograms of {name}")
     return TableReport(
         source=str(selection.source),
@@ -171,11 +160,12 @@ def draw_table(
         comparisons=tuple(comparisons),
         said=tuple(said),
         notes=tuple(notes),
-        plates=tuple(plates),
+        figures=tuple(figures),
+        alone=tuple(alone),
     )
 
 
 def _described(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of labels that have features at all."""
+    """Return the rows of labels that have features."""
     having = list(dict.fromkeys(table.loc[has_features(table), "label"]))
     return table.loc[table["label"].isin(having)].reset_index(drop=True)

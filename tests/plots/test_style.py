@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kit.errors import KitError
-from kit.explore.canvas import DARK, LIGHT, drawable, new_figure, png, save, words, wrapped
+from kit.plots.style import DARK, LIGHT, drawable, new_figure, png, save, text_style, wrapped
 
 
 def width(text):
@@ -49,7 +49,7 @@ def test_text_fits_and_is_never_a_formula(text, columns, rows):
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_a_figure_has_the_paper_of_its_theme(theme):
     figure = new_figure(1, 1, theme)
-    figure.text(0.5, 0.5, "x", **words(theme))
+    figure.text(0.5, 0.5, "x", **text_style(theme))
     picture = Image.open(io.BytesIO(png(figure))).convert("RGB")
     assert "#{:02x}{:02x}{:02x}".format(*picture.getpixel((0, 0))) == theme.paper
 
@@ -57,7 +57,7 @@ def test_a_figure_has_the_paper_of_its_theme(theme):
 def test_the_same_figure_gives_the_same_bytes_and_says_nothing_of_matplotlib():
     def draw():
         figure = new_figure(2, 1)
-        figure.text(0.1, 0.5, drawable("電子 $x^$ مقطوعة"), **words())
+        figure.text(0.1, 0.5, drawable("電子 $x^$ مقطوعة"), **text_style())
         return png(figure)
 
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kit.errors import UsageError
-from kit.explore.table import (
+from kit.explore.statistics import (
     FEATURES,
     REST,
     UNNAMED,

@@ -1,8 +1,8 @@
-"""Pictures and sound inside a page: data URIs, thumbnails, and links to files too large for it."""
+"""Sound and thumbnails of a page: embedded while it stays small, or linked."""
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from kit.explore.page import data_uri
+from kit.plots.html import data_uri
 
-# By suffix, because the system's own table differs from machine to machine.
+# By suffix, since the table of `mimetypes` differs between machines.
 _AUDIO_TYPES = {
     ".mp3": "audio/mpeg",
     ".wav": "audio/wav",
@@ -33,13 +33,13 @@ _AUDIO_TYPES = {
 
 @dataclass(frozen=True)
 class Player:
-    """The place that a clip is played from."""
+    """Where a page plays a clip from."""
 
     kind: Literal["embedded", "linked", "missing"]
     src: str = ""
-    """A data URI, or a percent-encoded URL relative to the page; empty if missing."""
+    """Data URI, or percent-encoded URL relative to the page; empty if missing."""
     note: str = ""
-    """A sentence for the reader; empty if embedded."""
+    """Sentence for the reader; empty if embedded."""
 
 
 def relative_url(path: Path, folder: Path) -> str:
@@ -55,7 +55,7 @@ def relative_url(path: Path, folder: Path) -> str:
 
 
 def linked_players(paths: Sequence[Path | None], folder: Path) -> list[Player]:
-    """Return a player for each clip, which plays the file from its own place.
+    """Return a player for each clip that plays the file where it is.
 
     Args:
         paths: the clips; None where the catalogue names no file.
@@ -78,14 +78,12 @@ def linked_players(paths: Sequence[Path | None], folder: Path) -> list[Player]:
 def embed_players(
     players: Sequence[Player], paths: Sequence[Path | None], budget: int
 ) -> list[Player]:
-    """Embed clips in the page in their order, as long as there is room.
+    """Embed clips in their order while they fit.
 
     Args:
-        players: as `linked_players` made them.
+        players: of `linked_players`.
         paths: the clips, in the same order.
-        budget: bytes that the page may grow by.
-    Returns:
-        The players; a clip that is too large for the rest of the budget stays linked.
+        budget: bytes that may be embedded; a clip that is larger than the rest stays linked.
     """
     result = []
     for player, path in zip(players, paths, strict=True):
@@ -103,21 +101,69 @@ def embed_players(
     return result
 
 
-def thumbnail(features: Float[np.ndarray, "frames n_mels"], *, width: int = 512) -> bytes:
+def page_with_players(
+    page: Callable[[Sequence[Player]], str],
+    paths: Sequence[Path | None],
+    folder: Path,
+    limit_mib: float | int,
+) -> str:
+    """Return a page with a player for each clip, embedded while the page stays below a size.
+
+    Args:
+        page: returns the page with these players, in the order of `paths`.
+        paths: the clips, those to embed first at the front; None where there is no file.
+        folder: the folder of the page.
+        limit_mib: size of the page, MiB; further clips are linked.
+    """
+    linked = linked_players(paths, folder)
+    # The size of the page without sound is known only by rendering it. The slack is for the words
+    # that differ between an embedded clip and a linked one.
+    weight = len(page(linked).encode()) + 256
+    return page(embed_players(linked, paths, int(limit_mib * 2**20) - weight))
+
+
+def sound(players: Sequence[Player], limit_mib: float | int) -> str:
+    """Return how many clips of a page are embedded, linked or missing, in words.
+
+    Args:
+        players: players of the page.
+        limit_mib: size up to which clips were embedded, MiB.
+    """
+    kinds = [player.kind for player in players]
+    inside, linked, missing = map(kinds.count, ("embedded", "linked", "missing"))
+    said = f"{inside} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
+    if linked:
+        said += f"; {linked} are played from their files, which must stay in place"
+    if missing:
+        said += f"; {missing} are missing"
+    return said + "."
+
+
+def thumbnail(
+    features: Float[np.ndarray, "frames n_mels"],
+    *,
+    width: int = 512,
+    limits: tuple[float, float] | None = None,
+    downwards: bool = False,
+) -> bytes:
     """Return a log-mel spectrogram as a small PNG file: time to the right, low notes below.
 
     Args:
         features: decibels, time first.
-        width: pixels at most; more frames than this are averaged.
+        width: most pixels of the time axis; more frames than this are averaged.
+        limits: values of the darkest and the brightest colour; by default the second percentile and
+            the maximum.
+        downwards: draw time downwards and low notes on the left.
     """
     frames = np.nan_to_num(features.astype(np.float32), nan=0.0)
     step = max(1, -(-len(frames) // width))
     usable = len(frames) // step * step
     image = frames[:usable].reshape(-1, step, frames.shape[1]).mean(axis=1)
-    # Without this the quietest 2%, which nobody hears, would take the dark half of the scale.
-    low, high = np.percentile(image, 2), image.max()
+    # Else the quietest 2%, which nobody hears, would take the dark half of the scale.
+    low, high = limits or (np.percentile(image, 2), image.max())
     level = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
-    picture = Image.fromarray(np.round(level.T[::-1] * 63).astype(np.uint8), mode="P")
+    level = level if downwards else level.T[::-1]
+    picture = Image.fromarray(np.round(level * 63).astype(np.uint8), mode="P")
     colours = matplotlib.colormaps["magma"](np.linspace(0.02, 1, 64))[:, :3]
     picture.putpalette(np.round(colours * 255).astype(np.uint8).tobytes())
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""One track in three views: its waveform, its mel spectrogram, and that in decibels."""
+"""Figures of one track: its waveform, its mel spectrogram, and that in decibels."""
 
 import dataclasses
 from typing import Any
@@ -14,14 +14,13 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from kit import dsp
 from kit.config import FrontendConfig
 from kit.errors import UsageError
-from kit.explore.canvas import LIGHT, Theme, drawable, dress, new_figure, words
+from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style
 
 COLOURS = "magma"
-# Powers span many magnitudes: with the peak as the top, all but it would be black.
+# Powers span many magnitudes: with the peak as the top, the rest would be black.
 _SATURATED_PERCENT = 0.5
 _ENVELOPE_COLUMNS = 1600
 _MARKED_HZ = (100, 200, 500, 1000, 2000, 5000, 10000, 20000)
-
 Waveform = Float32[np.ndarray, " samples"]
 
 
@@ -37,19 +36,19 @@ def waveform(y: Float32[np.ndarray, " samples"], sr: int, *, theme: Theme = LIGH
     """
     _require_samples(y)
     figure = new_figure(9, 2.2, theme)
-    _draw_waveform(figure.add_subplot(), y, sr, theme)
+    _draw_waveform(figure.add_subplot(), y, sr, theme, theme.first)
     return figure
 
 
 def mel(
     y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw the mel spectrogram on a linear scale, which hides all but the loudest.
+    """Draw the mel spectrogram on a linear scale, which shows the loudest sounds only.
 
     Args:
         y: mono, full scale 1.0.
-        sr: sample rate, Hz: that of `config`.
-        config: the front end; decibels are of no concern here.
+        sr: sample rate of `config`, Hz.
+        config: front end; its decibels are not used.
         theme: colours.
     Raises:
         UsageError: no samples, too few for one frame, or another sample rate.
@@ -79,30 +78,39 @@ def track(
     config: FrontendConfig,
     title: str,
     *,
+    series: int | None = 0,
     theme: Theme = LIGHT,
+    stacked: bool = False,
 ) -> Figure:
-    """Draw all three views, one below the other, over the same seconds.
+    """Draw waveform, mel spectrogram and decibels over the same seconds.
 
     Args:
         y: mono, full scale 1.0.
-        sr: sample rate, Hz: that of `config`.
-        config: the front end.
-        title: written above; any text.
+        sr: sample rate of `config`, Hz.
+        config: front end.
+        title: heading, left out if `stacked`; any text.
+        series: number of the waveform's colour among the theme's series; grey if None.
         theme: colours.
+        stacked: for a narrow screen.
     Raises:
-        UsageError: as of `mel`.
+        UsageError: no samples, too few for one frame, or another sample rate.
     """
     _require_samples(y, sr, config)
-    # Placed by hand: fitting takes longer than drawing.
-    figure = new_figure(9, 7.2, theme, fitted=False)
-    first, second, third = figure.subplots(3, 1, sharex=True, height_ratios=(2, 3, 3))
-    figure.subplots_adjust(0.08, 0.07, 0.89, 0.91, hspace=0.2)
-    heading = {**words(theme, size=11), "weight": "bold", "va": "center"}
-    figure.text(0.08, 0.965, drawable(title, 90), **heading)
-    _draw_waveform(first, y, sr, theme)
-    _draw_power(figure, second, y, config, theme)
-    _draw_decibels(figure, third, y, config, theme)
-    for axes in (first, second):
+    # Placed by hand: a fitted layout takes longer than the drawing.
+    width, left, right, size = (4.0, 0.62, 0.78, 7) if stacked else (9.0, 0.72, 0.99, 9)
+    figure = new_figure(width, 7.2, theme, fitted=False)
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=(2, 3, 3))
+    figure.subplots_adjust(
+        left / width, 0.07, 1 - right / width, 0.96 if stacked else 0.91, hspace=0.2
+    )
+    if not stacked:
+        heading = {**text_style(theme, size=11), "weight": "bold", "va": "center"}
+        figure.text(left / width, 0.965, drawable(title, 90), **heading)
+    colour = theme.quiet if series is None else theme.series[series]
+    _draw_waveform(panels[0], y, sr, theme, colour, size)
+    _draw_power(figure, panels[1], y, config, theme, size)
+    _draw_decibels(figure, panels[2], y, config, theme, size)
+    for axes in panels[:2]:
         axes.set_xlabel("")
         axes.tick_params(labelbottom=False)
     return figure
@@ -114,8 +122,8 @@ def mark_frequencies(
     """Set ticks at round frequencies on an axis in mel bands, the lowest band at 0.
 
     Args:
-        axis: matplotlib's `axes.xaxis` or `axes.yaxis`.
-        config: says where the bands lie.
+        axis: `axes.xaxis` or `axes.yaxis`.
+        config: front end of the bands.
         apart: least distance of two ticks, a share of the axis; lower frequencies go first.
         margin: least distance of a tick from the ends of the axis, a share of it.
     """
@@ -127,8 +135,8 @@ def mark_frequencies(
         share = float((dsp.hz_to_mel(np.array([hz]), htk=config.htk)[0] - low) / (high - low))
         if margin <= share <= 1 - margin and 0 < share < 1 and share - last >= apart:
             last = share
-            # The edges of the filters are n_mels + 2 equal steps of the mel scale; band 0 peaks
-            # at the second of them.
+            # The edges of the filters are n_mels + 2 equal steps of the mel scale; band 0 peaks at
+            # the second edge.
             names[share * (config.n_mels + 1) - 1] = f"{hz / 1000:g}k" if hz >= 1000 else str(hz)
     axis.set_major_locator(FixedLocator(list(names)))
     axis.set_major_formatter(FixedFormatter(list(names.values())))
@@ -153,29 +161,36 @@ def _require_samples(
         )
 
 
-def _draw_waveform(axes: Axes, y: Waveform, sr: int, theme: Theme) -> None:
-    dress(axes, theme)
+def _draw_waveform(
+    axes: Axes, y: Waveform, sr: int, theme: Theme, colour: str, size: int = 9
+) -> None:
+    style_axes(axes, theme)
     columns = min(_ENVELOPE_COLUMNS, len(y))
     edges = np.linspace(0, len(y), columns + 1).astype(int)
     low, high = (f.reduceat(y, edges[:-1]) for f in (np.minimum, np.maximum))
     power = np.add.reduceat(y.astype(np.float64) ** 2, edges[:-1]) / np.diff(edges)
     seconds = (edges[:-1] + edges[1:]) / 2 / sr
-    axes.fill_between(seconds, low, high, color=theme.first, alpha=0.45, linewidth=0)
-    axes.axhline(0, color=theme.first, linewidth=0.6)
+    axes.fill_between(seconds, low, high, color=colour, alpha=0.45, linewidth=0)
+    axes.axhline(0, color=colour, linewidth=0.6)
     level = np.sqrt(power)
-    axes.fill_between(seconds, -level, level, color=theme.first, linewidth=0)
+    axes.fill_between(seconds, -level, level, color=colour, linewidth=0)
     limit = max(1.0, float(np.abs(y).max()))
     axes.set(xlim=(0, len(y) / sr), ylim=(-limit, limit))
-    axes.set_ylabel("Amplitude", **words(theme, quiet=True))
-    axes.set_xlabel("Time (s)", **words(theme, quiet=True))
+    axes.set_ylabel("Amplitude", **text_style(theme, quiet=True))
+    axes.set_xlabel("Time (s)", **text_style(theme, quiet=True))
     note = "sample range (pale) and level (RMS)"
-    axes.set_title(f"Waveform: {note}", loc="left", **words(theme, size=9))
+    axes.set_title(f"Waveform: {note}", loc="left", **text_style(theme, size=size))
 
 
 def _draw_power(
-    figure: Figure, axes: Axes, y: Waveform, config: FrontendConfig, theme: Theme
+    figure: Figure,
+    axes: Axes,
+    y: Waveform,
+    config: FrontendConfig,
+    theme: Theme,
+    size: int = 9,
 ) -> None:
-    # The front end's own bands, before they are set against a peak and cut off.
+    # Without a reference and a floor, decibels convert back to powers.
     levels = _levels(y, dataclasses.replace(config, ref=1.0, top_db=None))
     power = np.asarray(dsp.db_to_power(levels))
     top = max(float(np.percentile(power, 100 - _SATURATED_PERCENT)), 1e-12)
@@ -184,19 +199,26 @@ def _draw_power(
     axes.set_title(
         f"Mel spectrogram: {name}, linear; the strongest {_SATURATED_PERCENT}% saturate",
         loc="left",
-        **words(theme, size=9),
+        **text_style(theme, size=size),
     )
     _colour_bar(figure, axes, image, name.capitalize(), theme, extend="max")
 
 
 def _draw_decibels(
-    figure: Figure, axes: Axes, y: Waveform, config: FrontendConfig, theme: Theme
+    figure: Figure,
+    axes: Axes,
+    y: Waveform,
+    config: FrontendConfig,
+    theme: Theme,
+    size: int = 9,
 ) -> None:
     levels = _levels(y, config)
     low, high = float(levels.min()), float(levels.max())
     image = _spectrogram(axes, levels, config, theme, low, max(high, low + 1))
     zero = "its loudest band" if config.ref == "max" else f"a power of {config.ref:g}"
-    axes.set_title(f"Mel spectrogram: decibels; 0 dB is {zero}", loc="left", **words(theme, size=9))
+    axes.set_title(
+        f"Mel spectrogram: decibels; 0 dB is {zero}", loc="left", **text_style(theme, size=size)
+    )
     _colour_bar(figure, axes, image, "dB", theme, extend="neither")
 
 
@@ -213,11 +235,10 @@ def _spectrogram(
     low: float,
     high: float,
 ) -> AxesImage:
-    dress(axes, theme)
+    style_axes(axes, theme)
     bands, frames = values.shape
     hop_s = config.hop_length / config.sample_rate
-    # A frame is drawn around its own time: that of its centre, which comes later if frames begin
-    # at their own time.
+    # Each frame is drawn around the time of its centre.
     start = (0.0 if config.center else config.n_fft / 2 / config.sample_rate) - hop_s / 2
     image = axes.imshow(
         values,
@@ -229,18 +250,18 @@ def _spectrogram(
         extent=(start, start + frames * hop_s, -0.5, bands - 0.5),
     )
     mark_frequencies(axes.yaxis, config)
-    axes.set_ylabel("Frequency (Hz)", **words(theme, quiet=True))
-    axes.set_xlabel("Time (s)", **words(theme, quiet=True))
+    axes.set_ylabel("Frequency (Hz)", **text_style(theme, quiet=True))
+    axes.set_xlabel("Time (s)", **text_style(theme, quiet=True))
     return image
 
 
 def _colour_bar(
     figure: Figure, axes: Axes, image: AxesImage, name: str, theme: Theme, *, extend: Any
 ) -> None:
-    # Inside the axes' own coordinates, so that all panels keep the same width.
+    # In coordinates of the axes, so that all panels keep the same width.
     beside = axes.inset_axes((1.015, 0, 0.014, 1))
     bar = figure.colorbar(image, cax=beside, extend=extend)
-    dress(bar.ax, theme)
+    style_axes(bar.ax, theme)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar.ax.yaxis.get_offset_text().set(color=theme.quiet, size=8)
-    bar.set_label(name, **words(theme, quiet=True))
+    bar.set_label(name, **text_style(theme, quiet=True))

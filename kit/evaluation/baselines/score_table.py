@@ -10,8 +10,8 @@ import pandas as pd
 
 from kit.catalogue import read_table
 from kit.catalogue.rights import require_rights
-from kit.explore.baseline import Baseline, BaselineConfig, Doubt, baseline
-from kit.explore.table import UNNAMED, has_features, select
+from kit.evaluation.baselines.features import Baseline, BaselineConfig, Doubt, baseline
+from kit.explore.statistics import UNNAMED, has_features, select
 from kit.files import atomic_write, write_json
 from kit.ingest.spotify.rows import is_id
 
@@ -51,7 +51,7 @@ def score_table(
         config: how the models are scored.
         out: the folder of the two files.
         label: the label of all rows of a CSV without a column label.
-        source: source of the features, as for `kit.explore.baseline.baseline`.
+        source: source of the features, as for `kit.evaluation.baselines.features.baseline`.
         rights: the user states a right to train on the table's features.
         progress: called with (steps done, steps in all, model).
     Raises:

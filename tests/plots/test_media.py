@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit.explore.media import embed_players, linked_players, relative_url, thumbnail
+from kit.plots.media import embed_players, linked_players, relative_url, thumbnail
 
 
 def pixels(data):

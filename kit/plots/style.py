@@ -1,7 +1,7 @@
-"""Parts that every figure shares: colours, text that is safe to draw, and PNG bytes.
+"""Colours, text and files of every figure.
 
-Figures are made of matplotlib's own objects, never of pyplot, which keeps every figure of a
-process in one global list.
+Figures use matplotlib's objects without pyplot, which keeps all figures of a process in one global
+list.
 """
 
 import functools
@@ -23,46 +23,60 @@ from kit.files import atomic_write
 DPI = 160
 
 
+MOST_SERIES = 6
+"""Number of series that have a colour of their own."""
+
+
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure. Those of the two series are apart for every kind of colour vision."""
+    """Colours of a figure, as "#rrggbb".
+
+    Attributes:
+        paper: background.
+        ink: text.
+        quiet: ticks and notes; contrast of at least 4.5:1 with the paper, as the ink has.
+        rule: grid lines and frames.
+        shade: deep end of a colour scale that begins at the paper's colour.
+        series: colour of each series; people with any kind of colour vision can tell them apart.
+    """
 
     paper: str
     ink: str
     quiet: str
-    """Of what is read second: ticks, notes. At least 4.5:1 on the paper, as the ink is."""
     rule: str
-    """Of grid lines and frames."""
-    first: str
-    second: str
     shade: str
-    """The deep end of a scale that begins at the paper's colour."""
-    more: tuple[str, str, str, str]
-    """Of series after the first two."""
+    series: tuple[str, str, str, str, str, str]
+
+    @property
+    def first(self) -> str:
+        """Colour of the first series."""
+        return self.series[0]
+
+    @property
+    def second(self) -> str:
+        """Colour of the second series."""
+        return self.series[1]
 
 
-# The series are Okabe and Ito's blue and vermilion, lighter on dark paper, and then their green,
-# purple, orange and black; on dark paper yellow and white.
+# Okabe and Ito's blue, vermilion, green, purple, orange and black; lighter on dark paper, with
+# yellow and white in place of orange and black.
 LIGHT = Theme(
-    *("#ffffff", "#1d1d1f", "#5c5c63", "#dcdce0", "#0072b2", "#d55e00", "#0b4f8a"),
-    more=("#009e73", "#cc79a7", "#e69f00", "#1d1d1f"),
+    *("#ffffff", "#1d1d1f", "#5c5c63", "#dcdce0", "#0b4f8a"),
+    series=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#1d1d1f"),
 )
 DARK = Theme(
-    *("#17181c", "#ececf0", "#a3a3ad", "#3a3b42", "#56b4e9", "#f0914a", "#6db9f2"),
-    more=("#00b383", "#cc79a7", "#f0e442", "#ececf0"),
+    *("#17181c", "#ececf0", "#a3a3ad", "#3a3b42", "#6db9f2"),
+    series=("#56b4e9", "#f0914a", "#00b383", "#cc79a7", "#f0e442", "#ececf0"),
 )
 
 _DARK_OF = {
     light.encode(): dark.encode()
     for light, dark in zip(
-        (*astuple(LIGHT)[:-1], *LIGHT.more), (*astuple(DARK)[:-1], *DARK.more), strict=True
+        (*astuple(LIGHT)[:-1], *LIGHT.series), (*astuple(DARK)[:-1], *DARK.series), strict=True
     )
 }
 
-MOST_SERIES = 6
-"""Number of series that have a colour of their own."""
-
-# Asked in this order for letters that matplotlib's own font lacks.
+# Fonts for letters that matplotlib's own font lacks, in order of preference.
 _FALLBACKS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -77,9 +91,8 @@ _FALLBACKS = (
 
 
 def series(count: int, theme: Theme = LIGHT) -> list[str]:
-    """Return a colour for each of `count` series; after `MOST_SERIES` they begin again."""
-    colours = (theme.first, theme.second, *theme.more)
-    return [colours[i % MOST_SERIES] for i in range(count)]
+    """Return the colour of each of `count` series; they repeat after `MOST_SERIES`."""
+    return [theme.series[i % MOST_SERIES] for i in range(count)]
 
 
 def new_figure(
@@ -90,9 +103,9 @@ def new_figure(
     Args:
         width: inches, of 160 pixels.
         height: inches.
-        theme: gives the paper.
-        fitted: make room for whatever is written around the axes, which takes a second drawing;
-            without it the maker of the figure places the axes.
+        theme: its paper is the background.
+        fitted: lay out the axes so that their text fits, which draws the figure twice; without it
+            the caller places the axes.
     """
     layout = "constrained" if fitted else None
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor=theme.paper)
@@ -100,8 +113,8 @@ def new_figure(
     return figure
 
 
-def dress(axes: Axes, theme: Theme = LIGHT, *, grid: bool = False) -> None:
-    """Give the axes the theme's colours, and a frame on the left and below only."""
+def style_axes(axes: Axes, theme: Theme = LIGHT, *, grid: bool = False) -> None:
+    """Set the theme's colours, and draw the frame on the left and below only."""
     axes.set_facecolor(theme.paper)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
@@ -113,8 +126,10 @@ def dress(axes: Axes, theme: Theme = LIGHT, *, grid: bool = False) -> None:
         axes.set_axisbelow(True)
 
 
-def words(theme: Theme = LIGHT, *, size: float | int = 9, quiet: bool = False) -> dict[str, Any]:
-    """Return keyword arguments of matplotlib's text functions: colour, size, family."""
+def text_style(
+    theme: Theme = LIGHT, *, size: float | int = 9, quiet: bool = False
+) -> dict[str, Any]:
+    """Return keyword arguments for matplotlib's text functions: colour, size, font family."""
     return {
         "color": theme.quiet if quiet else theme.ink,
         "size": size,
@@ -124,7 +139,7 @@ def words(theme: Theme = LIGHT, *, size: float | int = 9, quiet: bool = False) -
 
 @functools.cache
 def families() -> tuple[str, ...]:
-    """Return Matplotlib's own font, then those of the machine that have more scripts."""
+    """Return matplotlib's own font, then installed fonts that cover more scripts."""
     here = {font.name for font in font_manager.fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in _FALLBACKS if name in here))
 
@@ -132,12 +147,12 @@ def families() -> tuple[str, ...]:
 def drawable(text: str, columns: int = 60) -> str:
     """Return `text` as one line that matplotlib draws literally, cut to `columns` characters.
 
+    Control characters and line breaks become blanks. "$" is escaped, since it would begin a
+    formula. "…" marks a cut.
+
     Args:
-        text: anything, such as a title out of a file's tags.
-        columns: a wide (East Asian) letter takes two.
-    Returns:
-        Without control characters and line breaks; "…" where it was cut; "$" escaped, which would
-        else begin a formula (and raise if it is not a valid one).
+        text: any text, such as a title from a file's tags.
+        columns: a wide (East Asian) letter counts as two.
     """
     return _safe(_shortened(_one_line(text), columns))
 
@@ -178,22 +193,19 @@ def _safe(line: str) -> str:
 
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG file. The same figure gives the same bytes."""
-    # "Software" would be matplotlib's version.
+    # The default would state matplotlib's version.
     return _written(figure, "png", {"Software": None})
 
 
 def svg(figure: Figure) -> bytes:
     """Return the figure as an SVG file that needs no font. The same figure gives the same bytes."""
-    # Names inside the file are else drawn at random.
+    # Without the salt, names inside the file are random.
     with rc_context({"svg.hashsalt": "kit", "svg.fonttype": "path"}):
         return _written(figure, "svg", {"Creator": None, "Date": None})
 
 
 def in_dark(data: bytes) -> bytes:
-    """Return an SVG file of a figure in the colours `LIGHT` as one in the colours `DARK`.
-
-    Colours that are in neither theme stay, such as those of a colour map.
-    """
+    """Replace the colours of `LIGHT` in an SVG file by those of `DARK`; others stay."""
 
     def dark(found: re.Match[bytes]) -> bytes:
         return _DARK_OF.get(found[0], found[0])
@@ -204,11 +216,11 @@ def in_dark(data: bytes) -> bytes:
 def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        # A title in a script that no installed font has is drawn as boxes; the page, which has
-        # the browser's fonts, shows it.
+        # Letters that no installed font has are drawn as boxes; the page shows them by the
+        # browser's fonts.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        # A fitted figure is cut to what is on it.
+        # Crop a fitted figure to its content.
         fitted = figure.get_layout_engine() is not None
         figure.savefig(
             stream,
@@ -221,10 +233,10 @@ def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
 
 
 def save(figure: Figure, path: Path | str) -> Path:
-    """Write the figure as a PNG file, or as an SVG file if the name says so; atomically.
+    """Write the figure as a PNG file, or as an SVG file if the name ends in .svg; atomically.
 
     Raises:
-        KitError: it cannot be written.
+        KitError: the file cannot be written.
     """
     path = Path(path)
     data = svg(figure) if path.suffix == ".svg" else png(figure)
@@ -238,9 +250,9 @@ def save_both(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
     Args:
         figure: the figure.
-        stem: the path without its suffix; a dot in it begins none.
+        stem: path to which ".png" and ".svg" are added.
     Raises:
-        KitError: it cannot be written.
+        KitError: a file cannot be written.
     """
     png_file, svg_file = (stem.with_name(stem.name + suffix) for suffix in (".png", ".svg"))
     return save(figure, png_file), save(figure, svg_file)
