@@ -132,16 +132,9 @@ def draw_one(
     y = first_excerpt(track, config, failures)
     if y is None:
         return None
-    frontend = config.frontend
-    draw = partial(
-        spectrograms.track,
-        y,
-        frontend.sample_rate,
-        frontend,
-        track.heading,
-        series=numbers.get(track.label),
-    )
-    seconds = len(y) / frontend.sample_rate
+    number = numbers.get(track.label)
+    draw = partial(spectrograms.track, y, config.frontend, track.heading, series=number)
+    seconds = len(y) / config.frontend.sample_rate
     alt = (
         f"{track.heading}: waveform, mel spectrogram and mel spectrogram in decibels over "
         f"{seconds:.1f} seconds"

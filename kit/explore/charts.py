@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from kit.explore.projection import Projection
 from kit.explore.statistics import FEATURES, REST, Comparison, Feature, Summary
 from kit.explore.words import SURE_BELOW, effect, value
-from kit.plots.style import LIGHT, drawable, new_figure, style_axes, text_style
+from kit.plots.style import LIGHT, drawable, new_figure, style_axes, text_style, write_title
 
 Columns = Mapping[str, Float[np.ndarray, " tracks"]]
 """Values of each feature by its name, NaN where missing."""
@@ -239,7 +239,7 @@ def _panels(top: float, stacked: bool) -> tuple[Figure, list[Axes]]:
 def _title(axes: Axes, feature: Feature, note: str) -> None:
     """Write the name above the axes, and the note in a line of its own below it."""
     name = feature.name.capitalize()
-    axes.set_title(name, loc="left", weight="bold", pad=16, **text_style(size=9))
+    write_title(axes, name, weight="bold", pad=16)
     small = text_style(size=8, quiet=True)
     axes.annotate(
         note, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **small
@@ -290,7 +290,7 @@ def _rank(
 ) -> None:
     style_axes(axes)
     first, second = drawable(comparison.first, 24), drawable(comparison.second, 24)
-    axes.set_title(f"{first} against {second}", loc="left", weight="bold", **text_style(size=9.5))
+    write_title(axes, f"{first} against {second}", size=9.5, weight="bold")
     features = {feature.name: feature for feature in FEATURES}
     for row, difference in enumerate(comparison.differences):
         higher = comparison.first if difference.d >= 0 else comparison.second
@@ -348,7 +348,7 @@ def _describe(figure: Figure, axes: Axes, title: str, x: str, y: str, stacked: b
     """Write title and axes, and put the legend beside the axes or, if stacked, below them."""
     if stacked:
         title, x, y = (text.replace("; ", ";\n").replace(": +", ":\n+") for text in (title, x, y))
-    axes.set_title(title, loc="left", **text_style(size=9.5 - stacked))
+    write_title(axes, title, size=9.5 - stacked)
     axes.set_xlabel(x, **text_style(size=8.5 - stacked, quiet=True))
     axes.set_ylabel(y, **text_style(size=8.5 - stacked, quiet=True))
     if stacked:

@@ -17,7 +17,7 @@ from kit.explore.audio_figures import Detail, Wall, draw_label, draw_one
 from kit.explore.page import write_page
 from kit.explore.projection import Method
 from kit.explore.statistics import UNNAMED, Selection, select
-from kit.explore.table_figures import TableReport, draw_table, table_steps
+from kit.explore.table_figures import TableReport, draw_table
 from kit.explore.tracks import Track, tracks_of
 from kit.features import FeatureStore
 from kit.plots.style import LIGHT, MOST_SERIES
@@ -108,7 +108,7 @@ def explore(
     numbers = {label: i for i, label in enumerate(label for label in counts if label in largest)}
     names = file_names([*counts, *track_ids])
     steps = _Steps(
-        table_steps(selection)
+        (selection.source is not None)
         + sum(min(count, len(group)) + 1 for group in by_label.values())
         + len(wanted),
         progress,
@@ -116,7 +116,8 @@ def explore(
     report: TableReport | None = None
     if selection.source is not None:
         colours = {label: LIGHT.series[i] for label, i in numbers.items()}
-        report = draw_table(selection, colours, names, out, projection=projection, step=steps.step)
+        report = draw_table(selection, colours, names, out, projection=projection)
+        steps.step("features")
         notes += report.notes
     walls: list[Wall] = []
     details: list[Detail | None] = []

@@ -1,80 +1,36 @@
-"""Figures of one track: its waveform, its mel spectrogram, and that in decibels."""
+"""Figure of one track: its waveform, its mel spectrogram, and that in decibels."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from kit import dsp
 from kit.config import FrontendConfig
 from kit.errors import UsageError
-from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style
+from kit.plots.style import (
+    LIGHT,
+    Theme,
+    drawable,
+    new_figure,
+    style_axes,
+    text_style,
+    write_title,
+)
 
 COLOURS = "magma"
 # Powers span many magnitudes: with the peak as the top, the rest would be black.
 _SATURATED_PERCENT = 0.5
 _ENVELOPE_COLUMNS = 1600
 _MARKED_HZ = (100, 200, 500, 1000, 2000, 5000, 10000, 20000)
-Waveform = Float32[np.ndarray, " samples"]
-
-
-def waveform(y: Float32[np.ndarray, " samples"], sr: int, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the waveform: the lowest to the highest sample of each column of pixels.
-
-    Args:
-        y: mono, full scale 1.0.
-        sr: sample rate, Hz.
-        theme: colours.
-    Raises:
-        UsageError: no samples.
-    """
-    _require_samples(y)
-    figure = new_figure(9, 2.2, theme)
-    _draw_waveform(figure.add_subplot(), y, sr, theme, theme.first)
-    return figure
-
-
-def mel(
-    y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
-) -> Figure:
-    """Draw the mel spectrogram on a linear scale, which shows the loudest sounds only.
-
-    Args:
-        y: mono, full scale 1.0.
-        sr: sample rate of `config`, Hz.
-        config: front end; its decibels are not used.
-        theme: colours.
-    Raises:
-        UsageError: no samples, too few for one frame, or another sample rate.
-    """
-    _require_samples(y, sr, config)
-    figure = new_figure(9, 2.8, theme)
-    _draw_power(figure, figure.add_subplot(), y, config, theme)
-    return figure
-
-
-def decibels(
-    y: Float32[np.ndarray, " samples"], sr: int, config: FrontendConfig, *, theme: Theme = LIGHT
-) -> Figure:
-    """Draw the mel spectrogram in decibels, as the network gets it unless its front end has PCEN.
-
-    Arguments and errors are those of `mel`.
-    """
-    _require_samples(y, sr, config)
-    figure = new_figure(9, 2.8, theme)
-    _draw_decibels(figure, figure.add_subplot(), y, config, theme)
-    return figure
 
 
 def track(
     y: Float32[np.ndarray, " samples"],
-    sr: int,
     config: FrontendConfig,
     title: str,
     *,
@@ -85,34 +41,65 @@ def track(
     """Draw waveform, mel spectrogram and decibels over the same seconds.
 
     Args:
-        y: mono, full scale 1.0.
-        sr: sample rate of `config`, Hz.
+        y: mono at the rate of `config`, full scale 1.0.
         config: front end.
         title: heading, left out if `stacked`; any text.
         series: number of the waveform's colour among the theme's series; grey if None.
         theme: colours.
         stacked: for a narrow screen.
     Raises:
-        UsageError: no samples, too few for one frame, or another sample rate.
+        UsageError: no samples, or too few for one frame.
     """
-    _require_samples(y, sr, config)
+    if len(y) == 0 or (not config.center and len(y) < config.n_fft):
+        raise UsageError(
+            f"the waveform has {len(y)} samples, fewer than FrontendConfig.n_fft "
+            f"(={config.n_fft}); use a longer clip"
+        )
     # Placed by hand: a fitted layout takes longer than the drawing.
-    width, left, right, size = (4.0, 0.62, 0.78, 7) if stacked else (9.0, 0.72, 0.99, 9)
+    width, left, right, top = (4, 0.62, 0.78, 0.96) if stacked else (9, 0.72, 0.99, 0.91)
     figure = new_figure(width, 7.2, theme, fitted=False)
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(2, 3, 3))
-    figure.subplots_adjust(
-        left / width, 0.07, 1 - right / width, 0.96 if stacked else 0.91, hspace=0.2
-    )
+    figure.subplots_adjust(left / width, 0.07, 1 - right / width, top, hspace=0.2)
     if not stacked:
         heading = {**text_style(theme, size=11), "weight": "bold", "va": "center"}
         figure.text(left / width, 0.965, drawable(title, 90), **heading)
-    colour = theme.quiet if series is None else theme.series[series]
-    _draw_waveform(panels[0], y, sr, theme, colour, size)
-    _draw_power(figure, panels[1], y, config, theme, size)
-    _draw_decibels(figure, panels[2], y, config, theme, size)
-    for axes in panels[:2]:
-        axes.set_xlabel("")
-        axes.tick_params(labelbottom=False)
+    _draw_waveform(
+        panels[0], y, config.sample_rate, theme.quiet if series is None else theme.series[series]
+    )
+    # Without a reference and a floor, decibels convert back to powers.
+    power = np.asarray(
+        dsp.db_to_power(_levels(y, dataclasses.replace(config, ref=1.0, top_db=None)))
+    )
+    loudest = max(float(np.percentile(power, 100 - _SATURATED_PERCENT)), 1e-12)
+    name = {1.0: "magnitude", 2.0: "power"}.get(config.power, f"magnitude^{config.power:g}")
+    levels = _levels(y, config)
+    low, high = float(levels.min()), float(levels.max())
+    zero = "its loudest band" if config.ref == "max" else f"a power of {config.ref:g}"
+    spectrograms = (
+        (panels[1], power, (0.0, loudest), name.capitalize()),
+        (panels[2], levels, (low, max(high, low + 1)), "dB"),
+    )
+    for axes, values, limits, unit in spectrograms:
+        _draw_spectrogram(axes, values, config, limits)
+        # In coordinates of the axes, so that all panels keep the same width.
+        beside = axes.inset_axes((1.015, 0, 0.014, 1))
+        extend = "neither" if unit == "dB" else "max"
+        bar = figure.colorbar(axes.images[0], cax=beside, extend=extend)
+        style_axes(beside, theme)
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        beside.yaxis.get_offset_text().set(color=theme.quiet, size=8)
+        bar.set_label(unit, **text_style(theme, quiet=True))
+    titles = (
+        "Waveform: sample range (pale) and level (RMS)",
+        f"Mel spectrogram: {name}, linear; the strongest {_SATURATED_PERCENT}% saturate",
+        f"Mel spectrogram: decibels; 0 dB is {zero}",
+    )
+    units = ("Amplitude", "Frequency (Hz)", "Frequency (Hz)")
+    for axes, text, unit in zip(panels, titles, units, strict=True):
+        style_axes(axes, theme)
+        write_title(axes, text, theme, size=7 if stacked else 9)
+        axes.set_ylabel(unit, **text_style(theme, quiet=True))
+    panels[2].set_xlabel("Time (s)", **text_style(theme, quiet=True))
     return figure
 
 
@@ -142,29 +129,8 @@ def mark_frequencies(
     axis.set_major_formatter(FixedFormatter(list(names.values())))
 
 
-def _require_samples(
-    y: Waveform, sr: int | None = None, config: FrontendConfig | None = None
-) -> None:
-    if len(y) == 0:
-        raise UsageError("the waveform has no samples; nothing can be drawn")
-    if config is None:
-        return
-    if sr != config.sample_rate:
-        raise UsageError(
-            f"the waveform's rate is {sr} Hz, FrontendConfig.sample_rate {config.sample_rate} Hz; "
-            "decode it at that rate"
-        )
-    if not config.center and len(y) < config.n_fft:
-        raise UsageError(
-            f"the waveform has {len(y)} samples, fewer than FrontendConfig.n_fft "
-            f"(={config.n_fft}); use a longer clip"
-        )
-
-
-def _draw_waveform(
-    axes: Axes, y: Waveform, sr: int, theme: Theme, colour: str, size: int = 9
-) -> None:
-    style_axes(axes, theme)
+def _draw_waveform(axes: Axes, y: Float32[np.ndarray, " samples"], sr: int, colour: str) -> None:
+    """Draw the lowest to the highest sample of each column of pixels, and the level."""
     columns = min(_ENVELOPE_COLUMNS, len(y))
     edges = np.linspace(0, len(y), columns + 1).astype(int)
     low, high = (f.reduceat(y, edges[:-1]) for f in (np.minimum, np.maximum))
@@ -176,92 +142,32 @@ def _draw_waveform(
     axes.fill_between(seconds, -level, level, color=colour, linewidth=0)
     limit = max(1.0, float(np.abs(y).max()))
     axes.set(xlim=(0, len(y) / sr), ylim=(-limit, limit))
-    axes.set_ylabel("Amplitude", **text_style(theme, quiet=True))
-    axes.set_xlabel("Time (s)", **text_style(theme, quiet=True))
-    note = "sample range (pale) and level (RMS)"
-    axes.set_title(f"Waveform: {note}", loc="left", **text_style(theme, size=size))
 
 
-def _draw_power(
-    figure: Figure,
-    axes: Axes,
-    y: Waveform,
-    config: FrontendConfig,
-    theme: Theme,
-    size: int = 9,
-) -> None:
-    # Without a reference and a floor, decibels convert back to powers.
-    levels = _levels(y, dataclasses.replace(config, ref=1.0, top_db=None))
-    power = np.asarray(dsp.db_to_power(levels))
-    top = max(float(np.percentile(power, 100 - _SATURATED_PERCENT)), 1e-12)
-    image = _spectrogram(axes, power, config, theme, 0.0, top)
-    name = {1.0: "magnitude", 2.0: "power"}.get(config.power, f"magnitude^{config.power:g}")
-    axes.set_title(
-        f"Mel spectrogram: {name}, linear; the strongest {_SATURATED_PERCENT}% saturate",
-        loc="left",
-        **text_style(theme, size=size),
-    )
-    _colour_bar(figure, axes, image, name.capitalize(), theme, extend="max")
-
-
-def _draw_decibels(
-    figure: Figure,
-    axes: Axes,
-    y: Waveform,
-    config: FrontendConfig,
-    theme: Theme,
-    size: int = 9,
-) -> None:
-    levels = _levels(y, config)
-    low, high = float(levels.min()), float(levels.max())
-    image = _spectrogram(axes, levels, config, theme, low, max(high, low + 1))
-    zero = "its loudest band" if config.ref == "max" else f"a power of {config.ref:g}"
-    axes.set_title(
-        f"Mel spectrogram: decibels; 0 dB is {zero}", loc="left", **text_style(theme, size=size)
-    )
-    _colour_bar(figure, axes, image, "dB", theme, extend="neither")
-
-
-def _levels(y: Waveform, config: FrontendConfig) -> Float32[np.ndarray, "n_mels frames"]:
+def _levels(
+    y: Float32[np.ndarray, " samples"], config: FrontendConfig
+) -> Float32[np.ndarray, "n_mels frames"]:
     config = dataclasses.replace(config, compression="db")
     return np.asarray(dsp.log_mel(y[None], np.array([len(y)], np.int32), config))[0].T
 
 
-def _spectrogram(
+def _draw_spectrogram(
     axes: Axes,
     values: Float[np.ndarray, "n_mels frames"],
     config: FrontendConfig,
-    theme: Theme,
-    low: float,
-    high: float,
-) -> AxesImage:
-    style_axes(axes, theme)
+    limits: tuple[float, float],
+) -> None:
     bands, frames = values.shape
     hop_s = config.hop_length / config.sample_rate
     # Each frame is drawn around the time of its centre.
     start = (0.0 if config.center else config.n_fft / 2 / config.sample_rate) - hop_s / 2
-    image = axes.imshow(
+    axes.imshow(
         values,
         origin="lower",
         aspect="auto",
         cmap=COLOURS,
-        vmin=low,
-        vmax=high,
+        vmin=limits[0],
+        vmax=limits[1],
         extent=(start, start + frames * hop_s, -0.5, bands - 0.5),
     )
     mark_frequencies(axes.yaxis, config)
-    axes.set_ylabel("Frequency (Hz)", **text_style(theme, quiet=True))
-    axes.set_xlabel("Time (s)", **text_style(theme, quiet=True))
-    return image
-
-
-def _colour_bar(
-    figure: Figure, axes: Axes, image: AxesImage, name: str, theme: Theme, *, extend: Any
-) -> None:
-    # In coordinates of the axes, so that all panels keep the same width.
-    beside = axes.inset_axes((1.015, 0, 0.014, 1))
-    bar = figure.colorbar(image, cax=beside, extend=extend)
-    style_axes(bar.ax, theme)
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    bar.ax.yaxis.get_offset_text().set(color=theme.quiet, size=8)
-    bar.set_label(name, **text_style(theme, quiet=True))

@@ -1,9 +1,8 @@
 """Audio features of a table: their distribution in each label, and how labels differ.
 
-Two labels are compared by Cohen's d and the Kolmogorov–Smirnov test. `key` is circular (B is
-next to C) and `mode` has two values, so their means say nothing: they are compared by the chi-square
-test and Cramér's V. Of more than two labels each is compared with all others, since pairs would
-be too many to read.
+Two labels are compared by Cohen's d and the Kolmogorov–Smirnov test. A mean of `key` (circular: B
+is next to C) or `mode` says nothing: both are compared by the chi-square test and Cramér's V. Of
+more than two labels each is compared with all others, since pairs would be too many to read.
 """
 
 import math

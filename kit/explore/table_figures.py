@@ -55,12 +55,6 @@ class TableReport:
     alone: tuple[PageFigure, ...]
 
 
-def table_steps(selection: Selection) -> int:
-    """Return the number of times that `draw_table` calls its `step`."""
-    labels = len(set(_described(selection.table)["label"]))
-    return labels + 4 if selection.source is not None else 0
-
-
 def draw_table(
     selection: Selection,
     colours: Mapping[str, str],
@@ -68,7 +62,6 @@ def draw_table(
     out: Path,
     *,
     projection: Method,
-    step: Callable[[str], None],
 ) -> TableReport:
     """Draw each figure that the table has columns for, as PNG and SVG, with sentences.
 
@@ -78,7 +71,6 @@ def draw_table(
         names: part of the file name of each label.
         out: folder of the figures.
         projection: method of the map.
-        step: called with what was done, as often as `table_steps` says.
     Raises:
         KitError: a figure cannot be written.
     """
@@ -109,11 +101,9 @@ def draw_table(
         groups = {name: of[name] for name in shown}
         draw = partial(charts.distributions, groups, shown)
         add("overlaid", "Distribution of each feature", alt, draw)
-    step("overlaid histograms")
     if comparisons:
         draw = partial(charts.ranking, comparisons, summaries, colours)
         add("ranking", "What differs most", "; ".join(said), draw)
-    step("ranking")
     try:
         points = project(columns, projection)
     except UsageError as error:
@@ -127,7 +117,6 @@ def draw_table(
         alt = f"A point for each of {len(at)} tracks; axes: {'; '.join(points.axes)}"
         draw = partial(charts.track_map, points, at, shown)
         add("map", "Map of the tracks", alt, draw)
-    step("map")
     years, tempi = dates(table), columns["tempo"].to_numpy()
     dated = np.isfinite(years) & np.isfinite(tempi) & np.isin(by.astype(str), list(shown))
     if dated.any():
@@ -143,7 +132,6 @@ def draw_table(
         notes.append(
             "There is no figure of tempo by year: no track has both a release_date and a tempo."
         )
-    step("tempo by year")
     alone = []
     for name in counts:
         draw = partial(charts.distributions, {name: of[name]}, colours)
@@ -152,7 +140,6 @@ def draw_table(
         )
         stem = out / f"histograms-{names[name]}"
         alone.append(page_figure(draw, stem, f"Every feature of {name}", alt))
-        step(f"histograms of {name}")
     return TableReport(
         source=str(selection.source),
         counts=counts,

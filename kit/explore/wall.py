@@ -12,7 +12,16 @@ from matplotlib.ticker import MaxNLocator
 from kit.config import FrontendConfig
 from kit.errors import UsageError
 from kit.explore.spectrograms import COLOURS, mark_frequencies
-from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style, wrapped
+from kit.plots.style import (
+    LIGHT,
+    Theme,
+    drawable,
+    new_figure,
+    style_axes,
+    text_style,
+    wrapped,
+    write_title,
+)
 
 # Inches of a panel of the wall, of the gaps between panels, and of the margins.
 _PANEL_WIDTH, _PANEL_HEIGHT, _GAP_X, _GAP_Y = 0.97, 2.7, 0.09, 0.52
@@ -75,7 +84,7 @@ def wall(
             extent=(-0.5, bands - 0.5, frames * hop_s, 0),
         )
         title = wrapped(titles[i], 15, 3)
-        axes.set_title(title, pad=3, loc="left", **text_style(theme, size=7.5))
+        write_title(axes, title, theme, size=7.5, pad=3)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
         if config is not None:
             mark_frequencies(axes.xaxis, config, apart=0.25, margin=0.1)

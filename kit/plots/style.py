@@ -137,6 +137,16 @@ def text_style(
     }
 
 
+def write_title(
+    axes: Axes, text: str, theme: Theme = LIGHT, *, size: float | int = 9, **more: Any
+) -> None:
+    """Write a title above the left end of the axes, at a fixed height.
+
+    By default matplotlib looks for a free height, which takes as long as the rest of the drawing.
+    """
+    axes.set_title(text, loc="left", y=1.0, **text_style(theme, size=size), **more)
+
+
 @functools.cache
 def families() -> tuple[str, ...]:
     """Return matplotlib's own font, then installed fonts that cover more scripts."""

@@ -15,6 +15,7 @@ from kit.plots.style import (
     series,
     style_axes,
     text_style,
+    write_title,
 )
 
 # Labels after the first six repeat the colours with a pattern.
@@ -54,6 +55,6 @@ def timeline(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{int(s // 60)}:{int(s % 60):02d}"))
     axes.set_xlabel("Time (min:s)", **text_style(theme, size=9, quiet=True))
     axes.set_ylabel("Probability", **text_style(theme, size=9, quiet=True))
-    axes.set_title(drawable(title, 90), loc="left", **text_style(theme, size=10))
+    write_title(axes, drawable(title, 90), theme, size=10)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, labelcolor=theme.ink)
     return figure

@@ -56,12 +56,20 @@ CONFIG = FeatureConfig(
 )
 
 
-def write_clips(folder):
-    """Two labels of four noise clips of a second and more, and their catalogue in the folder."""
+LIMIT_MIB = 8
+"""Size of the page of `explored`: all clips fit but one."""
+
+
+def write_clips(folder, **seconds):
+    """Two labels of four noise clips, and their catalogue in the folder.
+
+    A clip has a second and more, or the seconds of its name, such as `clip3`.
+    """
     for i in range(8):
         place = folder / "music" / ("edm", "techno")[i % 2]
         place.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(i).uniform(-0.5, 0.5, 8000 + 500 * i)
+        samples = 8000 * seconds.get(f"clip{i}", 1) + 500 * i
+        noise = np.random.default_rng(i).uniform(-0.5, 0.5, samples)
         soundfile.write(place / f"{i}.wav", noise, 8000)
     save(from_folder(folder / "music"), folder / "catalogue")
     return load(folder / "catalogue")
@@ -95,7 +103,7 @@ def explored(tmp_path_factory):
     table = make_two_labels()
     table.loc[:6, "tempo"] = np.nan
     table["feature_source"] = np.where(np.arange(100) % 10 == 9, "kit-proxy-1", "spotify")
-    clips = write_clips(folder)
+    clips = write_clips(folder, clip3=300)
     sorted((clips.audio_root / "edm").iterdir())[0].write_text("this is text")
     again = of_table(folder, table.head(5).assign(label="house"))
     calls = []
@@ -105,7 +113,7 @@ def explored(tmp_path_factory):
         folder / "out",
         count=3,
         track_ids=[clips.table["track_id"][6]],
-        limit_mib=0.25,
+        limit_mib=LIMIT_MIB,
         progress=lambda *done: calls.append(done),
     )
     return Explored(result, calls, Page(result.page), clips)

@@ -20,7 +20,7 @@ from kit.plots.html import page_figure
 from kit.plots.style import DARK, LIGHT, new_figure
 from tests.page import Page
 
-from .conftest import of_table
+from .conftest import LIMIT_MIB, of_table
 
 HOSTILE = '"><script>alert(1)</script></style><img src=https://example.com onerror=x>'
 
@@ -82,10 +82,9 @@ def test_every_track_that_is_shown_has_a_player_and_the_page_keeps_its_size(expl
     assert len(players) == 9
     assert all("controls" in player and player["aria-label"] for player in players)
     kinds = ["data" if p["src"].startswith("data:audio/wav;base64,") else "file" for p in players]
-    assert set(kinds) == {"data", "file"}
-    # Those in detail come first.
-    assert kinds[-3:] == ["data"] * 3
-    assert explored.result.page.stat().st_size <= max(0.25 * 2**20, 0)
+    # The one of 120 seconds does not fit.
+    assert kinds.count("file") == 1
+    assert explored.result.page.stat().st_size <= LIMIT_MIB * 2**20
     linked = [unquote(p["src"]) for p in players if not p["src"].startswith("data:")]
     assert all((explored.result.page.parent / link).is_file() for link in linked)
     assert page.policy["media-src"] == "data: 'self' file:"
@@ -143,7 +142,6 @@ def test_hostile_text_is_text(two_labels, tmp_path):
         {label: f"label{i}" for i, label in enumerate(labels)},
         tmp_path,
         projection="pca",
-        step=lambda _: None,
     )
     track = Track({"track_id": "x", "label": HOSTILE, "title": HOSTILE}, catalogue)
     written = write_page(
