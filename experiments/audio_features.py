@@ -1,10 +1,10 @@
 """Techno from EDM by a table of audio features alone: the score that a network has to beat.
 
 Command:   python experiments/audio_features.py TABLE.csv
-Hardware:  CPU, about 10 seconds for 1,300 tracks on 2 cores
+Hardware:  CPU, about 15 seconds for 1,300 tracks on 2 cores
 Expected:  on 595 techno and 716 EDM tracks with Spotify's features, of artists never seen:
            0.55 by always answering EDM, 0.86 by logistic regression, 0.90 by gradient boosting
-           (0.88 to 0.90 over seeds), some 40 labels in doubt
+           (0.88 to 0.90 over seeds), some 30 labels in doubt
 
 TABLE.csv has one row a track: label, artists (or artist_name), track_id, and the features, like
 the tracks.csv of a catalogue after `kit describe`. No artist is on both sides of a fold. Features
@@ -17,8 +17,7 @@ import tyro
 
 from kit import terminal
 from kit.cli.script import as_script
-from kit.evaluation.baselines.features import BaselineConfig
-from kit.evaluation.baselines.score_table import score_table
+from kit.evaluation.baselines.table import BaselineConfig, score_table
 
 CONFIG = BaselineConfig(
     folds=10,  # with five, a quarter of the tracks share an artist with the fold and are not used
@@ -33,20 +32,20 @@ def main(
     source: str | None = None,
     i_have_the_rights_to_this_audio: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
-    """Score majority, logistic regression and gradient boosting on a table of audio features.
+    """Score the prior, logistic regression and gradient boosting on a table of audio features.
 
     Args:
         table: CSV with label, artists, track_id and features such as tempo and energy.
         config: How the models are scored.
-        out: Folder of baseline.json and doubtful.csv.
+        out: Folder of baselines.json, baselines.csv and doubtful.csv.
         source: Source of the features, by the column feature_source; else the most frequent one.
         i_have_the_rights_to_this_audio: State a right to train on features that came from
-            Spotify, whose Developer Policy, section III.14, forbids it; kept in baseline.json.
+            Spotify, whose Developer Policy, section III.14, forbids it; kept in baselines.json.
     """
     rights = i_have_the_rights_to_this_audio
     with terminal.bar("baseline") as progress:
-        found = score_table(table, config, out=out, source=source, rights=rights, progress=progress)
-    for sentence in found.sentences:
+        said = score_table(table, config, out=out, source=source, rights=rights, progress=progress)
+    for sentence in said:
         terminal.say(sentence)
 
 

@@ -21,8 +21,7 @@ from kit.cli.script import run_script
 from kit.cli.stages.training import train
 from kit.config import TrainConfig, to_dict
 from kit.errors import UsageError
-from kit.evaluation.baselines.features import BaselineConfig
-from kit.evaluation.baselines.score_table import score_table
+from kit.evaluation.baselines.table import BaselineConfig, score_table
 from kit.experiment import fit as whole
 from kit.features import FeatureStore, store_path
 from kit.training import fit
@@ -201,7 +200,7 @@ def test_features_from_spotify_stop_the_experiment_on_tables(table, tmp_path):
     assert not out.exists()
     done = score(file, "--out", out, FLAG)
     assert done.returncode == 0, done.stderr
-    (statement,) = json.loads((out / "baseline.json").read_text())["statements"]
+    (statement,) = json.loads((out / "baselines.json").read_text())["statements"]
     assert statement.startswith("40 of the 40 tracks have audio features from Spotify")
 
 
@@ -211,7 +210,7 @@ def test_features_measured_on_audio_from_spotify_stop_it_too(table, tmp_path):
     with pytest.raises(UsageError, match=f"^5 of the 60 tracks in .* {REFUSAL}"):
         score_table(file, config, out=out)
     score_table(file, config, out=out, rights=True)
-    (statement,) = json.loads((out / "baseline.json").read_text())["statements"]
+    (statement,) = json.loads((out / "baselines.json").read_text())["statements"]
     assert statement.startswith("5 of the 60 tracks have audio from Spotify")
 
 
@@ -221,7 +220,7 @@ def test_what_is_not_trained_on_needs_no_word(table, tmp_path):
         score_table(table(**columns, **change), BaselineConfig(folds=3), out=tmp_path / "out")
     with pytest.raises(UsageError, match="10 of the 10 tracks"):
         score_table(table(**columns), out=tmp_path / "out", source="spotify")
-    assert json.loads((tmp_path / "out/baseline.json").read_text())["statements"] == []
+    assert json.loads((tmp_path / "out/baselines.json").read_text())["statements"] == []
 
 
 @pytest.mark.parametrize(
@@ -233,12 +232,9 @@ def test_what_is_not_trained_on_needs_no_word(table, tmp_path):
     ],
 )
 def test_a_table_that_does_not_name_the_source_of_its_features(table, tmp_path, columns, noted):
-    found = score_table(table(**columns), BaselineConfig(folds=3), out=tmp_path / "out")
-    assert len(found.notes) == noted
-    assert found.sentences[:noted] == found.notes
-    for note in found.notes:
-        assert note.startswith("note: the tracks have Spotify ids")
-        assert "III.14" in note
+    said = score_table(table(**columns), BaselineConfig(folds=3), out=tmp_path / "out")
+    assert said[0].startswith("note: the tracks have Spotify ids") == noted
+    assert ("III.14" in said[0]) == noted
 
 
 def test_every_script_trains_by_this_road():

@@ -156,18 +156,19 @@ def of_vectors(
     return Baseline(f"{name}, {family.name}", answer)
 
 
-def of_table(numbers: Float[np.ndarray, "tracks columns"]) -> Baseline:
-    """Return the boosting of a table's audio features.
+def of_table(numbers: Float[np.ndarray, "tracks columns"], family: Family = BOOSTING) -> Baseline:
+    """Return a classifier of a table's audio features.
 
     Args:
         numbers: a row for each track of the task, NaN where a number is missing.
+        family: kind of classifier; it must take missing numbers.
     """
 
     def answer(fold: Fold, task: Task) -> Answered:
         x = known_columns(numbers, fold)
-        return _answer(x[fold.train], x[fold.test], BOOSTING, fold, task)
+        return _answer(x[fold.train], x[fold.test], family, fold, task)
 
-    return Baseline("table features, gradient boosting", answer)
+    return Baseline(f"table features, {family.name}", answer)
 
 
 def known_columns(

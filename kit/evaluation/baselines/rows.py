@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from kit.catalogue.rights import from_spotify
-from kit.evaluation.baselines.features import design
 from kit.evaluation.baselines.folds import Baseline, of_dictionary, of_layers, of_vectors
 from kit.evaluation.baselines.models import FOREST, LOGISTIC, ROOT_LOGISTIC, ROOT_SVM, SVM
 from kit.evaluation.baselines.store import VectorStore
+from kit.evaluation.baselines.table import design
 from kit.explore.statistics import select
 from kit.features.embed import Embeddings
 from kit.shallow.parts import DICTIONARY
