@@ -15,12 +15,12 @@ def map(
 ) -> int:
     """Draw a page on which tracks that sound alike lie together, to click and hear.
 
-    A dot is a track. Its place comes from musicnn's embedding, its colour and shape from its label.
-    The page shows a track's name and its nearest tracks, those of `kit similar`, and plays it. It
-    is one file that needs no network. Clips that are too large for it are played from their files,
-    which must stay in place.
+    Each dot is a track. musicnn's embedding gives its place, the label its colour and shape. The
+    page shows the name of a track and its nearest tracks, as `kit similar` does, and plays it. The
+    page needs no network. If the audio takes more than 24 MiB, it is played from its files, which
+    must stay in place.
 
-    The weights come from `kit weights musicnn`; embeddings that are missing are computed first.
+    `kit weights musicnn` fetches the weights. Missing embeddings are computed first.
 
     Example: kit map data/mine
 
@@ -28,7 +28,7 @@ def map(
         catalogue: Folder that `kit scan` made.
         out: File of the page; CATALOGUE/map.html if not given.
         projection: t-SNE and UMAP keep neighbours together; principal components keep large
-            distances. umap needs umap-learn.
+            distances. umap needs pip install "genre-kit[umap]".
         model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
         layer: The layer before the tags, or the pooling.
     """
@@ -42,5 +42,5 @@ def map(
     found = compute(loaded, model, brief=True)
     out = out or catalogue / "map.html"
     page = write_map(out, loaded, found.track_ids, found.layers[layer], projection=projection)
-    terminal.say(f"page: {page}")
+    terminal.say(f"wrote {page}")
     return 0

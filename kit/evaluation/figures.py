@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
-from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style
+from kit.plots.style import LIGHT, Theme, drawable, legend_style, new_figure, style_axes, text_style
 from kit.training.lr_find import RangeTest
 from kit.training.scores import checkpoint_score
 
@@ -126,8 +126,7 @@ def curves(
         right.set_ylim(0, 1.02)
         right.yaxis.set_major_formatter(PercentFormatter(1.0))
     if rows:
-        family = {"family": text_style(theme)["fontfamily"], "size": 8.5}
-        right.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
+        right.legend(loc="best", **legend_style(theme))
     return figure
 
 
@@ -156,8 +155,7 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
             loc="right",
             **text_style(theme, size=8, quiet=True),
         )
-    family = {"family": text_style(theme)["fontfamily"], "size": 8.5}
-    axes.legend(frameon=False, labelcolor=theme.ink, loc="best", prop=family)
+    axes.legend(loc="best", **legend_style(theme))
     return figure
 
 
@@ -201,8 +199,7 @@ def learning_curves(
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("Clips of each label to learn from", **text_style(theme, size=8, quiet=True))
     axes.set_title("Accuracy", loc="left", **text_style(theme, size=10), weight="bold")
-    family = {"family": text_style(theme)["fontfamily"], "size": 7.5}
-    axes.legend(frameon=False, labelcolor=theme.ink, loc="lower right", prop=family)
+    axes.legend(loc="lower right", **legend_style(theme, size=7.5))
     return figure
 
 
@@ -231,8 +228,7 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
     left.set_title("Right, by probability", loc="left", **text_style(theme, size=10), weight="bold")
     left.set_xlabel("Probability of the answer", **text_style(theme, size=8, quiet=True))
     left.set_xlim(0, 1.02)
-    family = {"family": text_style(theme)["fontfamily"], "size": 8.5}
-    left.legend(frameon=False, labelcolor=theme.ink, loc="upper left", prop=family)
+    left.legend(loc="upper left", **legend_style(theme))
     style_axes(right, theme, grid=True)
     x, y = ([one[key] for one in found["surest"]] for key in ("share", "right"))
     right.plot(x, y, "s-", ms=4, lw=1.4, color=theme.second)

@@ -16,6 +16,7 @@ from kit.plots.style import (
     MOST_SERIES,
     Theme,
     drawable,
+    legend_style,
     new_figure,
     series,
     style_axes,
@@ -131,9 +132,8 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
         right.plot(curve.recall, curve.precision, label=name, **steps)
         if len(found) <= 2:
             right.axhline(curve.share, ls=":", color=style["color"], lw=0.9)
-    family = {"family": text_style(theme)["fontfamily"], "size": 8}
     for axes, place in ((left, "lower right"), (right, "lower left")):
-        axes.legend(frameon=False, labelcolor=theme.ink, loc=place, prop=family)
+        axes.legend(loc=place, **legend_style(theme, size=8))
     return figure
 
 

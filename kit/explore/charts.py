@@ -1,4 +1,4 @@
-"""Figures of a table of features: distributions, differences, tempo by year, a map of the tracks.
+"""Figures of a table of features: differences, tempo by year, a map of the tracks.
 
 All are drawn in the colours of `LIGHT`, which a page recolours for dark screens, and take `stacked`
 for narrow screens. A label has the colour that `colours` gives it; labels without one are grey.
@@ -6,104 +6,34 @@ for narrow screens. A label has the colour that `colours` gives it; labels witho
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
+from kit.explore.distributions import LINES, NARROW, WIDTH, Colours, say_empty
 from kit.explore.projection import Projection
-from kit.explore.statistics import FEATURES, REST, Comparison, Feature, Summary
+from kit.explore.statistics import FEATURES, REST, Comparison, Summary
 from kit.explore.words import SURE_BELOW, effect, value
-from kit.plots.style import LIGHT, drawable, new_figure, style_axes, text_style, write_title
+from kit.plots.style import (
+    LIGHT,
+    drawable,
+    legend_style,
+    new_figure,
+    style_axes,
+    text_style,
+    write_title,
+)
 
-Columns = Mapping[str, Float[np.ndarray, " tracks"]]
-"""Values of each feature by its name, NaN where missing."""
-Colours = Mapping[str, str]
-"""Colour of each label."""
-
-_MOST_BINS = 24
-_WIDTH, _NARROW = 9.0, 4.0
-_LINES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "^", "s", "D", "v", "P")
-# Areas and medians of more labels would hide the outlines.
-_FEW = 3
 # A median of fewer tracks of a year says little.
 _LEAST_IN_YEAR = 5
 # An SVG file with more points holds them as pixels.
 _RASTER_FROM = 5000
-
-
-def distributions(
-    groups: Mapping[str, Columns], colours: Colours, *, stacked: bool = False
-) -> Figure:
-    """Draw histograms of every feature: tracks of one label, or densities of several.
-
-    Several labels share bins, and each histogram has an area of 1; key and mode have bars of shares
-    of tracks. The thin lines of up to three labels are medians.
-
-    Args:
-        groups: columns of all `FEATURES` of each label, at most six labels.
-        colours: colour of each label.
-        stacked: two panels in a row in place of three.
-    """
-    alone = len(groups) == 1
-    sizes = [len(next(iter(columns.values()))) for columns in groups.values()]
-    in_row = 1 if stacked else 3
-    top = 0.2 + 0.22 * -(-len(groups) // in_row)
-    figure, panels = _panels(top, stacked)
-    lines = dict(zip(groups, _LINES, strict=False))
-    handles = [
-        Line2D([], [], color=_colour(colours, name), linestyle=lines[name], linewidth=2)
-        for name in groups
-    ]
-    figure.legend(
-        handles=handles,
-        labels=[f"{drawable(n, 24)} ({size})" for n, size in zip(groups, sizes, strict=True)],
-        loc="upper left",
-        bbox_to_anchor=(0.055, 1.0),
-        ncols=in_row,
-        handlelength=3,
-        **_legend(9.5),
-    )
-    for feature, axes in zip(FEATURES, panels, strict=True):
-        known = {name: _known(columns[feature.name]) for name, columns in groups.items()}
-        missing = sum(sizes) - sum(map(len, known.values()))
-        known = {name: column for name, column in known.items() if len(column)}
-        note = f"{missing} missing"
-        if alone and feature.kind == "number":
-            for column in known.values():
-                note = f"median {value(feature, float(np.median(column)))}, {note}"
-        _title(axes, feature, note)
-        if not known:
-            _empty(axes)
-            continue
-        edges = _bins(feature, list(known.values()))
-        for i, (name, column) in enumerate(known.items()):
-            counts = np.histogram(column, edges)[0]
-            colour = _colour(colours, name)
-            if feature.values:
-                width = 0.84 / len(known)
-                at = np.arange(len(counts)) - 0.42 + (i + 0.5) * width
-                axes.bar(at, counts / (1 if alone else len(column)), width=width, color=colour)
-                continue
-            height = counts if alone else counts / len(column) / np.diff(edges)
-            if len(groups) <= _FEW:
-                axes.stairs(height, edges, fill=True, color=colour, alpha=0.6 if alone else 0.18)
-                middle = float(np.median(column))
-                axes.axvline(middle, color=colour, linewidth=0.8, linestyle=lines[name])
-            axes.stairs(height, edges, color=colour, linewidth=1.5, linestyle=lines[name])
-        share = "Share" if feature.values else "Density"
-        _scale(axes, feature, edges, "Tracks" if alone else share)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=alone))
-        if feature.values and not alone:
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    return figure
 
 
 def ranking(
@@ -124,7 +54,7 @@ def ranking(
     columns = 1 if stacked else min(2, len(comparisons))
     rows = -(-len(comparisons) // columns)
     height = 0.25 * max(len(c.differences) for c in comparisons) + 0.95
-    figure = new_figure(_NARROW if stacked else _WIDTH, rows * height + 0.35 + 0.6 * stacked)
+    figure = new_figure(NARROW if stacked else WIDTH, rows * height + 0.35 + 0.6 * stacked)
     panels = [axes for row in figure.subplots(rows, columns, squeeze=False) for axes in row]
     if isinstance(layout := figure.get_layout_engine(), ConstrainedLayoutEngine):
         layout.set(h_pad=0.1)
@@ -139,8 +69,8 @@ def ranking(
     sides = ("the label", REST) if second == REST else (drawable(first, 20), drawable(second, 20))
     figure.legend(
         handles=[
-            Patch(facecolor=_colour(colours, first), label=f"higher in {sides[0]}"),
-            Patch(facecolor=_colour(colours, second), label=f"higher in {sides[1]}"),
+            Patch(facecolor=colours.get(first, LIGHT.quiet), label=f"higher in {sides[0]}"),
+            Patch(facecolor=colours.get(second, LIGHT.quiet), label=f"higher in {sides[1]}"),
             Patch(
                 facecolor="none", edgecolor=LIGHT.quiet, hatch="////", label="key, mode: no sign"
             ),
@@ -148,7 +78,7 @@ def ranking(
         ],
         loc="outside lower left",
         ncols=2 if stacked else 4,
-        **_legend(8.0),
+        **legend_style(size=8.0),
     )
     return figure
 
@@ -169,7 +99,7 @@ def tempo_by_year(
     """
     figure, axes = _scatter(stacked, 4.2)
     for i, (label, (dates, tempi)) in enumerate(groups.items()):
-        colour = _colour(colours, label)
+        colour = colours.get(label, LIGHT.quiet)
         _points(axes, dates, tempi, colour, _MARKERS[i], label)
         years = np.floor(dates)
         dense = [y for y in np.unique(years) if (years == y).sum() >= _LEAST_IN_YEAR]
@@ -177,7 +107,7 @@ def tempo_by_year(
         at = np.array(dense) + 0.5
         halo = {"color": LIGHT.paper, "linewidth": 4, "zorder": 3}
         axes.plot(at, middles, **halo)
-        axes.plot(at, middles, color=colour, linewidth=2, linestyle=_LINES[i], zorder=4)
+        axes.plot(at, middles, color=colour, linewidth=2, linestyle=LINES[i], zorder=4)
     every = np.concatenate([dates for dates, _ in groups.values()])
     axes.set_xlim(math.floor(every.min()), math.floor(every.max()) + 1)
     ticks = MaxNLocator(5 if stacked else 10, integer=True, min_n_ticks=1)
@@ -215,72 +145,6 @@ def track_map(
     return figure
 
 
-def _panels(top: float, stacked: bool) -> tuple[Figure, list[Axes]]:
-    """Return twelve panels, placed by hand: a fitted layout takes longer than the drawing."""
-    columns, each, width = (2, 1.95, _NARROW) if stacked else (3, 2.35, _WIDTH)
-    rows = len(FEATURES) // columns
-    height = rows * each + top
-    figure = new_figure(width, height, fitted=False)
-    grid = figure.subplots(rows, columns)
-    figure.subplots_adjust(
-        left=0.63 / width,
-        bottom=0.5 / height,
-        right=1 - 0.15 / width,
-        top=1 - (top + 0.38) / height,
-        wspace=0.5 if stacked else 0.26,
-        hspace=0.9 if stacked else 0.68,
-    )
-    panels = [axes for row in grid for axes in row]
-    for axes in panels:
-        style_axes(axes)
-    return figure, panels
-
-
-def _title(axes: Axes, feature: Feature, note: str) -> None:
-    """Write the name above the axes, and the note in a line of its own below it."""
-    name = feature.name.capitalize()
-    write_title(axes, name, weight="bold", pad=16)
-    small = text_style(size=8, quiet=True)
-    axes.annotate(
-        note, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **small
-    )
-
-
-def _empty(axes: Axes) -> None:
-    style: dict[str, Any] = text_style(quiet=True) | {"ha": "center", "va": "center"}
-    axes.text(0.5, 0.5, "no values", transform=axes.transAxes, **style)
-    axes.set(xticks=[], yticks=[])
-
-
-def _scale(axes: Axes, feature: Feature, edges: np.ndarray, what: str) -> None:
-    small = text_style(size=8, quiet=True)
-    axes.set_ylabel(what, **small)
-    axes.set_ylim(bottom=0)
-    if feature.values:
-        axes.set_xticks(np.arange(len(feature.values)), feature.values)
-        axes.tick_params(axis="x", length=0, labelsize=6 if feature.kind == "key" else 8)
-        axes.set_xlim(-0.6, len(feature.values) - 0.4)
-        axes.set_xlabel({"key": "Pitch class"}.get(feature.kind, ""), **small)
-    else:
-        axes.set_xlim(edges[0], edges[-1])
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_xlabel(feature.unit or "0 to 1", **small)
-
-
-def _bins(feature: Feature, known: Sequence[np.ndarray]) -> Float[np.ndarray, " edges"]:
-    """Return edges of bins that hold every value of all groups; fewer bins for fewer tracks."""
-    if feature.values:
-        return np.arange(len(feature.values) + 1) - 0.5
-    every = np.concatenate(known)
-    bins = min(_MOST_BINS, max(6, math.ceil(2 * math.sqrt(len(every) / len(known)))))
-    low, high = float(every.min()), float(every.max())
-    if not feature.unit and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif high - low <= feature.resolution:
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, bins + 1)
-
-
 def _rank(
     axes: Axes,
     comparison: Comparison,
@@ -294,7 +158,7 @@ def _rank(
     features = {feature.name: feature for feature in FEATURES}
     for row, difference in enumerate(comparison.differences):
         higher = comparison.first if difference.d >= 0 else comparison.second
-        colour = _colour(colours, higher) if difference.directed else LIGHT.quiet
+        colour = colours.get(higher, LIGHT.quiet) if difference.directed else LIGHT.quiet
         sure = difference.p_holm < SURE_BELOW
         length = min(abs(difference.d), reach)
         axes.barh(
@@ -327,11 +191,11 @@ def _rank(
     label = "|Cohen's d|; dotted: small 0.2, medium 0.5, large 0.8"
     axes.set_xlabel(label, **text_style(size=7, quiet=True), loc="left")
     if not comparison.differences:
-        _empty(axes)
+        say_empty(axes)
 
 
 def _scatter(stacked: bool, height: float) -> tuple[Figure, Axes]:
-    figure = new_figure(*((_NARROW, 4.8) if stacked else (_WIDTH, height)))
+    figure = new_figure(*((NARROW, 4.8) if stacked else (WIDTH, height)))
     axes = figure.add_subplot()
     style_axes(axes, grid=True)
     return figure, axes
@@ -352,23 +216,12 @@ def _describe(figure: Figure, axes: Axes, title: str, x: str, y: str, stacked: b
     axes.set_xlabel(x, **text_style(size=8.5 - stacked, quiet=True))
     axes.set_ylabel(y, **text_style(size=8.5 - stacked, quiet=True))
     if stacked:
-        legend = figure.legend(loc="outside lower left", ncols=2, markerscale=1.8, **_legend(8.0))
+        legend = figure.legend(
+            loc="outside lower left", ncols=2, markerscale=1.8, **legend_style(size=8.0)
+        )
     else:
         beside = {"loc": "upper left", "bbox_to_anchor": (1.005, 1)}
-        legend = axes.legend(markerscale=1.8, **beside, **_legend(8.5))
+        legend = axes.legend(markerscale=1.8, **beside, **legend_style(size=8.5))
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
-
-
-def _legend(size: float) -> dict[str, Any]:
-    font = {"family": text_style()["fontfamily"], "size": size}
-    return {"frameon": False, "labelcolor": LIGHT.ink, "prop": font}
-
-
-def _colour(colours: Colours, label: str) -> str:
-    return colours.get(label, LIGHT.quiet)
-
-
-def _known(column: np.ndarray) -> np.ndarray:
-    return column[np.isfinite(column)]

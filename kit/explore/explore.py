@@ -88,7 +88,7 @@ def explore(
     if count < 1:
         raise UsageError(f"count is {count}; it must be at least 1")
     if projection == "umap" and importlib.util.find_spec("umap") is None:
-        raise UsageError("UMAP is not installed; install umap-learn, or take --projection pca")
+        raise UsageError("UMAP is not installed; install genre-kit[umap], or take --projection pca")
     tracks, notes = tracks_of(catalogues, stores or [None] * len(catalogues), config)
     selection = select(_table(tracks), source)
     wanted = _wanted(tracks, track_ids)

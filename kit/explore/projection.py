@@ -61,11 +61,10 @@ def project(values: pd.DataFrame, method: Method = "pca") -> Projection:
     if method == "umap":
         return Projection(_umap(x), used, ("UMAP 1", "UMAP 2"), tuple(names))
     points, pca = _components(x)
+    shares, parts = np.asarray(pca.explained_variance_ratio_), np.asarray(pca.components_)
     first, second = (
-        f"Component {i}, {share:.0%} of the variance: {_named(part, columns)}"
-        for i, share, part in zip(
-            (1, 2), pca.explained_variance_ratio_, pca.components_, strict=True
-        )
+        f"Component {i + 1}, {shares[i]:.0%} of the variance: {_named(parts[i], columns)}"
+        for i in range(2)
     )
     return Projection(points, used, (first, second), tuple(names))
 
@@ -136,7 +135,7 @@ def _umap(x: Float[np.ndarray, "used columns"]) -> Float[np.ndarray, "used 2"]:
         import umap  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UsageError(
-            "UMAP is not installed; install umap-learn, or take --projection pca"
+            "UMAP is not installed; install genre-kit[umap], or take --projection pca"
         ) from error
     # Reproducible with a seed, on one thread only.
     reducer: Any = umap.UMAP(random_state=0, n_jobs=1, n_neighbors=min(15, len(x) - 1))

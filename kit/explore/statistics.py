@@ -66,12 +66,11 @@ FEATURES = (
     Feature("liveness"),
     Feature("valence"),
     Feature("tempo", "BPM"),
-    # Clips of one length differ by milliseconds, which are no property of music.
-    Feature("duration", "s", resolution=1.0),
+    Feature("duration", "s", resolution=1.0),  # clips of one length differ by milliseconds
 )
 """The features of the original project, in its order."""
 
-# Every scanned file has a duration, so that it says nothing about a source.
+# Every scanned file has a duration.
 _OF_A_SOURCE = [feature.name for feature in FEATURES if feature.name != "duration"]
 
 
@@ -172,12 +171,12 @@ def values(table: pd.DataFrame) -> pd.DataFrame:
     of_track, of_file = _number(table, "duration_ms") / 1000, _number(table, "duration_s")
     more = np.isfinite(of_file).sum() > np.isfinite(of_track).sum()
     columns["duration"] = of_file if more else of_track
+    known = pd.DataFrame(columns)
     for feature in FEATURES:
         if feature.values:
-            column = columns[feature.name]
-            known = np.isin(column, np.arange(len(feature.values)))
-            columns[feature.name] = np.where(known, column, np.nan)
-    return pd.DataFrame(columns)
+            column = known[feature.name]
+            known[feature.name] = column.where(column.isin(range(len(feature.values))))
+    return known
 
 
 def dates(table: pd.DataFrame) -> Float[np.ndarray, " rows"]:
@@ -211,10 +210,8 @@ def select(table: pd.DataFrame, source: str | None = None) -> Selection:
     """
     filled = has_features(table)
     named = table["feature_source"] if "feature_source" in table else [""] * len(table)
-    names = np.array(
-        ["" if pd.isna(name) else str(name).strip() or UNNAMED for name in named], dtype=object
-    )
-    names[names == ""] = UNNAMED
+    texts = ["" if pd.isna(name) else str(name).strip() for name in named]
+    names = np.array([text or UNNAMED for text in texts], dtype=object)
     found, numbers = np.unique(names[filled].astype(str), return_counts=True)
     rows = dict(zip(found.tolist(), numbers.tolist(), strict=True))
     if source is not None and source not in rows:
@@ -291,8 +288,8 @@ def _summary(label: str, feature: Feature, column: Float[np.ndarray, " rows"]) -
     counts = np.bincount(known.astype(int))
     most = int(counts.argmax())
     commonest = (feature.values[most], float(counts[most] / len(known)))
-    mean = float(known.mean()) if feature.kind == "mode" else None
-    return replace(summary, mean=mean, commonest=commonest)
+    major = float(known.mean()) if feature.kind == "mode" else None
+    return replace(summary, mean=major, commonest=commonest)
 
 
 def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: str) -> Comparison:
@@ -302,18 +299,21 @@ def _comparison(values: pd.DataFrame, is_first: np.ndarray, first: str, second: 
         column = values[feature.name].to_numpy()
         known = np.isfinite(column)
         a, b = column[known & is_first], column[known & ~is_first]
-        if min(len(a), len(b)) < 2:
+        sizes = len(a), len(b)
+        if min(sizes) < 2:
             short, n = (first, len(a)) if len(a) <= len(b) else (second, len(b))
             skipped[feature.name] = f"{n or 'no'} value{'' if n == 1 else 's'} in {short}"
         elif np.ptp(column[known]) < feature.resolution:
             skipped[feature.name] = f"all values lie within {feature.resolution:g} {feature.unit}"
         elif feature.kind == "number":
-            d, (statistic, p) = _cohens_d(a, b), _kolmogorov_smirnov(a, b)
-            found.append(Difference(feature.name, (len(a), len(b)), True, d, statistic, p, p))
+            method = "exact" if len(a) * len(b) <= _EXACT_UP_TO else "asymp"
+            statistic, p = map(float, tuple(stats.ks_2samp(a, b, method=method))[:2])
+            d = _cohens_d(a, b)
+            found.append(Difference(feature.name, sizes, True, d, statistic, p, p))
         else:
             v, p = _cramers_v(a, b)
             d = 2 * v / math.sqrt(1 - v * v) if v < 1 else math.inf
-            found.append(Difference(feature.name, (len(a), len(b)), False, d, v, p, p))
+            found.append(Difference(feature.name, sizes, False, d, v, p, p))
     corrected = holm([difference.p for difference in found])
     held = [replace(d, p_holm=p) for d, p in zip(found, corrected, strict=True)]
     ranked = sorted(held, key=lambda difference: -abs(difference.d))
@@ -328,12 +328,6 @@ def _cohens_d(a: np.ndarray, b: np.ndarray) -> float:
         return math.copysign(math.inf, a[0] - b[0]) if a[0] != b[0] else 0.0
     squares = (len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)
     return apart / math.sqrt(squares / (len(a) + len(b) - 2))
-
-
-def _kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    method = "exact" if len(a) * len(b) <= _EXACT_UP_TO else "asymp"
-    statistic, p = tuple(stats.ks_2samp(a, b, method=method))[:2]
-    return float(statistic), float(p)
 
 
 def _cramers_v(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

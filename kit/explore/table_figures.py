@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from kit.errors import UsageError
 from kit.explore import charts
+from kit.explore.distributions import distributions
 from kit.explore.projection import Method, project
 from kit.explore.statistics import (
     Comparison,
@@ -99,7 +100,7 @@ def draw_table(
     if len(counts) > 1:
         alt = f"Histograms of each feature. Medians: {medians_in_words(summaries, list(shown))}"
         groups = {name: of[name] for name in shown}
-        draw = partial(charts.distributions, groups, shown)
+        draw = partial(distributions, groups, shown)
         add("overlaid", "Distribution of each feature", alt, draw)
     if comparisons:
         draw = partial(charts.ranking, comparisons, summaries, colours)
@@ -134,7 +135,7 @@ def draw_table(
         )
     alone = []
     for name in counts:
-        draw = partial(charts.distributions, {name: of[name]}, colours)
+        draw = partial(distributions, {name: of[name]}, colours)
         alt = (
             f"Histograms of each feature of {name}. Medians: {medians_in_words(summaries, [name])}"
         )

@@ -147,6 +147,12 @@ def write_title(
     axes.set_title(text, loc="left", y=1.0, **text_style(theme, size=size), **more)
 
 
+def legend_style(theme: Theme = LIGHT, *, size: float | int = 8.5) -> dict[str, Any]:
+    """Return keyword arguments for matplotlib's legends: no frame, colour, size, font family."""
+    font = {"family": list(families()), "size": size}
+    return {"frameon": False, "labelcolor": theme.ink, "prop": font}
+
+
 @functools.cache
 def families() -> tuple[str, ...]:
     """Return matplotlib's own font, then installed fonts that cover more scripts."""

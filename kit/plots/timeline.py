@@ -11,6 +11,7 @@ from kit.plots.style import (
     MOST_SERIES,
     Theme,
     drawable,
+    legend_style,
     new_figure,
     series,
     style_axes,
@@ -56,5 +57,5 @@ def timeline(
     axes.set_xlabel("Time (min:s)", **text_style(theme, size=9, quiet=True))
     axes.set_ylabel("Probability", **text_style(theme, size=9, quiet=True))
     write_title(axes, drawable(title, 90), theme, size=10)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, labelcolor=theme.ink)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), **legend_style(theme))
     return figure

@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from kit.explore import charts
+from kit.explore.distributions import distributions
 from kit.explore.projection import project
 from kit.explore.statistics import FEATURES, compare, describe, values
 from kit.plots.style import DARK, LIGHT, MOST_SERIES, png, series, svg
@@ -27,7 +28,7 @@ def panel(figure, name):
 def test_the_histogram_wall_has_twelve_panels_and_counts_every_track(groups):
     columns = groups["techno"]
     columns["tempo"][:3] = np.nan
-    figure = charts.distributions({"techno $x$": columns}, {})
+    figure = distributions({"techno $x$": columns}, {})
     assert len(figure.axes) == len(FEATURES) == 12
     tempo = panel(figure, "Tempo")
     filled, outline = tempo.patches
@@ -49,13 +50,13 @@ def test_the_histogram_wall_has_twelve_panels_and_counts_every_track(groups):
 
 def test_a_feature_that_is_nowhere_has_an_empty_panel(groups):
     groups["edm"]["duration"][:] = np.nan
-    axes = panel(charts.distributions({"edm": groups["edm"]}, COLOURS), "Duration")
+    axes = panel(distributions({"edm": groups["edm"]}, COLOURS), "Duration")
     assert [t.get_text() for t in axes.texts] == ["40 missing", "no values"]
     assert not axes.patches
 
 
 def test_overlaid_histograms_share_bins_and_have_an_area_of_one(groups):
-    figure = charts.distributions(groups, COLOURS)
+    figure = distributions(groups, COLOURS)
     tempo = panel(figure, "Tempo")
     data = [patch.get_data() for patch in tempo.patches]
     edges = data[0].edges
@@ -130,9 +131,9 @@ def test_colours_of_series_differ_from_each_other_and_from_the_paper(theme):
 
 def test_odd_tables_can_be_drawn():
     one = {feature.name: np.array([np.nan]) for feature in FEATURES} | {"tempo": np.array([120.0])}
-    assert png(charts.distributions({"電子 $x^$": one}, {})).startswith(b"\x89PNG")
+    assert png(distributions({"電子 $x^$": one}, {})).startswith(b"\x89PNG")
     many = {f"label {i} $" + "x" * 60: one for i in range(MOST_SERIES)}
-    assert png(charts.distributions(many, {})).startswith(b"\x89PNG")
+    assert png(distributions(many, {})).startswith(b"\x89PNG")
     dates = (np.array([2020.5]), np.array([120.0]))
     assert png(charts.tempo_by_year({"a": dates}, {}, stacked=True)).startswith(b"\x89PNG")
 
@@ -145,7 +146,7 @@ def test_an_infinite_difference_can_be_drawn(two_labels):
 
 
 def test_the_same_figure_gives_the_same_svg_that_needs_no_font(groups):
-    first, second = (svg(charts.distributions({"edm": groups["edm"]}, COLOURS)) for _ in range(2))
+    first, second = (svg(distributions({"edm": groups["edm"]}, COLOURS)) for _ in range(2))
     assert first == second
     assert b"font-family" not in first
     assert b"<text" not in first

@@ -54,7 +54,7 @@ def test_a_map_takes_two_features_and_three_tracks(table):
 
 @pytest.mark.skipif(importlib.util.find_spec("umap") is not None, reason="UMAP is installed")
 def test_umap_is_asked_for_by_name(two_labels):
-    with pytest.raises(UsageError, match="install umap-learn, or take --projection pca"):
+    with pytest.raises(UsageError, match=r"install genre-kit\[umap\], or take --projection pca"):
         project(values(two_labels), "umap")
 
 
