@@ -1,5 +1,6 @@
 """Tracks as points of a plane, by features or embeddings: principal components, t-SNE or UMAP."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -132,7 +133,10 @@ def _named(parts: Float[np.ndarray, " columns"], columns: list[str]) -> str:
 
 def _umap(x: Float[np.ndarray, "used columns"]) -> Float[np.ndarray, "used 2"]:
     try:
-        import umap  # pyright: ignore[reportMissingImports]
+        with warnings.catch_warnings():
+            # umap-learn warns that TensorFlow is not installed.
+            warnings.simplefilter("ignore", ImportWarning)
+            import umap  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UsageError(
             "UMAP is not installed; install genre-kit[umap], or take --projection pca"

@@ -181,7 +181,7 @@ def test_the_command_embeds_a_catalogue_and_keeps_what_is_there(
     monkeypatch.setattr("sys.argv", ["kit", "map", str(tmp_path / "data"), "--projection", "pca"])
     with pytest.raises(SystemExit, match=r"^0$"):
         main()
-    assert f"page: {tmp_path / 'data' / 'map.html'}" in capfd.readouterr().err
+    assert f"wrote {tmp_path / 'data' / 'map.html'}" in capfd.readouterr().err
     page = (tmp_path / "data" / "map.html").read_text(encoding="utf-8")
     assert page.count('data-title="') == 4
 
