@@ -100,10 +100,9 @@ def explore(
         )
     notes += _parts(selection, len(tracks), len(audible))
 
-    by_label: dict[str, list[Track]] = {}
-    for track in audible:
-        by_label.setdefault(track.label, []).append(track)
     counts = Counter(track.label for track in tracks)
+    by_label = {label: [track for track in audible if track.label == label] for label in counts}
+    by_label = {label: group for label, group in by_label.items() if group}
     largest = {label for label, _ in counts.most_common(MOST_SERIES)}
     numbers = {label: i for i, label in enumerate(label for label in counts if label in largest)}
     names = file_names([*counts, *track_ids])
