@@ -517,7 +517,7 @@ def test_audio_that_is_too_short_for_the_configuration(kit, write_music, tmp_pat
     kit("scan", music, "--out", data)
     result = kit("train", data, "--runs", tmp_path / "runs")
     assert result.code == 1
-    assert "no track can be used; features: 4 left out (4 too short: 1.3 s;" in result.line
+    assert "no track can be used; features: 4 left out (4 shorter than 3 s: 1.3 s;" in result.line
     assert "--features.least-s 1.3 --segments.frames 32" in result.line
     assert str(data / "failures.csv") in result.line
     assert names(tmp_path) == ["data", "music"]

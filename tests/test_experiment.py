@@ -87,7 +87,7 @@ def test_what_may_mislead_is_a_warning(experiment, tmp_path, write_music):
         kit.fit(experiment)
     said = [str(warning.message) for warning in caught]
     assert any("2 of 14 tracks have no artist" in text for text in said)
-    assert any("2 left out (2 too short" in text for text in said)
+    assert any("2 left out (2 shorter than 1 s" in text for text in said)
 
 
 def test_a_sweep_yields_runs_in_order_and_resumes(experiment):

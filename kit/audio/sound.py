@@ -45,7 +45,10 @@ class Sound:
         """
         self._frames += len(block)
         if not self._heard and len(block):
-            self._peak = max(self._peak, float(block.max()), -float(block.min()))
+            # The range, where that is less: the offset of a sound card is not sound.
+            high, low = block.max(axis=0), block.min(axis=0)
+            peaks = np.minimum(np.maximum(high, -low), high - low)
+            self._peak = max(self._peak, float(peaks.max()))
         channels = block.shape[1]
         if channels > 1:
             self._mixed += mixed
@@ -55,13 +58,15 @@ class Sound:
         """Raise an error if there was no sound in all the blocks, or none in their mix.
 
         Raises:
-            SilentError: no channel's peak reaches `SILENCE_DBFS`.
+            SilentError: no channel reaches `SILENCE_DBFS` and moves by as much.
             CancelledError: the RMS of the mix is `CANCELLED_DB` or more below that of the channels.
         """
         rate = self._source.sample_rate
         part = f"from {self._start / rate:.2f} to {(self._start + self._frames) / rate:.2f} s"
         if not self._heard:
-            peak = f"the peak is {20 * math.log10(self._peak):.0f} dBFS" if self._peak else "all 0"
+            peak = (
+                f"the peak is {20 * math.log10(self._peak):.0f} dBFS" if self._peak else "constant"
+            )
             raise SilentError(
                 f"{shown(self._source.path)} is silent {part} ({peak}); use another part of it, "
                 "or leave it out"

@@ -15,7 +15,7 @@ from kit.cli.arguments import (
     TextOrNot,
     require_catalogue,
 )
-from kit.config import ExtractConfig, FeatureConfig, SplitConfig
+from kit.config import ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
 from kit.errors import UsageError
 
 
@@ -98,20 +98,20 @@ def baselines(
     from kit import terminal
     from kit.catalogue import load
     from kit.cli.interrupt import in_two_steps
-    from kit.cli.left_out import say_failures
     from kit.cli.rows import write_rows
     from kit.compilation import use_cache
     from kit.evaluation.baselines import baselines as compute
+    from kit.features import left_out_in_words
     from kit.training.folders import locate
 
     use_cache()
     found = None if run is None else locate(run)
     tracks = load(catalogue)
     probed = {}
+    heard, asker = (features, "train") if found is None else (found.experiment().features, "run")
     if probe:
         from kit.cli.stages.embedding import compute as embed
 
-        heard = features if found is None else found.experiment().features
         probed["musicnn"] = embed(tracks, "MSD_musicnn", heard, options, brief=True)
     with in_two_steps() as stop, terminal.bars() as progress:
         result = compute(
@@ -130,7 +130,10 @@ def baselines(
             progress=progress,
             stop=stop,
         )
-    say_failures(list(result.failures), catalogue)
+    # The classifiers have no segments, and take any length.
+    said = left_out_in_words(result.failures, heard, SegmentConfig(pad=True), asker)
+    if said:
+        terminal.warn(f"{said}; see {catalogue / 'failures.csv'}")
     if result.stopped:
         raise KeyboardInterrupt
     folder = out or (catalogue if found is None else found.folder)

@@ -42,7 +42,7 @@ def features(
     tracks = load(catalogue)
     if store is not None:
         set_place(tracks, store)
-    result = compute(tracks, features, options, quiet=quiet)
+    result = compute(tracks, features, options, asker="features", quiet=quiet)
     if export == "npy":
         for path in export_npy(result.store, tracks, catalogue):
             terminal.say(f"wrote {path}")

@@ -70,9 +70,11 @@ def predict(
         raise UsageError(f"--risk is {risk:g}; it must be between 0 and 1, such as 0.1")
     from kit import terminal
     from kit.audio import AudioError
+    from kit.catalogue import Failure
     from kit.cli.answers import prediction_writer
     from kit.compilation import use_cache
     from kit.evaluation.certainty import Verdict, thresholds_of
+    from kit.features import left_out_in_words
     from kit.files import atomic_write
     from kit.predict import load, track
     from kit.training.folders import locate
@@ -89,7 +91,7 @@ def predict(
     chosen = format or ("csv" if out is not None and out.suffix.lower() == ".csv" else "json")
     for message in refused:
         terminal.warn(message)
-    failed = len(refused)
+    failures: list[Failure] = []
     # A bar on a terminal would be torn apart by answers on the same terminal.
     silent = out is None and (sys.stdout.isatty() or len(paths) == 1)
     bar = contextlib.nullcontext(_nothing) if silent else terminal.bar("predict")
@@ -106,7 +108,10 @@ def predict(
                     rows.append(row)
             except AudioError as error:
                 terminal.warn(str(error))
-                failed += 1
+                length_s = getattr(error, "length_s", None)
+                failures.append(
+                    Failure(str(file), "predict", error.reason, str(error), length_s=length_s)
+                )
             if plot and rows:
                 # Most predictions are not drawn, and need no matplotlib.
                 from kit.plots.style import save as save_figure
@@ -116,6 +121,11 @@ def predict(
                 save_figure(draw(windows, model.labels, file.name), plot)
                 terminal.say(f"wrote {plot}")
         progress(len(paths), len(paths), "")
+    experiment = model.experiment
+    said = left_out_in_words(failures, experiment.features, experiment.segments, "run")
+    if said:
+        terminal.warn(said)
+    failed = len(refused) + len(failures)
     if out is not None:
         whole = len(paths) + len(refused)
         terminal.say(f"{whole - failed} of {whole} files predicted, in {out}")

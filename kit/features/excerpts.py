@@ -140,6 +140,9 @@ def excerpts_of(
             break  # The file ends here, whatever its header states; a row holds no gaps.
     if not found:
         assert dropped is not None
+        length_s = source.length() / source.sample_rate
+        if length_s < _needed_s(config):
+            raise TooShortError(source.path, length_s, _needed_s(config)) from dropped
         raise dropped
     require_length(found[0], source.path, config)
     return found

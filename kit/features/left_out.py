@@ -3,14 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Literal
 
+from kit.audio.sound import SILENCE_DBFS
 from kit.catalogue import Catalogue, Failure
 from kit.config import FeatureConfig, SegmentConfig, frames_of, seconds_of
 from kit.features.store import FeatureStore
 
 STAGE = "features"  # in failures.csv
 _WORDS = {
-    "too_short": "too short",
     "no_audio": "without audio",
     "not_audio": "not audio",
     "non_finite": "with NaN or infinity",
@@ -21,7 +22,11 @@ _WORDS = {
     "unexpected": "with an unexpected error",
 }
 
-_SHORTEST_S = 0.1  # of a track that a flag is named for
+Asker = Literal["train", "features", "run", "embed"]
+"""Who asks: `kit train` and others that have all flags; `kit features`, which has no segments; a
+trained network, whose excerpts are fixed; or `kit embed`, which has none of these flags."""
+
+_SHORTEST_S = 0.1  # length of the shortest track that a flag is named for
 
 
 def failures_of(store: FeatureStore, catalogue: Catalogue) -> list[Failure]:
@@ -38,13 +43,15 @@ def left_out_in_words(
     failures: Iterable[Failure],
     config: FeatureConfig,
     segments: SegmentConfig = SegmentConfig(),
+    asker: Asker = "train",
 ) -> str | None:
     """Return a sentence about the tracks that have no features; None if all have.
 
     Args:
-        failures: of the stage "features", such as `Extraction.failures`.
+        failures: of one stage, such as `Extraction.failures`.
         config: the features that were asked for.
         segments: the segments that they are for; a track must hold one, unless it is padded.
+        asker: decides which flags are named.
     """
     listed = list(failures)
     if not listed:
@@ -55,16 +62,27 @@ def left_out_in_words(
         part = f"{count} {_WORDS.get(reason, reason)}"
         if reason == "too_short":
             lengths = [f.length_s for f in listed if f.reason == reason and f.length_s is not None]
-            part += _too_short(lengths, config, segments)
+            part = f"{count} shorter than {_least_s(config):g} s"
+            part += _too_short(lengths, config, segments, asker)
         elif reason == "silent":
-            part += " where they were looked at" + _elsewhere(config)
+            part += f" in the excerpt (peak below {SILENCE_DBFS:g} dBFS)" + _elsewhere(
+                config, asker
+            )
         elif reason == "cancelled":
-            part += " when their channels are mixed" + _elsewhere(config)
+            part += " when their channels are mixed" + _elsewhere(config, asker)
         parts.append(part)
-    return f"features: {len(listed)} left out ({', '.join(parts)})"
+    return f"{listed[0].stage}: {len(listed)} left out ({', '.join(parts)})"
 
 
-def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentConfig) -> str:
+def _least_s(config: FeatureConfig) -> float:
+    """Return the length of the shortest track that is kept, rounded up to 0.01 s."""
+    whole_s = _rounded_up(seconds_of(config.n_frames, config.frontend))
+    return config.offset_s + min(whole_s, math.inf if config.least_s is None else config.least_s)
+
+
+def _too_short(
+    lengths: list[float], config: FeatureConfig, segments: SegmentConfig, asker: Asker
+) -> str:
     if not lengths:
         return ""
     low, high = f"{min(lengths):.3g}", f"{max(lengths):.3g}"
@@ -72,20 +90,31 @@ def _too_short(lengths: list[float], config: FeatureConfig, segments: SegmentCon
     if config.offset_s:
         text += f" with the {config.offset_s:g} s of --features.offset-s"
         lengths = [max(0.0, length - config.offset_s) for length in lengths]
+    if asker == "embed":
+        return text
     needed = 1 if segments.pad else segments.frames
-    segment_s = math.ceil(100 * seconds_of(needed, config.frontend)) / 100
+    segment_s = _rounded_up(seconds_of(needed, config.frontend))
+    shorter = ""
     if fit := [length for length in lengths if length >= segment_s]:
-        flags = f"--features.least-s {max(segment_s, _rounded_down(min(fit))):g}"
+        least_s = max(segment_s, _rounded_down(min(fit)))
     else:
         fit = [length for length in lengths if length >= _SHORTEST_S]
         least_s = max(_SHORTEST_S, _rounded_down(min(fit, default=0.0)))
         frames = frames_of(math.ceil(least_s * config.frontend.sample_rate), config.frontend)
         if not fit or frames < 1:
             return f"{text}; a segment of {segments.frames} frames needs {segment_s:g} s"
-        shorter = 2 ** int(math.log2(min(frames, config.n_frames)))
-        flags = f"--features.least-s {least_s:g} --segments.frames {shorter}"
+        shorter = f"--segments.frames {2 ** int(math.log2(min(frames, config.n_frames)))}"
     them = "them" if len(fit) == len(lengths) else f"{len(fit)} of them"
-    return f"{text}; {flags} takes {them}"
+    flags = f"--features.least-s {least_s:g}"
+    if asker == "features":
+        later = f" (and `kit train` also needs {shorter})" if shorter else ""
+        return f"{text}; {flags} takes {them}{later}"
+    network = "a network trained with " if asker == "run" else ""
+    return f"{text}; {network}{f'{flags} {shorter}'.rstrip()} takes {them}"
+
+
+def _rounded_up(seconds: float) -> float:
+    return math.ceil(100 * seconds) / 100
 
 
 def _rounded_down(seconds: float) -> float:
@@ -93,9 +122,14 @@ def _rounded_down(seconds: float) -> float:
     return round(math.floor(seconds / step + 1e-9) * step, 2)
 
 
-def _elsewhere(config: FeatureConfig) -> str:
+def _elsewhere(config: FeatureConfig, asker: Asker) -> str:
+    if asker == "embed":
+        return ""
     if config.position == "start":
-        return "; --features.position middle looks elsewhere"
-    if config.position == "middle":
-        return "; --features.position spread --features.excerpts 3 looks elsewhere"
-    return f"; --features.excerpts {min(64, config.excerpts + 2)} looks elsewhere"
+        flags = "--features.position middle"
+    elif config.position == "middle":
+        flags = "--features.position spread --features.excerpts 3"
+    else:
+        flags = f"--features.excerpts {min(64, config.excerpts + 2)}"
+    network = "a network trained with " if asker == "run" else ""
+    return f"; {network}{flags} takes other parts"

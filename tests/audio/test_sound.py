@@ -27,7 +27,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 @pytest.mark.parametrize(
-    ("peak", "said"), [(0.0, "all 0"), (1e-6, "-120 dBFS"), (0.99 * 10**-3.5, "-70 dBFS")]
+    ("peak", "said"), [(0.0, "constant"), (1e-6, "-120 dBFS"), (0.99 * 10**-3.5, "-70 dBFS")]
 )
 def test_a_silent_file_is_refused(write, channels, peak, said):
     x = noise(channels)

@@ -35,12 +35,12 @@ def test_nothing_to_say():
         (
             short(9.7, 9.9, 10.1),
             ORIGINAL_FEATURES,
-            "3 too short: 9.7 to 10.1 s; --features.least-s 9 takes them",
+            "3 shorter than 29.7 s: 9.7 to 10.1 s; --features.least-s 9 takes them",
         ),
         (
             short(10.0, 10.0),
             ORIGINAL_FEATURES,
-            "2 too short: 10 s; --features.least-s 10 takes them",
+            "2 shorter than 29.7 s: 10 s; --features.least-s 10 takes them",
         ),
         # A segment takes 2.95 s.
         (
@@ -59,21 +59,22 @@ def test_nothing_to_say():
             "9 to 12 s with the 10 s of --features.offset-s; "
             "--features.least-s 2 --segments.frames 64 takes 1 of them",
         ),
-        (short(0.0), CONFIG, "1 too short: 0 s; a segment of 128 frames needs 2.95 s"),
+        (short(0.0), CONFIG, "1 shorter than 3 s: 0 s; a segment of 128 frames needs 2.95 s"),
         (
             failed("silent", 8),
             dataclasses.replace(CONFIG, position="start"),
-            "8 silent where they were looked at; --features.position middle looks elsewhere",
+            "8 silent in the excerpt (peak below -70 dBFS); "
+            "--features.position middle takes other parts",
         ),
         (
             failed("silent", 1),
             CONFIG,
-            "; --features.position spread --features.excerpts 3 looks elsewhere",
+            "; --features.position spread --features.excerpts 3 takes other parts",
         ),
         (
             failed("cancelled", 2),
             dataclasses.replace(CONFIG, position="spread", excerpts=3),
-            "2 cancelled when their channels are mixed; --features.excerpts 5 looks elsewhere",
+            "2 cancelled when their channels are mixed; --features.excerpts 5 takes other parts",
         ),
         (
             failed("truncated", 2) + failed("no_audio", 1),
@@ -101,7 +102,7 @@ def test_the_flags_do_what_the_sentence_says(tmp_path):
     assert read_failures(tmp_path / "data") == failures
     says = left_out_in_words(failures, CONFIG)
     assert says == (
-        "features: 2 left out (2 too short: 1.25 to 1.7 s; "
+        "features: 2 left out (2 shorter than 3 s: 1.25 to 1.7 s; "
         "--features.least-s 1.2 --segments.frames 32 takes them)"
     )
     config = dataclasses.replace(CONFIG, least_s=1.2)

@@ -275,7 +275,7 @@ def test_exit_codes(write_table, list_tracks, command, tmp_path):
     assert err.splitlines()[-1].startswith("kit: stopped at the first track that failed: ")
     code, err = command(folder)
     assert code == 1
-    assert "1 left out (1 too short: 0.05 s;" in err
+    assert "1 left out (1 shorter than 0.15 s: 0.05 s;" in err
     assert f"see {folder / 'failures.csv'}" in err
     (music / "a/004.wav").write_bytes((music / "b/001.wav").read_bytes())
     list_tracks(music, folder)

@@ -5,9 +5,10 @@ import contextlib
 from kit import terminal
 from kit.catalogue import Catalogue
 from kit.cli.interrupt import in_two_steps
-from kit.cli.left_out import say_failures
 from kit.compilation import use_cache
 from kit.config import ExtractConfig, FeatureConfig
+from kit.errors import KitError
+from kit.features import left_out_in_words
 from kit.features.embed import Embeddings, embed
 from kit.weights import Model
 from kit.weights.trunk import musicnn_trunk
@@ -32,7 +33,8 @@ def compute(
         quiet: print warnings only.
         brief: print no summary if nothing was missing.
     Raises:
-        KitError: the weights are not there, or the store cannot be read or written.
+        KitError: the weights are not there, no track can be used, or the store cannot be read or
+            written.
         KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
     """
     use_cache()
@@ -40,6 +42,10 @@ def compute(
     shown = contextlib.nullcontext(None) if quiet else terminal.bar("embed")
     with in_two_steps() as stop, shown as update:
         result = embed(catalogue, trunk, options, progress=update, stop=stop)
+    said = left_out_in_words(result.failures, trunk.features, asker="embed")
+    see = f"see {catalogue.folder / 'failures.csv'}"
+    if said and not result.track_ids and not result.stopped:
+        raise KitError(f"no track can be used; {said}; {see}")
     if not quiet and (result.computed or not brief):
         rate = ""
         if result.computed:
@@ -49,7 +55,8 @@ def compute(
             f"embeddings of {len(result.track_ids)} tracks, {result.computed} computed now{rate}, "
             f"in {catalogue.folder / 'embeddings'}"
         )
-    say_failures(result.failures, catalogue.folder)
+    if said:
+        terminal.warn(f"{said}; {see}")
     if result.stopped:
         raise KeyboardInterrupt
     return result

@@ -54,7 +54,7 @@ def evaluate(
     tracks = load(_there(Path(experiment.catalogue))) if catalogue is None else catalogue
     if labels_map:
         prepared(tracks, run, restore(run.folder, which), part, labels_map)  # raises, before work
-    compute(tracks, experiment.features, segments=experiment.segments, brief=True)
+    compute(tracks, experiment.features, segments=experiment.segments, asker="run", brief=True)
     with terminal.bar("evaluate") as progress:
         result = score(
             run,

@@ -9,6 +9,7 @@ from kit.compilation import use_cache
 from kit.config import ExtractConfig, FeatureConfig, SegmentConfig
 from kit.errors import KitError
 from kit.features import Extraction, Progress, extract, left_out_in_words
+from kit.features.left_out import Asker
 
 
 def compute(
@@ -17,6 +18,7 @@ def compute(
     options: ExtractConfig = ExtractConfig(),
     *,
     segments: SegmentConfig = SegmentConfig(),
+    asker: Asker = "train",
     quiet: bool = False,
     brief: bool = False,
 ) -> Extraction:
@@ -27,6 +29,7 @@ def compute(
         config: excerpts and front end.
         options: how the work is done.
         segments: the segments that the features are for; a track must hold one.
+        asker: decides which flags a warning names.
         quiet: print warnings only.
         brief: print no summary if nothing was missing.
     Raises:
@@ -41,21 +44,23 @@ def compute(
             update(p.done, p.total, str(p) if p.computed else "")
 
         result = extract(catalogue, config, options, progress=progress, stop=stop)
+    # A store keeps the features of tracks that have left the catalogue.
+    usable = len(set(catalogue.table["track_id"]) & set(result.store.sources))
     if result.stopped:
-        _summarise(result)
+        _summarise(result, usable)
         raise KeyboardInterrupt
-    said = left_out_in_words(result.failures, config, segments)
+    said = left_out_in_words(result.failures, config, segments, asker)
     see = f"see {catalogue.folder / 'failures.csv'}"
-    if said and not len(result.store):
+    if said and not usable:
         raise KitError(f"no track can be used; {said}; {see}")
     if not quiet and (result.computed or not brief):
-        _summarise(result)
+        _summarise(result, usable)
     if said:
         terminal.warn(f"{said}; {see}")
     return result
 
 
-def _summarise(result: Extraction) -> None:
+def _summarise(result: Extraction, usable: int) -> None:
     if result.mended:
         terminal.say(f"{result.mended} shards were damaged and were computed again")
     rate = ""
@@ -65,8 +70,7 @@ def _summarise(result: Extraction) -> None:
             f"{result.audio_s / result.seconds:.0f} times real time)"
         )
     terminal.say(
-        f"features of {len(result.store)} tracks, {result.computed} computed now{rate}, "
-        f"in {result.store.path}"
+        f"features of {usable} tracks, {result.computed} computed now{rate}, in {result.store.path}"
     )
 
 

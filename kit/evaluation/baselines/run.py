@@ -11,7 +11,7 @@ from jaxtyping import Float
 from kit.catalogue import Catalogue, load
 from kit.catalogue.folds import fold_names, folds_in_words, folds_of
 from kit.catalogue.rights import require_rights
-from kit.config import ExtractConfig, FeatureConfig, SplitConfig
+from kit.config import ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation.baselines import folds as by_fold
 from kit.evaluation.baselines.beside import split_digest
@@ -24,6 +24,7 @@ from kit.evaluation.baselines.nested import chosen_of, in_words
 from kit.evaluation.baselines.networks import kept
 from kit.evaluation.baselines.result import Baselines
 from kit.evaluation.baselines.rows import of_networks, of_store, table_numbers
+from kit.features import left_out_in_words
 from kit.features.embed import Embeddings
 from kit.training import Run
 from kit.training.folders import locate
@@ -114,9 +115,9 @@ def baselines(
         return _unfinished(measured)
     present = table.loc[table["track_id"].isin(list(measured.sources))].reset_index(drop=True)
     if present.empty:
-        raise KitError(
-            f"no track of {tracks.folder} can be used; failures.csv there names the reasons"
-        )
+        # The classifiers have no segments, and take any length.
+        said = left_out_in_words(measured.failures, features, SegmentConfig(pad=True))
+        raise KitError(f"no track can be used; {said}; see {tracks.folder / 'failures.csv'}")
     if divided is None:
         config = split if split.is_folded else dataclasses.replace(split, folds=FOLDS)
         divided = folds_of(present, config)
