@@ -56,7 +56,6 @@ bench-features *ARGS:
     {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
     {{python}} -m kit demo --demo.tracks 216 --demo.artists 36 --data data/bench
     {{python}} benchmarks/features.py --audio data/bench/audio --json benchmarks/results/features.json {{ARGS}}
-    {{python}} benchmarks/features_at_scale.py --audio data/bench/audio --json benchmarks/results/features_at_scale.json
     {{python}} benchmarks/scaling.py data/bench --json benchmarks/results/scaling.json
     {{python}} benchmarks/scaling_page.py
 
@@ -73,10 +72,6 @@ bench-esc10 FOLDER *ARGS:
 # The recipe for small sets on a catalogue, beside the rows that it chooses from; mean of 3 seeds.
 bench-small-set CATALOGUE *ARGS:
     {{python}} benchmarks/small_set.py {{CATALOGUE}} {{ARGS}}
-
-# What a training step moves over many devices, and the page of it.
-bench-scaling-training:
-    {{python}} benchmarks/scaling_training.py --json benchmarks/results/scaling_training.json
 
 # The pages of the API, from the docstrings.
 docs:
