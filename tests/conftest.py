@@ -58,14 +58,21 @@ settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
 
 
+_SLOW = Path(__file__).with_name("slow.txt")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure coverage of no property test, and of the first cases of a test of many.
+    """Mark slow tests, and measure coverage of no property test and of the first of many cases.
 
     The others run the same lines, but for a few. Tracing takes a third of the time of a test that
     runs much Python.
     """
+    lines = _SLOW.read_text().splitlines()
+    slow = tuple(line for line in lines if line and not line.startswith("#"))
     cases: Counter[str] = Counter()
     for item in items:
+        if item.nodeid.startswith(slow):
+            item.add_marker("slow")
         test = item.nodeid.partition("[")[0]
         cases[test] += 1
         of_properties = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)

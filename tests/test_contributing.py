@@ -68,3 +68,11 @@ def test_a_named_place_is_in_its_file(file, names):
     for name in names.split():
         assert name in PAGE
         assert re.search(rf"^(def |class )?{name}\b", text, re.MULTILINE)
+
+
+def test_slow_tests_are_there():
+    lines = (ROOT / "tests/slow.txt").read_text(encoding="utf-8").splitlines()
+    for line in (line for line in lines if not line.startswith("#")):
+        file, _, name = line.partition("::")
+        assert (ROOT / file).exists(), line
+        assert f"def {name}" in (ROOT / file).read_text("utf-8") if name else True, line
