@@ -39,9 +39,9 @@ from kit.features.decoders import reader
 from kit.features.device import PER_DEVICE, compute, local_device
 from kit.features.engine_ray import TOGETHER
 from kit.features.excerpts import room
+from kit.features.layout import SHARD_TRACKS, empty_shard
 from kit.features.manifest import Entry, to_bytes
 from kit.features.plan import make_plan
-from kit.features.store import SHARD_TRACKS, empty_shard
 from kit.models import build, size
 from kit.training.optimiser import hyperparameters
 from kit.training.placement import placed, shardings

@@ -30,7 +30,7 @@ from kit.errors import KitWarning
 from kit.evaluation import evaluate, score_arrays
 from kit.features import extract, left_out_in_words
 from kit.shallow.recipe import SmallSetConfig
-from kit.training import Progress, Run
+from kit.training import Run, TrainingProgress
 from kit.training import fit as train
 from kit.training import fit_arrays as train_arrays
 from kit.training.processes import agreed
@@ -299,7 +299,7 @@ def _scored(made: Run, report: bool) -> bool:
     return all(file.is_file() and file.stat().st_mtime_ns >= trained for file in files)
 
 
-def _note(p: Progress) -> str:
+def _note(p: TrainingProgress) -> str:
     loss = p.metrics.get("validation_loss") or p.metrics.get("train_loss")
     said = [p.place, "" if loss is None else f"loss {loss:.3f}"]
     return " ".join(text for text in said if text)

@@ -11,8 +11,7 @@ from kit.audio import AudioError, blocks
 from kit.config import Experiment, FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.features.device import compute, row_of
-from kit.features.excerpts import Excerpt, excerpts, require_length, valid_frames
-from kit.features.waveform import waveform_excerpts
+from kit.features.excerpts import Excerpt, excerpts, require_length, valid_frames, waveform_excerpts
 from kit.training import Restored, restore
 from kit.training.checkpoint import Which
 

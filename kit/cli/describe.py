@@ -44,14 +44,14 @@ def describe(
     from kit.cli.interrupt import in_two_steps
     from kit.cli.left_out import say_failures
     from kit.compilation import use_cache
-    from kit.descriptors import Progress
+    from kit.descriptors import DescribeProgress
     from kit.descriptors import describe as fill
 
     use_cache()
     tracks = load(catalogue)
     with in_two_steps() as stop, terminal.bar("describe") as update:
 
-        def progress(p: Progress) -> None:
+        def progress(p: DescribeProgress) -> None:
             update(p.done, p.total, f"{p.tracks_per_s:.1f} tracks/s" if p.tracks_per_s else "")
 
         result = fill(

@@ -41,7 +41,7 @@ STAGE = "describe"  # in failures.csv
 
 
 @dataclass(frozen=True)
-class Progress:
+class DescribeProgress:
     """Progress of a run: files done, files in all, and files a second in this run."""
 
     done: int
@@ -80,7 +80,7 @@ def describe(
     isolate: bool = False,
     timeout_s: float = 60.0,
     flush_every_s: float = 30.0,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[DescribeProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Description:
     """Measure the descriptors of every track with audio, and fill in the table.
@@ -224,7 +224,7 @@ class _Run:
         plan: _Plan,
         known: dict[str, Record],
         extent: Extent,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[DescribeProgress], None] | None,
     ) -> None:
         self._folder = folder
         self._plan = plan
@@ -286,4 +286,4 @@ class _Run:
         if self._progress:
             seconds = max(time.monotonic() - self._began, 1e-9)
             done = self._total - len(self._plan.tracks) + self._tried
-            self._progress(Progress(done, self._total, self._tried / seconds))
+            self._progress(DescribeProgress(done, self._total, self._tried / seconds))

@@ -30,7 +30,7 @@ from kit.features.embed import Embeddings, embed
 from kit.shallow.networks import NETWORKS, experiments_of, row_of
 from kit.shallow.parts import Part
 from kit.shallow.recipe import require_recipe
-from kit.training import Progress, Run, processes
+from kit.training import Run, TrainingProgress, processes
 from kit.training.checkpoint import Checkpoints
 from kit.training.collection import Collection, open_collection
 from kit.training.fitting import train
@@ -53,7 +53,7 @@ def fit_small_set(
     fresh: bool = False,
     rights: bool = False,
     options: ExtractConfig = ExtractConfig(),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     show: Show | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -167,7 +167,7 @@ class _Learner:
         experiment: Experiment,
         collection: Collection,
         run: Run,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         """Choose and fit the classifiers of one fold, and write its checkpoint."""
         began = time.monotonic()
@@ -268,7 +268,7 @@ class _Bar:
     """The progress of a fold: one unit for each classifier, `_TRAINING` for each network."""
 
     def __init__(
-        self, progress: Callable[[Progress], None] | None, classifiers: int, trainings: int
+        self, progress: Callable[[TrainingProgress], None] | None, classifiers: int, trainings: int
     ) -> None:
         self._progress = progress
         self._total = classifiers + _TRAINING * trainings
@@ -289,4 +289,4 @@ class _Bar:
 
     def _say(self, done: int, note: str) -> None:
         if self._progress:
-            self._progress(Progress(min(done, self._total), self._total, 0, {}, note))
+            self._progress(TrainingProgress(min(done, self._total), self._total, 0, {}, note))

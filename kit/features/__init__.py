@@ -4,11 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from kit.features.excerpts import Excerpt, excerpts, valid_frames
-from kit.features.export import export_npy
-from kit.features.extract import Extraction, extract, set_place, store_path
+from kit.features.extract import Extraction, export_npy, extract, set_place, store_path
 from kit.features.left_out import failures_of, left_out_in_words
 from kit.features.store import FeatureStore
-from kit.features.throughput import Progress
+from kit.features.throughput import ExtractionProgress
 
 if TYPE_CHECKING:
     from kit.features.device import compute, row_of
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Excerpt",
     "Extraction",
+    "ExtractionProgress",
     "FeatureStore",
-    "Progress",
     "compute",
     "excerpts",
     "export_npy",

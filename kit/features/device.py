@@ -37,11 +37,11 @@ Clips = Sequence[tuple[Float32[np.ndarray, " clip_samples"], int]]
 Computed: TypeAlias = Future[tuple[Features, float]]
 
 
-def local_device() -> "Threads | Accelerators":
+def local_device() -> "CpuPool | Accelerators":
     """Return the local devices of the process as one."""
     devices = jax.local_devices()
     if len(devices) == 1 and devices[0].platform == "cpu":
-        return Threads(os.cpu_count() or 1)
+        return CpuPool(os.cpu_count() or 1)
     return Accelerators(devices)
 
 
@@ -110,7 +110,7 @@ def in_batches(device: "Device", clips: Clips, config: FeatureConfig) -> tuple[F
     )
 
 
-class Threads:
+class CpuPool:
     """A CPU: threads that compute one clip at a time, without a copy of its samples.
 
     Attributes:
@@ -155,7 +155,7 @@ class Accelerators:
         self._pool = ThreadPoolExecutor(self.in_flight, thread_name_prefix="device")
 
     def submit(self, clips: Clips, config: FeatureConfig) -> Computed:
-        """Begin to compute clips; see `Threads.submit`."""
+        """Begin to compute clips; see `CpuPool.submit`."""
         if config.keep == "waveform":
             return self._pool.submit(_one_by_one, clips, config)
         return self._pool.submit(self._batches, clips, config)
@@ -206,4 +206,4 @@ def _one(
     return np.asarray(frames)[:, : config.n_frames]
 
 
-Device: TypeAlias = Threads | Accelerators
+Device: TypeAlias = CpuPool | Accelerators

@@ -29,7 +29,7 @@ from kit.features.feeding import LOOK_EVERY_S
 from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
 from kit.features.store import FeatureStore
-from kit.features.throughput import Meter, Progress
+from kit.features.throughput import ExtractionProgress, Meter
 from kit.features.writer import ShardWriter
 
 FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
@@ -51,7 +51,7 @@ def run(
     plan: Plan,
     options: ExtractConfig,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ExtractionProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Meter:
     """Compute the tracks of a plan and write them.
@@ -76,7 +76,7 @@ class _Run:
         store: FeatureStore,
         plan: Plan,
         options: ExtractConfig,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[ExtractionProgress], None] | None,
     ) -> None:
         workers = options.workers or os.cpu_count() or 1
         self._config = store.config

@@ -28,10 +28,11 @@ from kit.features.decoders import CrashedError, Decoded, Threads, reader
 from kit.features.device import in_batches, local_device
 from kit.features.engine_local import failure, rows_of
 from kit.features.excerpts import room
+from kit.features.layout import shard_tracks
 from kit.features.manifest import Entry
 from kit.features.plan import Plan, Track
-from kit.features.store import FeatureStore, shard_tracks
-from kit.features.throughput import Meter, Progress
+from kit.features.store import FeatureStore
+from kit.features.throughput import ExtractionProgress, Meter
 from kit.features.writer import ShardWriter
 
 try:
@@ -52,7 +53,7 @@ def run(
     plan: Plan,
     options: ExtractConfig,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ExtractionProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Meter:
     """Compute the tracks of a plan on a Ray cluster: that of `RAY_ADDRESS`, or one started here.
@@ -79,7 +80,7 @@ def _run(
     store: FeatureStore,
     plan: Plan,
     options: ExtractConfig,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[ExtractionProgress], None] | None,
     stop: Callable[[], bool],
 ) -> Meter:
     resources = ray.cluster_resources()

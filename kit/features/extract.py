@@ -4,18 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.features.left_out import STAGE, failures_of
-from kit.features.lock import only_one
 from kit.features.plan import make_plan
-from kit.features.storage import Storage, is_url
+from kit.features.storage import Storage, is_url, only_one
 from kit.features.store import FeatureStore
-from kit.features.throughput import Progress
-from kit.files import read_json, write_json
+from kit.features.throughput import ExtractionProgress
+from kit.files import atomic_write, read_json, write_json
 
 _PLACE = Path("features/place.json")
+_AT_ONCE = 64  # tracks that `export_npy` reads at once
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def extract(
     config: FeatureConfig,
     options: ExtractConfig = ExtractConfig(),
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ExtractionProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Extraction:
     """Compute the features that the store does not have yet.
@@ -175,3 +177,33 @@ def _write_failures(catalogue: Catalogue, store: FeatureStore) -> list[Failure]:
     if found != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
         write_failures(catalogue.folder, STAGE, found)
     return found
+
+
+def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple[Path, Path]:
+    """Write `song_specs.npy` (tracks, row_frames, n_mels) float32, and `genres.npy`, the labels.
+
+    The labels are fixed-width text in the same order. Neither file is pickled: `np.load(path)`
+    reads them. Frames past a track's valid ones are NaN, which no reader takes for sound: the
+    original's files have none, since it left out shorter tracks (`ORIGINAL_FEATURES`).
+
+    Raises:
+        KitError: the folder cannot be written.
+    """
+    label_of = dict(zip(catalogue.table["track_id"], catalogue.table["label"], strict=True))
+    track_ids = [t for t in store.index["track_id"] if t in label_of]
+    shape = (len(track_ids), store.config.row_frames, store.config.frontend.n_mels)
+    with atomic_write(folder / "song_specs.npy", "wb") as stream:
+        # As `np.save` writes it, without all tracks in memory.
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        for at in range(0, len(track_ids), _AT_ONCE):
+            part = track_ids[at : at + _AT_ONCE]
+            features = store.read_log_mel(part)
+            for row, frames in zip(features, store.frames(part), strict=True):
+                row[frames:] = np.nan
+            stream.write(features.tobytes())
+    with atomic_write(folder / "genres.npy", "wb") as stream:
+        genres = np.array([label_of[t] for t in track_ids], dtype=np.str_)
+        np.save(stream, genres, allow_pickle=False)
+    return folder / "song_specs.npy", folder / "genres.npy"

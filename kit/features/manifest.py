@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kit.errors import KitError
+from kit.features.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -81,3 +82,42 @@ def from_bytes(data: bytes, first: int, count: int) -> list[Entry]:
     if any(entry.frames < 0 or bool(entry.frames) == bool(entry.reason) for entry in entries):
         raise KitError("a row has both features and a reason for having none, or neither")
     return entries
+
+
+def part_name(number: int) -> str:
+    """Return the name of a shard's part of the table inside its store."""
+    return f"index/{number:08d}.csv"
+
+
+def read_parts(place: Storage, size: int, rows: int) -> tuple[dict[int, list[Entry]], list[int]]:
+    """Return the entries of each shard, and the shards whose part cannot be used.
+
+    Args:
+        place: the store.
+        size: tracks of a shard.
+        rows: rows of the array.
+    Raises:
+        KitError: the store cannot be read.
+    """
+    names = place.names("index/")
+    parts: dict[int, list[Entry]] = {}
+    broken: list[int] = []
+    seen: set[str] = set()
+    for name, data in zip(names, place.read_all(names), strict=True):
+        stem = name.removeprefix("index/").removesuffix(".csv")
+        if not stem.isdecimal() or data is None:
+            continue
+        number = int(stem)
+        first = number * size
+        try:
+            entries = from_bytes(data, first, min(size, max(0, rows - first)))
+        except KitError:
+            broken.append(number)
+            continue
+        ids = {entry.track_id for entry in entries}
+        if len(ids) < len(entries) or ids & seen:
+            broken.append(number)
+            continue
+        seen |= ids
+        parts[number] = entries
+    return parts, broken

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorstore as ts
 
+from kit import lock
 from kit.errors import KitError, UsageError
 
 _DRIVERS = {"s3": "s3", "gs": "gcs"}
@@ -20,6 +21,14 @@ _FAILED = (ValueError, OSError, NotImplementedError)
 def is_url(place: Path | str) -> bool:
     """Return whether a place is in object storage."""
     return isinstance(place, str) and "://" in place
+
+
+def only_one(path: Path | str) -> contextlib.AbstractContextManager[None]:
+    """Return `kit.lock.only_one` of a store in a folder, and no lock of one in a bucket.
+
+    Two runs on a bucket do the work twice, without harm: they write the same bytes.
+    """
+    return contextlib.nullcontext() if is_url(path) else lock.only_one(path)
 
 
 @dataclass(frozen=True)

@@ -6,38 +6,34 @@
     <hash>.zarr/index/          one CSV for each shard: offset, track_id, source_hash, frames, or
                                 the reason for having none
 
-A row counts only once it is in the table, and a shard's part of the table is written after the
-shard: a store that is stopped at any instant is whole. Each shard is written by one writer, without
-any other shard.
+A shard's part of the table is written after the shard, and a row counts only once it is in the
+table: a store stays whole when its writer is stopped. Each shard has one writer.
 """
 
-import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import tensorstore as ts
 from jaxtyping import Float32, Int32
 
-from kit import __version__
-from kit.config import FeatureConfig, from_dict, to_dict
-from kit.errors import ConfigError, KitError
+from kit.config import FeatureConfig
+from kit.errors import KitError
 from kit.features import codec, manifest
+from kit.features.layout import (
+    GROUP,
+    empty_shard,
+    open_array,
+    read_group,
+    shard_tracks,
+    write_group,
+)
 from kit.features.manifest import Entry
 from kit.features.storage import Storage, first_line, is_url, storage_errors
 
-FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of tracks that are too short
-SHARD_TRACKS = 64  # of one excerpt each: 40 MiB of float32 at 1280 x 128, about 32 on disk
-_KEPT = ("log_mel", "waveform")
-# Levels share their signs and exponents. LZ4 of shuffled bits is smaller than zstd of shuffled
-# bytes, is written in half the time and read in a third.
-_SHUFFLED = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "blocksize": 0}
-_GROUP = "zarr.json"
-_ANEW = "delete it and run `kit features` again"
 _VERIFY = "run `kit features CATALOGUE --verify`, which finds and repairs the damage"
 
 
@@ -49,8 +45,7 @@ class FeatureStore:
         path: folder or URL.
         config: excerpts and front end.
         labels: the labels in the order that models number them.
-        broken: shards whose part of the table cannot be read; only `open(..., broken_too=True)`
-            has any.
+        broken: shards whose part of the table is damaged; none without `broken_too`.
     """
 
     path: Path | str
@@ -69,27 +64,23 @@ class FeatureStore:
         Raises:
             KitError: the place cannot be reached.
         """
-        return Storage(path).read(_GROUP) is not None
+        return Storage(path).read(GROUP) is not None
 
     @classmethod
     def create(
         cls, path: Path | str, config: FeatureConfig, labels: Iterable[str] = ()
     ) -> "FeatureStore":
-        """Make an empty store at `path`, a folder or a URL.
+        """Make an empty store at `path`; delete the remains of an attempt that failed.
 
-        Args:
-            path: where; the remains of an attempt that failed are deleted.
-            config: excerpts and front end.
-            labels: the labels in the order that models number them.
         Raises:
             KitError: the store cannot be written.
         """
         place = Storage(path)
         for name in place.names("index/"):
             place.delete(name)
-        store = cls(path, config, tuple(labels), place, _tensorstore(place, config, create=True))
+        store = cls(path, config, tuple(labels), place, open_array(place, config, create=True))
         # Written last: without this file there is no store.
-        store._write_group()
+        write_group(place, config, store.labels)
         return store
 
     @classmethod
@@ -97,30 +88,17 @@ class FeatureStore:
         """Open the store at `path`, a folder or a URL.
 
         Args:
-            path: where.
-            broken_too: list the damaged parts of the table in `broken` instead of raising an error.
+            broken_too: list damaged parts of the table in `broken` instead of raising an error.
         Raises:
             KitError: there is no store, or one of another format, or a damaged one.
         """
         place = Storage(path)
-        data = place.read(_GROUP)
-        if data is None:
-            raise KitError(f"{path} is not a feature store; run `kit features` on its catalogue")
-        attributes = _attributes(data, path)
-        if attributes.get("format") != FORMAT:
-            raise KitError(
-                f"{path} was written by another version of kit (store format "
-                f"{attributes.get('format')}, this one reads {FORMAT}); {_ANEW}"
-            )
-        try:
-            config = from_dict(FeatureConfig, attributes.get("config"))
-            labels = tuple(map(str, attributes.get("labels", ())))
-        except (ConfigError, TypeError) as error:
-            raise KitError(f"{path}: {error}; {_ANEW}") from error
-        store = cls(path, config, labels, place, _tensorstore(place, config, create=False))
-        store._read_parts()
+        config, labels = read_group(place)
+        store = cls(path, config, labels, place, open_array(place, config, create=False))
+        size, rows = shard_tracks(config), store._array.shape[0]
+        store._parts, store.broken = manifest.read_parts(place, size, rows)
         if store.broken and not broken_too:
-            raise KitError(f"{path}/{_part(store.broken[0])} is damaged; {_VERIFY}")
+            raise KitError(f"{path}/{manifest.part_name(store.broken[0])} is damaged; {_VERIFY}")
         return store
 
     @classmethod
@@ -134,8 +112,12 @@ class FeatureStore:
             shutil.rmtree(path, ignore_errors=True)
             return
         place = Storage(path)
-        inside = [name for folder in ("index", *_KEPT) for name in place.names(f"{folder}/")]
-        for name in [_GROUP, *inside]:
+        inside = [
+            name
+            for folder in ("index", "log_mel", "waveform")
+            for name in place.names(f"{folder}/")
+        ]
+        for name in [GROUP, *inside]:
             place.delete(name)
 
     @property
@@ -207,10 +189,9 @@ class FeatureStore:
     def load_shard(
         self, number: int, into: np.ndarray | None = None
     ) -> tuple[list[Entry], np.ndarray]:
-        """Read a shard: its part of the table, and its rows as they are stored.
+        """Read a shard by its number: its part of the table, and its rows as they are stored.
 
         Args:
-            number: the shard.
             into: memory for the rows, as `empty_shard` gives it; new memory if None.
         Returns:
             The entries, and the rows, with `codec.missing` where there is no track.
@@ -232,8 +213,8 @@ class FeatureStore:
             KitError: the store cannot be written.
         """
         if rows > self._array.shape[0]:
-            # Another run may have made more room since, which must stay.
-            self._array = _tensorstore(self._place, self.config, create=False)
+            # Another run may have made more room since.
+            self._array = open_array(self._place, self.config, create=False)
         if rows > self._array.shape[0]:
             with storage_errors("write", self.path):
                 self._array = self._array.resize(
@@ -248,13 +229,12 @@ class FeatureStore:
         """
         if tuple(labels) != self.labels:
             self.labels = tuple(labels)
-            self._write_group()
+            write_group(self._place, self.config, self.labels)
 
     def write_shard(self, number: int, entries: Sequence[Entry], kept: np.ndarray) -> None:
         """Replace a shard and its part of the table. Shards may be written side by side.
 
         Args:
-            number: the shard.
             entries: its part of the table, with the entries of rows that it has already.
             kept: rows like those of `empty_shard`, `codec.missing` where there is no track; not to
                 be changed before this returns.
@@ -291,8 +271,8 @@ class FeatureStore:
         Args:
             track_ids: the tracks.
             source_hashes: SHA-256 of the file of each track, or any text that names its source.
-            features: their rows in dB, or as samples.
-            frames: valid frames of each row, from its beginning; all of them if None.
+            features: rows in dB, or as samples.
+            frames: valid frames of each row; all of them if None.
         Raises:
             KitError: frames out of range, or the store cannot be written; its table is still right.
         """
@@ -321,20 +301,14 @@ class FeatureStore:
                 part[offset] = Entry(offset, track_ids[at], source_hashes[at], int(valid[at]))
             self.write_shard(number, list(part.values()), shard)
 
-    def damaged(self, progress: Callable[[int, int], None] | None = None) -> list[int]:
-        """Return the shards with a wrong checksum, or with a part of the table that is damaged.
-
-        Args:
-            progress: called with (shards read, shards in all).
-        """
+    def damaged(self) -> list[int]:
+        """Return the shards with a wrong checksum, or with a part of the table that is damaged."""
         found = set(self.broken)
-        for done, number in enumerate(sorted(self._parts)):
+        for number in self._parts:
             try:
                 self.load_shard(number)
             except KitError:
                 found.add(number)
-            if progress:
-                progress(done + 1, len(self._parts))
         return sorted(found)
 
     def forget(self, number: int) -> None:
@@ -343,7 +317,7 @@ class FeatureStore:
         Raises:
             KitError: the store cannot be written.
         """
-        self._place.delete(_part(number))
+        self._place.delete(manifest.part_name(number))
         self._parts.pop(number, None)
         self._found = None
         self.broken = [n for n in self.broken if n != number]
@@ -370,109 +344,7 @@ class FeatureStore:
         except (ValueError, OSError) as error:
             raise KitError(f"{self.path} is damaged ({first_line(error)}); {_VERIFY}") from error
 
-    def _read_parts(self) -> None:
-        names = self._place.names("index/")
-        seen: set[str] = set()
-        for name, data in zip(names, self._place.read_all(names), strict=True):
-            stem = name.removeprefix("index/").removesuffix(".csv")
-            if not stem.isdecimal() or data is None:
-                continue
-            number = int(stem)
-            size = shard_tracks(self.config)
-            first = number * size
-            try:
-                room = min(size, max(0, self._array.shape[0] - first))
-                entries = manifest.from_bytes(data, first, room)
-            except KitError:
-                self.broken.append(number)
-                continue
-            ids = {entry.track_id for entry in entries}
-            if len(ids) < len(entries) or ids & seen:
-                self.broken.append(number)
-                continue
-            seen |= ids
-            self._parts[number] = entries
-
     def _write_part(self, number: int, entries: Sequence[Entry]) -> None:
-        self._place.write(_part(number), manifest.to_bytes(entries))
+        self._place.write(manifest.part_name(number), manifest.to_bytes(entries))
         self._parts[number] = sorted(entries, key=lambda entry: entry.offset)
         self._found = None
-
-    def _write_group(self) -> None:
-        attributes = {
-            "format": FORMAT,
-            "kit": __version__,
-            "config": to_dict(self.config),
-            "config_hash": self.config.hash,
-            "sample_rate": self.config.frontend.sample_rate,
-            "labels": list(self.labels),
-        }
-        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        text = json.dumps(group, indent=2, ensure_ascii=False, allow_nan=False)
-        self._place.write(_GROUP, text.encode())
-
-
-def shard_tracks(config: FeatureConfig) -> int:
-    """Return the tracks of a shard.
-
-    Fewer of several excerpts, and half as many of samples, so that it takes no more memory.
-    """
-    tracks = SHARD_TRACKS if config.keep == "log_mel" else SHARD_TRACKS // 2
-    return max(1, tracks // config.excerpts)
-
-
-def empty_shard(config: FeatureConfig) -> np.ndarray:
-    """Return a shard without a track, (shard_tracks, row_frames, width) in the store's dtype."""
-    shape = (shard_tracks(config), config.row_frames, config.width)
-    return np.full(shape, codec.missing(config), config.stored_dtype)
-
-
-def _part(number: int) -> str:
-    return f"index/{number:08d}.csv"
-
-
-def _attributes(data: bytes, path: Path | str) -> dict[str, Any]:
-    try:
-        group = json.loads(data)
-    except ValueError as error:
-        raise KitError(f"{path}/{_GROUP} is not valid JSON ({error}); {_ANEW}") from error
-    attributes = group.get("attributes") if isinstance(group, dict) else None
-    return attributes if isinstance(attributes, dict) else {}
-
-
-def _tensorstore(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
-    track = [config.row_frames, config.width]
-    spec: dict[str, Any] = {
-        "driver": "zarr3",
-        # Rows of the table were written, so a shard that is gone is damage, not a track of NaN.
-        "fill_missing_data_reads": False,
-        "kvstore": place.spec(f"{config.keep}/"),
-    }
-    if create:
-        checksum = {"name": "crc32c"}
-        little = {"name": "bytes", "configuration": {"endian": "little"}}
-        one_byte = {"name": "bytes"}
-        size = np.dtype(config.stored_dtype).itemsize
-        sharding = {
-            "chunk_shape": [1, *track],
-            "codecs": [
-                one_byte if config.dtype == "int8" else little,
-                {"name": "blosc", "configuration": _SHUFFLED | {"typesize": size}},
-                checksum,
-            ],
-            "index_codecs": [little, checksum],
-        }
-        spec["metadata"] = {
-            "shape": [0, *track],
-            "data_type": config.stored_dtype,
-            "chunk_grid": {
-                "name": "regular",
-                "configuration": {"chunk_shape": [shard_tracks(config), *track]},
-            },
-            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-            "fill_value": codec.fill_value(config),
-            "dimension_names": ["track", "frame", "mel" if config.keep == "log_mel" else "sample"],
-            "attributes": {"units": codec.units(config), **codec.scale(config)},
-        }
-    with storage_errors("make", place) if create else storage_errors("open", place, _ANEW):
-        return ts.open(spec, open=not create, create=create, delete_existing=create).result()

@@ -8,7 +8,7 @@ Stage = Literal["decode", "device", "write"]
 
 
 @dataclass(frozen=True)
-class Progress:
+class ExtractionProgress:
     """The progress of a run.
 
     Attributes:
@@ -76,12 +76,12 @@ class Meter:
             self.computed += 1
             self.audio_s += audio_s
 
-    def progress(self) -> Progress:
+    def progress(self) -> ExtractionProgress:
         """Return the progress so far."""
         seconds = max(self.seconds, 1e-9)
         rate = self._tried / seconds
         eta = (self.total - self.done) / rate if self._tried else None
         slowest = max(self._busy, key=lambda stage: self._busy[stage] / self.lanes[stage])
-        return Progress(
+        return ExtractionProgress(
             self.done, self.total, self.computed, rate, self.audio_s / seconds, eta, slowest
         )

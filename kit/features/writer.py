@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from kit.features import codec
+from kit.features.layout import empty_shard, shard_tracks
 from kit.features.manifest import Entry
-from kit.features.store import FeatureStore, empty_shard, shard_tracks
+from kit.features.store import FeatureStore
 
 # Shards in memory: one to fill, one being written, and one that waits for a slow file.
 MOST_OPEN = 3

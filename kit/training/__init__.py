@@ -3,15 +3,15 @@
 from kit.training.arrays import fit_arrays
 from kit.training.fitting import fit
 from kit.training.folders import listing, locate
-from kit.training.loop import Progress
+from kit.training.loop import TrainingProgress
 from kit.training.restore import Restored, restore
 from kit.training.run import Run
 from kit.training.scores import track_log_probabilities
 
 __all__ = [
-    "Progress",
     "Restored",
     "Run",
+    "TrainingProgress",
     "fit",
     "fit_arrays",
     "listing",

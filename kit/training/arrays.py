@@ -23,7 +23,7 @@ from kit.errors import ConfigError, UsageError
 from kit.training.collection import Collection, divide
 from kit.training.data import Held
 from kit.training.fitting import train as train_on
-from kit.training.loop import Progress
+from kit.training.loop import TrainingProgress
 from kit.training.run import Run
 
 SEGMENT_FRAMES = 128
@@ -43,7 +43,7 @@ def fit_arrays(
     name: str = "arrays",
     runs: Path | str = "runs",
     fresh: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     features: FeatureConfig | None = None,
 ) -> Run:
     """Train a network on arrays, without scoring it; `kit.fit_arrays` has the arguments.

@@ -18,14 +18,14 @@ from kit.models import Network, check
 from kit.training import folders, processes
 from kit.training.collection import Collection, open_collection
 from kit.training.epoch import choose
-from kit.training.loop import Progress, train_run
+from kit.training.loop import TrainingProgress, train_run
 from kit.training.placement import room_gib
 from kit.training.plan import place_in_words, planned
 from kit.training.run import Run
 from kit.training.stopping import require_validation
 from kit.training.transfer import Start, cached, published
 
-Learn = Callable[[Experiment, Collection, Run, Callable[[Progress], None] | None], None]
+Learn = Callable[[Experiment, Collection, Run, Callable[[TrainingProgress], None] | None], None]
 """Function of an experiment, a collection in its split, a run and `progress` that writes the run's
 checkpoint."""
 
@@ -38,7 +38,7 @@ def fit(
     fresh: bool = False,
     rights: bool = False,
     memory_gib: float = 4.0,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Run:
     """Train a network, resume an interrupted training, or return the finished run.
 
@@ -87,7 +87,7 @@ def train(
     statements: Sequence[str] = (),
     memory_gib: float = 4.0,
     scan: bool | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     learn: Learn | None = None,
 ) -> Run:
     """Train on a collection.
@@ -153,8 +153,8 @@ def train(
 
 
 def _said(
-    progress: Callable[[Progress], None] | None, trained: int, networks: int, place: str
-) -> Callable[[Progress], None] | None:
+    progress: Callable[[TrainingProgress], None] | None, trained: int, networks: int, place: str
+) -> Callable[[TrainingProgress], None] | None:
     """Return `progress` for one network of several."""
     if progress is None or networks == 1:
         return progress
@@ -164,13 +164,14 @@ def _said(
 
 
 def _said_frozen(
-    progress: Callable[[Progress], None] | None, reason: str, networks: int
+    progress: Callable[[TrainingProgress], None] | None, reason: str, networks: int
 ) -> Callable[[int, int], None] | None:
     """Return a callback that reports the segments whose frozen layers are computed."""
     if progress is None:
         return None
+    state = TrainingProgress(0, 1, 0, {}, reason, networks=networks)
     return lambda done, total: progress(
-        Progress(0, 1, 0, {}, reason, networks=networks, place=f"frozen layers {done}/{total}")
+        dataclasses.replace(state, place=f"frozen layers {done}/{total}")
     )
 
 

@@ -30,7 +30,7 @@ from kit.training.watch import require_finite_row, require_finite_steps
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Progress of a training after one or more steps.
 
     Attributes:
@@ -71,7 +71,7 @@ def train_run(
     run: Run,
     memory_gib: float,
     scan: bool | None,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[TrainingProgress], None] | None,
     start: Start | None = None,
 ) -> None:
     """Train one network, or resume its training.
@@ -146,7 +146,7 @@ def train_run(
                 require_finite_row(row, run)
                 record.add(row, state, meta)
                 if progress:
-                    progress(Progress(1, 1, 0, row, path.reason))
+                    progress(TrainingProgress(1, 1, 0, row, path.reason))
             record.wait()
             return
         key = jax.jit(jax.random.key, out_shardings=replicated)(config.seed)
@@ -160,7 +160,9 @@ def train_run(
                 state, step, metrics = done
                 sums.add(metrics)
                 if progress:
-                    progress(Progress(step, total, epoch, rows[-1] if rows else {}, path.reason))
+                    progress(
+                        TrainingProgress(step, total, epoch, rows[-1] if rows else {}, path.reason)
+                    )
             processes.agreed(
                 partial(
                     require_finite_steps,

@@ -14,7 +14,7 @@ from kit.catalogue import Scan, load, read_failures, save, write_table
 from kit.descriptors import COLUMNS, SOURCE, describe
 from kit.descriptors.records import NAME, read_records
 from kit.errors import KitError
-from kit.features.lock import only_one
+from kit.features.storage import only_one
 
 RATE = 8000
 

@@ -20,7 +20,7 @@ import pytest
 from kit.catalogue import Catalogue, Scan, load, save
 from kit.config import ExtractConfig, FeatureConfig, FrontendConfig
 from kit.features import Extraction, extract
-from kit.features.store import SHARD_TRACKS
+from kit.features.layout import SHARD_TRACKS
 
 RATE = 8000
 MANY = 9 * SHARD_TRACKS + 24

@@ -12,7 +12,7 @@ import pytest
 from kit.config import FeatureConfig, FrontendConfig
 from kit.dsp.frontend import log_mel
 from kit.features import codec
-from kit.features.device import PER_DEVICE, Accelerators, Threads, compute, local_device
+from kit.features.device import PER_DEVICE, Accelerators, CpuPool, compute, local_device
 
 FRONTEND = FrontendConfig(sample_rate=8000, n_fft=512, hop_length=160, n_mels=32)
 CONFIG = FeatureConfig(frontend=FRONTEND, n_frames=40, clip_s=1.0)
@@ -94,17 +94,17 @@ def test_the_store_s_rounding_is_included(dtype):
 def test_a_cpu_is_threads():
     device = local_device()
     device.close()
-    assert isinstance(device, Threads)
+    assert isinstance(device, CpuPool)
     assert (device.batch, device.lanes, device.in_flight) == (1, os.cpu_count(), 2 * os.cpu_count())
 
 
 def test_threads_give_what_one_thread_gives():
     waveforms = clips(30)
-    np.testing.assert_array_equal(on(Threads(3), waveforms), on(Threads(1), waveforms))
+    np.testing.assert_array_equal(on(CpuPool(3), waveforms), on(CpuPool(1), waveforms))
 
 
 def test_a_failure_reaches_whoever_asked():
-    device = Threads(1)
+    device = CpuPool(1)
     future = device.submit([], CONFIG)
     with pytest.raises(ValueError, match="at least one array"):
         future.result(60)
@@ -142,7 +142,7 @@ np.savez(
     few=compute(t.clips(3), t.CONFIG),
     many=compute(t.clips(70), t.CONFIG),
     none=compute([], t.CONFIG),
-    threads=t.on(t.Threads(2), t.clips(70)),
+    threads=t.on(t.CpuPool(2), t.clips(70)),
 )
 """
 

@@ -17,7 +17,7 @@ from kit.demo import plan, synthesise
 from kit.errors import KitError
 from kit.features import FeatureStore, excerpts, extract, row_of, store_path
 from kit.features.device import compute
-from kit.features.store import SHARD_TRACKS
+from kit.features.layout import SHARD_TRACKS
 
 # librosa's audioread imports modules of the standard library that are on their way out.
 pytestmark = pytest.mark.filterwarnings(

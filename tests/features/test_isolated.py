@@ -12,7 +12,7 @@ from kit.catalogue import Scan, load, read_failures, save
 from kit.config import ExtractConfig
 from kit.errors import KitError
 from kit.features import extract
-from kit.features.store import SHARD_TRACKS
+from kit.features.layout import SHARD_TRACKS
 
 HOW = pytest.mark.parametrize("isolate", [False, True], ids=["threads", "processes"])
 

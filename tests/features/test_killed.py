@@ -9,7 +9,7 @@ import pytest
 
 from kit.config import to_json
 from kit.features import FeatureStore, store_path
-from kit.features.store import SHARD_TRACKS
+from kit.features.layout import SHARD_TRACKS
 
 # Tracks that are done when a run is killed. One shard more than before is whole at each of these
 # points, and is written or being written; at the last, only writing is left.

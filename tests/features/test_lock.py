@@ -9,11 +9,11 @@ import threading
 import pytest
 
 from kit.errors import KitError
-from kit.features.lock import only_one
+from kit.features.storage import only_one
 
 HOLDER = """
 import sys
-from kit.features.lock import only_one
+from kit.features.storage import only_one
 
 with only_one(sys.argv[1]):
     print("held", flush=True)

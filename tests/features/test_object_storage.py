@@ -22,8 +22,8 @@ from kit.config import (
 )
 from kit.errors import KitError, UsageError
 from kit.features import FeatureStore, extract, set_place, store_path
+from kit.features.layout import SHARD_TRACKS
 from kit.features.storage import Storage
-from kit.features.store import SHARD_TRACKS
 from kit.training import fit
 
 CONFIG = FeatureConfig(

@@ -23,7 +23,7 @@ from kit.cli import main
 from kit.config import ExtractConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, extract, store_path
-from kit.features.store import SHARD_TRACKS
+from kit.features.layout import SHARD_TRACKS
 
 FEATURES = (
     *("--features.frontend.sample-rate", "8000", "--features.frontend.n-fft", "256"),

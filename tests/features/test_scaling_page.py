@@ -13,7 +13,7 @@ import pytest
 
 from kit.config import FeatureConfig, FrontendConfig
 from kit.features import FeatureStore
-from kit.features.store import SHARD_TRACKS
+from kit.features.layout import SHARD_TRACKS
 from kit.features.writer import MOST_OPEN
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

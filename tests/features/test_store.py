@@ -14,9 +14,9 @@ import zarr
 from kit.config import FeatureConfig, FrontendConfig
 from kit.errors import KitError
 from kit.features import FeatureStore, codec
+from kit.features.layout import SHARD_TRACKS, empty_shard
 from kit.features.manifest import Entry
 from kit.features.storage import Storage
-from kit.features.store import SHARD_TRACKS, empty_shard
 from kit.features.writer import ShardWriter
 
 CONFIG = FeatureConfig(
@@ -300,9 +300,7 @@ def test_a_flipped_byte_is_found(store, at):
     opened = FeatureStore.open(store.path)
     with pytest.raises(KitError, match=r"is damaged .*run `kit features CATALOGUE --verify`"):
         opened.read(ids(SHARD_TRACKS))
-    seen = []
-    assert opened.damaged(lambda done, total: seen.append((done, total))) == [0]
-    assert seen == [(1, 2), (2, 2)]
+    assert opened.damaged() == [0]
     # The other shard is whole.
     np.testing.assert_array_equal(opened.read(ids()[SHARD_TRACKS:]), values()[SHARD_TRACKS:])
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kit.audio import CancelledError, EmptyError, NonFiniteError, SilentError, TooShortError
 from kit.errors import UsageError
 from kit.features import excerpts
-from kit.features.waveform import waveform_excerpts
+from kit.features.excerpts import waveform_excerpts
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,8 @@ def test_silent_excerpts_are_dropped(tiny_features, folder):
     ("y", "error"),
     [
         (np.zeros(20_000, np.float32), SilentError),
-        (np.ones((2, 20_000)) * [[0.5], [-0.5]], CancelledError),
+        (np.full(20_000, 0.5), SilentError),
+        (np.tile([0.5, -0.3], 10_000) * [[1.0], [-1.0]], CancelledError),
         (np.ones(1000, np.float32), TooShortError),
         (np.full(20_000, np.nan), NonFiniteError),
         (np.zeros(20_000, np.int16), UsageError),

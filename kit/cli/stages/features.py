@@ -8,7 +8,7 @@ from kit.cli.interrupt import in_two_steps
 from kit.compilation import use_cache
 from kit.config import ExtractConfig, FeatureConfig, SegmentConfig
 from kit.errors import KitError
-from kit.features import Extraction, Progress, extract, left_out_in_words
+from kit.features import Extraction, ExtractionProgress, extract, left_out_in_words
 from kit.features.left_out import Asker
 
 
@@ -40,7 +40,7 @@ def compute(
     shown = contextlib.nullcontext(_nothing) if quiet else terminal.bar("features")
     with in_two_steps() as stop, shown as update:
 
-        def progress(p: Progress) -> None:
+        def progress(p: ExtractionProgress) -> None:
             update(p.done, p.total, str(p) if p.computed else "")
 
         result = extract(catalogue, config, options, progress=progress, stop=stop)

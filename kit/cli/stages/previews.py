@@ -8,7 +8,7 @@ from kit.catalogue.rights import FLAG, from_spotify
 from kit.cli.interrupt import in_two_steps
 from kit.cli.left_out import say_failures
 from kit.config import PreviewConfig
-from kit.ingest.previews import Progress, download
+from kit.ingest.previews import DownloadProgress, download
 
 
 def previews(folder: Path, config: PreviewConfig = PreviewConfig()) -> int:
@@ -25,7 +25,7 @@ def previews(folder: Path, config: PreviewConfig = PreviewConfig()) -> int:
     catalogue = load(folder)
     with in_two_steps() as stop, terminal.bar("previews") as update:
 
-        def progress(p: Progress) -> None:
+        def progress(p: DownloadProgress) -> None:
             update(p.done, p.total, p.waiting or (f"{p.bytes / 1e6:.0f} MB" if p.bytes else ""))
 
         result = download(catalogue, config, progress=progress, stop=stop)

@@ -13,7 +13,7 @@ from kit.cli.interrupt import in_two_steps
 from kit.cli.stages.features import compute
 from kit.config import Experiment
 from kit.shallow.recipe import SmallSetConfig
-from kit.training import Progress, Run, fit
+from kit.training import Run, TrainingProgress, fit
 from kit.training.processes import agreed, is_first
 from kit.training.stopping import early_stop_in_words
 from kit.training.transfer import published
@@ -60,7 +60,7 @@ def train(
     steps = 0
     with terminal.bar("train") as update:
 
-        def progress(p: Progress) -> None:
+        def progress(p: TrainingProgress) -> None:
             nonlocal steps
             if not steps:
                 terminal.say(p.path)

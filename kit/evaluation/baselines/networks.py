@@ -32,7 +32,7 @@ from kit.features.heard import heard
 from kit.files import read_json, write_json
 from kit.models import Network, check
 from kit.shallow.networks import row_of
-from kit.training import Progress, Run
+from kit.training import Run, TrainingProgress
 from kit.training.collection import Collection
 from kit.training.data import CHUNK, Held, aligned
 from kit.training.epoch import choose
@@ -206,7 +206,7 @@ class Trainee:
             each.append(np.exp(scores.of_tracks()))
         return np.mean(each, axis=0)
 
-    def _note(self, number: int, say: Say, p: Progress) -> None:
+    def _note(self, number: int, say: Say, p: TrainingProgress) -> None:
         members = self.experiment.train.members
         member = f"member {number + 1}/{members}, " if members > 1 else ""
         epoch = f"epoch {p.epoch + 1}/{self.experiment.train.epochs}"

@@ -26,7 +26,7 @@ _TICK_S = 0.2
 
 
 @dataclass(frozen=True)
-class Progress:
+class DownloadProgress:
     """State of a download.
 
     Attributes:
@@ -71,7 +71,7 @@ def download(
     catalogue: Catalogue,
     config: PreviewConfig = PreviewConfig(),
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[DownloadProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Downloaded:
     """Download the `preview_url` of rows without a `path` to CATALOGUE/audio/LABEL/ID.mp3.
@@ -127,7 +127,7 @@ class _Run:
         root: Path,
         config: PreviewConfig,
         total: int,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[DownloadProgress], None] | None,
         stop: Callable[[], bool],
     ) -> None:
         self._root, self._config, self._total = root, config, total
@@ -206,7 +206,7 @@ class _Run:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(Progress(self.done, self._total, self.bytes, self._waiting))
+            self._progress(DownloadProgress(self.done, self._total, self.bytes, self._waiting))
 
     def _target(self, wanted: Wanted) -> Path:
         return self._root / wanted.path
