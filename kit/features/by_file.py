@@ -1,7 +1,7 @@
-"""Compute something for each audio file of a catalogue, once for equal files.
+"""Compute a result for each audio file of a catalogue, once for files with equal bytes.
 
-What is there already is kept, by the SHA-256 of each file; files that cannot be used are listed
-beside it.
+Results that exist are kept, keyed by the SHA-256 of the file. Files that cannot be used are listed
+next to them.
 """
 
 import os
@@ -31,11 +31,11 @@ _FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is
 
 @dataclass(frozen=True)
 class Store:
-    """The places of results, by the SHA-256 of files.
+    """Where the results of files are stored, keyed by their SHA-256.
 
     Attributes:
         folder: of the parts, and of the list of files that cannot be used.
-        known: gives the files whose results are there.
+        known: returns the SHA-256 of each file that has a result.
         add: writes a part of results, by the SHA-256 of each file.
         part_tracks: files of a part.
     """
@@ -77,18 +77,18 @@ def compute(
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Computed:
-    """Compute what the store does not have yet.
+    """Compute the results that the store lacks.
 
     Tracks that cannot be used are listed in the catalogue's failures.csv, and tried again when
     their file has changed or with `options.retry_failed`.
 
     Args:
         catalogue: the tracks.
-        store: where the results lie.
-        read: gives the result of a track; with `options.isolate` it must be picklable.
+        store: where the results are.
+        read: returns the result of a track; with `options.isolate` it must be picklable.
         stage: name of the work in failures.csv.
-        options: `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` count.
-        finish: makes the result of what `read` gives, in this process.
+        options: only `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` are used.
+        finish: converts what `read` returns to the result, in this process.
         progress: called with (files done, files in all).
         stop: called regularly; once it returns True, the files in progress are finished and no
             other is begun.
@@ -185,7 +185,7 @@ class _Run:
         def stands(digest: str) -> bool:
             if (row := self.failures.get(digest)) is None or row["reason"] in PASSING or retry:
                 return False
-            # A message that names another place than the file's own would mislead.
+            # The message names the path, so a file that has moved is tried again.
             return row["path"] == shown(files[digest][1])
 
         wanted = [digest for digest in files if digest not in known and not stands(digest)]

@@ -1,4 +1,4 @@
-"""Features as a store keeps them: levels in three types, or samples in 16 bits."""
+"""Convert features to stored values and back: levels in three types, or samples in 16 bits."""
 
 import math
 from typing import Any
@@ -10,8 +10,8 @@ from kit.config import FeatureConfig
 
 # -127 to 127 hold the levels; -128 stands where a store has no track.
 _STEPS = 254
-# Decoders of lossy files and resampling overshoot full scale; 6 dB of room keep what they give, and
-# the noise of rounding is still 95 dB below full scale.
+# Lossy decoders and resampling exceed full scale; 6 dB of headroom is enough for them, and the
+# noise of rounding is still 95 dB below full scale.
 _SAMPLE = 2.0**-14
 
 
@@ -28,11 +28,11 @@ def fill_value(config: FeatureConfig) -> Any:
 
 
 def padding(config: FeatureConfig) -> float:
-    """Return the value of the frames of a row that are behind a track's last frame.
+    """Return the value of the frames of a row that follow a track's last frame.
 
-    0 of samples, of PCEN and of log1p. Of dB it is the front end's floor: `top_db` below the peak,
-    or that of `amin` where there is no peak to go by. A function of the configuration alone, so
-    that a row's bytes are.
+    It is 0 for samples, PCEN and log1p. For dB it is the front end's floor: `top_db` below the
+    peak, or the level of `amin` if `ref` is not "max". It depends on the configuration alone, so
+    that a row has the same bytes in every run.
     """
     frontend = config.frontend
     if frontend.compression != "db" or config.keep == "waveform":
@@ -50,9 +50,9 @@ def units(config: FeatureConfig) -> str:
 
 
 def scale(config: FeatureConfig) -> dict[str, float]:
-    """Return the attributes by which readers turn integers into decibels or samples.
+    """Return the attributes that readers need to convert integers to decibels or samples.
 
-    There are none of floating point.
+    Floating-point values need none.
 
     Source: the CF conventions, section 8.1: level = byte * scale_factor + add_offset.
     """

@@ -1,4 +1,4 @@
-"""Pools of decoders: threads, which are fast, or processes, which survive a file's crash."""
+"""Pools of decoders: threads, which are fast, or processes, which survive a crash of a decoder."""
 
 import multiprocessing
 import os
@@ -52,8 +52,7 @@ class Decoded:
 
     Attributes:
         track: the track.
-        buffer: the memory that the decoder was given. A thread that was given up may still write
-            to it.
+        buffer: the memory that the decoder was given. An abandoned thread may still write to it.
         result: the return value of the pool's `read`, or an `AudioError`. For `reader`, the samples
             of each excerpt in the buffer's rows.
         seconds: time that decoding took.
@@ -112,7 +111,7 @@ class Threads:
         self._timeout_s = timeout_s
         self._answer = answer
         self._waiting: SimpleQueue[tuple[Track, np.ndarray] | None] = SimpleQueue()
-        # By row, which occurs once in a run: the thread may be at another track by now.
+        # Keyed by row, which occurs once in a run: the thread may be at another track by now.
         self._busy: dict[int, tuple[threading.Thread, Track, np.ndarray, float]] = {}
         self._threads = [self._thread() for _ in range(count)]
 
@@ -186,7 +185,7 @@ class Processes:
         future.add_done_callback(partial(self._done, track, buffer))
 
     def give_up_late(self) -> None:
-        """Do nothing: the pool enforces the time limit by itself."""
+        """Do nothing: the pool enforces the time limit."""
 
     def close(self) -> None:
         """Stop the processes; tracks that wait in the queue are dropped."""

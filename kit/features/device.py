@@ -1,10 +1,9 @@
-"""Clips to features on the local devices, in shapes that never change.
+"""Compute the features of clips on the local devices, in fixed shapes.
 
-Where a store keeps samples, the clips are cut into its frames and nothing is computed.
+For a store of samples, the clips are only cut into frames.
 
-A clip's bits depend on the shape that it is computed in, so each platform has one shape: on a CPU
-one clip, several of them side by side in threads; elsewhere a batch of a fixed size, split over
-all local devices.
+A clip's bits depend on the shape of the computation, so each platform has one shape: on a CPU one
+clip, with several threads; elsewhere a batch of a fixed size, sharded over all local devices.
 """
 
 import math
@@ -26,14 +25,14 @@ from kit.features import codec
 from kit.features.excerpts import lay_out
 from kit.features.samples import whole_frames_of
 
-# It makes no difference to a network, but brings decibels within 2e-5 of librosa's.
+# Brings decibels within 2e-5 of librosa's; a network does not notice the difference.
 _METHOD = "double"
-# Clips in a device's part of a batch: enough to fill it, few enough that a batch is soon full.
+# Clips of a batch on each device: enough to fill it, few enough to fill a batch quickly.
 PER_DEVICE = 16
 
 Features = Float32[np.ndarray, "clips n_frames width"]
 Clips = Sequence[tuple[Float32[np.ndarray, " clip_samples"], int]]
-"""Buffers of a whole clip each, and the number of their valid samples."""
+"""A buffer for each clip, and the number of its valid samples."""
 Computed: TypeAlias = Future[tuple[Features, float]]
 
 
@@ -52,8 +51,8 @@ def compute(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfi
         waveforms: mono, at the front end's rate; samples past `config.clip_samples` are ignored.
         config: clip and front end.
     Returns:
-        dB, or samples. Of a clip that is shorter, frames past `valid_frames(len(y), config)` hold
-        the level that silence would have there.
+        dB, or samples. In a shorter clip, frames past `valid_frames(len(y), config)` hold the
+        level of silence.
     """
     return codec.decode(codec.encode(_exact(waveforms, config), config), config)
 
@@ -61,11 +60,11 @@ def compute(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfi
 def row_of(
     waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfig
 ) -> tuple[Float32[np.ndarray, "row_frames width"], int]:
-    """Return a track's row as its store gives it, bit for bit on a CPU, and its valid frames.
+    """Return a track's row, bit for bit as a store returns it on a CPU, and its valid frames.
 
     Args:
-        waveforms: the samples of its excerpts, such as `excerpts` gives them: at least one and at
-            most `config.excerpts`. All but the last give `config.n_frames` frames.
+        waveforms: the samples of its excerpts as `excerpts` returns them: 1 to `config.excerpts`.
+            All but the last have `config.n_frames` frames.
         config: excerpts and front end.
     """
     samples = config.clip_samples
@@ -77,7 +76,7 @@ def row_of(
 def log_mel_of(
     row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
 ) -> Float32[np.ndarray, "row_frames n_mels"]:
-    """Return the row that a store of log-mel frames would hold, of a row of samples.
+    """Return the log-mel row that belongs to a row of samples.
 
     Args:
         row: the valid frames of a row.

@@ -1,8 +1,8 @@
-"""Embeddings: a fixed network's hidden layers for each track, a stored feature like any other.
+"""Embeddings: the hidden layers of a network with fixed weights, stored for each track.
 
     CATALOGUE/embeddings/<name>-<hash>/    parts of rows, one a file; see kit.features.parts
 
-The hash names the weights, the front end and the part of a track that is heard.
+The hash is of the weights, the front end and the excerpts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ _LAYER = "layer/"
 
 Vectors = dict[str, Float32[np.ndarray, " width"]]
 Clips = list[tuple[Float32[np.ndarray, " clip_samples"], int]]
-"""The samples of each excerpt, and how many of them count."""
+"""The samples of each excerpt, and the number of valid ones."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def embed(
     Args:
         catalogue: the tracks.
         trunk: the network; musicnn trained on the Million Song Dataset if None.
-        options: `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` count.
+        options: only `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` are used.
         progress: called with (files done, files in all).
         stop: called regularly; once it returns True, the tracks in flight are finished and no
             other is begun.
@@ -109,7 +109,7 @@ def embed_clips(clips: Sequence[tuple[np.ndarray, int]], trunk: Trunk) -> Vector
     """Return the layers of a track, the mean over the patches of its excerpts.
 
     Args:
-        clips: the samples of each excerpt at the rate of the trunk, and how many of them count.
+        clips: the samples of each excerpt at the rate of the trunk, and the number of valid ones.
         trunk: the network.
     """
     config = trunk.features

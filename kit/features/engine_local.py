@@ -83,7 +83,7 @@ class _Run:
         self._strict = options.strict
         self._progress = progress
         self._messages: SimpleQueue[Any] = SimpleQueue()
-        # By row, so that at any time the rows that are not begun follow those that are.
+        # Sorted by row, so that the rows that are not begun follow those that are.
         todo = [*plan.tracks, *plan.without_audio]
         self._todo: deque[Track | Entry] = deque(sorted(todo, key=lambda row: row.offset))
         self._ready: list[Decoded] = []
@@ -212,7 +212,7 @@ class _Run:
         if not isinstance(answer.result, AudioError):
             self._ready.append(answer)
             return
-        # A thread that was given up may still write into its buffer.
+        # An abandoned thread may still write into its buffer.
         late = isinstance(answer.result, TimedOutError)
         self._buffers.append(room(self._config) if late else answer.buffer)
         self._failed(failure(answer.track, answer.result))

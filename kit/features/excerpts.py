@@ -1,4 +1,4 @@
-"""Excerpts: the parts of a track that are heard, and the row of features that they make."""
+"""Decode the excerpts of a track, and lay their features out in one row."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -36,8 +36,8 @@ class Excerpt:
 def starts(frames: int, rate: int, config: FeatureConfig) -> list[int]:
     """Return where the excerpts of a track begin, in samples of its own rate.
 
-    Excerpts never overlap. Each is `excerpt_samples(rate, config)` long, but for the single excerpt
-    of a track that is shorter.
+    Excerpts never overlap. Each has `excerpt_samples(rate, config)` samples, except for the only
+    excerpt of a shorter track.
 
     Args:
         frames: samples of each channel in the whole track.
@@ -88,15 +88,15 @@ def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
 
 
 def longer_excerpts(path: Path | str, config: FeatureConfig, more_s: float) -> list[Excerpt]:
-    """Decode the excerpts of a track, each with what follows it in the file.
+    """Decode the excerpts of a track, each with the audio that follows it in the file.
 
-    The first `config.clip_samples` samples of each are those of `excerpts`, but for the last few,
-    which resampling makes of what follows.
+    Their first `config.clip_samples` samples equal those of `excerpts`, except for the last few,
+    which resampling computes from the samples that follow.
 
     Args:
         path: the file.
         config: position, number and length of the excerpts.
-        more_s: seconds to read on behind each excerpt; fewer where the file ends.
+        more_s: seconds to read past each excerpt; fewer if the file ends.
     Raises:
         AudioError: see `excerpts`.
     """
@@ -112,15 +112,15 @@ def excerpts_of(
     out: Float32[np.ndarray, "excerpts samples"],
     more_s: float = 0.0,
 ) -> list[Excerpt]:
-    """Do what `excerpts` does with an open file, in memory that is there already.
+    """Decode the excerpts of an open file into given memory; see `excerpts`.
 
     Args:
         source: the file, or a waveform as a source.
         config: position, number and length of the excerpts.
-        out: one row for each excerpt. What lies behind an excerpt's last sample is undefined.
-        more_s: seconds to read on behind each excerpt.
+        out: one row for each excerpt. Values past the end of an excerpt are undefined.
+        more_s: seconds to read past each excerpt.
     Returns:
-        Excerpts whose samples are views of `out`: the i-th lies at the beginning of row i.
+        Excerpts whose samples are views of `out`: excerpt i begins row i.
     Raises:
         AudioError: see `excerpts`.
     """
@@ -141,7 +141,7 @@ def excerpts_of(
             raise TooShortError(source.path, error.length_s, _needed_s(config)) from error
         found.append(Excerpt(start_s, y))
         if valid_frames(len(y), config) < config.n_frames:
-            break  # The file ends here, whatever its header states; a row holds no gaps.
+            break  # The file ends here, even if its header says otherwise; a row has no gaps.
     if not found:
         assert dropped is not None
         length_s = source.length() / source.sample_rate
@@ -183,14 +183,14 @@ def lay_out(
     lengths: Sequence[int],
     config: FeatureConfig,
 ) -> tuple[Float32[np.ndarray, "row_frames width"], int]:
-    """Return the row that excerpts make, and the number of its valid frames.
+    """Return the row of a track, and the number of its valid frames.
 
     Args:
-        clips: frames of each excerpt, in dB or of samples; those past its end are ignored.
+        clips: frames of each excerpt, in dB or samples; frames past its end are ignored.
         lengths: samples of each excerpt; all but the last give `n_frames` frames.
         config: the layout of the row.
     Returns:
-        Excerpt i at frames `i * n_frames`, `codec.padding` behind the valid frames.
+        Excerpt i from frame `i * n_frames` on, and `codec.padding` after the valid frames.
     """
     valid = [valid_frames(length, config) for length in lengths]
     assert len(valid) <= config.excerpts
@@ -204,7 +204,7 @@ def lay_out(
 
 
 def room(config: FeatureConfig) -> Float32[np.ndarray, "excerpts clip_samples"]:
-    """Return memory for the excerpts of one track."""
+    """Return an empty buffer for the excerpts of one track."""
     return np.zeros((config.excerpts, config.clip_samples), np.float32)
 
 

@@ -8,7 +8,7 @@ from kit.features.decoders import Buffer, Decoded, Decoders
 from kit.features.plan import Track
 
 LOOK_EVERY_S = 0.5
-"""Seconds between two looks for decoders that hang."""
+"""Seconds between two checks for decoders that hang."""
 
 
 def feed(
@@ -30,8 +30,8 @@ def feed(
         answers: where they put their answers.
         tracks: in the order in which they are begun.
         buffers: one for each track that may be in progress.
-        take: acts on an answer, and returns a buffer that is free.
-        save: keeps what was taken. It is called regularly, and whatever ends the loop.
+        take: acts on an answer, and returns a free buffer.
+        save: stores the results so far. It is called regularly, and at the end even after an error.
         save_every_s: seconds between two calls of `save`.
         stop: once it returns True, the tracks in progress are finished and no other is begun.
         full: whether `save` is due before its time.

@@ -1,4 +1,4 @@
-"""Stored samples to the log-mel frames of a network with a front end of its own."""
+"""Compute the log-mel frames of a network that has its own front end, from stored samples."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def heard(
 ) -> tuple[Float32[np.ndarray, "row_frames n_mels"], int]:
     """Return a track's row of log-mel frames, and the number of its valid frames.
 
-    A track of fewer frames than `least` is repeated up to these.
+    A track with fewer than `least` frames is repeated until it has as many.
 
     Args:
         row: the valid frames of a row of samples.

@@ -13,7 +13,7 @@ from kit.errors import ConfigError, KitError
 from kit.features import codec
 from kit.features.storage import Storage, storage_errors
 
-FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of tracks that are too short
+FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of short tracks
 SHARD_TRACKS = 64  # of one excerpt each: 40 MiB of float32 at 1280 x 128, about 32 on disk
 GROUP = "zarr.json"
 # Levels share their signs and exponents. LZ4 of shuffled bits is smaller than zstd of shuffled
@@ -88,7 +88,7 @@ def open_array(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
     track = [config.row_frames, config.width]
     spec: dict[str, Any] = {
         "driver": "zarr3",
-        # Rows of the table were written, so a shard that is gone is damage, not a track of NaN.
+        # A row in the table was written: a missing shard is damage, not a track of NaN.
         "fill_missing_data_reads": False,
         "kvstore": place.spec(f"{config.keep}/"),
     }

@@ -1,9 +1,9 @@
-"""Results for audio files on disk, in parts that are only added, by the SHA-256 of each file.
+"""Results for audio files on disk, keyed by the SHA-256 of each file, in append-only parts.
 
     <folder>/000000.npz      arrays of some files, and their SHA-256 in `source`
     <folder>/failures.json   files that cannot be used, and why
 
-Each part comes by one rename, so that a run which is killed loses the files of one part at most.
+Each part is written by one rename, so a run that is killed loses at most one part.
 """
 
 import itertools
@@ -24,7 +24,7 @@ Rows = Mapping[str, tuple[Path, int]]
 
 
 def rows_of(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Return the part and the row of each file; none if there is no such folder.
+    """Return the part and the row of each file; nothing if the folder does not exist.
 
     Raises:
         KitError: a part is damaged.
@@ -37,7 +37,7 @@ def rows_of(folder: Path) -> dict[str, tuple[Path, int]]:
 
 
 def by_part(rows: Rows, sources: Sequence[str]) -> Iterator[tuple[Path, list[tuple[int, int]]]]:
-    """Yield each part that has some of the files, with their places in `sources` and their rows."""
+    """Yield each part that has any of the files, with their indices in `sources` and their rows."""
     places: dict[Path, list[tuple[int, int]]] = {}
     for place, source in enumerate(sources):
         part, row = rows[source]

@@ -1,4 +1,4 @@
-"""Samples as a store keeps them: rounded to 16 bits, up to the end of a frame."""
+"""Convert between excerpts and the rows of a store of waveforms, which are rounded to 16 bits."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from kit.features.excerpts import valid_frames
 
 
 def stored(y: Float32[np.ndarray, " samples"], config: FeatureConfig) -> np.ndarray:
-    """Return an excerpt as `clips_of` gives it of the row of a store of waveforms, bit for bit.
+    """Return an excerpt as `clips_of` returns it from a store of waveforms, bit for bit.
 
     Args:
         y: its samples.

@@ -24,7 +24,7 @@ def read_if_unchanged(track: Track, read: Callable[[File], T]) -> T:
         try:
             found = read(file)
         except AudioError as error:
-            # An error in another file than the one that was scanned says nothing about that one.
+            # If the file was replaced meanwhile, the error is not about the scanned file.
             _require_untouched(track, file, error)
             raise
         _require_untouched(track, file)

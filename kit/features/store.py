@@ -247,8 +247,8 @@ class FeatureStore:
             # Rows that are about to change must not count meanwhile.
             self._write_part(number, same)
         if not any(entry.frames for entry in same):
-            # TensorStore merges a last shard that is not full with the old one, which fails where
-            # that is damaged.
+            # TensorStore merges a last shard that is not full with the old one, which fails if the
+            # old one is damaged.
             self._place.delete(f"{self.config.keep}/c/{number}/0/0")
         first = number * len(kept)
         last = min(first + len(kept), self._array.shape[0])
