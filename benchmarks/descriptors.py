@@ -86,7 +86,7 @@ def three_features(path):
 def describe(folder, out):
     """The command on a folder of audio: tracks of its catalogue, and seconds of a second one."""
     from kit.catalogue import from_folder, load, save
-    from kit.descriptors.records import NAME
+    from kit.descriptors.cache import NAME
 
     save(from_folder(folder), out)
     command = [sys.executable, "-m", "kit", "describe", str(out)]

@@ -264,7 +264,7 @@ def stages(files: list[str], scratch: str) -> dict[str, float]:
     from kit.features.decoders import reader
     from kit.features.device import local_device
     from kit.features.excerpts import room
-    from kit.features.plan import Track
+    from kit.features.schedule import Track
 
     class Sequential(soundfile.SoundFile):
         """One that does not seek after every read."""

@@ -30,8 +30,8 @@ import soundfile
 from kit.catalogue import from_folder, load, save
 from kit.config import DemoConfig
 from kit.demo.clock import SAMPLE_RATE
-from kit.demo.plan import plan
 from kit.demo.render import synthesise
+from kit.demo.tracklist import plan
 from kit.evaluation import evaluate
 from kit.features import extract
 from kit.files import atomic_write, write_json

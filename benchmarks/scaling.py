@@ -41,7 +41,7 @@ from kit.features.engine_ray import TOGETHER
 from kit.features.excerpts import room
 from kit.features.layout import SHARD_TRACKS, empty_shard
 from kit.features.manifest import Entry, to_bytes
-from kit.features.plan import make_plan
+from kit.features.schedule import make_plan
 from kit.models import build, size
 from kit.training.optimiser import hyperparameters
 from kit.training.placement import placed, shardings

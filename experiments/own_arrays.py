@@ -13,8 +13,8 @@ import numpy as np
 
 import kit
 from kit.cli.script import as_script
-from kit.demo.plan import plan
 from kit.demo.render import SAMPLE_RATE, synthesise
+from kit.demo.tracklist import plan
 
 FEATURES = kit.FeatureConfig(n_frames=256, clip_s=6.0)
 

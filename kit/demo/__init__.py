@@ -1,6 +1,6 @@
 """The embedded default data set: invented artists' techno and EDM, rendered as MP3 files."""
 
-from kit.demo.plan import Artist, TrackPlan, plan
 from kit.demo.render import render, synthesise
+from kit.demo.tracklist import Artist, TrackPlan, plan
 
 __all__ = ["Artist", "TrackPlan", "plan", "render", "synthesise"]

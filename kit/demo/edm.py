@@ -9,7 +9,7 @@ from kit.demo import drums, synths
 from kit.demo.clock import STEPS_PER_BAR, Clock, automation, repeat, strike
 from kit.demo.filters import band, filter_frames, frame_times, resonant_gains
 from kit.demo.mix import Buses, pump
-from kit.demo.plan import TrackPlan
+from kit.demo.tracklist import TrackPlan
 
 Mono = Float32[np.ndarray, "samples"]
 Stereo = Float32[np.ndarray, "2 samples"]

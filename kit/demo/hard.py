@@ -14,7 +14,7 @@ from kit.demo import drums, synths
 from kit.demo.clock import SAMPLE_RATE, STEPS_PER_BAR, Clock, automation, repeat, strike
 from kit.demo.filters import band
 from kit.demo.mix import Buses, pump
-from kit.demo.plan import TrackPlan
+from kit.demo.tracklist import TrackPlan
 
 Mono = Float32[np.ndarray, "samples"]
 Shot = Float32[np.ndarray, "length"]

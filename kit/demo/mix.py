@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from kit.demo.clock import SAMPLE_RATE, Clock, repeat
-from kit.demo.plan import SPECTRUM_BANDS, TrackPlan
 from kit.demo.spectrum import fast_length, irfft, rfft
+from kit.demo.tracklist import SPECTRUM_BANDS, TrackPlan
 
 Mono = Float32[np.ndarray, "samples"]
 Stereo = Float32[np.ndarray, "2 samples"]

@@ -11,7 +11,7 @@ from mutagen import MutagenError
 from mutagen.id3 import ID3, TALB, TCON, TDRC, TIT2, TPE1, TXXX
 
 from kit.demo.clock import SAMPLE_RATE
-from kit.demo.plan import TrackPlan
+from kit.demo.tracklist import TrackPlan
 
 GENRES = {"techno": "Techno", "edm": "EDM"}
 _MARK = "kit-demo"

@@ -16,7 +16,7 @@ from kit.demo import edm, hard, techno
 from kit.demo.clock import SAMPLE_RATE, Clock
 from kit.demo.mix import master
 from kit.demo.mp3 import encode, is_whole, tagged
-from kit.demo.plan import KEYS, TrackPlan, plan
+from kit.demo.tracklist import KEYS, TrackPlan, plan
 from kit.errors import KitError
 from kit.files import atomic_write
 

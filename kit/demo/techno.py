@@ -7,7 +7,7 @@ from kit.demo import drums, synths
 from kit.demo.clock import SAMPLE_RATE, STEPS_PER_BAR, Clock, automation, repeat, strike
 from kit.demo.filters import band, filter_frames, frame_times, resonant_gains
 from kit.demo.mix import Buses, echo, pump
-from kit.demo.plan import TrackPlan
+from kit.demo.tracklist import TrackPlan
 
 MINOR = (0, 2, 3, 5, 7, 8, 10)
 PHRYGIAN = (0, 1, 3, 5, 7, 8, 10)

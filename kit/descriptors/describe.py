@@ -25,16 +25,16 @@ from kit.catalogue import (
     write_failures,
     write_table,
 )
+from kit.descriptors.cache import NAME, Extent, Record, read_records, write_records
 from kit.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.descriptors.read import TrackAudio, read_track
-from kit.descriptors.records import NAME, Extent, Record, read_records, write_records
 from kit.descriptors.table import fill, other_sources
 from kit.errors import KitError
 from kit.features.by_file import files_of
 from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
 from kit.features.feeding import feed
-from kit.features.plan import PASSING, Track
 from kit.features.scanned import read_if_unchanged
+from kit.features.schedule import PASSING, Track
 from kit.lock import only_one
 
 STAGE = "describe"  # in failures.csv

@@ -24,10 +24,10 @@ from kit.config import ExtractConfig
 from kit.duplicates.find import Duplicate, find
 from kit.duplicates.fingerprint import SAMPLE_RATE, VERSION, Fingerprint, fingerprint
 from kit.duplicates.verify import Match
-from kit.features import parts
+from kit.features import npz_parts
 from kit.features.by_file import Store, compute
-from kit.features.plan import Track
 from kit.features.scanned import read_if_unchanged
+from kit.features.schedule import Track
 
 STAGE = "fingerprints"  # in failures.csv
 
@@ -54,7 +54,7 @@ class Fingerprints:
         stopped: whether it was stopped before it was done.
     """
 
-    rows: parts.Rows = field(repr=False)
+    rows: npz_parts.Rows = field(repr=False)
     sources: dict[str, str]
     failures: list[Failure]
     computed: int
@@ -71,7 +71,9 @@ class Fingerprints:
             source: str(audio)
             for part in sorted({part for part, _ in self.rows.values()})
             for source, audio in zip(
-                parts.member(part, "source").tolist(), parts.member(part, "audio"), strict=True
+                npz_parts.member(part, "source").tolist(),
+                npz_parts.member(part, "audio"),
+                strict=True,
             )
         }
         return {track_id: hashes[source] for track_id, source in self.sources.items()}
@@ -124,10 +126,10 @@ def fingerprints(
             and `options.strict` is set.
     """
     folder = catalogue.folder / "features" / f"{VERSION}.fingerprints"
-    store = Store(folder, partial(parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
+    store = Store(folder, partial(npz_parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
     found = compute(catalogue, store, _read, STAGE, options, progress=progress, stop=stop)
     return Fingerprints(
-        parts.rows_of(folder),
+        npz_parts.rows_of(folder),
         found.sources,
         found.failures,
         found.computed,
@@ -170,13 +172,13 @@ def _add(folder: Path, found: Mapping[str, _Heard]) -> None:
         "duration_s": np.array([one.duration_s for one in values]),
         "audio": np.array([one.audio for one in found.values()]),
     }
-    parts.add_part(folder, list(found), arrays)
+    npz_parts.add_part(folder, list(found), arrays)
 
 
 class _Reader:
     """Reads fingerprints by number, and keeps the parts that were read last."""
 
-    def __init__(self, rows: parts.Rows, files: Sequence[str]) -> None:
+    def __init__(self, rows: npz_parts.Rows, files: Sequence[str]) -> None:
         self._rows = rows
         self._files = files
         self._parts: dict[Path, list[Fingerprint]] = {}
@@ -194,8 +196,8 @@ class _Reader:
 
 def _fingerprints_of(part: Path) -> list[Fingerprint]:
     peaks, levels = (
-        np.split(parts.member(part, name), np.cumsum(parts.member(part, f"n_{name}"))[:-1])
+        np.split(npz_parts.member(part, name), np.cumsum(npz_parts.member(part, f"n_{name}"))[:-1])
         for name in ("peaks", "levels")
     )
-    durations = parts.member(part, "duration_s").tolist()
+    durations = npz_parts.member(part, "duration_s").tolist()
     return [Fingerprint(*one) for one in zip(peaks, levels, durations, strict=True)]

@@ -27,8 +27,8 @@ from kit.evaluation.baselines.result import Baselines
 from kit.evaluation.baselines.rows import of_networks, of_store
 from kit.evaluation.baselines.run import baselines, silent
 from kit.features.embed import Embeddings, embed
+from kit.shallow.ensemble import Part
 from kit.shallow.networks import NETWORKS, experiments_of, row_of
-from kit.shallow.parts import Part
 from kit.shallow.recipe import require_recipe
 from kit.training import Run, TrainingProgress, processes
 from kit.training.checkpoint import Checkpoints

@@ -20,10 +20,10 @@ from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.catalogue.inspect import hash_file
 from kit.config import ExtractConfig
 from kit.errors import KitError
-from kit.features import parts
+from kit.features import npz_parts
 from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Read, Threads
 from kit.features.feeding import feed
-from kit.features.plan import NO_AUDIO, PASSING, Track
+from kit.features.schedule import NO_AUDIO, PASSING, Track
 from kit.lock import only_one
 
 _FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
@@ -173,7 +173,7 @@ class _Run:
         self._unsaved: dict[str, Any] = {}
         self._done = self._total = 0
         self._first_failure: str | None = None
-        self.failures = parts.read_failures(store.folder)
+        self.failures = npz_parts.read_failures(store.folder)
         self.computed = 0
 
     def todo(self, sources: Mapping[str, tuple[str, Path]]) -> list[Track]:
@@ -238,8 +238,8 @@ class _Run:
         if self._unsaved:
             self._store.add(self._unsaved)
             self._unsaved = {}
-        if self.failures != parts.read_failures(self._store.folder):
-            parts.write_failures(self._store.folder, self.failures)
+        if self.failures != npz_parts.read_failures(self._store.folder):
+            npz_parts.write_failures(self._store.folder, self.failures)
 
     def _say(self) -> None:
         if self._progress:

@@ -22,8 +22,8 @@ from kit.audio.file import File
 from kit.audio.open import open_source
 from kit.config import FeatureConfig
 from kit.features.excerpts import Excerpt, excerpts_of
-from kit.features.plan import Track
 from kit.features.scanned import read_if_unchanged
+from kit.features.schedule import Track
 
 Buffer: TypeAlias = Float32[np.ndarray, "excerpts clip_samples"]
 

@@ -1,6 +1,6 @@
 """Embeddings: the hidden layers of a network with fixed weights, stored for each track.
 
-    CATALOGUE/embeddings/<name>-<hash>/    parts of rows, one a file; see kit.features.parts
+    CATALOGUE/embeddings/<name>-<hash>/    parts of rows, one a file; see kit.features.npz_parts
 
 The hash is of the weights, the front end and the excerpts.
 """
@@ -16,11 +16,11 @@ from jaxtyping import Float32
 from kit.catalogue import Catalogue, Failure
 from kit.config import ExtractConfig, FeatureConfig
 from kit.dsp.frontend import log_mel
-from kit.features import parts
+from kit.features import npz_parts
 from kit.features.by_file import Store, compute
 from kit.features.decoders import reader
 from kit.features.excerpts import room, valid_frames
-from kit.features.plan import Track
+from kit.features.schedule import Track
 from kit.weights.trunk import Trunk, embed_patches, musicnn_trunk, patches_of
 
 STAGE = "embeddings"  # in failures.csv
@@ -80,7 +80,7 @@ def embed(
     """
     trunk = musicnn_trunk() if trunk is None else trunk
     folder = catalogue.folder / "embeddings" / f"{trunk.name}-{trunk.hash}"
-    store = Store(folder, partial(parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
+    store = Store(folder, partial(npz_parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
     # A process that decodes would have to compile the network, which cannot be sent to it.
     heard = partial(_clips, features=trunk.features)
     ready = partial(embed_clips, trunk=trunk)
@@ -94,7 +94,7 @@ def embed(
         progress=progress,
         stop=stop,
     )
-    layers = _layers(parts.rows_of(folder), list(found.sources.values()))
+    layers = _layers(npz_parts.rows_of(folder), list(found.sources.values()))
     return Embeddings(
         list(found.sources),
         layers,
@@ -130,14 +130,16 @@ def _clips(track: Track, _buffer: np.ndarray, *, features: FeatureConfig) -> Cli
 def _add(folder: Path, found: Mapping[str, Vectors]) -> None:
     rows = list(found.values())
     layers = {f"{_LAYER}{name}": np.stack([row[name] for row in rows]) for name in rows[0]}
-    parts.add_part(folder, list(found), layers)
+    npz_parts.add_part(folder, list(found), layers)
 
 
-def _layers(rows: parts.Rows, sources: Sequence[str]) -> dict[str, Float32[np.ndarray, "tracks _"]]:
+def _layers(
+    rows: npz_parts.Rows, sources: Sequence[str]
+) -> dict[str, Float32[np.ndarray, "tracks _"]]:
     layers: dict[str, np.ndarray] = {}
-    for path, places in parts.by_part(rows, sources):
+    for path, places in npz_parts.by_part(rows, sources):
         to, of = np.array(places).T
-        for name, array in parts.members(path, _LAYER).items():
+        for name, array in npz_parts.members(path, _LAYER).items():
             if name not in layers:
                 layers[name] = np.zeros((len(sources), array.shape[1]), np.float32)
             layers[name][to] = array[of]

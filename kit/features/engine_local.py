@@ -27,7 +27,7 @@ from kit.features.device import Device, local_device
 from kit.features.excerpts import lay_out, room
 from kit.features.feeding import LOOK_EVERY_S
 from kit.features.manifest import Entry
-from kit.features.plan import Plan, Track
+from kit.features.schedule import Plan, Track
 from kit.features.store import FeatureStore
 from kit.features.throughput import ExtractionProgress, Meter
 from kit.features.writer import ShardWriter

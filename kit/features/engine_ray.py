@@ -30,7 +30,7 @@ from kit.features.engine_local import failure, rows_of
 from kit.features.excerpts import room
 from kit.features.layout import shard_tracks
 from kit.features.manifest import Entry
-from kit.features.plan import Plan, Track
+from kit.features.schedule import Plan, Track
 from kit.features.store import FeatureStore
 from kit.features.throughput import ExtractionProgress, Meter
 from kit.features.writer import ShardWriter

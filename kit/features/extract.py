@@ -10,7 +10,7 @@ from kit.catalogue import Catalogue, Failure, read_failures, write_failures
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.features.left_out import STAGE, failures_of
-from kit.features.plan import make_plan
+from kit.features.schedule import make_plan
 from kit.features.storage import Storage, is_url, only_one
 from kit.features.store import FeatureStore
 from kit.features.throughput import ExtractionProgress

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from kit.features.decoders import Buffer, Decoded, Decoders
-from kit.features.plan import Track
+from kit.features.schedule import Track
 
 LOOK_EVERY_S = 0.5
 """Seconds between two checks for decoders that hang."""

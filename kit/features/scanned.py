@@ -6,7 +6,7 @@ from typing import TypeVar
 from kit.audio import AudioError, ChangedFileError
 from kit.audio.errors import shown
 from kit.audio.file import File, open_file
-from kit.features.plan import Track
+from kit.features.schedule import Track
 
 T = TypeVar("T")
 

@@ -22,15 +22,7 @@ from jaxtyping import Float32, Int32
 
 from kit.config import FeatureConfig
 from kit.errors import KitError
-from kit.features import codec, manifest
-from kit.features.layout import (
-    GROUP,
-    empty_shard,
-    open_array,
-    read_group,
-    shard_tracks,
-    write_group,
-)
+from kit.features import codec, layout, manifest
 from kit.features.manifest import Entry
 from kit.features.storage import Storage, first_line, is_url, storage_errors
 
@@ -64,7 +56,7 @@ class FeatureStore:
         Raises:
             KitError: the place cannot be reached.
         """
-        return Storage(path).read(GROUP) is not None
+        return Storage(path).read(layout.GROUP) is not None
 
     @classmethod
     def create(
@@ -78,9 +70,11 @@ class FeatureStore:
         place = Storage(path)
         for name in place.names("index/"):
             place.delete(name)
-        store = cls(path, config, tuple(labels), place, open_array(place, config, create=True))
+        store = cls(
+            path, config, tuple(labels), place, layout.open_array(place, config, create=True)
+        )
         # Written last: without this file there is no store.
-        write_group(place, config, store.labels)
+        layout.write_group(place, config, store.labels)
         return store
 
     @classmethod
@@ -88,14 +82,15 @@ class FeatureStore:
         """Open the store at `path`, a folder or a URL.
 
         Args:
+            path: where.
             broken_too: list damaged parts of the table in `broken` instead of raising an error.
         Raises:
             KitError: there is no store, or one of another format, or a damaged one.
         """
         place = Storage(path)
-        config, labels = read_group(place)
-        store = cls(path, config, labels, place, open_array(place, config, create=False))
-        size, rows = shard_tracks(config), store._array.shape[0]
+        config, labels = layout.read_group(place)
+        store = cls(path, config, labels, place, layout.open_array(place, config, create=False))
+        size, rows = layout.shard_tracks(config), store._array.shape[0]
         store._parts, store.broken = manifest.read_parts(place, size, rows)
         if store.broken and not broken_too:
             raise KitError(f"{path}/{manifest.part_name(store.broken[0])} is damaged; {_VERIFY}")
@@ -117,7 +112,7 @@ class FeatureStore:
             for folder in ("index", "log_mel", "waveform")
             for name in place.names(f"{folder}/")
         ]
-        for name in [GROUP, *inside]:
+        for name in [layout.GROUP, *inside]:
             place.delete(name)
 
     @property
@@ -192,6 +187,7 @@ class FeatureStore:
         """Read a shard by its number: its part of the table, and its rows as they are stored.
 
         Args:
+            number: the shard.
             into: memory for the rows, as `empty_shard` gives it; new memory if None.
         Returns:
             The entries, and the rows, with `codec.missing` where there is no track.
@@ -199,7 +195,7 @@ class FeatureStore:
             KitError: the shard is damaged.
         """
         entries = self._parts.get(number, [])
-        kept = empty_shard(self.config) if into is None else into
+        kept = layout.empty_shard(self.config) if into is None else into
         kept[:] = codec.missing(self.config)
         rows = [entry.offset for entry in entries if entry.frames]
         if rows:
@@ -214,7 +210,7 @@ class FeatureStore:
         """
         if rows > self._array.shape[0]:
             # Another run may have made more room since.
-            self._array = open_array(self._place, self.config, create=False)
+            self._array = layout.open_array(self._place, self.config, create=False)
         if rows > self._array.shape[0]:
             with storage_errors("write", self.path):
                 self._array = self._array.resize(
@@ -229,12 +225,13 @@ class FeatureStore:
         """
         if tuple(labels) != self.labels:
             self.labels = tuple(labels)
-            write_group(self._place, self.config, self.labels)
+            layout.write_group(self._place, self.config, self.labels)
 
     def write_shard(self, number: int, entries: Sequence[Entry], kept: np.ndarray) -> None:
         """Replace a shard and its part of the table. Shards may be written side by side.
 
         Args:
+            number: the shard.
             entries: its part of the table, with the entries of rows that it has already.
             kept: rows like those of `empty_shard`, `codec.missing` where there is no track; not to
                 be changed before this returns.
@@ -290,7 +287,7 @@ class FeatureStore:
         self.reserve(end)
         offsets = [rows[t] for t in track_ids]
         kept = codec.encode(features, self.config)
-        size = shard_tracks(self.config)
+        size = layout.shard_tracks(self.config)
         for number in sorted({offset // size for offset in offsets}):
             entries, shard = self.load_shard(number)
             part = {entry.offset: entry for entry in entries}
@@ -338,7 +335,7 @@ class FeatureStore:
 
     def _kept(self, rows: Sequence[int]) -> np.ndarray:
         if not rows:
-            return empty_shard(self.config)[:0]
+            return layout.empty_shard(self.config)[:0]
         try:
             return np.asarray(self._array[np.array(rows)].read().result())
         except (ValueError, OSError) as error:

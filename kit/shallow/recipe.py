@@ -17,8 +17,8 @@ from kit.config import (
     TrainConfig,
 )
 from kit.errors import ConfigError
+from kit.shallow.ensemble import DICTIONARY
 from kit.shallow.networks import MUSICNN, SHORT_CHUNK, NetworkName, experiments_of
-from kit.shallow.parts import DICTIONARY
 from kit.shallow.vectors import KINDS
 
 Pretrained = Literal["MSD_musicnn", "MTT_musicnn"]

@@ -19,8 +19,8 @@ from kit.training import folders, processes
 from kit.training.collection import Collection, open_collection
 from kit.training.epoch import choose
 from kit.training.loop import TrainingProgress, train_run
+from kit.training.members import place_in_words, planned
 from kit.training.placement import room_gib
-from kit.training.plan import place_in_words, planned
 from kit.training.run import Run
 from kit.training.stopping import require_validation
 from kit.training.transfer import Start, cached, published

@@ -13,7 +13,7 @@ import pandas as pd
 from kit.config import Experiment, to_dict
 from kit.config import identity as identity_of
 from kit.errors import KitError, UsageError
-from kit.training.plan import Plan
+from kit.training.members import Plan
 from kit.training.run import SPLIT_COLUMNS, Run
 
 

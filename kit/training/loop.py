@@ -19,8 +19,8 @@ from kit.training.data import Part
 from kit.training.epoch import Sums, choose, run_epoch
 from kit.training.optimiser import Recipe, hyperparameters
 from kit.training.placement import placed, shardings
-from kit.training.record import Record
 from kit.training.run import Run
+from kit.training.saving import Record
 from kit.training.scaling import Scaling, make_scaling, measured, scaling_in_json
 from kit.training.state import TrainState, init_state, template
 from kit.training.step import make_eval_step, make_train_step, refresh_averages

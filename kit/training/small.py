@@ -14,8 +14,8 @@ from kit.config import Experiment, FeatureConfig
 from kit.features.embed import embed_clips
 from kit.features.heard import at_rate, heard
 from kit.features.samples import clips_of
-from kit.shallow import parts as shallow
-from kit.shallow.parts import Part
+from kit.shallow import ensemble as shallow
+from kit.shallow.ensemble import Part
 from kit.shallow.vectors import FRONTEND, vectors_of
 from kit.training.scores import SegmentScores
 from kit.weights.trunk import Trunk, musicnn_trunk

@@ -12,7 +12,7 @@ import soundfile
 
 from kit.catalogue import Scan, load, read_failures, save, write_table
 from kit.descriptors import COLUMNS, SOURCE, describe
-from kit.descriptors.records import NAME, read_records
+from kit.descriptors.cache import NAME, read_records
 from kit.errors import KitError
 from kit.features.storage import only_one
 

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from kit.audio import ChangedFileError, CorruptError, UnreadableError
-from kit.features.plan import Track
 from kit.features.scanned import read_if_unchanged
+from kit.features.schedule import Track
 
 
 @pytest.fixture

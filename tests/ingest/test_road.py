@@ -27,8 +27,8 @@ from kit.config import (
     TrainConfig,
 )
 from kit.demo.mp3 import GENRES, encode, tagged
-from kit.demo.plan import plan
 from kit.demo.render import synthesise
+from kit.demo.tracklist import plan
 from kit.errors import UsageError
 from kit.ingest.spotify import NOTICE
 from tests.ingest.spotify.server import Spotify, entry, features, id_of

@@ -13,7 +13,7 @@ from kit.evaluation.baselines.models import BOOSTING, Family, fit
 from kit.evaluation.baselines.store import VectorStore
 from kit.shallow.classifiers import Classifier, classifier_of
 from kit.shallow.dictionary import Dictionary, learn
-from kit.shallow.parts import DICTIONARY, Part
+from kit.shallow.ensemble import DICTIONARY, Part
 from kit.training.probe import Layers, fitted
 from kit.training.small import Ensemble
 

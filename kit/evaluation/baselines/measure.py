@@ -14,9 +14,9 @@ from kit.evaluation.baselines import store
 from kit.evaluation.baselines.store import VectorStore
 from kit.features.by_file import Store, compute
 from kit.features.excerpts import excerpts_of, room
-from kit.features.plan import Track
 from kit.features.samples import stored
 from kit.features.scanned import read_if_unchanged
+from kit.features.schedule import Track
 from kit.shallow.vectors import Vectors, excerpt_config, vectors_of
 
 STAGE = "baselines"  # in failures.csv

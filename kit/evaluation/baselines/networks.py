@@ -37,8 +37,8 @@ from kit.training.collection import Collection
 from kit.training.data import CHUNK, Held, aligned
 from kit.training.epoch import choose
 from kit.training.loop import train_run
+from kit.training.members import SEEDS
 from kit.training.placement import room_gib
-from kit.training.plan import SEEDS
 from kit.training.restore import trained_member, trees_of
 from kit.training.scaling import make_scaling
 from kit.training.scores import SegmentScores

@@ -12,7 +12,7 @@ from kit.evaluation.baselines.store import VectorStore
 from kit.evaluation.baselines.table import design
 from kit.explore.statistics import select
 from kit.features.embed import Embeddings
-from kit.shallow.parts import DICTIONARY
+from kit.shallow.ensemble import DICTIONARY
 from kit.shallow.vectors import KINDS
 
 _CLASSIFIERS = (

@@ -19,7 +19,7 @@ from jaxtyping import Float16, Float32
 
 from kit.catalogue import Catalogue
 from kit.config import FeatureConfig, identity
-from kit.features import parts
+from kit.features import npz_parts
 from kit.shallow.vectors import KINDS, VERSION, Vectors, excerpt_config
 
 PART_TRACKS = 64
@@ -55,9 +55,9 @@ class VectorStore:
             KitError: a part is damaged.
         """
         found: dict[str, list[Any]] = {kind: [None] * len(sources) for kind in KINDS}
-        for part, places in parts.by_part(self.rows, sources):
+        for part, places in npz_parts.by_part(self.rows, sources):
             for kind in KINDS:
-                values = parts.member(part, kind)
+                values = npz_parts.member(part, kind)
                 for place, row in places:
                     found[kind][place] = values[row]
         return {kind: np.stack(values) for kind, values in found.items()}
@@ -70,9 +70,9 @@ class VectorStore:
         Raises:
             KitError: a part is damaged.
         """
-        for part, places in parts.by_part(self.rows, sources):
-            ends = np.cumsum(parts.member(part, "frames"))
-            frames = parts.member(part, "mel")
+        for part, places in npz_parts.by_part(self.rows, sources):
+            ends = np.cumsum(npz_parts.member(part, "frames"))
+            frames = npz_parts.member(part, "mel")
             for place, row in places:
                 start = int(ends[row - 1]) if row else 0
                 yield place, frames[start : int(ends[row])]
@@ -84,7 +84,7 @@ def open_store(folder: Path) -> VectorStore:
     Raises:
         KitError: a part is damaged.
     """
-    return VectorStore(folder, parts.rows_of(folder))
+    return VectorStore(folder, npz_parts.rows_of(folder))
 
 
 def add_part(folder: Path, tracks: Mapping[str, Vectors]) -> None:
@@ -100,4 +100,4 @@ def add_part(folder: Path, tracks: Mapping[str, Vectors]) -> None:
     arrays = {kind: np.stack([getattr(one, kind) for one in values]) for kind in KINDS}
     frames = np.array([len(one.mel) for one in values], np.int64)
     mel = np.concatenate([one.mel for one in values])
-    parts.add_part(folder, list(tracks), {"frames": frames, "mel": mel, **arrays})
+    npz_parts.add_part(folder, list(tracks), {"frames": frames, "mel": mel, **arrays})

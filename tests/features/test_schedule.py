@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kit.catalogue import Catalogue
 from kit.features.manifest import Entry, from_bytes, to_bytes
-from kit.features.plan import Track, make_plan
+from kit.features.schedule import Track, make_plan
 
 ROOT = Path("/music")
 NAMES = [f"t{i}" for i in range(12)]

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from kit.descriptors import SOURCE, Descriptors
-from kit.descriptors.records import NAME, Record, read_records, write_records
+from kit.descriptors.cache import NAME, Record, read_records, write_records
 from kit.errors import KitError
 
 OURS = Descriptors(0.5, 0.6, 9, -12.3, 0, 0.1, 0.2, 0.9, 0.3, 0.4, 128.0, 30000)
