@@ -190,3 +190,16 @@ def test_tracks_that_left_the_catalogue_are_not_counted(command, data):
     table.iloc[:3].to_csv(folder / "tracks.csv", index=False)
     code, _, err = command("features", folder)
     assert (code, "features of 3 tracks, 0 computed now" in err) == (0, True)
+
+
+def test_some_that_cannot_be_used_are_counted(command, data, tmp_path):
+    folder = data(_noise(3.5))
+    _write(tmp_path / "music/a/0.wav", _silence(3.5))
+    _write(tmp_path / "music/b/7.wav", SHORT)
+    code, _, err = command("scan", tmp_path / "music", "--out", folder)
+    assert code == 0
+    code, _, err = command("features", folder)
+    assert (code, "features of 6 tracks, 6 computed now" in err) == (1, True)
+    assert "warning: features: 2 left out (" in err
+    assert "1 silent in the excerpt (peak below -70 dBFS); " in err
+    assert "1 shorter than 3 s: 1 s; --features.least-s 1 takes them" in err
