@@ -159,7 +159,7 @@ class Bench:
         )
         collection = dataclasses.replace(self.collection, parts=parts)
         run = train(experiment, collection, runs=self.runs)
-        _, scores = score_part(run, restore(run.folder, "last"), self.catalogue, "test")
+        scores = score_part(run, restore(run.folder, "last"), self.catalogue, "test")
         answers = scores.answers.of_tracks().argmax(axis=1)
         tracks = scores.tracks
         right = tracks["label"].to_numpy() == np.array(self.collection.labels)[answers]

@@ -1,7 +1,9 @@
-"""The answers of a network for a part of a run's tracks. Features are read, never computed."""
+"""The network's answers for the tracks of one part. Features are read, never computed."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,68 @@ from kit.config import FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation.metrics import EvaluationError
 from kit.evaluation.parts import Part
-from kit.evaluation.scores import Progress, Scores
 from kit.evaluation.words import features_command
 from kit.features import FeatureStore, store_path
 from kit.training import Restored, Run
 from kit.training.scores import SegmentScores, joined
 
 CHUNK = 64  # tracks read from the store at once
+Progress = Callable[[int, int], None]
+"""Called with (tracks scored, tracks in all)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The network's answers for the tracks of one part.
+
+    Attributes:
+        part: of the run's split.
+        tracks: one row per track: `track_id`, `label`, `part` and `group` in the run's split (""
+            if the split does not have the track), `artists`, `title`, `path` ("" if unknown), and
+            `fold` in a run of folds.
+        answers: for each track the log-probabilities of its segments, and their weights if the
+            network has attention.
+        not_scored: number of tracks of the part that could not be scored, by reason.
+        notes: further entries of evaluation.json.
+    """
+
+    part: Part
+    tracks: pd.DataFrame
+    answers: SegmentScores
+    not_scored: dict[str, int]
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def step_in_json(restored: Restored) -> int | list[int]:
+    """Return the checkpoint's step, or the list of each network's step, in JSON's types."""
+    return list(restored.step) if isinstance(restored.step, tuple) else restored.step
+
+
+def groups_of(tracks: pd.DataFrame) -> np.ndarray:
+    """Return each track's group in the split, or else its artist, or else its own id."""
+    rows = zip(*(tracks[name] for name in ("group", "artists", "track_id")), strict=True)
+    return np.array(
+        [f"group {g}" if g else f"artist {a}" if a else f"track {t}" for g, a, t in rows]
+    )
+
+
+def open_catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Catalogue:
+    """Return the given catalogue, or the one that the run was trained on.
+
+    Raises:
+        UsageError: the run was trained from arrays, or the folder does not exist.
+    """
+    if isinstance(given, Catalogue):
+        return given
+    if given is None and not restored.experiment.catalogue:
+        raise UsageError(
+            "this run was trained from arrays, which it does not keep; use "
+            "kit.evaluation.score_arrays(run, x, y), or give a catalogue with --catalogue"
+        )
+    where = Path(given or restored.experiment.catalogue)
+    if not where.is_dir():
+        raise UsageError(f"{where} is not a folder; say where the tracks are with --catalogue")
+    return load(where)
 
 
 def score_part(
@@ -30,30 +87,22 @@ def score_part(
     catalogue: Catalogue,
     part: Part,
     progress: Progress | None = None,
-) -> tuple[FeatureStore, Scores]:
-    """Return the store of features and the network's answers for a part. Nothing is written.
+) -> Scores:
+    """Return the network's answers for a part, or for every track ("all"). Nothing is written.
 
-    Args:
-        run: the run.
-        restored: its network.
-        catalogue: the tracks.
-        part: of the run's split, or "all".
-        progress: called with (tracks scored, tracks in all).
     Raises:
-        KitError: no track of that part, no features of it, or a label that the run does not know.
+        KitError: the part has no track, no track has features, or the run does not know a label.
     """
     parts = run.split()
     chosen = _chosen(parts, catalogue, part, _copies(parts, catalogue, restored))
     is_own = _is_own(parts, catalogue, restored)
     if chosen.empty or (part == "all" and is_own and set(chosen["part"]) == {""}):
         raise KitError(_unknown(catalogue, part, is_own))
-    _require_known(list(chosen["label"]), restored)
+    _require_known(chosen["label"], restored)
     gone = 0 if part == "all" else list(parts["part"]).count(part) - len(chosen)
-    config = restored.experiment.features
-    command = features_command(catalogue.folder, config)
-    store = open_store(catalogue, config)
-    known = store.sources
-    present = chosen.loc[chosen["track_id"].isin(list(known))]
+    command = features_command(catalogue.folder, restored.experiment.features)
+    store = open_store(catalogue, restored.experiment.features)
+    present = chosen.loc[chosen["track_id"].isin(list(store.sources))]
     if present.empty:
         raise KitError(
             f"none of the {len(chosen)} tracks to score in {catalogue.folder} has features; "
@@ -66,13 +115,14 @@ def score_part(
         lost = len(set(parts["track_id"]) - set(chosen["track_id"]))
         if may_be_learned := min(lost, list(present["part"]).count("")):
             notes["may_be_learned"] = may_be_learned
-    return store, Scores(
-        part,
-        present,
-        _segments(present["track_id"].tolist(), store, restored, progress),
-        {"not_in_catalogue": gone, "no_features": len(chosen) - len(present)},
-        notes,
-    )
+    answers, ids = [], present["track_id"].tolist()
+    for start in range(0, len(ids), CHUNK):
+        rows = ids[start : start + CHUNK]
+        answers.append(restored.segment_scores(store.read(rows), store.frames(rows)))
+        if progress:
+            progress(start + len(rows), len(ids))
+    not_scored = {"not_in_catalogue": gone, "no_features": len(chosen) - len(present)}
+    return Scores(part, present, joined(answers), not_scored, notes)
 
 
 def score_items(
@@ -83,10 +133,7 @@ def score_items(
     frames: Int[np.ndarray, " items"] | None,
     part: Part,
 ) -> Scores:
-    """Return the network's answers for a part of a run from arrays. Nothing is written.
-
-    Args: as in `score_arrays`.
-    """
+    """Return the network's answers for a part of a run from arrays; arguments as `score_arrays`."""
     parts = run.split()
     if len(parts) != len(x) or len(parts) != len(y):
         raise UsageError(
@@ -97,7 +144,7 @@ def score_items(
         raise EvaluationError(f"the run's split has no item in its {part} part")
     valid = np.full(len(x), x.shape[1]) if frames is None else np.asarray(frames)
     tracks = parts.iloc[at].loc[:, ["track_id", "label", "group", "part"]]
-    _require_known(list(tracks["label"]), restored)
+    _require_known(tracks["label"], restored)
     answers: list[SegmentScores] = []
     for start in range(0, len(at), CHUNK):
         rows = at[start : start + CHUNK]
@@ -108,10 +155,10 @@ def score_items(
 
 
 def open_store(catalogue: Catalogue, config: FeatureConfig) -> FeatureStore:
-    """Return the features of a catalogue.
+    """Return the catalogue's features.
 
     Raises:
-        KitError: there are none; the message has the command that computes them.
+        KitError: the features were not computed; the message has the command that does.
     """
     path = store_path(catalogue, config)
     if not FeatureStore.exists(path):
@@ -123,16 +170,10 @@ def open_store(catalogue: Catalogue, config: FeatureConfig) -> FeatureStore:
 def _chosen(
     parts: pd.DataFrame, catalogue: Catalogue, part: Part, copies: dict[str, str]
 ) -> pd.DataFrame:
-    """Return the rows of `Scores.tracks` that are to be scored.
+    """Return the rows of `Scores.tracks` to score.
 
-    The labels of a part are those of the split, which may be shuffled; for "all" they are those of
-    the catalogue.
-
-    Args:
-        parts: the run's split.
-        catalogue: the tracks.
-        part: of the split, or "all".
-        copies: the part of each file that the run knows under another id, by its hash.
+    Labels of a part come from the split, which may have shuffled them; labels of "all" come from
+    the catalogue. `copies` has the part of each file of the run by its hash.
     """
     table = catalogue.table
     about = pd.DataFrame({"track_id": table["track_id"], "label": table["label"]})
@@ -185,7 +226,7 @@ def _unknown(catalogue: Catalogue, part: Part, is_own: bool) -> str:
 
 
 def _copies(parts: pd.DataFrame, catalogue: Catalogue, restored: Restored) -> dict[str, str]:
-    """Return the part of each file of the run by its hash, from the tables that know it."""
+    """Return the part of each file of the run, by the file's hash."""
     tables = [catalogue.table]
     if not set(catalogue.table["track_id"]) <= set(parts["track_id"]):
         # Another collection may hold copies of training files under other ids.
@@ -210,15 +251,3 @@ def _require_known(found: Iterable[str], restored: Restored) -> None:
             f"{len(unknown)} tracks have a label that this run does not know, such as "
             f"{unknown[0]!r} (it knows {', '.join(labels)}); relabel them or leave them out"
         )
-
-
-def _segments(
-    track_ids: list[str], store: FeatureStore, restored: Restored, progress: Progress | None
-) -> SegmentScores:
-    answers: list[SegmentScores] = []
-    for start in range(0, len(track_ids), CHUNK):
-        ids = track_ids[start : start + CHUNK]
-        answers.append(restored.segment_scores(store.read(ids), store.frames(ids)))
-        if progress:
-            progress(start + len(ids), len(track_ids))
-    return joined(answers)

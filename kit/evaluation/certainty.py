@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax
 
 from kit.errors import KitError
+from kit.evaluation.answers import Scores, groups_of, step_in_json
 from kit.evaluation.calibration import calibration, of_others, temperature
 from kit.evaluation.conformal import answer_threshold, set_threshold
 from kit.evaluation.intervals import group_interval, mean_interval
-from kit.evaluation.scores import Scores, groups_of, step_in_json
 from kit.files import read_json, write_json
 from kit.training import Restored
 from kit.training.collection import targets
@@ -147,7 +147,7 @@ class Certainty:
 
         Args:
             folder: the run's folder.
-            step: of the checkpoint, as `kit.evaluation.scores.step_in_json` gives it.
+            step: of the checkpoint, as `kit.evaluation.answers.step_in_json` gives it.
         Raises:
             KitError: the file is damaged.
         """

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: each track by the network of its fold, which never learned from it."""
+"""Out-of-fold predictions: the network that did not learn from a fold scores its tracks."""
 
 import csv
 import dataclasses
@@ -10,29 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.catalogue.schema import several_labels
 from kit.errors import UsageError
-from kit.evaluation.metrics import summarise
+from kit.evaluation.answers import Progress, Scores, step_in_json
 from kit.evaluation.parts import Part
-from kit.evaluation.scores import Progress, Scores, groups_of, step_in_json
-from kit.evaluation.several import summarise_several
+from kit.evaluation.summary import numbers
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
-from kit.training.collection import targets
 from kit.training.scores import joined
 
 _CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 def require_one_split(run: Run, part: Part) -> None:
-    """Check that a part is one of the run's own split, or of all its folds.
-
-    Raises:
-        UsageError: each of the run's folds has a train and a validation part of its own.
-    """
+    """Raise `UsageError` for the train or validation part of a run of folds: each fold has one."""
     if run.is_folded and part in ("train", "validation"):
         raise UsageError(
-            f"{run.folder} has a {part} part for each fold; score that of one of them: "
+            f"{run.folder} has a {part} part for each fold; score the part of one fold: "
             f"kit evaluate {run.inside[0].folder} --part {part}"
         )
 
@@ -40,7 +33,7 @@ def require_one_split(run: Run, part: Part) -> None:
 def out_of_fold(
     run: Run,
     which: Which,
-    score: Callable[[Run, Restored, Progress | None], Scores],
+    score: Callable[[Run, Restored, Part, Progress | None], Scores],
     progress: Progress | None = None,
 ) -> tuple[Scores, list[dict[str, Any]]]:
     """Return the answers for the tracks of all folds, and the scores of each fold.
@@ -48,15 +41,12 @@ def out_of_fold(
     Args:
         run: a run of folds.
         which: the best checkpoints, or the last ones.
-        score: a fold's run, its network and its progress to the answers for its test part.
+        score: returns the answers of a fold's network for a part of the fold.
         progress: called with (tracks scored, tracks in all).
     Returns:
-        The answers in the order of folds.csv, and for each fold `fold`, `n`, `groups`, `correct`,
-        `accuracy`, `interval`, `macro_f1` and `log_loss` by track, `segments` and
-        `segment_accuracy`, and `step` of its checkpoint. Where tracks have several labels,
-        `mean_average_precision` and `roc_auc` take the place of `correct`, of accuracies and F1.
+        The answers in the order of folds.csv, and `folds` of evaluation.json.
     Raises:
-        UsageError: a fold that is not trained yet.
+        UsageError: a fold is not trained yet.
     """
     known = run.folds()
     answers: list[Scores] = []
@@ -64,12 +54,16 @@ def out_of_fold(
     done = 0
     for fold in run.inside:
         network = restore(fold.folder, which)
-        scores = score(fold, network, _offset(progress, done, len(known)))
+        said = progress and (lambda n, _, before=done: progress(before + n, len(known)))
+        scores = score(fold, network, "test", said)
         done += len(scores.tracks)
         answers.append(
             dataclasses.replace(scores, tracks=scores.tracks.assign(fold=str(fold.fold)))
         )
-        rows.append({"fold": str(fold.fold), **_row(scores, network), **_chosen(fold)})
+        rows.append({"fold": str(fold.fold), **_row(scores, network)})
+        metrics = fold.metrics()
+        if metrics and "chosen" in metrics[-1]:  # by the recipe for small sets
+            rows[-1]["chosen"] = metrics[-1]["chosen"]
     tracks = pd.concat([scores.tracks for scores in answers], ignore_index=True)
     scored = joined([scores.answers for scores in answers])
     place = {track_id: number for number, track_id in enumerate(known["track_id"])}
@@ -84,37 +78,6 @@ def out_of_fold(
         not_scored=dict(missing),
     )
     return merged, rows
-
-
-def _chosen(run: Run) -> dict[str, str]:
-    """Return what the recipe for small sets chose in a fold; nothing for a network."""
-    rows = run.metrics()
-    return {"chosen": rows[-1]["chosen"]} if rows and "chosen" in rows[-1] else {}
-
-
-def _offset(progress: Progress | None, before: int, total: int) -> Progress | None:
-    return progress and (lambda done, _: progress(before + done, total))
-
-
-def numbers(scores: Scores, network: Restored, *, brief: bool = False) -> dict[str, dict[str, Any]]:
-    """Return the numbers of `metrics.summarise`, or those of several labels a track.
-
-    Args:
-        scores: the answers.
-        network: that gave them.
-        brief: as for `metrics.summarise`.
-    """
-    labels = scores.tracks["label"].tolist()
-    answers, several = scores.answers, network.experiment.train.several
-    y = targets(labels, network.labels, several)
-    groups = groups_of(scores.tracks)
-    if several:
-        number = np.unique(groups, return_inverse=True)[1]
-        return summarise_several(answers, y, network.labels, number)
-    counts = np.array(network.train_counts, np.int64)
-    return summarise(
-        answers.segments, y, network.labels, counts, answers.log_weights, groups, brief
-    )
 
 
 def _row(scores: Scores, network: Restored) -> dict[str, Any]:
@@ -132,29 +95,8 @@ def _row(scores: Scores, network: Restored) -> dict[str, Any]:
     }
 
 
-def fold_counts(run: Run, several: bool) -> dict[str, dict[str, int]]:
-    """Return the number of tracks of each label in each fold of a run.
-
-    Args:
-        run: a run of folds.
-        several: a track may have several labels.
-    """
-    folds = run.folds()
-    counts = {}
-    for fold in run.inside:
-        labels = folds.loc[folds["fold"] == fold.fold, "label"]
-        each = [several_labels(text) if several else (text,) for text in labels]
-        count = Counter(name for names in each for name in names)
-        counts[f"fold {fold.fold}"] = dict(sorted(count.items()))
-    return counts
-
-
 def predictions_in_csv(evaluation: dict[str, Any]) -> str:
-    """Return out_of_fold.csv: track_id, label, fold, predicted, probability, and p_LABEL of each.
-
-    Args:
-        evaluation: of a run of folds.
-    """
+    """Return out_of_fold.csv: track_id, label, fold, predicted, probability, and each p_LABEL."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     about = ("track_id", "label", "fold", "predicted", "probability")
@@ -166,10 +108,9 @@ def predictions_in_csv(evaluation: dict[str, Any]) -> str:
 
 
 def mean_metrics(run: Run) -> list[dict[str, Any]]:
-    """Return the rows of metrics.jsonl; for folds and members, their means by epoch.
+    """Return the rows of metrics.jsonl; for several networks, the means of each epoch.
 
-    A row of means has `epoch`, losses and accuracies, and `networks`, the number of networks that
-    reached the epoch.
+    A row of means has `epoch`, losses, accuracies, and `networks`: how many reached the epoch.
     """
     trainings = run.trainings
     if trainings == [run]:

@@ -1,41 +1,44 @@
-"""Score a run on tracks, and write what was found."""
+"""Score a run on tracks, and write evaluation.json, the cards and the report."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from kit.catalogue import Catalogue, load
-from kit.errors import KitError, UsageError
+from kit.catalogue import Catalogue
+from kit.errors import KitError
 from kit.evaluation import another, doubtful
-from kit.evaluation.answers import open_store, score_items, score_part
+from kit.evaluation.answers import (
+    Progress,
+    Scores,
+    open_catalogue,
+    open_store,
+    score_items,
+    score_part,
+)
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
 from kit.evaluation.certainty import LEAST_TRACKS, Certainty, certainty
 from kit.evaluation.data_card import NAME as DATA_CARD
 from kit.evaluation.data_card import data_card
 from kit.evaluation.explain.tracks import Explained, explained, require_network
-from kit.evaluation.folds import (
-    fold_counts,
-    mean_metrics,
-    out_of_fold,
-    predictions_in_csv,
-    require_one_split,
-)
+from kit.evaluation.folds import mean_metrics, out_of_fold, predictions_in_csv, require_one_split
 from kit.evaluation.model_card import NAME as MODEL_CARD
 from kit.evaluation.model_card import model_card
 from kit.evaluation.parts import Part, file_name, place
 from kit.evaluation.reproduce import configurations_tried, reproduction
-from kit.evaluation.scores import Progress, Scores
 from kit.evaluation.sections import sections
 from kit.evaluation.summary import summary
-from kit.features import FeatureStore
 from kit.files import write_json, write_text
 from kit.shallow.recipe import SmallSetConfig
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
+
+Score = Callable[[Run, Restored, Part, Progress | None], Scores]
+"""Returns the answers of a run's network for one part."""
 
 
 def evaluate(
@@ -51,33 +54,30 @@ def evaluate(
 ) -> dict[str, Any]:
     """Restore a run, score one part of its tracks, and write evaluation.json and a report.
 
-    The features must have been computed. In a run of folds the test part is every track, scored by
-    the network of its fold; out_of_fold.csv has the predictions. The files of another part than
-    the test part have its name: `evaluation-train.json`, `report-train.html`,
-    `confusion-train.png`. Those of another collection have its folder's name too:
-    `evaluation-all-NAME.json`. Of the test part, calibration.json has what `kit predict` needs to
-    say how sure an answer is, and doubtful.csv the labels that the network contradicts.
+    Compute the features first. In a run of folds the test part is every track, scored by the
+    network of its fold; out_of_fold.csv has the predictions. The test part also gives
+    calibration.json, which `kit predict` reads, and doubtful.csv, the labels that the network
+    contradicts. Files of other parts carry the part's name: `evaluation-train.json`,
+    `report-train.html`. Files of another collection carry its folder's name too:
+    `evaluation-all-NAME.json`.
 
     Args:
-        run: a run, or its folder, on the machine that made it or on another one.
-        catalogue: the tracks, if they are not in the folder that the run's configuration names.
+        run: a run, or its folder.
+        catalogue: the tracks, if they are not in the folder that the configuration names.
         part: of the run's split; "all" scores every track of the catalogue, such as another
             collection.
         which: the best checkpoint, or the last one.
-        labels_map: of another collection, its labels to those of the run; labels that neither the
+        labels_map: another collection's labels to the run's labels. Tracks whose label neither the
             map nor the run knows are left out.
-        report: also write the figures and the page. Without them no plotting library is imported.
-        explain: also show in the report what the network listened to in a few tracks.
+        report: also write figures and the page. Without them no plotting library is imported.
+        explain: also show attribution maps of a few tracks in the report.
         progress: called with (tracks scored, tracks in all).
     Returns:
-        The content of evaluation.json; `not_scored` counts the tracks of the part that have no
-        features or are not in the catalogue, and `seen` those that training has seen. For the
-        test part, `baselines` has the network among the baselines of its split if `kit baselines`
-        has computed them, and else the command that does.
+        The content of evaluation.json, see docs/evaluation-json.md.
     Raises:
-        UsageError: the catalogue is not a folder, or there is no network to explain.
-        KitError: no run or checkpoint, no such part, no features, a label that the run does not
-            know, or a folder that cannot be written.
+        UsageError: the catalogue is not a folder, or the run has no network to explain.
+        KitError: the run, its checkpoint, the part or the features are missing, the run does not
+            know a label, or a folder cannot be written.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     require_one_split(run, part)
@@ -85,44 +85,29 @@ def evaluate(
     if explain:
         require_network(restored)
     tracks, other = another.prepared(
-        _catalogue(restored, catalogue), run, restored, part, labels_map
+        open_catalogue(restored, catalogue), run, restored, part, labels_map
     )
-    if run.is_folded and part == "test":
-        store = open_store(tracks, restored.experiment.features)
-        evaluation, kept = _evaluated_by_fold(
-            run,
-            restored,
-            which,
-            lambda fold, network, said: score_part(fold, network, tracks, "test", said)[1],
-            progress,
-        )
-    else:
-        store, scores = score_part(run, restored, tracks, part, progress)
-        evaluation, kept = _certain(
-            run,
-            restored,
-            scores,
-            summary(run, restored, scores) | other,
-            lambda: score_part(run, restored, tracks, "validation")[1],
-        )
+
+    def score(run: Run, network: Restored, part: Part, said: Progress | None) -> Scores:
+        return score_part(run, network, tracks, part, said)
+
+    evaluation, kept = _evaluation(run, restored, part, score, progress)
     if part == "test" and not restored.experiment.train.several:
         evaluation["baselines"] = _baselines(run, evaluation, tracks)
     if other:
+        evaluation |= other
         evaluation["collection"] |= another.beside_own_test(evaluation, run)
-    given = None if catalogue is None else tracks.folder
-    evaluation |= _made_with(run, restored, evaluation, given)
-    _save(run, evaluation, kept)
+    _save(run, restored, evaluation, kept, None if catalogue is None else tracks.folder)
     if report:
-        _write_cards(run, restored, evaluation, tracks)
-        _write_report(
-            run,
-            evaluation,
-            audio_of=lambda row: _audio(tracks, row),
-            spectrogram_of=lambda track_id: _valid(store, track_id),
-            explained=explained(run, which, evaluation["tracks"], store, progress)
-            if explain
-            else (),
-        )
+        store = open_store(tracks, restored.experiment.features)
+
+        def spectrogram(track_id: str) -> np.ndarray:
+            return store.read_log_mel([track_id])[0][: int(store.frames([track_id])[0])]
+
+        rows = evaluation["tracks"]
+        maps = explained(run, which, rows, store, progress) if explain else ()
+        audio_of = partial(_audio, tracks)
+        _write_report(run, restored, evaluation, tracks, audio_of, spectrogram, maps)
     return evaluation
 
 
@@ -139,53 +124,60 @@ def score_arrays(
     """Score a run that was trained from arrays, and write evaluation.json and a report.
 
     Args:
-        run: what `kit.training.fit_arrays` returned, or its folder.
-        x: the items that it was trained with, (items, frames, n_mels), in the same order.
+        run: the result of `kit.training.fit_arrays`, or its folder.
+        x: the arrays of the training, (items, frames, n_mels), in the same order.
         y: the label of each item.
         frames: number of valid frames of each item; all if None.
         parts: of the run's split.
         which: the best checkpoint, or the last one.
-        report: also write the figures and the page, which has no sound.
+        report: also write figures and the page, which has no sound.
     Returns:
         The evaluation of the first part.
     Raises:
-        KitError: no run or checkpoint, or not the arrays that it was trained with.
+        KitError: the run or its checkpoint is missing, or the arrays are not those of the training.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     restored = restore(run.folder, which)
-    x = x if isinstance(x, np.ndarray) else np.asarray(x)
+    x = np.asarray(x)
     row_of = {str(track_id): i for i, track_id in enumerate(run.split()["track_id"])}
+
+    def score(run: Run, network: Restored, part: Part, _: Progress | None) -> Scores:
+        return score_items(run, network, x, y, frames, part)
+
+    def spectrogram(item: str) -> np.ndarray:
+        at = row_of[item]
+        return x[at] if frames is None else x[at][: int(frames[at])]
+
     evaluations = []
     for part in parts:
         require_one_split(run, part)
-        if run.is_folded and part == "test":
-            evaluation, kept = _evaluated_by_fold(
-                run,
-                restored,
-                which,
-                lambda fold, network, _: score_items(fold, network, x, y, frames, "test"),
-            )
-        else:
-            scores = score_items(run, restored, x, y, frames, part)
-            evaluation, kept = _certain(
-                run,
-                restored,
-                scores,
-                summary(run, restored, scores),
-                lambda: score_items(run, restored, x, y, frames, "validation"),
-            )
-        evaluation |= _made_with(run, restored, evaluation, None)
-        _save(run, evaluation, kept)
+        evaluation, kept = _evaluation(run, restored, part, score)
+        _save(run, restored, evaluation, kept, None)
         if report:
-            _write_cards(run, restored, evaluation, None)
-            _write_report(
-                run,
-                evaluation,
-                audio_of=None,
-                spectrogram_of=lambda item: _of_item(x, frames, row_of[item]),
-            )
+            _write_report(run, restored, evaluation, None, None, spectrogram)
         evaluations.append(evaluation)
     return evaluations[0]
+
+
+def _evaluation(
+    run: Run, restored: Restored, part: Part, score: Score, progress: Progress | None = None
+) -> tuple[dict[str, Any], Certainty | None]:
+    """Return evaluation.json of a part and, for a test part of one label a track, calibration."""
+    folded = run.is_folded and part == "test"
+    if folded:
+        scores, folds = out_of_fold(run, restored.which, score, progress)
+        evaluation = summary(run, restored, scores) | {"folds": folds}
+        write_text(run.folder / "out_of_fold.csv", predictions_in_csv(evaluation))
+    else:
+        scores = score(run, restored, part, progress)
+        evaluation = summary(run, restored, scores)
+    if restored.experiment.train.several or part != "test":
+        return evaluation, None
+    enough = list(run.split()["part"]).count("validation") >= LEAST_TRACKS
+    held = score(run, restored, "validation", None) if enough and not folded else None
+    entries, kept, scaled = certainty(restored, scores, held)
+    rows = doubtful.doubtful(evaluation["tracks"], evaluation["labels"], np.exp(scaled))
+    return evaluation | entries | {"doubtful": rows}, kept
 
 
 def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
@@ -198,93 +190,44 @@ def _baselines(run: Run, evaluation: dict[str, Any], catalogue: Catalogue) -> di
     return beside or {"command": shlex.join(command)}
 
 
-def _made_with(
-    run: Run, restored: Restored, evaluation: dict[str, Any], catalogue: Path | None
-) -> dict[str, Any]:
-    """Return `made_with` and, for the test part, `configurations_tried` of evaluation.json."""
-    part, tracks = evaluation["part"], evaluation["tracks"]
-    mapped = evaluation.get("collection", {}).get("labels")
-    made = {"made_with": reproduction(run, restored, part, catalogue, mapped)}
-    return made | (
-        {"configurations_tried": configurations_tried(run, tracks)} if part == "test" else {}
-    )
-
-
-def _evaluated_by_fold(
+def _save(
     run: Run,
     restored: Restored,
-    which: Which,
-    score: Callable[[Run, Restored, Progress | None], Scores],
-    progress: Progress | None = None,
-) -> tuple[dict[str, Any], Certainty | None]:
-    """Return `_certain` of the out-of-fold predictions, and write these as CSV."""
-    scores, folds = out_of_fold(run, which, score, progress)
-    evaluation = summary(run, restored, scores)
-    several = restored.experiment.train.several
-    evaluation |= {"split": fold_counts(run, several), "folds": folds}
-    write_text(run.folder / "out_of_fold.csv", predictions_in_csv(evaluation))
-    return _certain(run, restored, scores, evaluation)
-
-
-def _certain(
-    run: Run,
-    restored: Restored,
-    scores: Scores,
     evaluation: dict[str, Any],
-    validation: Callable[[], Scores] | None = None,
-) -> tuple[dict[str, Any], Certainty | None]:
-    """Return an evaluation with how sure answers are, and what predictions need of it.
-
-    An evaluation of several labels a track, and of another part than the test part, is as it was.
-
-    Args:
-        run: the run.
-        restored: its network.
-        scores: of the test part, or of all folds.
-        evaluation: of these scores.
-        validation: gives the answers for the validation part; None for a run of folds.
-    """
-    if restored.experiment.train.several or scores.part != "test":
-        return evaluation, None
-    enough = list(run.split()["part"]).count("validation") >= LEAST_TRACKS
-    held = validation() if validation and enough else None
-    entries, kept, scaled = certainty(restored, scores, held)
-    rows = doubtful.doubtful(evaluation["tracks"], evaluation["labels"], np.exp(scaled))
-    return evaluation | entries | {"doubtful": rows}, kept
-
-
-def _save(run: Run, evaluation: dict[str, Any], kept: Certainty | None) -> None:
-    """Write evaluation.json, and calibration.json and doubtful.csv if it has them."""
+    kept: Certainty | None,
+    catalogue: Path | None,
+) -> None:
+    """Add how to reproduce it; write evaluation.json and, if there, calibration and doubtful."""
+    part, mapped = evaluation["part"], evaluation.get("collection", {}).get("labels")
+    evaluation["made_with"] = reproduction(run, restored, part, catalogue, mapped)
+    if part == "test":
+        evaluation["configurations_tried"] = configurations_tried(run, evaluation["tracks"])
     write_json(run.folder / file_name("evaluation", place(evaluation), ".json"), evaluation)
     if "doubtful" in evaluation:
         write_text(run.folder / doubtful.NAME, doubtful.in_csv(evaluation["doubtful"]))
-    if kept and evaluation["checkpoint"]["which"] == "best":  # that of `kit predict`
+    if kept and restored.which == "best":  # `kit predict` uses the best checkpoint
         kept.write(run.folder)
-
-
-def _write_cards(
-    run: Run, restored: Restored, evaluation: dict[str, Any], catalogue: Catalogue | None
-) -> None:
-    """Write data-card.md and model-card.md; the cards are about the test part alone."""
-    if evaluation["part"] == "test":
-        write_text(run.folder / DATA_CARD, data_card(run, evaluation, catalogue))
-        write_text(run.folder / MODEL_CARD, model_card(run, restored, evaluation))
 
 
 def _write_report(
     run: Run,
+    restored: Restored,
     evaluation: dict[str, Any],
-    *,
+    catalogue: Catalogue | None,
     audio_of: Callable[[dict[str, Any]], Path | None] | None,
     spectrogram_of: Callable[[str], np.ndarray],
-    explained: Sequence[Explained] = (),
+    maps: Sequence[Explained] = (),
 ) -> None:
+    """Write the cards of a test part, the figures and the page."""
     # Matplotlib and Pillow take longer to import than a small run takes to score.
     from kit.evaluation.confounds.section import section_of as confounds
-    from kit.evaluation.explain.section import section_of as maps
+    from kit.evaluation.explain.section import section_of as attribution
     from kit.evaluation.report import write_figures, write_report
 
-    extra = [confounds(run.folder, evaluation), maps(explained) if explained else None]
+    if evaluation["part"] == "test":
+        write_text(run.folder / DATA_CARD, data_card(run, evaluation, catalogue))
+        write_text(run.folder / MODEL_CARD, model_card(run, restored, evaluation))
+    extra = [confounds(run.folder, evaluation), attribution(maps) if maps else None]
     rows = mean_metrics(run)
     write_figures(run.folder, evaluation, rows)
     write_report(
@@ -297,31 +240,8 @@ def _write_report(
     )
 
 
-def _valid(store: FeatureStore, track_id: str) -> np.ndarray:
-    """Return the features of a track without padding, (frames, n_mels) dB."""
-    return store.read_log_mel([track_id])[0][: int(store.frames([track_id])[0])]
-
-
 def _audio(catalogue: Catalogue, row: dict[str, Any]) -> Path | None:
     try:
         return catalogue.path_of(row)
     except KitError:
         return None  # The page says that there is no file.
-
-
-def _of_item(x: np.ndarray, frames: np.ndarray | None, at: int) -> np.ndarray:
-    return np.asarray(x[at] if frames is None else x[at][: int(frames[at])])
-
-
-def _catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Catalogue:
-    if isinstance(given, Catalogue):
-        return given
-    if given is None and not restored.experiment.catalogue:
-        raise UsageError(
-            "this run was trained from arrays, which it does not keep; use "
-            "kit.evaluation.score_arrays(run, x, y), or give a catalogue with --catalogue"
-        )
-    where = Path(given or restored.experiment.catalogue)
-    if not where.is_dir():
-        raise UsageError(f"{where} is not a folder; say where the tracks are with --catalogue")
-    return load(where)

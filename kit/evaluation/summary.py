@@ -5,29 +5,19 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from kit import __version__
+from kit.catalogue.folds import fold_names
 from kit.catalogue.schema import several_labels
-from kit.evaluation.folds import numbers
-from kit.evaluation.scores import Scores, step_in_json
+from kit.evaluation.answers import Scores, groups_of, step_in_json
+from kit.evaluation.metrics import summarise
+from kit.evaluation.several import summarise_several
 from kit.training import Restored, Run
+from kit.training.collection import targets
 
 
 def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
-    """Return the content of evaluation.json.
-
-    Args:
-        run: the run.
-        restored: its network.
-        scores: the network's answers.
-    Returns:
-        Beside the numbers of `metrics.summarise`, or of `several.summarise_several` where `several`
-        is true: `seen`, the number of scored tracks that were learned from ("train"), that chose
-        the checkpoint ("validation") or neither ("unseen");
-        `unseen`, the numbers of the last of them alone, if there are others too; `kept_apart`;
-        and `tracks`, a row each.
-    """
+    """Return the content of evaluation.json; docs/evaluation-json.md explains the keys."""
     several = restored.experiment.train.several
     answers, part_of = scores.answers, list(scores.tracks["part"])
     unseen = [at for at, part in enumerate(part_of) if part not in ("train", "validation")]
@@ -44,7 +34,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
             "unseen": len(unseen),
         },
         "grouped_by": None if restored.from_arrays else restored.experiment.split.by,
-        "split": _counts(run.split(), several),
+        "split": _counts(run, several, folded="fold" in scores.tracks),
         "kept_apart": run.facts().get("kept_apart"),
         **scores.notes,
         **({"several": True} if several else {}),
@@ -62,16 +52,40 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
     return evaluation
 
 
-def _counts(parts: pd.DataFrame, several: bool) -> dict[str, dict[str, int]]:
+def numbers(scores: Scores, network: Restored, *, brief: bool = False) -> dict[str, dict[str, Any]]:
+    """Return the result of `metrics.summarise`, or of `several.summarise_several`.
+
+    Args:
+        scores: the answers.
+        network: gave the answers.
+        brief: as for `metrics.summarise`.
+    """
+    answers, several = scores.answers, network.experiment.train.several
+    y = targets(scores.tracks["label"].tolist(), network.labels, several)
+    groups = groups_of(scores.tracks)
+    if several:
+        number = np.unique(groups, return_inverse=True)[1]
+        return summarise_several(answers, y, network.labels, number)
+    counts = np.array(network.train_counts, np.int64)
+    return summarise(
+        answers.segments, y, network.labels, counts, answers.log_weights, groups, brief
+    )
+
+
+def _counts(run: Run, several: bool, folded: bool) -> dict[str, dict[str, int]]:
+    """Return the number of tracks of each label in each part, or in each fold."""
+    table = run.folds() if folded else run.split()
+    side = "fold " + table["fold"].astype(str) if folded else table["part"]
     counts: dict[str, Counter[str]] = {}
-    for part, label in zip(parts["part"], parts["label"], strict=True):
+    for name, label in zip(side, table["label"], strict=True):
         names = several_labels(label) if several else (label,)
-        counts.setdefault(part, Counter()).update(names)
-    return {part: dict(sorted(counter.items())) for part, counter in sorted(counts.items())}
+        counts.setdefault(name, Counter()).update(names)
+    names = [f"fold {name}" for name in fold_names(table)] if folded else sorted(counts)
+    return {name: dict(sorted(counts[name].items())) for name in names}
 
 
 def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return a row for each track; of several labels the most probable one is the predicted."""
+    """Return `tracks` of evaluation.json; the predicted label is the most probable one."""
     probabilities = np.exp(scores.answers.of_tracks())
     about = scores.tracks.to_dict("records")
     rows = []

@@ -11,6 +11,7 @@ import pandas as pd
 from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.errors import KitError, UsageError
+from kit.evaluation.answers import step_in_json
 from kit.evaluation.confounds.answers import Answer, answers
 from kit.evaluation.confounds.probes import (
     FAMILIES,
@@ -22,7 +23,6 @@ from kit.evaluation.confounds.probes import (
     unheard,
 )
 from kit.evaluation.confounds.summary import summary
-from kit.evaluation.scores import step_in_json
 from kit.files import read_json, write_json
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
