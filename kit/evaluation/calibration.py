@@ -1,4 +1,4 @@
-"""Calibration of probabilities, its temperature, and accuracy over the most certain answers."""
+"""Calibration: temperature, reliability diagram, and accuracy of the most certain answers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,15 @@ from scipy.special import log_softmax
 
 BINS = 10
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-"""Of the tracks, the surest first, whose accuracy is given."""
+"""Shares of the tracks, the most certain first, whose accuracy is reported."""
 
 
 def temperature(
     scores: Float[np.ndarray, "tracks classes"], targets: Int[np.ndarray, " tracks"]
 ) -> float:
-    """Return the factor of scores, such as log-probabilities, with the least log loss.
+    """Return the factor of scores, such as log-probabilities, with the lowest log loss.
 
-    Below 1 the scores are surer than they should be, above 1 less sure. It is the inverse of what
-    the source calls the temperature.
+    It is the inverse of the source's temperature: below 1 the scores are overconfident.
 
     Source: Guo et al. (2017), On calibration of modern neural networks.
     """
@@ -28,7 +27,7 @@ def temperature(
         log_p = log_softmax(np.exp(log_factor) * scores, axis=1)
         return float(-log_p[np.arange(len(targets)), targets].mean())
 
-    # scipy's result has attributes that its annotations do not tell of.
+    # SciPy's annotations lack the attributes of its result.
     found: Any = minimize_scalar(loss, bounds=(-3.0, 4.0), method="bounded")
     return float(np.exp(found.x))
 
@@ -40,10 +39,8 @@ def of_others(
 ) -> Float[np.ndarray, "tracks classes"]:
     """Return log-probabilities scaled by the temperature of the other folds' answers.
 
-    No track has a part in its own temperature.
-
     Args:
-        log_p: of tracks, out of fold.
+        log_p: out-of-fold log-probabilities of tracks.
         targets: the label of each, by number.
         folds: the fold of each.
     """
@@ -58,15 +55,14 @@ def of_others(
 def reliability(
     log_p: Float[np.ndarray, "tracks classes"], targets: Int[np.ndarray, " tracks"]
 ) -> dict[str, Any]:
-    """Return how far probabilities are from the share that is right, JSON's types.
+    """Return the reliability diagram, the expected calibration error and the log loss.
 
-    Tracks are divided into ten bins of equal size (fewer for fewer than 200 tracks) by the
+    Ten bins of equal size (one per 20 tracks below 200 tracks) divide the tracks by the
     probability of the answer.
 
     Returns:
-        `bins`, each with `n`, the mean `probability` of the answer and the share that is `right`;
-        `ece`, the mean distance of the two over tracks, called the expected calibration error;
-        and `log_loss`.
+        `bins`, each with `n`, the mean `probability` of the answer and the share `right`; `ece`,
+        the mean distance of the two over tracks; and `log_loss`.
 
     Source: Naeini, Cooper & Hauskrecht (2015), with bins of equal size.
     """
@@ -86,11 +82,11 @@ def reliability(
 def surest(
     log_p: Float[np.ndarray, "tracks classes"], targets: Int[np.ndarray, " tracks"]
 ) -> list[dict[str, Any]]:
-    """Return the accuracy of the surest tracks, for each of `SHARES`.
+    """Return the accuracy of the most certain answers, for each of `SHARES`.
 
     Returns:
-        `share` of the tracks, their number `n`, the least `probability` of their answers, and the
-        share that is `right`.
+        `share` of the tracks, their number `n`, the lowest `probability` of their answers, and the
+        share `right`.
 
     Source: El-Yaniv & Wiener (2010), On the foundations of noise-free selective classification.
     """
@@ -112,14 +108,14 @@ def calibration(
     factor: float,
     learned_on: str,
 ) -> dict[str, Any]:
-    """Return what evaluation.json says of the calibration.
+    """Return `calibration` of evaluation.json.
 
     Args:
-        log_p: of the tracks, as the network gives them.
-        scaled: the same, by a temperature that they have no part in.
+        log_p: the network's log-probabilities of the tracks.
+        scaled: the same, scaled by a temperature fitted on other tracks.
         targets: the label of each track, by number.
-        factor: the temperature to use for new tracks.
-        learned_on: which tracks give the temperature.
+        factor: the factor for new tracks.
+        learned_on: the tracks that the factor was fitted on, in words.
     """
     return {
         "factor": factor,

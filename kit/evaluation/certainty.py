@@ -1,7 +1,7 @@
 """Certainty of a run's answers, measured on held-out tracks, for evaluation and prediction.
 
-Three numbers come from tracks that no network learned from: the temperature of calibrated
-probabilities, the threshold of prediction sets, and the threshold of answers that are certain.
+Held-out tracks give three numbers: the temperature, the threshold of prediction sets, and the
+threshold of certain answers.
 """
 
 import shlex
@@ -25,11 +25,11 @@ from kit.training.collection import targets
 
 NAME = "calibration.json"
 LEVELS = (0.9, 0.8)
-"""Of prediction sets; the first one is that of `kit predict`."""
+"""Coverage of prediction sets; `kit predict` uses the first."""
 RISK = 0.1
-"""Of wrong answers among those that are not uncertain."""
+"""Accepted share of wrong answers among certain ones."""
 LEAST_TRACKS = 10
-"""Fewer give no temperature."""
+"""Fewer tracks give no temperature."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Verdict:
     """Certainty of the answer for a track; None where it was not measured.
 
     Attributes:
-        calibrated: the probability of the answer after the temperature.
-        uncertain: whether it is below what the stated risk takes.
-        labels: the prediction set, the most probable one first.
+        calibrated: the probability of the answer after temperature scaling.
+        uncertain: whether it is below the threshold of the risk.
+        labels: the prediction set, the most probable label first.
     """
 
     calibrated: float | None = None
@@ -52,11 +52,11 @@ class Thresholds:
     """Thresholds for the answers of new tracks, see `Certainty.thresholds`.
 
     Attributes:
-        factor: of the logits.
-        in_set: the least probability, before the temperature, of a label in the prediction set;
-            None if there were too few groups.
-        certain: the least calibrated probability of an answer that is not uncertain; infinity if
-            no threshold has so small a risk; None if there were too few groups.
+        factor: of the logits, 1 / temperature.
+        in_set: the lowest uncalibrated probability of a label in the prediction set; None for too
+            few groups.
+        certain: the lowest calibrated probability of a certain answer; infinity if no threshold
+            meets the risk; None for too few groups.
     """
 
     factor: float
@@ -64,10 +64,10 @@ class Thresholds:
     certain: float | None
 
     def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
-        """Return how sure an answer is.
+        """Return the certainty of an answer.
 
         Args:
-            probabilities: of each label by its name, as `kit.load(run).predict` gives them.
+            probabilities: of each label by its name, as `kit.load(run).predict` returns them.
         """
         names = sorted(probabilities, key=lambda name: -probabilities[name])
         with np.errstate(divide="ignore"):
@@ -85,15 +85,15 @@ class Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class Certainty:
-    """Answers for tracks that the network has not learned from: the content of calibration.json.
+    """Answers for held-out tracks: the content of calibration.json.
 
     Attributes:
-        true: the probability of the right label of each track, before the temperature.
+        true: the uncalibrated probability of each track's right label.
         answer: the calibrated probability of the answer.
-        right: whether it is the right one.
+        right: whether the answer is right.
         group: the group of each track, by number.
-        factor: of the logits for new tracks; None if there were too few tracks for one.
-        learned_on: which tracks these are.
+        factor: of the logits of new tracks; None for too few tracks.
+        learned_on: names the tracks, in words.
         step: of the checkpoint.
     """
 
@@ -111,14 +111,14 @@ class Certainty:
         return len(np.unique(self.group))
 
     def carries(self, level: float) -> bool:
-        """Return whether there are enough groups for a level, or for 1 less a risk."""
+        """Return whether the groups suffice for a level, which is `1 - risk` for a risk."""
         return self.factor is not None and self.groups >= groups_needed(level)
 
     def thresholds(self, risk: float = RISK, level: float = LEVELS[0]) -> Thresholds | None:
-        """Return the thresholds for new tracks; None where there is no temperature.
+        """Return the thresholds for new tracks; None without a temperature.
 
         Args:
-            risk: the share of wrong answers among those that are not uncertain.
+            risk: accepted share of wrong answers among certain ones.
             level: the probability that a prediction set contains the right label.
         """
         if self.factor is None:
@@ -131,11 +131,7 @@ class Certainty:
         )
 
     def write(self, folder: Path) -> None:
-        """Write calibration.json into a run's folder.
-
-        Raises:
-            KitError: it cannot be written.
-        """
+        """Write calibration.json into a run's folder; raise `KitError` if that fails."""
         arrays = ("true", "answer", "right", "group")
         tracks = {name: getattr(self, name).tolist() for name in arrays}
         about = {"step": self.step, "factor": self.factor, "learned_on": self.learned_on}
@@ -143,11 +139,11 @@ class Certainty:
 
     @classmethod
     def read(cls, folder: Path, step: Any) -> "Certainty | None":
-        """Return what the evaluation of a checkpoint wrote; None if it was not evaluated.
+        """Return the content of calibration.json; None if it is missing or of another checkpoint.
 
         Args:
             folder: the run's folder.
-            step: of the checkpoint, as `kit.evaluation.answers.step_in_json` gives it.
+            step: of the checkpoint, as `kit.evaluation.answers.step_in_json` returns it.
         Raises:
             KitError: the file is damaged.
         """
@@ -170,57 +166,58 @@ class Certainty:
 
 
 def groups_needed(level: float) -> int:
-    """Return the number of groups that a level, or 1 less a risk, takes: 9 for 0.9."""
+    """Return the number of groups that a level, or `1 - risk`, needs: 9 for 0.9."""
     return int(np.ceil(level / (1 - level) - 1e-9))
 
 
 def thresholds_of(
     folder: Path, restored: Restored, risk: float = RISK
 ) -> tuple[Thresholds | None, str]:
-    """Return the thresholds of a run, and what to do if there are none or not all of them.
+    """Return the thresholds of a run, and a sentence on what to do if some are missing.
 
-    There is nothing to do where tracks have several labels, which have no thresholds.
+    A run with several labels per track has no thresholds, and no sentence.
 
     Args:
         folder: the run's folder.
         restored: its network.
-        risk: the share of wrong answers among those that are not uncertain.
+        risk: accepted share of wrong answers among certain ones.
     Raises:
         KitError: calibration.json is damaged.
     """
-    nothing = "calibrated, uncertain and labels stay empty"
     if restored.experiment.train.several:
         return None, ""
     kept = Certainty.read(folder, step_in_json(restored))
     if kept is None:
         evaluate = shlex.join(["kit", "evaluate", str(folder)])
-        return None, f"this network was not evaluated, so {nothing}; run `{evaluate}`"
+        return None, (
+            "this network was not evaluated, so calibrated, uncertain and labels stay empty; run "
+            f"`{evaluate}`"
+        )
     needed = max(groups_needed(LEVELS[0]), groups_needed(1 - risk))
     if kept.groups >= needed and kept.factor is not None:
         return kept.thresholds(risk), ""
     return kept.thresholds(risk), (
         f"this run was calibrated on {len(kept.true)} tracks of {kept.groups} artists, too few for "
         f"uncertain or labels, which take {needed} artists and {LEAST_TRACKS} tracks; train with "
-        "--split.folds 5, which calibrates on every track"
+        "--split.folds 5 to calibrate on every track"
     )
 
 
 def certainty(
     restored: Restored, scores: Scores, held: Scores | None
 ) -> tuple[dict[str, Any], Certainty, Float[np.ndarray, "tracks classes"]]:
-    """Return entries of evaluation.json, what predictions need, and calibrated log-probabilities.
+    """Return entries of evaluation.json, calibration.json, and calibrated log-probabilities.
 
-    The tracks of the validation part give temperature and thresholds for those of the test part,
-    or, in a run of folds, those of all other folds for each fold: no track has a part in its own.
+    The validation part gives the temperature and thresholds of the test part. In a run of folds,
+    the other folds give them for each fold. So no track calibrates itself.
 
     Args:
         restored: the network.
         scores: of the test part, or of all folds.
         held: of the validation part; None without one, and for a run of folds.
     Returns:
-        `sets`, for each of `LEVELS`; `certain`; and `calibration`, as
-        `kit.evaluation.calibration.calibration` has it, if there are tracks enough for a
-        temperature. Without it the log-probabilities are those of the network.
+        `sets`, `certain` and, with enough tracks for a temperature, `calibration`; the answers to
+        keep; and the log-probabilities, which stay uncalibrated without a temperature.
     """
     log_p, y = _answered(scores, restored)
     groups, step = groups_of(scores.tracks), step_in_json(restored)
@@ -255,15 +252,15 @@ def measured(
     kept: Certainty,
     parts: list[tuple[np.ndarray, Certainty]],
 ) -> dict[str, Any]:
-    """Return `sets` and `certain` of evaluation.json: what the thresholds bring on held-out tracks.
+    """Return `sets` and `certain` of evaluation.json: results of the thresholds on held-out tracks.
 
     Args:
-        log_p: log-probabilities before the temperature.
-        scaled: the same after it.
+        log_p: uncalibrated log-probabilities.
+        scaled: calibrated log-probabilities.
         y: the label of each track, by number.
         groups: the group of each track.
-        kept: what predictions use.
-        parts: masks that share out the tracks, each with the tracks that its thresholds are from.
+        kept: gives the thresholds for predictions.
+        parts: masks that divide the tracks, each with the answers that give its thresholds.
     """
     p, answer, right = np.exp(log_p), np.exp(scaled.max(axis=1)), log_p.argmax(axis=1) == y
     number = np.unique(groups, return_inverse=True)[1]

@@ -1,8 +1,8 @@
-"""Thresholds with a guarantee for new groups of tracks, such as artists that were never heard.
+"""Conformal thresholds for tracks of new groups, such as unseen artists.
 
-Conformal prediction needs exchangeable data. Tracks of one artist are alike, and not exchangeable
-with those of another; artists are. So each group has the same weight here, shared equally by its
-tracks, and the new group counts as one more, with the worst result.
+Conformal prediction needs exchangeable data. Artists are exchangeable; the tracks of one artist are
+not exchangeable with the tracks of another. So each group has weight 1, shared equally by its
+tracks, and the new group counts as one more with the worst result.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,20 @@ _ROUNDING = 1e-9  # of sums of weights
 def set_threshold(
     true: Float[np.ndarray, " tracks"], groups: Sequence[Any] | np.ndarray, level: float
 ) -> float | None:
-    """Return the least probability of a label in a prediction set.
+    """Return the lowest probability of a label in a prediction set.
 
-    The labels with at least this probability include the right one with a probability of `level`,
-    for a track of a new group that is drawn as these groups were. With one track a group this is
-    split conformal prediction with the score 1 - p.
+    For a track of a new group, the labels with at least this probability contain the right one with
+    probability `level`. With one track per group it is split conformal prediction, score 1 - p.
 
     Args:
-        true: the probability of the right label of each track, by a network that has not learned
-            from it.
+        true: the probability of each track's right label, by a network that did not learn from it.
         groups: the group of each track.
-        level: the probability, such as 0.9.
+        level: the coverage, such as 0.9.
     Returns:
-        The threshold; None with fewer than `level / (1 - level)` groups, which are too few for it.
+        The threshold; None with fewer than `level / (1 - level)` groups.
 
-    Source: Lee, Barber & Willett (2023), Distribution-free inference with hierarchical data, and
-        for the idea Dunn, Wasserman & Ramdas (2023), who draw one track of each group.
+    Source: Lee, Barber & Willett (2023), Distribution-free inference with hierarchical data; Dunn,
+        Wasserman & Ramdas (2023), who draw one track of each group.
     """
     order = np.argsort(-true, kind="stable")
     weight, count = _weights(groups)
@@ -46,23 +44,22 @@ def answer_threshold(
     groups: Sequence[Any] | np.ndarray,
     risk: float,
 ) -> float | None:
-    """Return the least probability of an answer at which at most a share `risk` is wrong.
+    """Return the lowest probability of an answer such that at most a share `risk` is wrong.
 
-    One wrong answer by a new group is added to the answers at or above the threshold. The share of
-    wrong ones is then at most `risk`, and also for each higher threshold, up to the highest one
-    that leaves enough groups to tell.
+    The share counts one wrong answer of a new group in addition to the answers at or above the
+    threshold. It is at most `risk` for every higher threshold too, as long as groups suffice.
 
     Args:
-        probability: of the answer for each track, by a network that has not learned from it.
-        right: whether it is the right one.
+        probability: of each track's answer, by a network that did not learn from the track.
+        right: whether the answer is right.
         groups: the group of each track.
         risk: the share, such as 0.1.
     Returns:
-        The threshold; None if no threshold has so few wrong answers, or there are too few groups:
-        `(1 - risk) / risk` are needed if none is wrong.
+        The threshold; None if every threshold has too many wrong answers or too few groups:
+        without a wrong answer, `(1 - risk) / risk` groups are needed.
 
-    Source: Angelopoulos et al. (2024), Conformal risk control, of the loss 1(answered) (1(wrong) -
-        risk). The loss does not fall steadily with the threshold, so the guarantee is approximate.
+    Source: Angelopoulos et al. (2024), Conformal risk control, with the loss 1(answered) (1(wrong)
+        - risk). This loss is not monotone in the threshold, so the guarantee is approximate.
     """
     order = np.argsort(-probability, kind="stable")
     weight = _weights(groups)[0][order]
@@ -78,6 +75,6 @@ def answer_threshold(
 
 
 def _weights(groups: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the weight of each track, 1 for each group in all, and the number of groups."""
+    """Return the weight of each track, 1 / tracks of its group, and the number of groups."""
     number, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)[1:]
     return 1 / size[number], len(size)

@@ -1,4 +1,4 @@
-"""Confidence intervals of scores of tracks that come in groups, such as those of an artist."""
+"""Confidence intervals and a permutation test for tracks in groups, such as an artist's tracks."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,17 +10,18 @@ from scipy.special import expit, logit, stdtrit
 
 CONFIDENCE = 0.95
 FEW_GROUPS = 12
-"""With fewer groups the interval is too narrow: no claim should rest on it."""
+"""With fewer groups the interval is too narrow to support a claim."""
 RESAMPLES = 2_000
 """Draws of a bootstrap."""
-BOOTSTRAP_SEED = 0
-"""Fixed, so that the same predictions always give the same evaluation.json."""
+PERMUTATIONS = 1_000
+SEED = 0
+"""Fixed: the same predictions always give the same evaluation.json."""
 _CELLS = 4_000_000  # of the arrays that a bootstrap holds at once
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95% interval of a share of independent tracks."""
-    # Takes a second to import, which training and prediction do without.
+    # Takes a second to import; training and prediction do not need it.
     from scipy.stats import binomtest
 
     found = binomtest(correct, n).proportion_ci(CONFIDENCE, "wilson")
@@ -30,26 +31,21 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
 def group_interval(
     right: Bool[np.ndarray, " tracks"], groups: Sequence[Any] | np.ndarray
 ) -> dict[str, Any]:
-    """Return the 95% interval of an accuracy as `interval` and `interval_method`, JSON's types.
+    """Return the 95% interval of an accuracy: `interval`, `interval_method` and `groups`.
 
-    The standard error is that of a ratio under draws of whole groups; the interval is Student's
-    with one degree of freedom less than groups, on the scale of the logit, so that it stays within
-    0 and 1. Where all groups have the same accuracy, the interval is Wilson's for as many
-    independent tracks as there are groups.
-
-    Args:
-        right: whether the answer for each track is right.
-        groups: the group of each track.
+    The standard error is that of a ratio estimate under cluster sampling. The interval is Student's
+    t with `groups - 1` degrees of freedom on the logit scale, so it stays within 0 and 1. If all
+    groups have the same accuracy, it is Wilson's interval for one track per group.
     """
     accuracy = float(right.mean())
     hits, size = _sums(right.astype(float), groups)
-    # Sorted, so that the order of the tracks does not change the last bit.
+    # Sort, so that the order of the tracks does not change the last bit.
     total, count = np.sort(hits - accuracy * size), len(size)
     return _logit_interval(accuracy, _standard_error(total, size), count)
 
 
 def mean_interval(shares: Float[np.ndarray, " groups"]) -> dict[str, Any]:
-    """Return the 95% interval of the mean of one share a group, as `group_interval` does."""
+    """Return the 95% interval of the mean of one share per group, as `group_interval` does."""
     shares, count = np.sort(shares), len(shares)
     return _logit_interval(
         float(shares.mean()), _standard_error(shares - shares.mean(), np.ones(count, int)), count
@@ -61,7 +57,8 @@ def _logit_interval(value: float, error: float, count: int) -> dict[str, Any]:
         low, high = wilson_interval(round(value * count), count)
         method = f"Wilson's for {count} independent groups"
     else:
-        reach = _quantile(count) * error / (value * (1 - value))
+        quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+        reach = quantile * error / (value * (1 - value))
         low, high = (float(expit(logit(value) + s * reach)) for s in (-1, 1))
         method = f"logit t over {count} groups"
     few = f"; fewer than {FEW_GROUPS} groups are too few for it" if count < FEW_GROUPS else ""
@@ -74,15 +71,15 @@ def difference_interval(
     groups: Sequence[Any] | np.ndarray,
     confidence: float = CONFIDENCE,
 ) -> tuple[float, float] | None:
-    """Return the BCa interval over groups of an accuracy less another one on the same tracks.
+    """Return the BCa interval over groups of the difference of two accuracies, paired by track.
 
-    It is paired by track. None for one group, and where all draws are alike, as for equal answers.
+    None for one group, and if all draws score alike, such as for equal answers.
 
     Args:
-        first: whether the first answer for each track is right.
-        second: the same of the other.
+        first: whether the first classifier is right for each track.
+        second: whether the second one is.
         groups: the group of each track.
-        confidence: of the interval.
+        confidence: coverage of the interval.
     """
     gaps, sizes = _sums(first.astype(float) - second, groups)
 
@@ -100,17 +97,17 @@ def bca_interval(
 ) -> tuple[float, float] | None:
     """Return the bias-corrected and accelerated bootstrap interval of a score over groups.
 
-    None for one group, and where all draws have the same score or some have none.
+    None for one group, if all draws have the same score, and if a draw has none.
 
     Args:
-        score: from how often each draw has each group to the score of each draw, which may be NaN.
-        groups: their number.
-        resamples: draws.
-        confidence: of the interval.
+        score: counts of each group in each draw to the score of each draw, which may be NaN.
+        groups: number of groups.
+        resamples: number of draws.
+        confidence: coverage of the interval.
 
     Source: SciPy `bootstrap`; Efron (1987), Better bootstrap confidence intervals.
     """
-    # Takes a second to import, which training and prediction do without.
+    # Takes a second to import; training and prediction do not need it.
     from scipy.stats import DegenerateDataWarning, bootstrap
 
     def of_draws(drawn: Int[np.ndarray, "*draws taken"], axis: int) -> np.ndarray:
@@ -130,7 +127,7 @@ def bca_interval(
             batch=max(1, _CELLS // groups),
             vectorized=True,
             confidence_level=confidence,
-            rng=np.random.default_rng(BOOTSTRAP_SEED),
+            rng=np.random.default_rng(SEED),
         ).confidence_interval
     low, high = float(found.low), float(found.high)
     return (low, high) if np.isfinite([low, high]).all() else None
@@ -150,5 +147,43 @@ def _standard_error(total: Float[np.ndarray, " groups"], size: Int[np.ndarray, "
     return float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
 
 
-def _quantile(groups: int) -> float:
-    return float(stdtrit(groups - 1, (1 + CONFIDENCE) / 2))
+def permuted(
+    predicted: Int[np.ndarray, " tracks"],
+    targets: Int[np.ndarray, " tracks"],
+    groups: Int[np.ndarray, " tracks"],
+    draws: int = PERMUTATIONS,
+) -> dict[str, Any]:
+    """Return how often the same answers are as accurate after the labels are permuted over groups.
+
+    All tracks of a group with one label get one new label. A group with several labels counts as
+    one group per label.
+
+    Args:
+        predicted: the answer for each track, by number.
+        targets: its label, by number.
+        groups: its group, by number.
+        draws: number of permutations.
+    Returns:
+        `accuracy`, the mean over permutations; `as_good`, the permutations at least as accurate as
+        the true labels; `draws`; and `p`, (as_good + 1) / (draws + 1).
+
+    Source: Phipson & Smyth (2010), Permutation p-values should never be zero.
+    """
+    classes = int(max(predicted.max(), targets.max())) + 1
+    cells, member = np.unique(np.stack([targets, groups]), axis=1, return_inverse=True)
+    answers = np.zeros((cells.shape[1], classes))
+    np.add.at(answers, (member.reshape(-1), predicted), 1)
+    # Sort by content, so that the numbers of the groups do not matter.
+    order = np.lexsort((*answers.T, cells[0]))
+    answers, labels = answers[order], cells[0][order]
+    rng = np.random.default_rng(SEED)
+    rows = np.arange(len(labels))
+    drawn = rng.permuted(np.tile(labels, (draws, 1)), axis=1)
+    hits = answers[rows, drawn].sum(axis=1)
+    as_good = int(np.sum(hits >= answers[rows, labels].sum()))
+    return {
+        "accuracy": float(np.mean(hits)) / len(targets),
+        "as_good": as_good,
+        "draws": draws,
+        "p": (as_good + 1) / (draws + 1),
+    }

@@ -1,7 +1,7 @@
-"""Scores of a classifier by segment and by track, as numbers that JSON can hold.
+"""Scores of a classifier by segment and by track, in JSON's types.
 
-Segments of one track and tracks of one group are alike, so the intervals are over groups, such as
-artists. The level to believe is the track.
+Segments of one track, and tracks of one artist, are alike. So intervals are over groups such as
+artists, and the score by track is the one to report.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,16 +9,14 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Bool, Float, Int, Real
 
 from kit.errors import KitError
-from kit.evaluation.chance import permuted
-from kit.evaluation.intervals import bca_interval, group_interval
-from kit.evaluation.ranking import areas, mean_of_known
+from kit.evaluation.intervals import bca_interval, group_interval, permuted
 from kit.training.scores import track_log_probabilities
 
 MERGES = 3
-"""Pairs of labels whose merging is shown."""
+"""Pairs of labels to list in `merges`."""
 
 
 class EvaluationError(KitError):
@@ -37,47 +35,24 @@ def summarise(
     """Score tracks, by segment and by track.
 
     Args:
-        segment_log_probabilities: for each track the natural logarithms of its segments'
-            probabilities; tracks may differ in their number of segments.
+        segment_log_probabilities: for each track the log-probabilities of its segments; tracks may
+            differ in their number of segments.
         targets: the true label of each track, an index into `labels`.
-        labels: the names, in the order of the classes.
-        train_counts: number of training tracks of each label. The most frequent label is the
-            baseline (at a tie, the first), and their shares are the prior.
-        log_weights: for each track the logarithms of its segments' weights, if a network with
-            attention gave them. They weigh the segments in the answer for a track; by segment each
-            counts the same.
-        groups: the group of each track, such as its artist; None if each is independent.
-        brief: leave out what is by track alone, which takes thousands of draws.
+        labels: names of the labels, in the order of the classes.
+        train_counts: number of training tracks of each label. The most frequent label (the first
+            one at a tie) is the baseline, and the shares are the prior.
+        log_weights: for each track the logarithms of the attention weights of its segments; they
+            weigh the segments in the track's answer, and do not count by segment.
+        groups: the group of each track, such as its artist; None if tracks are independent.
+        brief: leave out `intervals`, `chance` and `merges`, which take thousands of draws.
     Returns:
-        `{"segment": level, "track": level}`, where a level has
-
-        - `n`, `correct`, `accuracy`. By segment every segment counts the same, so that a track
-          with more segments weighs more;
-        - `interval`, `interval_method`, `groups`: the 95% interval of the accuracy over groups,
-          see `kit.evaluation.intervals.group_interval`, and their number;
-        - `balanced_accuracy`, `macro_f1`: the mean recall of the labels that occur in the truth,
-          and the mean F1 of those that occur in the truth or the predictions;
-        - `log_loss`: the mean of -log p(true label), nats; `brier`: the mean over tracks of the sum
-          over labels of the squared error of the probability, 0 to 2; `log_loss_skill` and
-          `brier_skill`: 1 less its ratio to that of the prior. 1 is perfect, 0 is no better than
-          the prior; None if a true label has no training track;
-        - `roc_auc`, `average_precision`: the mean over labels of one against the rest;
-        - `majority_label`, `majority_accuracy`: always answering the most frequent training label;
-        - `per_class`: label to `precision` (None if never predicted), `recall` (None if absent
-          from the truth), `f1` (None if both), `roc_auc` and `average_precision` (None if all or
-          none have the label) and `support`;
-        - `confusion`: counts, a row for each true label, a column for each predicted one.
-
-        By track there are also, unless `brief`,
-
-        - `intervals`: of `balanced_accuracy`, `macro_f1`, `log_loss` and `brier`, see
-          `kit.evaluation.intervals.bca_interval`; None if all draws are alike;
-        - `chance`: see `kit.evaluation.chance.permuted`;
-        - `merges`: of more than two labels the pairs that add most to the accuracy if they become
-          one, as `labels`, `accuracy` and `interval`; empty if none adds anything.
+        `{"segment": level, "track": level}`, with the keys `LEVEL.…` of docs/evaluation-json.md.
+        `balanced_accuracy` averages over labels that occur in the truth, `macro_f1` over labels
+        that occur in the truth or the predictions. A skill is None if a true label has no training
+        track.
     Raises:
-        EvaluationError: no tracks, a target that is not the index of a label, numbers of labels
-            that disagree, or no training track.
+        EvaluationError: no tracks, a target outside `labels`, a wrong number of labels, or no
+            training track.
         KitError: a track without segments, or a value that is not finite.
 
     Source: scikit-learn `roc_auc_score`, `average_precision_score`; Brier (1950), Verification of
@@ -124,24 +99,21 @@ def summarise(
 
 
 def mistakes(tracks: Iterable[dict[str, Any]], *, limit: int = 10) -> list[dict[str, Any]]:
-    """Return the tracks that the model was surest of and wrong about, surest first.
+    """Return the wrong answers with the highest probability, highest first.
 
     Args:
-        tracks: rows of evaluation.json's "tracks": `track_id`, `label`, `predicted` and
-            `probability` (of the predicted label).
+        tracks: entries of `tracks` of evaluation.json.
         limit: the most to return.
     """
     return _surest(t for t in tracks if t["predicted"] != t["label"])[:limit]
 
 
 def hits(tracks: Iterable[dict[str, Any]], *, per_label: int = 2) -> list[dict[str, Any]]:
-    """Return a few tracks of each label that the model was surest of and right about.
+    """Return the right answers with the highest probability, by label in the order of names.
 
     Args:
-        tracks: rows as in `mistakes`.
+        tracks: entries of `tracks` of evaluation.json.
         per_label: the most to return of each label.
-    Returns:
-        Rows by label in the order of their names, surest first within each label.
     """
     right = _surest(t for t in tracks if t["predicted"] == t["label"])
     names = sorted({t["label"] for t in right})
@@ -149,8 +121,53 @@ def hits(tracks: Iterable[dict[str, Any]], *, per_label: int = 2) -> list[dict[s
 
 
 def _surest(tracks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    # The id settles ties, so that the order of the rows changes nothing.
+    # The id settles ties, so that the order of the rows does not matter.
     return sorted(tracks, key=lambda t: (-t["probability"], t["track_id"]))
+
+
+def average_precision(
+    scores: Float[np.ndarray, " tracks"],
+    targets: Float[np.ndarray, " tracks"],
+    weights: Float[np.ndarray, "draws tracks"],
+) -> Float[np.ndarray, " draws"]:
+    """Return the average precision of one label, for each draw of weights of the tracks.
+
+    NaN for a draw without a track that has the label. Equal scores are one threshold.
+
+    Source: scikit-learn `average_precision_score`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    drawn = weights[:, order]
+    # Weight of the tracks, and of those with the label, at or above each threshold.
+    taken = np.cumsum(drawn, axis=1)[:, last]
+    hit = np.cumsum(drawn * targets[order], axis=1)[:, last]
+    growth = np.diff(hit, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(taken > 0, hit / taken, 0)
+        return (precision * growth).sum(axis=1) / hit[:, -1]
+
+
+def areas(
+    scores: Float[np.ndarray, " tracks"], has: Bool[np.ndarray, " tracks"]
+) -> dict[str, float | None]:
+    """Return `roc_auc` and `average_precision` of one label; None if all or no tracks have it."""
+    # Takes a second to import; training and prediction do not need it.
+    from scipy.stats import rankdata
+
+    if has.all() or not has.any():
+        return {"roc_auc": None, "average_precision": None}
+    own, rest = int(has.sum()), int((~has).sum())
+    # Mann-Whitney U, as a share of all pairs.
+    auc = (rankdata(scores)[has].sum() - own * (own + 1) / 2) / (own * rest)
+    precision = average_precision(scores, has.astype(float), np.ones((1, len(has))))
+    return {"roc_auc": float(auc), "average_precision": float(precision[0])}
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are not None; None without any."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _level(
@@ -206,7 +223,7 @@ def _losses(
 
 
 def _skill(loss: float, of_prior: float) -> float | None:
-    # A prior of 1 for the only label cannot be beaten.
+    # With a single label the prior has a loss of 0.
     return float(1 - loss / of_prior) if np.isfinite(of_prior) and of_prior > 0 else None
 
 
@@ -234,13 +251,13 @@ def _intervals(
     targets: Int[np.ndarray, " tracks"],
     groups: Int[np.ndarray, " tracks"],
 ) -> dict[str, list[float] | None]:
-    """Return the intervals over groups of scores that are functions of sums over tracks."""
+    """Return the BCa intervals of scores that are functions of sums over tracks."""
     k, count = log_p.shape[1], int(groups.max()) + 1
     cells = np.zeros((count, k, k))
     np.add.at(cells, (groups, targets, log_p.argmax(axis=1)), 1)
     sums = {name: np.bincount(groups, loss) for name, loss in _losses(log_p, targets).items()}
     table = np.column_stack([cells.reshape(count, -1), *sums.values()])
-    # In an order on which no number or name of a group has an influence.
+    # Sort by content, so that the numbers of the groups do not matter.
     table = table[np.lexsort(table.T)]
 
     def of(score: Callable[[np.ndarray], np.ndarray]) -> list[float] | None:

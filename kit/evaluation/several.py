@@ -1,4 +1,4 @@
-"""Scores of a network whose tracks have several labels: average precision and ROC AUC by label."""
+"""Scores for tracks with several labels: average precision and ROC AUC of each label."""
 
 from typing import Any
 
@@ -6,12 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kit.evaluation.intervals import bca_interval
-from kit.evaluation.metrics import EvaluationError
-from kit.evaluation.ranking import areas, average_precision, mean_of_known
+from kit.evaluation.metrics import EvaluationError, areas, average_precision, mean_of_known
 from kit.training.scores import SegmentScores, with_absence
 
 RESAMPLES = 1_000
-"""Draws of the bootstrap: fewer than for accuracies, since each sorts anew."""
+"""Draws of the bootstrap: fewer than for accuracies, since each draw takes longer."""
 
 
 def summarise_several(
@@ -25,26 +24,14 @@ def summarise_several(
     Args:
         answers: of the network.
         targets: 1 for the labels of a track, 0 for the others.
-        labels: their names, in the order of the network's outputs.
+        labels: names of the labels, in the order of the network's outputs.
         groups: the group of each track, such as its artist, by number.
     Returns:
-        `{"segment": level, "track": level}`, where a level has
-
-        - `n`: tracks, or segments;
-        - `mean_average_precision`: the mean over the labels that some and not all have; None if
-          there is none. It is called macro mAP;
-        - `roc_auc`: the mean area under the ROC curve of these labels;
-        - `log_loss`: the mean binary cross-entropy over tracks and labels, nats;
-        - `guessing`: the mean average precision of a random order, which is the mean share of
-          these labels;
-        - `per_label`: label to `average_precision` and `roc_auc`, None where all or none have the
-          label, and `support`;
-        - `interval`: by track, the 95% interval of the mean average precision over groups as
-          [low, high], see `kit.evaluation.intervals.bca_interval`; None by segment, and if there
-          is one group only or all draws score alike;
-        - `interval_method`, and by track `groups`, their number.
+        `{"segment": level, "track": level}`, with the keys `LEVEL.…` of docs/evaluation-json.md.
+        `mean_average_precision` (macro mAP), `roc_auc` and `guessing` are means over the labels
+        that some tracks have and others do not; None without such a label.
     Raises:
-        EvaluationError: no tracks, or numbers of labels that disagree.
+        EvaluationError: no tracks, or a wrong number of labels.
         KitError: a track without segments, or a value that is not finite.
     """
     if not answers.segments:
@@ -100,7 +87,7 @@ def _interval(log_p: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dic
         weights = counts[:, member]
         each = [average_precision(log_p[:, k], targets[:, k], weights) for k in mixed]
         known = np.isfinite(each)
-        # A draw without any of the tracks of a label says nothing of that label.
+        # A draw without a track of a label leaves the label out.
         return np.where(known, each, 0).sum(axis=0) / known.sum(axis=0)
 
     found = bca_interval(score, count, RESAMPLES)

@@ -1,8 +1,7 @@
-"""A run by the recipe for small sets: in each fold, what nested cross-validation chooses.
+"""A run by the recipe for small sets: nested cross-validation chooses classifiers in each fold.
 
-A fold's classifiers, the network whose layers they take, and the networks that were trained beside
-them are in one checkpoint, so that such a run is restored, evaluated and predicted with like any
-other.
+One checkpoint per fold holds its classifiers, the network whose layers they take, and the networks
+trained beside them. So the run can be restored, evaluated and used like any other.
 """
 
 import time
@@ -18,14 +17,14 @@ from kit import __version__
 from kit.catalogue import Catalogue, load
 from kit.config import Experiment, ExtractConfig, replaced, to_dict
 from kit.errors import KitWarning, UsageError
-from kit.evaluation.baselines.choice import Show
 from kit.evaluation.baselines.folds import Fold, Task
-from kit.evaluation.baselines.measure import Measured, measure
-from kit.evaluation.baselines.nested import chosen_of, inner_folds, mean_of
+from kit.evaluation.baselines.nested import Show, chosen_of, inner_folds, mean_of
 from kit.evaluation.baselines.networks import Trainee, forget
 from kit.evaluation.baselines.result import Baselines
 from kit.evaluation.baselines.rows import of_networks, of_store
 from kit.evaluation.baselines.run import baselines, silent
+from kit.evaluation.baselines.store import VectorStore, measure
+from kit.features.by_file import Computed
 from kit.features.embed import Embeddings, embed
 from kit.shallow.ensemble import Part
 from kit.shallow.networks import NETWORKS, experiments_of, row_of
@@ -40,9 +39,9 @@ from kit.weights.musicnn import load as load_weights
 from kit.weights.trunk import musicnn_trunk
 
 NETWORK = "musicnn"
-"""The name of the network whose layers are heard, as `kit baselines` gives it."""
+"""Name of the frozen network, as in the rows of `kit baselines`."""
 _TRAINING = 20
-"""A network's training in units of the progress; a classifier is one."""
+"""Units of progress of a network's training; a classifier takes one."""
 
 
 def fit_small_set(
@@ -59,26 +58,24 @@ def fit_small_set(
 ) -> Run:
     """Choose and fit classifiers for each fold, or find the finished run.
 
-    The same experiment on the same files has one folder under `runs`. Stopped and called again, it
-    goes on with the folds that are not done, and ends in the same numbers.
+    The same experiment on the same files has one folder under `runs`. A run that was stopped
+    resumes with the unfinished folds, and gives the same numbers.
 
     Args:
-        experiment: as `kit.shallow.recipe.small_set` gives it; its features must have been
-            extracted.
-        catalogue: the tracks; loaded from `experiment.catalogue` if not given.
-        runs: where run folders are made.
-        fresh: start a new run even if there is one.
+        experiment: from `kit.shallow.recipe.small_set`; extract its features first.
+        catalogue: the tracks; loaded from `experiment.catalogue` if None.
+        runs: the folder for run folders.
+        fresh: start a new run even if one exists.
         rights: as for `kit.training.fit`.
-        options: how vectors and embeddings are computed.
+        options: how to compute vectors and embeddings.
         progress: called before each classifier and each fold.
-        show: called while vectors, embeddings and what networks hear are computed, with the stage
-            ("vectors", "embed" or "hear").
+        show: called while inputs are computed, with the stage ("vectors", "embed" or "hear").
         stop: called regularly meanwhile.
     Raises:
         KeyboardInterrupt: `stop` returned True.
-        ConfigError: the experiment is not what `small_set` gives.
-        UsageError: as for `kit.training.fit`; or several processes, and networks to train.
-        KitError: as for `kit.training.fit`, or the network's weights are not there.
+        ConfigError: the experiment does not come from `small_set`.
+        UsageError: as for `kit.training.fit`; or networks to train with several processes.
+        KitError: as for `kit.training.fit`, or the network's weights are missing.
     """
     require_recipe(experiment)
     if experiment.model.networks and jax.process_count() > 1:
@@ -111,18 +108,15 @@ def beside(
     progress: Show | None = None,
     rights: bool = False,
 ) -> tuple[Baselines, dict[str, float]]:
-    """Return the rows that a run by the recipe chose from, on its folds, and what it chose.
+    """Return the baselines of a run by the recipe, and the mean weight of each over its folds.
 
-    They are written into the run's folder, where `kit.evaluate` finds them. The learning curve is
-    that of the average by the mean of the folds' weights.
+    The baselines are written into the run's folder, where `kit.evaluate` finds them.
 
     Args:
         run: by the recipe.
-        curve: make the learning curve.
+        curve: make the learning curve of the average by the mean weights.
         progress: as for `kit.baselines`.
         rights: as for `kit.baselines`.
-    Returns:
-        The baselines, and the mean weight of each.
     """
     experiment = run.experiment()
     catalogue = load(Path(experiment.catalogue))
@@ -144,7 +138,7 @@ def beside(
 
 
 class _Learner:
-    """Learns one fold after another; the first one has the numbers of all tracks computed."""
+    """Learns one fold after another; the first fold computes the inputs of all tracks."""
 
     def __init__(
         self,
@@ -172,12 +166,12 @@ class _Learner:
         """Choose and fit the classifiers of one fold, and write its checkpoint."""
         began = time.monotonic()
         sources, embedded = self._numbers
-        # In an order on which no answer depends.
+        # Sort, so that the order of the catalogue does not matter.
         table = collection.parts.sort_values("track_id", ignore_index=True)
         table = table.loc[table["track_id"].isin(list(sources))].reset_index(drop=True)
         ids, notes = table["track_id"].tolist(), []
         candidates = [
-            *of_store(self._measured.store, [sources[track] for track in ids], self._model.vectors),
+            *of_store(self._measured[0], [sources[track] for track in ids], self._model.vectors),
             *of_networks(embedded, ids, notes),
         ]
         for note in notes:
@@ -193,7 +187,7 @@ class _Learner:
             trainee.candidate(table, run, fold.name, bar.train) for trainee in trainees.values()
         ]
         found = chosen_of([*candidates, *networks], bar.choose).answer(fold, task)
-        # Networks without a weight have a row in the table too.
+        # The table has a row for networks without a weight too.
         for one in networks:
             if one.name not in found.chosen["weights"]:
                 one.answer(fold, task)
@@ -223,7 +217,7 @@ class _Learner:
         forget(run)
 
     def _trainees(self, experiment: Experiment, collection: Collection) -> dict[str, Trainee]:
-        """Return the networks, with what they hear of all tracks; computed for the first fold."""
+        """Return the networks with their inputs of all tracks, computed for the first fold."""
         for name, one in experiments_of(experiment).items():
             if name not in self._trained:
                 self._trained[name] = Trainee.of(
@@ -237,7 +231,7 @@ class _Learner:
         return self._trained
 
     @cached_property
-    def _measured(self) -> Measured:
+    def _measured(self) -> tuple[VectorStore, Computed]:
         return measure(
             self._catalogue,
             self._features,
@@ -248,8 +242,8 @@ class _Learner:
 
     @cached_property
     def _numbers(self) -> tuple[Mapping[str, str], dict[str, Embeddings]]:
-        """The source of each track that has vectors, and the embeddings by their network."""
-        measured, embedded = self._measured, {}
+        """The source of each track that has vectors, and the embeddings by network."""
+        measured, embedded = self._measured[1], {}
         if self._model.weights and not measured.stopped:
             trunk = musicnn_trunk(self._model.weights, heard=self._features)
             embedded[NETWORK] = embed(
@@ -265,7 +259,7 @@ class _Learner:
 
 
 class _Bar:
-    """The progress of a fold: one unit for each classifier, `_TRAINING` for each network."""
+    """Progress of a fold: one unit for each classifier, `_TRAINING` for each network."""
 
     def __init__(
         self, progress: Callable[[TrainingProgress], None] | None, classifiers: int, trainings: int
@@ -275,14 +269,14 @@ class _Bar:
         self._done = 0
 
     def choose(self, note: str) -> None:
-        """Say that a classifier has begun, by the note of `chosen_of`; networks use `train`."""
+        """Report the start of a classifier, named by the note of `chosen_of`."""
         name = note.partition(", ")[2]
         if name not in map(row_of, NETWORKS):
             self._say(self._done, name)
             self._done += 1
 
     def train(self, note: str, share: float) -> None:
-        """Say how far the training of a network is; at a share of 1 it is done."""
+        """Report the finished share of a network's training."""
         self._say(self._done + int(share * _TRAINING), note)
         if share >= 1:
             self._done += _TRAINING

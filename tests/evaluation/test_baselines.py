@@ -36,7 +36,6 @@ from kit.evaluation.baselines.folds import (
     out_of_fold,
     prior,
 )
-from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.models import BOOSTING, FOREST, LOGISTIC, SVM, Family, fit
 from kit.features import excerpts
 from kit.features.samples import stored as rounded
@@ -66,7 +65,7 @@ def measured(write_music, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     save(from_folder(write_music(folder / "music", per_label=4)), folder / "data")
     catalogue = load(folder / "data")
-    return catalogue, measure(catalogue, SHORT, part_tracks=4)
+    return catalogue, *store.measure(catalogue, SHORT, part_tracks=4)
 
 
 @pytest.fixture
@@ -182,14 +181,14 @@ def test_a_track_of_several_excerpts_has_their_mean():
 
 
 def test_stored_vectors_are_those_computed_again(measured):
-    catalogue, found = measured
+    catalogue, vectors, found = measured
     assert found.computed == 8
     assert not found.failures
     ids = list(found.sources)
     assert ids == catalogue.table["track_id"].tolist()
     sources = list(found.sources.values())
-    stored = found.store.read(sources)
-    mels = dict(found.store.mels(sources))
+    stored = vectors.read(sources)
+    mels = dict(vectors.mels(sources))
     for row in (0, 5):
         path = catalogue.path_of(catalogue.table.iloc[row])
         config = excerpt_config(SHORT)
@@ -204,13 +203,15 @@ def test_a_run_that_was_killed_goes_on(copy, measured):
     # Killed while it wrote its second part: the name was not there yet.
     (folder / "000001.npz").rename(folder / ".000001.npz.x7")
     calls = []
-    again = measure(copy, SHORT, progress=lambda done, total: calls.append((done, total)))
+    vectors, again = store.measure(
+        copy, SHORT, progress=lambda done, total: calls.append((done, total))
+    )
     assert again.computed == 4
     assert (calls[0], calls[-1]) == ((4, 8), (8, 8))
     sources = list(again.sources.values())
-    for kind, values in measured[1].store.read(sources).items():
-        np.testing.assert_array_equal(again.store.read(sources)[kind], values)
-    assert measure(copy, SHORT).computed == 0
+    for kind, values in measured[1].read(sources).items():
+        np.testing.assert_array_equal(vectors.read(sources)[kind], values)
+    assert store.measure(copy, SHORT)[1].computed == 0
 
 
 def test_what_was_computed_before_an_error_is_kept(copy):
@@ -221,8 +222,8 @@ def test_what_was_computed_before_an_error_is_kept(copy):
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        measure(copy, SHORT, progress=fail)
-    assert measure(copy, SHORT).computed == 5
+        store.measure(copy, SHORT, progress=fail)
+    assert store.measure(copy, SHORT)[1].computed == 5
 
 
 def test_other_excerpts_have_a_store_of_their_own(copy):
@@ -240,17 +241,17 @@ def test_tracks_that_cannot_be_used_are_listed_once(write_music, tmp_path):
     soundfile.write(music / "low" / "short.flac", tone(200, 0.45, 0), 8000)
     save(from_folder(music), tmp_path / "data")
     catalogue = load(tmp_path / "data")
-    found = measure(catalogue, SHORT)
+    _, found = store.measure(catalogue, SHORT)
     (failure,) = found.failures
     assert (failure.stage, failure.reason) == ("baselines", "too_short")
     assert failure.length_s == pytest.approx(0.45, abs=1e-3)
     assert failure in read_failures(catalogue.folder)
     assert failure.track_id not in found.sources
     calls = []
-    again = measure(catalogue, SHORT, progress=lambda *done: calls.append(done))
+    _, again = store.measure(catalogue, SHORT, progress=lambda *done: calls.append(done))
     assert not calls  # nothing to do, and nothing tried again
     assert again.failures == found.failures
-    retried = measure(
+    _, retried = store.measure(
         catalogue,
         SHORT,
         ExtractConfig(retry_failed=True),
@@ -259,16 +260,16 @@ def test_tracks_that_cannot_be_used_are_listed_once(write_music, tmp_path):
     assert calls[-1] == (5, 5)
     assert retried.failures == found.failures
     with pytest.raises(KitError, match="stopped at the first track that failed"):
-        measure(catalogue, SHORT, ExtractConfig(retry_failed=True, strict=True))
+        store.measure(catalogue, SHORT, ExtractConfig(retry_failed=True, strict=True))
 
 
 def test_a_damaged_part_is_named(copy):
     part = store.folder_of(copy, SHORT) / "000000.npz"
     part.write_bytes(part.read_bytes()[:1000])
     with pytest.raises(KitError, match=r"000000\.npz is damaged .*; delete it"):
-        measure(copy, SHORT)
+        store.measure(copy, SHORT)
     part.unlink()
-    assert measure(copy, SHORT).computed == 4
+    assert store.measure(copy, SHORT)[1].computed == 4
 
 
 # --- folds

@@ -23,9 +23,9 @@ from kit.config import (
 from kit.errors import ConfigError, KitWarning
 from kit.evaluation import evaluate
 from kit.evaluation.baselines.folds import Fold, Task, out_of_fold
-from kit.evaluation.baselines.measure import measure
 from kit.evaluation.baselines.nested import chosen_of
 from kit.evaluation.baselines.rows import of_store
+from kit.evaluation.baselines.store import measure
 from kit.evaluation.certainty import thresholds_of
 from kit.evaluation.confounds.measure import confounds
 from kit.evaluation.small_set import fit_small_set
@@ -104,7 +104,7 @@ def same(one, other):
 def test_it_answers_as_the_nested_choice_of_the_baselines(learned):
     catalogue, run, evaluation = learned
     folds = run.folds().sort_values("track_id")
-    measured = measure(catalogue, run.experiment().features)
+    vectors, measured = measure(catalogue, run.experiment().features)
     sources = [measured.sources[track] for track in folds["track_id"]]
     task = Task(
         ("high", "low"),
@@ -115,7 +115,7 @@ def test_it_answers_as_the_nested_choice_of_the_baselines(learned):
             for name in "012"
         ),
     )
-    candidates = of_store(measured.store, sources, ("simple", "dictionary"))
+    candidates = of_store(vectors, sources, ("simple", "dictionary"))
     answers = out_of_fold([chosen_of(candidates)], task)[0]
     assert {fold.fold: saved_in(fold)[1]["chosen"] for fold in run.inside} == {
         fold: chosen["baseline"] for fold, chosen in answers.chosen.items()

@@ -1,8 +1,9 @@
-"""Simple classifiers, whose options are chosen by cross-validation inside the training part."""
+"""Simple classifiers; cross-validation inside the training part chooses their options."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from kit.shallow.classifiers import LEAST_P, spread
 from kit.training.probe import inner_splits
 
 INNER_FOLDS = 4
-# The most tracks that options are chosen on; the time of some classifiers grows with their square.
+# Tracks to choose options on; the time of an SVM grows with their square.
 _MOST_TO_CHOOSE = 2000
 
 
@@ -29,11 +30,11 @@ class Family:
     """A kind of classifier.
 
     Attributes:
-        name: for a person.
-        options: what cross-validation chooses from, the simplest first.
-        fallback: taken where the training part is too small for cross-validation.
+        name: shown in tables.
+        options: candidates for cross-validation, the simplest first.
+        fallback: options for a training part that is too small for cross-validation.
         build: options and a seed to an untrained scikit-learn estimator.
-        cheaper: further options while others are compared, which save time.
+        cheaper: options that save time during the comparison.
     """
 
     name: str
@@ -44,9 +45,9 @@ class Family:
 
 
 class _RootScaler(StandardScaler):
-    """Divide numbers by the root of their deviation, so that those that vary more count more.
+    """Divide numbers by the root of their deviation, so that numbers that vary more count more.
 
-    It suits numbers of one unit, such as MFCCs, where what varies little is mostly noise.
+    It suits numbers of one unit, such as MFCCs: those that vary little are mostly noise.
     """
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "_RootScaler":
@@ -55,24 +56,16 @@ class _RootScaler(StandardScaler):
         return self
 
 
-def _svm(options: Mapping[str, Any], seed: int) -> Any:
-    return make_pipeline(StandardScaler(), SVC(**options, break_ties=True))
+def _svm(options: Mapping[str, Any], seed: int, scaler: type = StandardScaler) -> Any:
+    return make_pipeline(scaler(), SVC(**options, break_ties=True))
+
+
+def _logistic(options: Mapping[str, Any], seed: int, scaler: type = StandardScaler) -> Any:
+    return make_pipeline(scaler(), LogisticRegression(**options, max_iter=10_000))
 
 
 def _forest(options: Mapping[str, Any], seed: int) -> Any:
     return RandomForestClassifier(**{"n_estimators": 300, **options}, random_state=seed)
-
-
-def _logistic(options: Mapping[str, Any], seed: int) -> Any:
-    return make_pipeline(StandardScaler(), LogisticRegression(**options, max_iter=10_000))
-
-
-def _root_svm(options: Mapping[str, Any], seed: int) -> Any:
-    return make_pipeline(_RootScaler(), SVC(**options, break_ties=True))
-
-
-def _root_logistic(options: Mapping[str, Any], seed: int) -> Any:
-    return make_pipeline(_RootScaler(), LogisticRegression(**options, max_iter=10_000))
 
 
 def _boosting(options: Mapping[str, Any], seed: int) -> Any:
@@ -81,7 +74,7 @@ def _boosting(options: Mapping[str, Any], seed: int) -> Any:
 
 
 SVM = Family("SVM", tuple({"C": c} for c in (0.1, 1.0, 3.0, 10.0, 30.0)), {"C": 10.0}, _svm)
-"""Radial basis functions of scaled numbers; gamma is 1 over the number of columns."""
+"""Radial basis functions of scaled numbers; gamma is 1 / number of columns."""
 FOREST = Family(
     "random forest",
     tuple({"min_samples_leaf": n} for n in (3, 1)),
@@ -95,22 +88,21 @@ LOGISTIC = Family(
     {"C": 0.01},
     _logistic,
 )
-ROOT_SVM = dataclasses.replace(SVM, build=_root_svm)
-ROOT_LOGISTIC = dataclasses.replace(LOGISTIC, build=_root_logistic)
-"""The same for numbers of one unit, which are divided by the root of their deviation only."""
+ROOT_SVM = dataclasses.replace(SVM, build=partial(_svm, scaler=_RootScaler))
+ROOT_LOGISTIC = dataclasses.replace(LOGISTIC, build=partial(_logistic, scaler=_RootScaler))
 BOOSTING = Family("gradient boosting", ({},), {}, _boosting)
 """It takes columns with missing values."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A classifier that was trained, and the options that were chosen for it.
+    """Trained classifier with its chosen options.
 
     Attributes:
         model: a scikit-learn estimator.
-        classes: number of labels in all.
-        options: the chosen ones.
-        temperature: by which its scores are multiplied before the softmax.
+        classes: number of labels.
+        options: the chosen options.
+        temperature: factor of the scores before the softmax.
     """
 
     model: Any
@@ -137,8 +129,8 @@ def fit(
 ) -> Fitted:
     """Choose options by cross-validation over groups, and train on all tracks.
 
-    The options with the most tracks right are taken, the simpler ones at a tie. The same held-out
-    answers set the temperature, so that an SVM too has probabilities.
+    The options with the most right answers win, the simpler ones at a tie. The same held-out
+    answers set the temperature, which gives an SVM probabilities too.
 
     Args:
         family: the kind of classifier.
@@ -148,7 +140,7 @@ def fit(
         classes: number of labels; some may have no training track.
         seed: of forests, boosting and the inner folds.
     """
-    # A few hundred rows: threads would wait for each other longer than they work.
+    # On a few hundred rows, one thread is faster than several.
     with threadpool_limits(1):
         options, factor = _chosen(family, x, targets, groups, classes, seed)
         model = family.build(options, seed).fit(x, targets)
@@ -186,7 +178,7 @@ def _chosen(
 
 
 def _some(groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return the tracks of whole groups, drawn until there are enough to choose options on."""
+    """Return the tracks of whole groups, drawn up to `_MOST_TO_CHOOSE` tracks."""
     if len(groups) <= _MOST_TO_CHOOSE:
         return np.arange(len(groups))
     names, size = np.unique(groups, return_counts=True)
@@ -196,7 +188,7 @@ def _some(groups: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _scores(model: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "tracks classes"]:
-    """Return a number for each track and label, the highest for the answer."""
+    """Return a score for each track and label, the highest for the answer."""
     if hasattr(model, "decision_function"):
         found = model.decision_function(x)
         if found.ndim == 1:

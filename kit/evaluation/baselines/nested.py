@@ -1,17 +1,19 @@
-"""A weighted average of baselines, whose weights come from cross-validation in the training part.
+"""Weighted average of baselines, with weights from cross-validation inside the training part.
 
-What is chosen for a fold depends on its training tracks alone, so that the answers for its test
-tracks tell what the choice is worth, and not how often it was repeated.
+The weights of a fold depend on its training tracks alone. So the answers for its test tracks
+measure the choice without bias, however many candidates it compares.
 """
 
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 import numpy as np
 from jaxtyping import Float
 
-from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Task
+from kit.evaluation.baselines.curve import Point, learning_curve
+from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Row, Task, out_of_fold
 from kit.evaluation.baselines.models import INNER_FOLDS
 from kit.training.probe import inner_splits
 
@@ -24,18 +26,21 @@ _LEAST_P = 1e-6
 Weights = dict[str, float]
 """The share of each baseline in an average, by its name, the largest first; they add up to 1."""
 Say = Callable[[str], None]
+Show = Callable[[str, int, int, str], None]
+"""Called with the stage ("vectors", "baselines", "choice", "curve"), steps done, steps in all, and a
+note."""
 
 
 def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baseline:
-    """Return the baseline that answers by the average of the candidates that `weigh` gives.
+    """Return the baseline that averages the candidates by the weights of `weigh`.
 
-    For each fold the candidates answer the training tracks out of inner folds, grouped like the
-    outer ones, and are weighed by these answers. Where the training part is too small for inner
-    folds, all have the same weight.
+    In each fold the candidates answer the training tracks out of inner folds, grouped like the
+    outer ones; these answers give the weights. All weights are equal if the training part is too
+    small for inner folds.
 
     Args:
-        candidates: the prior is of no use among them.
-        say: called with what is being done, for each fold and candidate.
+        candidates: to average, without the prior.
+        say: called with a note for each fold and candidate.
     """
 
     def answer(fold: Fold, task: Task) -> Answered:
@@ -55,10 +60,10 @@ def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baselin
 
 
 def average_of(candidates: Sequence[Baseline], weights: Mapping[str, float]) -> Baseline:
-    """Return the baseline that answers by a weighted mean of the candidates' probabilities.
+    """Return the baseline that answers by the weighted mean of the candidates' probabilities.
 
     Args:
-        candidates: those without a weight have no part in it.
+        candidates: to average; those without a weight are left out.
         weights: by name.
     """
     by_name = {candidate.name: candidate for candidate in candidates}
@@ -77,10 +82,7 @@ def average_of(candidates: Sequence[Baseline], weights: Mapping[str, float]) -> 
 
 
 def mean_of(each: Sequence[Mapping[str, float]]) -> Weights:
-    """Return the mean of the weights of several averages, the greatest first.
-
-    Those below 0.05 are dropped, and the others add up to 1.
-    """
+    """Return the mean of the weights of several averages, without those below 0.05."""
     total = Counter()
     for weights in each:
         total.update(weights)
@@ -89,14 +91,14 @@ def mean_of(each: Sequence[Mapping[str, float]]) -> Weights:
 
 
 def in_words(weights: Mapping[str, float]) -> str:
-    """Return one name for an average of baselines."""
+    """Return the name of an average of baselines, such as "60% MFCC statistics, SVM + 40% …"."""
     if len(weights) == 1:
         return next(iter(weights))
     return " + ".join(f"{weight:.0%} {name}" for name, weight in weights.items())
 
 
 def inner_folds(fold: Fold, task: Task) -> list[Fold]:
-    """Return folds of a fold's training tracks; none if some label has one group only."""
+    """Return folds of a fold's training tracks; none if a label has a single group."""
     targets, groups = task.targets[fold.train], task.groups[fold.train]
     splits = inner_splits(targets, groups, INNER_FOLDS, task.seed)
     return [
@@ -118,12 +120,11 @@ def held_out(
 
 
 def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.ndarray) -> Weights:
-    """Return the weights of an average by how likely it makes the true labels.
+    """Return mixture weights that raise the likelihood of the true labels.
 
-    The weights are those of a mixture, after five steps of expectation-maximisation from equal
-    ones. In each step a candidate's weight becomes its mean share in the probability of the true
-    label. All steps would lead to the most likely weights, which are extreme by chance on few
-    tracks. Weights below 0.05 are dropped, and the others add up to 1.
+    Five steps of expectation-maximisation start from equal weights. Each step sets a candidate's
+    weight to its mean share in the probability of the true label. More steps would overfit few
+    tracks. Weights below 0.05 are dropped, and the others rescaled to add up to 1.
 
     Args:
         found: the answers of each candidate.
@@ -152,5 +153,65 @@ def log_loss(
         least: lower probabilities count as this.
     """
     true = np.maximum(p[np.arange(len(p)), targets], least)
-    # 0 has no sign.
+    # max() turns -0.0 into 0.0.
     return float(max(0.0, -np.log(true).mean()))
+
+
+def nested_choice(
+    candidates: Sequence[Baseline], answers: list[Row], task: Task, show: Show
+) -> tuple[str, list[Point]]:
+    """Append the choice's answers to `answers`; return the choice on all tracks, and its curve.
+
+    Args:
+        candidates: to choose from.
+        answers: of the candidates.
+        task: the tracks.
+        show: called before each fit.
+    """
+    total = len(candidates) * len(task.folds)
+    done = count()
+
+    def say(name: str) -> None:
+        show("choice", next(done), total, name)
+
+    answers += out_of_fold([chosen_of(candidates, say)], task)
+    show("choice", total, total, "")
+    if len(task.folds) == 1:
+        weights = next(iter(answers[-1].chosen.values()))["weights"]
+    else:
+        # The out-of-fold answers are a cross-validation over all tracks.
+        known = {c.name for c in candidates}
+        found = {row.name: row.probabilities for row in answers if row.name in known}
+        weights = weigh(found, task.targets[task.tested])
+    return in_words(weights), curve_of(candidates, weights, answers, task, show)
+
+
+def curve_of(
+    candidates: Sequence[Baseline],
+    weights: Mapping[str, float],
+    answers: Sequence[Row],
+    task: Task,
+    show: Show,
+) -> list[Point]:
+    """Return the learning curve of an average, over shares of the groups.
+
+    Args:
+        candidates: can be fitted again.
+        weights: of the average by name; rows that are not candidates are left out.
+        answers: of the candidates to the whole task.
+        task: the tracks.
+        show: called after each point.
+    """
+    known = {one.name: weights[one.name] for one in candidates if one.name in weights}
+    if not known:
+        return []
+    shares = {name: weight / sum(known.values()) for name, weight in known.items()}
+    average = average_of(candidates, shares)
+    parts = [shares[row.name] * row.probabilities for row in answers if row.name in shares]
+    whole = Row(average.name, np.sum(parts, axis=0), {}, 0.0)
+    return learning_curve(
+        [average],
+        task,
+        progress=lambda done, total: show("curve", done, total, ""),
+        whole=[whole],
+    )

@@ -19,25 +19,27 @@ from kit.evaluation.baselines.nested import NAME as CHOSEN
 from kit.evaluation.baselines.nested import log_loss
 from kit.files import atomic_write, write_json
 
+TRACK = ("track_id", "label", "group", "fold")
+
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """The answers of all baselines for the held-out tracks of a split.
+    """Answers of all baselines for the held-out tracks of a split.
 
     Attributes:
-        tracks: `track_id`, `label`, `group` and `fold` of each track that was answered.
+        tracks: `TRACK` of each answered track.
         labels: in the order of the probabilities.
-        answers: a row each, with the probabilities of the tracks.
-        split: the digest of the split.
-        in_words: what the folds keep apart.
+        answers: one row per baseline, with the probabilities of the tracks.
+        split: digest of the split.
+        in_words: a sentence on the groups that the folds keep apart.
         failures: tracks without vectors.
-        notes: baselines that were left out, and why.
-        statements: what the user has stated, such as a right to train on the audio.
-        stopped: whether the vectors were stopped before they were done; there are no answers then.
-        chosen: the baseline, or the weighted average of several, that was chosen on all tracks;
-            None if none was to be chosen.
-        curve: the accuracy of that one by the share of the groups that it learns from, and that of
-            each baseline by the clips of each label, where that was asked for.
+        notes: baselines that were left out, with the reason.
+        statements: the user's statements, such as a right to train on the audio.
+        stopped: whether the work was stopped before the vectors were done, without answers.
+        chosen: the baseline, or the weighted average, that was chosen on all tracks; None without
+            a choice.
+        curve: accuracy of the choice by share of the training groups, and of each baseline by
+            number of clips per label, as far as they were requested.
     """
 
     tracks: pd.DataFrame
@@ -53,9 +55,7 @@ class Baselines:
     statements: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write baselines.json and baselines.csv, the probability of each label for each track.
-
-        A learning curve over clips is drawn in baselines.svg.
+        """Write baselines.json, baselines.csv and, with a curve over clips, baselines.svg.
 
         Raises:
             KitError: the folder cannot be written.
@@ -63,15 +63,14 @@ class Baselines:
         about, table = folder / NAME, folder / "baselines.csv"
         with atomic_write(table) as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            known = ("track_id", "label", "group", "fold")
-            writer.writerow(["baseline", *known, "predicted", *(f"p_{x}" for x in self.labels)])
+            writer.writerow(["baseline", *TRACK, "predicted", *(f"p_{x}" for x in self.labels)])
             for row in self.answers:
-                rows = zip(self.tracks[list(known)].to_numpy(), row.probabilities, strict=True)
+                rows = zip(self.tracks[list(TRACK)].to_numpy(), row.probabilities, strict=True)
                 for track, p in rows:
                     predicted = self.labels[int(p.argmax())]
                     writer.writerow([row.name, *track, predicted, *(f"{v:.6f}" for v in p)])
         if points := [dataclasses.asdict(p) for p in self.curve if p.clips is not None]:
-            # Matplotlib is imported only where something is drawn.
+            # Importing Matplotlib takes a second.
             from kit.evaluation.figures import learning_curves
             from kit.plots.style import save
 
@@ -82,7 +81,7 @@ class Baselines:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """The numbers of each row, what it has wrong and the options that were chosen for it."""
+        """Scores of each baseline, its wrong tracks, and its options in each fold."""
         ids = self.tracks["track_id"].tolist()
         truth = self.tracks["label"].to_numpy(str)
         groups = self.tracks["group"].to_numpy(str)
@@ -103,50 +102,34 @@ class Baselines:
 
     @cached_property
     def curve_table(self) -> pd.DataFrame:
-        """Points of the learning curve over clips, one a row.
+        """Points of the learning curve over clips, one per row.
 
         Columns: `clips`, `tracks`, `baseline`, `accuracy`, `low` and `high` (95% interval over
         groups), `least` and `most` (of the draws).
         """
-        return pd.DataFrame(
-            [
-                {
-                    "clips": p.clips,
-                    "tracks": round(p.tracks, 1),
-                    "baseline": p.baseline,
-                    "accuracy": p.accuracy,
-                    "low": p.low,
-                    "high": p.high,
-                    "least": min(p.draws),
-                    "most": max(p.draws),
-                }
-                for p in self.curve
-                if p.clips is not None
-            ]
-        )
+        rows = [
+            (p.clips, round(p.tracks, 1), p.baseline, p.accuracy, p.low, p.high)
+            + (min(p.draws), max(p.draws))
+            for p in self.curve
+            if p.clips is not None
+        ]
+        names = ("clips", "tracks", "baseline", "accuracy", "low", "high", "least", "most")
+        return pd.DataFrame(rows, columns=list(names))
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Scores of the baselines, one a row.
+        """Scores of the baselines, one per row.
 
         Columns: `baseline`, `correct`, `n`, `accuracy`, `low` and `high` (95% interval over
         groups), `balanced_accuracy` and `log_loss`.
         """
-        return pd.DataFrame(
-            [
-                {
-                    "baseline": row["name"],
-                    "correct": row["correct"],
-                    "n": row["n"],
-                    "accuracy": row["accuracy"],
-                    "low": row["interval"][0],
-                    "high": row["interval"][1],
-                    "balanced_accuracy": row["balanced_accuracy"],
-                    "log_loss": row["log_loss"],
-                }
-                for row in self.rows
-            ]
-        )
+        rows = [
+            (r["name"], r["correct"], r["n"], r["accuracy"], *r["interval"])
+            + (r["balanced_accuracy"], r["log_loss"])
+            for r in self.rows
+        ]
+        names = ("baseline", "correct", "n", "accuracy", "low", "high", "balanced_accuracy")
+        return pd.DataFrame(rows, columns=[*names, "log_loss"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of baselines.json."""

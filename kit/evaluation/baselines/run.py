@@ -1,4 +1,4 @@
-"""Answer the held-out tracks of a catalogue by all baselines."""
+"""Answer a catalogue's held-out tracks by all baselines."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -13,24 +13,22 @@ from kit.catalogue.folds import fold_names, folds_in_words, folds_of
 from kit.catalogue.rights import require_rights
 from kit.config import ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
 from kit.errors import KitError, UsageError
-from kit.evaluation.baselines import folds as by_fold
 from kit.evaluation.baselines.beside import split_digest
-from kit.evaluation.baselines.choice import Show, curve_of, nested_choice
 from kit.evaluation.baselines.curve import DRAWS, learning_curve
-from kit.evaluation.baselines.folds import Fold, Task, of_table, of_vectors
-from kit.evaluation.baselines.measure import Measured, measure
+from kit.evaluation.baselines.folds import Fold, Task, of_table, of_vectors, out_of_fold, prior
 from kit.evaluation.baselines.models import LOGISTIC
-from kit.evaluation.baselines.nested import chosen_of, in_words
+from kit.evaluation.baselines.nested import Show, chosen_of, curve_of, in_words, nested_choice
 from kit.evaluation.baselines.networks import kept
-from kit.evaluation.baselines.result import Baselines
+from kit.evaluation.baselines.result import TRACK, Baselines
 from kit.evaluation.baselines.rows import of_networks, of_store, table_numbers
+from kit.evaluation.baselines.store import measure
 from kit.features import left_out_in_words
 from kit.features.embed import Embeddings
 from kit.training import Run
 from kit.training.folders import locate
 
 FOLDS = 5
-"""Folds where neither folds, nor a column of them, nor a run is given."""
+"""Folds without `--split.folds`, `--split.fold-column` or `--run`."""
 
 
 def baselines(
@@ -54,42 +52,41 @@ def baselines(
 ) -> Baselines:
     """Answer held-out tracks by simple classifiers of simple numbers.
 
-    Every number that is fitted, and every option that is chosen, comes from the training tracks of
-    a fold. Vectors that are stored are read; the others are computed and stored.
+    Only the training tracks of a fold fit numbers and choose options. Stored vectors are read; the
+    others are computed and stored.
 
     Args:
         catalogue: the tracks, or their folder.
         features: position, number and length of the excerpts.
         split: `folds` or `fold_column`; without either, five folds by `split.by`.
-        run: a run whose own split and excerpts are taken, in place of `features` and `split`: its
-            folds, or its test part, for which training and validation part are learned from. The
-            networks that the recipe for small sets trained have a row of their answers each.
-        embeddings: more vectors, by name: a function from track ids to a row for each. They are
-            answered by logistic regression.
-        probed: frozen networks, by name: what `kit.embed` returns of the catalogue.
-        fold: answer this fold only, such as "test" in a column that names the part of each track.
-        choose: also answer by an average of the others that nested cross-validation weighs, which
-            takes five times as long, and make a learning curve of it. Weights of rows by name are
-            an average that was chosen before: its learning curve is made. Neither takes the
-            networks of a run, which would have to be trained again.
-        curve: also make a learning curve of each, the choice included, over these numbers of
-            training clips of each label.
-        draws: of each of these numbers, with the seeds from `seed` on.
-        seed: of forests, dictionaries and the inner folds.
-        options: how the vectors are computed.
+        run: take this run's split and excerpts, not `features` and `split`: its folds, or its test
+            part with the training and validation part to learn from. Networks trained by the
+            recipe for small sets have a row of their answers each.
+        embeddings: further vectors by name, as a function from track ids to one row each; logistic
+            regression answers them.
+        probed: frozen networks by name: the result of `kit.embed` for the catalogue.
+        fold: answer this fold only, such as "test" in a column that names each track's part.
+        choose: also answer by a weighted average of the others, with weights from nested
+            cross-validation, and make its learning curve; this takes five times as long. Pass
+            weights by name to make the learning curve of an earlier choice. Networks of a run are
+            left out: they would have to be trained again.
+        curve: also make a learning curve of each row, the choice included, over these numbers of
+            training clips per label.
+        draws: number of draws for each number of clips, with the seeds `seed`, `seed + 1` …
+        seed: of forests, dictionaries and inner folds.
+        options: how to compute the vectors.
         rights: you state a right to train on audio of the catalogue that came from Spotify.
         progress: called after each file and each fold.
         stop: called regularly while vectors are computed.
     Raises:
-        UsageError: a number below 1 in `curve`, folds that cannot be made, no such fold, tracks
-            with several labels, a run whose tracks were never files, or audio from Spotify without
-            a stated right to it.
-        KitError: no track can be used, or a folder that cannot be written.
+        UsageError: a number below 1 in `curve`, impossible folds, an unknown fold, several labels
+            per track, a run from arrays, or audio from Spotify without a stated right.
+        KitError: no track can be used, or a folder cannot be written.
     """
     if min([1, draws, *curve]) < 1:
         raise UsageError("--curve and --curve-draws take numbers of at least 1")
     tracks = catalogue if isinstance(catalogue, Catalogue) else load(Path(catalogue))
-    table = tracks.table
+    table, show = tracks.table, progress or silent
     divided: pd.DataFrame | None = None
     if run is not None:
         run = run if isinstance(run, Run) else locate(run)
@@ -103,16 +100,17 @@ def baselines(
     _require_one_label(table)
     audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
     statement = require_rights(audible, tracks.folder, stated=rights)
-    show = progress or silent
-    measured = measure(
+    store, measured = measure(
         dataclasses.replace(tracks, table=table.reset_index(drop=True)),
         features,
         options,
         progress=lambda done, total: show("vectors", done, total, ""),
         stop=stop,
     )
+    failures = tuple(measured.failures)
     if measured.stopped:
-        return _unfinished(measured)
+        nothing = pd.DataFrame(columns=list(TRACK))
+        return Baselines(nothing, (), (), "", "", failures, (), stopped=True)
     present = table.loc[table["track_id"].isin(list(measured.sources))].reset_index(drop=True)
     if present.empty:
         # The classifiers have no segments, and take any length.
@@ -126,42 +124,7 @@ def baselines(
             divided, words = _only(divided, fold), f"{words}. Fold {fold} is the test part"
     else:
         words = "The split of the run" if "part" in divided else "The folds of the run"
-    return _answered(
-        present,
-        divided,
-        measured,
-        words,
-        run,
-        embeddings or {},
-        probed or {},
-        choose,
-        curve,
-        draws,
-        seed,
-        rights,
-        (statement,) if statement else (),
-        show,
-    )
-
-
-def _answered(
-    present: pd.DataFrame,
-    divided: pd.DataFrame,
-    measured: Measured,
-    words: str,
-    run: Run | None,
-    embeddings: Mapping[str, Callable[[Sequence[str]], np.ndarray]],
-    probed: Mapping[str, Embeddings],
-    choose: bool | Mapping[str, float],
-    sizes: Sequence[int],
-    draws: int,
-    seed: int,
-    rights: bool,
-    statements: tuple[str, ...],
-    show: Show,
-) -> Baselines:
-    digest = split_digest(divided)
-    # In the order of the catalogue, on which no answer should depend, those with vectors.
+    # Sort, so that the order of the catalogue does not matter.
     known = divided.loc[divided["track_id"].isin(list(measured.sources))]
     known = known.sort_values("track_id", ignore_index=True)
     rows = present.set_index("track_id", drop=False).loc[known["track_id"]].reset_index(drop=True)
@@ -173,32 +136,33 @@ def _answered(
         _folds(known),
         seed,
     )
-    ids = known["track_id"].tolist()
-    sources = [measured.sources[track] for track in ids]
-    chosen = [by_fold.prior(), *of_store(measured.store, sources)]
     notes: list[str] = []
-    numbers = table_numbers(rows, rights, notes)
-    if numbers is not None:
-        chosen.append(of_table(numbers))
-    chosen += [of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in embeddings.items()]
-    chosen += of_networks(probed, ids, notes)
+    ids = known["track_id"].tolist()
+    candidates = of_store(store, [measured.sources[track] for track in ids])
+    if (numbers := table_numbers(rows, rights, notes)) is not None:
+        candidates.append(of_table(numbers))
+    candidates += [
+        of_vectors(name, np.asarray(of(ids)), LOGISTIC) for name, of in (embeddings or {}).items()
+    ]
+    candidates += of_networks(probed or {}, ids, notes)
     networks = kept(run, ids, labels, task, notes) if run else []
-    answers = by_fold.out_of_fold(
-        [*chosen, *networks], task, lambda done, total, name: show("baselines", done, total, name)
+    answers = out_of_fold(
+        [prior(), *candidates, *networks],
+        task,
+        lambda done, total, name: show("baselines", done, total, name),
     )
-    name, curve = None, []
-    # The prior is none of them.
+    name, points = None, []
     if isinstance(choose, Mapping):
-        name, curve = in_words(choose), curve_of(chosen[1:], choose, answers, task, show)
+        name, points = in_words(choose), curve_of(candidates, choose, answers, task, show)
     elif choose:
-        name, curve = nested_choice(chosen[1:], answers, task, show)
-    if sizes:
-        compared = [*chosen[1:], *([chosen_of(chosen[1:])] if choose is True else [])]
+        name, points = nested_choice(candidates, answers, task, show)
+    if curve:
+        compared = [*candidates, *([chosen_of(candidates)] if choose is True else [])]
         there = {row.name: row for row in answers}
-        curve += learning_curve(
+        points += learning_curve(
             compared,
             task,
-            sizes,
+            curve,
             draws,
             lambda done, total: show("curve", done, total, ""),
             [there[one.name] for one in compared],
@@ -206,16 +170,16 @@ def _answered(
     side = known["fold"] if "fold" in known else known["part"]
     tested = known.drop(columns=["part"], errors="ignore").assign(fold=side).iloc[task.tested]
     return Baselines(
-        tracks=tested.loc[:, ["track_id", "label", "group", "fold"]].reset_index(drop=True),
+        tracks=tested.loc[:, list(TRACK)].reset_index(drop=True),
         labels=labels,
         answers=tuple(answers),
-        split=digest,
+        split=split_digest(divided),
         in_words=words,
-        failures=tuple(measured.failures),
+        failures=failures,
         notes=tuple(notes),
         chosen=name,
-        curve=tuple(curve),
-        statements=statements,
+        curve=tuple(points),
+        statements=(statement,) if statement else (),
     )
 
 
@@ -259,12 +223,6 @@ def _of_run(run: Run) -> tuple[FeatureConfig, pd.DataFrame]:
             f"the tracks of {run.folder} have several labels; baselines take one a track"
         )
     return experiment.features, run.folds() if run.is_folded else run.split()
-
-
-def _unfinished(measured: Measured) -> Baselines:
-    empty = pd.DataFrame(columns=["track_id", "label", "group", "fold"])
-    failures = tuple(measured.failures)
-    return Baselines(empty, (), (), "", "", failures, (), stopped=True)
 
 
 def silent(stage: str, done: int, total: int, note: str) -> None:
