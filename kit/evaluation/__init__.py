@@ -1,6 +1,6 @@
 """Evaluation: score a run, and write figures and a report.
 
-Names are imported on demand: predictions need neither matplotlib nor scikit-learn.
+Names are imported on demand: predictions need neither Matplotlib nor scikit-learn.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""Another collection than the one a run was trained on: its labels, and its score beside the own.
+"""Evaluation on another collection: mapped labels, and the score beside the own test part's.
 
-Only tracks count that the run has not learned from, and the two samples are independent.
+Only tracks outside training and validation count, and the two samples are independent.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from kit.training import Restored, Run
 
 
 def parse_map(texts: Iterable[str]) -> dict[str, str]:
-    """Return a map of labels.
+    """Return a map from the collection's labels to the run's labels.
 
     Args:
         texts: each `THEIRS=OURS`, or the name of a CSV file with the columns `from` and `to`.
@@ -67,19 +67,18 @@ def prepared(
 ) -> tuple[Catalogue, dict[str, Any]]:
     """Return a catalogue with the run's labels, and an entry of evaluation.json.
 
-    A catalogue is another collection if it lies elsewhere than that of the training and the run
-    knows less than half of its tracks.
+    A catalogue is another collection if its folder is not the training's and the run knows less
+    than half of its tracks.
 
     Args:
         catalogue: the tracks.
         run: the run.
         restored: its network.
-        part: that is to be scored.
-        labels_map: of the collection's labels to those of the run.
+        part: the part to score.
+        labels_map: from the collection's labels to the run's labels.
     Returns:
-        The catalogue, and `collection`: its `name`, the map of its `labels`, the number of tracks
-        `left_out` by label, and mapped labels that it does not have (`unused`). Nothing for the
-        run's own catalogue.
+        The catalogue, and `collection` with `name`, `labels` (the map), `left_out` (tracks by
+        label) and `unused` (mapped labels without a track). No entry for the run's own catalogue.
     Raises:
         UsageError: a map for the own catalogue, or to a label that the run does not know.
         KitError: no label is left.
@@ -110,7 +109,7 @@ def prepared(
         raise KitError(
             f"{sum(left_out.values())} tracks have a label that this run does not know, such as "
             f"{first!r} (it knows {', '.join(restored.labels)}); map labels by --labels-map "
-            f'"{first}={restored.labels[0]}"; what is not mapped is left out'
+            f'"{first}={restored.labels[0]}"; tracks with other labels are left out'
         )
     unused = [name for name in labels_map or {} if _key(name) not in there]
     table = catalogue.table.assign(label=labels)
@@ -131,7 +130,7 @@ def prepared(
 
 
 def _onto(labels_map: Mapping[str, str], known: Sequence[str]) -> dict[str, str]:
-    """Return the run's label of each label, by `_key`; the run's own stand for themselves."""
+    """Return the run's label for each label's `_key`; the run's own labels map to themselves."""
     found = {_key(name): name for name in known}
     ours = dict(found)
     for before, after in labels_map.items():
@@ -157,11 +156,9 @@ def beside_own_test(evaluation: dict[str, Any], run: Run) -> dict[str, Any]:
         evaluation: of the other collection.
         run: the run, with evaluation.json if its test part was scored.
     Returns:
-        `measure`, the name of the score; `own` and `here`, each with `value`, `interval`, `n` and
-        `groups`; and `difference`, here less own, with its 95% `interval` and whether it `differs`
-        (None where one of them has fewer than 12 groups). `own` and `difference` are None without
-        an evaluation of the test part by the same checkpoint, `here` if training has seen every
-        track.
+        `measure`, `own`, `here` and `difference` of `collection`. `own` and `difference` are None
+        if the same checkpoint was not evaluated on the test part, `here` if training has seen
+        every track.
     Raises:
         KitError: evaluation.json is damaged.
     """
@@ -192,14 +189,13 @@ def difference(here: dict[str, Any], own: dict[str, Any]) -> dict[str, Any] | No
     """Return the difference of two scores of independent tracks with its 95% interval.
 
     Args:
-        here: `value`, `interval` and `groups` of one of them.
-        own: of the other one.
+        here: `value`, `interval` and `groups` of one score.
+        own: the same of the other.
     Returns:
-        None if one of them has no interval.
+        None if a score has no interval.
 
     Source: Newcombe (1998), Interval estimation for the difference between independent
-        proportions, method 10: the distances of each score to the ends of its own interval are
-        added as squares.
+        proportions, method 10.
     """
     if not here["interval"] or not own["interval"]:
         return None

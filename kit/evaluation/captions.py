@@ -8,40 +8,38 @@ Row = dict[str, Any]
 
 
 def caption(evaluation: Row) -> str:
-    """Return which tracks a table of numbers is about."""
-    n, learned = evaluation["track"]["n"], learned_from(evaluation)
+    """Return the caption of a table of numbers: the tracks that it covers."""
+    n, learned = evaluation["track"]["n"], words.seen(evaluation, "train")
     if evaluation.get("folds"):
         of_fold = "classifiers" if words.by_recipe(evaluation) else "network"
-        return f"On every track, by the {of_fold} that never learned from it"
+        return f"On every track, by the {of_fold} trained without it"
     if learned == n:
-        return "On tracks that were learned from"
+        return "On training tracks"
     if learned:
-        return f"On all {n} tracks, {learned} of them learned from"
+        return f"On all {n} tracks, of which {learned} were used for training"
     return {
-        "test": "On the test part, never learned from",
+        "test": "On the test part, not used for training",
         "validation": "On the validation part, which chose the best checkpoint",
         "train": "On the training part",
         "all": "On every track of the catalogue",
-    }[part_of(evaluation)]
+    }[evaluation.get("part", "test")]
 
 
 def lede(evaluation: Row) -> str:
     """Return the sentence below the headline."""
-    unseen = evaluation.get("unseen")
-    if unseen and evaluation.get("several"):
-        return f"Unseen tracks alone: {words.precision(unseen['track'])}"
+    unseen, several = evaluation.get("unseen"), evaluation.get("several")
+    track = (unseen or evaluation)["track"]
+    if several:
+        return f"{'Unseen tracks alone: ' if unseen else ''}{words.precision(track)}"
     if unseen:
-        return words.unseen_in_words(unseen["track"])
-    track = evaluation["track"]
-    if evaluation.get("several"):
-        return words.precision(track)
-    if learned_from(evaluation):
-        return f"{track['correct']} of {track['n']} right. A test needs tracks that are new to it."
+        return words.unseen_in_words(track)
+    if words.seen(evaluation, "train"):
+        return f"{track['correct']} of {track['n']} right. A test needs tracks outside training."
     return f"That is {words.accuracy(track)}"
 
 
 def warnings(evaluation: Row, config: Row) -> list[str]:
-    """Return what makes the numbers less than they seem.
+    """Return reasons to trust the numbers less.
 
     Args:
         evaluation: the content of evaluation.json.
@@ -60,23 +58,17 @@ def warnings(evaluation: Row, config: Row) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def notes(evaluation: Row) -> list[str]:
-    """Return what the numbers are based on."""
-    of = measured(evaluation)
-    return [words.intervals_in_words(of), words.chance(of)]
-
-
 def pooled(loss: str, several: bool) -> str:
-    """Return how the answer for a track is made of those for its segments."""
+    """Return how answers for segments are combined into the answer for a track."""
     if loss == "attention":
-        return "the mean of its segments' probabilities, by weights that the network gives them"
+        return "the mean of its segments' probabilities, weighted by the network"
     if several:
         return "for each label the mean of its segments' log-odds"
     return "the mean of its segments' log-probabilities"
 
 
 def learned(rows: list[Row], best: int | None, level: str) -> str:
-    """Return what the learning curves show.
+    """Return the caption of the learning curves.
 
     Args:
         rows: the rows of metrics.jsonl.
@@ -84,44 +76,27 @@ def learned(rows: list[Row], best: int | None, level: str) -> str:
         level: of the validation accuracy, "segment" or "track".
     """
     if not rows:
-        return "No epoch is recorded in metrics.jsonl."
+        return "metrics.jsonl has no epoch."
+    late = "Training values are means over an epoch, so they lag behind the validation values."
     if "networks" in rows[0]:
         return (
-            f"Means over the {rows[0]['networks']} networks, or over those that reached the epoch. "
-            "Each network has a best epoch of its own. Training values are means over an epoch in "
-            "which the network still learned, so they are behind those of validation."
+            f"Means over the {rows[0]['networks']} networks that reached the epoch. Each network "
+            f"has its own best epoch. {late}"
         )
     if best is None:
-        return "There was no validation part, so the last epoch counts as the best."
+        return "Without a validation part, the last epoch counts as the best."
+    why = f"the highest accuracy by {level}"
     if rows[-1].get("validation_accuracy") is None:
-        return (
-            f"The best epoch is {best} of {rows[-1]['epoch']}: it has the lowest loss on the "
-            "validation part. Training values are means over an epoch in which the network still "
-            "learned, so they are behind those of validation."
-        )
-    return (
-        f"The best epoch is {best} of {rows[-1]['epoch']}: it has the highest accuracy on "
-        f"the validation part, by {level}. Training values are means over an epoch in which the "
-        "network still learned, so they are behind those of validation."
-    )
+        why = "the lowest loss"
+    return f"The best epoch is {best} of {rows[-1]['epoch']}: {why} on the validation part. {late}"
 
 
 def shown(evaluation: Row) -> Row:
-    """Return the numbers of the unseen tracks if they are apart, else those of all tracks."""
+    """Return the numbers of the unseen tracks if others were scored too, else of all tracks."""
     return evaluation.get("unseen") or evaluation
 
 
 def measured(evaluation: Row) -> Row:
-    """Return the evaluation of the unseen tracks alone, if there are others too."""
+    """Return the evaluation with the numbers of `shown`."""
     unseen = evaluation.get("unseen")
     return {**evaluation, **unseen, "seen": {}} if unseen else evaluation
-
-
-def learned_from(evaluation: Row) -> int:
-    """Return the number of scored tracks that training has seen."""
-    return (evaluation.get("seen") or {}).get("train", 0)
-
-
-def part_of(evaluation: Row) -> str:
-    """Return the part of the split that was scored."""
-    return evaluation.get("part", "test")

@@ -1,4 +1,4 @@
-"""The cards of tracks on the report: what a track is called, its answer, and how it sounds."""
+"""Cards of tracks on the report: title, answer, spectrogram and sound."""
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -10,17 +10,16 @@ from kit.errors import KitError
 from kit.plots.html import data_uri
 from kit.plots.media import thumbnail
 
-# Bars beside a track: with more labels, only the most probable ones and the true one are shown.
-_BARS = 5
+_BARS = 5  # labels on a card: the most probable ones and the true one
 Row = dict[str, Any]
 
 
 def card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:
-    """Return what a track's card shows, without its player.
+    """Return the content of a track's card, without its player.
 
     Args:
         track: an entry of `tracks` of evaluation.json.
-        spectrogram_of: as in `kit.evaluation.report.write_report`.
+        spectrogram_of: as for `kit.evaluation.report.write_report`.
     """
     picture = None
     if spectrogram_of is not None:
@@ -53,5 +52,5 @@ def _text(value: object) -> str:
 
 
 def _file_name(track: Row) -> str:
-    # A name with underscores for spaces has no place to break its line.
+    # Replace underscores by spaces, so that a long name can break its line.
     return " ".join(PurePosixPath(_text(track.get("path"))).stem.replace("_", " ").split())

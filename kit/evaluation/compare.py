@@ -1,4 +1,4 @@
-"""Compare runs on the tracks that all of them have scored, and say what may be claimed."""
+"""Compare runs on the tracks that all of them have scored."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from kit.evaluation.intervals import (
     difference_interval,
     group_interval,
 )
-from kit.evaluation.words import flat, percent
+from kit.evaluation.words import flat, percent, points
 from kit.files import read_json
 from kit.training import Run
 
@@ -35,8 +35,8 @@ class Scored:
         name: of the run.
         config: its configuration by dotted names.
         tracks: `COLUMNS`; the fold is "" in a run without folds.
-        held_out: of all tracks of the split that were learned from or scored, the share that a
-            network scored: of the mean fold, or of the test part.
+        held_out: the share of the split's tracks that one network scored: the test part, or the
+            mean fold.
     """
 
     name: str
@@ -47,17 +47,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outcome of a comparison, in JSON's types.
+    """The result of a comparison, in JSON's types.
 
     Attributes:
-        tracks: that all runs have scored.
-        groups: of these tracks, such as artists.
-        rows: for each run `run`, `correct`, `accuracy`, `low`, `high` of these tracks and, but for
-            the first run, `difference` from it with `difference_low` and `difference_high`,
-            `mcnemar_p`, and `folds_p`.
-        config: each field that differs, but for the name, to its value in each run.
-        seeds: sentences on runs that differ in their seed alone.
-        claims: sentences on what may be said of each run beside the first.
+        tracks: number of tracks that all runs have scored.
+        groups: number of their groups, such as artists.
+        rows: for each run `run`, `correct`, `accuracy`, `low`, `high` and, after the first run,
+            `difference` from it, `difference_low`, `difference_high`, `mcnemar_p` and `folds_p`.
+        config: each field that differs, except the name, to its value in each run.
+        seeds: sentences on runs that differ only in their seed.
+        claims: a sentence on each run after the first.
     """
 
     tracks: int
@@ -69,10 +68,10 @@ class Comparison:
 
 
 def scored(run: Run) -> Scored:
-    """Return the answers that `kit evaluate` has written for the test part of a run.
+    """Return the answers that `kit evaluate` wrote for the test part of a run.
 
     Raises:
-        UsageError: the run is not evaluated, or its tracks have several labels.
+        UsageError: the run was not evaluated, or its tracks have several labels.
         KitError: a file is damaged.
     """
     path = run.folder / "evaluation.json"
@@ -98,24 +97,22 @@ def scored(run: Run) -> Scored:
 
 
 def compare(runs: Sequence[Scored]) -> Comparison:
-    """Compare runs with the first of them, track by track.
+    """Compare each run with the first, track by track.
 
-    The interval of a difference is a bootstrap over groups of the tracks' differences, so that
-    tracks of one artist do not count as many, and what differs from track to track alike in both
-    runs cancels. With several runs beside the first, each interval is as much wider as Bonferroni's
-    correction asks for. McNemar's test takes tracks as independent, which tracks of one artist are
-    not: its p is too small where groups are large. Over the folds that two runs share there is also
-    Student's t with the correction for training parts that overlap.
+    The interval of a difference is a bootstrap over groups of paired differences. Bonferroni's
+    correction widens it for several runs. McNemar's test takes tracks as independent, so its p is
+    too small for large groups. `folds_p` is Student's t over shared folds, corrected for their
+    overlapping training parts.
 
     Args:
         runs: two or more, whose labels of a track agree.
     Raises:
-        UsageError: fewer than two runs, no track that all have scored, or labels that differ.
+        UsageError: fewer than two runs, no common track, or labels that differ.
 
     Source: McNemar (1947), exact; Nadeau & Bengio (2003), Inference for the generalization error.
     """
     if len(runs) < 2:
-        raise UsageError("one run is nothing to compare; name two or more")
+        raise UsageError("a comparison needs two runs or more; name another one")
     known = [set(run.tracks["track_id"]) for run in runs]
     ids = sorted(set.intersection(*known))
     if not ids:
@@ -173,8 +170,8 @@ def compare(runs: Sequence[Scored]) -> Comparison:
 
 
 def mcnemar(answers: Bool[np.ndarray, " tracks"], others: Bool[np.ndarray, " tracks"]) -> float:
-    """Return the exact two-sided p of McNemar's test; 1 if no track is right in one run only."""
-    # Takes a second to import, which training and prediction do without.
+    """Return the exact two-sided p of McNemar's test; 1 if both are right on the same tracks."""
+    # Takes a second to import; training and prediction do not need it.
     from scipy.stats import binomtest
 
     won, lost = int((answers & ~others).sum()), int((others & ~answers).sum())
@@ -195,7 +192,7 @@ def folds_gaps(
 def corrected_t(gaps: Float[np.ndarray, " folds"], held_out: float) -> float | None:
     """Return the two-sided p of a mean difference over folds, corrected for their overlap.
 
-    None for fewer than two folds, and where all differences are equal.
+    None for fewer than two folds, and if all differences are equal.
 
     Args:
         gaps: the difference in each fold.
@@ -211,12 +208,11 @@ def corrected_t(gaps: Float[np.ndarray, " folds"], held_out: float) -> float | N
 
 
 def _claim(row: Row, first: str, groups: int, level: float) -> str:
-    points = f"{100 * row['difference']:+.1f} points".replace("-", "−")
     low, high = row["difference_low"], row["difference_high"]
-    shares = f"{row['run']}: {points} from {first}"
+    shares = f"{row['run']}: {points(row['difference'])} points from {first}"
     if low is None:
-        return f"{shares}; no group of tracks tells them apart."
-    between = f"{100 * low:+.1f} to {100 * high:+.1f}, {percent(level)} interval".replace("-", "−")
+        return f"{shares}; all groups of tracks score alike."
+    between = f"{points(low)} to {points(high)}, {percent(level)} interval"
     if groups < FEW_GROUPS:
         return f"{shares} ({between}); {groups} groups are too few to call one of them better."
     if low <= 0 <= high:
@@ -237,7 +233,7 @@ def _seeds(runs: Sequence[Scored], rows: Sequence[Row]) -> list[str]:
         rest = {name: value for name, value in run.config.items() if name not in _SEEDS}
         alike.setdefault(repr(sorted(rest.items())), []).append(row["accuracy"])
     return [
-        f"{len(each)} runs that differ in their seed alone: mean {percent(statistics.mean(each))}, "
+        f"{len(each)} runs that differ only in their seed: mean {percent(statistics.mean(each))}, "
         f"standard deviation {100 * statistics.stdev(each):.1f} points, {percent(min(each))} to "
         f"{percent(max(each))}."
         for each in alike.values()

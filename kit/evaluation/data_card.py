@@ -1,9 +1,11 @@
-"""The data card of a run: which tracks it learned from and was scored on.
+"""The data card of a run: the tracks of its training and its test.
 
 The headings follow Gebru et al. (2021), Datasheets for Datasets, as far as kit knows the answers.
 """
 
+import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -14,21 +16,19 @@ from kit.catalogue.inspect import hash_file
 from kit.catalogue.schema import several_labels
 from kit.catalogue.tags import first_genre
 from kit.evaluation import words
-from kit.evaluation.markdown import document, items, plain, table
 from kit.evaluation.words import Evaluation
 from kit.training import Run
 
 NAME = "data-card.md"
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
 def data_card(run: Run, evaluation: Evaluation, catalogue: Catalogue | None) -> str:
-    """Return the data card of a run, Markdown.
-
-    What is not known has no line, and a section without lines is left out.
+    """Return the data card of a run in Markdown, without lines for unknown facts.
 
     Args:
         run: the run.
-        evaluation: of its test part, the content of evaluation.json.
+        evaluation: the content of evaluation.json for its test part.
         catalogue: the tracks; None for a run from arrays.
     """
     split = run.folds() if run.is_folded else run.split()
@@ -54,7 +54,7 @@ def _tracks(catalogue: Catalogue, split: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labels(split: pd.DataFrame, several: bool) -> str:
-    """Return the number of tracks, and of groups, of each label in each part or fold."""
+    """Return the number of tracks and groups of each label in each part or fold."""
     side = "fold" if "fold" in split else "part"
     rows = split.assign(
         label=[several_labels(text) if several else (text,) for text in split["label"]]
@@ -68,9 +68,9 @@ def _labels(split: pd.DataFrame, several: bool) -> str:
         return [_count(part) for part in [*by_side, of]]
 
     body = [[plain(str(label)), *cells(of)] for label, of in rows.groupby("label")]
-    # A track with several labels is in several rows, and once in the last one.
+    # A track with several labels counts in several rows, and once in the last one.
     body.append(["all", *cells(split)])
-    note = "Tracks, and in brackets the groups that the split keeps whole."
+    note = "Number of tracks; in brackets the number of groups that the split keeps whole."
     return "\n\n".join([table(["Label", *titles, "all"], body), note])
 
 
@@ -79,7 +79,7 @@ def _count(part: pd.DataFrame) -> str:
 
 
 def _origin(tracks: pd.DataFrame, several: bool) -> str:
-    """Return where the labels come from, as far as the table shows it; empty if it does not."""
+    """Return the source of the labels; empty if the table does not show it."""
     if several or tracks.empty:
         return ""
     if "path" in tracks and all(
@@ -130,10 +130,41 @@ def _split(run: Run, evaluation: Evaluation) -> list[str]:
         words.apart(evaluation),
         words.by_sound(evaluation),
         f"`{name}` has the part of each track; SHA-256 {hash_file(run.folder / name)}.",
-        "The labels are shuffled: the run is a control." if config.shuffle_labels else "",
+        "The labels were shuffled: the run is a control." if config.shuffle_labels else "",
     ]
 
 
 def _rights(run: Run, catalogue: Catalogue | None) -> list[str]:
     notices = () if catalogue is None else catalogue.notices
     return [plain(text) for text in (*notices, *run.statements)]
+
+
+def plain(text: str) -> str:
+    """Return text, such as a label, as one line with Markdown's special characters escaped."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in Markdown; all columns after the first are right-aligned."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def items(found: Iterable[str]) -> str:
+    """Return a list in Markdown of the sentences that are not empty."""
+    return "\n".join(f"- {text}" for text in found if text)
+
+
+def document(title: str, lede: str, sections: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Return a document in Markdown, without empty sections.
+
+    Args:
+        title: of the document.
+        lede: the first paragraph.
+        sections: the heading and the blocks of each; blocks may be empty.
+    """
+    parts = [f"# {title}", lede]
+    for heading, blocks in sections:
+        if known := [block for block in blocks if block]:
+            parts += [f"## {heading}", *known]
+    return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""Labels that the network contradicts, as a table to correct and to scan with again."""
+"""Labels that the network contradicts, as a table to correct and to scan again with."""
 
 import csv
 import io
@@ -16,14 +16,13 @@ _ROUNDING = 1e-6
 def suggested(
     p: Float[np.ndarray, "tracks classes"], y: Int[np.ndarray, " tracks"]
 ) -> Int[np.ndarray, " tracks"]:
-    """Return the label that each track should have, which mostly is its own.
+    """Return the label that the network suggests for each track, which is mostly its own.
 
-    A label is likely for a track if its probability is at least the mean probability that the
-    label has among the tracks that carry it. The suggestion is the most probable one of the likely
-    labels; without any it is the track's own.
+    A label is likely for a track if its probability reaches the label's mean probability over the
+    tracks that carry it. The suggestion is the most probable likely label, or else the own label.
 
     Args:
-        p: probabilities by a network that has not learned from the tracks.
+        p: probabilities by a network that did not learn from the tracks.
         y: the label of each track, by number.
 
     Source: the confident joint of Northcutt, Jiang & Chuang (2021), Confident learning.
@@ -31,7 +30,7 @@ def suggested(
     own = y[:, None] == np.arange(p.shape[1])
     with np.errstate(invalid="ignore"):
         threshold = (p * own).sum(axis=0) / own.sum(axis=0)
-    # A label that no track carries has no threshold, and NaN is never reached.
+    # The threshold of a label without a track is NaN, which no probability reaches.
     likely = p >= threshold - _ROUNDING
     return np.where(likely.any(axis=1), np.where(likely, p, -1.0).argmax(axis=1), y)
 
@@ -39,11 +38,11 @@ def suggested(
 def doubtful(
     tracks: list[dict[str, Any]], labels: list[str], p: Float[np.ndarray, "tracks classes"]
 ) -> list[dict[str, Any]]:
-    """Return `COLUMNS` of the tracks whose label is in doubt, the surest suggestion first.
+    """Return `COLUMNS` of the tracks with a doubtful label, the most probable suggestion first.
 
     Args:
         tracks: entries of `tracks` of evaluation.json.
-        labels: the names of the labels, in the order of the columns of `p`.
+        labels: in the order of the columns of `p`.
         p: calibrated probabilities of the tracks.
     """
     y = np.array([labels.index(track["label"]) for track in tracks], int)
@@ -61,11 +60,7 @@ def doubtful(
 
 
 def in_csv(rows: list[dict[str, Any]]) -> str:
-    """Return doubtful.csv.
-
-    Args:
-        rows: as `doubtful` gives them.
-    """
+    """Return the rows of `doubtful` as CSV."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     writer.writeheader()

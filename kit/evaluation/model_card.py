@@ -1,7 +1,7 @@
-"""The model card of a run: what it does, what it was trained and scored on, and its limits.
+"""The model card of a run: purpose, training, results and limits.
 
-The headings are those of Mitchell et al. (2019), Model Cards for Model Reporting, as far as kit
-knows the answers.
+The headings follow Mitchell et al. (2019), Model Cards for Model Reporting, as far as kit knows the
+answers.
 """
 
 import math
@@ -10,9 +10,9 @@ from typing import Any
 from kit import __version__
 from kit.config import FeatureConfig, MusicnnConfig, seconds_of, to_dict
 from kit.evaluation import words
-from kit.evaluation.captions import learned_from, measured
+from kit.evaluation.captions import measured
 from kit.evaluation.data_card import NAME as DATA_CARD
-from kit.evaluation.markdown import document, items, plain, table
+from kit.evaluation.data_card import document, items, plain, table
 from kit.evaluation.words import Evaluation, number, percent
 from kit.models import build
 from kit.shallow.recipe import SmallSetConfig
@@ -23,14 +23,12 @@ NAME = "model-card.md"
 
 
 def model_card(run: Run, restored: Restored, evaluation: Evaluation) -> str:
-    """Return the model card of a run, Markdown.
-
-    What is not known has no line, and a section without lines is left out.
+    """Return the model card of a run in Markdown, without lines for unknown facts.
 
     Args:
         run: the run.
-        restored: its network; that of the first fold where there are several.
-        evaluation: of its test part, the content of evaluation.json.
+        restored: its network, or the network of its first fold.
+        evaluation: the content of evaluation.json for its test part.
     """
     labels = ", ".join(map(plain, restored.labels))
     several = bool(evaluation.get("several"))
@@ -69,11 +67,11 @@ def _details(run: Run, restored: Restored) -> list[str]:
     if networks > 1:
         about.append(f"{networks} networks: one for each fold and each member.")
     if not restored.from_arrays:
-        about.append(_heard(experiment.features, experiment.segments.frames))
+        about.append(_input(experiment.features, experiment.segments.frames))
     return about
 
 
-def _heard(features: FeatureConfig, frames: int) -> str:
+def _input(features: FeatureConfig, frames: int) -> str:
     front = features.frontend
     seconds = seconds_of(frames, front)
     if features.keep == "waveform":
@@ -91,7 +89,7 @@ def _use(run: Run, restored: Restored, several: bool) -> list[str]:
         found.append(f"To label recordings: `kit predict {run.folder.name} FILE`.")
     if not several:
         found.append(
-            "Every recording gets one of the labels, music of none of them too. The network was "
+            "Every recording gets one of the labels, even music of other genres. The network was "
             "not tested on such music."
         )
     return found
@@ -109,8 +107,8 @@ def _learning(restored: Restored) -> list[str]:
 
 
 def _scores(evaluation: Evaluation) -> str:
-    """Return the scores by track with their intervals; empty if the tracks were learned from."""
-    if learned_from(evaluation):
+    """Return the scores by track with their intervals; empty for training tracks."""
+    if words.seen(evaluation, "train"):
         return ""
     track = evaluation["track"]
     if evaluation.get("several"):
@@ -153,14 +151,10 @@ def _by_label(evaluation: Evaluation) -> str:
 def _said(evaluation: Evaluation) -> str:
     of = measured(evaluation)
     track = evaluation["track"]
-    guess = (
-        ""
-        if evaluation.get("several")
-        else (
-            f"Always answering “{plain(track['majority_label'])}” gives "
-            f"{percent(track['majority_accuracy'])}."
-        )
-    )
+    guess = ""
+    if not evaluation.get("several"):
+        label, share = plain(track["majority_label"]), percent(track["majority_accuracy"])
+        guess = f"Always answering “{label}” gives {share}."
     return items([guess, words.intervals_in_words(of), words.chance(of), words.by_fold(evaluation)])
 
 
@@ -178,11 +172,11 @@ def _caveats(evaluation: Evaluation) -> list[str]:
 
 
 def _licences(restored: Restored) -> list[str]:
-    model = restored.experiment.model
-    if isinstance(model, MusicnnConfig):
-        name = None if model.transfer == "none" else model.weights
-    else:
-        name = model.weights if isinstance(model, SmallSetConfig) else None
+    model, name = restored.experiment.model, None
+    if isinstance(model, SmallSetConfig) or (
+        isinstance(model, MusicnnConfig) and model.transfer != "none"
+    ):
+        name = model.weights
     if name is None:
         return []
     found = [
@@ -192,7 +186,6 @@ def _licences(restored: Restored) -> list[str]:
     if name == "MSD_musicnn":
         found.append(
             "They were trained on about 200,000 well-known songs of the Million Song Dataset, with "
-            "genres among the labels. Accuracy on music that may be among these songs can be too "
-            "high."
+            "genres among the labels. Accuracy may be too high on music from these songs."
         )
     return found

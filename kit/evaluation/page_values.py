@@ -1,4 +1,4 @@
-"""The values of the report's template that do not depend on its clips."""
+"""Values of the report's template, without its clips."""
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from kit.evaluation import (
     data_card,
     figures,
     model_card,
-    page_tables,
     pictures,
+    section,
     words,
 )
 from kit.files import read_json
@@ -26,17 +26,17 @@ Row = dict[str, Any]
 
 
 def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
-    """Return the values of the template that do not depend on the clips.
+    """Return the values of the template, without the clips.
 
     Args:
-        run_dir: the run's folder; its `config.json` is read if there is one.
+        run_dir: the run's folder, which may have a `config.json`.
         evaluation: the content of evaluation.json.
         rows: the rows of metrics.jsonl.
     Raises:
         KitError: config.json is not JSON.
     """
     labels, track = list(evaluation["labels"]), evaluation["track"]
-    scored = captions.shown(evaluation)["track"]
+    scored, of = captions.shown(evaluation)["track"], captions.measured(evaluation)
     several = bool(evaluation.get("several"))
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
@@ -57,7 +57,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
             "caption": captions.caption(evaluation),
             "track": track,
             "segment": evaluation["segment"],
-            "measured": not captions.learned_from(evaluation),
+            "measured": not words.seen(evaluation, "train"),
         }
     ]
     if unseen:
@@ -65,7 +65,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     return {
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
-        "origin": f"{_list(labels)}; {saved}",
+        "origin": f"{words.listed(labels)}; {saved}",
         "scored": tracks,
         "headline": words.headline(evaluation),
         "lede": captions.lede(evaluation),
@@ -76,21 +76,21 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "wrong": 0 if several else track["n"] - track["correct"],
         "labels": len(labels),
         "most_series": MOST_SERIES,
-        "by_label": page_tables.by_label(scored, tracks),
-        # Training tracks have no place on the scale of accuracy.
-        "scale": _scale(scored) if unseen or not captions.learned_from(evaluation) else None,
+        "by_label": section.by_label(scored, tracks),
+        # A score on training tracks is not an accuracy.
+        "scale": _scale(scored) if unseen or not words.seen(evaluation, "train") else None,
         "baselines": (evaluation.get("baselines") or {}).get("rows") or [],
         "best": words.beside_baselines(evaluation),
         "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
         "folds": folds,
-        "fold_table": page_tables.by_fold(folds, several) if folds else None,
+        "fold_table": section.by_fold(folds, several) if folds else None,
         "by_fold": words.by_fold(evaluation),
-        "notes": [text for text in captions.notes(evaluation) if text],
+        "notes": [text for say in (words.intervals_in_words, words.chance) if (text := say(of))],
         "ranking": pictures.ranking(evaluation),
         "calibrated": words.calibrated(evaluation),
-        "calibration_tables": page_tables.of_calibration(calibrated) if calibrated else (),
+        "calibration_tables": section.of_calibration(calibrated) if calibrated else (),
         "calibration": pictures.calibration(evaluation),
-        "merges": words.merges(captions.measured(evaluation)),
+        "merges": words.merges(of),
         "confusion": None if several else pictures.confusion(scored, labels),
         "curves": by_epochs(rows)
         and stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
@@ -107,12 +107,12 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
 
 
 def by_epochs(rows: Sequence[Row]) -> bool:
-    """Return whether a training went by epochs; what the recipe chooses is fitted at once."""
+    """Return whether the training had epochs, which the recipe for small sets has not."""
     return not rows or rows[-1].get("train_loss", 0.0) is not None
 
 
 def _scale(track: Row) -> Row | None:
-    """Return what the line from 0 to 100% shows; None if there is nothing to score."""
+    """Return the values on the line from 0 to 100%; None without a score."""
     if "accuracy" in track:
         value, guessing, name = track["accuracy"], track["majority_accuracy"], "accuracy"
     else:
@@ -148,9 +148,5 @@ def _settings(config: Row) -> list[Row]:
 def _read_config(path: Path) -> Row:
     """Return each field of the experiment by its dotted name; empty without a config.json."""
     config = read_json(path) if path.is_file() else {}
-    # A run keeps more beside the experiment, such as the hashes of its files.
+    # config.json has further entries, such as hashes of files.
     return words.flat(config.get("experiment", config))
-
-
-def _list(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,4 +1,4 @@
-"""The parts of a run that can be scored, and the names of the files that hold the results."""
+"""Parts of a run to score, and the names of their result files."""
 
 import re
 from typing import Any, Literal
@@ -8,22 +8,18 @@ Part = Literal["test", "validation", "train", "all"]
 
 
 def file_name(stem: str, part: str, suffix: str) -> str:
-    """Return `evaluation.json` for the test part, `evaluation-train.json` for another one.
+    """Return `evaluation.json` for the test part, `evaluation-PART.json` for another.
 
     Args:
         stem: such as "evaluation" or "report".
-        part: a `Part`, or what `place` gives.
+        part: a `Part`, or the result of `place`.
         suffix: such as ".json".
     """
     return f"{stem}{suffix}" if part == "test" else f"{stem}-{part}{suffix}"
 
 
 def place(evaluation: dict[str, Any]) -> str:
-    """Return what the files of an evaluation are named after: its part, and another collection.
-
-    Args:
-        evaluation: the content of evaluation.json.
-    """
+    """Return the part, and the name of another collection, for the file names of an evaluation."""
     part, collection = evaluation.get("part", "test"), evaluation.get("collection")
     if not collection:
         return part

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as the report shows them: for each screen, and in words."""
+"""Figures of the report, for each kind of screen and with a text alternative."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 def confusion(track: Row, labels: list[str]) -> Row:
-    """Return the confusion matrix of the numbers by track."""
+    """Return the confusion matrix by track."""
     matrix = np.asarray(track["confusion"])
     return picture(
         figures.confusion(matrix, labels, theme=LIGHT),
@@ -24,16 +24,13 @@ def confusion(track: Row, labels: list[str]) -> Row:
 
 
 def ranking(evaluation: Row) -> Row | None:
-    """Return the ROC and precision-recall curves; None if no label is on some tracks only.
-
-    Where some tracks were seen in training and others not, they are those of the unseen ones.
-    """
+    """Return the picture of `ranking_curves`; None without a curve."""
     found = ranking_curves(evaluation)
     return stackable(partial(roc.draw, found), roc.in_words(found)) if found else None
 
 
 def ranking_curves(evaluation: Row) -> list[roc.Curve]:
-    """Return the curves of an evaluation, of its unseen tracks if they are apart."""
+    """Return ROC and precision-recall curves, of the unseen tracks if others were scored too."""
     unseen = evaluation.get("unseen")
     track = (unseen or evaluation)["track"]
     rows = evaluation["tracks"]
@@ -44,7 +41,7 @@ def ranking_curves(evaluation: Row) -> list[roc.Curve]:
 
 
 def calibration(evaluation: Row) -> Row | None:
-    """Return the reliability diagram; None if the evaluation has no temperature."""
+    """Return the reliability diagram; None without a temperature."""
     found = evaluation.get("calibration")
     return found and stackable(partial(figures.calibration, found), words.calibrated(evaluation))
 
@@ -58,7 +55,7 @@ def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:
 
 
 def curves_in_words(rows: list[Row], best: int | None) -> str:
-    """Return what the learning curves show, for those who cannot see them.
+    """Return the text alternative of the learning curves.
 
     Args:
         rows: the rows of metrics.jsonl.

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page with figures, tables and players, for offline use."""
+"""The report of an evaluation: one offline page with figures, tables and players."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -39,25 +39,25 @@ def write_report(
     """Write the page of one part into a run's folder.
 
     Args:
-        run_dir: the run's folder; the page shows its `config.json` if there is one.
-        evaluation: the content of evaluation.json, see `kit.evaluation.summary.summary`.
-        metrics_rows: the rows of metrics.jsonl, one an epoch.
-        audio_of: an entry of `tracks` to its audio file, or None where it has none; None for
-            tracks that were never audio, whose page has no players.
+        run_dir: the run's folder; the page shows its `config.json` if it exists.
+        evaluation: the content of evaluation.json.
+        metrics_rows: the rows of metrics.jsonl, one per epoch.
+        audio_of: an entry of `tracks` to its audio file, or None if it has none; None for a page
+            without players.
         spectrogram_of: a track id to its log-mel spectrogram in decibels, (frames, n_mels); None
-            leaves the pictures out. A `KitError` leaves out one.
-        sections: that were made apart from the page.
-        limit_mib: clips are embedded, mistakes first, as long as the page stays below this size;
-            the others are played from their files, by a path relative to the page.
+            for a page without spectrograms. A `KitError` leaves out one.
+        sections: further sections.
+        limit_mib: embed clips, mistakes first, as long as the page stays below this size. The
+            others play from their files, by a path relative to the page.
     Returns:
         The path of the page: `report.html` for the test part, `report-PART.html` for another.
     Raises:
         KitError: config.json is not JSON, or the page cannot be written.
     """
-    # An answer of several labels is neither right nor wrong.
+    # Answers with several labels are neither right nor wrong.
     cards_of = [] if evaluation.get("several") else evaluation["tracks"]
     every = mistakes(cards_of, limit=len(cards_of))
-    # Most mistakes are doubtful labels too: they are not shown again.
+    # Most mistakes are doubtful labels too; show each once.
     doubtful = [section.tracks for section in sections if section.name == "doubtful"]
     ids = {track["track_id"] for tracks in doubtful for track in tracks}
     others = [track for track in every if track["track_id"] not in ids]
@@ -72,18 +72,28 @@ def write_report(
 
     def page(players: Sequence[Player]) -> str:
         full = [one | {"player": player} for one, player in zip(cards, players, strict=True)]
-        return _render(
+        rest = iter(full[len(wrong) + len(right) :])
+        by_section = {one.name: list(islice(rest, len(one.tracks))) for one in sections}
+        return render(
+            "kit.evaluation",
+            "report.html.j2",
             fixed
             | {
                 "sections": sections,
-                "section_cards": _by_section(sections, full[len(wrong) + len(right) :]),
+                "section_cards": by_section,
                 "mistakes": full[: len(wrong)],
                 "hits": full[len(wrong) : len(wrong) + len(right)],
                 "elsewhere": len(every) - len(others),
                 "unlearned": len(unlearned),
                 "policy": policy(linked_sound=any(p.kind == "linked" for p in players)),
                 "sound": sound(players, limit_mib) if chosen and not silent else "",
-            }
+            },
+            {
+                "percent": words.percent,
+                "share": _share,
+                "number": words.number,
+                "interval": words.interval,
+            },
         )
 
     target = run_dir / file_name("report", place(evaluation), ".html")
@@ -96,20 +106,20 @@ def write_report(
 
 
 def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> list[Path]:
-    """Write the confusion matrix by track, the ROC and the learning curves into a run's folder.
+    """Write confusion matrix, ROC curves and learning curves into a run's folder.
 
-    Where some tracks were seen in training and others not, the matrix and the ROC curves are those
-    of the unseen ones. Tracks with several labels have no matrix.
+    Matrix and ROC curves are by track, of the unseen tracks if others were scored too. Tracks with
+    several labels have no matrix.
 
     Args:
         run_dir: the run's folder.
-        evaluation: as in `write_report`.
-        metrics_rows: as in `write_report`.
+        evaluation: as for `write_report`.
+        metrics_rows: as for `write_report`.
     Returns:
-        Their paths, each as PNG and as SVG: `confusion.png` and `roc.png`, with the part in the
-        name for another part than the test part, and `curves.png` where there were epochs.
+        The paths of `confusion`, `roc` (with the part in the name, except for the test part) and
+        `curves`, each as PNG and SVG.
     Raises:
-        KitError: they cannot be written.
+        KitError: a file cannot be written.
     """
     drawn: list[tuple[str, Figure]] = []
     part = place(evaluation)
@@ -125,23 +135,8 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     return [path for stem, figure in drawn for path in save_both(figure, run_dir / stem)]
 
 
-def _by_section(sections: Sequence[Section], cards: list[Row]) -> dict[str, list[Row]]:
-    rest = iter(cards)
-    return {one.name: list(islice(rest, len(one.tracks))) for one in sections}
-
-
-def _render(values: Row) -> str:
-    filters = {
-        "percent": words.percent,
-        "share": _share,
-        "number": words.number,
-        "interval": words.interval,
-    }
-    return render("kit.evaluation", "report.html.j2", values, filters)
-
-
 def _share(value: float) -> str:
-    # A probability that is not 1 must not read as 100%, nor one that is not 0 as 0%.
+    # Only a probability of 1 reads 100%, and only a probability of 0 reads 0%.
     if 0.995 <= value < 1:
         return ">99%"
     if 0 < value < 0.005:

@@ -1,4 +1,4 @@
-"""Record of how to reproduce a run: versions, commands, and uses of its test part."""
+"""How to reproduce a run: versions, commands, and the number of uses of its test part."""
 
 import platform
 import shlex
@@ -21,7 +21,7 @@ from kit.training import Restored, Run
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn")
 _NAME = "train"
-"""The folder under `runs` that `kit train` makes if it is given no name."""
+"""The default of `kit train --name`."""
 _BY_RECIPE = ("features.keep", "features.dtype", "features.n_frames", "split.validation_fraction")
 
 
@@ -37,12 +37,9 @@ def reproduction(
     Args:
         run: the run.
         restored: its network.
-        part: that was scored.
-        catalogue: of the tracks that were scored, if it is not that of the training.
-        labels_map: of the labels of another collection to those of the run.
-    Returns:
-        `python`, `platform`, `device` (its kind), `versions` of kit and the libraries it computes
-        with, and the commands `train` (None for a run from arrays) and `evaluate`.
+        part: the scored part.
+        catalogue: of the scored tracks, if it is not the training's.
+        labels_map: from another collection's labels to the run's labels.
     """
     command = ["kit", "evaluate", str(run.folder)]
     if catalogue is not None:
@@ -66,11 +63,7 @@ def reproduction(
 
 
 def train_command(experiment: Experiment) -> str:
-    """Return the `kit train` that makes this experiment, with the flags that are not the defaults.
-
-    Args:
-        experiment: the configuration, by any way of making it.
-    """
+    """Return the `kit train` command of an experiment, with the flags that differ from defaults."""
     command = ["kit", "train", experiment.catalogue]
     if experiment.name != _NAME:
         command += ["--name", experiment.name]
@@ -85,7 +78,7 @@ def train_command(experiment: Experiment) -> str:
         command += [] if name == "conv1d" else ["--model.name", name]
         usual = _usual(experiment)
     before = {} if usual is None else flat(to_dict(usual))
-    # Published weights change defaults, but are no default themselves.
+    # Published weights change defaults, but are not a default themselves.
     before["model.transfer"] = "none"
     for key, value in flat(to_dict(experiment)).items():
         stated = key in ("name", "catalogue", "model.name", "model.file")
@@ -97,7 +90,7 @@ def train_command(experiment: Experiment) -> str:
 def configurations_tried(run: Run, tracks: Sequence[Mapping[str, Any]]) -> int:
     """Return the number of configurations that were scored on the same test tracks.
 
-    Those of the other runs beside this one and in the folders beside its own count, and this one.
+    It counts this run, and the other runs in the same folder of runs.
 
     Args:
         run: the run.
@@ -110,7 +103,7 @@ def configurations_tried(run: Run, tracks: Sequence[Mapping[str, Any]]) -> int:
             if _scored(read_json(path)["tracks"]) == own:
                 found.add(_configuration(Run(path.parent)))
         except (KitError, KeyError, TypeError):
-            continue  # a damaged file, or one that is none of kit's
+            continue  # a damaged file, or a file of another program
     return len(found)
 
 
@@ -124,10 +117,7 @@ def _configuration(run: Run) -> str:
 
 
 def _usual(experiment: Experiment) -> Experiment | None:
-    """Return what `kit train` takes if no flag but those of the network is given.
-
-    None for a network of the user's own whose options have no defaults.
-    """
+    """Return the defaults of `kit train` for a network; None if its options have none."""
     if isinstance(experiment.model, MusicnnConfig):
         model = MusicnnConfig(transfer=experiment.model.transfer)
         return Experiment(model=model, **for_weights(model))
@@ -138,7 +128,7 @@ def _usual(experiment: Experiment) -> Experiment | None:
 
 
 def _derived(key: str, experiment: Experiment) -> bool:
-    """Return whether the recipe for small sets gives a field, and no flag does."""
+    """Return whether the recipe for small sets sets a field, for which there is no flag."""
     if not isinstance(experiment.model, SmallSetConfig):
         return False
     given = key.startswith(("features.", "split.", "model.")) or key == "train.seed"

@@ -1,4 +1,4 @@
-"""Sections of the report and sentences: how sure answers are, doubtful labels, other collections.
+"""Sections and sentences on certainty, doubtful labels and other collections.
 
 An evaluation is the content of evaluation.json, as `kit.evaluation.evaluate` returns it.
 """
@@ -7,11 +7,11 @@ from typing import Any
 
 from kit.evaluation import doubtful
 from kit.evaluation.section import Section, Table
-from kit.evaluation.words import interval, percent
+from kit.evaluation.words import interval, percent, points
 
 Evaluation = dict[str, Any]
 SHOWN = 10
-"""Doubtful labels on the page."""
+"""Doubtful labels to show on the page."""
 
 
 def sections(evaluation: Evaluation) -> tuple[Section, ...]:
@@ -21,19 +21,19 @@ def sections(evaluation: Evaluation) -> tuple[Section, ...]:
 
 
 def sentences(evaluation: Evaluation) -> list[str]:
-    """Return what the terminal says after `kit.evaluation.evaluation_in_words`."""
+    """Return the sentences that follow `kit.evaluation.evaluation_in_words` on the terminal."""
     said = [*another_in_words(evaluation), *certainty_in_words(evaluation)]
     rows = evaluation.get("doubtful")
     if rows and _above_guessing(evaluation):
         said.append(
-            f"{_labels(len(rows))} in doubt, listed in {doubtful.NAME}; correct its column label "
+            f"{_labels(len(rows))} doubtful, listed in {doubtful.NAME}; correct its column label "
             f"and run kit scan FOLDER --labels {doubtful.NAME}."
         )
     return said
 
 
 def certainty_in_words(evaluation: Evaluation) -> list[str]:
-    """Return what prediction sets and the risk of wrong answers come to."""
+    """Return the coverage of prediction sets, and the error of certain answers."""
     certain = evaluation.get("certain")
     if not certain:
         return []
@@ -41,60 +41,60 @@ def certainty_in_words(evaluation: Evaluation) -> list[str]:
     if "covered" not in sets:
         return [
             f"Too few artists for prediction sets and uncertain answers: {source} have "
-            f"{sets['calibrated_on']} groups, and {sets['level']:.0%} takes {sets['needed']}; "
+            f"{sets['calibrated_on']} groups, and {sets['level']:.0%} needs {sets['needed']}; "
             "--split.folds 5 calibrates on every track."
         ]
     said = [
-        f"A prediction set should contain the right label for {sets['level']:.0%} of the tracks. "
-        f"On held-out tracks the sets contain it for {percent(sets['covered'])} (95% interval "
+        f"Prediction sets for {sets['level']:.0%} contain the right label of "
+        f"{percent(sets['covered'])} of held-out tracks (95% interval "
         f"{interval(sets['interval'])}); they have {sets['size']:.1f} labels on average, and "
-        f"{percent(sets['one'])} have a single one."
+        f"{percent(sets['one'])} have a single label."
     ]
     if certain["certain"]:
         said.append(
-            f"{certain['certain']} of {certain['n']} answers are certain, at a risk of "
-            f"{certain['risk']:.0%}; {certain['wrong']} of them are wrong, "
+            f"{certain['certain']} of {certain['n']} answers are certain at a risk of "
+            f"{certain['risk']:.0%}; {certain['wrong']} of them are wrong: "
             f"{percent(certain['wrong'] / certain['certain'])} (95% interval "
             f"{interval(certain['interval'])})."
         )
     else:
         said.append(
-            "All answers are uncertain: even the most probable ones are wrong more often than "
-            f"{certain['risk']:.0%}, or come from too few artists to tell."
+            f"All answers are uncertain: no threshold keeps wrong answers below "
+            f"{certain['risk']:.0%}."
         )
     return said
 
 
 def another_in_words(evaluation: Evaluation) -> list[str]:
-    """Return how another collection compares with the own test part, and what was left out."""
+    """Return the score on another collection beside that on the own test part."""
     found = evaluation.get("collection")
     if not found:
         return []
     said, left, seen = [], found["left_out"], evaluation["seen"]
     if left:
         names = ", ".join(f"{n} “{label}”" for label, n in left.items())
-        said.append(f"Left out, with labels neither mapped nor known to the run: {names}.")
+        said.append(f"Left out, since neither the map nor the run knows the label: {names}.")
     if found["unused"]:
         names = ", ".join(f"“{label}”" for label in found["unused"])
-        said.append(f"No track here has a label that the map names: {names}.")
+        said.append(f"Labels of the map that no track here has: {names}.")
     if learned := seen["train"] + seen["validation"]:
-        said.append(f"Copies of files that training has seen, which do not count here: {learned}.")
+        said.append(f"Copies of training or validation files, which do not count: {learned}.")
     own, here, name = found["own"], found["here"], found["measure"].replace("_", " ")
     if own is None:
-        said.append("kit evaluate RUN scores the run's own test part to compare with.")
+        said.append("To compare with the run's own test part: kit evaluate RUN")
     if own is None or here is None or here["value"] is None or own["value"] is None:
         return said
     said.append(f"{name.capitalize()} here: {_score(here)}. On the own test part: {_score(own)}.")
     if gap := found["difference"]:
-        low, high = (f"{100 * end:+.1f}" for end in gap["interval"])
         verdict = {
             None: "too few artists for a claim",
-            True: "the collections differ for this run",
-            False: "no difference can be claimed",
+            True: "the scores differ",
+            False: "the tracks show no difference",
         }[gap["differs"]]
+        low, high = map(points, gap["interval"])
         said.append(
-            f"The difference is {100 * gap['value']:+.1f} points (95% interval {low} to {high}, of "
-            f"independent tracks): {verdict}."
+            f"The difference is {points(gap['value'])} points (95% interval {low} to {high}): "
+            f"{verdict}."
         )
     return said
 
@@ -106,14 +106,14 @@ def _another(evaluation: Evaluation) -> Section | None:
         return None
     rows = [
         (name, *_cells(found[key]))
-        for name, key in ((found["name"], "here"), ("the own test part", "own"))
+        for name, key in ((found["name"], "here"), ("own test part", "own"))
         if found[key] and found[key]["value"] is not None
     ]
     columns = ("Tracks of", found["measure"].replace("_", " "), "95% interval", "tracks", "groups")
-    tables = [Table("Tracks that training has not seen", columns, tuple(rows))] if rows else []
+    tables = [Table("Scores on tracks outside training", columns, tuple(rows))] if rows else []
     if found["labels"]:
         pairs = tuple(found["labels"].items())
-        tables.append(Table("The map of labels", ("Label here", "label of the run"), pairs))
+        tables.append(Table("Map of labels", ("Label here", "label of the run"), pairs))
     return Section("another", "Beside the own test part", " ".join(said), tables=tuple(tables))
 
 
@@ -125,7 +125,7 @@ def _certainty(evaluation: Evaluation) -> Section | None:
     rows = [row for row in evaluation["sets"] if "covered" in row]
     if rows:
         columns = (
-            *("Level", "least probability", "coverage by track", "95% interval"),
+            *("Level", "lowest probability", "coverage by track", "95% interval"),
             *("by artist", "95% interval", "labels in a set", "sets of one label"),
         )
         cells = tuple(
@@ -139,12 +139,12 @@ def _certainty(evaluation: Evaluation) -> Section | None:
         tables.append(Table("Prediction sets on held-out tracks", columns, cells))
     note = (
         f"Thresholds come from {_source(evaluation)} ({evaluation['certain']['calibrated_on']} "
-        "groups). Each group has the same weight, and the guarantee is for new artists of the same "
-        "kind. kit predict says which answers are uncertain, and gives the set of each track."
+        "groups). Each group has the same weight; the guarantee holds for new artists of the same "
+        "kind. kit predict marks uncertain answers and gives each track's prediction set."
         if rows
         else ""
     )
-    return Section("certainty", "How sure is an answer?", " ".join(said), (), tuple(tables), note)
+    return Section("certainty", "Certainty of the answers", " ".join(said), (), tuple(tables), note)
 
 
 def _doubtful(evaluation: Evaluation) -> Section | None:
@@ -152,8 +152,8 @@ def _doubtful(evaluation: Evaluation) -> Section | None:
     if rows is None or not evaluation["tracks"]:
         return None
     if not rows or not _above_guessing(evaluation):
-        said = "The network may be no better than guessing, so the labels that it contradicts "
-        said += f"({len(rows)}, in {doubtful.NAME}) need not be wrong."
+        said = "The network may not be better than guessing, so the labels that it contradicts "
+        said += f"({len(rows)}, in {doubtful.NAME}) may well be right."
         return Section(
             "doubtful", "Doubtful labels", said if rows else "The network contradicts no label."
         )
@@ -163,16 +163,16 @@ def _doubtful(evaluation: Evaluation) -> Section | None:
         | {"predicted": row["suggested"], "probability": row["probability"]}
         for row in rows[:SHOWN]
     )
-    first = f", the {SHOWN} surest of them below" if len(rows) > SHOWN else ""
+    first = f"; the {SHOWN} most probable corrections are below" if len(rows) > SHOWN else ""
     return Section(
         "doubtful",
         "Doubtful labels",
-        f"{_labels(len(rows))} in doubt{first}. The network gives each of these tracks another "
-        "label with at least the probability that tracks of that label have on average. Listen "
-        "before you change a label: the network makes mistakes too.",
-        note=f"All are in {doubtful.NAME}. Correct its column label, then scan the folder again: "
-        f"kit scan FOLDER --labels {doubtful.NAME} --out CATALOGUE. Tracks that the file does not "
-        "name keep the label of their folder.",
+        f"{_labels(len(rows))} doubtful{first}. The network gives each of these tracks another "
+        "label, with at least the mean probability of the tracks that carry it. Listen before you "
+        "change a label: the network makes mistakes too.",
+        note=f"{doubtful.NAME} has all of them. Correct its column label, then scan the folder "
+        f"again: kit scan FOLDER --labels {doubtful.NAME} --out CATALOGUE. Tracks that the file "
+        "does not name keep the label of their folder.",
         tracks=shown,
     )
 

@@ -5,6 +5,7 @@ An evaluation is the content of evaluation.json, as `kit.evaluation.evaluate` re
 
 import shlex
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +23,26 @@ _NOUNS = {
 
 
 def evaluation_in_words(evaluation: Evaluation) -> list[str]:
-    """Return the sentences that the terminal shows, the most important one first.
+    """Return the sentences for the terminal, the most important one first.
 
-    They give the accuracy by track with its interval and its baseline, whether it differs from
-    guessing, whether a simple baseline is better, what was not scored, and what the split kept
-    apart.
+    They give the score by track with its interval, its baseline, the tracks that were not scored
+    and the groups that the split keeps apart.
     """
     track, unseen = evaluation["track"], evaluation.get("unseen")
-    if evaluation.get("several"):
-        return _several_in_words(evaluation)
     first = headline(evaluation)
-    learned = _seen(evaluation, "train")
-    sentences = [f"{first}." if learned else f"{first}: {accuracy(track)}"]
-    sentences += [unseen_in_words(unseen["track"])] if unseen else []
+    if evaluation.get("several"):
+        sentences = [first, precision(track)]
+        if unseen:
+            sentences.append(f"Unseen tracks alone: {precision(unseen['track'])}")
+    else:
+        sentences = [
+            f"{first}." if seen(evaluation, "train") else f"{first}: {accuracy(track)}",
+            unseen_in_words(unseen["track"]) if unseen else "",
+        ]
     sentences += [
         by_fold(evaluation),
         verdict(evaluation),
-        beside_baselines(evaluation),
-        caveat(evaluation),
-        left_out(evaluation),
-    ]
-    if not evaluation.get("another_collection"):
-        sentences.append(apart(evaluation))
-    return [sentence for sentence in sentences if sentence]
-
-
-def _several_in_words(evaluation: Evaluation) -> list[str]:
-    unseen = evaluation.get("unseen")
-    sentences = [headline(evaluation), precision(evaluation["track"])]
-    if unseen:
-        sentences.append(f"Unseen tracks alone: {precision(unseen['track'])}")
-    sentences += [
-        by_fold(evaluation),
-        verdict(evaluation),
+        "" if evaluation.get("several") else beside_baselines(evaluation),
         caveat(evaluation),
         left_out(evaluation),
         "" if evaluation.get("another_collection") else apart(evaluation),
@@ -63,9 +51,9 @@ def _several_in_words(evaluation: Evaluation) -> list[str]:
 
 
 def precision(track: dict[str, Any]) -> str:
-    """Return the mean average precision by track with its interval, and that of guessing."""
+    """Return the mean average precision by track with its interval and its baseline."""
     if track["mean_average_precision"] is None:
-        return "No label is on some of these tracks and not on others: there is nothing to score."
+        return "No score: every label is on all of these tracks or on none."
     between = f" (95% interval {interval(track['interval'])})" if track["interval"] else ""
     return (
         f"The mean average precision over labels is {percent(track['mean_average_precision'])}"
@@ -74,26 +62,25 @@ def precision(track: dict[str, Any]) -> str:
 
 
 def noun(evaluation: Evaluation) -> str:
-    """Return the name of the tracks that were scored, such as "test tracks"."""
+    """Return the name of the scored tracks, such as "test tracks"."""
     if evaluation.get("folds"):
         return "tracks"
     return _NOUNS[evaluation.get("part", "test")]
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Return the number of right answers, or that training tracks are no measure of accuracy."""
-    track, learned = evaluation["track"], _seen(evaluation, "train")
-    if not learned and evaluation.get("several"):
+    """Return the number of right answers, or a warning that training tracks were scored."""
+    track, learned = evaluation["track"], seen(evaluation, "train")
+    if learned:
+        which = f"All {learned}" if learned == track["n"] else f"{learned} of these {track['n']}"
+        return f"{which} tracks were used for training: this does not measure accuracy"
+    if evaluation.get("several"):
         return f"{len(track['per_label'])} labels, {track['n']} {noun(evaluation)}"
-    if not learned:
-        return f"{track['correct']} of {track['n']} {noun(evaluation)} right"
-    everything = learned == track["n"]
-    which = f"All {learned}" if everything else f"{learned} of these {track['n']}"
-    return f"{which} tracks were learned from: this is no measure of accuracy"
+    return f"{track['correct']} of {track['n']} {noun(evaluation)} right"
 
 
 def accuracy(track: dict[str, Any]) -> str:
-    """Return the accuracy by track with its interval, and the baseline."""
+    """Return the accuracy by track with its interval and its baseline."""
     between = f" (95% interval {interval(track['interval'])})" if track["interval"] else ""
     return (
         f"{percent(track['accuracy'])}{between}; always guessing the most frequent training label, "
@@ -102,64 +89,62 @@ def accuracy(track: dict[str, Any]) -> str:
 
 
 def unseen_in_words(track: dict[str, Any]) -> str:
-    """Return the result of the tracks that neither training nor validation has seen."""
+    """Return the result on the tracks that neither training nor validation has seen."""
     return f"Unseen tracks alone: {track['correct']} of {track['n']} right, {accuracy(track)}"
 
 
 def by_fold(evaluation: Evaluation) -> str:
-    """Return the accuracies of the folds, by track; empty for a run without folds."""
+    """Return the score of each fold, by track; empty without folds."""
     name = "mean_average_precision" if evaluation.get("several") else "accuracy"
     each = [fold[name] for fold in evaluation.get("folds") or ()]
     if not each or None in each:
         return ""
-    scorer = "the classifiers" if by_recipe(evaluation) else "the network"
-    learned = "have" if by_recipe(evaluation) else "has"
+    scorer = "classifiers that were" if by_recipe(evaluation) else "network that was"
     return (
-        f"Each track is scored by {scorer} of its fold, which {learned} not learned from it; "
-        f"{len(each)} folds: {percent(min(each))} to {percent(max(each))}, mean "
-        f"{percent(statistics.mean(each))}, standard deviation {percent(statistics.stdev(each))}."
+        f"Each track is scored by the {scorer} trained without its fold. {len(each)} folds: "
+        f"{percent(min(each))} to {percent(max(each))}, mean {percent(statistics.mean(each))}, "
+        f"standard deviation {percent(statistics.stdev(each))}."
     )
 
 
 def by_recipe(evaluation: Evaluation) -> bool:
-    """Return whether the recipe for small sets made the run, and no network was trained."""
+    """Return whether the recipe for small sets made the run."""
     return any("chosen" in fold for fold in evaluation.get("folds") or ())
 
 
 def held_out(evaluation: Evaluation) -> bool:
-    """Return whether neither training nor validation has seen any of the scored tracks."""
-    return not _seen(evaluation, "train") and not _seen(evaluation, "validation")
+    """Return whether training and validation have seen none of the scored tracks."""
+    return not seen(evaluation, "train") and not seen(evaluation, "validation")
 
 
 def caveat(evaluation: Evaluation) -> str:
-    """Return what makes an accuracy too high, or what tracks it is of; empty if neither."""
-    if _seen(evaluation, "validation") and not _seen(evaluation, "train"):
-        return "Validation tracks chose the best checkpoint, so this accuracy is somewhat too high."
+    """Return why the accuracy is too high, or that the tracks are of another collection."""
+    if seen(evaluation, "validation") and not seen(evaluation, "train"):
+        return "Validation tracks chose the checkpoint, so this accuracy is somewhat too high."
     if evaluation.get("another_collection"):
-        return "This is another collection: none of its tracks was learned from."
+        return "This is another collection: none of its tracks was used for training."
     return ""
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """Return whether the accuracy differs from guessing; empty if the tracks are not held out."""
+    """Return how the score compares with guessing; empty if the tracks are not held out."""
     if not held_out(evaluation):
         return ""
     track, several = evaluation["track"], evaluation.get("several")
     between, baseline = track["interval"], track["guessing" if several else "majority_accuracy"]
     if track.get("groups", FEW_GROUPS) < FEW_GROUPS:
         more = "" if evaluation.get("folds") else "; --split.folds 5 scores every track"
-        return f"{groups(evaluation)}: too few for a claim, which takes {FEW_GROUPS}{more}."
+        return f"{groups(evaluation)}: too few for a claim, which needs {FEW_GROUPS}{more}."
     if between is None or between[0] <= baseline <= between[1]:
         return "Too few tracks to tell this from guessing."
-    if between[0] > baseline:
-        return f"The {'recipe' if by_recipe(evaluation) else 'network'} hears a difference."
-    return "This is worse than guessing."
+    scorer = "recipe" if by_recipe(evaluation) else "network"
+    return f"The {scorer} is {'better' if between[0] > baseline else 'worse'} than guessing."
 
 
 def groups(evaluation: Evaluation) -> str:
-    """Return the number of groups that the intervals are over, such as "6 groups of artists".
+    """Return the number of groups of the intervals, such as "6 groups of artists".
 
-    Artists of one track are one group.
+    A group holds all artists of a shared track.
     """
     count, by = evaluation["track"]["groups"], evaluation.get("grouped_by")
     if evaluation.get("another_collection"):
@@ -170,7 +155,7 @@ def groups(evaluation: Evaluation) -> str:
 
 
 def intervals_in_words(evaluation: Evaluation) -> str:
-    """Return what the intervals are over; empty if there is none to show."""
+    """Return the groups that the intervals are over; empty without intervals."""
     track = evaluation["track"]
     if not held_out(evaluation) or track["interval"] is None:
         return ""
@@ -179,19 +164,19 @@ def intervals_in_words(evaluation: Evaluation) -> str:
 
 
 def chance(evaluation: Evaluation) -> str:
-    """Return how good the answers are if labels are permuted; empty if tracks are not held out."""
+    """Return the result of the permutation test; empty if the tracks are not held out."""
     found = evaluation["track"].get("chance")
     if not found or not held_out(evaluation):
         return ""
     return (
-        f"With the labels permuted over the groups, the same answers are "
-        f"{percent(found['accuracy'])} right in the mean; {found['as_good']:,} of "
-        f"{found['draws']:,} permutations do as well (p = {found['p']:.3f})."
+        f"With labels permuted over groups, the mean accuracy is {percent(found['accuracy'])}; "
+        f"{found['as_good']:,} of {found['draws']:,} permutations are at least as accurate "
+        f"(p = {found['p']:.3f})."
     )
 
 
 def merges(evaluation: Evaluation) -> str:
-    """Return which labels would be told apart better as one; empty if there are none."""
+    """Return the pairs of labels whose merging adds most to the accuracy; empty without any."""
     found = evaluation["track"].get("merges")
     if not found or not held_out(evaluation):
         return ""
@@ -200,36 +185,34 @@ def merges(evaluation: Evaluation) -> str:
         f"{interval(one['interval'])})"
         for one in found
     ]
-    return f"Accuracy if two labels were one: {'; '.join(pairs)}."
+    return f"Accuracy with two labels merged: {'; '.join(pairs)}."
 
 
 def calibrated(evaluation: Evaluation) -> str:
-    """Return whether the probabilities can be believed; empty if nothing is known of it."""
+    """Return the calibration error before and after scaling; empty without a temperature."""
     found = evaluation.get("calibration")
     if not found:
         return ""
     before, after, half = found["before"], found["after"], found["surest"][-1]
-    sure = "surer" if found["factor"] < 1 else "less sure"
+    sure = "too high" if found["factor"] < 1 else "too low"
     return (
-        f"The answers are {sure} than right: their probability and the share that is right are "
-        f"{percent(before['ece'])} apart in the mean, and {percent(after['ece'])} with logits "
-        f"times {found['factor']:.2f}, which {found['learned_on']} give. Of the surest half, "
+        f"Probabilities of the answers are {sure}: the expected calibration error is "
+        f"{percent(before['ece'])}, and {percent(after['ece'])} with logits multiplied by "
+        f"{found['factor']:.2f}, fitted on {found['learned_on']}. Of the most certain half, "
         f"{percent(half['right'])} are right."
     )
 
 
 def beside_baselines(evaluation: Evaluation) -> str:
-    """Return which of the network and the simple baselines is best; empty if nothing is known."""
+    """Return the best of network and baselines, or the command that computes the baselines."""
     found = evaluation.get("baselines") or {}
     if "best_in_words" in found:
         return found["best_in_words"]
-    if "command" in found:
-        return f"To see whether a simple baseline is better: {found['command']}"
-    return ""
+    return f"To compare with simple baselines: {found['command']}" if "command" in found else ""
 
 
 def left_out(evaluation: Evaluation) -> str:
-    """Return how many tracks of the part could not be scored and why; empty if there is none."""
+    """Return how many tracks of the part were not scored, and why; empty without any."""
     counts = evaluation.get("not_scored") or {}
     command = evaluation.get("features_command", "kit features CATALOGUE")
     reasons = {
@@ -253,7 +236,7 @@ def left_out(evaluation: Evaluation) -> str:
 
 
 def tried(evaluation: Evaluation) -> str:
-    """Return how many configurations were scored on these tracks; empty if it is not known."""
+    """Return how many configurations were scored on these tracks; empty if unknown."""
     count = evaluation.get("configurations_tried")
     if count is None:
         return ""
@@ -266,18 +249,18 @@ def tried(evaluation: Evaluation) -> str:
 
 
 def apart(evaluation: Evaluation) -> str:
-    """Return what the split kept apart; empty if the run does not know."""
+    """Return the groups that the split keeps apart; empty if unknown."""
     sentence = (evaluation.get("kept_apart") or {}).get("in_words", "")
     return f"{sentence.rstrip('.')}." if sentence else ""
 
 
 def by_sound(evaluation: Evaluation) -> str:
-    """Return that copies of a recording were not looked for; empty if they were."""
+    """Return how to find copies of a recording; empty if the split looked for them."""
     found = evaluation.get("kept_apart") or {}
     if found.get("by_sound", True) or found.get("by") == "random":
         return ""
     return (
-        "Copies of a recording under other names were not looked for; "
+        "The split did not look for copies of a recording under other names; "
         "kit split CATALOGUE --check --keep-together finds them by their sound."
     )
 
@@ -298,7 +281,7 @@ def interval(value: list[float] | None) -> str:
 
 
 def features_command(folder: Path, config: FeatureConfig) -> str:
-    """Return the command that computes the features of a catalogue under a configuration."""
+    """Return the `kit features` command for a catalogue and a configuration."""
     defaults = flat(to_dict(FeatureConfig()))
     arguments = ["kit", "features", str(folder)]
     for name, value in flat(to_dict(config)).items():
@@ -308,7 +291,7 @@ def features_command(folder: Path, config: FeatureConfig) -> str:
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return each value of nested dictionaries by its names joined by dots."""
+    """Return the values of nested dictionaries by their names, joined by dots."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         nested = isinstance(value, dict)
@@ -316,5 +299,16 @@ def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _seen(evaluation: Evaluation, part: str) -> int:
+def seen(evaluation: Evaluation, part: str) -> int:
+    """Return how many scored tracks belong to the run's train or validation part."""
     return (evaluation.get("seen") or {}).get(part, 0)
+
+
+def points(change: float) -> str:
+    """Return a difference of shares in points, such as "−3.1"."""
+    return f"{100 * change:+.1f}".replace("-", "−")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

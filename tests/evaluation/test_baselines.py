@@ -561,7 +561,7 @@ def test_a_network_is_shown_among_the_baselines_of_its_split(copied_job, monkeyp
     assert rows == sorted(rows, key=lambda row: -row["accuracy"])
     assert "groups of tracks are too few" in after["baselines"]["best_in_words"]
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "Beside simple baselines" in page
+    assert "Simple baselines" in page
     assert "rich statistics, SVM" in page
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from kit.catalogue import load
 from kit.evaluation import evaluate
-from kit.evaluation.data_card import data_card
-from kit.evaluation.markdown import document, items, plain, table
+from kit.evaluation.data_card import data_card, document, items, plain, table
 from kit.evaluation.model_card import model_card
 from kit.shallow.recipe import small_set
 from kit.training import Run, restore

@@ -208,7 +208,7 @@ def test_the_report_plays_the_doubtful_tracks(judged):
     ]
     assert len(players) == min(10, len(rows)) + min(10, len(others)) + 4
     assert all(one["src"].startswith("data:audio/") for one in page.all("audio"))
-    assert f"{len(rows)} labels are in doubt" in " ".join(sentences(judged.result))
+    assert f"{len(rows)} labels are doubtful" in " ".join(sentences(judged.result))
 
 
 def test_the_set_of_a_track_has_its_answer_and_what_reaches_the_threshold():

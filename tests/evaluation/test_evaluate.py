@@ -172,12 +172,12 @@ def test_tracks_that_were_learned_from_are_counted_and_the_others_scored_apart(c
             assert interval == pytest.approx(alone["intervals"][name], abs=1e-6)
         assert apart == {k: v for k, v in alone.items() if k not in (*rounded, "intervals")}
     said = " ".join(evaluation_in_words(result))
-    assert f"{parts['train']} of these 16 tracks were learned from: this is no measure of" in said
+    assert f"{parts['train']} of these 16 tracks were used for training: this does not measure" in said
     assert f"Unseen tracks alone: 4 of {parts['test']} right, 100.0%" in said
-    assert "hears a difference" not in said
+    assert "better than guessing" not in said
     train = evaluate(copy.run, catalogue=copy.catalogue, part="train", report=False)
-    assert f"All {parts['train']} tracks were learned from" in evaluation_in_words(train)[0]
-    assert "hears a difference" not in " ".join(evaluation_in_words(train))
+    assert f"All {parts['train']} tracks were used for training" in evaluation_in_words(train)[0]
+    assert "better than guessing" not in " ".join(evaluation_in_words(train))
 
 
 def test_copies_of_training_files_in_another_collection_count_as_learned(job, copy, tmp_path):
@@ -264,7 +264,7 @@ def test_another_collection(copy, write_music, tmp_path):
     # The same seeds make other files, since they are shorter: none was learned from.
     assert result["seen"] == {"train": 0, "validation": 0, "unseen": 4}
     assert result["another_collection"]
-    assert "This is another collection: none of its tracks was learned from." in (
+    assert "This is another collection: none of its tracks was used for training." in (
         evaluation_in_words(result)
     )
 

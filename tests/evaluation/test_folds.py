@@ -103,7 +103,7 @@ def test_the_report_and_the_words_tell_the_folds(folded):
     run, result = folded
     text = (run.folder / "report.html").read_text()
     assert "Fold by fold" in text
-    assert "by the network that never learned from it" in text
+    assert "by the network trained without it" in text
     assert "best checkpoints of 4 networks" in text
     assert "Means over the 4 networks" in text
     assert Page(run.folder / "report.html").all("audio")

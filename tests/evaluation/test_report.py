@@ -135,9 +135,9 @@ def test_the_words_say_what_was_right_and_what_guessing_gives(full):
 @pytest.mark.parametrize(
     ("interval", "verdict", "part", "words"),
     [
-        ([0.6, 0.9], "The network hears a difference.", "test", "of 10 test tracks right"),
+        ([0.6, 0.9], "The network is better than guessing.", "test", "of 10 test tracks right"),
         ([0.4, 0.6], "Too few tracks to tell this from guessing.", "all", "of 10 tracks right"),
-        ([0.1, 0.2], "This is worse than guessing.", "test", "of 10 test tracks right"),
+        ([0.1, 0.2], "The network is worse than guessing.", "test", "of 10 test tracks right"),
         (None, "Too few tracks to tell this from guessing.", "test", "of 10 test tracks right"),
     ],
 )
@@ -159,7 +159,7 @@ def learned(n, train, validation):
     return result | {"part": "all"}
 
 
-SUCCESS = "The network hears a difference."
+SUCCESS = "The network is better than guessing."
 
 
 def test_training_tracks_are_not_praised_and_unseen_ones_are_counted_apart(tmp_path):
@@ -172,12 +172,12 @@ def test_training_tracks_are_not_praised_and_unseen_ones_are_counted_apart(tmp_p
     assert path.name == "report-all.html"
     assert not (tmp_path / "report.html").exists()
     page = Page(path)
-    words = "27 of these 36 tracks were learned from: this is no measure of accuracy"
+    words = "27 of these 36 tracks were used for training: this does not measure accuracy"
     assert page.source.index(words) < page.source.index("<svg")
     few = alone["track"]
     assert f"Unseen tracks alone: {few['correct']} of 6 right, {few['accuracy']:.1%}" in page.text
     assert "On the unseen tracks alone" in page.text
-    assert "On all 36 tracks, 27 of them learned from" in page.text
+    assert "On all 36 tracks, of which 27 were used for training" in page.text
     assert f"accuracy {few['accuracy']:.1%}" in page.all("svg")[0]["aria-label"]
     # The matrix and the right answers are of unseen tracks, and learned ones have no interval.
     support = [sum(row) for row in few["confusion"]]
@@ -193,7 +193,7 @@ def test_a_part_that_was_learned_from_has_no_scale_and_no_verdict(tmp_path):
     for track in result["tracks"]:
         track["part"] = "train"
     page = Page(write(tmp_path, result))
-    assert "All 20 tracks were learned from: this is no measure of accuracy" in page.text
+    assert "All 20 tracks were used for training: this does not measure accuracy" in page.text
     assert SUCCESS not in page.text
     assert "95% interval" not in [a.get("aria-label", "")[:12] for a in page.all("svg")]
     assert not [a for a in page.all("figure") if a.get("class") == "scale"]
@@ -212,7 +212,7 @@ def test_another_collection_is_named(tmp_path):
     apart = {"alone": 36, "in_words": "36 of 36 tracks have no artist"}
     result = learned(20, 0, 0) | {"another_collection": True, "kept_apart": apart}
     text = Page(write(tmp_path, result)).text
-    assert "This is another collection: none of its tracks was learned from." in text
+    assert "This is another collection: none of its tracks was used for training." in text
     assert SUCCESS in text
     assert text.count("36 of 36 tracks have no artist") == 1
     assert "The split of the training catalogue 36 of 36" in text
@@ -235,7 +235,7 @@ def test_the_intervals_are_over_the_groups_of_the_split(tmp_path):
     assert "permutations do as well (p = 0.0" in text
     few = evaluation(("edm", "techno"), 10) | {"grouped_by": "speaker"}
     text = Page(write(tmp_path, few)).text
-    assert "10 groups of the column “speaker”: too few for a claim, which takes 12" in text
+    assert "10 groups of the column “speaker”: too few for a claim, which needs 12" in text
     assert SUCCESS not in text
     assert "and fewer than 12 are too few" in text
 
@@ -466,7 +466,7 @@ def test_tables_of_statistics_are_folded_and_the_headline_is_not(full):
     source = full.page.source
     outside = re.sub(r"<details>.*?</details>", "", source, flags=re.DOTALL)
     assert outside.count("<caption>") == 1
-    assert "On the test part, never learned from" in outside
+    assert "On the test part, not used for training" in outside
     assert source.count("<details>") == source.count("<summary>") >= 2
 
 

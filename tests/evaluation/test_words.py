@@ -31,8 +31,8 @@ def test_too_few_tracks_are_said_with_interval_and_baseline():
 @pytest.mark.parametrize(
     ("interval", "said"),
     [
-        ([0.51, 0.9], "The network hears a difference."),
-        ([0.1, 0.49], "This is worse than guessing."),
+        ([0.51, 0.9], "The network is better than guessing."),
+        ([0.1, 0.49], "The network is worse than guessing."),
         ([0.5, 0.9], "Too few tracks to tell this from guessing."),
         (None, "Too few tracks to tell this from guessing."),
     ],
@@ -45,11 +45,11 @@ def test_fewer_than_12_groups_make_no_claim():
     result = {"part": "test", "grouped_by": "artist", "track": level(6, 10, [0.51, 0.9])}
     result["track"]["groups"] = 6
     assert evaluation_in_words(result)[1] == (
-        "6 groups of artists: too few for a claim, which takes 12; --split.folds 5 scores every "
+        "6 groups of artists: too few for a claim, which needs 12; --split.folds 5 scores every "
         "track."
     )
     result["track"]["groups"] = 12
-    assert evaluation_in_words(result)[1] == "The network hears a difference."
+    assert evaluation_in_words(result)[1] == "The network is better than guessing."
 
 
 def test_what_is_not_scored_and_what_was_kept_apart_is_said():
@@ -75,8 +75,8 @@ def test_another_collection_is_told_nothing_of_the_split():
         "kept_apart": {"alone": 36, "in_words": "36 of 36 tracks have no artist"},
     }
     assert evaluation_in_words(result)[1:] == [
-        "The network hears a difference.",
-        "This is another collection: none of its tracks was learned from.",
+        "The network is better than guessing.",
+        "This is another collection: none of its tracks was used for training.",
     ]
 
 
@@ -84,13 +84,13 @@ def test_tracks_that_were_learned_from_are_no_success():
     seen = {"train": 27, "validation": 3, "unseen": 6}
     result = {"part": "all", "track": level(30, 36, [0.7, 0.9]), "seen": seen}
     assert evaluation_in_words(result | {"unseen": {"track": level(2, 6, [0.097, 0.7])}}) == [
-        "27 of these 36 tracks were learned from: this is no measure of accuracy.",
+        "27 of these 36 tracks were used for training: this does not measure accuracy.",
         f"Unseen tracks alone: 2 of 6 right, 33.3% (95% interval 9.7–70.0%); {GUESS}",
     ]
     seen = {"train": 27, "validation": 0, "unseen": 0}
     result = {"part": "train", "track": level(27, 27, [0.9, 1.0]), "seen": seen}
     assert evaluation_in_words(result) == [
-        "All 27 tracks were learned from: this is no measure of accuracy."
+        "All 27 tracks were used for training: this does not measure accuracy."
     ]
 
 

@@ -27,8 +27,7 @@ Weights = dict[str, float]
 """The share of each baseline in an average, by its name, the largest first; they add up to 1."""
 Say = Callable[[str], None]
 Show = Callable[[str, int, int, str], None]
-"""Called with the stage ("vectors", "baselines", "choice", "curve"), steps done, steps in all, and a
-note."""
+"""Called with the stage ("vectors", "baselines", "choice", "curve"), steps done, steps, note."""
 
 
 def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baseline:

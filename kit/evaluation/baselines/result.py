@@ -108,8 +108,16 @@ class Baselines:
         groups), `least` and `most` (of the draws).
         """
         rows = [
-            (p.clips, round(p.tracks, 1), p.baseline, p.accuracy, p.low, p.high)
-            + (min(p.draws), max(p.draws))
+            (
+                p.clips,
+                round(p.tracks, 1),
+                p.baseline,
+                p.accuracy,
+                p.low,
+                p.high,
+                min(p.draws),
+                max(p.draws),
+            )
             for p in self.curve
             if p.clips is not None
         ]
@@ -124,8 +132,7 @@ class Baselines:
         groups), `balanced_accuracy` and `log_loss`.
         """
         rows = [
-            (r["name"], r["correct"], r["n"], r["accuracy"], *r["interval"])
-            + (r["balanced_accuracy"], r["log_loss"])
+            r | {"baseline": r["name"], "low": r["interval"][0], "high": r["interval"][1]}
             for r in self.rows
         ]
         names = ("baseline", "correct", "n", "accuracy", "low", "high", "balanced_accuracy")

@@ -86,7 +86,7 @@ class VectorStore:
 
 
 def open_store(folder: Path) -> VectorStore:
-    """Return the store of a folder, which may not exist yet; raise `KitError` for a damaged part."""
+    """Return the store of a folder, which may be missing; a damaged part raises `KitError`."""
     return VectorStore(folder, npz_parts.rows_of(folder))
 
 
