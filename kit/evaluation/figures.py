@@ -1,4 +1,4 @@
-"""Figures of a training and its evaluation: confusion, curves over epochs and clips, range test."""
+"""Figures of training and evaluation: confusion matrix, curves, range test, comparison."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,20 +14,26 @@ from kit.plots.style import LIGHT, Theme, drawable, legend_style, new_figure, st
 from kit.training.lr_find import RangeTest
 from kit.training.scores import checkpoint_score
 
-# With more labels than this, a percentage in each cell is too small to read.
-_PERCENT_UP_TO = 12
-# With more epochs than this, a dot at each hides the line.
-_DOTS_UP_TO = 40
+_PERCENT_UP_TO = 12  # labels; with more, a percentage in each cell is too small to read
+_DOTS_UP_TO = 40  # epochs; with more, the dots hide the line
+_DIFFERENCE = ("difference", "difference_low", "difference_high")
+
+
+def titled(axes: Axes, theme: Theme, title: str, x: str = "", y: str = "") -> None:
+    """Set the title and the axis labels."""
+    axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
+    axes.set_xlabel(x, **text_style(theme, size=8, quiet=True))
+    axes.set_ylabel(y, **text_style(theme, size=8, quiet=True))
 
 
 def confusion(
     matrix: Int[np.ndarray, "classes classes"], labels: Sequence[str], *, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw the confusion matrix: the count and its share of the row, which is the cell's colour.
+    """Draw the confusion matrix: counts and shares of the row, which set the colour.
 
     Args:
-        matrix: counts, a row for each true label, a column for each predicted one.
-        labels: the names, in the order of the rows.
+        matrix: counts, one row per true label, one column per predicted label.
+        labels: in the order of the rows.
         theme: colours.
     """
     n = len(labels)
@@ -55,7 +61,7 @@ def confusion(
     axes.tick_params(length=0, labelcolor=theme.ink, labelsize=9 if n <= _PERCENT_UP_TO else 7)
     axes.set_xlabel("Predicted", **text_style(theme, size=9, quiet=True), labelpad=8)
     axes.set_ylabel("True", **text_style(theme, size=9, quiet=True), labelpad=8)
-    # Lines between the cells in the paper's colour, so that pale cells keep their edges.
+    # Lines between the cells keep the edges of pale cells visible.
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=theme.rule, linewidth=0.8)
@@ -83,11 +89,10 @@ def curves(
     """Draw loss and accuracy of training and validation by epoch, and mark the best epoch.
 
     Args:
-        rows: the rows of metrics.jsonl, one an epoch: `epoch`, `train_loss`, `train_accuracy`, and
-            `validation_loss`, `validation_accuracy` or None where there was no validation. Without
-            accuracies the losses alone are drawn.
+        rows: the rows of metrics.jsonl, one per epoch; validation values may be None. Without
+            accuracies only the losses are drawn.
         theme: colours.
-        stacked: one above the other, for a narrow screen.
+        stacked: one panel above the other, for a narrow screen.
     """
     known = [
         m for m in ("loss", "accuracy") if not rows or rows[-1].get(f"train_{m}", 0.0) is not None
@@ -107,10 +112,7 @@ def curves(
     best = best_epoch(rows)
     for axes, measure in zip(panels, known, strict=True):
         style_axes(axes, theme, grid=True)
-        axes.set_title(
-            measure.capitalize(), loc="left", **text_style(theme, size=10), weight="bold"
-        )
-        axes.set_xlabel("Epoch", **text_style(theme, size=8, quiet=True))
+        titled(axes, theme, measure.capitalize(), "Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _series(axes, rows, f"train_{measure}", "training", theme.first, "--", "o")
         _series(axes, rows, f"validation_{measure}", "validation", theme.second, "-", "s")
@@ -134,20 +136,19 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
     """Draw the loss over the learning rate of a range test, and mark the suggestion.
 
     Args:
-        found: the outcome of `kit.training.lr_find.lr_find`.
+        found: the result of `kit.training.lr_find.lr_find`.
         theme: colours.
     """
     figure = new_figure(6.4, 3.6, theme)
     axes = figure.add_subplot()
     style_axes(axes, theme, grid=True)
+    titled(axes, theme, "Loss", "Learning rate")
     axes.plot(found.rates, found.losses, lw=0.8, color=theme.quiet, label="each batch")
     axes.plot(found.rates, found.smoothed, lw=1.8, color=theme.second, label="smoothed")
     axes.set_xscale("log")
     shown = found.smoothed[np.isfinite(found.smoothed)]
     top = max(shown[0], np.percentile(found.losses[np.isfinite(found.losses)], 90))
     axes.set_ylim(0, 1.3 * top)
-    axes.set_xlabel("Learning rate", **text_style(theme, size=8, quiet=True))
-    axes.set_title("Loss", loc="left", **text_style(theme, size=10), weight="bold")
     if (rate := found.suggestion) is not None:
         axes.axvline(rate, color=theme.first, linewidth=1.2, linestyle="--")
         axes.set_title(
@@ -162,18 +163,18 @@ def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
 def learning_curves(
     points: Sequence[dict[str, Any]], bold: Sequence[str], *, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw the accuracy of baselines by the clips of each label that they learn from.
+    """Draw the accuracy of baselines by the number of training clips per label.
 
     Args:
         points: `baseline`, `clips`, `accuracy`, `low` and `high` of each.
-        bold: baselines that are drawn first, the first of them with its interval. Then come those
-            with the highest accuracy at the most clips, as many as have colours; the others are
-            grey.
+        bold: baselines to emphasise, the first one with its interval. The other colours go to the
+            highest accuracies at the most clips; the rest is grey.
         theme: colours.
     """
     figure = new_figure(6.4, 4.2, theme)
     axes = figure.add_subplot()
     style_axes(axes, theme, grid=True)
+    titled(axes, theme, "Accuracy", "Training clips per label")
     by_name: dict[str, list[dict[str, Any]]] = {}
     for point in sorted(points, key=lambda point: point["clips"]):
         by_name.setdefault(point["baseline"], []).append(point)
@@ -197,19 +198,17 @@ def learning_curves(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("Clips of each label to learn from", **text_style(theme, size=8, quiet=True))
-    axes.set_title("Accuracy", loc="left", **text_style(theme, size=10), weight="bold")
     axes.legend(loc="lower right", **legend_style(theme, size=7.5))
     return figure
 
 
 def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = False) -> Figure:
-    """Draw the share that is right by the probability of the answer, and by the share answered.
+    """Draw the reliability diagram, and the accuracy of the most certain answers.
 
     Args:
-        found: of `kit.evaluation.calibration.calibration`.
+        found: `calibration` of evaluation.json.
         theme: colours.
-        stacked: one above the other, for a narrow screen.
+        stacked: one panel above the other, for a narrow screen.
     """
     size, shape = ((4.0, 6.4), (2, 1)) if stacked else ((8.4, 3.6), (1, 2))
     figure = new_figure(*size, theme, fitted=False)
@@ -219,21 +218,18 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
     else:
         figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.16)
     style_axes(left, theme, grid=True)
+    titled(left, theme, "Accuracy by probability", "Probability of the answer")
     left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
     each = (("before", theme.first, "o--"), ("after", theme.second, "s-"))
-    names = {"before": "as they are", "after": "scaled"}
     for name, colour, line in each:
         x, y = ([one[key] for one in found[name]["bins"]] for key in ("probability", "right"))
-        left.plot(x, y, line, ms=4, lw=1.4, color=colour, label=names[name])
-    left.set_title("Right, by probability", loc="left", **text_style(theme, size=10), weight="bold")
-    left.set_xlabel("Probability of the answer", **text_style(theme, size=8, quiet=True))
+        left.plot(x, y, line, ms=4, lw=1.4, color=colour, label=f"{name} scaling")
     left.set_xlim(0, 1.02)
     left.legend(loc="upper left", **legend_style(theme))
     style_axes(right, theme, grid=True)
+    titled(right, theme, "Accuracy of the most certain answers", "Share of the tracks")
     x, y = ([one[key] for one in found["surest"]] for key in ("share", "right"))
     right.plot(x, y, "s-", ms=4, lw=1.4, color=theme.second)
-    right.set_title("Right, of the surest", loc="left", **text_style(theme, size=10), weight="bold")
-    right.set_xlabel("Share of the tracks", **text_style(theme, size=8, quiet=True))
     right.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
     for axes in (left, right):
         axes.set_ylim(0, 1.02)
@@ -242,7 +238,7 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
 
 
 def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figure:
-    """Draw the accuracy of each run, and its difference from that of the first, with intervals.
+    """Draw the accuracy of each run, and its difference from the first run, with intervals.
 
     Args:
         rows: of `kit.evaluation.compare.Comparison`.
@@ -252,17 +248,12 @@ def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figur
     left, right = figure.subplots(1, 2, sharey=True)
     at = np.arange(len(rows))
     panels = (
-        (left, "Accuracy, 95% interval", ("accuracy", "low", "high"), at),
-        (
-            right,
-            "Difference from the first",
-            ("difference", "difference_low", "difference_high"),
-            at[1:],
-        ),
+        (left, "Accuracy, 95% interval", "", ("accuracy", "low", "high"), at),
+        (right, "Difference from the first", "points", _DIFFERENCE, at[1:]),
     )
-    for axes, title, (middle, low, high), places in panels:
+    for axes, title, unit, (middle, low, high), places in panels:
         style_axes(axes, theme, grid=True)
-        axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
+        titled(axes, theme, title, unit)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0, "%" if axes is left else ""))
         for place in places.tolist():
             row = rows[place]
@@ -270,16 +261,15 @@ def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figur
                 axes.plot([row[low], row[high]], [place, place], lw=2, color=theme.first)
             axes.plot(row[middle], place, "o", ms=6, color=theme.second, zorder=3)
     right.axvline(0, color=theme.quiet, linewidth=0.9)
-    right.set_xlabel("points", **text_style(theme, size=8, quiet=True))
     left.set_yticks(at, [drawable(row["run"], 44) for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     return figure
 
 
 def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
-    """Return the epoch of the best checkpoint: the first with the lowest `checkpoint_score`.
+    """Return the first epoch with the lowest `checkpoint_score`.
 
-    The result is None without validation, and for means over several networks.
+    None without validation, and for means over several networks.
     """
     validated = [
         row for row in rows if row.get("validation_loss") is not None and "networks" not in row
@@ -306,7 +296,7 @@ def _series(
 
 
 def _readable_on(background: Any) -> str:
-    """Return black or white, the one with the higher contrast (WCAG's luminance)."""
+    """Return black or white, whichever has the higher contrast (WCAG's luminance)."""
     rgb = to_rgb(background)
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     luminance = float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

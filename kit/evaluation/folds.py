@@ -5,6 +5,7 @@ import dataclasses
 import io
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,17 @@ def _row(scores: Scores, network: Restored) -> dict[str, Any]:
         **by_segment,
         "step": step_in_json(network),
     }
+
+
+def networks_of(run: Run, restored: Restored) -> Callable[[str], Restored]:
+    """Return a function from a fold's name to its network, restored once; "" is the run's own."""
+    folds = {one.fold: one for one in run.inside} if run.is_folded else {}
+
+    @cache
+    def network_of(fold: str) -> Restored:
+        return restore(folds[fold].folder, restored.which) if fold in folds else restored
+
+    return network_of
 
 
 def predictions_in_csv(evaluation: dict[str, Any]) -> str:

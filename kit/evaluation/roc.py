@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from kit.catalogue.schema import several_labels
+from kit.evaluation.figures import titled
 from kit.plots.style import (
     LIGHT,
     MOST_SERIES,
@@ -20,23 +21,22 @@ from kit.plots.style import (
     new_figure,
     series,
     style_axes,
-    text_style,
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The curves of one label, each threshold of its probability a point.
+    """ROC and precision-recall curves of one label, with one point per threshold.
 
     Attributes:
         label: its name.
-        share: the share of the tracks that have it.
+        share: share of the tracks with the label.
         false_positive_rate: of the ROC curve, ascending.
-        true_positive_rate: of the ROC curve, beside it.
-        recall: of the precision-recall curve, ascending from 0, each value once.
-        precision: the highest at each recall; at 0 that of the first track with the label.
-        roc_auc: the area under the ROC curve.
-        average_precision: the area under the precision-recall curve, by steps.
+        true_positive_rate: of the ROC curve.
+        recall: of the precision-recall curve, ascending from 0, without repeats.
+        precision: the highest at each recall; at recall 0 the value of the next point.
+        roc_auc: area under the ROC curve.
+        average_precision: area under the steps of the precision-recall curve.
     """
 
     label: str
@@ -54,12 +54,12 @@ def curves(
     areas: Mapping[str, Mapping[str, Any]],
     several: bool = False,
 ) -> list[Curve]:
-    """Return the curves of the labels that some of the tracks have and others do not.
+    """Return the curves of each label that some tracks have and others do not.
 
     Args:
-        tracks: of evaluation.json: `label` and `probabilities` of each.
-        areas: of each label `roc_auc` and `average_precision`, as evaluation.json has them.
-        several: a track may have several labels, divided by ";".
+        tracks: entries of `tracks` of evaluation.json.
+        areas: `roc_auc` and `average_precision` of each label, from evaluation.json.
+        several: tracks have several labels, separated by ";".
 
     Source: scikit-learn `roc_curve`, `precision_recall_curve`.
     """
@@ -74,7 +74,7 @@ def curves(
         precision, recall, _ = precision_recall_curve(truth, scores)
         recall, first = np.unique(recall[::-1], return_index=True)
         precision = precision[::-1][first]
-        # scikit-learn puts a precision of 1 there, which no threshold has.
+        # scikit-learn adds a precision of 1 at recall 0, which no threshold has.
         precision[0] = precision[1]
         found.append(
             Curve(
@@ -89,13 +89,13 @@ def curves(
 
 
 def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False) -> Figure:
-    """Draw the ROC curves beside the precision-recall curves, a line for each label.
+    """Draw the ROC curves beside the precision-recall curves, one line per label.
 
-    With more labels than there are colours, those with the smallest areas under the ROC curve are
-    coloured and the others are grey.
+    If there are more labels than colours, the labels with the smallest ROC areas have colours and
+    the others are grey.
 
     Args:
-        found: of `curves`.
+        found: the result of `curves`.
         theme: colours.
         stacked: one panel above the other, for a narrow screen.
     """
@@ -110,9 +110,7 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
     names = (("False positive rate", "True positive rate"), ("Recall", "Precision"))
     for axes, title, (x, y) in zip((left, right), titles, names, strict=True):
         style_axes(axes, theme, grid=True)
-        axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
-        axes.set_xlabel(x, **text_style(theme, size=8, quiet=True))
-        axes.set_ylabel(y, **text_style(theme, size=8, quiet=True))
+        titled(axes, theme, title, x, y)
         axes.set_xlim(-0.01, 1.02)
         axes.set_ylim(-0.01, 1.02)
         for axis in (axes.xaxis, axes.yaxis):
@@ -132,18 +130,18 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
         right.plot(curve.recall, curve.precision, label=name, **steps)
         if len(found) <= 2:
             right.axhline(curve.share, ls=":", color=style["color"], lw=0.9)
-    for axes, place in ((left, "lower right"), (right, "lower left")):
-        axes.legend(loc=place, **legend_style(theme, size=8))
+    left.legend(loc="lower right", **legend_style(theme, size=8.0))
+    right.legend(loc="lower left", **legend_style(theme, size=8.0))
     return figure
 
 
 def hardest(found: Sequence[Curve]) -> list[Curve]:
-    """Return the labels that have a colour: those with the smallest areas under the ROC curve."""
+    """Return the curves to draw in colour: those with the smallest ROC areas."""
     return sorted(found, key=lambda curve: (curve.roc_auc, curve.label))[:MOST_SERIES]
 
 
 def in_words(found: Sequence[Curve]) -> str:
-    """Return the areas under the curves, for those who cannot see them."""
+    """Return the text alternative: the areas under the curves."""
     each = "; ".join(
         f"{c.label}: ROC AUC {c.roc_auc:.3f}, average precision {c.average_precision:.3f}"
         for c in found

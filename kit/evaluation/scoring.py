@@ -105,7 +105,7 @@ def evaluate(
             return store.read_log_mel([track_id])[0][: int(store.frames([track_id])[0])]
 
         rows = evaluation["tracks"]
-        maps = explained(run, which, rows, store, progress) if explain else ()
+        maps = explained(run, restored, rows, store, progress) if explain else ()
         audio_of = partial(_audio, tracks)
         _write_report(run, restored, evaluation, tracks, audio_of, spectrogram, maps)
     return evaluation

@@ -197,7 +197,7 @@ def test_doubtful_labels_are_corrected_and_scanned_again(judged, command, tmp_pa
 def test_the_report_plays_the_doubtful_tracks(judged):
     page = Page(judged.run / "report.html")
     assert "Doubtful labels" in page.text
-    assert "How sure is an answer?" in page.text
+    assert "Certainty of the answers" in page.text
     players = [one["aria-label"] for one in page.all("audio")]
     rows = judged.result["doubtful"]
     doubted = {row["track_id"] for row in rows}

@@ -172,7 +172,9 @@ def test_tracks_that_were_learned_from_are_counted_and_the_others_scored_apart(c
             assert interval == pytest.approx(alone["intervals"][name], abs=1e-6)
         assert apart == {k: v for k, v in alone.items() if k not in (*rounded, "intervals")}
     said = " ".join(evaluation_in_words(result))
-    assert f"{parts['train']} of these 16 tracks were used for training: this does not measure" in said
+    assert (
+        f"{parts['train']} of these 16 tracks were used for training: this does not measure" in said
+    )
     assert f"Unseen tracks alone: 4 of {parts['test']} right, 100.0%" in said
     assert "better than guessing" not in said
     train = evaluate(copy.run, catalogue=copy.catalogue, part="train", report=False)

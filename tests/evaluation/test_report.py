@@ -197,7 +197,7 @@ def test_a_part_that_was_learned_from_has_no_scale_and_no_verdict(tmp_path):
     assert SUCCESS not in page.text
     assert "95% interval" not in [a.get("aria-label", "")[:12] for a in page.all("svg")]
     assert not [a for a in page.all("figure") if a.get("class") == "scale"]
-    assert "Right answers for tracks that were learned from say nothing." in page.text
+    assert "Right answers on training tracks are not shown." in page.text
 
 
 def test_validation_tracks_chose_the_checkpoint(tmp_path):
@@ -282,7 +282,7 @@ def test_the_chosen_tracks_play_the_bytes_of_their_files(full):
         assert attributes["src"].startswith("data:audio/wav;base64,")
         assert decode(attributes["src"]) == (full.folder / track["path"]).read_bytes()
     n = len(tracks)
-    assert f"{n} of its {n} clips are inside (limit 24 MiB)." in full.page.text
+    assert f"It embeds {n} of {n} clips (limit 24 MiB)." in full.page.text
 
 
 @pytest.mark.parametrize("room", [0, 100_000])
@@ -328,7 +328,7 @@ def test_what_is_missing_is_said(tmp_path):
     assert "The catalogue names no audio file." in page.text
     assert "no spectrogram" in page.text
     n = len(chosen(result))
-    assert f"0 of its {n} clips are inside (limit 24 MiB); {n} are missing." in page.text
+    assert f"It embeds 0 of {n} clips (limit 24 MiB); {n} are missing." in page.text
     assert len(page.all("img")) == 3
 
 
@@ -353,7 +353,7 @@ def test_a_track_without_tags_goes_by_its_file_or_its_id(tmp_path):
 def test_no_mistakes_and_no_hits_are_said(tmp_path):
     result = evaluation(("edm", "techno"), 10, sharpness=50.0)
     text = Page(write(tmp_path, result, epochs=0)).text
-    assert "There is none: every answer is right." in text
+    assert "Every answer is right." in text
     assert "No epoch is recorded in metrics.jsonl." in text
     # A true label that is not among the five most probable ones still gets its bar.
     labels = tuple("abcdefgh")
@@ -362,7 +362,7 @@ def test_no_mistakes_and_no_hits_are_said(tmp_path):
     result["tracks"][0] |= {"label": "h", "predicted": "a", "probability": 8 / 36}
     result["tracks"][0]["probabilities"] = p
     page = Page(write(tmp_path, result))
-    assert "There is none: every answer is wrong." in page.text
+    assert "Every answer is wrong." in page.text
     assert len(page.all("li")) == len(page.all("a")) + 1 + 5
     assert page.all("li")[-1]["class"] == "is-yes"
 

@@ -1,6 +1,6 @@
-"""Baselines: simple classifiers of simple numbers, on the folds of the network.
+"""Baselines: simple classifiers of simple numbers, on the network's folds.
 
-Names are imported on demand: a report that shows stored baselines needs no scikit-learn.
+Names are imported on demand: a report of stored baselines needs no scikit-learn.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""Stored baselines beside a network: find those of its split, and say in words which is best.
+"""Compare a network with the stored baselines of its split.
 
-Nothing heavy is imported here: `kit evaluate` reads baselines, and does not compute them.
+`kit evaluate` reads baselines and does not compute them, so this file imports no classifiers.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.evaluation.intervals import FEW_GROUPS, difference_interval, group_interval
+from kit.evaluation.words import percent, points
 from kit.files import read_json
 
 NAME = "baselines.json"
@@ -24,11 +25,11 @@ Row = dict[str, Any]
 
 
 def split_digest(table: pd.DataFrame) -> str:
-    """Return sixteen hexadecimal digits of which tracks are tested by which others.
+    """Return sixteen hexadecimal digits that identify a split.
 
     Args:
-        table: `track_id`, `label`, `group`, and `fold` or `part`. Training and validation tracks
-            count alike, since baselines learn from both.
+        table: `track_id`, `label`, `group`, and `fold` or `part`. Training and validation parts
+            count as one, since baselines learn from both.
     """
     side = table["fold"] if "fold" in table else np.where(table["part"] == "test", "test", "train")
     rows = sorted(zip(table["track_id"], table["label"], table["group"], side, strict=True))
@@ -38,11 +39,11 @@ def split_digest(table: pd.DataFrame) -> str:
 
 
 def find(table: pd.DataFrame, folders: Iterable[Path]) -> Row | None:
-    """Return the content of the first baselines.json of a split; None if there is none.
+    """Return the content of the first baselines.json of a split; None without one.
 
     Args:
         table: the split, as for `split_digest`.
-        folders: where the file may lie. A file of another split, or a damaged one, is passed over.
+        folders: to search. Files of another split and damaged files are skipped.
     """
     digest = split_digest(table)
     for folder in folders:
@@ -61,16 +62,15 @@ def find(table: pd.DataFrame, folders: Iterable[Path]) -> Row | None:
 def in_their_midst(
     tracks: Sequence[Mapping[str, Any]], table: pd.DataFrame, found: Row, name: str = NETWORK
 ) -> Row | None:
-    """Return the network's row among those of the baselines, on the tracks that all have answered.
+    """Return `baselines` of evaluation.json, on the tracks that network and baselines answered.
 
     Args:
-        tracks: of evaluation.json: `track_id`, `label` and `predicted` of each.
+        tracks: of evaluation.json.
         table: the run's split.
         found: the content of baselines.json.
-        name: what answered them: `NETWORK` or `RECIPE`.
+        name: of the row for `tracks`: `NETWORK` or `RECIPE`.
     Returns:
-        `rows`, the best first: `name`, `n`, `correct`, `accuracy`, `interval`,
-        `balanced_accuracy`; `groups`; and `best_in_words`. None if no track is common.
+        `rows`, the best first, `groups` and `best_in_words`. None without a common track.
     """
     group_of = dict(zip(table["track_id"], table["group"], strict=True))
     known = set(found["tracks"])
@@ -96,7 +96,7 @@ def in_their_midst(
 def score(
     name: str, right: np.ndarray, labels: np.ndarray, groups: Sequence[Any] | np.ndarray
 ) -> Row:
-    """Return a row of numbers, JSON's types.
+    """Return the scores of a classifier, in JSON's types.
 
     Args:
         name: of the classifier.
@@ -120,26 +120,20 @@ def _best_in_words(
 ) -> str:
     network = next(row for row in rows if row["name"] == name)
     other = next(row for row in rows if row["name"] != name)
-    ahead = network["accuracy"] >= other["accuracy"]
-    shares = f"{_percent(network['accuracy'])} against {_percent(other['accuracy'])}"
+    shares = f"{percent(network['accuracy'])} against {percent(other['accuracy'])}"
     between = difference_interval(answers[name], answers[other["name"]], groups)
     if network["accuracy"] == other["accuracy"]:
         first = f"{name.capitalize()} and the best baseline, {other['name']}, are level: {shares}"
-    elif ahead:
+    elif network["accuracy"] > other["accuracy"]:
         first = f"{name.capitalize()} is the best; the next is {other['name']}: {shares}"
     else:
         first = f"The best is a baseline, {other['name']}; {name} is behind it: {shares}"
     sentence = f"{first}."
     if between is not None:
-        low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in between)
+        low, high = map(points, between)
         sentence = f"{first} (difference {low} to {high} points, 95% interval)."
-    if len(set(groups)) < FEW_GROUPS:
-        count = len(set(groups))
+    if (count := len(set(groups))) < FEW_GROUPS:
         return f"{sentence} {count} groups of tracks are too few to call one of them better."
     if between is not None and between[0] <= 0 <= between[1]:
         return f"{sentence} These tracks are too few to call one of them better."
     return sentence
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}%"

@@ -1,4 +1,4 @@
-"""Learning curves: accuracy on the same test tracks, with less to learn from."""
+"""Learning curves: accuracy on the same test tracks by the size of the training part."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ class Point:
 
     Attributes:
         baseline: its name.
-        share: of the groups of each fold's training part; None where clips a label are counted.
-        clips: of each label in each fold's training part, or all that a label has there; None where
-            shares are.
-        groups: groups to learn from, in the mean over folds and draws.
-        tracks: their tracks, in the mean over folds and draws.
-        accuracy: by track, out of fold, in the mean over the draws.
+        share: of the groups in each fold's training part; None for a point by `clips`.
+        clips: training tracks per label and fold, or all if a label has fewer; None for a point by
+            `share`.
+        groups: mean number of training groups over folds and draws.
+        tracks: mean number of training tracks over folds and draws.
+        accuracy: mean over draws of the out-of-fold accuracy by track.
         low: lower end of the 95% interval over groups.
         high: upper end.
         draws: the accuracy of each draw.
@@ -50,18 +50,18 @@ def learning_curve(
     progress: Callable[[int, int], None] | None = None,
     whole: Sequence[Row] = (),
 ) -> list[Point]:
-    """Return the accuracy of baselines by how much they learn from.
+    """Return the accuracy of baselines by the size of the training part.
 
-    Sizes that leave the same tracks to learn from have the same answers, which are computed once.
+    Sizes with equal training parts share their answers.
 
     Args:
-        baselines: answer each fold; they are trained anew for each size and draw.
-        task: the tracks. Draw n has its seed + n.
-        sizes: a float is a share of the training groups, above 0 and at most 1; see `thinned`. An
-            int is a number of clips of each label; see `drawn`.
-        draws: of each size.
+        baselines: trained again for each size and draw.
+        task: the tracks; draw n uses its seed + n.
+        sizes: a float is a share of the training groups, above 0 and at most 1, see `thinned`; an
+            int is a number of clips per label, see `drawn`.
+        draws: number of draws of each size.
         progress: called with (draws done, draws in all).
-        whole: the answers of each baseline for the task as it is, where they are known.
+        whole: known answers of each baseline for the whole task.
     """
     points, known = [], {_learned_from(task): list(whole)} if whole else {}
     total = len(sizes) * draws
@@ -119,10 +119,9 @@ def _less(fold: Fold, task: Task, size: float | int) -> Fold:
 
 
 def thinned(fold: Fold, task: Task, share: float) -> Fold:
-    """Return a fold with a share of its training groups.
+    """Return a fold with a share of its training groups, at least two per label.
 
-    They are drawn label by label, at least two of each. Those of a share are among those of a
-    larger one.
+    A larger share contains the groups of a smaller one.
     """
     targets, groups = task.targets[fold.train], task.groups[fold.train]
     kept: set[int] = set()
@@ -134,17 +133,16 @@ def thinned(fold: Fold, task: Task, share: float) -> Fold:
 
 
 def drawn(fold: Fold, task: Task, clips: int) -> Fold:
-    """Return a fold with a number of training tracks of each label, or all where there are fewer.
+    """Return a fold with up to `clips` training tracks per label, taken from its groups in turn.
 
-    The groups of a label give one track each before one gives a second. The tracks of a number are
-    among those of a larger one.
+    A larger number contains the tracks of a smaller one.
     """
     targets, groups = task.targets[fold.train], task.groups[fold.train]
     kept: list[int] = []
     for label in np.unique(targets):
         rng = np.random.default_rng([task.seed, int(label), 7])
         order = rng.permutation(np.flatnonzero(targets == label))
-        # The rank of each track among those of its group.
+        # Rank of each track within its group.
         own = groups[order]
         rank = np.array([np.sum(own[:at] == own[at]) for at in range(len(own))])
         kept += order[np.argsort(rank, kind="stable")][:clips].tolist()

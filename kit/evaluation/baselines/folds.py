@@ -1,4 +1,4 @@
-"""Answer every held-out track by each baseline, trained on the other tracks only."""
+"""Answer held-out tracks by each baseline, trained on the other tracks."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from kit.training.small import Ensemble
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """The tracks to train on and those to answer, by their number; no group is on both sides."""
+    """Numbers of the training and the test tracks, without a group on both sides."""
 
     name: str
     train: Int[np.ndarray, " train"]
@@ -35,8 +35,8 @@ class Task:
         labels: their names.
         targets: the label of each track, by number.
         groups: the group of each track, such as its artist, by number.
-        folds: no track is in the test part of two of them.
-        seed: of whatever is drawn.
+        folds: with disjoint test parts.
+        seed: of all random draws.
     """
 
     labels: tuple[str, ...]
@@ -47,7 +47,7 @@ class Task:
 
     @property
     def tested(self) -> Int[np.ndarray, " tested"]:
-        """The tracks that some fold tests, in their order."""
+        """Sorted numbers of the tracks in a fold's test part."""
         return np.sort(np.concatenate([fold.test for fold in self.folds]))
 
 
@@ -56,10 +56,10 @@ class Answered:
     """The answers for the test part of a fold.
 
     Attributes:
-        probabilities: a row for each test track, a column for each label.
+        probabilities: one row per test track, one column per label.
         chosen: the options that cross-validation chose.
-        parts: the classifiers and networks whose mean answered, which a run can keep; none of those
-            that take more than the audio of a track.
+        parts: the classifiers and networks behind the answers, for a run to keep; none for
+            baselines that need more than a track's audio.
     """
 
     probabilities: Float[np.ndarray, "test classes"]
@@ -68,8 +68,7 @@ class Answered:
 
 
 Answer = Callable[[Fold, Task], Answered]
-"""It may look at the numbers of all tracks, and at the targets of the fold's training tracks; what
-it fits must depend on the training tracks alone."""
+"""It may read the numbers of all tracks, and must fit only on the fold's training tracks."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ class Row:
 
     Attributes:
         name: of the baseline.
-        probabilities: a row for each track of `Task.tested`, a column for each label.
-        chosen: for each fold, the options that cross-validation chose.
+        probabilities: one row per track of `Task.tested`, one column per label.
+        chosen: the options that cross-validation chose in each fold.
         cpu_s: processor time of all folds.
     """
 
@@ -102,7 +101,7 @@ def out_of_fold(
     task: Task,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[Row]:
-    """Return the answers of each baseline for all tracks that some fold tests.
+    """Return the answers of each baseline for all test tracks.
 
     Args:
         baselines: in the order of the rows.
@@ -129,7 +128,7 @@ def out_of_fold(
 
 
 def prior() -> Baseline:
-    """Return the baseline that answers the most frequent training label."""
+    """Return the baseline that answers each label's share of the training tracks."""
 
     def answer(fold: Fold, task: Task) -> Answered:
         counts = np.bincount(task.targets[fold.train], minlength=len(task.labels))
@@ -145,7 +144,7 @@ def of_vectors(
 
     Args:
         name: of the vectors.
-        x: a row for each track of the task.
+        x: one row per track of the task.
         family: the kind of classifier.
         vector: one of `kit.shallow.vectors.KINDS`; None for others.
     """
@@ -157,10 +156,10 @@ def of_vectors(
 
 
 def of_table(numbers: Float[np.ndarray, "tracks columns"], family: Family = BOOSTING) -> Baseline:
-    """Return a classifier of a table's audio features.
+    """Return a classifier of the table's audio features.
 
     Args:
-        numbers: a row for each track of the task, NaN where a number is missing.
+        numbers: one row per track of the task, NaN for a missing number.
         family: kind of classifier; it must take missing numbers.
     """
 
@@ -174,17 +173,17 @@ def of_table(numbers: Float[np.ndarray, "tracks columns"], family: Family = BOOS
 def known_columns(
     numbers: Float[np.ndarray, "tracks columns"], fold: Fold
 ) -> Float[np.ndarray, "tracks known"]:
-    """Return the columns that have a number of some training track; one of zeros if none has."""
+    """Return the columns with a number in the training part; a column of zeros without any."""
     known = np.isfinite(numbers[fold.train]).any(axis=0)
     return numbers[:, known] if known.any() else np.zeros((len(numbers), 1))
 
 
 def of_layers(name: str, layers: Layers) -> Baseline:
-    """Return the probe of a frozen network, which chooses among its layers.
+    """Return the linear probe of a frozen network, which chooses one of its layers.
 
     Args:
         name: of the network.
-        layers: a row for each track of the task, in each layer.
+        layers: one row per track of the task, in each layer.
     """
 
     def answer(fold: Fold, task: Task) -> Answered:
@@ -215,10 +214,10 @@ def of_layers(name: str, layers: Layers) -> Baseline:
 
 
 def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) -> Baseline:
-    """Return a classifier of codes by a dictionary that each fold learns from its training tracks.
+    """Return a classifier of codes, by a dictionary learned from a fold's training tracks.
 
     Args:
-        store: holds the mel spectrograms.
+        store: has the mel spectrograms.
         sources: the SHA-256 of the file of each track of the task.
         family: the kind of classifier.
     """
@@ -228,7 +227,7 @@ def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) ->
             return store.mels([sources[int(track)] for track in tracks])
 
         codes = []
-        # Products of small matrices: threads would wait for each other longer than they work.
+        # On small matrices, one thread is faster than several.
         with threadpool_limits(1):
             dictionary = learn((mel for _, mel in mels(fold.train)), len(fold.train), task.seed)
             for tracks in (fold.train, fold.test):

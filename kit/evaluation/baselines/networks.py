@@ -2,10 +2,10 @@
 
     RUN/fold-0/networks/NAME/0.1.json         answers for the test tracks of an inner fold
     RUN/fold-0/networks/NAME/0.json           answers for the test tracks of the fold
-    RUN/fold-0/networks/NAME/0.1/member-0/    a training, deleted once its answers are there; one of
-                                              the fold itself once the fold's checkpoint has it
+    RUN/fold-0/networks/NAME/0.1/member-0/    a training, deleted after its answers are written; the
+                                              fold's own training, after the fold's checkpoint
 
-A recipe that is stopped goes on from there, and no network is trained twice.
+A recipe that was stopped resumes from these files and trains no network twice.
 """
 
 import dataclasses
@@ -51,19 +51,19 @@ FOLDER = "networks"  # in the folder of a fold
 MEMORY_GIB = 4.0
 
 Say = Callable[[str, float], None]
-"""Called with what is done for the test tracks of a fold, and with the share that is finished."""
+"""Called with a note on the work for a fold's test tracks, and with the finished share."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trainee:
-    """A network to train, and all tracks as it hears them.
+    """A network to train, with its inputs of all tracks.
 
     Attributes:
         name: of the network.
         experiment: its configuration.
         collection: the tracks, in any split.
         network: its functions.
-        start: the published weights that it starts from, if any.
+        start: published weights to start from, or None.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Trainee:
         stored: FeatureConfig,
         progress: Callable[[int, int], None],
     ) -> "Trainee":
-        """Compute what a network hears of each track, and what its frozen layers make of it.
+        """Compute a network's input of each track, and the outputs of its frozen layers.
 
         Args:
             name: of the network.
@@ -90,9 +90,9 @@ class Trainee:
             collection: the tracks of a recipe.
             catalogue: the same tracks.
             stored: the features of the recipe, which are samples.
-            progress: called with tracks, and then segments, done and in all.
+            progress: called with (done, in all), for tracks and then for segments.
         Raises:
-            KitError: the published weights are not there.
+            KitError: the published weights are missing.
         """
         features, frames = experiment.features, experiment.segments.frames
         outputs, bands = experiment.train.outputs(len(collection.labels)), features.frontend.n_mels
@@ -129,9 +129,9 @@ class Trainee:
         """Return the baseline that trains the network on the training tracks of a fold.
 
         Args:
-            table: `track_id`, `label`, `group` of the tracks of the task, in their order.
-            run: of the fold that is learned.
-            outer: the name of this fold; those of others are its inner folds.
+            table: `track_id`, `label`, `group` of the task's tracks, in their order.
+            run: of the outer fold.
+            outer: the name of the outer fold; all other folds are its inner folds.
             say: see `Say`.
         """
         folder = run.folder / FOLDER / self.name
@@ -164,7 +164,7 @@ class Trainee:
         return Baseline(row_of(self.name), answer)
 
     def _trained(self, place: Path, parts: pd.DataFrame, say: Say) -> Ensemble:
-        """Train all members on the tracks of `parts`, but for those that are trained."""
+        """Train all members that are not trained yet on the tracks of `parts`."""
         config = self.experiment.train
         here = dataclasses.replace(self.collection, parts=parts)
         members = []
@@ -184,17 +184,17 @@ class Trainee:
     def _probabilities(
         self, ensemble: Ensemble, rows: np.ndarray, frames: np.ndarray
     ) -> Float[np.ndarray, "tracks classes"]:
-        """Return the answers of trained networks for some rows of the collection."""
+        """Return the answers of trained networks for rows of the collection."""
         cache = self.start.cache if self.start else None
         if cache is None:
             return ensemble.probabilities(self.collection.source.rows(rows), frames)
-        # Most of the time would go into the frozen layers, whose outputs are there.
+        # Use the cached outputs of the frozen layers, which take most of the time.
         config = self.experiment
         starts = [grid(int(n), config.features.n_frames, config.segments) for n in frames]
         counts = [len(each) for each in starts]
         keys = np.repeat(rows, counts) * cache.span + np.concatenate(starts)
         places = np.searchsorted(cache.keys, keys)
-        # Shapes do not depend on the fold.
+        # Equal shapes in all folds avoid another compilation.
         batches = np.resize(places, (-(-len(places) // SIZE), SIZE))
         step, plain = make_predict_step(self.network.at("trained")), make_scaling()
         each = []
@@ -210,13 +210,13 @@ class Trainee:
         members = self.experiment.train.members
         member = f"member {number + 1}/{members}, " if members > 1 else ""
         epoch = f"epoch {p.epoch + 1}/{self.experiment.train.epochs}"
-        # Only what is kept on disk is done.
+        # Report 1.0 only after the answers are on disk.
         share = 0.99 * (number + p.step / p.total_steps) / members
         say(f"{self.name}, {member}{epoch}", share)
 
 
 def forget(run: Run) -> None:
-    """Delete the trainings of a fold, whose checkpoint holds their networks; keep the answers."""
+    """Delete the trainings of a fold whose checkpoint is written; keep the answers."""
     for place in (run.folder / FOLDER).glob("*/*"):
         if place.is_dir():
             shutil.rmtree(place)
@@ -225,14 +225,14 @@ def forget(run: Run) -> None:
 def kept(
     run: Run, ids: Sequence[str], labels: tuple[str, ...], task: Task, notes: list[str]
 ) -> list[Baseline]:
-    """Return the networks of a run by the recipe, which answer as they did when it was made.
+    """Return the networks of a run by the recipe, with their stored answers.
 
     Args:
         run: of folds.
         ids: the tracks of the task.
         labels: of the task.
-        task: its folds are those of the run.
-        notes: gets a sentence for each network that has not answered all of them.
+        task: with the folds of the run.
+        notes: gets a sentence for each network without answers for all tracks.
     """
     found: list[Baseline] = []
     names = sorted({file.parent.name for file in run.folder.glob(f"fold-*/{FOLDER}/*/*.json")})
@@ -259,7 +259,7 @@ def kept(
 def _read(
     file: Path, ids: Sequence[str], labels: tuple[str, ...]
 ) -> Float[np.ndarray, "tracks classes"] | None:
-    """Return the answers for these tracks; None if the file does not have all of them."""
+    """Return the answers for these tracks; None if the file lacks one."""
     if not file.is_file():
         return None
     try:

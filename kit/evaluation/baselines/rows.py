@@ -1,4 +1,4 @@
-"""The rows of a table of baselines: classifiers of stored vectors, of networks, of a table."""
+"""Rows of the table of baselines: classifiers of stored vectors, networks and table features."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -51,7 +51,7 @@ def of_networks(
     Args:
         probed: embeddings, by the name of the network.
         ids: the tracks of the task.
-        notes: gets a sentence for each network that has not embedded all of them.
+        notes: gets a sentence for each network without an embedding of all tracks.
     """
     probes = []
     for name, found in probed.items():
@@ -67,17 +67,17 @@ def of_networks(
 
 
 def table_numbers(rows: pd.DataFrame, rights: bool, notes: list[str]) -> np.ndarray | None:
-    """Return the audio features of the table, or None if there are none to train on.
+    """Return the table's audio features, or None without features to train on.
 
-    Rows whose features come from another source are NaN.
+    Rows with features from another source are NaN.
     """
     selection = select(rows)
     if selection.source is None:
         return None
     if from_spotify(rows, "feature_source") and not rights:
         notes.append(
-            "left out: table features, since some are from Spotify, whose terms forbid to train "
-            "on them; kit describe --replace measures them on the audio"
+            "left out: table features, since some are from Spotify, whose terms forbid "
+            "training on them; kit describe --replace measures them on the audio"
         )
         return None
     numbers, _ = design(rows)

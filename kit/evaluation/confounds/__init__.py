@@ -1,1 +1,1 @@
-"""Confound probes: how the answers of a run move when the sound is changed."""
+"""Confound probes: how a run's answers change when the sound is changed."""

@@ -1,4 +1,4 @@
-"""The answers of a network for changed audio, by the way that its features and segments take."""
+"""The network's answers for changed audio."""
 
 import math
 import os
@@ -21,7 +21,7 @@ CHUNK = 32
 _LEAST_VECTOR_S = 0.1  # one window of the FFT of `kit.shallow.vectors`
 
 Answer = tuple[str | None, str]
-"""The predicted label, or None and the reason why there is none."""
+"""The predicted label and "", or None and the reason."""
 _Row = tuple[np.ndarray, int]
 
 
@@ -33,15 +33,14 @@ def answers(
 ) -> list[Answer]:
     """Return a network's label for each track after a change of its sound.
 
-    The change is made of each excerpt and of what follows it in the file, so that a faster or later
-    excerpt is as long as before where the file goes on. A network of any kind answers: one that
-    takes log-mel frames, one that takes samples, and the recipe for small sets.
+    The change applies to each excerpt and the audio after it, so that a faster or later excerpt
+    keeps its length unless the file ends.
 
     Args:
-        network: the network, trained on audio, for one label a track.
-        paths: the file of each track; None where the catalogue names none.
+        network: a network or recipe trained on audio, with one label per track.
+        paths: the file of each track; None if the catalogue names none.
         probe: the change.
-        progress: called with the number of tracks that are done.
+        progress: called with the number of finished tracks.
     """
     found: list[Answer] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -68,7 +67,7 @@ def _labels(network: Restored, rows: Sequence[_Row | str]) -> list[Answer]:
 
 
 def _row(network: Restored, path: Path | None, probe: Probe) -> _Row | str:
-    """Return a row of features and its valid frames, or the reason why there is none."""
+    """Return a row of features and its valid frames, or the reason for a failure."""
     if path is None:
         return "no_file"
     config = network.experiment.features
@@ -84,7 +83,7 @@ def _row(network: Restored, path: Path | None, probe: Probe) -> _Row | str:
         if frames >= (_least_frames(network) if not clips else 1):
             clips.append(y)
         if frames < config.n_frames:
-            break  # The file has ended; a row holds no gaps.
+            break  # The file has ended; a row has no gaps.
     return row_of(clips, config) if clips else "too_short"
 
 

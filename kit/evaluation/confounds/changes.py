@@ -1,6 +1,6 @@
-"""Changes of a sound that leave its genre: `(samples, rate in Hz, amount)` to samples.
+"""Changes of a sound that keep its genre: `(samples, rate in Hz, amount)` to samples.
 
-None of them is random. The result may be shorter or longer than the samples.
+All changes are deterministic. The result may be shorter or longer than the samples.
 """
 
 import io
@@ -23,17 +23,17 @@ Changed = Float32[np.ndarray, " changed"]
 
 PIVOT_HZ = 1000.0
 TILT_LIMIT_DB = 12.0
-"""No frequency is changed by more: 3 dB an octave would be 30 dB over ten octaves."""
+"""Largest gain at any frequency: 3 dB an octave would be 30 dB over ten octaves."""
 ORDER = 4
-"""Of the Butterworth filters, which run forwards and backwards: -6 dB at the edge, and then 48 dB
-an octave."""
+"""Order of the Butterworth filters, run forwards and backwards: -6 dB at the edge, then 48 dB an
+octave."""
 MP3_HZ = 44_100
-"""MP3 knows 320 kb/s only at 32 kHz and above."""
+"""MP3 has 320 kb/s only at 32 kHz and above."""
 _MP3_KBPS = (32, 320)
 
 
 def louder(y: Samples, _: int, db: float) -> Changed:
-    """Return samples made louder by `db`; nothing is clipped, so that only the level differs."""
+    """Return samples made louder by `db`, without clipping."""
     return y * np.float32(10 ** (db / 20))
 
 
@@ -43,7 +43,7 @@ def tilted(y: Samples, rate: int, db_per_octave: float) -> Changed:
     Args:
         y: samples.
         rate: of them, Hz.
-        db_per_octave: above 0 raises what is above 1 kHz.
+        db_per_octave: positive values raise frequencies above 1 kHz.
     """
 
     def gain(hz: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ def tilted(y: Samples, rate: int, db_per_octave: float) -> Changed:
 
 
 def low_passed(y: Samples, rate: int, edge_hz: float) -> Changed:
-    """Return samples without what is above `edge_hz`, in phase.
+    """Return samples low-passed at `edge_hz`, with zero phase.
 
     Source: SciPy `sosfiltfilt` with `butter(4, edge_hz)`, whose gain this has.
     """
@@ -62,7 +62,7 @@ def low_passed(y: Samples, rate: int, edge_hz: float) -> Changed:
 
 
 def high_passed(y: Samples, rate: int, edge_hz: float) -> Changed:
-    """Return samples without what is below `edge_hz`, in phase.
+    """Return samples high-passed at `edge_hz`, with zero phase.
 
     Source: SciPy `sosfiltfilt` with `butter(4, edge_hz, "highpass")`, whose gain this has.
     """
@@ -76,7 +76,8 @@ def _warped(hz: np.ndarray, edge_hz: float, rate: int) -> np.ndarray:
 
 
 def _filtered(y: Samples, rate: int, gain: Callable[[np.ndarray], np.ndarray]) -> Changed:
-    # Whole seconds: few lengths are compiled. One of silence: no end rings into a start.
+    # Pad to whole seconds, so that few lengths are compiled. Add a second of silence, so that the
+    # end does not wrap around into the start.
     size: Any = scipy.fft.next_fast_len((math.ceil(len(y) / rate) + 1) * rate, real=True)
     gains = gain(np.arange(size // 2 + 1) * (rate / size)).astype(np.float32)
     return np.asarray(_weighed(np.pad(y, (0, size - len(y))), gains))[: len(y)]
@@ -90,14 +91,14 @@ def _weighed(
 
 
 def through_mp3(y: Samples, rate: int, kbps: float) -> Changed:
-    """Return what is left of samples after MP3 at a constant rate, of one channel at 44.1 kHz.
+    """Return samples encoded as MP3 at a constant bit rate, mono at 44.1 kHz, and decoded.
 
-    A stereo file spends about twice as much for the same quality.
+    A stereo file needs about twice the bit rate for the same quality.
 
     Args:
         y: samples.
         rate: of them, Hz.
-        kbps: a rate of MPEG-1 layer III: 64, 128, 320 and others.
+        kbps: a bit rate of MPEG-1 layer III, such as 64, 128 or 320.
     """
     if not len(y):
         return y
@@ -108,7 +109,7 @@ def through_mp3(y: Samples, rate: int, kbps: float) -> Changed:
         MP3_HZ,
         format="MP3",
         bitrate_mode="CONSTANT",
-        # libsndfile spreads its levels evenly over the rates of LAME.
+        # libsndfile spreads its levels evenly over LAME's bit rates.
         compression_level=(most - kbps) / (most - least),
     )
     stream.seek(0)
@@ -122,9 +123,9 @@ def stretched(y: Samples, _: int, speed: float) -> Changed:
 
 
 def blurred(y: Samples, rate: int, speed: float) -> Changed:
-    """Return samples that were `stretched` and stretched back, whose attacks are blurred.
+    """Return samples `stretched` and stretched back, which blurs their attacks twice.
 
-    The control of changes of tempo or pitch alone, which blur attacks once where this does twice.
+    It is the control of the changes of tempo or pitch, which blur attacks once.
     """
     return stretched(stretched(y, rate, speed), rate, 1 / speed)
 

@@ -1,5 +1,6 @@
-"""Measure the confound probes of a run, and keep the answers, so that none is computed twice."""
+"""Answer a run's test part after each confound probe, and keep the answers in confounds.json."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from kit import __version__
-from kit.catalogue import Catalogue, load
+from kit.catalogue import Catalogue
 from kit.errors import KitError, UsageError
-from kit.evaluation.answers import step_in_json
+from kit.evaluation.answers import open_catalogue, step_in_json
 from kit.evaluation.confounds.answers import Answer, answers
 from kit.evaluation.confounds.probes import (
     FAMILIES,
@@ -23,13 +24,14 @@ from kit.evaluation.confounds.probes import (
     unheard,
 )
 from kit.evaluation.confounds.summary import summary
+from kit.evaluation.folds import networks_of
 from kit.files import read_json, write_json
 from kit.training import Restored, Run, restore
 from kit.training.checkpoint import Which
 
 FILE = "confounds.json"
 Labels = dict[str, str | None]
-"""The predicted label by the track's id; None where there is no answer."""
+"""The predicted label by track id; None without an answer."""
 Told = Callable[[int, int, str], None]
 """Called with (tracks answered, tracks to answer, the name of the probe)."""
 
@@ -46,23 +48,22 @@ def confounds(
 ) -> dict[str, Any]:
     """Answer a run's test part after each change of the sound, and write confounds.json.
 
-    In a run of folds every track is answered, by the network that never learned from it. The file
-    is written after each probe. Answers that are in it are not computed again, and a probe that has
-    been answered for all of these tracks is reported too.
+    In a run of folds the network trained without a track answers it. The file is written after
+    each probe, and answers in it are not computed again.
 
     Args:
         run: a run on audio, or its folder.
-        catalogue: the tracks, if they are not in the folder that the run's configuration names.
+        catalogue: the tracks, if they are not in the folder that the configuration names.
         which: the best checkpoint, or the last one.
         families: of `FAMILIES`; all if empty.
-        tracks: draw whole groups until they have this many tracks; all if None.
+        tracks: draw whole groups up to this number of tracks; all if None.
         seed: of the draw.
         progress: see `Told`.
     Returns:
         The content of confounds.json, see `docs/evaluation.md`.
     Raises:
-        UsageError: an unknown probe, a run from arrays, or with several labels a track.
-        KitError: no run, checkpoint or test part, or no file that can be heard.
+        UsageError: an unknown probe, or a run from arrays or with several labels per track.
+        KitError: the run, its checkpoint or its test part is missing, or no file can be decoded.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     if unknown := [name for name in families if name not in FAMILIES]:
@@ -70,20 +71,25 @@ def confounds(
     restored = restore(run.folder, which)
     _require_audio(run, restored)
     table = _drawn(_held_out(run), tracks, seed)
-    catalogue = _catalogue(restored, catalogue)
-    networks = _Networks(run, restored, which)
+    catalogue = open_catalogue(restored, catalogue)
+    network_of = networks_of(run, restored)
     asked = [one for one in probes_of(families) if not unheard(one, restored.experiment.features)]
     about = {"version": VERSION, "checkpoint": {"step": step_in_json(restored), "which": which}}
     path = run.folder / FILE
     stored = _stored(path, about)
     silent: dict[str, str] = {}
-    todo = [(one, _missing(table, stored.get(one.name, {}))) for one in (UNCHANGED, *asked)]
+    known = {one: list(stored.get(one.name, {})) for one in (UNCHANGED, *asked)}
+    todo = [(one, table.loc[~table["track_id"].isin(ids)]) for one, ids in known.items()]
     done, total = 0, sum(len(rows) for _, rows in todo)
     for probe, rows in todo:
         if rows.empty:
             continue
-        said = progress and _told(progress, done, total, probe.name)
-        found = _answers(networks, rows, _paths(rows, catalogue), probe, said)
+
+        def said(n: int, before: int = done, name: str = probe.name) -> None:
+            if progress:
+                progress(before + n, total, name)
+
+        found = _answers(network_of, rows, _paths(rows, catalogue), probe, said)
         of_track = dict(zip(rows["track_id"], found, strict=True))
         stored.setdefault(probe.name, {}).update({k: label for k, (label, _) in of_track.items()})
         done += len(rows)
@@ -104,11 +110,8 @@ def _content(
     stored: dict[str, Labels],
     silent: dict[str, str],
 ) -> dict[str, Any]:
-    features, tracks, ids = (
-        restored.experiment.features,
-        table.to_dict("records"),
-        table["track_id"],
-    )
+    features, ids = restored.experiment.features, table["track_id"]
+    tracks = table.to_dict("records")
     whole = {name: of for name, of in stored.items() if of.keys() >= set(ids)}
     return {
         "kit": __version__,
@@ -124,52 +127,38 @@ def _content(
     }
 
 
-class _Networks:
-    """The network that answers for each track, restored when it is first needed."""
-
-    def __init__(self, run: Run, restored: Restored, which: Which) -> None:
-        self._folds = {one.fold: one for one in run.inside} if run.is_folded else {}
-        self._which: Which = which
-        self._made: dict[str, Restored] = {} if self._folds else {"": restored}
-
-    def of(self, fold: str) -> Restored:
-        if fold not in self._made:
-            self._made[fold] = restore(self._folds[fold].folder, self._which)
-        return self._made[fold]
-
-
 def _answers(
-    networks: _Networks,
+    network_of: Callable[[str], Restored],
     table: pd.DataFrame,
     paths: Sequence[Path | None],
     probe: Probe,
-    said: Callable[[int], None] | None,
+    said: Callable[[int], None],
 ) -> list[Answer]:
     found: list[Answer] = [(None, "")] * len(table)
     done = 0
     for fold in dict.fromkeys(table["fold"]):
         at = np.flatnonzero(table["fold"] == fold).tolist()
-        tell = said and (lambda n, before=done: said(before + n))
-        each = answers(networks.of(fold), [paths[i] for i in at], probe, tell)
+        each = answers(
+            network_of(fold),
+            [paths[i] for i in at],
+            probe,
+            lambda n, before=done: said(before + n),
+        )
         for number, answer in zip(at, each, strict=True):
             found[number] = answer
         done += len(at)
     return found
 
 
-def _told(progress: Told, done: int, total: int, name: str) -> Callable[[int], None]:
-    return lambda n: progress(done + n, total, name)
-
-
 def _require_audio(run: Run, restored: Restored) -> None:
     if restored.from_arrays or not restored.experiment.catalogue:
         raise UsageError(
-            f"{run.folder} was trained from arrays, and kit does not know the sound that they were "
-            "made of; the probes need a run of `kit train`"
+            f"{run.folder} was trained from arrays, without audio files; the probes need a run of "
+            "`kit train`"
         )
     if restored.experiment.train.several:
         raise UsageError(
-            f"{run.folder} has several labels a track, and the probes count right answers; they "
+            f"{run.folder} has several labels a track; the probes count right answers, so they "
             "need a run with one label a track"
         )
 
@@ -186,7 +175,7 @@ def _held_out(run: Run) -> pd.DataFrame:
 
 
 def _drawn(table: pd.DataFrame, tracks: int | None, seed: int) -> pd.DataFrame:
-    """Return the tracks of whole groups, drawn until there are enough of them."""
+    """Return the tracks of whole groups, drawn up to `tracks` tracks."""
     own = table["group"].where(table["group"] != "", "track " + table["track_id"])
     table = table.assign(group=own)
     if tracks is None or tracks >= len(table):
@@ -198,31 +187,20 @@ def _drawn(table: pd.DataFrame, tracks: int | None, seed: int) -> pd.DataFrame:
     return table.loc[own.isin(list(chosen))].reset_index(drop=True)
 
 
-def _catalogue(restored: Restored, given: Catalogue | Path | str | None) -> Catalogue:
-    if isinstance(given, Catalogue):
-        return given
-    where = Path(given or restored.experiment.catalogue)
-    if not where.is_dir():
-        raise UsageError(f"{where} is not a folder; say where the tracks are with --catalogue")
-    return load(where)
-
-
 def _paths(table: pd.DataFrame, catalogue: Catalogue) -> list[Path | None]:
+    """Return the file of each track; None if it is missing."""
     rows = {row["track_id"]: row for row in catalogue.table.to_dict("records")}
-    return [_path(catalogue, rows.get(track_id)) for track_id in table["track_id"]]
-
-
-def _path(catalogue: Catalogue, row: dict[Any, Any] | None) -> Path | None:
-    try:
-        return None if row is None else catalogue.path_of(row)
-    except KitError:
-        return None  # Counted as a track without a file.
+    found: list[Path | None] = [None] * len(table)
+    for at, track_id in enumerate(table["track_id"]):
+        with contextlib.suppress(KitError):
+            found[at] = catalogue.path_of(rows[track_id]) if track_id in rows else None
+    return found
 
 
 def _stored(path: Path, about: dict[str, Any]) -> dict[str, Labels]:
     """Return the answers of earlier calls for the same checkpoint.
 
-    Tracks without sound are none of them: their files may be back.
+    Leave out tracks that could not be decoded, since their files may be back.
     """
     content = read_json(path) if path.is_file() else None
     if not isinstance(content, dict) or any(content.get(k) != v for k, v in about.items()):
@@ -234,10 +212,6 @@ def _stored(path: Path, about: dict[str, Any]) -> dict[str, Labels]:
     }
 
 
-def _missing(table: pd.DataFrame, known: Labels) -> pd.DataFrame:
-    return table.loc[~table["track_id"].isin(list(known))]
-
-
 def _counted(table: pd.DataFrame, silent: dict[str, str]) -> dict[str, int]:
     return dict(Counter(silent[i] for i in table["track_id"] if i in silent))
 
@@ -247,6 +221,6 @@ def _require_sound(table: pd.DataFrame, silent: dict[str, str], run: Run) -> Non
     if sum(counted.values()) == len(table):
         told = ", ".join(f"{n} {why}" for why, n in counted.items())
         raise KitError(
-            f"none of the {len(table)} tracks to answer can be heard ({told}); put the audio files "
-            f"back, or say where they are: kit confounds {run.folder} --catalogue FOLDER"
+            f"none of the {len(table)} tracks to answer can be decoded ({told}); put the audio "
+            f"files back, or say where they are: kit confounds {run.folder} --catalogue FOLDER"
         )

@@ -1,4 +1,4 @@
-"""The confound probes: each is one change of the sound, and what an answer that moves leans on."""
+"""The confound probes: changes of the sound, and the property that each one tests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from kit.evaluation.confounds.changes import Changed, Samples
 Family = Literal["tilt", "level", "mp3", "band", "tempo", "speed", "start", "pitch"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 VERSION = 1
-"""Raise it when a change is another one: stored answers are then computed anew."""
+"""Raise it when a change is redefined, so that stored answers are computed again."""
 SPEED = 0.06
 LATEST_S = 5.0
 
@@ -24,11 +24,11 @@ class Probe:
 
     Attributes:
         name: such as "low-pass 4 kHz".
-        family: probes that are asked for together.
-        leans_on: what a network leans on whose accuracy falls by this change.
-        operation: from samples, their rate in Hz and `amount` to other samples at this rate.
+        family: the option of `--probes` that selects it.
+        leans_on: the property that a network relies on if this change lowers its accuracy.
+        operation: samples, their rate in Hz and `amount` to changed samples.
         amount: decibels, Hz, kb/s, seconds, semitones, or a ratio of speeds.
-        above_hz: a front end that hears nothing above this frequency hears no change.
+        above_hz: the change is inaudible to a front end that ends at or below this frequency.
         vocoded: it blurs attacks as `CONTROL` does.
     """
 
@@ -46,7 +46,7 @@ class Probe:
 
 
 UNCHANGED = Probe("unchanged", "start", "", changes.later, 0.0)
-"""The sound as it is, by the same way as all changes."""
+"""The unchanged sound, through the same processing as the changes."""
 
 _PERCENT = f"{100 * SPEED:g}%"
 CONTROL = Probe(
@@ -56,51 +56,51 @@ CONTROL = Probe(
     changes.blurred,
     1 + SPEED,
 )
-"""Neither tempo nor pitch changes: where this moves the answers, probes that are `vocoded` tell no
-more of the tempo and of the pitch than those of speed do."""
+"""It keeps tempo and pitch. If it moves the answers, `vocoded` probes do not show that a network
+relies on tempo or pitch; those of speed do."""
 
 PROBES = (
     Probe("tilt +3 dB an octave", "tilt", "the balance of bass and treble", changes.tilted, 3.0),
     Probe("tilt −3 dB an octave", "tilt", "the balance of bass and treble", changes.tilted, -3.0),
     Probe("level +6 dB", "level", "the level", changes.louder, 6.0),
     Probe("level −6 dB", "level", "the level", changes.louder, -6.0),
-    Probe("MP3 64 kb/s", "mp3", "what MP3 takes away", changes.through_mp3, 64.0),
-    Probe("MP3 128 kb/s", "mp3", "what MP3 takes away", changes.through_mp3, 128.0),
-    Probe("MP3 320 kb/s", "mp3", "what MP3 takes away", changes.through_mp3, 320.0),
-    Probe("high-pass 200 Hz", "band", "what is below 200 Hz", changes.high_passed, 200.0, 200.0),
-    Probe("low-pass 4 kHz", "band", "what is above 4 kHz", changes.low_passed, 4e3, 4e3),
-    Probe("low-pass 10 kHz", "band", "what is above 10 kHz", changes.low_passed, 1e4, 1e4),
+    Probe("MP3 64 kb/s", "mp3", "detail that MP3 removes", changes.through_mp3, 64.0),
+    Probe("MP3 128 kb/s", "mp3", "detail that MP3 removes", changes.through_mp3, 128.0),
+    Probe("MP3 320 kb/s", "mp3", "detail that MP3 removes", changes.through_mp3, 320.0),
+    Probe("high-pass 200 Hz", "band", "sound below 200 Hz", changes.high_passed, 200.0, 200.0),
+    Probe("low-pass 4 kHz", "band", "sound above 4 kHz", changes.low_passed, 4e3, 4e3),
+    Probe("low-pass 10 kHz", "band", "sound above 10 kHz", changes.low_passed, 1e4, 1e4),
     Probe(f"tempo +{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 + SPEED, vocoded=True),
     Probe(f"tempo −{_PERCENT}", "tempo", "the tempo", changes.stretched, 1 - SPEED, vocoded=True),
     CONTROL,
     Probe(f"speed +{_PERCENT}", "speed", "tempo and pitch", changes.played, 1 + SPEED),
     Probe(f"speed −{_PERCENT}", "speed", "tempo and pitch", changes.played, 1 - SPEED),
-    Probe("start 1 s later", "start", "where an excerpt begins", changes.later, 1.0),
-    Probe("start 5 s later", "start", "where an excerpt begins", changes.later, LATEST_S),
+    Probe("start 1 s later", "start", "the start of the excerpt", changes.later, 1.0),
+    Probe("start 5 s later", "start", "the start of the excerpt", changes.later, LATEST_S),
     Probe("pitch +1 semitone", "pitch", "the pitch", changes.transposed, 1.0, vocoded=True),
     Probe("pitch −1 semitone", "pitch", "the pitch", changes.transposed, -1.0, vocoded=True),
 )
 
 
 def more_s(config: FeatureConfig) -> float:
-    """Return the seconds behind an excerpt that the changes need to fill it."""
-    # Half a second for what a change of tempo or a resampler takes at the end.
+    """Return the seconds of audio after an excerpt that the changes need to fill it."""
+    # Half a second allows for the ends of time stretching and resampling.
     return max(LATEST_S, SPEED * config.clip_s) + 0.5
 
 
 def unheard(probe: Probe, config: FeatureConfig) -> str:
-    """Return why a front end cannot hear a probe; "" if it can."""
+    """Return why a probe does not apply to a front end, or ""."""
     frontend = config.frontend
     top = frontend.sample_rate / 2 if frontend.fmax is None else frontend.fmax
     if probe.above_hz >= top:
-        return f"the front end hears nothing above {top:g} Hz"
+        return f"the front end ends at {top:g} Hz"
     if probe.family == "mp3" and "MP3" not in soundfile.available_formats():
         return "libsndfile was built without MP3"
     return ""
 
 
 def probes_of(families: Sequence[str]) -> tuple[Probe, ...]:
-    """Return the probes of some families, with their control; all if none is named."""
+    """Return the probes of families (all if empty), with their control."""
     chosen = [probe for probe in PROBES if not families or probe.family in families]
     controlled = any(probe.vocoded for probe in chosen)
     return tuple(p for p in PROBES if p in chosen or (p is CONTROL and controlled))

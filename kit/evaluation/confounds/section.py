@@ -1,4 +1,4 @@
-"""The probes as a figure and as a section of the report."""
+"""Figure and section of the report on the confound probes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,24 +8,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kit.evaluation.confounds.measure import FILE
-from kit.evaluation.confounds.summary import points
 from kit.evaluation.section import Section, Table
-from kit.evaluation.words import interval, percent
+from kit.evaluation.words import interval, percent, points
 from kit.files import read_json
 from kit.plots.html import DARK_SCREEN, NARROW_SCREEN, picture
 from kit.plots.style import DARK, LIGHT, Theme, new_figure, style_axes, text_style
 
 _NOTE = (
-    "{n} tracks of {groups} groups. Each change is made of the samples, before the front end, and "
-    "the answer is compared with that for the sound as it is, track by track. The intervals of "
-    "changes are over groups, at {confidence:.1%} each, so that all of them together hold in 95% "
-    "of cases. A change that moves the answers shows what they rest on; it does not show that the "
-    "network is wrong to rest on it."
+    "{n} tracks of {groups} groups. Each change applies to the samples, before the front end; the "
+    "answer is compared with the answer for the unchanged sound, track by track. The intervals of "
+    "changes are over groups, at {confidence:.1%} each, so that all together hold in 95% of cases. "
+    "A change that moves the accuracy shows what the network relies on, not that this is a fault."
 )
 
 
 def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
-    """Return the section of the report; None without probes of this checkpoint's test part.
+    """Return the section of the report; None without probes of this checkpoint.
 
     Args:
         run_dir: the run's folder.
@@ -44,7 +42,7 @@ def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
     ]
     return Section(
         name="confounds",
-        title="What if the sound were another?",
+        title="Confound probes",
         said=found["said"],
         pictures=(picture(figure(found), sources, _alt(found)),),
         tables=(_table(found),),
@@ -53,7 +51,7 @@ def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
 
 
 def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
-    """Draw the change of the accuracy by each probe, with its interval.
+    """Draw each probe's change of the accuracy, with its interval.
 
     Args:
         found: the content of confounds.json.
@@ -74,10 +72,10 @@ def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = Fal
     axes.axvline(0, color=theme.quiet, linewidth=0.9)
     axes.set_yticks(np.arange(len(rows)), [row["probe"] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    # A scale of its own for a change of nothing would make noise of rounding.
+    # Show at least 2 points, so that changes of almost 0 look small.
     reach = max(2.0, *(abs(x) for x in axes.get_xlim()))
     axes.set_xlim(-reach, reach)
-    title = "Change of the accuracy" if narrow else "Change of the accuracy by each change of sound"
+    title = "Change of the accuracy" if narrow else "Change of the accuracy by change of the sound"
     axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
     axes.set_xlabel(
         f"points, with {percent(found['confidence'])} interval",
@@ -115,7 +113,7 @@ def _table(found: Mapping[str, Any]) -> Table:
         )
         for row in found["probes"]
     ]
-    heads = ("Sound", "right", "accuracy", "95% interval", "change", "its interval")
+    heads = ("Sound", "right", "accuracy", "95% interval", "change", "interval of the change")
     columns = (*heads, "right to wrong", "wrong to right")
     return Table("The same tracks after each change; changes in points", columns, tuple(rows))
 

@@ -1,4 +1,4 @@
-"""Attribution maps of a spectrogram: pure functions of a function, to be jitted by the caller."""
+"""Attribution maps of a spectrogram, as pure functions for the caller to jit."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Answer: TypeAlias = Callable[[Float[Array, "batch frames n_mels"]], Float[Array, "batch n_classes"]]
-"""Spectrograms to scores, such as log-odds; no spectrogram of a batch changes another."""
+"""Spectrograms to scores, such as log-odds, independently for each spectrogram of a batch."""
 Spectrogram: TypeAlias = Float[Array, "frames n_mels"]
 
 
@@ -24,20 +24,19 @@ def occlusion(
     step: tuple[int, int],
     batch: int = 32,
 ) -> Spectrogram:
-    """Return how much of the score of a label each place of a spectrogram holds up.
+    """Return the mean fall of a label's score over the patches that hide each place.
 
-    A patch of frames and bands takes the level of `fill`, and steps over the spectrogram; the last
-    patches end where it ends. A place has the mean fall of the score over the patches that cover
-    it: above 0 it speaks for the label, below 0 against it.
+    Each patch of frames and bands is replaced by `fill`; the last patches end at the edge of the
+    spectrogram. Positive places speak for the label, negative ones against it.
 
     Args:
         answer: the network.
         x: the spectrogram.
-        label: the column of its scores.
-        fill: a level for each band.
+        label: the column of the scores.
+        fill: the level of each band.
         patch: frames and bands of a patch.
-        step: from one patch to the next.
-        batch: patches of one call.
+        step: frames and bands from one patch to the next.
+        batch: patches per call.
     Source: Zeiler & Fergus (2014), Visualizing and understanding convolutional networks.
     """
     in_time, in_bands = (
@@ -58,7 +57,7 @@ def occlusion(
 
 
 def _covered(size: int, width: int, hop: int) -> Bool[np.ndarray, "patches size"]:
-    """Return which of `size` places each patch covers; together they cover all."""
+    """Return the mask of the places that each patch covers."""
     width = min(width, size)
     starts = np.unique([*range(0, size - width + 1, hop), size - width])
     at = np.arange(size)
@@ -74,22 +73,21 @@ def integrated_gradients(
     steps: int = 64,
     batch: int = 32,
 ) -> tuple[Spectrogram, Float[Array, ""]]:
-    """Return the share of each place in the difference of a score from that of a baseline.
+    """Return each place's contribution to the difference of a score from the baseline's score.
 
-    The gradient of the score is averaged over the straight way from the baseline to the
-    spectrogram, by the midpoint rule, and multiplied by their difference. For a linear function
-    it is weight times difference, exactly.
+    It is the mean gradient on the straight line from the baseline to the spectrogram, by the
+    midpoint rule, times their difference. For a linear function it is exact.
 
     Args:
         answer: the network.
         x: the spectrogram.
-        label: the column of its scores.
-        baseline: a spectrogram that stands for "nothing".
-        steps: points on the way; rounded up to whole batches.
-        batch: points of one call.
+        label: the column of the scores.
+        baseline: a spectrogram without information.
+        steps: points on the line, rounded up to whole batches.
+        batch: points per call.
     Returns:
-        The map, and its completeness gap: the sum of the map less the difference of the scores of
-        `x` and `baseline`, which goes to 0 as `steps` grows.
+        The map, and its completeness gap: the sum of the map minus the difference of the scores,
+        which goes to 0 as `steps` grows.
     Source: Sundararajan, Taly & Yan (2017), Axiomatic attribution for deep networks.
     """
     count = math.ceil(steps / batch) * batch
@@ -107,7 +105,7 @@ def integrated_gradients(
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
     """Return Spearman's rank correlation of two maps; None if one of them is constant."""
-    # Takes a second to import, which training and prediction do without.
+    # Takes a second to import; training and prediction do not need it.
     from scipy.stats import rankdata
 
     if np.ptp(one) == 0 or np.ptp(other) == 0:

@@ -1,4 +1,4 @@
-"""Section of the report on the parts of a spectrogram that the answers depend on."""
+"""Section of the report on attribution maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +16,14 @@ from kit.plots.style import DARK, LIGHT, Theme, drawable, new_figure, style_axes
 _RANGES_HZ = ((0.0, 250.0), (250.0, 2e3), (2e3, np.inf))
 _TICKS_HZ = (250, 1000, 4000, 12_000)
 _QUALITY = 60  # of JPEG; a track takes 150 kB
-_BLOCK = 4  # frames and bands of the gradients that one pixel sums up: single ones are grain
+_BLOCK = 4  # frames and bands per pixel of the gradients, since single ones are noisy
 _NOTE = (
-    "Orange places speak for the answer, blue ones against it. Occlusion hides a patch, an eighth "
-    "of a segment by an eighth of the bands, behind the mean level of each band, and shows how far "
-    "the log-odds of the answer fall (Zeiler & Fergus 2014). Integrated gradients follow "
-    "the way from that mean level to the spectrogram (Sundararajan, Taly & Yan 2017); their sum is "
-    "the difference of the two log-odds, here within {gap:.1%} of it. The maps are of a "
-    "few segments of a few tracks: they show where the network looks, not why."
+    "Orange places speak for the answer, blue ones against it. Occlusion replaces a patch (an "
+    "eighth of a segment by an eighth of the bands) by the mean level of each band, and shows the "
+    "fall of the answer's log-odds (Zeiler & Fergus 2014). Integrated gradients run from that mean "
+    "level to the spectrogram (Sundararajan, Taly & Yan 2017); they add up to the difference of "
+    "the log-odds, here to within {gap:.1%}. The maps cover a few segments of a few tracks. They "
+    "show where the network looks, not why."
 )
 
 
@@ -35,7 +35,7 @@ def section_of(found: Sequence[Explained]) -> Section:
     """
     return Section(
         name="explained",
-        title="What it listened to",
+        title="Attribution maps",
         said=in_words(found),
         pictures=tuple(_picture(one) for one in found),
         tables=(_table(found),),
@@ -45,13 +45,12 @@ def section_of(found: Sequence[Explained]) -> Section:
 
 
 def in_words(found: Sequence[Explained]) -> str:
-    """Return where the maps point to, and what untrained weights say of them."""
+    """Return the frequencies of the gradients, and the comparison with untrained weights."""
     shares = np.mean([_shares(one) for one in found], axis=0)
     most = int(shares.argmax())
     where = ("below 250 Hz", "between 250 Hz and 2 kHz", "above 2 kHz")[most]
     said = (
-        f"{shares[most]:.0%} of what the integrated gradients of these {len(found)} tracks weigh "
-        f"lies {where}."
+        f"{shares[most]:.0%} of the integrated gradients of these {len(found)} tracks lie {where}."
     )
     kinds = {"occlusion": 0, "integrated gradients": 1}
     known = {
@@ -60,16 +59,16 @@ def in_words(found: Sequence[Explained]) -> str:
     }
     known = {kind: values for kind, values in known.items() if values}
     if not known:
-        return f"{said} A map is constant, so that it cannot be compared with untrained weights."
+        return f"{said} The maps are constant, so they cannot be compared with untrained weights."
     told = " and ".join(f"{max(values):.2f} for {kind}" for kind, values in known.items())
     alike = [kind for kind, values in known.items() if max(values) > SIMILAR]
     if alike:
         return (
-            f"{said} Untrained weights give a similar map of some of them (rank correlation up to "
-            f"{told}, in size): do not take their {' and '.join(alike)} for what training has "
-            "found."
+            f"{said} For some tracks, untrained weights give a similar map (absolute rank "
+            f"correlation up to {told}): their {' and '.join(alike)} may not show what the network "
+            "has learned."
         )
-    return f"{said} Untrained weights give other maps (rank correlation at most {told}, in size)."
+    return f"{said} Untrained weights give other maps (absolute rank correlation up to {told})."
 
 
 def _signed(value: float) -> str:
@@ -77,7 +76,7 @@ def _signed(value: float) -> str:
 
 
 def _shares(one: Explained) -> list[float]:
-    """Return the share of the integrated gradients in three ranges of frequency."""
+    """Return the share of the integrated gradients in each of `_RANGES_HZ`."""
     weight = np.abs(one.gradients).sum(0)
     total = float(weight.sum()) or 1.0
     inside = [(one.band_hz >= low) & (one.band_hz < high) for low, high in _RANGES_HZ]
@@ -98,7 +97,7 @@ def _table(found: Sequence[Explained]) -> Table:
     )
     columns = (
         *("Track", "label", "answer", "below 250 Hz", "250 Hz to 2 kHz", "above 2 kHz"),
-        *("untrained: occlusion", "untrained: gradients", "gap of the sum"),
+        *("untrained: occlusion", "untrained: gradients", "completeness gap"),
     )
     caption = "Share of the gradients by frequency; rank correlation with maps of untrained weights"
     return Table(caption, columns, rows)
@@ -147,7 +146,7 @@ def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
 
 
 def _summed(values: np.ndarray) -> np.ndarray:
-    """Return the sums of blocks; the last ones may be smaller."""
+    """Return the sums of blocks; the last blocks may be smaller."""
     for axis, size in enumerate(values.shape):
         values = np.add.reduceat(values, np.arange(0, size, _BLOCK), axis=axis)
     return values

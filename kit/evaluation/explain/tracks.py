@@ -1,4 +1,4 @@
-"""The maps of a few tracks of a run: what its networks listened to, and a check of the maps."""
+"""Attribution maps of a few tracks of a run, and a comparison with untrained weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from jaxtyping import Array, Float, Float32
 from kit.dsp import mel_frequencies
 from kit.errors import UsageError
 from kit.evaluation.explain.maps import integrated_gradients, occlusion, rank_correlation
+from kit.evaluation.folds import networks_of
 from kit.evaluation.metrics import hits, mistakes
 from kit.features import FeatureStore
 from kit.features.codec import padding
-from kit.training import Restored, Run, restore
-from kit.training.checkpoint import Which
+from kit.training import Restored, Run
 from kit.training.differentiable import Differentiable, log_odds
 
 HITS_PER_LABEL, MISTAKES = 1, 2
 SEGMENTS = 4
-"""Segments of a track that are looked at, side by side in the middle of its first excerpt."""
+"""Segments per track, side by side in the middle of its first excerpt."""
 PATCHES = 8
-"""Patches that lie side by side along either axis of a segment; they step by half a patch."""
+"""Patches along either axis of a segment; they step by half a patch."""
 STEPS = (64, 256)
-"""Points of the integrated gradients; the second if the first leave too large a gap."""
+"""Points of the integrated gradients; the second number if the first leaves too large a gap."""
 TOLERANCE = 0.05
-"""Largest completeness gap, as a share of the difference of scores, that 64 points may leave."""
+"""Largest completeness gap with 64 points, as a share of the difference of scores."""
 SIMILAR = 0.5
-"""A rank correlation above this means that untrained weights give a similar map."""
-_UNTRAINED_KEY = 1  # another one than a training's seed of 0
+"""Above this rank correlation, untrained weights give a similar map."""
+_UNTRAINED_KEY = 1  # differs from a training's seed of 0
 Told = Callable[[int, int], None]
 
 
@@ -44,11 +44,11 @@ class Explained:
         seconds: length of a frame.
         band_hz: the middle of each mel band, Hz.
         spectrogram: the stretch, (frames, n_mels), as the front end gives it.
-        occlusion: mean fall of the log-odds of the answer where a place is hidden.
-        gradients: integrated gradients of the log-odds of the answer.
+        occlusion: mean fall of the answer's log-odds over the patches that hide each place.
+        gradients: integrated gradients of the answer's log-odds.
         gap: the largest completeness gap of a segment, as a share of its difference of scores.
-        untrained: the rank correlations of both maps with those of untrained weights, for the
-            segment in the middle; None where a map is constant.
+        untrained: rank correlations of both maps with the maps of untrained weights, for the
+            middle segment; None for a constant map.
     """
 
     track: dict[str, Any]
@@ -62,51 +62,43 @@ class Explained:
 
 
 def require_network(restored: Restored) -> None:
-    """Check that a run has networks whose answers can be explained.
-
-    Raises:
-        UsageError: it is one of the recipe for small sets, or of several labels a track.
-    """
+    """Raise `UsageError` for a run by the recipe for small sets, or with several labels a track."""
     if not restored.networks:
         raise UsageError(
-            "a run by the recipe for small sets has no network whose spectrogram could be "
-            "explained; leave out --explain, or use `kit confounds`"
+            "a run by the recipe for small sets has no network with attribution maps; leave out "
+            "--explain, or use `kit confounds`"
         )
     if restored.experiment.train.several:
         raise UsageError(
-            "--explain explains the one label of a track, and this run has several labels a "
-            "track; leave it out"
+            "--explain needs one label a track, and this run has several labels a track; leave it "
+            "out"
         )
 
 
 def explained(
     run: Run,
-    which: Which,
+    restored: Restored,
     rows: Sequence[dict[str, Any]],
     store: FeatureStore,
     progress: Told | None = None,
 ) -> list[Explained]:
-    """Return the maps of the surest right answer for each label and of the surest mistakes.
+    """Return the maps of each label's most confident right answer and of confident mistakes.
 
-    In a run of folds each track is explained by the network of its fold.
+    In a run of folds the network of a track's fold explains it.
 
     Args:
         run: the run.
-        which: the best checkpoints, or the last ones.
+        restored: its network.
         rows: `tracks` of evaluation.json.
         store: its features.
         progress: called with (tracks done, tracks in all).
     """
     chosen = [*hits(rows, per_label=HITS_PER_LABEL), *mistakes(rows, limit=MISTAKES)]
-    networks: dict[str, Restored] = {}
-    folds = {one.fold: one for one in run.inside} if run.is_folded else {}
+    network_of = networks_of(run, restored)
     found = []
     for row in chosen:
-        fold = row.get("fold", "")
-        if fold not in networks:
-            networks[fold] = restore(folds.get(fold, run).folder, which)
         stored, frames = store.read([row["track_id"]]), store.frames([row["track_id"]])
-        found.append(_explained(networks[fold], row, stored[0][: int(frames[0])]))
+        found.append(_explained(network_of(row.get("fold", "")), row, stored[0][: int(frames[0])]))
         if progress:
             progress(len(found), len(chosen))
     return found
@@ -149,7 +141,7 @@ def _explained(
 def _segments(
     stored: Float32[np.ndarray, "frames width"], network: Restored
 ) -> Float32[np.ndarray, "segments segment width"]:
-    """Return segments side by side out of the middle of an excerpt."""
+    """Return segments, side by side, from the middle of an excerpt."""
     length = network.experiment.segments.frames
     if len(stored) < length:
         silence = padding(network.experiment.features)
@@ -183,7 +175,7 @@ class _Maps:
         self, x: np.ndarray, label: np.int32, fill: np.ndarray, steps: int
     ) -> tuple[np.ndarray, float]:
         found, gap, whole = _gradients(self._networks, x, label, fill, steps=steps)
-        # A share of a smaller difference of log-odds would mean nothing.
+        # Below a difference of 0.1 in log-odds the share would be meaningless.
         return np.asarray(found), abs(float(gap)) / max(abs(float(whole)), 0.1)
 
 
@@ -204,7 +196,7 @@ def _hidden(
 def _gradients(
     networks: tuple[Differentiable, ...], x: Array, label: Array, fill: Array, steps: int
 ) -> tuple[Float[Array, "frames n_mels"], Float[Array, ""], Float[Array, ""]]:
-    """Return the map, its completeness gap, and the difference of scores that it adds up to."""
+    """Return the map, its completeness gap, and the difference of scores."""
     baseline = jnp.broadcast_to(fill, x.shape)
     answer = partial(log_odds, networks)
     found, gap = integrated_gradients(answer, x, label, baseline, steps=steps)

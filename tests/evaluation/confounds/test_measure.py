@@ -192,7 +192,7 @@ def test_a_report_of_the_same_checkpoint_shows_them(probed):
     (table,) = section.tables
     assert [row[0] for row in table.rows] == ["unchanged", *(r["probe"] for r in found["probes"])]
     assert all(len(row) == len(table.columns) for row in table.rows)
-    assert "hears nothing above 4000 Hz" in section.note
+    assert "the front end ends at 4000 Hz" in section.note
     other = evaluation | {"checkpoint": {"step": 1, "which": "best"}}
     assert section_of(run.folder, other) is None
     assert section_of(run.folder, evaluation | {"part": "train"}) is None
@@ -222,7 +222,7 @@ def test_what_cannot_be_probed_is_refused(job, probed, tmp_path):
     data = Path(shutil.copytree(job.catalogue, tmp_path / "data"))
     moved = dataclasses.replace(load(data), audio_root=tmp_path)
     copy = Run(Path(shutil.copytree(job.run, tmp_path / "run")))
-    with pytest.raises(KitError, match=r"none of the 4 tracks .* can be heard \(4 unreadable\)"):
+    with pytest.raises(KitError, match=r"none of the 4 tracks .* can be decoded \(4 unreadable\)"):
         confounds(copy, catalogue=moved, families=("level",))
 
 

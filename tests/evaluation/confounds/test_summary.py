@@ -50,7 +50,7 @@ def test_what_moves_beyond_its_interval_is_what_the_network_leans_on():
     assert row(found, "low-pass 4 kHz")["moves"]
     assert not row(found, "level +6 dB")["moves"]
     assert "1 of 2 changes moves the accuracy of 97.5%" in found["said"]
-    assert found["said"].endswith("The network leans on what is above 4 kHz.")
+    assert found["said"].endswith("The network relies on sound above 4 kHz.")
     assert "low-pass 4 kHz (−47.5 points)" in found["said"]
     # Two probes: each at half of 5%.
     assert found["confidence"] == pytest.approx(0.975)
@@ -60,9 +60,9 @@ def test_where_the_control_moves_no_tempo_and_no_pitch_is_named():
     half = wrong(TRUE, set(range(0, 40, 2)))
     names = ("tempo +6%", "pitch −1 semitone")
     alone = {"unchanged": TRUE, **dict.fromkeys(names, half)}
-    assert summary(TRACKS, alone)["said"].endswith("leans on the tempo and the pitch.")
+    assert summary(TRACKS, alone)["said"].endswith("relies on the tempo and the pitch.")
     found = summary(TRACKS, {**alone, "tempo there and back": half})
-    assert found["said"].endswith("leans on sharp attacks (a phase vocoder blurs them).")
+    assert found["said"].endswith("relies on sharp attacks (a phase vocoder blurs them).")
     faster = summary(TRACKS, {**alone, "tempo there and back": half, "speed +6%": half})
     assert "sharp attacks (a phase vocoder blurs them) and tempo and pitch" in faster["said"]
 
@@ -73,9 +73,9 @@ def test_a_change_that_all_groups_share_needs_no_interval():
     assert one["change"] == -1
     assert one["change_interval"] is None
     assert one["moves"]
-    assert "leans on the pitch" in found["said"]
+    assert "relies on the pitch" in found["said"]
     better = summary(TRACKS, {"unchanged": wrong(TRUE, range(40)), "pitch +1 semitone": TRUE})
-    assert "does better with pitch +1 semitone" in better["said"]
+    assert "is more accurate with pitch +1 semitone" in better["said"]
 
 
 def test_few_groups_claim_nothing():

@@ -51,8 +51,8 @@ def rows(job, network, store):
 
 
 @pytest.fixture(scope="module")
-def found(job, rows, store):
-    return explained(Run(job.run), "best", rows, store)
+def found(job, network, rows, store):
+    return explained(Run(job.run), network, rows, store)
 
 
 def test_the_function_that_is_explained_is_the_network_that_answers(network, store):
@@ -94,11 +94,11 @@ def test_the_sum_of_the_gradients_is_the_difference_of_the_log_odds(found, netwo
         np.testing.assert_allclose(sums, ends[:4] - ends[4], rtol=0.06, atol=1e-3)
 
 
-def test_a_mistake_is_explained_too_and_progress_is_told(job, rows, store):
+def test_a_mistake_is_explained_too_and_progress_is_told(job, network, rows, store):
     wrong = [dict(rows[0], label="low" if rows[0]["label"] == "high" else "high"), *rows[1:2]]
     told = []
     run = Run(job.run)
-    found = explained(run, "best", wrong, store, progress=lambda *at: told.append(at))
+    found = explained(run, network, wrong, store, progress=lambda *at: told.append(at))
     assert found[-1].track is wrong[0]
     assert told == [(1, 2), (2, 2)]
 
@@ -115,14 +115,14 @@ def test_the_section_has_a_picture_of_each_track(found):
 def test_the_words_tell_when_untrained_weights_give_the_same_map(found):
     different = [dataclasses.replace(one, untrained=(0.1, -0.2)) for one in found]
     said = in_words(different)
-    assert "other maps (rank correlation at most 0.10 for occlusion and 0.20 for" in said
+    assert "other maps (absolute rank correlation up to 0.10 for occlusion and 0.20 for" in said
     alike = [dataclasses.replace(one, untrained=(0.1, 0.8)) for one in found]
-    assert "do not take their integrated gradients for what training has found" in in_words(alike)
+    assert "their integrated gradients may not show what the network has learned" in in_words(alike)
     constant = [dataclasses.replace(one, untrained=(None, None)) for one in found]
     assert "cannot be compared" in in_words(constant)
     bass = np.broadcast_to(found[0].band_hz < 250, (32, 16)).astype(np.float32)
     low = [dataclasses.replace(one, gradients=bass) for one in found]
-    told = "100% of what the integrated gradients of these 2 tracks weigh lies below 250 Hz"
+    told = "100% of the integrated gradients of these 2 tracks lie below 250 Hz"
     assert told in in_words(low)
 
 
