@@ -176,7 +176,7 @@ def _evaluation(
     enough = list(run.split()["part"]).count("validation") >= LEAST_TRACKS
     held = score(run, restored, "validation", None) if enough and not folded else None
     entries, kept, scaled = certainty(restored, scores, held)
-    rows = doubtful.doubtful(evaluation["tracks"], evaluation["labels"], np.exp(scaled))
+    rows = doubtful.doubtful(evaluation["tracks"], list(restored.labels), np.exp(scaled))
     return evaluation | entries | {"doubtful": rows}, kept
 
 

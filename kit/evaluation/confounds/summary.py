@@ -104,7 +104,8 @@ def in_words(found: Mapping[str, Any]) -> str:
     if groups < FEW_GROUPS:
         return (
             f"{groups} groups of tracks are too few to say what the network relies on. The "
-            f"accuracy is {was}; {least['probe']} lowers it most: {points(least['change'])} points."
+            f"accuracy is {was}; the largest fall is for {least['probe']}: "
+            f"{points(least['change'])} points."
         )
     moved = [row for row in rows if row["moves"]]
     if not moved:
