@@ -70,12 +70,6 @@ def prepared(
     A catalogue is another collection if its folder is not the training's and the run knows less
     than half of its tracks.
 
-    Args:
-        catalogue: the tracks.
-        run: the run.
-        restored: its network.
-        part: the part to score.
-        labels_map: from the collection's labels to the run's labels.
     Returns:
         The catalogue, and `collection` with `name`, `labels` (the map), `left_out` (tracks by
         label) and `unused` (mapped labels without a track). No entry for the run's own catalogue.
@@ -152,9 +146,6 @@ def _key(label: str) -> str:
 def beside_own_test(evaluation: dict[str, Any], run: Run) -> dict[str, Any]:
     """Return the score on another collection beside that on the run's own test part.
 
-    Args:
-        evaluation: of the other collection.
-        run: the run, with evaluation.json if its test part was scored.
     Returns:
         `measure`, `own`, `here` and `difference` of `collection`. `own` and `difference` are None
         if the same checkpoint was not evaluated on the test part, `here` if training has seen

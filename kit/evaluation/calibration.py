@@ -37,13 +37,7 @@ def of_others(
     targets: Int[np.ndarray, " tracks"],
     folds: Sequence[str],
 ) -> Float[np.ndarray, "tracks classes"]:
-    """Return log-probabilities scaled by the temperature of the other folds' answers.
-
-    Args:
-        log_p: out-of-fold log-probabilities of tracks.
-        targets: the label of each, by number.
-        folds: the fold of each.
-    """
+    """Return log-probabilities scaled by the temperature of the other folds' answers."""
     scaled, names = log_p.copy(), np.asarray(folds)
     for name in np.unique(names):
         own = names == name

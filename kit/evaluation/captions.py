@@ -39,12 +39,7 @@ def lede(evaluation: Row) -> str:
 
 
 def warnings(evaluation: Row, config: Row) -> list[str]:
-    """Return reasons to trust the numbers less.
-
-    Args:
-        evaluation: the content of evaluation.json.
-        config: each field of the experiment by its dotted name.
-    """
+    """Return reasons to trust the numbers less."""
     found = [words.caveat(evaluation), words.left_out(evaluation)]
     another = evaluation.get("another_collection")
     unknown = (evaluation.get("kept_apart") or {}).get("alone")
@@ -68,13 +63,7 @@ def pooled(loss: str, several: bool) -> str:
 
 
 def learned(rows: list[Row], best: int | None, level: str) -> str:
-    """Return the caption of the learning curves.
-
-    Args:
-        rows: the rows of metrics.jsonl.
-        best: the best epoch.
-        level: of the validation accuracy, "segment" or "track".
-    """
+    """Return the caption of the learning curves; `level` is "segment" or "track"."""
     if not rows:
         return "metrics.jsonl has no epoch."
     late = "Training values are means over an epoch, so they lag behind the validation values."

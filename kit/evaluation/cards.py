@@ -15,12 +15,7 @@ Row = dict[str, Any]
 
 
 def card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:
-    """Return the content of a track's card, without its player.
-
-    Args:
-        track: an entry of `tracks` of evaluation.json.
-        spectrogram_of: as for `kit.evaluation.report.write_report`.
-    """
+    """Return the content of a track's card, without its player."""
     picture = None
     if spectrogram_of is not None:
         try:

@@ -64,11 +64,7 @@ class Thresholds:
     certain: float | None
 
     def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
-        """Return the certainty of an answer.
-
-        Args:
-            probabilities: of each label by its name, as `kit.load(run).predict` returns them.
-        """
+        """Return the certainty of an answer from the probability of each label."""
         names = sorted(probabilities, key=lambda name: -probabilities[name])
         with np.errstate(divide="ignore"):
             log_p = np.log([probabilities[name] for name in names])
@@ -141,9 +137,6 @@ class Certainty:
     def read(cls, folder: Path, step: Any) -> "Certainty | None":
         """Return the content of calibration.json; None if it is missing or of another checkpoint.
 
-        Args:
-            folder: the run's folder.
-            step: of the checkpoint, as `kit.evaluation.answers.step_in_json` returns it.
         Raises:
             KitError: the file is damaged.
         """
@@ -177,10 +170,6 @@ def thresholds_of(
 
     A run with several labels per track has no thresholds, and no sentence.
 
-    Args:
-        folder: the run's folder.
-        restored: its network.
-        risk: accepted share of wrong answers among certain ones.
     Raises:
         KitError: calibration.json is damaged.
     """
@@ -211,10 +200,6 @@ def certainty(
     The validation part gives the temperature and thresholds of the test part. In a run of folds,
     the other folds give them for each fold. So no track calibrates itself.
 
-    Args:
-        restored: the network.
-        scores: of the test part, or of all folds.
-        held: of the validation part; None without one, and for a run of folds.
     Returns:
         `sets`, `certain` and, with enough tracks for a temperature, `calibration`; the answers to
         keep; and the log-probabilities, which stay uncalibrated without a temperature.

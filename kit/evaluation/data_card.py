@@ -24,13 +24,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
 def data_card(run: Run, evaluation: Evaluation, catalogue: Catalogue | None) -> str:
-    """Return the data card of a run in Markdown, without lines for unknown facts.
-
-    Args:
-        run: the run.
-        evaluation: the content of evaluation.json for its test part.
-        catalogue: the tracks; None for a run from arrays.
-    """
+    """Return the data card of a run in Markdown, without lines for unknown facts."""
     split = run.folds() if run.is_folded else run.split()
     several = bool(evaluation.get("several"))
     known = None if catalogue is None else _tracks(catalogue, split)
@@ -156,13 +150,7 @@ def items(found: Iterable[str]) -> str:
 
 
 def document(title: str, lede: str, sections: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Return a document in Markdown, without empty sections.
-
-    Args:
-        title: of the document.
-        lede: the first paragraph.
-        sections: the heading and the blocks of each; blocks may be empty.
-    """
+    """Return a document in Markdown, without empty sections."""
     parts = [f"# {title}", lede]
     for heading, blocks in sections:
         if known := [block for block in blocks if block]:

@@ -38,13 +38,7 @@ def suggested(
 def doubtful(
     tracks: list[dict[str, Any]], labels: list[str], p: Float[np.ndarray, "tracks classes"]
 ) -> list[dict[str, Any]]:
-    """Return `COLUMNS` of the tracks with a doubtful label, the most probable suggestion first.
-
-    Args:
-        tracks: entries of `tracks` of evaluation.json.
-        labels: in the order of the columns of `p`.
-        p: calibrated probabilities of the tracks.
-    """
+    """Return `COLUMNS` of the tracks with a doubtful label, the most probable suggestion first."""
     y = np.array([labels.index(track["label"]) for track in tracks], int)
     better = suggested(p, y)
     rows = [

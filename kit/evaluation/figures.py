@@ -29,13 +29,7 @@ def titled(axes: Axes, theme: Theme, title: str, x: str = "", y: str = "") -> No
 def confusion(
     matrix: Int[np.ndarray, "classes classes"], labels: Sequence[str], *, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw the confusion matrix: counts and shares of the row, which set the colour.
-
-    Args:
-        matrix: counts, one row per true label, one column per predicted label.
-        labels: in the order of the rows.
-        theme: colours.
-    """
+    """Draw counts, a row per true and a column per predicted label, and their shares of the row."""
     n = len(labels)
     total = matrix.sum(axis=1, keepdims=True)
     share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
@@ -86,29 +80,12 @@ def confusion(
 def curves(
     rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT, stacked: bool = False
 ) -> Figure:
-    """Draw loss and accuracy of training and validation by epoch, and mark the best epoch.
-
-    Args:
-        rows: the rows of metrics.jsonl, one per epoch; validation values may be None. Without
-            accuracies only the losses are drawn.
-        theme: colours.
-        stacked: one panel above the other, for a narrow screen.
-    """
+    """Draw loss and accuracy of training and validation by epoch, and mark the best epoch."""
     known = [
         m for m in ("loss", "accuracy") if not rows or rows[-1].get(f"train_{m}", 0.0) is not None
     ]
-    size, shape = ((4.0, 5.6), (2, 1)) if stacked else ((8.4, 3.1), (1, 2))
-    if len(known) == 1:
-        size, shape = ((4.0, 3.1), (1, 1)) if stacked else ((8.4, 3.1), (1, 1))
-    figure = new_figure(*size, theme, fitted=False)
-    panels = list(figure.subplots(*shape, squeeze=False).flat)
+    figure, panels = _panels(theme, len(known), 3.1, stacked)
     left, right = panels[0], panels[-1]
-    if stacked and len(known) == 1:
-        figure.subplots_adjust(0.13, 0.16, 0.96, 0.88)
-    elif stacked:
-        figure.subplots_adjust(0.13, 0.09, 0.96, 0.93, hspace=0.36)
-    else:
-        figure.subplots_adjust(0.06, 0.16, 0.985, 0.88, wspace=0.16)
     best = best_epoch(rows)
     for axes, measure in zip(panels, known, strict=True):
         style_axes(axes, theme, grid=True)
@@ -133,12 +110,7 @@ def curves(
 
 
 def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the loss over the learning rate of a range test, and mark the suggestion.
-
-    Args:
-        found: the result of `kit.training.lr_find.lr_find`.
-        theme: colours.
-    """
+    """Draw the loss over the learning rate of a range test, and mark the suggestion."""
     figure = new_figure(6.4, 3.6, theme)
     axes = figure.add_subplot()
     style_axes(axes, theme, grid=True)
@@ -203,20 +175,8 @@ def learning_curves(
 
 
 def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = False) -> Figure:
-    """Draw the reliability diagram, and the accuracy of the most certain answers.
-
-    Args:
-        found: `calibration` of evaluation.json.
-        theme: colours.
-        stacked: one panel above the other, for a narrow screen.
-    """
-    size, shape = ((4.0, 6.4), (2, 1)) if stacked else ((8.4, 3.6), (1, 2))
-    figure = new_figure(*size, theme, fitted=False)
-    left, right = figure.subplots(*shape)
-    if stacked:
-        figure.subplots_adjust(0.13, 0.08, 0.96, 0.94, hspace=0.34)
-    else:
-        figure.subplots_adjust(0.06, 0.14, 0.985, 0.9, wspace=0.16)
+    """Draw the reliability diagram, and the accuracy of the most certain answers."""
+    figure, (left, right) = _panels(theme, 2, 3.6, stacked)
     style_axes(left, theme, grid=True)
     titled(left, theme, "Accuracy by probability", "Probability of the answer")
     left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
@@ -238,12 +198,7 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
 
 
 def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figure:
-    """Draw the accuracy of each run, and its difference from the first run, with intervals.
-
-    Args:
-        rows: of `kit.evaluation.compare.Comparison`.
-        theme: colours.
-    """
+    """Draw the accuracy of each run, and its difference from the first run, with intervals."""
     figure = new_figure(8.4, 1.1 + 0.42 * len(rows), theme)
     left, right = figure.subplots(1, 2, sharey=True)
     at = np.arange(len(rows))
@@ -277,6 +232,23 @@ def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
     if not validated:
         return None
     return min(validated, key=checkpoint_score)["epoch"]
+
+
+def _panels(theme: Theme, count: int, height: float, stacked: bool) -> tuple[Figure, list[Axes]]:
+    """Return panels side by side, or one above the other for a narrow screen; `height` in inches."""
+    width, rows = (4.0, count) if stacked else (8.4, 1)
+    whole = rows * height
+    figure = new_figure(width, whole, theme, fitted=False)
+    axes = figure.subplots(rows, count // rows, squeeze=False)
+    figure.subplots_adjust(
+        left=0.52 / width,
+        right=1 - 0.14 / width,
+        bottom=0.5 / whole,
+        top=1 - 0.36 / whole,
+        hspace=0.36,
+        wspace=0.16,
+    )
+    return figure, list(axes.flat)
 
 
 def _series(

@@ -39,11 +39,6 @@ def out_of_fold(
 ) -> tuple[Scores, list[dict[str, Any]]]:
     """Return the answers for the tracks of all folds, and the scores of each fold.
 
-    Args:
-        run: a run of folds.
-        which: the best checkpoints, or the last ones.
-        score: returns the answers of a fold's network for a part of the fold.
-        progress: called with (tracks scored, tracks in all).
     Returns:
         The answers in the order of folds.csv, and `folds` of evaluation.json.
     Raises:

@@ -99,22 +99,12 @@ def summarise(
 
 
 def mistakes(tracks: Iterable[dict[str, Any]], *, limit: int = 10) -> list[dict[str, Any]]:
-    """Return the wrong answers with the highest probability, highest first.
-
-    Args:
-        tracks: entries of `tracks` of evaluation.json.
-        limit: the most to return.
-    """
+    """Return the most probable wrong answers of `tracks` of evaluation.json, highest first."""
     return _surest(t for t in tracks if t["predicted"] != t["label"])[:limit]
 
 
 def hits(tracks: Iterable[dict[str, Any]], *, per_label: int = 2) -> list[dict[str, Any]]:
-    """Return the right answers with the highest probability, by label in the order of names.
-
-    Args:
-        tracks: entries of `tracks` of evaluation.json.
-        per_label: the most to return of each label.
-    """
+    """Return each label's most probable right answers of `tracks`, by the labels' names."""
     right = _surest(t for t in tracks if t["predicted"] == t["label"])
     names = sorted({t["label"] for t in right})
     return [t for name in names for t in [r for r in right if r["label"] == name][:per_label]]

@@ -23,13 +23,7 @@ NAME = "model-card.md"
 
 
 def model_card(run: Run, restored: Restored, evaluation: Evaluation) -> str:
-    """Return the model card of a run in Markdown, without lines for unknown facts.
-
-    Args:
-        run: the run.
-        restored: its network, or the network of its first fold.
-        evaluation: the content of evaluation.json for its test part.
-    """
+    """Return the model card of a run in Markdown, without lines for unknown facts."""
     labels = ", ".join(map(plain, restored.labels))
     several = bool(evaluation.get("several"))
     answer = "any number of these labels" if several else "one of these labels"

@@ -28,10 +28,6 @@ Row = dict[str, Any]
 def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     """Return the values of the template, without the clips.
 
-    Args:
-        run_dir: the run's folder, which may have a `config.json`.
-        evaluation: the content of evaluation.json.
-        rows: the rows of metrics.jsonl.
     Raises:
         KitError: config.json is not JSON.
     """

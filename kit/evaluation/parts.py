@@ -8,13 +8,7 @@ Part = Literal["test", "validation", "train", "all"]
 
 
 def file_name(stem: str, part: str, suffix: str) -> str:
-    """Return `evaluation.json` for the test part, `evaluation-PART.json` for another.
-
-    Args:
-        stem: such as "evaluation" or "report".
-        part: a `Part`, or the result of `place`.
-        suffix: such as ".json".
-    """
+    """Return `evaluation.json` for the test part, `evaluation-PART.json` for another."""
     return f"{stem}{suffix}" if part == "test" else f"{stem}-{part}{suffix}"
 
 

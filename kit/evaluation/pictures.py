@@ -55,12 +55,7 @@ def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:
 
 
 def curves_in_words(rows: list[Row], best: int | None) -> str:
-    """Return the text alternative of the learning curves.
-
-    Args:
-        rows: the rows of metrics.jsonl.
-        best: the best epoch.
-    """
+    """Return the text alternative of the learning curves."""
     if not rows:
         return "Loss and accuracy: no epoch recorded"
     last = rows[-1]

@@ -111,10 +111,6 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     Matrix and ROC curves are by track, of the unseen tracks if others were scored too. Tracks with
     several labels have no matrix.
 
-    Args:
-        run_dir: the run's folder.
-        evaluation: as for `write_report`.
-        metrics_rows: as for `write_report`.
     Returns:
         The paths of `confusion`, `roc` (with the part in the name, except for the test part) and
         `curves`, each as PNG and SVG.

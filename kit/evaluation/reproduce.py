@@ -32,15 +32,7 @@ def reproduction(
     catalogue: Path | None,
     labels_map: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return `made_with` of evaluation.json.
-
-    Args:
-        run: the run.
-        restored: its network.
-        part: the scored part.
-        catalogue: of the scored tracks, if it is not the training's.
-        labels_map: from another collection's labels to the run's labels.
-    """
+    """Return `made_with` of evaluation.json."""
     command = ["kit", "evaluate", str(run.folder)]
     if catalogue is not None:
         command += ["--catalogue", str(catalogue)]
@@ -91,10 +83,6 @@ def configurations_tried(run: Run, tracks: Sequence[Mapping[str, Any]]) -> int:
     """Return the number of configurations that were scored on the same test tracks.
 
     It counts this run, and the other runs in the same folder of runs.
-
-    Args:
-        run: the run.
-        tracks: of evaluation.json.
     """
     own = _scored(tracks)
     found = {_configuration(run)}

@@ -93,11 +93,6 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
 
     If there are more labels than colours, the labels with the smallest ROC areas have colours and
     the others are grey.
-
-    Args:
-        found: the result of `curves`.
-        theme: colours.
-        stacked: one panel above the other, for a narrow screen.
     """
     size, shape = ((4.0, 7.6), (2, 1)) if stacked else ((8.4, 4.2), (1, 2))
     figure = new_figure(*size, theme, fitted=False)

@@ -47,12 +47,7 @@ class Section:
 
 
 def by_label(track: Row, scored: str) -> Table:
-    """Return the scores of each label.
-
-    Args:
-        track: numbers by track.
-        scored: the name of the tracks.
-    """
+    """Return the scores of each label."""
     columns = {"average_precision": "average precision", "roc_auc": "ROC AUC"}
     if "per_class" in track:
         columns = {"precision": "precision", "recall": "recall", "f1": "F1", **columns}
@@ -65,12 +60,7 @@ def by_label(track: Row, scored: str) -> Table:
 
 
 def by_fold(folds: list[Row], several: bool) -> Table:
-    """Return the scores of each fold.
-
-    Args:
-        folds: of evaluation.json.
-        several: tracks have several labels.
-    """
+    """Return the scores of each fold."""
     if several:
         cells = {
             "tracks": lambda row: str(row["n"]),
@@ -94,11 +84,7 @@ def by_fold(folds: list[Row], several: bool) -> Table:
 
 
 def of_calibration(found: Row) -> tuple[Table, ...]:
-    """Return the numbers of the reliability diagram and of the most certain answers.
-
-    Args:
-        found: `calibration` of evaluation.json.
-    """
+    """Return the numbers of the reliability diagram and of the most certain answers."""
     both = [found["before"], found["after"]]
     losses = Table(
         "Probabilities before and after scaling",

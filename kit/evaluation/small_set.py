@@ -111,12 +111,6 @@ def beside(
     """Return the baselines of a run by the recipe, and the mean weight of each over its folds.
 
     The baselines are written into the run's folder, where `kit.evaluate` finds them.
-
-    Args:
-        run: by the recipe.
-        curve: make the learning curve of the average by the mean weights.
-        progress: as for `kit.baselines`.
-        rights: as for `kit.baselines`.
     """
     experiment = run.experiment()
     catalogue = load(Path(experiment.catalogue))

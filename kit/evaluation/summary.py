@@ -53,13 +53,7 @@ def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
 
 
 def numbers(scores: Scores, network: Restored, *, brief: bool = False) -> dict[str, dict[str, Any]]:
-    """Return the result of `metrics.summarise`, or of `several.summarise_several`.
-
-    Args:
-        scores: the answers.
-        network: gave the answers.
-        brief: as for `metrics.summarise`.
-    """
+    """Return the result of `metrics.summarise`, or of `several.summarise_several`."""
     answers, several = scores.answers, network.experiment.train.several
     y = targets(scores.tracks["label"].tolist(), network.labels, several)
     groups = groups_of(scores.tracks)

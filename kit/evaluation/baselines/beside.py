@@ -39,12 +39,7 @@ def split_digest(table: pd.DataFrame) -> str:
 
 
 def find(table: pd.DataFrame, folders: Iterable[Path]) -> Row | None:
-    """Return the content of the first baselines.json of a split; None without one.
-
-    Args:
-        table: the split, as for `split_digest`.
-        folders: to search. Files of another split and damaged files are skipped.
-    """
+    """Return the first intact baselines.json of a split in `folders`; None without one."""
     digest = split_digest(table)
     for folder in folders:
         path = folder / NAME
@@ -64,11 +59,6 @@ def in_their_midst(
 ) -> Row | None:
     """Return `baselines` of evaluation.json, on the tracks that network and baselines answered.
 
-    Args:
-        tracks: of evaluation.json.
-        table: the run's split.
-        found: the content of baselines.json.
-        name: of the row for `tracks`: `NETWORK` or `RECIPE`.
     Returns:
         `rows`, the best first, `groups` and `best_in_words`. None without a common track.
     """
@@ -96,14 +86,7 @@ def in_their_midst(
 def score(
     name: str, right: np.ndarray, labels: np.ndarray, groups: Sequence[Any] | np.ndarray
 ) -> Row:
-    """Return the scores of a classifier, in JSON's types.
-
-    Args:
-        name: of the classifier.
-        right: whether the answer for each track is right.
-        labels: the true label of each.
-        groups: the group of each, such as its artist.
-    """
+    """Return the scores of a classifier, in JSON's types."""
     recalls = [float(right[labels == label].mean()) for label in np.unique(labels)]
     return {
         "name": name,

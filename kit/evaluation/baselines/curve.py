@@ -84,13 +84,7 @@ def learning_curve(
 
 
 def point(size: float | int, tasks: Sequence[Task], rows: Sequence[Row]) -> Point:
-    """Return the point of one baseline and size.
-
-    Args:
-        size: as for `learning_curve`.
-        tasks: one for each draw, with its folds.
-        rows: the answers of the baseline to each.
-    """
+    """Return the point of one baseline and size, with a task and its answers for each draw."""
     tested = tasks[0].tested
     right = [row.probabilities.argmax(axis=1) == tasks[0].targets[tested] for row in rows]
     groups = np.tile(tasks[0].groups[tested], len(rows))

@@ -101,13 +101,7 @@ def out_of_fold(
     task: Task,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[Row]:
-    """Return the answers of each baseline for all test tracks.
-
-    Args:
-        baselines: in the order of the rows.
-        task: the tracks.
-        progress: called with (folds answered, folds in all, name).
-    """
+    """Return the answers of each baseline for all test tracks."""
     place = {track: at for at, track in enumerate(task.tested.tolist())}
     rows: list[Row] = []
     total = len(baselines) * len(task.folds)
@@ -140,14 +134,7 @@ def prior() -> Baseline:
 def of_vectors(
     name: str, x: Float[np.ndarray, "tracks numbers"], family: Family, vector: str | None = None
 ) -> Baseline:
-    """Return a classifier of vectors, such as embeddings.
-
-    Args:
-        name: of the vectors.
-        x: one row per track of the task.
-        family: the kind of classifier.
-        vector: one of `kit.shallow.vectors.KINDS`; None for others.
-    """
+    """Return a classifier of vectors: a kind of `kit.shallow.vectors.KINDS`, or embeddings."""
 
     def answer(fold: Fold, task: Task) -> Answered:
         return _answer(x[fold.train], x[fold.test], family, fold, task, vector)
@@ -179,12 +166,7 @@ def known_columns(
 
 
 def of_layers(name: str, layers: Layers) -> Baseline:
-    """Return the linear probe of a frozen network, which chooses one of its layers.
-
-    Args:
-        name: of the network.
-        layers: one row per track of the task, in each layer.
-    """
+    """Return the linear probe of a frozen network, which chooses one of its layers."""
 
     def answer(fold: Fold, task: Task) -> Answered:
         found = fitted(
@@ -214,13 +196,7 @@ def of_layers(name: str, layers: Layers) -> Baseline:
 
 
 def of_dictionary(store: VectorStore, sources: Sequence[str], family: Family) -> Baseline:
-    """Return a classifier of codes, by a dictionary learned from a fold's training tracks.
-
-    Args:
-        store: has the mel spectrograms.
-        sources: the SHA-256 of the file of each track of the task.
-        family: the kind of classifier.
-    """
+    """Return a classifier of codes, by a dictionary learned from a fold's training tracks."""
 
     def answer(fold: Fold, task: Task) -> Answered:
         def mels(tracks: Int[np.ndarray, " _"]) -> Any:

@@ -59,12 +59,7 @@ def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baselin
 
 
 def average_of(candidates: Sequence[Baseline], weights: Mapping[str, float]) -> Baseline:
-    """Return the baseline that answers by the weighted mean of the candidates' probabilities.
-
-    Args:
-        candidates: to average; those without a weight are left out.
-        weights: by name.
-    """
+    """Return the baseline that answers by the weighted mean probability of the candidates."""
     by_name = {candidate.name: candidate for candidate in candidates}
 
     def answer(fold: Fold, task: Task) -> Answered:
@@ -124,10 +119,6 @@ def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.
     Five steps of expectation-maximisation start from equal weights. Each step sets a candidate's
     weight to its mean share in the probability of the true label. More steps would overfit few
     tracks. Weights below 0.05 are dropped, and the others rescaled to add up to 1.
-
-    Args:
-        found: the answers of each candidate.
-        targets: the label of each track, by number.
     """
     names = list(found)
     rows = np.arange(len(targets))
@@ -144,13 +135,7 @@ def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.
 def log_loss(
     p: Float[np.ndarray, "tracks classes"], targets: np.ndarray, least: float = _LEAST_P
 ) -> float:
-    """Return the mean negative logarithm of the probability of the true label.
-
-    Args:
-        p: a row for each track.
-        targets: the label of each, by number.
-        least: lower probabilities count as this.
-    """
+    """Return the mean of -log max(p(true label), least)."""
     true = np.maximum(p[np.arange(len(p)), targets], least)
     # max() turns -0.0 into 0.0.
     return float(max(0.0, -np.log(true).mean()))
@@ -159,14 +144,7 @@ def log_loss(
 def nested_choice(
     candidates: Sequence[Baseline], answers: list[Row], task: Task, show: Show
 ) -> tuple[str, list[Point]]:
-    """Append the choice's answers to `answers`; return the choice on all tracks, and its curve.
-
-    Args:
-        candidates: to choose from.
-        answers: of the candidates.
-        task: the tracks.
-        show: called before each fit.
-    """
+    """Append the choice's answers to `answers`; return the choice on all tracks, and its curve."""
     total = len(candidates) * len(task.folds)
     done = count()
 
@@ -192,15 +170,7 @@ def curve_of(
     task: Task,
     show: Show,
 ) -> list[Point]:
-    """Return the learning curve of an average, over shares of the groups.
-
-    Args:
-        candidates: can be fitted again.
-        weights: of the average by name; rows that are not candidates are left out.
-        answers: of the candidates to the whole task.
-        task: the tracks.
-        show: called after each point.
-    """
+    """Return the learning curve of the average of the candidates that have a weight."""
     known = {one.name: weights[one.name] for one in candidates if one.name in weights}
     if not known:
         return []

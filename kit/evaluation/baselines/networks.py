@@ -84,13 +84,6 @@ class Trainee:
     ) -> "Trainee":
         """Compute a network's input of each track, and the outputs of its frozen layers.
 
-        Args:
-            name: of the network.
-            experiment: its configuration.
-            collection: the tracks of a recipe.
-            catalogue: the same tracks.
-            stored: the features of the recipe, which are samples.
-            progress: called with (done, in all), for tracks and then for segments.
         Raises:
             KitError: the published weights are missing.
         """
@@ -128,11 +121,8 @@ class Trainee:
     def candidate(self, table: pd.DataFrame, run: Run, outer: str, say: Say) -> Baseline:
         """Return the baseline that trains the network on the training tracks of a fold.
 
-        Args:
-            table: `track_id`, `label`, `group` of the task's tracks, in their order.
-            run: of the outer fold.
-            outer: the name of the outer fold; all other folds are its inner folds.
-            say: see `Say`.
+        `table` has the task's tracks in order. Folds named otherwise than `outer` are its inner
+        folds.
         """
         folder = run.folder / FOLDER / self.name
 
@@ -225,15 +215,7 @@ def forget(run: Run) -> None:
 def kept(
     run: Run, ids: Sequence[str], labels: tuple[str, ...], task: Task, notes: list[str]
 ) -> list[Baseline]:
-    """Return the networks of a run by the recipe, with their stored answers.
-
-    Args:
-        run: of folds.
-        ids: the tracks of the task.
-        labels: of the task.
-        task: with the folds of the run.
-        notes: gets a sentence for each network without answers for all tracks.
-    """
+    """Return the networks of a run by the recipe, with stored answers; notes on the others."""
     found: list[Baseline] = []
     names = sorted({file.parent.name for file in run.folder.glob(f"fold-*/{FOLDER}/*/*.json")})
     for name in names:

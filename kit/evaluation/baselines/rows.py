@@ -26,13 +26,7 @@ _CLASSIFIERS = (
 def of_store(
     store: VectorStore, sources: Sequence[str], kinds: Collection[str] = (*KINDS, DICTIONARY)
 ) -> list[Baseline]:
-    """Return the classifiers of stored vectors.
-
-    Args:
-        store: the vectors.
-        sources: the SHA-256 of the file of each track of the task.
-        kinds: of vectors: some of `KINDS`, and `DICTIONARY`.
-    """
+    """Return the classifiers of stored vectors, by the SHA-256 of each track's file."""
     vectors = store.read(sources)
     each = [
         of_vectors(name, vectors[kind], family, kind)
@@ -46,13 +40,7 @@ def of_store(
 def of_networks(
     probed: Mapping[str, Embeddings], ids: Sequence[str], notes: list[str]
 ) -> list[Baseline]:
-    """Return the probes of frozen networks.
-
-    Args:
-        probed: embeddings, by the name of the network.
-        ids: the tracks of the task.
-        notes: gets a sentence for each network without an embedding of all tracks.
-    """
+    """Return the probes of frozen networks; notes on those without an embedding of all tracks."""
     probes = []
     for name, found in probed.items():
         place = {track: at for at, track in enumerate(found.track_ids)}

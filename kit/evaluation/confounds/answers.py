@@ -35,12 +35,6 @@ def answers(
 
     The change applies to each excerpt and the audio after it, so that a faster or later excerpt
     keeps its length unless the file ends.
-
-    Args:
-        network: a network or recipe trained on audio, with one label per track.
-        paths: the file of each track; None if the catalogue names none.
-        probe: the change.
-        progress: called with the number of finished tracks.
     """
     found: list[Answer] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:

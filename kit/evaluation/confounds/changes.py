@@ -38,13 +38,7 @@ def louder(y: Samples, _: int, db: float) -> Changed:
 
 
 def tilted(y: Samples, rate: int, db_per_octave: float) -> Changed:
-    """Return samples whose spectrum is tilted about 1 kHz, by at most 12 dB at any frequency.
-
-    Args:
-        y: samples.
-        rate: of them, Hz.
-        db_per_octave: positive values raise frequencies above 1 kHz.
-    """
+    """Return samples whose spectrum is tilted about 1 kHz, by at most 12 dB at any frequency."""
 
     def gain(hz: np.ndarray) -> np.ndarray:
         octaves = np.log2(np.maximum(hz, 1.0) / PIVOT_HZ)
@@ -94,11 +88,6 @@ def through_mp3(y: Samples, rate: int, kbps: float) -> Changed:
     """Return samples encoded as MP3 at a constant bit rate, mono at 44.1 kHz, and decoded.
 
     A stereo file needs about twice the bit rate for the same quality.
-
-    Args:
-        y: samples.
-        rate: of them, Hz.
-        kbps: a bit rate of MPEG-1 layer III, such as 64, 128 or 320.
     """
     if not len(y):
         return y

@@ -23,12 +23,7 @@ _NOTE = (
 
 
 def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
-    """Return the section of the report; None without probes of this checkpoint.
-
-    Args:
-        run_dir: the run's folder.
-        evaluation: the content of evaluation.json.
-    """
+    """Return the section of the report; None without probes of this checkpoint."""
     path = run_dir / FILE
     if evaluation["part"] != "test" or not path.is_file():
         return None
@@ -51,13 +46,7 @@ def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
 
 
 def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
-    """Draw each probe's change of the accuracy, with its interval.
-
-    Args:
-        found: the content of confounds.json.
-        theme: colours.
-        narrow: for a narrow screen.
-    """
+    """Draw each probe's change of the accuracy, with its interval."""
     rows = found["probes"]
     drawn = new_figure(4.6 if narrow else 8.4, 1.3 + 0.27 * len(rows), theme)
     axes = drawn.subplots()

@@ -91,11 +91,7 @@ def _row(
 
 
 def in_words(found: Mapping[str, Any]) -> str:
-    """Return the properties of the sound that a network relies on, in one to three sentences.
-
-    Args:
-        found: the result of `summary`.
-    """
+    """Return the properties of the sound that a network relies on, in one to three sentences."""
     rows = found["probes"]
     if not rows:
         return "No change of the sound was tested."

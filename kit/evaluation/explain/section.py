@@ -28,11 +28,7 @@ _NOTE = (
 
 
 def section_of(found: Sequence[Explained]) -> Section:
-    """Return the section of the report.
-
-    Args:
-        found: of at least one track.
-    """
+    """Return the section of the report."""
     return Section(
         name="explained",
         title="Attribution maps",
@@ -118,12 +114,7 @@ def _picture(one: Explained) -> dict[str, Any]:
 
 
 def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the spectrogram of a stretch and both maps, one above the other.
-
-    Args:
-        one: the stretch.
-        theme: colours.
-    """
+    """Draw the spectrogram of a stretch and both maps, one above the other."""
     drawn = new_figure(5.8, 4.2, theme)
     panels = drawn.subplots(3, 1, sharex=True)
     right = one.track["label"] == one.track["predicted"]

@@ -85,13 +85,6 @@ def explained(
     """Return the maps of each label's most confident right answer and of confident mistakes.
 
     In a run of folds the network of a track's fold explains it.
-
-    Args:
-        run: the run.
-        restored: its network.
-        rows: `tracks` of evaluation.json.
-        store: its features.
-        progress: called with (tracks done, tracks in all).
     """
     chosen = [*hits(rows, per_label=HITS_PER_LABEL), *mistakes(rows, limit=MISTAKES)]
     network_of = networks_of(run, restored)
