@@ -112,7 +112,7 @@ def compare(runs: Sequence[Scored]) -> Comparison:
     Source: McNemar (1947), exact; Nadeau & Bengio (2003), Inference for the generalization error.
     """
     if len(runs) < 2:
-        raise UsageError("a comparison needs two runs or more; name another one")
+        raise UsageError("a comparison needs runs to compare; name two or more")
     known = [set(run.tracks["track_id"]) for run in runs]
     ids = sorted(set.intersection(*known))
     if not ids:

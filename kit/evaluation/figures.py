@@ -235,7 +235,7 @@ def best_epoch(rows: Sequence[dict[str, Any]]) -> int | None:
 
 
 def _panels(theme: Theme, count: int, height: float, stacked: bool) -> tuple[Figure, list[Axes]]:
-    """Return panels side by side, or one above the other for a narrow screen; `height` in inches."""
+    """Return panels of `height` inches, side by side or, for a narrow screen, stacked."""
     width, rows = (4.0, count) if stacked else (8.4, 1)
     whole = rows * height
     figure = new_figure(width, whole, theme, fitted=False)

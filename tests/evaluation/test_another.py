@@ -101,9 +101,9 @@ def test_mapped_labels_are_scored_beside_the_own_test_part(job, other, tmp_path)
     assert (found["here"]["n"], found["own"]["n"]) == (7, 4)
     assert found["here"]["value"] == result["unseen"]["track"]["accuracy"]
     said = " ".join(another_in_words(result))
-    assert "Left out, with labels neither mapped nor known to the run: 1 “Noise”." in said
-    assert "No track here has a label that the map names: “dub”." in said
-    assert "Copies of files that training has seen, which do not count here: 1." in said
+    assert "Left out, since neither the map nor the run knows the label: 1 “Noise”." in said
+    assert "Labels of the map that no track here has: “dub”." in said
+    assert "Copies of training or validation files, which do not count: 1." in said
     assert "too few artists for a claim" in said
     page = (run / "report-all-other.html").read_text(encoding="utf-8")
     assert "Beside the own test part" in page
@@ -113,7 +113,7 @@ def test_mapped_labels_are_scored_beside_the_own_test_part(job, other, tmp_path)
     (run / "evaluation.json").unlink()
     alone = evaluate(run, catalogue=other, part="all", labels_map={"Bass": "low"}, report=False)
     assert (alone["collection"]["own"], alone["collection"]["difference"]) == (None, None)
-    assert "kit evaluate RUN scores the run's own test part" in " ".join(another_in_words(alone))
+    assert "own test part: kit evaluate RUN" in " ".join(another_in_words(alone))
 
 
 def test_a_map_that_does_not_fit_is_refused(job, other, tmp_path):

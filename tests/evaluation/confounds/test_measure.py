@@ -1,4 +1,4 @@
-"""The probes of a run: what each network leans on is found, and no probe is computed twice."""
+"""The probes of a run: they find the property that each network relies on, and compute no answer twice."""
 
 import dataclasses
 import json

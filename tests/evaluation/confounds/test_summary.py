@@ -95,7 +95,7 @@ def test_tracks_without_an_answer_are_in_no_pair():
     none: list[str | None] = [None] * 40
     without = summary(TRACKS, {"unchanged": TRUE, "start 5 s later": none})
     assert without["probes"] == []
-    assert without["said"] == "No change of the sound has been answered."
+    assert without["said"] == "No change of the sound was tested."
 
 
 def test_under_no_effect_seldom_a_probe_moves():
