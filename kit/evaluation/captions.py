@@ -69,8 +69,8 @@ def learned(rows: list[Row], best: int | None, level: str) -> str:
     late = "Training values are means over an epoch, so they lag behind the validation values."
     if "networks" in rows[0]:
         return (
-            f"Means over the {rows[0]['networks']} networks that reached the epoch. Each network "
-            f"has its own best epoch. {late}"
+            f"Means over the {rows[0]['networks']} networks, or over those that reached the epoch. "
+            f"Each network has its own best epoch. {late}"
         )
     if best is None:
         return "Without a validation part, the last epoch counts as the best."

@@ -39,10 +39,10 @@ def certainty_in_words(evaluation: Evaluation) -> list[str]:
         return []
     sets, source = evaluation["sets"][0], _source(evaluation)
     if "covered" not in sets:
+        more = "" if evaluation.get("folds") else "; --split.folds 5 calibrates on every track"
         return [
             f"Too few artists for prediction sets and uncertain answers: {source} have "
-            f"{sets['calibrated_on']} groups, and {sets['level']:.0%} needs {sets['needed']}; "
-            "--split.folds 5 calibrates on every track."
+            f"{sets['calibrated_on']} groups, and {sets['level']:.0%} needs {sets['needed']}{more}."
         ]
     said = [
         f"Prediction sets for {sets['level']:.0%} contain the right label of "

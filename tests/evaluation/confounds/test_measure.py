@@ -1,4 +1,4 @@
-"""The probes of a run: they find the property that each network relies on, and compute no answer twice."""
+"""The probes of a run: the property that each network relies on, with no answer computed twice."""
 
 import dataclasses
 import json
