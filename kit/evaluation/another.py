@@ -14,9 +14,9 @@ from kit.catalogue import Catalogue
 from kit.catalogue.io import read_csv
 from kit.catalogue.schema import SEPARATOR, label_form, several_labels
 from kit.errors import KitError, UsageError
-from kit.evaluation.captions import shown
 from kit.evaluation.intervals import FEW_GROUPS
 from kit.evaluation.parts import Part, file_name
+from kit.evaluation.words import shown
 from kit.files import read_json
 from kit.training import Restored, Run
 

@@ -10,10 +10,9 @@ from typing import Any
 from kit import __version__
 from kit.config import FeatureConfig, MusicnnConfig, seconds_of, to_dict
 from kit.evaluation import words
-from kit.evaluation.captions import measured
 from kit.evaluation.data_card import NAME as DATA_CARD
 from kit.evaluation.data_card import document, items, plain, table
-from kit.evaluation.words import Evaluation, number, percent
+from kit.evaluation.words import Evaluation, measured, number, percent
 from kit.models import build
 from kit.shallow.recipe import SmallSetConfig
 from kit.training import Restored, Run

@@ -8,7 +8,6 @@ from typing import Any
 
 from kit.config import Experiment, to_dict
 from kit.evaluation import (
-    captions,
     data_card,
     figures,
     model_card,
@@ -32,7 +31,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         KitError: config.json is not JSON.
     """
     labels, track = list(evaluation["labels"]), evaluation["track"]
-    scored, of = captions.shown(evaluation)["track"], captions.measured(evaluation)
+    scored, of = words.shown(evaluation)["track"], words.measured(evaluation)
     several = bool(evaluation.get("several"))
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
@@ -50,7 +49,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     calibrated = evaluation.get("calibration")
     tables = [
         {
-            "caption": captions.caption(evaluation),
+            "caption": _caption(evaluation),
             "track": track,
             "segment": evaluation["segment"],
             "measured": not words.seen(evaluation, "train"),
@@ -64,9 +63,9 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "origin": f"{words.listed(labels)}; {saved}",
         "scored": tracks,
         "headline": words.headline(evaluation),
-        "lede": captions.lede(evaluation),
+        "lede": _lede(evaluation),
         "verdict": words.verdict(evaluation),
-        "warnings": captions.warnings(evaluation, config),
+        "warnings": _warnings(evaluation, config),
         "tables": tables,
         "several": several,
         "wrong": 0 if several else track["n"] - track["correct"],
@@ -90,8 +89,8 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "confusion": None if several else pictures.confusion(scored, labels),
         "curves": by_epochs(rows)
         and stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
-        "learned": captions.learned(rows, best, "segment" if loss == "segments" else "track"),
-        "pooled": None if words.by_recipe(evaluation) else captions.pooled(loss, several),
+        "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
+        "pooled": None if words.by_recipe(evaluation) else _pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),
         **_sizes(evaluation.get("split") or {}, labels),
         "how_split": f"{words.apart(evaluation)} {words.by_sound(evaluation)}".strip(),
@@ -105,6 +104,79 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
 def by_epochs(rows: Sequence[Row]) -> bool:
     """Return whether the training had epochs, which the recipe for small sets has not."""
     return not rows or rows[-1].get("train_loss", 0.0) is not None
+
+
+def _caption(evaluation: Row) -> str:
+    """Return the caption of a table of numbers: the tracks that it covers."""
+    n, learned = evaluation["track"]["n"], words.seen(evaluation, "train")
+    if evaluation.get("folds"):
+        of_fold = "classifiers" if words.by_recipe(evaluation) else "network"
+        return f"On every track, by the {of_fold} trained without it"
+    if learned == n:
+        return "On training tracks"
+    if learned:
+        return f"On all {n} tracks, of which {learned} were used for training"
+    return {
+        "test": "On the test part, not used for training",
+        "validation": "On the validation part, which chose the best checkpoint",
+        "train": "On the training part",
+        "all": "On every track of the catalogue",
+    }[evaluation.get("part", "test")]
+
+
+def _lede(evaluation: Row) -> str:
+    """Return the sentence below the headline."""
+    unseen, several = evaluation.get("unseen"), evaluation.get("several")
+    track = (unseen or evaluation)["track"]
+    if several:
+        return f"{'Unseen tracks alone: ' if unseen else ''}{words.precision(track)}"
+    if unseen:
+        return words.unseen_in_words(track)
+    if words.seen(evaluation, "train"):
+        return f"{track['correct']} of {track['n']} right. A test needs tracks outside training."
+    return f"That is {words.accuracy(track)}"
+
+
+def _warnings(evaluation: Row, config: Row) -> list[str]:
+    """Return reasons to trust the numbers less."""
+    found = [words.caveat(evaluation), words.left_out(evaluation)]
+    another = evaluation.get("another_collection")
+    unknown = (evaluation.get("kept_apart") or {}).get("alone")
+    if (unknown or config.get("split.allow_leaks")) and not another:
+        found.append(words.apart(evaluation))
+    if config.get("split.shuffle_labels"):
+        found.append(
+            "The labels were shuffled before training: this run is a control, which should do no "
+            "better than guessing."
+        )
+    return [sentence for sentence in found if sentence]
+
+
+def _pooled(loss: str, several: bool) -> str:
+    """Return how answers for segments are combined into the answer for a track."""
+    if loss == "attention":
+        return "the mean of its segments' probabilities, weighted by the network"
+    if several:
+        return "for each label the mean of its segments' log-odds"
+    return "the mean of its segments' log-probabilities"
+
+
+def _learned(rows: list[Row], best: int | None, level: str) -> str:
+    """Return the caption of the learning curves; `level` is "segment" or "track"."""
+    if not rows:
+        return "metrics.jsonl has no epoch."
+    late = "Training values are means over an epoch, so they lag behind the validation values."
+    if "networks" in rows[0]:
+        return (
+            f"Means over the {rows[0]['networks']} networks, or over those that reached the epoch. "
+            f"Each network has its own best epoch. {late}"
+        )
+    if best is None:
+        return "Without a validation part, the last epoch counts as the best."
+    why = f"the highest accuracy by {level}"
+    if rows[-1].get("validation_accuracy") is None:
+        why = "the lowest loss"
+    return f"The best epoch is {best} of {rows[-1]['epoch']}: {why} on the validation part. {late}"
 
 
 def _scale(track: Row) -> Row | None:

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kit.evaluation import figures, roc, words
-from kit.evaluation.captions import shown
 from kit.evaluation.cards import card
 from kit.evaluation.metrics import hits, mistakes
 from kit.evaluation.page_values import by_epochs, page_values
@@ -120,7 +119,7 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     drawn: list[tuple[str, Figure]] = []
     part = place(evaluation)
     if not evaluation.get("several"):
-        matrix = np.asarray(shown(evaluation)["track"]["confusion"])
+        matrix = np.asarray(words.shown(evaluation)["track"]["confusion"])
         drawn.append(
             (file_name("confusion", part, ""), figures.confusion(matrix, evaluation["labels"]))
         )

@@ -304,6 +304,17 @@ def seen(evaluation: Evaluation, part: str) -> int:
     return (evaluation.get("seen") or {}).get(part, 0)
 
 
+def shown(evaluation: Evaluation) -> Evaluation:
+    """Return the numbers of the unseen tracks if others were scored too, else of all tracks."""
+    return evaluation.get("unseen") or evaluation
+
+
+def measured(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation with the numbers of `shown`."""
+    unseen = evaluation.get("unseen")
+    return {**evaluation, **unseen, "seen": {}} if unseen else evaluation
+
+
 def points(change: float) -> str:
     """Return a difference of shares in points, such as "−3.1"."""
     return f"{100 * change:+.1f}".replace("-", "−")
