@@ -25,9 +25,9 @@ from kit.config import ExtractConfig, FeatureConfig, identity
 from kit.features import npz_parts
 from kit.features.by_file import Computed, Store, compute
 from kit.features.excerpts import excerpts_of, room
-from kit.features.schedule import Track
 from kit.features.samples import stored
 from kit.features.scanned import read_if_unchanged
+from kit.features.schedule import Track
 from kit.shallow.vectors import KINDS, VERSION, Vectors, excerpt_config, vectors_of
 
 PART_TRACKS = 64
