@@ -14,37 +14,37 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "dsp.json"
 PAGE = ROOT / "docs" / "dsp.md"
 
-TEXT = """# kit.dsp: how it computes, and how fast
+TEXT = """# kit.dsp: method and speed
 
 `python benchmarks/dsp.py` prints these figures (`just bench-dsp` installs the peers first), and
 `python benchmarks/dsp_page.py` writes this page from its JSON. Measured on {cpus} CPU cores
-({machine}), Python {python}, {versions}. Not measured on a GPU. All contenders take turns in one
-run, {repeats} of each, warmed up in its turn; medians.
+({machine}), Python {python}, {versions}. GPUs are not measured. The libraries take turns in one
+run, {repeats} of each after a warm-up; medians.
 
 ## How a function is computed
 
-Every function is written for one clip. `kit.dsp.jit.by_clip` makes it a function of any batch.
+Every function is written for one clip; `kit.dsp.jit.by_clip` applies it to any batch.
 
-**Outside `jit`** each clip is padded on the host to a length that programs share: 2^k or 3 * 2^k
-samples or frames, and 16 more. The program knows the clip's own length, and ends the clip there: it
-continues the signal at its own end, loops over its own frames, and leaves the padding out of peaks,
-means and medians. The result is cut to its own length. So a program serves all lengths of a range,
-and the result is that of the exact length: to the bit for most functions, within 1e-6 of the peak
-for others. Clips of a batch are computed one a thread, so no clip can change another. The
-{programs} programs used last are kept, fewer where they have more than 8,000 memory maps
-together: XLA gives each 70 of them on average, and a process may have 65,530.
+**Outside `jit`**, each clip is padded on the host to a shared length: 2^k or 3 * 2^k samples or
+frames, and 16 more. The program gets the clip's true length: it pads the signal at its own end,
+loops over its own frames, and excludes the padding from peaks, means and medians. The result is cut
+to the true length. So one program serves a range of lengths, with the result of the exact length:
+equal bits for most functions, within 1e-6 of the peak for others. Each clip of a batch is computed
+in one thread, so clips cannot change each other. kit keeps the {programs} programs used last, fewer
+if they have more than 8,000 memory maps together: XLA uses 70 for each on average, and a process
+may have 65,530.
 
-Functions that take less time than the call of a program are computed in NumPy there: decibels,
-`rms`, `trim`, `split`, `preemphasis`, `delta`, `stack_memory`, and `spectral_contrast` and
-`spectral_flatness` of a spectrogram. Up to 2^23 elements they run on the caller's thread alone.
+Functions that take less time than calling a program run in NumPy: decibels, `rms`, `trim`, `split`,
+`preemphasis`, `delta`, `stack_memory`, and `spectral_contrast` and `spectral_flatness` of a
+spectrogram. Up to 2^23 elements they use only the caller's thread.
 
-**Inside your own `jit`, `grad` or `vmap`** shapes are yours: the function is traced with the exact
-length, and each new length compiles anew, as with all of JAX. On a CPU, clips are computed one
-after the other and each operation may use all cores, which is slower than a clip a thread. Where
-the batch is at hand, call the function outside `jit`.
+**Inside your own `jit`, `grad` or `vmap`**, the function is traced with the exact length, and each
+new length compiles again, as usual in JAX. On a CPU, clips are computed one after another and each
+operation may use all cores, which is slower than one thread for each clip. If you have the whole
+batch, call the function outside `jit`.
 
-**Frames** are computed a few at a time: 32 frames of 2048 samples and their spectrum stay in 1 MiB
-of cache. No array of all frames is ever made.
+**Frames** are computed in small blocks: 32 frames of 2048 samples and their spectrum fit into 1 MiB
+of cache. No array holds all frames.
 
 ## Mel spectrogram and decibels of a 30 s clip at 22,050 Hz
 
@@ -52,38 +52,39 @@ of cache. No array of all frames is ever made.
 
 {front}
 
-"kit" is `log_mel`. "FFTs alone" are JAX's, of frames that are there already, a clip a thread, and
+"kit" is `log_mel`. "FFTs alone" are JAX's FFTs of existing frames, one thread for each clip; they
 store the whole spectrum, which kit does not.
 
 ## Files of many lengths
 
-A loop over {files} files, each of another length from 2 s to 10 minutes ({audio_h:.1f} h of
-audio), by `mfcc`, `spectral_centroid` and `onset_strength`, each in a process of its own:
+A loop over {files} files, each of a different length from 2 s to 10 minutes ({audio_h:.1f} h of
+audio), by `mfcc`, `spectral_centroid` and `onset_strength`, each library in its own process:
 
 {lengths}
 
 ## First calls
 
-Seconds of the first call of a function and configuration, compilation included, on 3 s of audio:
+Seconds of the first call of a function and configuration, with compilation, on 3 s of audio:
 
 {first}
 
 - First call of `log_mel` in a new process: {first_call_s:.2f} s; with JAX's compilation cache
   filled by another process: {first_call_with_cache_s:.2f} s.
-- 64 clips of 30 s: peak memory above that before the call, less the output's
-  {output_mib:.0f} MiB: {beside_input_and_output_mib:.0f} MiB.
+- 64 clips of 30 s: {beside_input_and_output_mib:.0f} MiB of peak memory besides the input and the
+  output's {output_mib:.0f} MiB.
 
 ## How the DFT is computed
 
-kit uses the FFT: 512 frames, ms, beside products with matrices (`benchmarks/dft_methods.py`).
+kit uses the FFT. Milliseconds for 512 frames, compared with matrix products
+(`benchmarks/dft_methods.py`):
 
 {dft}
 
-`log_mel(method="real")` has no complex number and no FFT, for exporters and TPUs: within
-{real:.1e} dB of the FFT. `method="double"` transforms in double precision. Against the references,
-modulated noise with pauses, all bins down to 80 dB below the peak: librosa's defaults
+`log_mel(method="real")` uses neither complex numbers nor an FFT, for exporters and TPUs: within
+{real:.1e} dB of the FFT. `method="double"` transforms in double precision. Difference from the
+references on modulated noise with pauses, all bins down to 80 dB below the peak: librosa's defaults
 {librosa:.1e} dB, the original project's front end {original:.1e} dB{torchaudio}. `tests/dsp` tests
-each signal by itself.
+each signal separately.
 
 ## Every other function, 16 clips of 10 s, against librosa's loop
 
@@ -91,18 +92,18 @@ each signal by itself.
 
 {slower}
 
-`resample` takes more CPU time than soxr, which librosa calls. Of 220,500 samples from 44,100 to
-22,050 Hz, soxr takes 0.5 ms, kit's products with matrices 0.9 ms, and blocks by XLA's FFT 0.9 ms
-too. In exchange it runs on any device and under `jit`, and has a gradient. Where none of these is
-needed and resampling takes most of the time, call `soxr.resample(y, 44100, 22050)`.
+`resample` takes more CPU time than soxr, which librosa calls. For 220,500 samples from 44,100 to
+22,050 Hz, soxr takes 0.5 ms, kit's matrix products 0.9 ms, and blocks by XLA's FFT 0.9 ms too.
+kit's runs on any device and under `jit`, and has a gradient. If you need none of these and
+resampling dominates, call `soxr.resample(y, 44100, 22050)`.
 
-What bounds some of them:
+Bottlenecks:
 
-- `stft` under `jit`: the FFTs, and the writing of the result, one new array of all spectra, whose
-  memory the system clears first.
-- `melspectrogram` and `power_to_db` in one program: at four times librosa's speed, the FFTs alone
-  would take all the time.
-- `tempogram`: three quarters of its time are two FFTs of each window.
+- `stft` under `jit`: the FFTs, and writing the result, one new array of all spectra, whose memory
+  the system clears first.
+- `melspectrogram` and `power_to_db` in one program: at four times librosa's speed, the FFTs would
+  take all the time.
+- `tempogram`: two FFTs of each window take three quarters of its time.
 """
 
 

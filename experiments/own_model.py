@@ -1,4 +1,4 @@
-"""A network of your own on the demo's tracks: two convolutions over time and frequency.
+"""Your own network on the demo's tracks: two convolutions over time and frequency.
 
 Command:   kit demo                          (renders data/demo, once)
            python experiments/own_model.py --model.width 16 --train.epochs 12
@@ -6,7 +6,7 @@ Hardware:  2 CPU cores, about 3 minutes
 Expected:  32 of the 36 tracks of held-out artists right (0.89) with the defaults
 
 `kit train data/demo --model.name experiments/own_model.py:Mine` trains it too. `kit evaluate` and
-`kit predict` find the class again by this file.
+`kit predict` import the class again from this file.
 """
 
 import dataclasses

@@ -1,15 +1,15 @@
-"""Five record labels by ear: the original project's experiment, with its own split and training.
+"""Five record labels: the original project's experiment, with its split and training.
 
 Command:   kit scan ~/Music/labels --out data/record_labels   (one folder for each record label)
            python experiments/record_labels.py
            python benchmarks/record_labels.py   (the same on 560 rendered tracks, batches of 5,000)
 Hardware:  CPU; 500 tracks take about 10 seconds an epoch on 2 cores. A step of 5,000 segments
            takes 7 s of processor time and 3.3 GiB
-Expected:  the original reached 0.56 of the held-out tracks, where one in five is chance; on the
-           rendered labels 0.45 after 8 steps of 5,000, see docs/models.md
+Expected:  the original had 0.56 of the held-out tracks right (chance is 0.20); on the rendered
+           labels 0.45 after 8 steps of 5,000, see docs/models.md
 
-The draw is the original's: 10% of the tracks, stratified, artists on both sides. Compare with
-`--split.by artist` to see how much of it was the artists.
+The split is the original's: 10% of the tracks, stratified, artists on both sides. Run it with
+`--split.by artist` to see the effect of the artists.
 """
 
 import kit

@@ -6,7 +6,7 @@ Hardware:  2 CPU cores, about 2 minutes
 Expected:  all 36 tracks of held-out artists right
 
 On your own tracks: python experiments/short_chunk.py --catalogue data/mine --split.by track
-docs/models.md tells when to take which network.
+docs/models.md compares the networks.
 """
 
 import dataclasses

@@ -1,12 +1,12 @@
-"""The best that kit knows for 30 to 150 clips a label: a run that nested cross-validation chooses.
+"""A run for 30 to 150 clips a label, chosen by nested cross-validation.
 
 Command:   python experiments/small_set.py data/mine
 Hardware:  2 CPU cores, about 8 minutes for 400 clips of 5 s
 Expected:  ESC-10 by its own folds (--split.by track --split.fold-column fold), with musicnn's
            weights: accuracy by track 0.932, 95% interval 0.903 to 0.953
 
-Prints what was tried, what more music would bring, and what the choice is worth on unseen tracks.
-Splits by artist unless `--split.by` says otherwise; `--networks short_chunk musicnn` trains these.
+Prints each candidate, the accuracy with less music, and that of the choice on unseen tracks. Splits
+by artist by default. To train networks too, add --networks short_chunk musicnn.
 """
 
 from pathlib import Path
@@ -29,13 +29,13 @@ def main(
     networks: tuple[NetworkName, ...] = (),
     seed: int = 0,
 ) -> None:
-    """Choose among classifiers and averages of them, and tell what the choice is worth.
+    """Choose among classifiers and averages of them, and score the choice.
 
     Args:
         catalogue: Folder that `kit scan` made.
-        split: What the folds keep apart, and their number (5 if not given) or their column.
+        split: Groups of the folds, and their number (default 5) or their column.
         features: Position, number and length of the excerpts.
-        networks: Networks to train and to choose from too.
+        networks: Networks to train as candidates.
         seed: Seed of forests, dictionaries and inner folds.
     """
     about = {"features": features, "split": split, "seed": seed}

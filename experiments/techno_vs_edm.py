@@ -1,11 +1,11 @@
-"""Techno from EDM, on a folder or a CSV of your own.
+"""Techno from EDM, on your own folder or CSV.
 
 Command:   kit scan ~/Music/sets --out data/techno_vs_edm     (folders techno/ and edm/ in it)
            python experiments/techno_vs_edm.py
 Hardware:  CPU; 1,500 tracks of each label take about 1 minute an epoch on 2 cores
-Expected:  depends on the tracks; look at report.html beside the printed figures
+Expected:  depends on the tracks; see report.html too
 
-Everything can be changed: python experiments/techno_vs_edm.py --train.epochs 40
+Flags change every field: python experiments/techno_vs_edm.py --train.epochs 40
 """
 
 import kit

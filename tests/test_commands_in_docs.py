@@ -1,4 +1,4 @@
-"""README, docs and experiments name commands, flags, recipes and files that there are."""
+"""README, docs and experiments name commands, flags, recipes, files and headings that exist."""
 
 import contextlib
 import functools
@@ -25,11 +25,12 @@ NOT_COMMANDS = ("kit trian", "kit --version", "--model.segment-frames")
 
 
 def command_lines(text):
-    """The lines of a page's shell blocks that call kit, without the word `kit`."""
+    """The lines of a page's code blocks that call kit, without the word `kit`."""
+    text = text.replace("\\\n", " ")
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            if found := re.match(r" *(?:[A-Z_]+=\S+ |srun )?kit (.+)", line):
-                yield found[1]
+        yield from re.findall(r"^ *(?:[A-Z_]+=\S+ |srun )?kit (.+)", block, re.MULTILINE)
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    yield from re.findall(r"^(?:Command:| {4}) *kit (.+?)(?: {3,}.*)?$", prose, re.MULTILINE)
 
 
 def typed(line):
@@ -115,3 +116,18 @@ def test_each_named_file_and_recipe_is_there(page):
     )
     for name in re.findall(r"`just ([a-z][\w-]*)", text):
         assert name in recipes
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_link_leads_somewhere(page):
+    def anchors(text):
+        heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+    for target in re.findall(r"\]\(([^)\s:]+)\)", PAGES[page]):
+        name, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), target
+    for name in re.findall(r"genre-kit/kit/(?:blob|tree)/main/([\w./-]+)", PAGES[page]):
+        assert (ROOT / name).exists(), name
