@@ -75,8 +75,7 @@ Seconds of the first call of a function and configuration, with compilation, on 
 
 ## How the DFT is computed
 
-kit uses the FFT. Milliseconds for 512 frames, compared with matrix products
-(`benchmarks/dft_methods.py`):
+kit uses the FFT. Milliseconds for 512 frames, by FFT and by matrix (`benchmarks/dft_methods.py`):
 
 {dft}
 

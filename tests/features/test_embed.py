@@ -230,6 +230,7 @@ def test_the_documented_way_to_a_trunk_of_your_own(write_music, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     Path("my_models.py").write_text(MINE, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)  # that of docs/python.md
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(128, 3)).astype(np.float32), np.zeros(3, np.float32)
     write_weights(Path("mine.npz"), {"hidden/kernel": kernel, "hidden/bias": bias})
