@@ -1,4 +1,4 @@
-"""kit: tell dance-music genres apart by their sound, in JAX.
+"""kit: tell dance-music genres apart by ear, in JAX.
 
 The names below are imported when they are first used, so `import kit` is instant and imports no
 JAX.

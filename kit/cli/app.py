@@ -43,7 +43,7 @@ COMMANDS = {
 """The commands in the order of the work, each with the first line of its help."""
 
 _USAGE = "usage: kit COMMAND [OPTIONS]"
-_HEAD = "Tell dance-music genres apart by their sound. Start with: kit demo"
+_HEAD = "Tell dance-music genres apart by ear. Start with: kit demo"
 _FOOT = """options:
   -h, --help     show this help, or the help of a command: kit train --help
   --version      show the versions of kit, JAX and Python
