@@ -176,7 +176,7 @@ class Musicnn(nnx.Module):
 
     def pool(self, h: Float[Array, "batch frames width"]) -> Float[Array, "batch pooled"]:
         """Return maximum and mean over time, interleaved by unit: `pooled = 2 * width`."""
-        return jnp.stack([h.max(axis=1), h.mean(axis=1)], axis=-1).reshape(len(h), -1)
+        return jnp.stack([h.max(axis=1), h.mean(axis=1)], axis=-1).reshape(h.shape[0], -1)
 
     def penultimate(self, pooled: Float[Array, "batch pooled"]) -> Float[Array, "batch dense"]:
         """Return the hidden dense layer's outputs after batch norm."""

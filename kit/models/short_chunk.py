@@ -92,7 +92,7 @@ class ShortChunk(nnx.Module):
 
     def pool(self, h: Float[Array, "batch frames bands width"]) -> Float[Array, "batch pooled"]:
         """Pool a segment to its maximum, mean, weighted mean, or mean and deviation."""
-        h = h.reshape(len(h), -1, h.shape[-1])
+        h = h.reshape(h.shape[0], -1, h.shape[-1])
         if self.pooling == "max":
             return h.max(axis=1)
         if self.pooling == "mean":

@@ -1,0 +1,123 @@
+"""Write a run's networks in one of three formats, with labels and model card beside them."""
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax import export as jax_export
+
+from kit import __version__
+from kit.config import to_dict
+from kit.errors import KitError, UsageError
+from kit.export.program import Program
+from kit.files import atomic_write, write_json
+from kit.training import restore
+
+Format = Literal["stablehlo", "onnx", "npz"]
+MODEL_CARD = "model-card.md"
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def export(run_folder: Path | str, to: Format, out: Path | str) -> list[Path]:
+    """Write a run's networks as functions from waveforms to probabilities.
+
+    Args:
+        run_folder: the run; its best checkpoint is used.
+        to: format of the file. "npz" holds the arrays, and no function.
+        out: folder of the files, made if missing.
+    Returns:
+        The files: `model.*`, `labels.json`, and the model card if the run has one.
+    Raises:
+        UsageError: the run cannot be exported, or a package of the extra `export` is missing.
+        KitError: the run is damaged, or a file cannot be written.
+    """
+    run_folder, out = Path(run_folder), Path(out)
+    program = Program.of(restore(run_folder))
+    made = {"stablehlo": stablehlo, "onnx": onnx, "npz": None}[to]
+    paths = [out / f"model.{to}", out / "labels.json"]
+    content = None if made is None else made(program)
+    with atomic_write(paths[0], "wb") as stream:
+        if content is None:
+            np.savez(stream, allow_pickle=False, **arrays(program))
+        else:
+            stream.write(content)
+    frontend = {"frontend": to_dict(program.experiment.features.frontend)}
+    write_json(paths[1], program.about() | frontend | {"versions": _versions()})
+    if (card := run_folder / MODEL_CARD).is_file():
+        paths.append(out / MODEL_CARD)
+        try:
+            shutil.copyfile(card, paths[-1])
+        except OSError as error:
+            raise KitError(f"cannot copy {card} to {out}: {error.strerror or error}") from error
+    return paths
+
+
+def stablehlo(program: Program) -> bytes:
+    """Return a serialized `jax.export.Exported` for CPU, CUDA and TPU, of any batch and length.
+
+    Raises:
+        UsageError: the network cannot be traced for any batch, or a package is missing.
+    """
+    limits = [f"n >= {program.least_samples}", f"n <= {program.most_samples}", "b >= 1"]
+    shape = jax_export.symbolic_shape("b, n", constraints=limits)
+    function = jax.jit(program.probabilities)
+    y = jax.ShapeDtypeStruct(shape, np.float32)
+    try:
+        exported = jax_export.export(function, platforms=PLATFORMS)(y)
+    except TypeError as error:
+        # JAX's errors about symbolic shapes are of this type.
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"the network cannot be exported for a batch of any size ({first}); write its shapes "
+            "as x.shape[0] instead of len(x), and compare no sizes that depend on the batch"
+        ) from error
+    try:
+        return bytes(exported.serialize())
+    except ImportError as error:
+        raise _missing("--to stablehlo", "flatbuffers") from error
+
+
+def onnx(program: Program) -> bytes:
+    """Return a serialized ONNX model, with the labels in its metadata.
+
+    Raises:
+        UsageError: the network has an operation that is not written, or a package is missing.
+    """
+    try:
+        from kit.export.onnx_file import onnx_model
+    except ImportError as error:
+        raise _missing("--to onnx", "onnx") from error
+    about = {name: json.dumps(value) for name, value in program.about().items()}
+    return onnx_model(program, about).SerializeToString()
+
+
+def arrays(program: Program) -> dict[str, np.ndarray]:
+    """Return all arrays of the networks by name, and the configuration as JSON text.
+
+    Names are `NUMBER/params/PATH` and `NUMBER/buffers/PATH` of each network, `NUMBER/mean` and
+    `NUMBER/deviation` of its input (no mean: each segment's own), and `about`.
+    """
+    found: dict[str, np.ndarray] = {}
+    for number, one in enumerate(program.networks):
+        trees = {"params": one.params, "buffers": one.buffers}
+        for kind, tree in trees.items():
+            found |= {f"{number}/{kind}/{path}": np.asarray(x) for path, x in tree.items()}
+        if one.scaling.mean is not None:
+            found[f"{number}/mean"] = np.asarray(one.scaling.mean)
+        found[f"{number}/deviation"] = np.asarray(one.scaling.deviation)
+    experiment = to_dict(program.experiment)
+    kept = {name: experiment[name] for name in ("features", "segments", "model")}
+    about = program.about() | kept | {"networks": len(program.networks)}
+    return found | {"about": np.array(json.dumps(about))}
+
+
+def _versions() -> dict[str, Any]:
+    return {"kit": __version__, "jax": version("jax"), "flax": version("flax")}
+
+
+def _missing(flag: str, package: str) -> UsageError:
+    return UsageError(f"{flag} needs the package {package}: pip install 'genre-kit[export]'")
