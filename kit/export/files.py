@@ -4,7 +4,7 @@ import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -45,8 +45,8 @@ def export(run_folder: Path | str, to: Format, out: Path | str) -> list[Path]:
             np.savez(stream, allow_pickle=False, **arrays(program))
         else:
             stream.write(content)
-    frontend = {"frontend": to_dict(program.experiment.features.frontend)}
-    write_json(paths[1], program.about() | frontend | {"versions": _versions()})
+    versions = {"kit": __version__} | {name: version(name) for name in ("jax", "flax", "numpy")}
+    write_json(paths[1], program.about | {"versions": versions})
     if (card := run_folder / MODEL_CARD).is_file():
         paths.append(out / MODEL_CARD)
         try:
@@ -62,7 +62,11 @@ def stablehlo(program: Program) -> bytes:
     Raises:
         UsageError: the network cannot be traced for any batch, or a package is missing.
     """
-    limits = [f"n >= {program.least_samples}", f"n <= {program.most_samples}", "b >= 1"]
+    limits = [
+        f"n >= {program.least_samples}",
+        f"n <= {program.experiment.features.clip_samples}",
+        "b >= 1",
+    ]
     shape = jax_export.symbolic_shape("b, n", constraints=limits)
     function = jax.jit(program.probabilities)
     y = jax.ShapeDtypeStruct(shape, np.float32)
@@ -91,7 +95,7 @@ def onnx(program: Program) -> bytes:
         from kit.export.onnx_file import onnx_model
     except ImportError as error:
         raise _missing("--to onnx", "onnx") from error
-    about = {name: json.dumps(value) for name, value in program.about().items()}
+    about = {name: json.dumps(value) for name, value in program.about.items()}
     return onnx_model(program, about).SerializeToString()
 
 
@@ -111,12 +115,8 @@ def arrays(program: Program) -> dict[str, np.ndarray]:
         found[f"{number}/deviation"] = np.asarray(one.scaling.deviation)
     experiment = to_dict(program.experiment)
     kept = {name: experiment[name] for name in ("features", "segments", "model")}
-    about = program.about() | kept | {"networks": len(program.networks)}
+    about = program.about | kept | {"networks": len(program.networks)}
     return found | {"about": np.array(json.dumps(about))}
-
-
-def _versions() -> dict[str, Any]:
-    return {"kit": __version__, "jax": version("jax"), "flax": version("flax")}
 
 
 def _missing(flag: str, package: str) -> UsageError:

@@ -16,7 +16,7 @@ from kit.features import codec
 def onnx_model(program: Program, about: dict[str, str]) -> onnx.ModelProto:
     """Return the ONNX model of a run, from "waveform" (batch, samples) to "probabilities".
 
-    Its values are those of `Program.probabilities`; samples past `most_samples` are ignored.
+    Its values are those of `Program.probabilities`; samples past an excerpt are ignored.
 
     Args:
         program: the run.
@@ -24,42 +24,34 @@ def onnx_model(program: Program, about: dict[str, str]) -> onnx.ModelProto:
     Raises:
         UsageError: the network has an operation that is not written to ONNX.
     """
-    g, config = Graph(), program.experiment
-    features, length = config.features, config.segments.frames
-    frontend = features.frontend
-    y = g.slice("waveform", 0, program.most_samples, 1)
+    g, config, features = Graph(), program.experiment, program.experiment.features
+    length, hop = config.segments.frames, config.segments.hop_frames
+    frontend, width, classes = features.frontend, features.width, len(program.labels)
+    y = g.slice("waveform", 0, features.clip_samples, 1)
     if features.keep == "log_mel":
         rows = _log_mel(g, y, frontend)
     else:
-        hop = frontend.hop_length
-        frames = g.add("Add", g.add("Div", g.size(y, 1), [hop]), [1])
-        missing = g.add("Sub", g.add("Mul", frames, [hop]), g.size(y, 1))
-        rows = g.add("Reshape", _padded(g, y, missing, 0.0), [0, -1, hop])
+        missing = g.add("Sub", [width], g.add("Mod", g.size(y, 1), [width]))
+        rows = g.add("Reshape", _padded(g, y, missing, 0.0), [0, -1, width])
     rows = g.slice(rows, 0, features.n_frames, 1)
     if config.segments.pad:
         missing = g.add("Max", g.add("Sub", [length], g.size(rows, 1)), [0])
         rows = _padded(g, rows, missing, codec.padding(features))
-    hop = config.segments.hop_frames
     last = g.add("Sub", g.size(rows, 1), [length])
-    steps = g.add("Div", g.add("Add", last, [hop - 1]), [hop])
-    count = g.add("Add", steps, [1])
+    count = g.add("Add", g.add("Div", g.add("Add", last, [hop - 1]), [hop]), [1])
     numbers = g.add("Range", 0, g.add("Squeeze", count, [0]), 1)
     starts = g.add("Min", g.add("Mul", numbers, [hop]), last)
-    at = g.add("Add", g.add("Unsqueeze", starts, [1]), np.arange(length))
-    segments = g.add("Gather", rows, at, axis=1)
-    if features.keep == "log_mel":
-        x = g.add("Reshape", segments, [-1, length, frontend.n_mels])
-    else:
-        samples = length * features.width
-        flat = g.add("Reshape", segments, [-1, samples])
-        x = _log_mel(g, g.function(program.rounding, flat, (None, samples)), frontend)
-        x = g.slice(x, 0, length, 1)
-    scores = g.function(program.scores, x, (None, length, frontend.n_mels))
-    classes = len(program.labels)
+    at = g.add("Add", g.add("Unsqueeze", starts, [1]), range(length))
+    x = g.add("Reshape", g.add("Gather", rows, at, axis=1), [-1, length, width])
+    x = g.function(program.decoded, x, (length, width))
+    if features.keep == "waveform":
+        flat = g.add("Reshape", x, [-1, length * width])
+        x = g.slice(_log_mel(g, flat, frontend), 0, length, 1)
+    scores = g.function(program.scores, x, (length, frontend.n_mels))
     shape = g.add("Concat", g.constant([-1]), count, g.constant([classes]), axis=0)
     mean = g.add("ReduceMean", g.add("Reshape", scores, shape), [1], keepdims=0)
     found = g.add("Sigmoid", mean) if config.train.several else g.add("Softmax", mean, axis=-1)
-    return g.model("waveform", ("batch", "samples"), found, classes, about)
+    return g.model(found, classes, about)
 
 
 def _padded(g: Graph, x: str, missing: str, value: float) -> str:
@@ -103,16 +95,11 @@ def _log_mel(g: Graph, y: str, config: FrontendConfig) -> str:
     if config.compression == "log1p":
         louder = g.add("Add", g.add("Mul", bands, config.gain), 1.0)
         return g.add("Mul", g.add("Log", louder), 1 / math.log(10))
-    lowest = 10 * math.log10(config.amin)
     levels = g.add("Mul", g.add("Log", g.add("Max", bands, config.amin)), 10 / math.log(10))
     peak = g.add("ReduceMax", levels, [1, 2])
-    reference = (
-        peak
-        if config.ref == "max"
-        else g.constant(10 * math.log10(max(config.amin, config.ref)), np.float32)
-    )
-    relative = g.add("Sub", levels, reference)
-    floor = g.add("Sub", lowest, reference)
+    fixed = config.amin if config.ref == "max" else max(config.amin, config.ref)
+    reference = peak if config.ref == "max" else g.constant(10 * math.log10(fixed), np.float32)
+    floor = 10 * math.log10(config.amin)
     if config.top_db is not None:
-        floor = g.add("Max", floor, g.add("Sub", g.add("Sub", peak, reference), config.top_db))
-    return g.add("Max", relative, floor)
+        floor = g.add("Max", floor, g.add("Sub", peak, config.top_db))
+    return g.add("Sub", g.add("Max", levels, floor), reference)

@@ -34,11 +34,17 @@ class Differentiable:
         self, decibels: Float[Array | np.ndarray, "batch frames n_mels"]
     ) -> Float[Array, "batch n_classes"]:
         """Return the log-softmax of the logits of segments in dB."""
+        return jax.nn.log_softmax(self.logits(decibels))
+
+    def logits(
+        self, decibels: Float[Array | np.ndarray, "batch frames n_mels"]
+    ) -> Float[Array, "batch n_classes"]:
+        """Return the logits of segments in dB, float32."""
         outputs, _ = self.network.apply(
             self.params, self.buffers, self.scaling.standardise(jnp.asarray(decibels))
         )
         logits = outputs.astype(jnp.float32)
-        return jax.nn.log_softmax(logits[:, :-1] if self.attends else logits)
+        return logits[:, :-1] if self.attends else logits
 
     def untrained(self, key: Array) -> "Differentiable":
         """Return the network with random parameters and buffers, drawn from a PRNG key."""
