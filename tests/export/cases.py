@@ -13,7 +13,6 @@ import numpy as np
 from scipy.special import logsumexp
 
 from kit.config import (
-    MUSICNN_FRONTEND,
     Conv1DConfig,
     Experiment,
     FeatureConfig,
@@ -76,15 +75,6 @@ CASES = {
             "features": replace(FEATURES, frontend=PLAIN, clip_s=1.5, dtype="float16"),
             "segments": SegmentConfig(frames=16),
             "train": TrainConfig(standardise="clip"),
-        },
-        1,
-    ),
-    "transfer": (
-        {
-            "model": MusicnnConfig(transfer="fine-tune"),
-            "features": FeatureConfig(frontend=MUSICNN_FRONTEND, n_frames=187, clip_s=3.2),
-            "segments": SegmentConfig(frames=187),
-            "train": TrainConfig(standardise="none"),
         },
         1,
     ),

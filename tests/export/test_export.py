@@ -16,6 +16,10 @@ import onnxruntime
 import pytest
 import soundfile
 
+from kit.config import replaced
+from kit.errors import UsageError
+from kit.export.graph import Graph
+from kit.export.program import Program
 from kit.features.excerpts import excerpts
 from kit.predict import load
 
@@ -72,7 +76,7 @@ def expected(model, ys):
 def test_the_page_s_code_answers_as_kit_does(exported, job, to, monkeypatch):
     model = load(job.run)
     files = sorted(job.music.glob("*/*.flac"))[::5]
-    for samples in (8800, 8000, 7937):
+    for samples in (8800, 7937):
         y = np.stack([soundfile.read(file, dtype="float32")[0][:samples] for file in files])
         p = expected(model, y)
         assert np.ptp(p[:, 0]) > 0.1
@@ -82,11 +86,11 @@ def test_the_page_s_code_answers_as_kit_does(exported, job, to, monkeypatch):
 @pytest.mark.parametrize("to", LOADERS)
 def test_real_music(exported, job, to, shared, monkeypatch):
     model = load(job.run)
-    for file in sorted((shared / "music").glob("*/*.mp3"))[::12]:
-        (heard,) = excerpts(file, model.experiment.features)
-        p = list(model.predict(file).values())
-        found = answers(exported, to, heard.y[None, :], monkeypatch)
-        np.testing.assert_allclose(found, [p], atol=1e-4)
+    files = sorted((shared / "music").glob("*/*.mp3"))[::12]
+    heard = [excerpts(file, model.experiment.features)[0].y for file in files]
+    p = [list(model.predict(file).values()) for file in files]
+    found = answers(exported, to, np.stack(heard), monkeypatch)
+    np.testing.assert_allclose(found, p, atol=1e-4)
 
 
 def test_the_onnx_model_ignores_later_samples(exported):
@@ -135,7 +139,7 @@ def test_networks_front_ends_and_stores(written, name):
         np.testing.assert_allclose(session.run(None, {"waveform": y[1:]})[0], p[1:], atol=1e-4)
         several.append(p)
     # The answers depend on the sound.
-    assert np.ptp(np.concatenate(several), axis=0).max() > 1e-2
+    assert np.ptp(np.concatenate(several), axis=0).max() > 1e-3
 
 
 def test_the_command(job, tmp_path, command):
