@@ -1,7 +1,6 @@
 """Write a run's networks in one of three formats, with labels and model card beside them."""
 
 import json
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -12,9 +11,9 @@ from jax import export as jax_export
 
 from kit import __version__
 from kit.config import to_dict
-from kit.errors import KitError, UsageError
+from kit.errors import UsageError
 from kit.export.program import Program
-from kit.files import atomic_write, write_json
+from kit.files import atomic_write, write_json, write_text
 from kit.training import restore
 
 Format = Literal["stablehlo", "onnx", "npz"]
@@ -49,10 +48,7 @@ def export(run_folder: Path | str, to: Format, out: Path | str) -> list[Path]:
     write_json(paths[1], program.about | {"versions": versions})
     if (card := run_folder / MODEL_CARD).is_file():
         paths.append(out / MODEL_CARD)
-        try:
-            shutil.copyfile(card, paths[-1])
-        except OSError as error:
-            raise KitError(f"cannot copy {card} to {out}: {error.strerror or error}") from error
+        write_text(paths[-1], card.read_text(encoding="utf-8"))
     return paths
 
 
@@ -60,25 +56,14 @@ def stablehlo(program: Program) -> bytes:
     """Return a serialized `jax.export.Exported` for CPU, CUDA and TPU, of any batch and length.
 
     Raises:
-        UsageError: the network cannot be traced for any batch, or a package is missing.
+        UsageError: the network needs the size of the batch, or a package is missing.
     """
-    limits = [
-        f"n >= {program.least_samples}",
-        f"n <= {program.experiment.features.clip_samples}",
-        "b >= 1",
-    ]
+    most = program.experiment.features.clip_samples
+    limits = ["b >= 1", f"n >= {program.least_samples}", f"n <= {most}"]
     shape = jax_export.symbolic_shape("b, n", constraints=limits)
     function = jax.jit(program.probabilities)
     y = jax.ShapeDtypeStruct(shape, np.float32)
-    try:
-        exported = jax_export.export(function, platforms=PLATFORMS)(y)
-    except TypeError as error:
-        # JAX's errors about symbolic shapes are of this type.
-        first = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"the network cannot be exported for a batch of any size ({first}); write its shapes "
-            "as x.shape[0] instead of len(x), and compare no sizes that depend on the batch"
-        ) from error
+    exported = jax_export.export(function, platforms=PLATFORMS)(y)
     try:
         return bytes(exported.serialize())
     except ImportError as error:

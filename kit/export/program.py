@@ -122,8 +122,16 @@ class Program:
 
         Args:
             x: dB, or the unit of the front end's compression.
+        Raises:
+            UsageError: a network needs to know the size of the batch as it is traced.
         """
-        logits = jnp.stack([one.logits(x) for one in self.networks])
+        try:
+            logits = jnp.stack([one.logits(x) for one in self.networks])
+        except (TypeError, jax.errors.InconclusiveDimensionOperation) as error:
+            raise UsageError(
+                f"the network does not take a batch of any size ({str(error).splitlines()[0]}); "
+                "write x.shape[0] in place of len(x), and compare no size with that of the batch"
+            ) from error
         if not self.experiment.train.several:
             return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0)
         yes, no = (jax.nn.logsumexp(jax.nn.log_sigmoid(z), axis=0) for z in (logits, -logits))

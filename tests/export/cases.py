@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.special import logsumexp
 
 from kit.config import (
@@ -22,6 +23,7 @@ from kit.config import (
     ShortChunkConfig,
     TrainConfig,
 )
+from kit.errors import UsageError
 from kit.export import export
 from kit.export.files import onnx, stablehlo
 from kit.export.program import Program
@@ -114,6 +116,19 @@ def restored(fields, count):
     return Restored(*about, _predict=predict, networks=tuple(networks))
 
 
+def refuse():
+    """Check that a network that needs the size of its batch is refused, in both formats."""
+    program = Program.of(restored(*CASES["folds_int8"]))
+    (one, *_) = program.networks
+    for needs in (len, lambda x: min(x.shape[0], 4), lambda x: int(x.shape[0])):
+        network = replace(one.network)
+        object.__setattr__(network, "apply", lambda p, b, x, needs=needs: (x[:, 0] * needs(x), b))
+        needing = replace(program, networks=[replace(one, network=network)])
+        for write_it in (onnx, stablehlo):
+            with pytest.raises(UsageError, match="a batch of any size"):
+                write_it(needing)
+
+
 def write(name, folder):
     """Write a case's two functions, waveforms of two lengths, and kit's answers for them."""
     case = restored(*CASES[name])
@@ -137,3 +152,4 @@ if __name__ == "__main__":
         export(run, to, of_run)
     for name in CASES:
         write(name, of_cases)
+    refuse()
