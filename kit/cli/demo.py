@@ -4,9 +4,12 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from kit.cli.arguments import Flag, Runs
-from kit.config import DemoConfig, TrainConfig, replaced
+from kit.config import DemoConfig, MixConfig, TrainConfig, replaced
 from kit.defaults import DEMO, for_length
 from kit.errors import KitError, UsageError
 
@@ -17,6 +20,8 @@ def demo(
     data: Path = Path(DEMO.catalogue),
     runs: Runs = Path("runs"),
     fresh: Flag = False,
+    render_mix: Annotated[Flag, tyro.conf.arg(name="mix")] = False,
+    mix: MixConfig = MixConfig(),
 ) -> int:
     """See the whole job on synthetic techno and EDM, without an account or a network.
 
@@ -24,12 +29,19 @@ def demo(
     on the others, restore the checkpoints in a new process, evaluate them and write a report. Steps
     that are done already are skipped.
 
+    Example: kit demo --mix, then kit timeline demo data/demo/mix-90min-1000.mp3
+
     Args:
         demo: The tracks that are rendered.
         train: How the network is trained.
         data: Folder of the rendered tracks and their features.
         fresh: Start over: render, scan and train anew.
+        render_mix: Render a DJ mix of further tracks instead, and its truth as CSV: which track
+            plays when. The demo has not been trained on them.
+        mix: The mix.
     """
+    if render_mix:
+        return _mix(mix, data, fresh)
     experiment = dataclasses.replace(DEMO, catalogue=str(data), train=train)
     experiment = for_length(experiment, demo.duration_s)
     if demo.artists < 6:
@@ -57,6 +69,17 @@ def demo(
     command = [sys.executable, "-m", "kit", "evaluate", str(run.folder)]
     if subprocess.run(command, check=False, stderr=_stderr()).returncode:
         raise KitError(f"the evaluation failed; try it alone: kit evaluate {run.folder}")
+    return 0
+
+
+def _mix(config: MixConfig, data: Path, fresh: bool) -> int:
+    from kit import terminal
+    from kit.demo.dj import render_mix
+
+    with terminal.bar("render") as progress:
+        audio, truth = render_mix(config, data, fresh=fresh, progress=progress)
+    terminal.say(f"wrote {audio}, and its truth {truth}")
+    sys.stdout.write(f"{audio}\n")
     return 0
 
 

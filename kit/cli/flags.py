@@ -12,6 +12,7 @@ from kit.config import (
     DistributedConfig,
     Experiment,
     ExtractConfig,
+    MixConfig,
     PreviewConfig,
 )
 from kit.errors import KitError
@@ -21,6 +22,7 @@ ROOTS: dict[type, str] = {
     ExtractConfig: "",
     PreviewConfig: "",
     DemoConfig: "demo.",
+    MixConfig: "mix.",
     DistributedConfig: "distributed.",
     **dict.fromkeys(MODELS.values(), "model."),
 }

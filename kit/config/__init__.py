@@ -14,7 +14,7 @@ from kit.config.base import (
     to_dict,
     to_json,
 )
-from kit.config.collection import DemoConfig, PreviewConfig, SplitConfig
+from kit.config.collection import DemoConfig, MixConfig, PreviewConfig, SplitConfig
 from kit.config.experiment import Experiment
 from kit.config.features import (
     MUSICNN_FRONTEND,
@@ -53,6 +53,7 @@ __all__ = [
     "ExtractConfig",
     "FeatureConfig",
     "FrontendConfig",
+    "MixConfig",
     "MusicnnConfig",
     "OptimiserConfig",
     "PreviewConfig",

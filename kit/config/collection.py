@@ -121,3 +121,43 @@ class DemoConfig(Checked):
         )
         self._at_least(1, "duration_s")
         self._is_seed("seed")
+
+
+@dataclass(frozen=True)
+class MixConfig(Checked):
+    """A synthetic DJ mix of tracks of the demo's kind."""
+
+    minutes: float = 90.0
+    """Length of the mix, minutes."""
+    seed: int = 1000
+    """Seed of the artists, the tracks and their order; the demo's own tracks have another."""
+    shortest_s: float = 120.0
+    """Shortest stretch that is played of a track, seconds."""
+    longest_s: float = 330.0
+    """Longest stretch that is played of a track, seconds."""
+    shortest_fade_s: float = 8.0
+    """Shortest cross-fade, seconds."""
+    longest_fade_s: float = 60.0
+    """Longest cross-fade, seconds."""
+    difficulty: Literal["easy", "hard"] = "easy"
+    """As `DemoConfig.difficulty`."""
+
+    def _check(self) -> None:
+        self._above_zero("minutes")
+        self._at_least(1, "shortest_fade_s")
+        self._is_seed("seed")
+        self._require("minutes", self.minutes <= 360, "it must be at most 360")
+        for short, long in (("shortest_s", "longest_s"), ("shortest_fade_s", "longest_fade_s")):
+            rule = f"it must be at least {short} (={getattr(self, short):g})"
+            self._require(long, getattr(self, long) >= getattr(self, short), rule)
+        self._require(
+            "shortest_s",
+            self.shortest_s >= 2 * self.longest_fade_s,
+            f"a track must hold two cross-fades: it must be at least {2 * self.longest_fade_s:g}",
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the mix's files."""
+        hard = "-hard" if self.difficulty == "hard" else ""
+        return f"mix-{self.minutes:g}min{hard}-{self.seed}"
