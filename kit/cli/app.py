@@ -38,6 +38,7 @@ COMMANDS = {
     "confounds": "Change the sound of held-out tracks, and see which changes move a run's answers.",
     "compare": "Compare runs track by track, and say what may be claimed.",
     "predict": "Predict the label of tracks, or of each stretch of a long mix.",
+    "timeline": "Show what plays when in a DJ mix: sections of one label, joins and tempo.",
     "export": "Write a run to one file, from waveform to probabilities, for use without kit.",
     "write": "Write labels to genre tags, M3U playlists or Rekordbox, after a dry run.",
 }
