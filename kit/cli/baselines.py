@@ -98,7 +98,7 @@ def baselines(
     from kit import terminal
     from kit.catalogue import load
     from kit.cli.interrupt import in_two_steps
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.compilation import use_cache
     from kit.evaluation.baselines import baselines as compute
     from kit.features import left_out_in_words

@@ -49,7 +49,7 @@ def compare(
     from dataclasses import asdict
 
     from kit import terminal
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.evaluation.compare import compare as found_by
     from kit.evaluation.compare import scored
     from kit.training.folders import locate

@@ -61,7 +61,7 @@ def confounds(
     if catalogue is not None:
         require_catalogue(catalogue)
     from kit import terminal
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.compilation import use_cache
     from kit.evaluation.confounds.measure import confounds as measured
     from kit.evaluation.confounds.section import figure

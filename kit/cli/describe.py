@@ -41,8 +41,8 @@ def describe(
     require_catalogue(catalogue)
     from kit import terminal
     from kit.catalogue import load
+    from kit.cli.counts import say_failures
     from kit.cli.interrupt import in_two_steps
-    from kit.cli.left_out import say_failures
     from kit.compilation import use_cache
     from kit.descriptors import DescribeProgress
     from kit.descriptors import describe as fill

@@ -55,18 +55,45 @@ def lr_find(
     """
     require_catalogue(catalogue)
     experiment = Experiment("lr_find", str(catalogue), features, split, segments, model, train)
-    from kit.catalogue import load
-    from kit.cli.stages.lr_find import find
+    rights = i_have_the_rights_to_this_audio
+    import pandas as pd
 
-    found = find(
-        experiment,
-        load(catalogue),
-        out=out or catalogue / "lr_find",
-        rights=i_have_the_rights_to_this_audio,
-        steps=steps,
-        lowest=lowest,
-        highest=highest,
+    from kit import terminal
+    from kit.catalogue import load
+    from kit.catalogue.rights import require_audio_rights
+    from kit.cli.stages.features import compute
+    from kit.evaluation import figures
+    from kit.files import atomic_write
+    from kit.plots.style import save
+    from kit.training.lr_find import lr_find as range_test
+
+    tracks = load(catalogue)
+    # Fail before hours of work; `range_test` checks the tracks that it trains on again.
+    require_audio_rights(tracks, stated=rights)
+    compute(tracks, features, segments=segments, brief=True)
+    with terminal.bar("lr-find") as update:
+        found = range_test(
+            experiment,
+            tracks,
+            rights=rights,
+            progress=update,
+            steps=steps,
+            lowest=lowest,
+            highest=highest,
+        )
+    table = {"learning_rate": found.rates, "loss": found.losses, "smoothed_loss": found.smoothed}
+    out = out or catalogue / "lr_find"
+    with atomic_write(out / "lr_find.csv") as stream:
+        pd.DataFrame(table).to_csv(stream, index=False, lineterminator="\n")
+    picture = save(figures.range_test(found), out / "lr_find.svg")
+    end = "the loss diverged" if found.diverged else "the highest rate was reached"
+    terminal.say(f"{len(found.rates)} steps up to {found.rates[-1]:.2g}, where {end}: {picture}")
+    if found.suggestion is None:
+        terminal.say("no suggestion: the loss does not fall; try more --steps or other rates")
+        return 0
+    terminal.say(
+        f"the smoothed loss is lowest at {10 * found.suggestion:.2g}; a tenth of it: "
+        f"try --train.learning-rate {found.suggestion:.2g}"
     )
-    if found.suggestion is not None:
-        sys.stdout.write(f"{found.suggestion:.2g}\n")
+    sys.stdout.write(f"{found.suggestion:.2g}\n")
     return 0

@@ -39,7 +39,7 @@ def match(
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give one of audio files")
     from kit import terminal
-    from kit.cli.left_out import say_failures
+    from kit.cli.counts import say_failures
     from kit.ingest.own import match_folder
     from kit.ingest.review import NAME
 

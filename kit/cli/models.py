@@ -33,7 +33,7 @@ def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
         if value < 1:
             raise UsageError(f"--{name} is {value}; it must be at least 1")
     classes = [model_class(name) for name in names or MODELS]
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
 
     rows = []
     for cls in classes:

@@ -29,6 +29,30 @@ def previews(
         options: Limits of the downloads.
     """
     require_catalogue(catalogue)
-    from kit.cli.stages.previews import previews as stage
+    from kit import terminal
+    from kit.catalogue import load
+    from kit.catalogue.rights import FLAG, from_spotify
+    from kit.cli.counts import say_failures
+    from kit.cli.interrupt import in_two_steps
+    from kit.ingest.previews import DownloadProgress, download
 
-    return int(stage(catalogue, options) > 0)
+    tracks = load(catalogue)
+    with in_two_steps() as stop, terminal.bar("previews") as update:
+
+        def progress(p: DownloadProgress) -> None:
+            update(p.done, p.total, p.waiting or (f"{p.bytes / 1e6:.0f} MB" if p.bytes else ""))
+
+        result = download(tracks, options, progress=progress, stop=stop)
+    rate = f" ({result.bytes / 1e6:.1f} MB in {result.seconds:.1f} s)" if result.downloaded else ""
+    there = f", {result.found} found there" if result.found else ""
+    terminal.say(f"{result.downloaded} previews downloaded{rate}{there}, in {catalogue / 'audio'}")
+    say_failures(result.failures, catalogue)
+    if result.stopped:
+        raise KeyboardInterrupt
+    if count := from_spotify(load(catalogue).table):
+        terminal.warn(
+            f"{count} tracks have audio from Spotify, whose Developer Policy, section III.14, "
+            "forbids training a machine-learning model on it; kit train refuses them unless you "
+            f"state a right to this audio with {FLAG}"
+        )
+    return int(bool(result.failures))

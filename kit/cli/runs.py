@@ -30,7 +30,7 @@ def runs(
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or name another")
     from kit import terminal
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.training.folders import listing
 
     found = listing(folder)

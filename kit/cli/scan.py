@@ -65,7 +65,7 @@ def scan(
     from kit import terminal
     from kit.catalogue.edits import save_with_edits
     from kit.catalogue.gather import gather
-    from kit.cli.left_out import counts, say_failures
+    from kit.cli.counts import counts, say_failures
 
     with terminal.bar(f"scan {', '.join(map(str, sources))}") as progress:
         scanned = gather(

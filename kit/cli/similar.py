@@ -40,7 +40,7 @@ def similar(
         raise UsageError("no track is named; give a track_id, a path or a file name")
     require_catalogue(catalogue)
     from kit.catalogue import load
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.cli.stages.embedding import compute
     from kit.features.similar import nearest, row_of_track, units_of
 

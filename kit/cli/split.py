@@ -63,7 +63,7 @@ def split(
     from kit import terminal
     from kit.catalogue import load
     from kit.catalogue.leaks import in_words
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.cli.stages import checking
 
     loaded = load(catalogue)

@@ -35,7 +35,7 @@ def spotify(
         market: Country whose licences count, in two letters; else your account's.
     """
     from kit import terminal
-    from kit.cli.left_out import counts, say_failures
+    from kit.cli.counts import counts, say_failures
     from kit.ingest.spotify.add import add
 
     at = (0, 0)

@@ -50,7 +50,7 @@ def write(
     if (undo or keep_time) and to != "tags":
         raise UsageError(f"--{'undo' if undo else 'keep-time'} is for --to tags; leave it out")
     from kit import terminal
-    from kit.cli.rows import write_rows
+    from kit.cli.output import write_rows
     from kit.files import write_text
     from kit.write.labels import Labels, read_labels
     from kit.write.playlists import by_label, m3u, rekordbox, require_own

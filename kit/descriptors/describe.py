@@ -26,9 +26,9 @@ from kit.catalogue import (
     write_table,
 )
 from kit.descriptors.cache import NAME, Extent, Record, read_records, write_records
+from kit.descriptors.fill import fill, other_sources
 from kit.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.descriptors.read import TrackAudio, read_track
-from kit.descriptors.table import fill, other_sources
 from kit.errors import KitError
 from kit.features.by_file import files_of
 from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads

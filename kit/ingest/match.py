@@ -16,7 +16,7 @@ from typing import Any, Literal
 from rapidfuzz import fuzz
 
 from kit.catalogue.names import Name, parse
-from kit.ingest.candidates import nearest
+from kit.ingest.trigrams import nearest
 
 LENGTHS_AGREE_S = 3.0
 """Largest difference of two equal lengths, seconds: a fade is cut, silence is added."""

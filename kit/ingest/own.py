@@ -29,10 +29,9 @@ from kit.catalogue.scan import bad_name, finish, walk
 from kit.catalogue.schema import is_absent, is_plain, one_line
 from kit.catalogue.tags import isrc
 from kit.errors import UsageError
-from kit.ingest.answers import STAGE, accepted, restored
 from kit.ingest.match import Decision, Item, match
-from kit.ingest.previews.plan import AUDIO
-from kit.ingest.review import Question, read_review, write_review
+from kit.ingest.previews.targets import AUDIO
+from kit.ingest.review import STAGE, Question, accepted, read_review, restored, write_review
 from kit.lock import only_one
 
 # Track number before the title in a file name: on a disc, or on the side of a record.

@@ -45,7 +45,7 @@ import sys
 from pathlib import Path
 from kit.config import PreviewConfig
 from kit.cli.spotify import spotify
-from kit.cli.stages.previews import previews
+from kit.cli.previews import previews
 
 folder, *lists = sys.argv[1:]
 for given in lists:

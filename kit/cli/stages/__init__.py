@@ -1,1 +1,1 @@
-"""The three stages that commands and scripts share, with their bars and sentences."""
+"""Stages that several commands share, with their progress bars and messages."""

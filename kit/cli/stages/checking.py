@@ -14,8 +14,8 @@ from kit.catalogue.leaks import Leak, leaks
 from kit.catalogue.schema import several_labels
 from kit.catalogue.split import split as draw
 from kit.catalogue.ties import RECORDING, codes, components
+from kit.cli.counts import say_failures
 from kit.cli.interrupt import in_two_steps
-from kit.cli.left_out import say_failures
 from kit.compilation import use_cache
 from kit.config import ExtractConfig, SplitConfig
 from kit.duplicates.stored import Fingerprints, fingerprints

@@ -37,7 +37,7 @@ from kit.evaluation.baselines.result import Baselines
 from kit.evaluation.doubtful import NAME, doubtful, in_csv
 from kit.explore.statistics import FEATURES, UNNAMED, has_features, select, values
 from kit.files import atomic_write
-from kit.ingest.spotify.rows import is_id
+from kit.ingest.spotify.columns import is_id
 
 _SHOWN = 10
 

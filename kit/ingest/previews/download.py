@@ -15,8 +15,8 @@ from kit.catalogue.inspect import Facts, inspect_all
 from kit.config import PreviewConfig
 from kit.errors import KitError
 from kit.ingest.previews.fetch import PreviewError, fetch_file, make_pool, remove_parts
-from kit.ingest.previews.plan import AUDIO, STAGE, Wanted, failure, make_plan
 from kit.ingest.previews.record import record, record_whole, settle
+from kit.ingest.previews.targets import AUDIO, STAGE, Wanted, failure, make_plan
 from kit.ingest.retry import Patience, TooLongError, with_retries
 from kit.lock import only_one
 

@@ -15,7 +15,7 @@ from kit.catalogue.scan import bad_name
 from kit.catalogue.scan_warnings import duplicates
 from kit.catalogue.schema import is_plain
 from kit.errors import UsageError
-from kit.ingest.previews.plan import AUDIO, Wanted
+from kit.ingest.previews.targets import AUDIO, Wanted
 
 
 def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:

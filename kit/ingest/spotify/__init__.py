@@ -2,9 +2,9 @@
 
 from kit.ingest.spotify.add import add, merged
 from kit.ingest.spotify.client import Client, connect
+from kit.ingest.spotify.columns import playlist_id
 from kit.ingest.spotify.errors import RefusedError
 from kit.ingest.spotify.playlist import NOTICE, STAGE, playlist
-from kit.ingest.spotify.rows import playlist_id
 
 __all__ = [
     "NOTICE",

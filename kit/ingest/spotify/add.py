@@ -21,8 +21,8 @@ from kit.catalogue import (
 from kit.catalogue.schema import is_absent
 from kit.ingest.retry import Wait, sleep
 from kit.ingest.spotify.client import connect
+from kit.ingest.spotify.columns import FEATURES
 from kit.ingest.spotify.playlist import NOTICE, STAGE, Progress, check, name_of, playlist
-from kit.ingest.spotify.rows import FEATURES
 from kit.lock import only_one
 
 

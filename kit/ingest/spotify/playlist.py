@@ -10,8 +10,8 @@ import pandas as pd
 from kit.catalogue import Failure, Scan, validate
 from kit.errors import KitError, UsageError
 from kit.ingest.spotify.client import Client
+from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, playlist_id, row
 from kit.ingest.spotify.errors import RefusedError
-from kit.ingest.spotify.rows import FEATURES, LeftOut, features, is_locked, playlist_id, row
 
 Progress = Callable[[int, int, str], None]
 """Called with the number done, the total, and what is counted."""

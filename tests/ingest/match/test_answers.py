@@ -5,8 +5,7 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.ingest.answers import accepted, restored
-from kit.ingest.review import Question
+from kit.ingest.review import Question, accepted, restored
 from kit.ingest.spreadsheet import may_be
 
 IDS = ("0003", "003", "12e45", "1-2", "MAR1", "0a1B", "1234567890123456")

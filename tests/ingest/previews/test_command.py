@@ -8,7 +8,7 @@ import pytest
 
 from kit.catalogue import load, read_failures
 from kit.cli.match import match
-from kit.cli.stages.previews import previews
+from kit.cli.previews import previews
 from kit.config import PreviewConfig, to_json
 from kit.errors import ConfigError
 
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from kit.cli import main
 from kit.config import PreviewConfig, from_json
-from kit.cli.stages.previews import previews
+from kit.cli.previews import previews
 folder, config = sys.argv[1:3]
 print("ready", flush=True)
 previews(Path(folder), from_json(PreviewConfig, config))
@@ -122,7 +122,7 @@ def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):
 
 def test_nothing_heavy_for_a_download():
     code = (
-        "import sys, kit.cli.stages.previews; "
+        "import sys, kit.ingest.previews, kit.cli.counts, kit.cli.interrupt; "
         "print(*{'jax', 'scipy', 'sklearn', 'matplotlib', 'tensorstore'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code]

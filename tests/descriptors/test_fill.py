@@ -5,7 +5,7 @@ import pandas as pd
 
 from kit.catalogue import validate
 from kit.descriptors import COLUMNS, SOURCE, Descriptors
-from kit.descriptors.table import UNNAMED, fill, other_sources
+from kit.descriptors.fill import UNNAMED, fill, other_sources
 
 OURS = Descriptors(
     danceability=0.5,

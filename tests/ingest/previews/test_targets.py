@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kit.catalogue.rights import NOTICE
-from kit.ingest.previews.plan import folder_of, make_plan, path_of, source_of
+from kit.ingest.previews.targets import folder_of, make_plan, path_of, source_of
 
 LABELS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1)
 
