@@ -38,7 +38,7 @@ def in_words(*, debug: bool = False) -> Iterator[None]:
     except KitError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _end("stopped; the same command goes on from here", 130)
+        _end("stopped; run the same command again to resume", 130)
     except BrokenPipeError:
         # The reader of stdout has gone; Python's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

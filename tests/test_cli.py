@@ -206,7 +206,7 @@ def test_the_whole_job(kit, music, tmp_path):
     again = kit(*train)
     assert again.out == result.out
     assert "already trained for 4 epochs" in again.err
-    assert "--fresh trains anew, --train.seed 1 trains another one" in again.err
+    assert "--fresh trains it again, --train.seed 1 trains another one" in again.err
     assert (run / "metrics.jsonl").stat().st_mtime_ns == stamp
 
     result = kit("evaluate", run)
@@ -278,7 +278,7 @@ def test_folds_and_members_from_training_to_prediction(kit, job, tmp_path):
     run = Path(result.out.strip())
     assert "Folds by artist: 8 artists, none in two folds" in result.err
     assert f"\ntrained 4 networks: {run}\n" in result.err
-    assert f"already trained 4 networks: {run}; --fresh trains anew" in kit(*train).err
+    assert f"already trained 4 networks: {run}; --fresh trains them again" in kit(*train).err
 
     result = kit("evaluate", run)
     assert result.code == 0

@@ -46,7 +46,7 @@ def test_ctrl_c_is_not_lost_where_python_drops_exceptions(program, debug):
         assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
     else:
         assert done.returncode == 130
-        assert done.stderr == "kit: stopped; the same command goes on from here\n"
+        assert done.stderr == "kit: stopped; run the same command again to resume\n"
 
 
 def test_other_dropped_exceptions_are_still_told():

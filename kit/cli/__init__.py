@@ -1,7 +1,6 @@
-"""The command line: arguments in, one function called, bars and sentences out.
+"""The command line: one module for each command, named after it.
 
-Each command is a module of its own name. A module imports what its command needs when the command
-runs, so that help is instant.
+Each command imports its dependencies when it runs, so that help is instant.
 """
 
 from kit.cli.app import main

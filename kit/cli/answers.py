@@ -1,4 +1,4 @@
-"""Predictions as lines of text."""
+"""Write predictions as lines of text."""
 
 import csv
 import dataclasses
@@ -16,14 +16,14 @@ _DIGITS = 6
 def prediction_writer(
     format: str, labels: Sequence[str], stream: IO[str], judged: bool = False
 ) -> Callable[[Prediction, Verdict], None]:
-    """Return a function that writes a prediction; a header is written now.
+    """Write a header if the format has one, and return a function that writes one prediction.
 
     Args:
         format: "json" for one object a line, "csv", or "table".
         labels: the labels, in the order of their columns.
-        stream: an open text file. Each line is written at once.
-        judged: also write `calibrated`, `uncertain` and `labels` of the verdict, empty or null
-            where it has none.
+        stream: an open text file, flushed after each line.
+        judged: also write the verdict's `calibrated`, `uncertain` and `labels`; empty or null if
+            unknown.
     """
     if format == "json":
 
@@ -65,7 +65,7 @@ def prediction_writer(
 
 
 def _cells(verdict: Verdict) -> list[str]:
-    """Return the cells of a verdict: empty where nothing is known."""
+    """Return the cells of a verdict, empty if unknown."""
     known = verdict.calibrated
     return [
         "" if known is None else str(round(known, _DIGITS)),

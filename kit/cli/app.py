@@ -1,4 +1,4 @@
-"""Find the command that was typed, build its parser, and end with its exit code."""
+"""Find the typed command, build its parser, and exit with its exit code."""
 
 import difflib
 import importlib
@@ -18,25 +18,25 @@ COMMANDS = {
     "demo": "See the whole job on synthetic techno and EDM, without an account or a network.",
     "scan": "Make a catalogue of a folder of audio, of playlists, or of a CSV file.",
     "ingest spotify": "Make a catalogue of a Spotify playlist, or add one to a catalogue.",
-    "ingest match": "Find the files of rows without audio in a folder of your own music.",
+    "ingest match": "Find the audio files of rows without audio in a folder of your music.",
     "ingest previews": "Download the previews of tracks that have no audio yet.",
-    "describe": "Fill in tempo, key, loudness and nine more descriptors.",
-    "explore": "Draw what differs between the labels: figures, and one page.",
-    "split": "Show the part of each track, or check that nothing leaks from one part into another.",
-    "features": "Compute the log-mel features that a catalogue lacks.",
-    "baselines": "Score simple classifiers, which a network has to beat.",
-    "weights musicnn": "Fetch musicnn's published weights, trained on up to 200,000 songs.",
-    "embed": "Compute the musicnn embeddings that a catalogue lacks.",
-    "similar": "List the tracks of a catalogue that sound most like some of them.",
-    "map": "Draw a page on which tracks that sound alike lie together, to click and hear.",
-    "lr-find": "Suggest a learning rate: train while it grows, and see where the loss falls.",
+    "describe": "Measure tempo, key, loudness and nine other descriptors.",
+    "explore": "Plot the differences between labels, and write one page of figures.",
+    "split": "Show which part each track is in, or check the split for leaks.",
+    "features": "Compute the missing log-mel features of a catalogue.",
+    "baselines": "Score simple classifiers as baselines for a network.",
+    "weights musicnn": "Download musicnn's published weights, trained on up to 200,000 songs.",
+    "embed": "Compute the missing musicnn embeddings of a catalogue.",
+    "similar": "List the tracks of a catalogue that are most similar to given ones.",
+    "map": "Draw a map on which similar tracks lie close together, with players.",
+    "lr-find": "Suggest a learning rate by a range test.",
     "train": "Train a network on a catalogue.",
-    "watch": "Show the epochs of a training as they end, until the training has ended.",
+    "watch": "Follow a training run epoch by epoch until it ends.",
     "models": "List the networks, their parameters and their receptive fields.",
     "runs": "List the runs, newest first, with their scores.",
     "evaluate": "Score runs on their held-out tracks, and write reports.",
-    "confounds": "Change the sound of held-out tracks, and see which changes move a run's answers.",
-    "compare": "Compare runs track by track, and say what may be claimed.",
+    "confounds": "Change the sound of held-out tracks, and measure how predictions change.",
+    "compare": "Compare runs track by track, with confidence intervals.",
     "predict": "Predict the label of tracks, or of each stretch of a long mix.",
     "timeline": "Show what plays when in a DJ mix: sections of one label, joins and tempo.",
     "export": "Write a run to one file, from waveform to probabilities, for use without kit.",
@@ -49,11 +49,11 @@ _HEAD = "Tell dance-music genres apart by ear. Start with: kit demo"
 _FOOT = """options:
   -h, --help     show this help, or the help of a command: kit train --help
   --version      show the versions of kit, JAX and Python
-  --debug        with any command: show the traceback of an error"""
+  --debug        with any command: show tracebacks of errors"""
 
 
 def main() -> None:
-    """Run the command line and exit: 0 all went well, 1 a failure or files left out, 2 usage."""
+    """Run the command line and exit: 0 success, 1 failure or files left out, 2 usage."""
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     roots = dict(ROOTS)
     with in_words(debug="--debug" in sys.argv[1:]), typed_flags(roots):
@@ -83,7 +83,7 @@ def _run(arguments: Sequence[str], roots: dict[type, str]) -> int:
 def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return a command's name and its arguments.
 
-    The name is a group of commands, or "" for all of them, if none was typed.
+    If no complete command was typed, the name is that of a group, or "" for all commands.
 
     Raises:
         UsageError: there is no such command.

@@ -1,4 +1,4 @@
-"""Kinds of arguments that several commands share."""
+"""Argument types that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ PathOrNot = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_h
 TextOrNot = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 CatalogueFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CATALOGUE")]
 Options = Annotated[ExtractConfig, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
-Runs = Annotated[Path, tyro.conf.arg(help="Folder of the run folders.")]
+Runs = Annotated[Path, tyro.conf.arg(help="Folder that contains the run folders.")]
 Rights = Annotated[
     Flag,
     tyro.conf.arg(
@@ -25,12 +25,12 @@ Rights = Annotated[
 
 
 def require_catalogue(folder: Path) -> None:
-    """Check that a folder is there before a stage is imported.
+    """Check that a folder exists, before slow imports.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: it does not exist.
     """
     if not folder.is_dir():
         raise UsageError(
-            f"{folder} is not a catalogue: there is no such folder; give one that `kit scan` made"
+            f"{folder} is not a catalogue: the folder does not exist; make one with `kit scan`"
         )

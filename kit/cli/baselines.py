@@ -38,24 +38,24 @@ def baselines(
     split: SplitConfig = SplitConfig(),
     features: FeatureConfig = FeatureConfig(),
 ) -> int:
-    """Score simple classifiers, which a network has to beat.
+    """Score simple classifiers as baselines for a network.
 
-    Each is an old pair of a vector and a classifier: tempo, loudness and mean spectrum; statistics
-    of MFCCs; some 300 statistics of bands, modulation, contrast, chroma and rhythm; the shape of a
-    short clip over time; a dictionary of spectrogram patches; and the table's audio features, where
-    it has them. On 30 to 150 clips a label they often beat a network, so look at this table first.
-    A network is worth its cost only if it scores above the best row.
+    Each baseline pairs a feature vector with a classifier: tempo, loudness and mean spectrum;
+    statistics of MFCCs; about 300 statistics of bands, modulation, contrast, chroma and rhythm; the
+    course of a short clip over time; a dictionary of spectrogram patches; and the table's audio
+    features, if it has them. With 30 to 150 clips per label they often beat a network. A network is
+    worth its cost only if it scores above the best baseline.
 
-    Every track is answered by classifiers that never saw its fold, and no artist is in two folds.
-    Options such as an SVM's C are chosen by cross-validation inside the other folds. With --run the
-    split of a run is taken, and `kit evaluate RUN` then shows its network among the baselines.
+    Each track is predicted by classifiers that were trained without its fold, and no artist is in
+    two folds. Cross-validation inside the training folds chooses options such as an SVM's C. --run
+    uses the split of a run; `kit evaluate RUN` then shows the run's network among the baselines.
 
-    With --choose, nested cross-validation finds the weights of an average of them. The row of the
-    average estimates its accuracy on new tracks, since no test track influences the weights.
+    With --choose, nested cross-validation weights an average of the baselines. The row of the
+    average estimates its accuracy on new tracks, because no test track influences the weights.
 
     The table is printed. baselines.json and baselines.csv (the probabilities for each track) go
-    into CATALOGUE, or into the folder of RUN. Vectors are computed once and kept in
-    CATALOGUE/features; if it is stopped, the same command resumes it.
+    into CATALOGUE, or into the folder of RUN. Vectors are computed once and stored in
+    CATALOGUE/features. If the command is stopped, run it again to resume.
     docs/baselines.md has the definitions. The exit codes are those of `kit features`.
 
     Example: kit baselines data/mine --split.folds 5
@@ -68,29 +68,31 @@ def baselines(
 
     Args:
         catalogue: Folder that `kit scan` made.
-        run: Folder of a run, or name of an experiment: take its split and its excerpts.
+        run: Folder of a run, or name of an experiment, whose split and excerpts to use.
         out: Folder of baselines.json and baselines.csv.
-        format: How the table is printed.
-        fold: Answer this fold only, such as "test" in a column that names the part of each track.
-        probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` fetches it.
-        choose: Also answer by an average that nested cross-validation weighs, and make a learning
-            curve of it; takes five times as long.
-        curve: Also score each of them, and the choice, with this many clips of each label to learn
-            from, such as 5 10 20 40: a table, and a figure in baselines.svg.
-        curve_draws: Draws of the clips for each of these numbers, whose mean is shown.
+        format: Format of the printed table.
+        fold: Predict this fold only, such as "test" in a column that names the part of each track.
+        probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` downloads
+            them.
+        choose: Also score an average weighted by nested cross-validation, and its learning curve.
+            Takes five times as long.
+        curve: Also score each baseline, and the average, when trained on this many clips per label,
+            such as 5 10 20 40; written as a table and as baselines.svg.
+        curve_draws: Random draws of clips for each of these numbers; the mean is shown.
         seed: Seed of forests, dictionaries and inner folds.
-        workers: Threads that decode and compute vectors; one for each core if not given.
+        workers: Threads that decode and compute vectors; one per core if not given.
         timeout_s: Time limit for one file, seconds.
         retry_failed: Retry tracks that failed before, even if their files have not changed.
         isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: What the folds keep apart, and their number (5 if not given) or their column.
-        features: Position, number and length of the excerpts; the vectors have a front end of
-            their own.
+        features: Position, number and length of the excerpts. The vectors have their own front end.
     """
     if run is not None and (split, features) != (SplitConfig(), FeatureConfig()):
-        raise UsageError("--run takes the split and the excerpts of the run; leave out the others")
+        raise UsageError(
+            "--run uses the split and the excerpts of the run; leave out --split.* and --features.*"
+        )
     if run is not None and fold is not None:
-        raise UsageError("--run takes the test part of the run; leave out --fold")
+        raise UsageError("--run uses the test part of the run; leave out --fold")
     options = ExtractConfig(
         workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
     )
@@ -130,7 +132,7 @@ def baselines(
             progress=progress,
             stop=stop,
         )
-    # The classifiers have no segments, and take any length.
+    # The classifiers have no segments and accept any length.
     said = left_out_in_words(result.failures, heard, SegmentConfig(pad=True), asker)
     if said:
         terminal.warn(f"{said}; see {catalogue / 'failures.csv'}")

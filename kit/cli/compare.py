@@ -22,27 +22,27 @@ def compare(
     out: PathOrNot = None,
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
-    """Compare runs track by track, and say what may be claimed.
+    """Compare runs track by track, with confidence intervals.
 
-    Each run is compared with the first, on the tracks that all of them have scored. Differences are
-    paired by track, and their 95% intervals are over groups of tracks, such as artists; they are
-    wider if several runs are compared with the first. Below the table are the options that differ,
-    the spread of runs that differ in their seed alone, and a sentence for each run. Fewer than 12
-    groups are too few for a claim.
+    Each run is compared with the first, on the tracks that all runs have scored. Differences are
+    paired by track. Their 95% intervals resample groups of tracks, such as artists, and are
+    corrected for the number of comparisons. The table is followed by the options that differ, the
+    spread of runs that differ only in their seed, and a conclusion for each run. A conclusion needs
+    at least 12 groups.
 
-    mcnemar_p is that of McNemar's exact test, which takes tracks as independent of one another.
-    folds_p, for runs with the same folds, is that of Student's t over the folds, corrected for
-    their overlap (Nadeau and Bengio). `kit evaluate` must have scored each run.
+    mcnemar_p is the p-value of McNemar's exact test, which treats tracks as independent. folds_p,
+    for runs with the same folds, is the p-value of Student's t-test over the folds, corrected for
+    their overlap (Nadeau and Bengio). Score each run with `kit evaluate` first.
 
     Example: kit compare train small_set
 
     Example: kit compare runs/sweep/* --out comparison
 
     Args:
-        run: Folders of runs, or names of experiments, which stand for their newest run.
-        runs: Folder of the run folders.
+        run: Folders of runs, or names of experiments for their newest run.
+        runs: Folder that contains the run folders.
         out: Folder for compare.json and compare.svg.
-        format: How the table is printed; csv and json leave out the sentences.
+        format: Format of the printed table; csv and json omit the conclusions.
     """
     if len(run) < 2:
         raise UsageError("name two runs or more: kit compare RUN RUN")

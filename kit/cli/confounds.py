@@ -27,36 +27,34 @@ def confounds(
     runs: Runs = Path("runs"),
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
-    """Change the sound of held-out tracks, and see which changes move a run's answers.
+    """Change the sound of held-out tracks, and measure how predictions change.
 
-    The test part is answered again after each change of its audio; in a run of folds all tracks
-    are, each by the network that never learned from it. The table tells the accuracy after each
-    change, the change with its interval over artists, and how many answers went from right to wrong
-    and back. A sentence names what the network leans on. The run's folder gets confounds.json,
-    confounds.svg and confounds.png, and `kit evaluate` then shows them in its report.
-
-    A probe that has been answered is not computed again.
+    The test part is predicted again after each change of its audio. In a run of folds, each track
+    is predicted by the network that was trained without it. The table shows the accuracy after each
+    change, its difference with an interval over artists, and how many predictions became wrong or
+    right. A conclusion names the properties of the sound that the network depends on.
+    confounds.json, confounds.svg and confounds.png are written to the run's folder, and
+    `kit evaluate` shows them in its report. Finished probes are not computed again.
 
     Example: kit confounds
 
     Example: kit confounds runs/train/* --probes tilt level --tracks 200
 
     Args:
-        run: Folder that `kit train` made, or the name of an experiment, which stands for its newest
-            run; the newest run of all if none is given.
-        probes: Kinds of changes; all if not given. tilt: bass down and treble up by 3 dB an octave
-            about 1 kHz, and the other way, 12 dB at most; level: 6 dB up and down; mp3: 64, 128 and
-            320 kb/s; band: without the bass below 200 Hz, without what is above 4 or 10 kHz; tempo:
-            6% faster and slower at the same pitch, and there and back, as a control of what
-            stretching does to attacks; speed: 6% with the pitch; start: excerpts that begin 1 and 5
-            s later; pitch: a semitone up and down, and the control.
-        tracks: Answer about this many tracks: whole artists, drawn by the seed until there are
-            enough. All if not given.
+        run: Folder that `kit train` made, or name of an experiment for its newest run; the newest
+            of all runs if not given.
+        probes: Kinds of changes; all if not given. tilt: bass down and treble up by 3 dB per octave
+            around 1 kHz, and the reverse, 12 dB at most; level: 6 dB up and down; mp3: 64, 128 and
+            320 kb/s; band: high-pass at 200 Hz, low-pass at 4 and 10 kHz; tempo: 6% faster and
+            slower at the same pitch, and a control that stretches and restores, because stretching
+            smears attacks; speed: 6% with the pitch; start: excerpts that begin 1 s and 5 s later;
+            pitch: a semitone up and down, and the control.
+        tracks: Use about this many tracks: whole artists, drawn at random. All if not given.
         seed: Seed of the draw.
-        catalogue: Folder of the catalogue, if it is not where it was in training.
-        checkpoint: The best one of the training, or the last.
-        runs: Folder of the run folders.
-        format: How the table is printed; csv and json leave out the sentences.
+        catalogue: Folder of the catalogue, if it has moved since training.
+        checkpoint: The best checkpoint, or the last one.
+        runs: Folder that contains the run folders.
+        format: Format of the printed table; csv and json omit the conclusion.
     """
     if catalogue is not None:
         require_catalogue(catalogue)

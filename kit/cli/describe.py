@@ -15,20 +15,20 @@ def describe(
     retry_failed: Flag = False,
     isolate: Flag = False,
 ) -> int:
-    """Fill in tempo, key, loudness and nine more descriptors.
+    """Measure tempo, key, loudness and nine other descriptors.
 
-    They are measured on the audio; docs/descriptors.md in kit's repository has the formulas. They
-    are written to CATALOGUE/tracks.csv with feature_source = kit-proxy-1: seven of them are
-    stand-ins for Spotify's features, not Spotify's numbers. Rows with features of another source
-    are left alone. If it is stopped, the same command resumes it. Tracks that cannot be used are
-    listed in CATALOGUE/failures.csv. The exit codes are those of `kit features`.
+    The descriptors are computed from the audio; docs/descriptors.md in kit's repository has the
+    formulas. They are written to CATALOGUE/tracks.csv with feature_source = kit-proxy-1: seven of
+    them approximate Spotify's features and are not Spotify's values. Rows with features from
+    another source stay unchanged. If the command is stopped, run it again to resume. Tracks that
+    cannot be used are listed in CATALOGUE/failures.csv. The exit codes are those of `kit features`.
 
     Example: kit describe data/mine
 
     Args:
         catalogue: Folder that `kit scan` made.
-        whole: Measure the whole of each file, not only the 30 s in its middle.
-        replace: Overwrite features of another source with kit's own.
+        whole: Measure each whole file instead of the middle 30 s.
+        replace: Overwrite features from another source.
         workers: Threads (or processes) that decode and compute; one more than cores if not given.
         timeout_s: Time limit for one file, seconds.
         retry_failed: Retry tracks that failed before, even if their files have not changed.
@@ -73,8 +73,8 @@ def describe(
     if result.kept:
         whose = ", ".join(f"{n} {source}" for source, n in sorted(result.kept.items()))
         terminal.warn(
-            f"{result.kept.total()} tracks have descriptors of another source ({whose}) and are "
-            "left as they are; --replace overwrites them"
+            f"{result.kept.total()} tracks have descriptors from another source ({whose}) and "
+            "stay unchanged; --replace overwrites them"
         )
     say_failures(result.failures, catalogue)
     if result.stopped:

@@ -15,21 +15,21 @@ def embed(
     options: Options = ExtractConfig(),
     quiet: Flag = False,
 ) -> int:
-    """Compute the musicnn embeddings that a catalogue lacks.
+    """Compute the missing musicnn embeddings of a catalogue.
 
-    The weights come from `kit weights musicnn`. Each track gives 200 numbers of the layer before
-    the tags and 1,506 of the pooling, the means over patches of 3 s; kit.embed returns them as
-    arrays. They are stored in CATALOGUE/embeddings. If it is stopped, the same command resumes it.
-    Tracks that cannot be used are listed in CATALOGUE/failures.csv. The exit codes are those of
-    `kit features`.
+    `kit weights musicnn` downloads the weights. The embedding of a track has 200 values from the
+    penultimate layer and 1,506 from the pooling layer, averaged over patches of 3 s. Embeddings are
+    stored in CATALOGUE/embeddings, and kit.embed returns them as arrays. If the command is stopped,
+    run it again to resume. Tracks that cannot be used are listed in CATALOGUE/failures.csv. The
+    exit codes are those of `kit features`.
 
     Example: kit embed data/mine --model MTT_musicnn
 
     Args:
         catalogue: Folder that `kit scan` made.
-        model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
+        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
         clip_s: Length of the excerpt from the middle of each track, seconds.
-        options: How the work is done; none of it changes the result.
+        options: Workers, time limits and retries; they do not change the result.
         quiet: Print warnings and errors only.
     """
     if options.engine != "local" or options.verify:

@@ -25,10 +25,11 @@ def evaluate(
 ) -> int:
     """Score runs on their held-out tracks, and write reports.
 
-    A run's scores and report.html go into its folder; those of another part than "test" are named
-    after the part. A run of folds is scored on all its tracks, each by the network of its fold.
-    Features that are missing are computed first. The test part also gives calibration.json, from
-    which `kit predict` says how certain it is, and doubtful.csv, a list of labels to check.
+    Scores and report.html are written to the run's folder; for parts other than "test", the file
+    names contain the part. A run of folds is scored on all its tracks, each by the network that was
+    trained without it. Missing features are computed first. The test part also yields
+    calibration.json, from which `kit predict` computes its certainty, and doubtful.csv, a list of
+    labels to check.
 
     Example: kit evaluate
 
@@ -39,19 +40,19 @@ def evaluate(
     Example: kit evaluate --explain
 
     Args:
-        run: Folders that `kit train` made, or names of experiments, which stand for their newest
-            run; the newest run of all if none is given.
-        catalogue: Folder of the catalogue, if it is not where it was in training.
-        part: Which part of the run's split; "all" for another collection than it was trained on.
-        checkpoint: The one with the highest validation accuracy, or the least validation loss if
-            tracks have several labels; or the last.
-        labels_map: Label of another collection and the run's label for it, as "THEIRS=OURS"; or a
-            CSV file with the columns from and to. Repeat it; several labels may become one. A
-            label that is neither mapped nor known to the run is left out and counted.
-        explain: Show in the report which parts of the spectrogram an answer depends on, for the
-            most certain right answer of each label and for two mistakes. It takes seconds a track,
-            or minutes with musicnn on a CPU.
-        runs: Folder of the run folders.
+        run: Folders that `kit train` made, or names of experiments for their newest run; the newest
+            of all runs if not given.
+        catalogue: Folder of the catalogue, if it has moved since training.
+        part: Part of the run's split; "all" for a collection that the run was not trained on.
+        checkpoint: The best checkpoint (highest validation accuracy, or lowest validation loss if
+            tracks have several labels), or the last one.
+        labels_map: Map a label of another collection to a label of the run, as "THEIRS=OURS", or
+            give a CSV file with the columns from and to. Can be repeated; several labels may map to
+            one. Tracks whose label is neither mapped nor known to the run are left out and counted.
+        explain: Show in the report which parts of the spectrogram a prediction depends on, for the
+            most certain correct prediction of each label and for two errors. Takes seconds per
+            track, or minutes with musicnn on a CPU.
+        runs: Folder that contains the run folders.
     """
     if catalogue is not None:
         require_catalogue(catalogue)

@@ -10,7 +10,7 @@ from kit.cli.arguments import PathOrNot, TextOrNot
 from kit.config import FeatureConfig
 from kit.errors import UsageError
 
-# Further warnings of unreadable files are counted.
+# More warnings about unreadable files are only counted.
 _WARNINGS = 5
 
 Places = Annotated[
@@ -29,34 +29,34 @@ def explore(
     source: TextOrNot = None,
     projection: Literal["pca", "umap"] = "pca",
 ) -> int:
-    """Draw what differs between the labels: figures, and one page.
+    """Plot the differences between labels, and write one page of figures.
 
-    Take one or several catalogues, or CSV tables. From the audio features of the tables (tempo,
-    energy, …): histograms, what differs most between the labels, a map of the tracks, tempo by
-    year. From the audio: a wall of spectrograms of each label with players, and waveform and
-    spectrogram of its first track. Figures without data are left out. The exit code is 1 if some
+    Accepts one or more catalogues or CSV tables. From the audio features in the tables (tempo,
+    energy, …): histograms, the features that differ most between labels, a map of the tracks, and
+    tempo by year. From the audio: a grid of spectrograms with players for each label, and waveform
+    and spectrogram of its first track. Figures without data are omitted. The exit code is 1 if some
     audio could not be read.
 
-    explore.html shows all figures and needs no network. Audio is embedded while the page is below
-    24 MiB; further tracks are played from their files, which must stay in place.
+    explore.html shows all figures and works offline. Up to 24 MiB of audio is embedded; the page
+    plays other tracks from their files, which must stay in place.
 
     Example: kit explore techno.csv edm.csv --out figures
 
     Args:
-        catalogues: Folders that `kit scan` made, or CSV files with a column label (else the
-            file's name is the label).
+        catalogues: Folders that `kit scan` made, or CSV files. The name of a CSV file without a
+            column label is the label of its tracks.
         out: Folder of the page and the figures; CATALOGUE/explore if not given, and ./explore for
             a CSV or several catalogues.
         features: Excerpts and front end of the spectrograms.
-        count: Largest number of spectrograms on the wall of a label.
-        track: Ids (column track_id) of further tracks to draw in detail.
-        source: Take the features of this source (column feature_source); the most frequent one if
+        count: Maximum number of spectrograms per label.
+        track: Ids (column track_id) of more tracks to draw in detail.
+        source: Use the features from this source (column feature_source); the most frequent one if
             not given.
         projection: Method of the map: principal components, or UMAP, which needs
             pip install "genre-kit[umap]".
     """
     if not catalogues:
-        raise UsageError("no catalogue given; add the folder of one, or a CSV file")
+        raise UsageError("no catalogue given; give a catalogue's folder or a CSV file")
     from kit import terminal
     from kit.explore import explore as draw
     from kit.explore.tracks import is_table, open_place

@@ -14,22 +14,22 @@ def features(
     export: Literal["npy"] | None = None,
     quiet: Flag = False,
 ) -> int:
-    """Compute the log-mel features that a catalogue lacks.
+    """Compute the missing log-mel features of a catalogue.
 
-    If it is stopped, the same command resumes it. Press Ctrl-C once to finish the files in
-    progress, twice to stop at once. Tracks that cannot be used are listed in CATALOGUE/failures.csv
-    with the reason, and are not tried again before their file changes. Exit code 0: all tracks have
-    features; 1: some could not be used, or the store could not be written; 2: a wrong argument;
-    130: stopped by Ctrl-C.
+    If the command is stopped, run it again to resume. Press Ctrl-C once to finish the files in
+    progress, twice to stop immediately. Tracks that cannot be used are listed in
+    CATALOGUE/failures.csv with the reason, and are not retried until their file changes. Exit code
+    0: all tracks have features; 1: some could not be used, or the store could not be written; 2: a
+    wrong argument; 130: stopped by Ctrl-C.
 
     Example: kit features data/mine --features.dtype int8 --workers 8
 
     Args:
         catalogue: Folder that `kit scan` made.
-        features: Excerpts and front end; each configuration has a store of its own.
-        options: How the work is done; none of it changes the result.
-        store: Bucket where this catalogue's features are kept from now on, as s3://NAME/PREFIX or
-            gs://NAME/PREFIX; in the catalogue's own folder if never given.
+        features: Excerpts and front end; each configuration has its own store.
+        options: Workers, time limits and retries; they do not change the result.
+        store: Bucket for this catalogue's features, now and in later runs, as s3://NAME/PREFIX or
+            gs://NAME/PREFIX. Without it, features are stored in the catalogue's folder.
         export: Also write song_specs.npy and genres.npy into the catalogue's folder.
         quiet: Print warnings and errors only.
     """

@@ -1,4 +1,4 @@
-"""Name the flag that the user types, where an error names a configuration's field."""
+"""Replace configuration fields in error messages by the flags that the user types."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ ROOTS: dict[type, str] = {
     DistributedConfig: "distributed.",
     **dict.fromkeys(MODELS.values(), "model."),
 }
-"""The configurations that commands take, and what precedes their fields in a flag."""
+"""The configurations that commands accept, and the prefix of their fields' flags."""
 
 _NAME = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
@@ -35,7 +35,7 @@ def flag_table(roots: Mapping[type, str] = ROOTS) -> dict[str, str]:
     """Return the flag of each field: by `FeatureConfig.n_frames`, and by `features.n_frames`.
 
     Args:
-        roots: dataclasses, each with what precedes its fields' names in a flag.
+        roots: dataclasses, each with the prefix of its fields' flags.
     """
     table: dict[str, str] = {}
     for cls, before in roots.items():
@@ -48,7 +48,7 @@ def flag_table(roots: Mapping[type, str] = ROOTS) -> dict[str, str]:
                 table[path] = flag
             if dataclasses.is_dataclass(hint := hints[field.name]):
                 table |= flag_table({typing.cast(type, hint): f"{path}."})
-    # A network is named by a flag of its own.
+    # A flag of its own names the network.
     return table | dict.fromkeys(("Experiment.model", "Experiment.model.name"), "--model.name")
 
 
@@ -60,12 +60,12 @@ def in_flags(text: str, roots: Mapping[type, str] = ROOTS) -> str:
 
 @contextlib.contextmanager
 def typed_flags(roots: Mapping[type, str] = ROOTS) -> Iterator[None]:
-    """Name flags in place of fields in an error that passes through.
+    """Convert field names to flags in errors that pass through.
 
     Args:
-        roots: as for `flag_table`; the body may add the model that it finds.
+        roots: as for `flag_table`; the body may add a model.
     Raises:
-        KitError: the error of the body, in other words.
+        KitError: the body's error, with flags in its message.
     """
     try:
         yield

@@ -16,13 +16,13 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 @contextlib.contextmanager
 def in_two_steps() -> Iterator[Callable[[], bool]]:
-    """Handle SIGINT: the first one asks the work to stop, the second one ends the process.
+    """Handle SIGINT: the first signal requests a stop, the second one ends the process.
 
-    All writes are atomic, so the process may end at any instant. Outside the main thread, which
-    alone gets signals, the handler is not changed.
+    All writes are atomic, so the process may end at any time. Only the main thread receives
+    signals; in other threads the handler is not changed.
 
     Yields:
-        A function that returns whether there was a first one.
+        A function that returns whether a stop was requested.
     """
     asked = threading.Event()
 
@@ -30,11 +30,11 @@ def in_two_steps() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             # A normal exit would wait for decoders that hang. A progress bar hides the cursor.
             cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{cursor}kit: stopped; the same command goes on from here\n")
+            sys.stderr.write(f"{cursor}kit: stopped; run the same command again to resume\n")
             sys.stderr.flush()
             os._exit(EXIT_CODE)
         asked.set()
-        terminal.say("finishing what is in flight; once more to stop at once")
+        terminal.say("finishing the files in progress; press Ctrl-C again to stop immediately")
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

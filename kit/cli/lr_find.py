@@ -30,27 +30,27 @@ def lr_find(
     segments: SegmentConfig = SegmentConfig(),
     features: FeatureConfig = FeatureConfig(),
 ) -> int:
-    """Suggest a learning rate: train while it grows, and see where the loss falls.
+    """Suggest a learning rate by a range test.
 
-    The rate grows exponentially from step to step until the loss diverges. The suggestion is a
-    tenth of the rate at which the smoothed loss is least; it is printed, and depends on optimiser,
-    batch size and network, so give those of your training. Missing features are computed first. No
-    run is written.
+    The learning rate grows exponentially from step to step until the loss diverges. The suggestion,
+    which is printed, is a tenth of the rate with the lowest smoothed loss. It depends on optimiser,
+    batch size and network, so pass the flags of your training. Missing features are computed first.
+    No run is written.
 
     Example: kit lr-find data/mine --train.optimiser.name adamw
 
     Args:
         catalogue: Folder that `kit scan` made.
         steps: Steps from the lowest rate to the highest.
-        lowest: The first learning rate.
-        highest: The last learning rate; the test ends earlier if the loss diverges.
+        lowest: First learning rate.
+        highest: Last learning rate; the test ends earlier if the loss diverges.
         out: Folder of lr_find.svg and lr_find.csv; CATALOGUE/lr_find if not given.
-        train: How the network is trained.
-        split: Which tracks are held out.
-        model_name: The network: one that `kit models` lists, or a class of your own as
+        train: Options of the training.
+        split: How tracks are split into training, validation and test.
+        model_name: The network: one that `kit models` lists, or your own class as
             path/to/file.py:Class or package.module:Class.
-        model: The options of the network.
-        segments: What the network takes at a time.
+        model: Options of the network.
+        segments: Length and draw of the network's input.
         features: Excerpts and front end.
     """
     require_catalogue(catalogue)

@@ -13,24 +13,24 @@ def map(
     model: Model = "MSD_musicnn",
     layer: Literal["penultimate", "pooled"] = "penultimate",
 ) -> int:
-    """Draw a page on which tracks that sound alike lie together, to click and hear.
+    """Draw a map on which similar tracks lie close together, with players.
 
-    Each dot is a track. musicnn's embedding gives its place, the label its colour and shape. The
-    page shows the name of a track and its nearest tracks, as `kit similar` does, and plays it. The
-    page needs no network. If the audio takes more than 24 MiB, it is played from its files, which
+    Each dot is a track. Its position comes from musicnn's embedding, its colour and shape from the
+    label. A click plays the track and lists the most similar tracks, as `kit similar` does. The
+    page works offline. If the audio takes more than 24 MiB, the page plays it from its files, which
     must stay in place.
 
-    `kit weights musicnn` fetches the weights. Missing embeddings are computed first.
+    `kit weights musicnn` downloads the weights. Missing embeddings are computed first.
 
     Example: kit map data/mine
 
     Args:
         catalogue: Folder that `kit scan` made.
         out: File of the page; CATALOGUE/map.html if not given.
-        projection: t-SNE and UMAP keep neighbours together; principal components keep large
+        projection: t-SNE and UMAP preserve neighbours; principal components preserve large
             distances. umap needs pip install "genre-kit[umap]".
-        model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        layer: The layer before the tags, or the pooling.
+        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
+        layer: The penultimate layer, or the pooling layer.
     """
     require_catalogue(catalogue)
     from kit import terminal

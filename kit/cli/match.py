@@ -11,7 +11,7 @@ from kit.errors import UsageError
 _BY = {
     "isrc": "by ISRC",
     "name": "by artist and title",
-    "likeness": "by names nearly the same",
+    "likeness": "by similar names",
     "answer": "by your answers",
 }
 
@@ -21,19 +21,19 @@ def match(
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")],
     out: PathOrNot = None,
 ) -> int:
-    """Find the files of rows without audio in a folder of your own music.
+    """Find the audio files of rows without audio in a folder of your music.
 
-    Matched by ISRC, by artist and title, then by names that are nearly the same; the length must
-    agree where the table has one. Doubtful matches are listed in match-review.csv: write yes or no
-    into its column `accept` and run the same command again. No question is asked twice.
-    Exit code 1 if some files could not be read; they are listed in failures.csv.
+    Rows are matched by ISRC, then by artist and title, then by similar names. The length must
+    agree if the table has it. Doubtful matches are listed in match-review.csv: write yes or no
+    into its column `accept` and run the same command again. Answered questions are not asked again.
+    The exit code is 1 if some files could not be read; they are listed in failures.csv.
 
     Example: kit ingest match data/playlist ~/Music
 
     Args:
-        catalogue: Folder of a catalogue, such as `kit scan TABLE.csv` makes.
-        folder: Folder of audio files, in any order.
-        out: Write the matched catalogue into this folder, and leave the other as it is.
+        catalogue: Folder of a catalogue, such as one made by `kit scan TABLE.csv`.
+        folder: Folder of audio files, with any subfolders.
+        out: Write the matched catalogue to this folder, and leave CATALOGUE unchanged.
     """
     require_catalogue(catalogue)
     if not folder.is_dir():
@@ -58,6 +58,6 @@ def match(
             "and run this again"
         )
     if left := joined.without - taken - joined.asked:
-        terminal.say(f"{left} have none in {folder}")
+        terminal.say(f"{left} have no file in {folder}")
     say_failures(list(joined.failures), out)
     return int(bool(joined.failures))

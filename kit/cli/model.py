@@ -1,4 +1,4 @@
-"""The network that `--model.name` names, and a parser with its options."""
+"""Find the network that `--model.name` names, and add its options to the parser."""
 
 import dataclasses
 import inspect
@@ -11,12 +11,12 @@ from kit.defaults import for_weights
 
 
 def named_model(arguments: Sequence[str]) -> type | None:
-    """Return the dataclass of options that `--model.name` names, or None if it is not given.
+    """Return the options class that `--model.name` names, or None without that flag.
 
-    `--recipe small` has options in place of a network's.
+    `--recipe small` has its own options.
 
     Raises:
-        ConfigError: there is no such class, or kit cannot use it.
+        ConfigError: the class does not exist, or kit cannot use it.
     """
     if _typed(arguments, "--recipe") == "small":
         # It imports kit.dsp, which takes a second.
@@ -28,7 +28,7 @@ def named_model(arguments: Sequence[str]) -> type | None:
 
 
 def _typed(arguments: Sequence[str], flag: str) -> str | None:
-    """Return the value of a flag as it was typed last; None if it was not."""
+    """Return the last value of a flag; None if it was not given."""
     value = None
     for at, argument in enumerate(arguments):
         if argument == flag and at + 1 < len(arguments):
@@ -44,7 +44,7 @@ def model_name(cls: type) -> str:
 
 
 def defaults(cls: type) -> Any:
-    """Return a network's options by default; None if some of them have no default.
+    """Return a network's default options; None if a field has no default.
 
     Raises:
         ConfigError: the class is not a dataclass.
@@ -62,13 +62,13 @@ def with_model(
 ) -> Callable[..., int]:
     """Return a command whose parameter `model` has the options of this network.
 
-    Where `--model.transfer` names published weights, the defaults of the other parameters are those
-    that the weights know.
+    If `--model.transfer` names published weights, the other parameters default to the values that
+    suit the weights.
 
     Args:
         command: a function with a parameter `model`.
         cls: a frozen dataclass of options.
-        arguments: as they were typed.
+        arguments: the command line.
     Raises:
         ConfigError: kit cannot use the class.
     """

@@ -19,13 +19,13 @@ Names = Annotated[
 def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
     """List the networks, their parameters and their receptive fields.
 
-    The receptive field is the number of frames that one output of the last pooling sees.
+    The receptive field is the number of input frames that affect one output of the last pooling.
 
     Example: kit models my_models.py:Mine
 
     Args:
-        names: kit's own networks by name, or classes of your own as path/to/file.py:Class or
-            package.module:Class; kit's own if none is given.
+        names: kit's networks by name, or your own classes as path/to/file.py:Class or
+            package.module:Class; all of kit's if not given.
         n_mels: Mel bands of the input.
         labels: Labels of the output.
     """

@@ -14,18 +14,18 @@ Wheel = Annotated[
 
 
 def musicnn(model: Model = "MSD_musicnn", wheel: Wheel = None) -> int:
-    """Fetch musicnn's published weights, trained on up to 200,000 songs.
+    """Download musicnn's published weights, trained on up to 200,000 songs.
 
-    The authors' package musicnn 0.1.0 is downloaded with pip, checked against its SHA-256 and read;
-    nothing of it is installed or run. The weights are kept as arrays of NumPy in the user's data
-    folder, with a card beside them: licence, training data, and what they mean for your results.
-    The path is printed.
+    pip downloads the authors' package musicnn 0.1.0. kit checks its SHA-256 and reads the weights;
+    none of its code is installed or run. The weights are stored as NumPy arrays in the user's data
+    folder, with a card about licence, training data and the effect on your results. The path is
+    printed.
 
     Example: kit weights musicnn --from musicnn-0.1.0-py3-none-any.whl
 
     Args:
-        model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        wheel: The package's file, for a machine without a network.
+        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
+        wheel: File of the package, for a machine without network access.
     """
     from kit import terminal
     from kit.weights.musicnn import install, weights_file

@@ -1,4 +1,4 @@
-"""A table on standard output."""
+"""Write a table to standard output."""
 
 import csv
 import json

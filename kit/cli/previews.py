@@ -16,9 +16,9 @@ def previews(
 ) -> int:
     """Download the previews of tracks that have no audio yet.
 
-    The files are written to CATALOGUE/audio/LABEL/TRACK_ID.mp3. Only https is used, and only
-    Spotify's host scdn.co and the hosts that --hosts adds; proxies of the environment are not used.
-    Stopped at any instant, the same command continues where it was. Tracks whose preview cannot be
+    The files are written to CATALOGUE/audio/LABEL/TRACK_ID.mp3. kit connects only by https, and
+    only to Spotify's host scdn.co and the hosts that --hosts adds. It ignores proxies set in the
+    environment. If the command is stopped, run it again to resume. Tracks whose preview cannot be
     downloaded are listed in CATALOGUE/failures.csv with the reason. Exit code 0: all tracks have
     audio; 1: some have none; 2: a wrong argument; 130: stopped by Ctrl-C.
 
@@ -26,7 +26,7 @@ def previews(
 
     Args:
         catalogue: Folder of a catalogue whose table has a column preview_url.
-        options: Limits of the downloads.
+        options: Allowed hosts, and limits on size, time and retries.
     """
     require_catalogue(catalogue)
     from kit import terminal

@@ -17,18 +17,18 @@ def runs(
 ) -> int:
     """List the runs, newest first, with their scores.
 
-    The accuracy is the share of right test tracks, with its 95% interval; it is empty before
-    `kit evaluate`. Where tracks have several labels, "map" is the mean average precision, and the
-    interval is its own.
+    The accuracy is the share of test tracks that are predicted correctly, with its 95% interval;
+    it is empty before `kit evaluate`. If tracks have several labels, the score is "map", the mean
+    average precision, with its interval.
 
     Example: kit runs --format csv
 
     Args:
-        folder: Folder of the run folders.
-        format: A table to read, CSV with a header, or JSON.
+        folder: Folder that contains the run folders.
+        format: A text table, CSV with a header, or JSON.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or name another")
+        raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or give another")
     from kit import terminal
     from kit.cli.output import write_rows
     from kit.training.folders import listing
@@ -44,7 +44,7 @@ def runs(
 
 
 def _row(run: Any) -> dict[str, Any]:
-    """Return what the list says about a `kit.training.Run`."""
+    """Return the row of a `kit.training.Run`."""
     row: dict[str, Any] = {
         "run": str(run.folder),
         "experiment": run.folder.parent.name,

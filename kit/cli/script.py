@@ -1,4 +1,4 @@
-"""A file of experiments/ as a command line of its own."""
+"""Give a script in experiments/ its own command line."""
 
 import sys
 from collections.abc import Callable
@@ -14,18 +14,15 @@ from kit.in_words import in_words
 
 
 def run_script(experiment: Experiment) -> Any:
-    """Run an experiment, its configuration changed by the flags of the script.
+    """Run an experiment with the flags of the script: features, training, evaluation and report.
 
-    Features that are missing are computed; then come training, evaluation and the report. Each
-    field of the configuration is a flag, and so are --runs, --fresh, --debug and
+    Each field of the configuration is a flag, and so are --runs, --fresh, --debug and
     --i-have-the-rights-to-this-audio.
 
-    Args:
-        experiment: the configuration.
     Returns:
         The `kit.training.Run`.
     Raises:
-        SystemExit: an error, which was printed in words.
+        SystemExit: an error occurred; its message was printed.
     """
 
     def script(
@@ -38,7 +35,7 @@ def run_script(experiment: Experiment) -> Any:
 
         Args:
             experiment: The configuration.
-            fresh: Start a new run even if there is one of the same configuration.
+            fresh: Start a new run even if one with the same configuration exists.
         """
         from kit.catalogue import load
         from kit.cli.stages.evaluation import evaluate
@@ -57,10 +54,10 @@ def as_script(function: Callable[..., Any], roots: dict[type, str]) -> Any:
     """Run a function with the script's flags as its arguments.
 
     Args:
-        function: its parameters and docstring make the flags and their help.
-        roots: further dataclasses among its parameters, and what precedes their fields in a flag.
+        function: its parameters and docstring define the flags and their help.
+        roots: other dataclasses among its parameters, with the prefix of their fields' flags.
     Raises:
-        SystemExit: an error, which was printed in words; or --help.
+        SystemExit: --help, or an error occurred; its message was printed.
     """
     arguments = sys.argv[1:]
     with in_words(debug="--debug" in arguments), typed_flags({**ROOTS, **roots}):

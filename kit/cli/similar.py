@@ -19,25 +19,25 @@ def similar(
     layer: Literal["penultimate", "pooled"] = "penultimate",
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
-    """List the tracks of a catalogue that sound most like some of them.
+    """List the tracks of a catalogue that are most similar to given ones.
 
-    Tracks are compared by the cosine of musicnn's embeddings, 1 for equal ones. The weights come
-    from `kit weights musicnn`; embeddings that are missing are computed first.
+    Similarity is the cosine of musicnn's embeddings, 1 for equal ones. `kit weights musicnn`
+    downloads the weights. Missing embeddings are computed first.
 
     Example: kit similar data/mine "techno/Surgeon - Magneze.mp3" --count 10
 
     Args:
         catalogue: Folder that `kit scan` made.
-        tracks: The tracks to compare with, by track_id, path, or file name.
-        count: Tracks to list for each of them.
-        model: Trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        layer: The layer before the tags, or the pooling.
-        format: A table to read, CSV with a header, or JSON.
+        tracks: The given tracks, by track_id, path or file name.
+        count: Number of similar tracks to list for each.
+        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
+        layer: The penultimate layer, or the pooling layer.
+        format: A text table, CSV with a header, or JSON.
     """
     if count < 1:
         raise UsageError(f"--count is {count}; it must be at least 1")
     if not tracks:
-        raise UsageError("no track is named; give a track_id, a path or a file name")
+        raise UsageError("no track given; give a track_id, a path or a file name")
     require_catalogue(catalogue)
     from kit.catalogue import load
     from kit.cli.output import write_rows
@@ -51,7 +51,7 @@ def similar(
     labels = table["label"].astype(str).tolist()
     asked = [row_of_track(track, found.track_ids, paths) for track in tracks]
     if len(found.track_ids) < 2:
-        raise UsageError(f"{catalogue} has one track with an embedding; add others to compare with")
+        raise UsageError(f"{catalogue} has only one track with an embedding; add others")
     units = units_of(found.layers[layer])
     rows = [
         {

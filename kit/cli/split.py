@@ -19,15 +19,13 @@ def split(
     isolate: Flag = False,
     split: SplitConfig = SplitConfig(),
 ) -> int:
-    """Show the part of each track, or check that nothing leaks from one part into another.
+    """Show which part each track is in, or check the split for leaks.
 
-    With --check, tracks in two parts are listed that are the same file, the same audio under other
-    tags, the same recording by its sound, or have the same ISRC, artist or album. Recordings are
-    found again after MP3 at 64 kb/s, louder or softer, trimmed, up to 3% faster or slower, and in
-    another excerpt that overlaps by 10 s. Their fingerprints are computed once and kept in
-    CATALOGUE/features. docs/splits.md has the definitions.
-
-    The exit code is 1 if something leaks.
+    --check lists pairs of tracks in different parts that have the same file, the same audio with
+    other tags, the same recording, ISRC, artist or album. Acoustic fingerprints find recordings
+    after MP3 encoding at 64 kb/s, gain, trimming, a speed change of up to 3%, and in excerpts that
+    overlap by 10 s. The fingerprints are computed once and stored in CATALOGUE/features.
+    docs/splits.md has the definitions. The exit code is 1 if the split leaks.
 
     Example: kit split data/mine --check
 
@@ -37,23 +35,23 @@ def split(
 
     Args:
         catalogue: Folder that `kit scan` made.
-        given: Check this split in place of the one that `kit train` draws: a column of the table,
-            a CSV file with the columns track_id or path, and part, or "folders" for the folders
-            train, validation and test in the paths.
-        check: List what leaks in place of the parts.
-        keep_together: With --check, also write the copies that were found into the column recording
-            of tracks.csv: from then on every split keeps the copies of a recording in one part.
-        format: A table to read, CSV with a header, or JSON.
-        workers: Threads that decode and compute; one for each core if not given.
+        given: Check this split instead of the one that `kit train` draws: a column of the table, a
+            CSV file with the columns track_id or path, and part, or "folders" if the paths contain
+            folders named train, validation and test.
+        check: List leaks instead of parts.
+        keep_together: With --check, also write the copies into the column recording of tracks.csv.
+            Every later split keeps the copies of a recording in one part.
+        format: A text table, CSV with a header, or JSON.
+        workers: Threads that decode and compute; one per core if not given.
         timeout_s: Time limit for one file, seconds.
         retry_failed: Retry tracks that failed before, even if their files have not changed.
         isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: The split that `kit train` draws with the same flags.
     """
     if keep_together and not check:
-        raise UsageError("--keep-together writes what --check finds; add --check")
+        raise UsageError("--keep-together writes the copies that --check finds; add --check")
     if given is not None and split != SplitConfig():
-        raise UsageError("--given takes a split as it is; leave out --split.*")
+        raise UsageError("--given uses an existing split; leave out --split.*")
     options = ExtractConfig(
         workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
     )

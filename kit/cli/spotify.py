@@ -19,20 +19,20 @@ def spotify(
 ) -> int:
     """Make a catalogue of a Spotify playlist, or add one to a catalogue.
 
-    You need an app of your own at https://developer.spotify.com/dashboard, with its id and secret
-    in SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET; with --private also SPOTIPY_REDIRECT_URI, such
-    as http://127.0.0.1:8765/callback, and no secret. Spotify forbids training on its content; this
-    command makes the table. If it is stopped before its end, run it again. Exit code 1 if some rows
-    are not tracks; they are listed in OUT/failures.csv.
+    Make an app at https://developer.spotify.com/dashboard, and set SPOTIPY_CLIENT_ID and
+    SPOTIPY_CLIENT_SECRET to its id and secret. --private needs SPOTIPY_REDIRECT_URI, such as
+    http://127.0.0.1:8765/callback, instead of the secret. Spotify forbids training on its content;
+    this command only makes the table. If the command is stopped, run it again. The exit code is 1
+    if some rows are not tracks; they are listed in OUT/failures.csv.
 
     Example: kit ingest spotify https://open.spotify.com/playlist/ID --label techno --out data/two
 
     Args:
         playlist: Address, URI or id of the playlist.
         label: Label of all its tracks, such as techno.
-        out: Folder of the catalogue; the playlist is added to one that is there already.
-        private: Sign in, to read a private playlist of your own.
-        market: Country whose licences count, in two letters; else your account's.
+        out: Folder of the catalogue; the playlist is added to an existing one.
+        private: Sign in to read your own private playlist.
+        market: Two-letter code of the country whose licences apply; your account's if not given.
     """
     from kit import terminal
     from kit.cli.counts import counts, say_failures
@@ -65,7 +65,9 @@ def spotify(
     table = added.whole.table
     terminal.say(f"{counts(table)} in {out / 'tracks.csv'}")
     if len(set(table["label"])) == 1:
-        terminal.say("one label only: add a playlist of another with the same --out")
+        terminal.say(
+            "the catalogue has one label; add a playlist with another one and the same --out"
+        )
     say_failures(added.left_out, out)
     return int(bool(added.left_out))
 
@@ -77,7 +79,7 @@ def _show(url: str) -> None:
 
 
 def _pause(seconds: float, tell: Callable[[float], None]) -> None:
-    """Sleep, and tell each second how many are left."""
+    """Sleep, and show each second how many are left."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         tell(left)

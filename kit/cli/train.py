@@ -38,11 +38,11 @@ def train(
 ) -> int:
     """Train a network on a catalogue.
 
-    Missing features are computed first. If it is stopped, the same command resumes it. The run's
-    folder is printed.
+    Missing features are computed first. If the command is stopped, run it again to resume. The
+    run's folder is printed.
 
-    A network of your own is a frozen dataclass of options with a method build: name it, and its
-    fields become flags in this help: kit train data/mine --model.name my_models.py:Mine --help
+    Your own network is a frozen dataclass of options with a method build. Its fields become flags:
+    kit train data/mine --model.name my_models.py:Mine --help
 
     Example: kit train data/mine --split.by track --train.epochs 40
 
@@ -55,31 +55,33 @@ def train(
     Args:
         catalogue: Folder that `kit scan` made.
         name: Name of the folder under RUNS.
-        recipe: small, for 30 to 150 tracks a label: in place of a network, the best of simple
-            classifiers of statistics and of frozen musicnn, or their average. Cross-validation
-            inside each of five folds chooses, without any test track. --model.networks
-            adds networks that are trained. Excerpts, --split, --train.seed and the --model flags
-            that --recipe small --help shows count, the other flags of training do not.
-        runs: Folder of the run folders.
-        fresh: Start a new run even if there is one of the same configuration.
-        memory_gib: Features up to this size, GiB, and up to half of the device's memory, are held
-            on the device, or in memory without one; larger ones are read batch by batch. The
-            result is the same.
-        train: How the network is trained.
-        split: Which tracks are held out.
-        model_name: The network: one that `kit models` lists, or a class of your own as
+        recipe: small, for 30 to 150 tracks per label: instead of a network, train simple
+            classifiers on statistics and on frozen musicnn layers. Cross-validation inside each of
+            five folds chooses the best one or their average, without any test track.
+            --model.networks adds networks. Excerpts, --split, --train.seed and the --model flags
+            that --recipe small --help shows apply; other training flags have no effect.
+        runs: Folder that contains the run folders.
+        fresh: Start a new run even if one with the same configuration exists.
+        memory_gib: Keep features up to this size, GiB, and up to half of the device's memory, on
+            the device (in main memory on a CPU). Larger ones are read batch by batch. The result is
+            the same.
+        train: Options of the training.
+        split: How tracks are split into training, validation and test.
+        model_name: The network: one that `kit models` lists, or your own class as
             path/to/file.py:Class or package.module:Class.
-        model: The options of the network.
-        segments: What the network takes at a time.
+        model: Options of the network.
+        segments: Length and draw of the network's input.
         features: Excerpts and front end.
-        distributed: Several processes, here or on several machines, that train one network: start
-            the same command once for each of them.
+        distributed: Train one network in several processes, on one or several machines: start the
+            same command once for each process.
     """
     require_catalogue(catalogue)
     if recipe is None:
         experiment = Experiment(name, str(catalogue), features, split, segments, model, train)
     elif train.several:
-        raise UsageError("--recipe small takes one label a track; leave out --train.labels several")
+        raise UsageError(
+            "--recipe small needs one label per track; leave out --train.labels several"
+        )
     else:
         about = {"name": name, "features": features, "split": split, "seed": train.seed}
         experiment = by_recipe(catalogue, model, **about)
@@ -88,7 +90,7 @@ def train(
     from kit.cli.stages.training import train as stage
     from kit.training.processes import is_first, joined
 
-    # Several processes must know of each other before anything is computed.
+    # Connect the processes before anything is computed.
     with joined(distributed):
         run = stage(
             experiment,
@@ -105,13 +107,7 @@ def train(
 
 
 def by_recipe(catalogue: Path, model: Any = None, **options: Any) -> Experiment:
-    """Return the experiment of the recipe, with musicnn if its weights are here.
-
-    Args:
-        catalogue: as for `kit.small_set`.
-        model: as for `kit.small_set`.
-        options: as for `kit.small_set`.
-    """
+    """Call `kit.small_set`, without musicnn if its weights are missing."""
     from kit import terminal
     from kit.shallow.recipe import WITHOUT, SmallSetConfig, small_set
     from kit.weights.musicnn import weights_file

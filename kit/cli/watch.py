@@ -21,23 +21,23 @@ def watch(
     every_s: float = 2.0,
     tensorboard: Flag = False,
 ) -> int:
-    """Show the epochs of a training as they end, until the training has ended.
+    """Follow a training run epoch by epoch until it ends.
 
-    Ctrl-C ends the watching, not the training. A run that has ended is shown as it is; of folds and
-    members, one network after another. Where the output is not a terminal, each epoch is a line.
+    Ctrl-C stops this command, not the training. The networks of folds and members are shown one
+    after another. If the output is not a terminal, each epoch is one line.
 
     Example: kit watch
 
     Example: kit watch runs/train/20261127-093450-036a2bd6 --tensorboard
 
     Args:
-        run: Folder that `kit train` made, or name of an experiment, which stands for its newest
-            run; the newest run of all if it is left out.
-        runs: Folder of the run folders.
-        once: Show what is there now, and end; of folds and members, the network in training.
-        every_s: Seconds between two looks at the run.
-        tensorboard: Write the numbers for TensorBoard too, into RUN/tensorboard. Needs
-            pip install 'genre-kit[tensorboard]'; look at them by tensorboard --logdir RUNS
+        run: Folder that `kit train` made, or name of an experiment for its newest run; the newest
+            of all runs if not given.
+        runs: Folder that contains the run folders.
+        once: Show the current state and exit; of folds and members, the network in training.
+        every_s: Seconds between two updates.
+        tensorboard: Also write TensorBoard's files to RUN/tensorboard. Needs
+            pip install 'genre-kit[tensorboard]'; view them with tensorboard --logdir RUNS
     """
     from kit.cli.stages.watching import follow, require_seconds
     from kit.training.folders import locate

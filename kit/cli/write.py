@@ -22,11 +22,11 @@ def write(
 ) -> int:
     """Write labels to genre tags, M3U playlists or Rekordbox, after a dry run.
 
-    Without --apply, a table shows what would change. The labels are those of predictions (`kit
-    predict RUN MUSIC --out new.csv`) or of a catalogue. Tags: the label becomes the genre of each
-    file (ID3, Vorbis comments, MP4, ASF, APE). No audio changes, and a file beside SOURCE keeps
-    the genres before. M3U: a playlist for each label. Rekordbox: XML to import, with a playlist
-    for each label. Exit code 1 if some files could not be used.
+    Without --apply, a table shows the planned changes. The labels come from predictions (`kit
+    predict RUN MUSIC --out new.csv`) or from a catalogue. Tags: the label becomes the genre of each
+    file (ID3, Vorbis comments, MP4, ASF, APE). The audio does not change, and a backup beside
+    SOURCE stores the old genres. M3U: one playlist per label. Rekordbox: XML to import, with one
+    playlist per label. The exit code is 1 if some files could not be used.
 
     Example: kit write new.csv --to tags
 
@@ -35,16 +35,16 @@ def write(
     Args:
         source: CSV or JSON lines that `kit predict --out` wrote, or the folder of a catalogue.
         to: Genre tags in the files, a folder of M3U8 playlists, or an XML file for Rekordbox.
-        out: Folder of the playlists, or XML file. Tags need none.
-        apply: Write. Without it nothing changes.
-        undo: Bring back the genres that --to tags replaced; also with --apply. A genre that
-            was changed again since is left alone.
+        out: Folder of the playlists, or XML file; not for tags.
+        apply: Write the changes. Without it nothing is written.
+        undo: Restore the genres that --to tags replaced; also needs --apply. Genres that were
+            changed since then stay unchanged.
         uncertain: Also write predictions that are marked as uncertain.
-        keep_time: Give tagged files their modification time back. It is new by default, because
-            players find new tags by it.
+        keep_time: Restore the modification time of tagged files. By default it changes, because
+            players use it to find new tags.
     """
     if to == "tags" and out is not None:
-        raise UsageError(f"--out is {out}, but tags go into the files; leave it out")
+        raise UsageError(f"--out is {out}, but tags are written to the files; leave it out")
     if to != "tags" and out is None:
         raise UsageError(f"--to {to} needs --out, the {'folder' if to == 'm3u' else 'XML file'}")
     if (undo or keep_time) and to != "tags":
@@ -59,7 +59,7 @@ def write(
     name = "genres-before.json"
     backup = source / name if source.is_dir() else source.with_name(f"{source.name}.{name}")
     if undo and not backup.is_file():
-        raise UsageError(f"--undo finds no {backup}: no tags were written for {source}")
+        raise UsageError(f"there is no backup {backup}: no tags were written; leave out --undo")
     found = Labels() if undo else read_labels(source, uncertain=uncertain)
     failures = found.failures
     rows: list[dict[str, Any]] = []
@@ -80,7 +80,7 @@ def write(
                     failures += [] if why is None else [why]
                     written += why is None
                     progress(at, len(changes))
-        what = f"{written} genres" + (f"; {backup} has those before" if backup.is_file() else "")
+        what = f"{written} genres" + (f"; {backup} has the old genres" if backup.is_file() else "")
     else:
         lists = by_label(found.tracks)
         texts = m3u(lists) if to == "m3u" else {out.name: rekordbox(lists)}
@@ -97,14 +97,14 @@ def write(
     for failure in failures:
         terminal.warn(failure.message)
     if found.uncertain:
-        terminal.say(f"{found.uncertain} uncertain predictions left out; --uncertain takes them")
+        terminal.say(f"{found.uncertain} uncertain predictions left out; --uncertain includes them")
     if found.unjudged:
         terminal.warn(
-            f"it is not known how certain {found.unjudged} predictions are; run `kit evaluate` on "
+            f"the certainty of {found.unjudged} predictions is unknown; run `kit evaluate` on "
             "the run, and predict again"
         )
     if not rows:
-        terminal.say("there is nothing to write")
+        terminal.say("nothing to write")
     else:
         planned_only = f"{len(rows)} changes, none written yet; add --apply"
         terminal.say(f"wrote {what}" if apply else planned_only)

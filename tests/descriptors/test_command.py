@@ -31,7 +31,7 @@ def test_all_but_what_is_another_source_s(catalogue_of):
     done = kit(catalogue.folder, "--workers", 1)
     assert done.returncode == 1
     assert "1 tracks described, 1 files now in" in done.stderr
-    assert "1 tracks have descriptors of another source (1 spotify)" in done.stderr
+    assert "1 tracks have descriptors from another source (1 spotify)" in done.stderr
     assert "--replace" in done.stderr
     assert "1 left out (1 silent); see" in done.stderr
     assert list(load(catalogue.folder).table["tempo"].round()[:2]) == [99, 120]

@@ -124,7 +124,7 @@ def test_without_check_the_parts_are_shown(command, catalogue):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--keep-together"], "--keep-together writes what --check finds; add --check"),
+        (["--keep-together"], "--keep-together writes the copies that --check finds; add --check"),
         (["--given", "folders", "--split.seed", "1"], "leave out --split"),
         (["--given", "nowhere"], "--given is 'nowhere', which is not a column"),
     ],

@@ -619,7 +619,7 @@ def test_refusals(copied_job, monkeypatch, capfd):
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
-    assert "--run takes the split and the excerpts of the run" in capfd.readouterr().err
+    assert "--run uses the split and the excerpts of the run" in capfd.readouterr().err
     other = load(data)
     table = other.table.assign(track_id=[f"new {i}" for i in range(len(other.table))])
     with pytest.raises(UsageError, match="none of the run's tracks"):

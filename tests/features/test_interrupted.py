@@ -21,7 +21,7 @@ FEATURES = (
     *("--features.n-frames", "10", "--features.clip-s", "0.2", "--features.position", "start"),
 )
 HOW = pytest.mark.parametrize("how", [(), ("--isolate",)], ids=["threads", "processes"])
-GOES_ON = "kit: stopped; the same command goes on from here"
+GOES_ON = "kit: stopped; run the same command again to resume"
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(
     ctrl_c(process)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "finishing what is in flight; once more to stop at once" in err
+    assert "finishing the files in progress; press Ctrl-C again to stop immediately" in err
     assert err.splitlines()[-1] == GOES_ON
     assert "Traceback" not in err
     assert_gone(process)

@@ -37,7 +37,7 @@ def test_tags(answers, command):
 
     code, _, err = command("write", answers, "--to", "tags", "--apply", "--uncertain")
     assert code == 1
-    assert f"wrote 2 genres; {answers}.genres-before.json has those before" in err
+    assert f"wrote 2 genres; {answers}.genres-before.json has the old genres" in err
     assert [genre_of(folder / name) for name in ("a.flac", "b.flac")] == [("techno",), ("house",)]
 
     code, out, _ = command("write", answers, "--to", "tags", "--undo")
@@ -47,7 +47,7 @@ def test_tags(answers, command):
     assert (code, "wrote 2 genres" in err) == (0, True)
     assert [genre_of(folder / name) for name in ("a.flac", "b.flac")] == [(), ()]
     code, _, err = command("write", answers, "--to", "tags", "--undo", "--apply")
-    assert (code, f"--undo finds no {answers}.genres-before.json" in err) == (2, True)
+    assert (code, f"there is no backup {answers}.genres-before.json" in err) == (2, True)
 
 
 @pytest.mark.parametrize(("to", "out"), [("m3u", "lists"), ("rekordbox", "lists/kit.xml")])
@@ -74,7 +74,10 @@ def test_playlists(answers, command, to, out):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--to", "tags", "--out", "x"), "--out is x, but tags go into the files; leave it out"),
+        (
+            ("--to", "tags", "--out", "x"),
+            "--out is x, but tags are written to the files; leave it out",
+        ),
         (("--to", "m3u"), "--to m3u needs --out, the folder"),
         (("--to", "rekordbox"), "--to rekordbox needs --out, the XML file"),
         (("--to", "m3u", "--out", "x", "--undo"), "--undo is for --to tags; leave it out"),

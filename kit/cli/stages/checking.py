@@ -1,4 +1,4 @@
-"""A catalogue's copies, and what leaks through a split."""
+"""Find copies in a catalogue, and leaks of a split."""
 
 from collections.abc import Sequence
 
@@ -30,9 +30,9 @@ def parts_of(table: pd.DataFrame, given: str | None, config: SplitConfig) -> lis
     Args:
         table: one row a track.
         given: see `given_parts`; the split that `kit train` draws if None.
-        config: of that split.
+        config: configuration of that split.
     Raises:
-        UsageError: there is no such split.
+        UsageError: the split does not exist.
     """
     if given is not None:
         return given_parts(table, given)
@@ -43,11 +43,11 @@ def parts_of(table: pd.DataFrame, given: str | None, config: SplitConfig) -> lis
 
 
 def copies_of(catalogue: Catalogue, options: ExtractConfig) -> tuple[Fingerprints, Copies]:
-    """Compute the fingerprints that a catalogue lacks, and find its copies, with a bar for each.
+    """Compute missing fingerprints and find copies, with a progress bar for each.
 
     Raises:
         KitError: the store cannot be read or written.
-        KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
+        KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.
     """
     use_cache()
     with in_two_steps() as stop, terminal.bar("fingerprints") as update:
@@ -62,13 +62,13 @@ def copies_of(catalogue: Catalogue, options: ExtractConfig) -> tuple[Fingerprint
 def check(
     table: pd.DataFrame, parts: Sequence[str], found: Fingerprints, copies: Copies
 ) -> list[Leak]:
-    """Return what leaks through a split; see `leaks`."""
+    """Return the leaks of a split; see `leaks`."""
     acoustic = [(one, other, in_words(match)) for one, other, match in copies]
     return leaks(table, parts, found.audio(), acoustic)
 
 
 def in_words(match: Match) -> str:
-    """Return how two copies fit together: "23 s alike, speeds 2.0% apart"."""
+    """Describe how two copies match, such as "23 s alike, speeds 2.0% apart"."""
     words = [f"{match.overlap_s:.0f} s alike"]
     if abs(match.offset_s) >= 0.05:
         words.append(f"starts {abs(match.offset_s):.1f} s apart")
@@ -78,10 +78,10 @@ def in_words(match: Match) -> str:
 
 
 def keep_together(catalogue: Catalogue, found: Fingerprints, copies: Copies) -> int:
-    """Write the recordings of which there are copies into the table, and return their number.
+    """Write recordings with copies into the table, and return their number.
 
-    Tracks of one recording get one name in the column `recording`, by which every split keeps them
-    in one part. Names that are there stay, unless two of them turn out to be one.
+    Tracks of one recording get the same name in the column `recording`, so that every split keeps
+    them in one part. Existing names stay, unless two of them are the same recording.
 
     Raises:
         KitError: the table cannot be written.
@@ -101,7 +101,7 @@ def keep_together(catalogue: Catalogue, found: Fingerprints, copies: Copies) -> 
     for number, track, name in zip(member.tolist(), ids, old, strict=True):
         names.setdefault(number, []).append(name[0] if name else f"~{track}")
     sizes = np.bincount(member)
-    # A name of before, where there is one.
+    # Keep an existing name.
     named = [min(names[n]).removeprefix("~") if sizes[n] > 1 else "" for n in member.tolist()]
     kept = [new or (name[0] if name else "") for new, name in zip(named, old, strict=True)]
     write_table(table.assign(**{RECORDING: kept}), catalogue.folder)

@@ -1,4 +1,4 @@
-"""A catalogue to embeddings."""
+"""Compute the embeddings of a catalogue."""
 
 import contextlib
 
@@ -23,19 +23,19 @@ def compute(
     quiet: bool = False,
     brief: bool = False,
 ) -> Embeddings:
-    """Compute the embeddings that a catalogue lacks, with a bar and a summary.
+    """Compute missing embeddings, with a progress bar and a summary.
 
     Args:
         catalogue: the tracks.
-        model: musicnn's weights.
-        heard: the excerpts of a track.
-        options: how the work is done.
+        model: name of musicnn's weights.
+        heard: excerpts of each track.
+        options: workers, time limits and retries.
         quiet: print warnings only.
         brief: print no summary if nothing was missing.
     Raises:
-        KitError: the weights are not there, no track can be used, or the store cannot be read or
+        KitError: the weights are missing, no track can be used, or the store cannot be read or
             written.
-        KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
+        KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.
     """
     use_cache()
     trunk = musicnn_trunk(model, heard=heard)

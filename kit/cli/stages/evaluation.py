@@ -1,4 +1,4 @@
-"""A trained run to its scores and its report."""
+"""Score a run, and write its report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,19 +28,18 @@ def evaluate(
     explain: bool = False,
     named: bool = False,
 ) -> dict[str, Any]:
-    """Compute missing features and score a run, with bars and a summary.
+    """Compute missing features and score a run, with progress bars and a summary.
 
     Args:
-        run: a run's folder.
-        catalogue: the tracks; else those of the training.
-        part: of the run's split.
-        which: the best checkpoint or the last.
-        labels_map: of the labels of another collection to those of the run.
-        explain: show what the network listened to.
+        run: folder of the run.
+        catalogue: the tracks; those of the training if None.
+        part: part of the run's split.
+        which: the best checkpoint or the last one.
+        labels_map: label of the run by label of another collection.
+        explain: show the parts of the spectrogram that predictions depend on.
         named: begin with the run's folder.
     Raises:
-        UsageError: the catalogue is not where it was in training, or the run was trained from
-            arrays.
+        UsageError: the catalogue has moved, or the run was trained on arrays.
     """
     use_cache()
     if named:
@@ -48,8 +47,8 @@ def evaluate(
     experiment = run.experiment()
     if run.facts().get("kind") == "arrays":
         raise UsageError(
-            f"{run.folder} was trained from arrays, which kit does not keep; kit.fit_arrays with "
-            "the same arrays scores it again"
+            f"{run.folder} was trained on arrays, which kit does not store; give "
+            "kit.fit_arrays the same arrays to score it"
         )
     tracks = load(_there(Path(experiment.catalogue))) if catalogue is None else catalogue
     if labels_map:
@@ -73,7 +72,5 @@ def evaluate(
 
 def _there(folder: Path) -> Path:
     if not folder.is_dir():
-        raise UsageError(
-            f"the catalogue {folder} of the training is not there; give its place with --catalogue"
-        )
+        raise UsageError(f"the catalogue {folder} of the training does not exist; set --catalogue")
     return folder

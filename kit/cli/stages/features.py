@@ -1,4 +1,4 @@
-"""A catalogue to features."""
+"""Compute the features of a catalogue."""
 
 import contextlib
 
@@ -22,19 +22,19 @@ def compute(
     quiet: bool = False,
     brief: bool = False,
 ) -> Extraction:
-    """Compute the features that a catalogue lacks, with a bar and a summary.
+    """Compute missing features, with a progress bar and a summary.
 
     Args:
         catalogue: the tracks.
         config: excerpts and front end.
-        options: how the work is done.
-        segments: the segments that the features are for; a track must hold one.
+        options: workers, time limits and retries.
+        segments: the segments to take from the features; a track must contain one.
         asker: decides which flags a warning names.
         quiet: print warnings only.
         brief: print no summary if nothing was missing.
     Raises:
         KitError: no track can be used.
-        KeyboardInterrupt: stopped by Ctrl-C, after the files in progress were finished.
+        KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.
     """
     use_cache()
     shown = contextlib.nullcontext(_nothing) if quiet else terminal.bar("features")
@@ -44,7 +44,7 @@ def compute(
             update(p.done, p.total, str(p) if p.computed else "")
 
         result = extract(catalogue, config, options, progress=progress, stop=stop)
-    # A store keeps the features of tracks that have left the catalogue.
+    # A store may contain tracks that were removed from the catalogue.
     usable = len(set(catalogue.table["track_id"]) & set(result.store.sources))
     if result.stopped:
         _summarise(result, usable)

@@ -1,4 +1,4 @@
-"""A catalogue to a trained run."""
+"""Train a network on a catalogue."""
 
 import shlex
 from functools import partial
@@ -30,20 +30,15 @@ def train(
     memory_gib: float = 4.0,
     rights: bool = False,
 ) -> Run:
-    """Compute missing features and train, with bars and a summary.
+    """Compute missing features and train, with progress bars and a summary.
 
     Args:
-        experiment: the configuration.
-        catalogue: the experiment's, loaded.
-        runs: folder of the run folders.
-        fresh: start a new run even if there is one.
-        memory_gib: as for `kit.training.fit`.
-        rights: the user states a right to train on the catalogue's audio (`kit.training.fit`).
+        catalogue: the tracks of the experiment.
+        The others: as for `kit.training.fit`.
     Raises:
-        UsageError: audio from Spotify without a stated right to it, or a split that cannot be
-            made.
+        UsageError: audio from Spotify without a stated right, or an impossible split.
     """
-    # Before hours of work; `fit` checks again the tracks that it trains on.
+    # Fail before hours of work; `fit` checks the tracks that it trains on again.
     require_audio_rights(catalogue, stated=rights)
     published(experiment.model)
     apart = kept_apart(catalogue.table, experiment.split)
@@ -54,7 +49,7 @@ def train(
     train_it = partial(fit, experiment, memory_gib=memory_gib, **about)
     if not is_first():
         return train_it()
-    # The summary after the training tells how far official folds keep artists apart.
+    # For official folds, the summary after the training says whether they keep artists apart.
     if apart.alone and experiment.split.fold_column is None:
         terminal.warn(apart.in_words())
     steps = 0
@@ -81,7 +76,7 @@ def train(
     else:
         terminal.say(
             f"already trained for {len(rows)} epochs, {rows[-1]['step']} steps: {run.folder}; "
-            f"--fresh trains anew, --train.seed {experiment.train.seed + 1} trains another one"
+            f"--fresh trains it again, --train.seed {experiment.train.seed + 1} trains another one"
         )
     return run
 
@@ -109,17 +104,17 @@ def _compute(experiment: Experiment, catalogue: Catalogue) -> None:
 
 
 def _say_networks(run: Run, trained: bool) -> None:
-    """Print what a run of folds or members holds, and which of its networks stopped early."""
+    """Print the networks of a run of folds or members, and which of them stopped early."""
     for network in run.trainings:
         if said := early_stop_in_words(network.metrics(), network.experiment()):
             terminal.say(f"{network.folder.relative_to(run.folder)}: {said}")
     if run.is_folded:
         terminal.say(run.facts()["kept_apart"]["in_words"])
     networks, how = len(run.trainings), "trained" if trained else "already trained"
-    anew = "" if trained else "; --fresh trains anew"
+    anew = "" if trained else "; --fresh trains them again"
     terminal.say(f"{how} {networks} networks: {run.folder}{anew}")
 
 
 def say_next(run: Run) -> None:
-    """Print the command that comes after a training."""
+    """Print the next command after a training."""
     terminal.say(f"next: kit evaluate {shlex.quote(str(run.folder))}")

@@ -1,4 +1,4 @@
-"""The epochs of a training on the screen."""
+"""Show the epochs of a training on the screen."""
 
 import sys
 import time
@@ -31,12 +31,12 @@ COLUMNS = {
     "grad_norm": "gradient norm",
     "segments_per_s": "segments/s",
 }
-_SHOWN = 15  # of the last epochs
+_SHOWN = 15  # last epochs
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def require_seconds(every_s: float) -> None:
-    """Check the time between two looks.
+    """Check the time between two updates.
 
     Raises:
         UsageError: it is not above 0.
@@ -46,15 +46,15 @@ def require_seconds(every_s: float) -> None:
 
 
 def follow(run: Run, *, once: bool, every_s: float, tensorboard: bool) -> None:
-    """Show the epochs of a training until it has ended.
+    """Show the epochs of a training until it ends.
 
     Args:
-        run: one with checkpoints of its own.
-        once: show it as it is now.
-        every_s: seconds between two looks.
+        run: a run with its own checkpoints.
+        once: show the current state and return.
+        every_s: seconds between two updates.
         tensorboard: also write TensorBoard's files.
     Raises:
-        UsageError: it is no run, or TensorBoard's files cannot be written.
+        UsageError: the folder is not a run, or TensorBoard's files cannot be written.
         KitError: a file of the run is damaged.
     """
     board = Board(run.folder / "tensorboard") if tensorboard else None
@@ -71,7 +71,7 @@ def follow(run: Run, *, once: bool, every_s: float, tensorboard: bool) -> None:
 
 
 class Screen:
-    """Show the rows of a run: a table that is drawn anew in a terminal, else a line for each."""
+    """Show the epochs of a run: as a live table in a terminal, otherwise one line each."""
 
     def __init__(self, folder: Path, experiment: Experiment) -> None:
         """Take the run's folder and its configuration."""
@@ -108,13 +108,13 @@ class Screen:
 
 
 def drawn(folder: Path, experiment: Experiment, rows: Rows, ended: bool) -> Group:
-    """Return a run as a title, a table of its last epochs and the courses of its losses.
+    """Return a title, a table of the last epochs, and sparklines of the losses.
 
     Args:
-        folder: the run's.
+        folder: folder of the run.
         experiment: its configuration.
-        rows: of metrics.jsonl.
-        ended: the training has ended.
+        rows: rows of metrics.jsonl.
+        ended: whether the training has ended.
     """
     title = Text(f"{folder}: {_state(experiment, rows, ended)}", style="bold", overflow="fold")
     if not rows:
@@ -134,11 +134,11 @@ def drawn(folder: Path, experiment: Experiment, rows: Rows, ended: bool) -> Grou
 
 
 def course(values: Sequence[float | None], width: int = 60) -> str:
-    """Return numbers as blocks from the lowest to the highest; empty without numbers.
+    """Return a sparkline from the lowest to the highest value; empty without values.
 
     Args:
-        values: in time; None is left out.
-        width: characters at most; where there are more numbers, each stands for their mean.
+        values: values over time; None is skipped.
+        width: maximum number of characters; more values are averaged.
     """
     known = [value for value in values if value is not None]
     if not known:

@@ -110,7 +110,7 @@ def test_rows_get_their_files(music, table, tmp_path, capsys):
     assert [(f.stage, f.reason) for f in read_failures(folder)] == [("match", "not_audio")]
     said = capsys.readouterr().err
     assert "3 of 4 tracks without audio have a file now" in said
-    assert "1 by ISRC, 1 by artist and title, 1 by names nearly the same" in said
+    assert "1 by ISRC, 1 by artist and title, 1 by similar names" in said
     assert not (folder / NAME).exists()
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     match(folder, tmp_path / "music", folder)

@@ -113,7 +113,7 @@ def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):
             server.closing.wait(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
-    assert "finishing what is in flight" in err
+    assert "finishing the files in progress" in err
     assert process.returncode != 0
     served = sum(server.served.values())
     assert 5 <= served < 200

@@ -52,7 +52,7 @@ def test_two_playlists_make_one_catalogue(kit, serve, tmp_path):
     assert lines == [
         f"note: {NOTICE}",
         f"60 tracks (60 techno) in {out / 'tracks.csv'}",
-        "one label only: add a playlist of another with the same --out",
+        "the catalogue has one label; add a playlist with another one and the same --out",
         f"warning: 2 left out (1 local, 1 duplicate); see {out / 'failures.csv'}",
     ]
     files = [".ingest.lock", "catalogue.json", "failures.csv", "tracks.csv"]
