@@ -411,7 +411,7 @@ def test_one_label_only(kit, write_music, tmp_path):
     data = tmp_path / "data"
     result = kit("scan", tmp_path / "music", "--out", data)
     assert result.code == 0
-    assert "warning: there is one label only, 'high'" in result.err
+    assert "warning: there is only one label, 'high'" in result.err
     result = kit("train", data, *FEATURES, *NETWORK, "--runs", tmp_path / "runs")
     assert result.code == 2
     assert result.err.splitlines()[-1].startswith("kit: the catalogue has 1 label")
@@ -532,7 +532,9 @@ def test_artists_from_the_names_of_files(kit, tmp_path):
     result = kit(*scan)
     assert result.code == 0
     assert "warning: 3 of 3 tracks have no artist" in result.err
-    assert '2 of their names look like "Artist - Title": add --artist-from filename' in result.err
+    assert (
+        '2 of their file names look like "Artist - Title": add --artist-from filename' in result.err
+    )
     result = kit(*scan, "--artist-from", "filename")
     assert result.code == 0
     assert "warning: 1 of 3 tracks has no artist" in result.err
@@ -598,7 +600,7 @@ def test_labels_put_right_by_hand_survive_the_next_scan(kit, job, tmp_path):
     path = tmp_path / "data/tracks.csv"
     path.write_text(path.read_text().replace(",x,low/00.flac", ",y,low/00.flac"))
     for _ in range(2):
-        assert "since the last scan is kept: 1 of label" in kit(*scan).err
+        assert "since the last scan are kept: 1 of label" in kit(*scan).err
         table = load(tmp_path / "data").table
         assert table.set_index("path")["label"]["low/00.flac"] == "y"
 

@@ -1,4 +1,4 @@
-"""The table of tracks: made from a folder or a CSV, kept on disk, split into parts."""
+"""The table of tracks: read from a folder or a CSV, stored on disk, split into parts."""
 
 from kit.catalogue.failures import Failure, read_failures, write_failures
 from kit.catalogue.io import Catalogue, load, save, write_table

@@ -1,4 +1,4 @@
-"""Artist and title of a track from the name of its file, or from the folder that it lies in."""
+"""Find the artist and title of a track in the name of its file or folder."""
 
 import re
 from collections.abc import MutableMapping
@@ -14,8 +14,8 @@ ArtistFrom = Literal["filename", "folder"]
 _DASH = re.compile(r"\s+[-\u2010-\u2015\u2212]\s+")
 _NUMBER = re.compile(r"[(\[]?\d{1,3}[)\].]?")
 _SIDE = re.compile(r"[A-H]\d{1,2}", re.IGNORECASE)
-# A track number in front of a name without a dash between them. A number with only a blank behind
-# it must begin with 0: "808 State" and "50 Cent" are artists.
+# A track number before a name, without a dash between them. A number followed by only a space must
+# begin with 0: "808 State" and "50 Cent" are artists.
 _BEFORE_NAME = re.compile(
     r"^(?:"
     r"[(\[]\d{1,3}[)\]]\s*"  # (01) Name
@@ -36,14 +36,13 @@ _NOBODY = frozenset(
 
 
 def artist_from(path: str, source: ArtistFrom, label: str = "") -> tuple[str, str]:
-    """Return the artist and the title that a path names, "" for each that it does not name.
+    """Return the artist and the title in a path, "" if unknown.
 
     Args:
         path: of the file, with "/" between folders, relative to the scanned folder.
-        source: "filename" reads "Artist - Title", with or without a track number in front;
-            "folder" takes the first folder of the path, up to a dash ("Artist - Album").
-        label: the track's label. A first folder of this name is the label's, and the next one is
-            the artist's.
+        source: "filename" reads "Artist - Title", with or without a track number before it;
+            "folder" reads the first folder of the path, up to a dash ("Artist - Album").
+        label: the track's label. If the first folder has this name, the next one is read.
     """
     file = PurePosixPath(path)
     parts = _parts(file.stem)
@@ -62,11 +61,11 @@ def artist_from(path: str, source: ArtistFrom, label: str = "") -> tuple[str, st
 
 
 def fill_artist(row: MutableMapping[Any, Any], source: ArtistFrom | None) -> None:
-    """Fill in `artists` and `title` of a row from its path, where the row has none.
+    """Fill missing `artists` and `title` of a row from its path.
 
     Args:
-        row: one track: `path`, and `label` if it is known.
-        source: where the artist stands; with None nothing is filled in.
+        row: one track: `path`, and `label` if known.
+        source: as for `artist_from`; with None the row stays unchanged.
     """
     if source is None or is_absent(row.get("path")):
         return
@@ -77,11 +76,7 @@ def fill_artist(row: MutableMapping[Any, Any], source: ArtistFrom | None) -> Non
 
 
 def unknown_artists(table: pd.DataFrame) -> str:
-    """Return a warning about tracks without an artist, with the flag that would help; "" if none.
-
-    Args:
-        table: one row a track, with the columns of `kit.catalogue.schema`.
-    """
+    """Return a warning about tracks without an artist, with the flag that helps; "" if none."""
     rows = [row for row in table.to_dict("records") if is_absent(row.get("artists"))]
     if not rows:
         return ""
@@ -94,23 +89,25 @@ def unknown_artists(table: pd.DataFrame) -> str:
 
     if names := named("filename"):
         look = "looks" if names == 1 else "look"
-        remedy = f'{names} of their names {look} like "Artist - Title": add --artist-from filename'
+        remedy = (
+            f'{names} of their file names {look} like "Artist - Title": add --artist-from filename'
+        )
     elif folders := named("folder"):
         remedy = (
-            f"{folders} of them {'lies' if folders == 1 else 'lie'} in a folder that may be named "
+            f"{folders} of them {'is' if folders == 1 else 'are'} in a folder that may be named "
             "after the artist: if so, add --artist-from folder"
         )
     else:
         remedy = "write artists into the tags, or scan a CSV file with a column artists"
     have = "has" if len(rows) == 1 else "have"
     return (
-        f"{len(rows)} of {len(table)} tracks {have} no artist, so that a split by artist cannot "
-        f"keep the tracks of one artist on one side; {remedy}"
+        f"{len(rows)} of {len(table)} tracks {have} no artist, so a split by artist cannot "
+        f"keep the tracks of one artist in one part; {remedy}"
     )
 
 
 def _parts(stem: str) -> list[str]:
-    """Split a file's name at its dashes, without the track number in front."""
+    """Split a file's name at its dashes, without its track number."""
     parts = [one_line(part) for part in _DASH.split(_blanks(stem))]
     numbered = _NUMBER.fullmatch(parts[0]) or (len(parts) > 2 and _SIDE.fullmatch(parts[0]))
     if len(parts) > 1 and numbered:
@@ -119,13 +116,13 @@ def _parts(stem: str) -> list[str]:
 
 
 def _blanks(name: str) -> str:
-    """Replace underscores by blanks in a name that has no dash between blanks otherwise."""
+    """Replace underscores by spaces, unless the name has a dash between spaces already."""
     name = name.strip()
     return name if _DASH.search(name) else name.replace("_", " ").strip()
 
 
 def _title(parts: list[str]) -> str:
-    """Join what stands behind the artist, from the title on."""
+    """Join the parts after the artist, from the title on."""
     for at, part in enumerate(parts[:-1]):
         if _NUMBER.fullmatch(part):
             return " - ".join(parts[at + 1 :])

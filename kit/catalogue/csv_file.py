@@ -1,4 +1,4 @@
-"""Read a CSV file as text, as spreadsheets and other programs write it."""
+"""Read CSV files of spreadsheets and other programs as text."""
 
 import csv
 import io
@@ -18,8 +18,8 @@ from kit.catalogue.schema import COLUMNS
 from kit.catalogue.sources.plain import ANSI, decode, encoding_of
 from kit.errors import UsageError
 
-# Other names, those of the original project, of Exportify and of labels in words. They are taken
-# with capitals, blanks and signs too. A table that has the second one as well keeps both.
+# Other names of columns: those of the original project and of Exportify. Case, spaces and
+# punctuation do not matter. A table that also has the column itself keeps both.
 _ALIASES = {
     "artist": "artists",
     "artist_name": "artists",
@@ -37,7 +37,8 @@ _ALIASES = {
     "spotify_id": "track_id",
     "genres": "genre",
 }
-# Taken with capitals too. Not the numbers: a column Key may hold "8A", which `key` must not be.
+# Case does not matter for these. Numbers are excluded: a column Key may contain "8A", which is not
+# a valid `key`.
 _ANY_CASE = frozenset(
     (
         *("path", "label", "artists", "title", "album", "genre", "isrc"),
@@ -45,7 +46,7 @@ _ANY_CASE = frozenset(
     )
 )
 _LENGTHS = frozenset(("duration_ms", "track_duration_ms"))
-# Columns that a name nearly the same may mean, and names of the same meaning.
+# Columns that a similar name may mean, and synonyms.
 _TEXTS = ("path", "label", "artists", "title", "genre", "isrc", "track_id")
 _MEANT = {
     **dict.fromkeys(("file", "filename", "file_name", "filepath", "location", "pfad"), "path"),
@@ -62,10 +63,10 @@ class CsvFile:
     """The rows of a CSV file.
 
     Attributes:
-        table: text, its columns under kit's names.
-        lines: the line of each row in the file.
-        bad: the rows that cannot be read.
-        warnings: sentences for the user.
+        table: cells as text, with kit's column names.
+        lines: line of each row in the file.
+        bad: rows that cannot be read.
+        warnings: messages for the user.
     """
 
     table: pd.DataFrame
@@ -75,10 +76,10 @@ class CsvFile:
 
 
 def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """Return a CSV file as text, its columns under kit's names, and the line of each row.
+    """Return a CSV file as text with kit's column names, and the line of each row.
 
     Raises:
-        UsageError: see `read_rows`; or a row cannot be read, or the file is not Unicode.
+        UsageError: as for `read_rows`; or a row cannot be read, or the file is not Unicode.
     """
     found = read_rows(path, unicode_only=True)
     if found.bad:
@@ -89,14 +90,14 @@ def read_csv(path: Path) -> tuple[pd.DataFrame, list[int]]:
 def read_rows(path: Path, *, unicode_only: bool = False, least: int = 1) -> CsvFile:
     """Read a CSV file whose cells are separated by commas, semicolons or tabs.
 
-    It is UTF-8, UTF-16 or Windows-1252. Empty rows, and a line `sep=;` on top, are passed over.
+    The encoding is UTF-8, UTF-16 or Windows-1252. Empty rows and a first line `sep=;` are skipped.
 
     Args:
         path: the file, with a header.
         unicode_only: refuse Windows-1252.
-        least: number of rows that there must be.
+        least: minimum number of rows.
     Raises:
-        UsageError: no such file, a file of another kind, too few rows, or a column twice.
+        UsageError: the file is missing, is not CSV, has too few rows, or has a column twice.
     """
     try:
         data = path.read_bytes()
@@ -133,8 +134,10 @@ def read_rows(path: Path, *, unicode_only: bool = False, least: int = 1) -> CsvF
 
 
 def list_hint(path: Path) -> str:
-    """Return what to do if a file is a list of paths; "" for one that is called CSV."""
-    return "" if path.suffix.lower() == ".csv" else "; if it is a list of files, name it LIST.m3u"
+    """Return advice for a list of paths; "" if the file is named CSV."""
+    return (
+        "" if path.suffix.lower() == ".csv" else "; if it is a list of files, rename it to LIST.m3u"
+    )
 
 
 def bad_row(path: Path, line: int, why: str, *, track_id: str = "", file: str = "") -> Failure:
@@ -144,7 +147,7 @@ def bad_row(path: Path, line: int, why: str, *, track_id: str = "", file: str = 
 
 
 def _separator(lines: list[str]) -> tuple[int, str]:
-    """Return the number of the header's line, from 0, and what separates the cells."""
+    """Return the index of the header's line and the separator of the cells."""
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
     if first < len(lines) and (match := _EXCEL.fullmatch(lines[first])):
         return first + 1, match[1]
@@ -158,7 +161,7 @@ def _separator(lines: list[str]) -> tuple[int, str]:
 
 
 def _record(lines: list[str], at: int, comma: str) -> tuple[int, list[str] | str]:
-    """Return how many lines the record at a line has, and its cells, or why it has none."""
+    """Return the number of lines of a record, and its cells or the reason why it has none."""
     reader = csv.reader((lines[n] for n in range(at, len(lines))), delimiter=comma, strict=True)
     try:
         cells = next(reader, [])
@@ -170,7 +173,7 @@ def _record(lines: list[str], at: int, comma: str) -> tuple[int, list[str] | str
 def _rows(
     path: Path, lines: list[str], at: int, comma: str, width: int
 ) -> tuple[list[tuple[int, list[str]]], list[Failure]]:
-    """Return the rows with their lines, and failures; a bad row costs one line only."""
+    """Return the rows with their lines, and a failure for each bad row."""
     good: list[tuple[int, list[str]]] = []
     bad: list[Failure] = []
     while at < len(lines):
@@ -183,11 +186,11 @@ def _rows(
             if len(cells) == width:
                 good.append((at + 1, cells))
             else:
-                # A quote that is not closed makes one row of several: read on in the next line.
+                # An unclosed quote joins several rows: continue at the next line.
                 count = 1
                 why = (
                     f"has {len(cells)} cells, the header has {width}; add the missing cells, or "
-                    f"quote cells that hold {comma!r}"
+                    f"quote cells that contain {comma!r}"
                 )
                 bad.append(bad_row(path, at + 1, why))
         at += count
@@ -195,7 +198,7 @@ def _rows(
 
 
 def _known(name: str) -> str:
-    """Return a column's name in kit, or the name as it is."""
+    """Return kit's name of a column, or the unchanged name."""
     loose = re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_")
     known = _ALIASES.get(loose, loose)
     return known if name in _ALIASES or known in _ANY_CASE or loose in _LENGTHS else name
@@ -207,7 +210,7 @@ def _columns(
     columns: dict[str, list[str]] = {}
     for at, name in enumerate(header):
         cells = [row[at] for _, row in rows]
-        # pandas writes its index without a name, and calls it so when it reads it.
+        # pandas writes its index without a name, and reads it as Unnamed.
         if not name or name.startswith("Unnamed: "):
             continue
         if name == "track_id.1" and "track_id" in columns:
@@ -232,7 +235,7 @@ def _columns(
 
 
 def _decimal_points(columns: dict[str, list[str]]) -> None:
-    """Write numbers with a decimal comma, as programs do that separate cells otherwise."""
+    """Replace decimal commas, which programs write if another sign separates cells."""
     for name, cells in columns.items():
         if name in COLUMNS and COLUMNS[name].kind != "text":
             columns[name] = [
@@ -241,7 +244,7 @@ def _decimal_points(columns: dict[str, list[str]]) -> None:
 
 
 def _meant(columns: dict[str, list[str]]) -> Iterator[str]:
-    """Yield a warning for each column that kit does not use and probably should."""
+    """Yield a warning for each unused column whose name resembles one of kit's."""
     for name in columns:
         if name in COLUMNS:
             continue

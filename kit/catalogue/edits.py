@@ -1,7 +1,7 @@
-"""Changes made by hand in a catalogue, kept when its folder is scanned again.
+"""Keep changes made by hand in a catalogue when its folder is scanned again.
 
-`scanned.csv` holds the table of the last scan. Cells of `tracks.csv` that differ from it were
-changed since, by hand or by another command, and the next scan keeps them.
+`scanned.csv` contains the table of the last scan. Cells of `tracks.csv` that differ from it were
+changed by hand or by another command, and the next scan keeps them.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from kit.lock import only_one
 
 SCANNED = "scanned.csv"
 
-# Columns that are always read from the file.
+# Columns that each scan reads from the files.
 _OF_THE_FILE = frozenset(
     ("track_id", "path", "source_hash", "audio_hash", "duration_s", "sample_rate", "channels")
 )
@@ -32,7 +32,7 @@ _Row = dict[Any, Any]
 
 
 class _Rows:
-    """The rows of a table, found by id, and else by path."""
+    """The rows of a table, by id or else by path."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self.all: list[_Row] = table.to_dict("records")
@@ -46,17 +46,17 @@ class _Rows:
 def with_edits(scan: Scan, folder: Path) -> Scan:
     """Return a scan with the changes that were made in a catalogue since its last scan.
 
-    Cells that were changed stay changed, rows that were removed stay removed, and rows that were
-    added stay; what the files themselves say is always new.
+    Changed cells stay changed, removed rows stay removed, and added rows stay. Facts about the
+    files come from the new scan.
 
     Args:
-        scan: the new one.
-        folder: where it will be saved.
+        scan: the new scan.
+        folder: folder of the catalogue.
     Returns:
         The scan, with a warning for each kind of change.
     Raises:
-        UsageError: `tracks.csv` has files for tracks that have none in the new scan, or changes
-            and no track of it; or it cannot be read.
+        UsageError: `tracks.csv` cannot be read; has files for tracks that have none in the new
+            scan; or has changes, but none of the new scan's tracks.
     """
     if not (folder / TRACKS).is_file():
         return scan
@@ -68,7 +68,7 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     if lost:
         raise UsageError(
             f"{shown(tracks)} has files for {len(lost)} tracks for which this scan has none, such "
-            "as those that kit ingest match found; write into another folder with --out, or "
+            "as those that kit ingest match found; write to another folder with --out, or "
             "delete it"
         )
     if not (folder / SCANNED).is_file():
@@ -91,8 +91,8 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     gone = [row for row in base.all if not theirs.like(row) and _is_edited(row, mine)]
     if gone and not any(map(base.like, theirs.all)):
         raise UsageError(
-            f"{shown(tracks)} has {len(gone)} tracks that were changed by hand, and this scan has "
-            "none of its tracks; write into another folder with --out, or delete it"
+            f"{shown(tracks)} has {len(gone)} tracks that were changed by hand, but this scan has "
+            "none of its tracks; write to another folder with --out, or delete it"
         )
     added = [row for row in mine.all if not base.like(row) and not theirs.like(row)]
     if not (changes or removed or added or gone):
@@ -105,14 +105,16 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     said = []
     if changes:
         cells = ", ".join(f"{count} of {name}" for name, count in changes.items())
-        said.append(f"what was changed in {shown(tracks)} since the last scan is kept: {cells}")
+        said.append(f"changes in {shown(tracks)} since the last scan are kept: {cells}")
     if removed:
         names = ", ".join(map(shown, removed[:_SHOWN])) + (" …" if len(removed) > _SHOWN else "")
-        said.append(f"{len(removed)} tracks removed from {shown(tracks)} stay out: {names}")
+        said.append(f"{len(removed)} tracks removed from {shown(tracks)} stay removed: {names}")
     if added:
         said.append(f"{len(added)} rows added to {shown(tracks)} are kept")
     if gone:
-        said.append(f"{len(gone)} tracks changed in {shown(tracks)} are not in this scan, and gone")
+        said.append(
+            f"{len(gone)} changed tracks of {shown(tracks)} are not in this scan and were removed"
+        )
     said.append(f"to discard these changes, delete {shown(tracks)} and scan again")
     found = with_rows(scan, [*rows, *added])
     return replace(found, warnings=(*said, *found.warnings))
@@ -121,14 +123,14 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
 def with_known_ids(scan: Scan, folder: Path) -> Scan:
     """Return a scan whose tracks keep their ids if only the tags of their files have changed.
 
-    The ids come from the bytes of the files, new tags included. A run, and labels corrected by
-    hand, know a track by its id, so a file with the same audio as one that is gone takes its id.
+    Ids are hashes of the whole files, including tags. Runs and corrected labels refer to tracks by
+    id, so a new file with the same audio as a missing one gets its id.
 
     Args:
-        scan: the new one.
-        folder: where it will be saved.
+        scan: the new scan.
+        folder: folder of the catalogue.
     Raises:
-        UsageError: `tracks.csv` there cannot be read.
+        UsageError: `tracks.csv` cannot be read.
     """
     if not (folder / TRACKS).is_file() or "audio_hash" not in scan.table:
         return scan
@@ -140,7 +142,7 @@ def with_known_ids(scan: Scan, folder: Path) -> Scan:
             gone.setdefault(row["audio_hash"], []).append(row)
     for row in rows:
         olds = gone.get(row["audio_hash"], [])
-        # An id that does not come from the bytes was given by the table.
+        # The user's table gave ids that are not hashes of the files.
         if olds and row["track_id"].startswith(row["source_hash"][:16]):
             same_path = [old for old in olds if old.get("path") == row["path"]]
             old = (same_path or olds)[0]
@@ -150,18 +152,18 @@ def with_known_ids(scan: Scan, folder: Path) -> Scan:
 
 
 def save_with_edits(scan: Scan, folder: Path) -> Scan:
-    """Write a scan into the folder of a catalogue, and keep what was changed there by hand.
+    """Write a scan to the folder of a catalogue, and keep changes made there by hand.
 
-    One process at a time does so; another one waits.
+    A lock makes other processes wait.
 
     Args:
-        scan: the new one.
-        folder: of the catalogue; made if missing.
+        scan: the new scan.
+        folder: folder of the catalogue; made if missing.
     Returns:
-        The scan as it was written.
+        The written scan.
     Raises:
-        UsageError: see `with_edits`.
-        KitError: a file cannot be written, or another process writes for more than a minute.
+        UsageError: as for `with_edits`.
+        KitError: a file cannot be written, or another process holds the lock for over a minute.
     """
     lock = only_one(folder / ".scan", "scans into", name=str(folder), wait_s=60.0, remove=True)
     with lock:
@@ -178,7 +180,7 @@ def _present(tracks: Path) -> pd.DataFrame:
         table, lines = read_csv(tracks)
         validate(table, source=shown(tracks), lines=lines)
     except UsageError as error:
-        raise UsageError(f"{error}; correct it, or delete the file to scan anew") from error
+        raise UsageError(f"{error}; correct it, or delete the file and scan again") from error
     return table
 
 

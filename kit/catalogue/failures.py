@@ -1,4 +1,4 @@
-"""`failures.csv`: the tracks left out of a catalogue, at which stage and why."""
+"""`failures.csv`: the tracks left out of a catalogue, with stage and reason."""
 
 import csv
 import dataclasses
@@ -14,15 +14,15 @@ NAME = "failures.csv"
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that could not be used.
+    """A file, row or track that could not be used.
 
     Attributes:
         path: the file or folder, as one line of UTF-8 (`kit.audio.errors.shown`).
-        stage: the stage that found it, such as "scan" or "features".
-        reason: one word for counting, such as "truncated"; an `AudioError` has it.
-        message: one line for a person, with a remedy.
-        track_id: the track, if it has one already.
-        length_s: length of a track that is too short, seconds; None for all others.
+        stage: the stage that failed, such as "scan" or "features".
+        reason: category, such as "truncated" (`AudioError.reason`).
+        message: one line for the user, with a remedy.
+        track_id: id of the track, if known.
+        length_s: length of a track that is too short, seconds; else None.
     """
 
     path: str
@@ -37,10 +37,10 @@ _FIELDS = [field.name for field in dataclasses.fields(Failure)]
 
 
 def read_failures(folder: Path | str) -> list[Failure]:
-    """Return the rows of a catalogue's `failures.csv`, or an empty list without that file.
+    """Return the rows of a catalogue's `failures.csv`; none if the file is missing.
 
     Raises:
-        KitError: the file cannot be read, or it is not of this kind.
+        KitError: the file cannot be read, or has other columns.
     """
     path = Path(folder) / NAME
     try:
@@ -49,17 +49,20 @@ def read_failures(folder: Path | str) -> list[Failure]:
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KitError(f"cannot read {path} ({error}); delete it, and it is made anew") from error
-    # Files that an earlier kit wrote end with the track's id.
+        raise KitError(
+            f"cannot read {path} ({error}); delete it, and kit makes a new one"
+        ) from error
+    # Files of earlier versions end with the column track_id.
     whole = bool(rows) and rows[0] in (_FIELDS, _FIELDS[:-1])
     if not whole or any(len(row) != len(rows[0]) for row in rows):
         raise KitError(
-            f"{path} should have the columns {', '.join(_FIELDS)}; delete it, and it is made anew"
+            f"{path} should have the columns {', '.join(_FIELDS)}; delete it, and kit makes a new "
+            "one"
         )
     try:
         return [_failure(*row) for row in rows[1:]]
     except ValueError as error:
-        raise KitError(f"{path}: {error}; delete it, and it is made anew") from error
+        raise KitError(f"{path}: {error}; delete it, and kit makes a new one") from error
 
 
 def _failure(path: str, stage: str, reason: str, message: str, id_: str, s: str = "") -> Failure:
@@ -67,12 +70,12 @@ def _failure(path: str, stage: str, reason: str, message: str, id_: str, s: str 
 
 
 def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) -> None:
-    """Replace the rows of one stage in `failures.csv`, and keep those of the others; atomic.
+    """Replace the rows of one stage in `failures.csv` atomically, and keep all others.
 
     Args:
         folder: the catalogue's folder.
-        stage: the stage whose rows these are.
-        failures: the new rows; with none, the old ones are removed.
+        stage: the stage whose rows are replaced.
+        failures: the new rows.
     Raises:
         KitError: the file cannot be read or written.
     """
@@ -85,5 +88,5 @@ def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) 
 
 
 def _line(value: str | float | None) -> str:
-    # One line for each row, so that the file can be searched with grep.
+    # One line per row, so that grep can search the file.
     return "" if value is None else " ".join(str(value).split())

@@ -1,6 +1,6 @@
 """Folds of a collection: drawn by group and stratified by label, or read from a column.
 
-Each fold is the test part of one split; a pure function of a table and a configuration.
+Each fold is the test part of one split. Folds are pure functions of a table and a configuration.
 """
 
 import re
@@ -22,7 +22,7 @@ from kit.catalogue.split import validation_groups as hold_out
 from kit.config import SplitConfig
 from kit.errors import UsageError
 
-# A fold's name is a part of a folder's name.
+# Folder names contain the names of folds.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 
@@ -30,15 +30,15 @@ def folds_of(table: pd.DataFrame, config: SplitConfig, several: bool = False) ->
     """Assign each track to a fold.
 
     Args:
-        table: one row a track: `track_id`, `label`, and the columns that the configuration names.
-        config: `folds` or `fold_column`, and what a split needs.
+        table: one row per track: `track_id`, `label`, and the columns that the configuration names.
+        config: `folds` or `fold_column`, and the options of `kit.catalogue.split.split`.
         several: as for `kit.catalogue.split.split`.
     Returns:
         `track_id`, `label` (the one to train on), `group` and `fold`, in the order of the table.
-        Drawn folds are named "0", "1" …; the order of the rows changes nothing.
+        Drawn folds are named "0", "1" … and do not depend on the order of the rows.
     Raises:
-        UsageError: fewer than two labels, no such column, a label with fewer groups than folds, or
-            a column that does not name usable folds; the message says what to do.
+        UsageError: fewer than two labels, a missing column, a label with fewer groups than folds,
+            or a column without usable folds.
     """
     labels, groups = labels_and_groups(table, config, several)
     if config.fold_column is None:
@@ -62,12 +62,12 @@ def split_of_fold(
 
     Args:
         folds: as `folds_of` returns them.
-        name: of the fold.
-        config: `validation_fraction` is the share of all tracks that is held out of the other
-            folds, by group and stratified by label.
+        name: name of the fold.
+        config: `validation_fraction` is the share of all tracks that the other folds hold out for
+            validation, by group and stratified by label.
         several: as for `kit.catalogue.split.split`.
     Raises:
-        UsageError: nothing can be held out for validation.
+        UsageError: no track can be held out for validation.
     """
     test = (folds["fold"] == name).to_numpy()
     parts = np.where(test, "test", "train").astype(object)
@@ -77,12 +77,12 @@ def split_of_fold(
         counts, member = _counts(has * ~test[:, None], groups)
         target = has.sum(axis=0) * config.validation_fraction
         number = fold_names(folds).index(name)
-        # Another stream than those of splits and of shuffled labels, which have the same seed.
+        # Not the random stream of splits or of shuffled labels, which have the same seed.
         rng = np.random.default_rng([config.seed, 3, number])
         held = hold_out(counts, counts.sum(axis=1) > 0, target, rng)
         if held is None:
             raise UsageError(
-                f"no track can be held out for validation beside fold {name}, since each label has "
+                f"no track can be held out for validation with fold {name}: each label has "
                 f"only one group by {config.by} in the other folds; use "
                 "--split.validation-fraction 0, or add audio"
             )
@@ -92,12 +92,12 @@ def split_of_fold(
 
 
 def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig) -> str:
-    """Return one sentence on what lies in one fold, and on what lies in several.
+    """Return a sentence that says which groups are in one fold, and which in several.
 
     Args:
         table: as for `folds_of`.
-        folds: what it returned.
-        config: of both.
+        folds: as `folds_of` returns them.
+        config: as for `folds_of`.
     """
     if config.fold_column is None:
         words = kept_apart(table, config).in_words()
@@ -117,30 +117,21 @@ def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig
 
 
 def cut_groups(folds: pd.DataFrame) -> list[str]:
-    """Return the groups that have tracks in several folds, in order; drawn folds have none.
-
-    Args:
-        folds: as `folds_of` returns them.
-    """
+    """Return the sorted groups with tracks in several folds; drawn folds have none."""
     pairs = set(zip(folds["group"].tolist(), folds["fold"].tolist(), strict=True))
     return sorted(name for name, n in Counter(group for group, _ in pairs).items() if n > 1)
 
 
 def require_no_leak(folds: pd.DataFrame, config: SplitConfig) -> None:
-    """Raise UsageError if folds cut a group, unless `config.allow_leaks`.
-
-    Args:
-        folds: as `folds_of` returns them.
-        config: of the folds.
-    """
+    """Raise UsageError if folds divide a group, unless `config.allow_leaks`."""
     cut = cut_groups(folds)
     if cut and not config.allow_leaks:
         some = ", ".join(repr(name) for name in cut[:3])
         raise UsageError(
             f"the column {config.fold_column} has tracks of {count(len(cut), 'group')} by "
-            f"{config.by} in several folds ({some}), so that a network would be tested on what it "
-            f"has heard; `kit split CATALOGUE --check --given {config.fold_column}` names them: "
-            "use --split.folds 5 in place of the column, another --split.by, or "
+            f"{config.by} in several folds ({some}), so a network would be tested on groups of "
+            f"its training; `kit split CATALOGUE --check --given {config.fold_column}` lists them: "
+            "use --split.folds 5 instead of the column, another --split.by, or "
             "--split.allow-leaks, which the report repeats"
         )
 
@@ -148,7 +139,7 @@ def require_no_leak(folds: pd.DataFrame, config: SplitConfig) -> None:
 def _drawn(
     labels: np.ndarray, groups: np.ndarray, config: SplitConfig, several: bool
 ) -> np.ndarray:
-    """Return the best of many ways to deal the groups, largest first, to the emptiest fold."""
+    """Return the best of many assignments of the groups, largest first, to the emptiest fold."""
     n = config.folds or 0
     values, has = strata(labels, groups, several, n)
     counts, member = _counts(has, groups.astype(str))
@@ -165,7 +156,7 @@ def _drawn(
     fold = np.zeros((TRIALS, len(counts)), int)
     for group in orders.T:
         row = counts[group][:, None]
-        # The growth of the sum of squared differences from the target.
+        # Increase of the sum of squared differences from the target.
         cost = (row * (2 * have + row - 2 * target) / np.square(target)).sum(axis=2)
         best = cost.argmin(axis=1)
         fold[trials, group] = best
@@ -175,7 +166,7 @@ def _drawn(
     best = int(np.argmin(score))
     if not np.isfinite(score[best]):
         raise UsageError(
-            f"no {n} folds by {config.by} have every label each, since too many groups have "
+            f"no {n} folds by {config.by} each have every label, because too many groups have "
             "tracks of several labels; lower --split.folds, or use --split.by track"
         )
     return fold[best][member].astype(str)
@@ -189,7 +180,7 @@ def _too_few(label: str, counts: np.ndarray, config: SplitConfig) -> str:
         remedies.append("--split.by track")
     use = f"use {' or '.join(remedies)}, or add" if remedies else "add"
     return (
-        f"label {label!r} has {count(groups, noun)} only ({count(tracks, 'track')}), and each of "
+        f"label {label!r} has only {count(groups, noun)} ({count(tracks, 'track')}), and each of "
         f"the {config.folds} folds needs one; {use} audio of {another(config.by)} with this label"
     )
 
@@ -204,7 +195,7 @@ def _official(table: pd.DataFrame, labels: np.ndarray, column: str, several: boo
     if missing := cells.count(""):
         raise UsageError(
             f"{count(missing, 'track')} of {len(cells):,} have no fold in the column {column!r} of "
-            "--split.fold-column; fill it in, or take these tracks out of the catalogue"
+            "--split.fold-column; fill it in, or remove these tracks from the catalogue"
         )
     if odd := next((cell for cell in cells if not _NAME.fullmatch(cell)), None):
         raise UsageError(
@@ -219,15 +210,15 @@ def _official(table: pd.DataFrame, labels: np.ndarray, column: str, several: boo
         )
     if len(set(cells)) < 2:
         raise UsageError(
-            f"--split.fold-column is {column!r}, which has one fold only ({cells[0]}); name a "
+            f"--split.fold-column is {column!r}, which has only one fold ({cells[0]}); name a "
             "column with at least 2, or use --split.folds 5"
         )
     values, has = memberships(labels, several)
     for label, own in zip(values, has.T > 0, strict=True):
         if len(only := np.unique(folds[own])) == 1:
             raise UsageError(
-                f"label {label!r} is in fold {only[0]} of the column {column!r} only, so no "
-                "network could learn it before that fold tests it; take its tracks out, or use "
+                f"label {label!r} is only in fold {only[0]} of the column {column!r}, so no "
+                "network can learn it when that fold is tested; remove its tracks, or use "
                 "--split.folds 5"
             )
     return folds
@@ -237,8 +228,8 @@ def _counts(has: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Return the number of tracks, (groups, labels), and the group of each track.
 
     Args:
-        has: which tracks have which labels and count, (tracks, labels).
-        groups: of each track.
+        has: labels of each track, (tracks, labels) of 0 and 1.
+        groups: group of each track.
     """
     names, member = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(names), has.shape[1]), int)

@@ -1,4 +1,4 @@
-"""Anything that names audio to a table of tracks: a folder, a CSV file, playlists."""
+"""Make a table of tracks from a folder, a CSV file or playlists."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -37,18 +37,18 @@ def gather(
 
     Args:
         sources: a folder, a CSV file, or one or more playlists.
-        label: the label of all tracks.
-        labels: "genre" for the tag, or the path of a CSV file of labels.
-        several: what to do with a track that has several labels, by genre or by a table. Default:
-            "first" of the genre tag, and "each" of a table's labels.
-        only: the labels to keep; all of them if empty.
-        background: the label of the tracks of all other labels; they are left out by default.
-        playlists: `NAME=label` of the playlists to take from a collection.
-        artist_from: where artist and title come from if nothing else names them.
-        audio_root: the folder that paths start from.
-        progress: called with (files read, files in all).
+        label: label of all tracks.
+        labels: "genre" for the genre tag, or the path of a CSV file of labels.
+        several: how to treat a track with several labels. Default: "first" for the genre tag,
+            "each" for a table's labels.
+        only: labels to keep; all if empty.
+        background: label of the tracks of all other labels; they are left out if None.
+        playlists: `NAME=label` of the playlists to use from a collection.
+        artist_from: source of artist and title if nothing else names them.
+        audio_root: folder that paths are relative to.
+        progress: called with (files read, number of files).
     Raises:
-        UsageError: arguments that exclude one another, or no track that can be used.
+        UsageError: conflicting arguments, or no usable track.
     """
     if not sources:
         raise UsageError("nothing to scan; give a folder of audio, playlists or a CSV file")
@@ -56,20 +56,22 @@ def gather(
         if not source.exists():
             raise UsageError(f"{source} does not exist; give a folder of audio or a CSV file")
     if label is not None and labels is not None:
-        raise UsageError("--label gives all tracks one label and --labels each its own; take one")
+        raise UsageError(
+            "--label sets one label for all tracks, --labels one for each; use one of them"
+        )
     first = sources[0]
     lists = all(is_playlist(path) and not path.is_dir() for path in sources)
     is_table = not lists and not first.is_dir()
     if len(sources) > 1 and not lists:
-        raise UsageError("several sources can only be playlists; scan folders and CSVs one by one")
+        raise UsageError("only playlists can be scanned together; scan folders and CSVs one by one")
     if playlists and not lists:
         raise UsageError(f"{first} is not a collection of playlists; leave out --playlist")
     if labels is not None and is_table:
-        raise UsageError(f"{first} is a table, which has its own labels; leave --labels out")
+        raise UsageError(f"{first} is a table, which has its own labels; leave out --labels")
     if several is not None and labels is None and (not is_table or label is not None):
         raise UsageError("--several is for --labels and for a table with a column label")
     several = several or ("first" if labels == GENRE else "each")
-    # Of a tag "House; Techno", --only techno takes the second.
+    # For a tag "House; Techno", --only techno uses the second genre.
     read = "each" if only and several == "first" else several
     about: dict[str, Any] = {"label": label, "artist_from": artist_from, "progress": progress}
     if is_table:
@@ -92,8 +94,8 @@ def keep_only(
 
     Args:
         scan: the tracks.
-        only: the labels to keep, without regard to case; all of them if empty.
-        several: "first" takes the first of those that a track has, and anything else takes each.
+        only: labels to keep, ignoring case; all if empty.
+        several: "first" keeps the first of these labels that a track has; other values keep each.
         background: label of the tracks of all other labels; they are left out if None.
     Raises:
         UsageError: no track has one of these labels, or only `background` is given.
@@ -101,7 +103,7 @@ def keep_only(
     if not only:
         if background is not None:
             raise UsageError(
-                "--background is the label of every track but those of --only; add --only LABEL "
+                "--background labels the tracks that --only excludes; add --only LABEL "
                 "for each label to keep"
             )
         return scan
@@ -110,7 +112,7 @@ def keep_only(
     wanted = set(map(alike, only))
     if missing := [name for name in only if alike(name) not in map(alike, there)]:
         raise UsageError(
-            f"--only {missing[0]}: no track has this label; there are {', '.join(sorted(there))}"
+            f"--only {missing[0]}: no track has this label; choose from {', '.join(sorted(there))}"
         )
     rows: list[dict[str, Any]] = []
     others: Counter[str] = Counter()
@@ -122,7 +124,7 @@ def keep_only(
         if kept or background is not None:
             rows.append({**row, "label": SEPARATOR.join(kept) or background})
     found = with_rows(scan, rows)
-    what = "are left out" if background is None else f"have the label {background!r} now"
+    what = "are left out" if background is None else f"now have the label {background!r}"
     said = f"{others.total()} tracks of {len(others)} other labels {what}: {_shown(others)}"
     return replace(found, warnings=(said, *found.warnings)) if others else found
 

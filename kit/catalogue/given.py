@@ -1,4 +1,4 @@
-"""The part of each track, where a column, a file or the folders of a collection give the split."""
+"""Read the part of each track from a column, a file or the folders of a collection."""
 
 import posixpath
 from pathlib import Path
@@ -19,14 +19,14 @@ _FOLDERS = {
 
 
 def given_parts(table: pd.DataFrame, given: str) -> list[str]:
-    """Return the part of each track, "" of one that is in none.
+    """Return the part of each track, "" for a track in no part.
 
     Args:
-        table: one row a track: `track_id`, and `path`.
+        table: one row per track: `track_id`, and `path`.
         given: "folders" (train/, validation/, test/ in the paths), a column of the table, or a CSV
             file with the columns `track_id` or `path`, and `part`.
     Raises:
-        UsageError: it gives no part to any track, or fewer than two parts; the message says why.
+        UsageError: fewer than two parts are given.
     """
     if given == "folders":
         parts = [_of_folder(_text(path)) for path in _column(table, "path")]
@@ -46,7 +46,9 @@ def given_parts(table: pd.DataFrame, given: str) -> list[str]:
     if not found:
         raise UsageError(f"--given {given} gives no track a part: {why}")
     if len(found) == 1:
-        raise UsageError(f"--given {given} gives one part only, {found[0]!r}; a split has two")
+        raise UsageError(
+            f"--given {given} gives only one part, {found[0]!r}; a split has at least two"
+        )
     return parts
 
 
@@ -60,7 +62,7 @@ def _of_file(table: pd.DataFrame, path: Path) -> list[str]:
     by = next((name for name in ("track_id", "path") if name in given), None)
     if by is None or "part" not in given:
         raise UsageError(
-            f"{path} has the columns {', '.join(map(str, given.columns))}; it must have part, and "
+            f"{path} has the columns {', '.join(map(str, given.columns))}; it needs part, and "
             "track_id or path"
         )
     form = _path if by == "path" else _text
@@ -73,7 +75,7 @@ def _column(table: pd.DataFrame, name: str) -> list[Any]:
 
 
 def _path(cell: Any) -> str:
-    """Return the form in which paths are compared."""
+    """Return the form of a path for comparisons."""
     text = from_text(_text(cell))[0].replace("\\", "/")
     return alike(posixpath.normpath(text)) if text else ""
 

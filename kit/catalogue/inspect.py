@@ -1,4 +1,4 @@
-"""Hash, length and tags of audio files, read in threads."""
+"""Read hash, length and tags of audio files in threads."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +21,13 @@ class Facts:
     """Facts read from one file; the names are those of the columns.
 
     Attributes:
-        source_hash: SHA-256, hexadecimal; "" if it was not asked for.
-        audio_hash: SHA-256 of the audio without its tags; "" if it was not asked for, or if the
-            format has to be decoded for it.
+        source_hash: SHA-256, hexadecimal; "" if not requested.
+        audio_hash: SHA-256 of the audio without tags; "" if not requested, or if the format would
+            have to be decoded.
         duration_s: length, seconds.
         sample_rate: Hz.
         channels: number of channels.
-        tags: what the file says of its track.
+        tags: tags of the file.
     """
 
     source_hash: str
@@ -42,7 +42,7 @@ class Facts:
         return {**self.measured(), **asdict(self.tags)}
 
     def measured(self) -> dict[str, Any]:
-        """Return the columns that do not depend on what the file says of itself."""
+        """Return the columns that do not come from tags."""
         return {name: value for name, value in asdict(self).items() if name != "tags"}
 
 
@@ -51,7 +51,7 @@ def inspect(path: Path, *, hashed: bool = True) -> Facts:
 
     Args:
         path: the file.
-        hashed: read it whole for its hash.
+        hashed: read the whole file for its hash.
     Raises:
         AudioError: the file cannot be used.
     """
@@ -73,9 +73,9 @@ def inspect(path: Path, *, hashed: bool = True) -> Facts:
 def inspect_all(
     paths: Sequence[Path], *, hashed: bool = True, progress: Progress | None = None
 ) -> Iterator[Facts | AudioError]:
-    """Apply `inspect` to files in threads, in their order; an error stands for its facts."""
-    # Hashing and decoding release the lock of the interpreter; a few more threads than cores hide
-    # the waiting for a disk or a network.
+    """Apply `inspect` to files in threads, in order; yield an error instead of facts if it fails."""
+    # Hashing and decoding release Python's lock; a few more threads than cores hide the latency
+    # of disks and networks.
     attempt = partial(_attempt, hashed=hashed)
     pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 4))
     try:
@@ -84,7 +84,7 @@ def inspect_all(
                 progress(done, len(paths))
             yield result
     finally:
-        # Cancel waiting files too, so that they do not keep an interrupted program alive.
+        # Cancel queued files, so that an interrupted program ends.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -99,7 +99,7 @@ def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal.
 
     Raises:
-        UnreadableError: it cannot be read.
+        UnreadableError: the file cannot be read.
     """
     with open_file(path) as file:
         return file.sha256()

@@ -31,10 +31,10 @@ class Catalogue:
     """A catalogue on disk.
 
     Attributes:
-        folder: where its `tracks.csv` lies.
-        table: one row a track, as `kit.catalogue.schema` has it.
-        audio_root: the folder that the column `path` starts from.
-        notices: sentences about the whole, such as the terms that its audio is under.
+        folder: folder of `tracks.csv`.
+        table: one row per track, with the columns of `kit.catalogue.schema`.
+        audio_root: folder that the column `path` is relative to.
+        notices: sentences about the whole catalogue, such as the terms of its audio.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Catalogue:
         """Return the audio file of a row of the table.
 
         Raises:
-            KitError: the row has no path, or one that leaves `audio_root`.
+            KitError: the row has no path, or one outside `audio_root`.
         """
         path = str(row.get("path", "") or "")
         if not path:
@@ -54,15 +54,15 @@ class Catalogue:
         inside = _inside(path)
         if inside is None:
             raise KitError(
-                f"track {row['track_id']}: path {path!r} leaves {self.audio_root}; "
+                f"track {row['track_id']}: path {path!r} is outside {self.audio_root}; "
                 f"correct it in {self.folder}"
             )
         return self.audio_root / inside
 
     def missing_audio(self) -> str:
-        """Return a sentence on what to do if all of the audio is gone, such as after a move.
+        """Return advice if all audio is missing, such as after a move; otherwise "".
 
-        Otherwise return "". Unless all files are missing, this looks at one file or folder only.
+        Unless all files are missing, this checks only one file or folder.
         """
         if "path" not in self.table:
             return ""
@@ -70,14 +70,14 @@ class Catalogue:
         if not tops or any(os.path.lexists(self.audio_root / top) for top in tops):
             return ""
         return (
-            f"none of the audio of {shown(self.folder)} is in {shown(self.audio_root)} any more; "
-            f"if it has moved, scan it in its new place, which keeps its features: "
+            f"none of the audio of {shown(self.folder)} is still in {shown(self.audio_root)}; "
+            f"if it has moved, scan the new folder, which keeps the features: "
             f"kit scan NEW_FOLDER --out {shown(self.folder)}"
         )
 
 
 def add_facts(row: dict[str, Any], facts: Facts) -> None:
-    """Fill in a row from its file: measured values replace the row's, tags only fill its gaps."""
+    """Fill in a row from its file: measured values replace cells, tags only fill gaps."""
     row.update(facts.measured())
     for name, value in asdict(facts.tags).items():
         if is_absent(row.get(name)):
@@ -85,7 +85,7 @@ def add_facts(row: dict[str, Any], facts: Facts) -> None:
 
 
 def _inside(path: str) -> str | None:
-    """Return a relative path in its shortest form; None if it leaves the folder it starts from."""
+    """Return a relative path in its shortest form; None if it leaves its folder."""
     if path.startswith("/") or Path(path).is_absolute():
         return None
     short = posixpath.normpath(path)
@@ -93,13 +93,13 @@ def _inside(path: str) -> str | None:
 
 
 def save(scan: Scan, folder: Path | str) -> None:
-    """Write a catalogue's folder: `tracks.csv`, `failures.csv`, `catalogue.json`; each atomic.
+    """Write `tracks.csv`, `failures.csv` and `catalogue.json` to a folder, each atomically.
 
     Args:
         scan: the result of `from_folder`, `from_csv` or `from_playlists`.
-        folder: made if missing; features that lie there are kept.
+        folder: made if missing; stored features stay.
     Raises:
-        UsageError: a value is against its rule.
+        UsageError: a value is invalid.
         KitError: the folder cannot be written.
     """
     folder = Path(folder)
@@ -119,12 +119,12 @@ def save(scan: Scan, folder: Path | str) -> None:
 
 
 def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
-    """Replace `tracks.csv` in a catalogue's folder, and nothing else; atomic.
+    """Replace only `tracks.csv` in a catalogue's folder, atomically.
 
     Returns:
-        The table as it was written, with the types of its columns.
+        The written table, with typed columns.
     Raises:
-        UsageError: a value is against its rule.
+        UsageError: a value is invalid.
         KitError: the file cannot be written.
     """
     table = validate(table, source="the table")
@@ -134,15 +134,15 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
 
 
 def move_root(folder: Path | str, root: Path) -> Catalogue:
-    """Make the paths of a catalogue start from another folder; the files stay where they are.
+    """Make the paths of a catalogue relative to another folder; no file moves.
 
-    If this is stopped at any instant, every path still leads to its file.
+    If this is stopped at any time, every path is still valid.
 
     Args:
-        folder: the catalogue's.
-        root: a folder above the present one; any folder if the catalogue has no paths.
+        folder: the catalogue's folder.
+        root: a parent of the present root; any folder if the catalogue has no paths.
     Raises:
-        UsageError: a path would be against its rule.
+        UsageError: a path would be invalid.
         KitError: the catalogue cannot be read or written.
     """
     before = load(folder)
@@ -158,13 +158,13 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
 
 
 def rebased(path: str, old: Path, new: Path) -> str:
-    """Return a row's path relative to a folder further up; unchanged if empty or outside `old`."""
+    """Return a row's path relative to a parent folder; unchanged if empty or outside `old`."""
     inside = _inside(path)
     return path if inside is None else (old.relative_to(new) / inside).as_posix()
 
 
 def _named(root: Path, folder: Path) -> str:
-    """Return the folder that paths start from; relative inside the catalogue, to move with it."""
+    """Return the root of the paths; relative if inside the catalogue, so that it moves with it."""
     root, base = root.resolve(), folder.resolve()
     return root.relative_to(base).as_posix() if root.is_relative_to(base) else str(root)
 
@@ -175,7 +175,7 @@ def _announced(table: pd.DataFrame, folder: Path, audio_root: str) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of tracks as CSV; atomic.
+    """Write a table of tracks as CSV, atomically.
 
     Raises:
         KitError: the file cannot be written.
@@ -185,8 +185,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _csv(table: pd.DataFrame, stream: IO[str] | None = None) -> str:
-    """Return the table as CSV; with a stream, write it there piece by piece and return ""."""
-    # A lone carriage return ends a row unless it is quoted, and not every version of the csv module
+    """Return the table as CSV; with a stream, write to it in pieces and return ""."""
+    # An unquoted carriage return ends a row, and not every version of the csv module
     # quotes it.
     returns = any(
         "\r" in value for name in table for value in table[name] if isinstance(value, str)
@@ -199,8 +199,8 @@ def load(folder: Path | str) -> Catalogue:
     """Read a catalogue's folder.
 
     Raises:
-        UsageError: it is not the folder of a catalogue, or a value is against its rule.
-        KitError: a file in it cannot be read.
+        UsageError: the folder is not a catalogue, or a value is invalid.
+        KitError: a file cannot be read.
     """
     folder = Path(folder)
     if not (folder / META).is_file() or not (folder / TRACKS).is_file():
@@ -210,7 +210,7 @@ def load(folder: Path | str) -> Catalogue:
         )
     meta = read_meta(folder)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise UsageError(f"{shown(folder)}/{META} is not of format {FORMAT}; scan the audio again")
+        raise UsageError(f"{shown(folder)}/{META} is not in format {FORMAT}; scan the audio again")
     root = meta.get("audio_root")
     if not isinstance(root, str) or not root:
         raise UsageError(
@@ -218,6 +218,6 @@ def load(folder: Path | str) -> Catalogue:
         )
     table, lines = read_csv(folder / TRACKS)
     table = validate(table, source=shown(folder / TRACKS), lines=lines)
-    # Joining keeps an absolute root as it is.
+    # Joining keeps an absolute root unchanged.
     notices = tuple(str(notice) for notice in meta.get("notices") or ())
     return Catalogue(folder, table, folder / root, notices)

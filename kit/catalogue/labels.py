@@ -1,4 +1,4 @@
-"""Take labels from the genre tag or from a table of labels."""
+"""Read labels from the genre tag or from a table of labels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +14,11 @@ from kit.catalogue.tags import genres, isrc
 from kit.errors import UsageError
 
 CORRECTION = "suggested"
-"""The column of a table that corrects some labels and leaves the others as they are."""
+"""Column of a table that corrects some labels and leaves the others unchanged."""
 
 
 def by_genre(several: Several = "first") -> Labeller:
-    """Return the rule that a track's label is its genre.
-
-    Args:
-        several: what to do with a tag that has several.
-    """
+    """Return the rule that a track's label is its genre; `several` handles several genres."""
 
     def of(_path: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
         return labels_to_take(genres(str(row.get("genre", ""))), several)
@@ -30,26 +26,25 @@ def by_genre(several: Several = "first") -> Labeller:
     def remedy(row: Mapping[str, Any]) -> str:
         text = str(row.get("genre", ""))
         why = f"its genre tag {text!r} is a placeholder: " if text else ""
-        return f"{why}write its genre tag, or take --labels CSV_FILE"
+        return f"{why}write its genre tag, or use --labels CSV_FILE"
 
     return Labeller(of, remedy)
 
 
 def by_table(file: Path | str, folder: Path | str, several: Several = "each") -> Labeller:
-    """Return the rule that a track's label stands in a CSV.
+    """Return the rule that a CSV gives the label of each track.
 
     The CSV has a column `label`, and `path`, `isrc`, or `artist` and `title` to find tracks by.
 
-    A track is looked up by its path; if no row has that, by its ISRC; and else by its names,
-    where case, accents, signs, guests and "Original Mix" do not matter. A CSV with a column
-    `suggested`, such as the doubtful.csv of `kit evaluate`, corrects labels: a track that it does
-    not name keeps the label of its folder.
+    A track is looked up by its path, then by its ISRC, then by artist and title, ignoring case,
+    accents, punctuation, featured artists and "Original Mix". A CSV with a column `suggested`, such
+    as the doubtful.csv of `kit evaluate`, contains corrections: other tracks keep the label of
+    their folder.
 
     Args:
         file: CSV with a header; cells may be empty.
-        folder: where relative paths start from; its sub-folders are the labels that a CSV of
-            corrections does not change.
-        several: what to do with a label such as "house; vocal".
+        folder: root of relative paths; its subfolders are the labels that corrections change.
+        several: how to treat a label such as "house; vocal".
     Raises:
         UsageError: the file cannot be read, or lacks the columns.
     """
@@ -94,7 +89,7 @@ def _of_folder(path: Path, folder: Path) -> tuple[str, ...]:
 
 
 def _keys(row: Mapping[Any, Any], path: Path | None) -> list[tuple[Any, ...]]:
-    """Return the keys that a track is found by, the surest first."""
+    """Return the lookup keys of a track, the most reliable first."""
     keys: list[tuple[Any, ...]] = []
     if path is not None:
         keys.append(("path", absolute(path)))

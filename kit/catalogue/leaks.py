@@ -1,4 +1,4 @@
-"""Find what lies on both sides of a split: copies of a file or a recording, an artist, an album."""
+"""Find copies, recordings, artists and albums that are in several parts of a split."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,25 +15,25 @@ KINDS = {
     "audio": "the same audio with other tags",
     "acoustic": "the same recording",
     "isrc": "the same ISRC",
-    "recording": "the same recording by the table",
+    "recording": "the same recording in the table",
     "artist": "the same artist",
     "album": "the same album",
 }
-"""The kinds of leaks, the most certain first, in words."""
+"""Description of each kind of leak, the most certain kind first."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Something that lies in two parts of a split.
+    """Tracks in two parts of a split that should be in one.
 
     Attributes:
         kind: one of `KINDS`.
-        key: the artist, the album or the code; for an acoustic copy, how the two fit together.
+        key: the artist, album or code that they share; for an acoustic copy, a description.
         part: one part.
-        path: a track there.
+        path: a track in `part`.
         other_part: another part.
-        other_path: a track there that is tied to the first.
-        pairs: pairs of tracks, one in each of the two parts, that this ties.
+        other_path: a related track in `other_part`.
+        pairs: number of related pairs of tracks in the two parts.
     """
 
     kind: str
@@ -51,15 +51,15 @@ def leaks(
     audio: Mapping[str, str] | None = None,
     acoustic: Iterable[tuple[str, str, str]] = (),
 ) -> list[Leak]:
-    """Return what lies in two parts of a split, the most certain kind first.
+    """Return the leaks of a split, the most certain kind first.
 
-    Two files that are tied as copies are listed once, under the most certain kind of copy.
+    Two copies are listed once, as the most certain kind.
 
     Args:
-        table: one row a track: `track_id`, `path`, and the columns that there are.
-        parts: the part of each track; "" for a track that is in none.
-        audio: the hash of each track's audio without tags, by track_id.
-        acoustic: pairs of track_ids whose recording is one, each with a text about them.
+        table: one row per track: `track_id`, `path` and other columns.
+        parts: part of each track; "" for a track in no part.
+        audio: hash of each track's audio without tags, by track_id.
+        acoustic: pairs of track_ids with the same recording, each with a description.
     """
     by_id = {str(track_id): row for row, track_id in enumerate(table["track_id"])}
     paths = table["path"] if "path" in table else table["track_id"]
@@ -107,23 +107,18 @@ def leaks(
 
 
 def in_words(found: Sequence[Leak], tracks: int) -> str:
-    """Return one sentence on what leaks through a split.
-
-    Args:
-        found: as `leaks` returns them.
-        tracks: number of tracks.
-    """
+    """Return one sentence about the leaks of a split of `tracks` tracks."""
     if not found:
         return f"nothing leaks: no two parts of {tracks:,} tracks have a copy, artist or album"
     kinds = Counter(leak.kind for leak in found)
     each = ", ".join(f"{KINDS[kind]} {kinds[kind]:,}" for kind in KINDS if kind in kinds)
     return (
-        f"the split leaks ({each}): a network is tested on what it has heard, and its accuracy is "
-        "too high"
+        f"the split leaks ({each}): a network is tested on music of its training, and its "
+        "accuracy is too high"
     )
 
 
-# A part that is trained on stands before the one that it leaks into.
+# Training parts come before the parts that they leak into.
 _ORDER = {"train": -2, "validation": -1}
 
 

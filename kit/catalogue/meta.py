@@ -1,8 +1,8 @@
 """Read and write `catalogue.json`, the facts about a catalogue as a whole.
 
-It names the root, the folder that paths in `tracks.csv` start from. A new root changes both files,
-and a run may be killed between the two writes. So `announce` first records the new root together
-with the hash of the new table, and a reader takes the root that belongs to the table it finds.
+It names the root, the folder that paths in `tracks.csv` are relative to. A new root changes both
+files, and a process may be killed between the two writes. So `announce` first records the new root
+with the hash of the new table, and a reader uses the root whose hash matches the table.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ _COMING = "coming"
 
 
 def read_meta(folder: Path) -> Any:
-    """Return the content of the file, with the root that belongs to the present table.
+    """Return the content of the file, with the root that matches the present table.
 
     Raises:
-        KitError: it cannot be read, or is not JSON.
+        KitError: the file cannot be read, or is not JSON.
     """
     meta = read_json(folder / META)
     coming = meta.pop(_COMING, None) if isinstance(meta, dict) else None
@@ -33,30 +33,30 @@ def read_meta(folder: Path) -> Any:
 
 
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:
-    """Replace the file atomically, and clear the announced root."""
+    """Replace the file atomically, and clear the pending root."""
     write_json(folder / META, meta)
 
 
 def announce(folder: Path, audio_root: str, tracks: Callable[[], str]) -> None:
-    """Announce, atomically, the root of the paths of the table that is written next.
+    """Record atomically a pending root, for the table that is written next.
 
     Args:
-        folder: the catalogue's.
-        audio_root: the new root, as the file will name it.
+        folder: the catalogue's folder.
+        audio_root: the new root, as text for the file.
         tracks: returns the SHA-256 of the new table, hexadecimal.
     """
     try:
         settle(folder)
         meta = read_meta(folder)
     except KitError:
-        # A new catalogue: no reader can mistake an old table for it.
+        # In a new catalogue there is no old table to confuse it with.
         return
     if isinstance(meta, dict) and meta.get("audio_root") != audio_root:
         write_meta(folder, meta | {_COMING: {"audio_root": audio_root, "tracks": tracks()}})
 
 
 def settle(folder: Path) -> None:
-    """Resolve an announced root before the table alone changes."""
+    """Resolve a pending root before only the table changes."""
     meta = read_json(folder / META) if (folder / META).is_file() else None
     if isinstance(meta, dict) and _COMING in meta:
         write_meta(folder, read_meta(folder))

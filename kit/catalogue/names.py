@@ -1,8 +1,7 @@
-"""Names of artists and titles in the form in which they are compared.
+"""Normalise names of artists and titles for comparison.
 
-The same track is called "Opera - Original Mix" by one and "Ópera (feat. X)" by another, while
-"Opera - Somebody Remix" is another track: versions are kept apart from the title, and what does
-not tell tracks apart goes.
+"Opera - Original Mix" and "Ópera (feat. X)" are the same track, "Opera - Somebody Remix" is
+another one. So versions are separated from titles, and insignificant words are removed.
 """
 
 import re
@@ -11,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th"})
-# The block of accents alone: the marks of Japanese or Hindi are letters of their own.
+# Only the block of accents: combining marks of Japanese or Hindi distinguish letters.
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _APOSTROPHES = re.compile("['’‘`´]")
 
@@ -28,7 +27,7 @@ _VERSION_WORDS = {
     *("cover", "extended", "mashup", "unplugged", "session", "reprise", "remake", "remaster"),
     *("remastered", "original"),
 }
-# The version that is meant where none is named.
+# Versions that a name without a version means.
 _NO_VERSION = re.compile(
     r"(?:original|album|main)(?: (?:mix|version|edit))?|(?:\d{4} )?(?:digital )?remaster(?:ed)?"
     r"(?: \d{4})?(?: version)?"
@@ -44,13 +43,13 @@ _ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", 
 
 @dataclass(frozen=True)
 class Name:
-    """A track's name, taken apart.
+    """The components of a track's name.
 
     Attributes:
-        artists: one for each artist, plain; the first is the main one.
-        title: plain, without versions and guests.
-        version: plain, such as "joris voorn remix"; "" for the original.
-        numbers: the numbers in title and version, sorted; part 1 is not part 2.
+        artists: `plain` names; the first is the main artist.
+        title: `plain`, without versions and featured artists.
+        version: `plain`, such as "joris voorn remix"; "" for the original.
+        numbers: sorted numbers in title and version; part 1 is not part 2.
     """
 
     artists: tuple[str, ...]
@@ -60,14 +59,14 @@ class Name:
 
     @property
     def key(self) -> tuple[tuple[str, ...], str, str]:
-        """Equal for names that differ in nothing that matters."""
+        """Key that is equal for equivalent names."""
         return tuple(sorted(self.artists)), self.title, self.version
 
 
 def plain(text: str) -> str:
     """Return lower case without accents and punctuation, one space between words.
 
-    A text of nothing but signs, such as the band !!!, keeps them.
+    Text that is only punctuation, such as the band !!!, keeps it.
     """
     folded = _APOSTROPHES.sub("", unaccented(text).casefold().translate(_LETTERS))
     words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
@@ -75,14 +74,14 @@ def plain(text: str) -> str:
 
 
 def look_alike(names: Iterable[str]) -> list[list[str]]:
-    """Return names that differ in signs, blanks and "and" only, and their abbreviations.
+    """Return sets of names that differ only in punctuation, spaces, "and" or abbreviation.
 
-    Such as D&B, DnB, d'n'b, Drum'n'Bass and drum and bass.
+    An example is D&B, DnB, d'n'b, Drum'n'Bass and drum and bass.
     """
     groups: list[_Alike] = []
     names = list(names)
     for name in names:
-        # "Drum'n'Bass" is three words here, and "Hip-Hop" is one with "HipHop".
+        # "Drum'n'Bass" becomes three words, and "Hip-Hop" equals "HipHop".
         words = plain(_APOSTROPHES.sub(" ", re.sub("[&+]", " n ", name))).split()
         words = ["n" if word in _AND else word for word in words]
         both = words, [word for word in words if word != "n"]
@@ -95,7 +94,7 @@ def look_alike(names: Iterable[str]) -> list[list[str]]:
         groups.append(found)
     for group in [group for group in groups if len(min(group.spelt, key=len)) > 1]:
         matches = [len(group.spelt & other.short) * (other is not group) for other in groups]
-        # "DT" may be Deep Techno or Dub Techno: of two that fit as well, none is taken.
+        # "DT" may be Deep Techno or Dub Techno: an ambiguous abbreviation matches neither.
         if (most := max(matches)) and matches.count(most) == 1:
             other = groups[matches.index(most)]
             groups = [one for one in groups if one not in (group, other)] + [other.with_(group)]
@@ -106,7 +105,7 @@ def look_alike(names: Iterable[str]) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class _Alike:
-    """Names that are spelt alike: their letters without blanks, and their initials."""
+    """Equivalent names: their letters without spaces, and their initials."""
 
     names: list[str]
     spelt: set[str]
@@ -117,7 +116,7 @@ class _Alike:
 
 
 def unaccented(text: str) -> str:
-    """Return compatible letters without accents; nothing else changes."""
+    """Return compatible letters without accents, otherwise unchanged."""
     return _ACCENTS.sub("", _decomposed(text))
 
 
@@ -126,11 +125,11 @@ def _decomposed(text: str) -> str:
 
 
 def parse(artists: str, title: str) -> Name:
-    """Take a name apart.
+    """Split a name into its components.
 
     Args:
-        artists: one or several, as a tag or a table has them.
-        title: may hold versions in brackets or behind a dash, and guests.
+        artists: one or several artists, as in a tag or a table.
+        title: may contain versions in brackets or after a dash, and featured artists.
     """
     rest, versions = _versions(_without_guests(unaccented(title)))
     rest = rest or plain(title)
@@ -144,7 +143,7 @@ def parse(artists: str, title: str) -> Name:
 
 
 def _artists(text: str) -> tuple[str, ...]:
-    # A guest is as good as any other artist here: in the next table it stands behind a semicolon.
+    # Featured artists count as artists: other tables list them after a semicolon.
     text = re.sub(rf"[(\[]?\s*\b{_GUEST}\s|[)\]]", ";", text, flags=re.IGNORECASE)
     names = (plain(part) for part in _BETWEEN_ARTISTS.split(text))
     return tuple(dict.fromkeys(name for name in names if name))
@@ -156,7 +155,7 @@ def _without_guests(title: str) -> str:
 
 
 def _versions(title: str) -> tuple[str, str]:
-    """Return the title proper and its versions, both plain."""
+    """Return the title without versions, and the versions, both `plain`."""
     versions: list[str] = []
 
     def take(match: re.Match[str]) -> str:
@@ -188,5 +187,5 @@ def _version(text: str) -> str:
     words = ["remix" if word == "rmx" else word for word in plain(text).split()]
     if _NO_VERSION.fullmatch(" ".join(words)):
         return ""
-    # "Extended" and "Extended Mix" are one; a mix by somebody is named by the somebody.
+    # "Extended" equals "Extended Mix"; the remixer identifies a remix.
     return " ".join(w for w in words if w not in ("mix", "version", "the")) or " ".join(words)

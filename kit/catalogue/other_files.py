@@ -1,4 +1,4 @@
-"""Say of a file that kit does not read what it is, and what to do."""
+"""Identify files that kit does not read, and say what to do."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ _CSV = "save it as CSV (UTF-8)"
 
 _BY_EXTENSION = {
     "cue": (
-        "a CUE sheet, the tracks inside one file of audio",
-        "cut that file into one file a track, and scan their folder",
+        "a CUE sheet, which lists tracks inside one audio file",
+        "split that file into one file per track, and scan their folder",
     ),
     **dict.fromkeys(("xlsx", "xls", "ods", "numbers"), ("a spreadsheet", _CSV)),
-    **dict.fromkeys(("wpl", "zpl", "asx", "b4s"), ("a playlist of another kind", _M3U)),
+    **dict.fromkeys(("wpl", "zpl", "asx", "b4s"), ("a playlist of another format", _M3U)),
     **dict.fromkeys(("itl", "musicdb", "crate"), ("a database of a player", _M3U)),
     **dict.fromkeys(("zip", "rar", "7z"), ("an archive", "unpack it, and scan the folder")),
     "json": ("JSON", _CSV),
@@ -23,35 +23,39 @@ _BY_EXTENSION = {
 
 _BY_CONTENT = (
     (b"PK\x03\x04", "a spreadsheet or an archive", f"{_CSV}, or unpack it"),
-    (b"SQLite format 3\0", "a database without .sqlite", f"name it so if it is Mixxx's, or {_M3U}"),
+    (
+        b"SQLite format 3\0",
+        "a database without .sqlite",
+        f"rename it to NAME.sqlite if it is Mixxx's, or {_M3U}",
+    ),
     (b"{\\rtf", "rich text", _CSV),
     (b"%PDF", "a PDF", _CSV),
 )
 
 
 def refuse_other_files(path: Path, head: bytes) -> None:
-    """Raise a sentence that names the kind of a file, if it is known and kit does not read it.
+    """Raise an error that names the kind of a file, if it is known and kit does not read it.
 
     Args:
-        path: the file; its extension counts.
-        head: its first bytes, some hundreds.
+        path: the file; its extension matters.
+        head: its first few hundred bytes.
     Raises:
-        UsageError: it is neither a playlist nor a table.
+        UsageError: the file is neither a playlist nor a table.
     """
     extension = path.suffix[1:].lower()
     kind = _BY_EXTENSION.get(extension)
     if extension in AUDIO_EXTENSIONS:
         raise UsageError(
-            f"{shown(path)} is one file of audio; name the folder that it lies in, such as "
-            f"{shown(path.parent)}, with --label NAME if all of the folder is of one label"
+            f"{shown(path)} is one audio file; give its folder, such as "
+            f"{shown(path.parent)}, with --label NAME if all its tracks have one label"
         )
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if kind is None and text.startswith(b"<") and extension not in ("xml", "xspf", "nml"):
         kind = ("XML or HTML", _M3U)
         if b"<plist" in head or b"<!DOCTYPE plist" in head:
-            kind = ("a library of iTunes or Apple Music without .xml", "name it NAME.xml")
+            kind = ("a library of iTunes or Apple Music without .xml", "rename it to NAME.xml")
         elif b"<NML" in head:
-            kind = ("a collection of Traktor without .nml", "name it NAME.nml")
+            kind = ("a collection of Traktor without .nml", "rename it to NAME.nml")
     for start, name, remedy in _BY_CONTENT:
         if kind is None and head.startswith(start):
             kind = (name, remedy)

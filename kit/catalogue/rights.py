@@ -1,8 +1,8 @@
 """Refuse to train on audio or features from Spotify without a stated right.
 
 Spotify's Developer Policy, section III.14, forbids training a machine-learning model on its
-content. The columns `audio_source` and `feature_source` mark such rows. Users who hold a right from
-elsewhere state it with a flag.
+content. The columns `audio_source` and `feature_source` mark such rows. Users who have the right
+from another source state it with a flag.
 """
 
 from pathlib import Path
@@ -14,27 +14,27 @@ from kit.catalogue.io import Catalogue
 from kit.errors import UsageError
 
 SPOTIFY, OWN = "spotify", "own"
-"""Values of the column `audio_source`: a preview from Spotify, a file of the user's own."""
+"""Values of the column `audio_source`: a preview from Spotify, the user's own file."""
 
 Column = Literal["audio_source", "feature_source"]
-"""Column with the source of the audio, or of the features, of a row."""
+"""Column with the source of a row's audio or features."""
 
 # For each column: its content, and the alternative.
 _KINDS = {
-    "audio_source": ("audio", "take audio of your own"),
-    "feature_source": ("audio features", "measure your own audio's (kit describe)"),
+    "audio_source": ("audio", "use your own audio"),
+    "feature_source": ("audio features", "compute them from your own audio (kit describe)"),
 }
 
 FLAG = "--i-have-the-rights-to-this-audio"
 
 NOTICE = (
-    "Audio in this catalogue comes from Spotify. Its Developer Policy, section III.14, forbids to "
-    "train a machine-learning model on it."
+    "Audio in this catalogue comes from Spotify. Its Developer Policy, section III.14, forbids "
+    "training a machine-learning model on it."
 )
 
 
 def from_spotify(table: pd.DataFrame, column: Column = "audio_source") -> int:
-    """Return the number of rows that have audio, or features, from Spotify."""
+    """Return the number of rows with audio or features from Spotify."""
     if column not in table:
         return 0
     return sum(str(cell).strip().casefold() == SPOTIFY for cell in table[column])
@@ -51,9 +51,7 @@ def require_rights(
         stated: the user states a right to them.
         column: `audio_source` or `feature_source`.
     Returns:
-        The statement as a sentence to keep with the run; "" if none was needed.
-    Raises:
-        UsageError: some rows are from Spotify, and no right was stated.
+        The statement as a sentence to store with the run; "" if none was needed.
     """
     count = from_spotify(table, column)
     if not count:
@@ -62,24 +60,17 @@ def require_rights(
     if not stated:
         raise UsageError(
             f"{count} of the {len(table)} tracks in {place} have {what} from Spotify, whose "
-            "Developer Policy, section III.14, forbids to train a machine-learning model on its "
-            f"content; {remedy}, or, if you hold a right to it, say so with {FLAG}"
+            "Developer Policy, section III.14, forbids training a machine-learning model on its "
+            f"content; {remedy}, or, if you have a right to it, state it with {FLAG}"
         )
     return (
         f"{count} of the {len(table)} tracks have {what} from Spotify (Developer Policy, section "
-        f"III.14); the user has stated a right to train on it, by {FLAG}"
+        f"III.14); the user has stated a right to train on it with {FLAG}"
     )
 
 
 def require_audio_rights(catalogue: Catalogue, *, stated: bool) -> None:
-    """Raise UsageError for audio from Spotify before its features are computed.
-
-    Args:
-        catalogue: the tracks; only those with audio count.
-        stated: the user states a right to train on it.
-    Raises:
-        UsageError: some audio is from Spotify, and no right was stated.
-    """
+    """Raise UsageError for a catalogue with audio from Spotify, unless a right is stated."""
     table = catalogue.table
     audible = table.loc[table["path"] != ""] if "path" in table else table.iloc[:0]
     require_rights(audible, catalogue.folder, stated=stated)

@@ -1,4 +1,4 @@
-"""Make a table of tracks of a folder of audio, whose first level of folders gives the labels."""
+"""Make a table of tracks from a folder of audio; its subfolders are the labels."""
 
 import os
 import shlex
@@ -30,14 +30,13 @@ _SNDFILE = (
     *("wav", "wave", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3", "mp2", "mpga"),
     *("aif", "aiff", "aifc", "au", "snd", "caf"),
 )
-# With ffmpeg installed, or by the decoders of the system.
+# These need ffmpeg or decoders of the system.
 _AUDIOREAD = ("m4a", "m4b", "mp4", "aac", "wma", "wv", "ape", "mka", "webm")
 
 AUDIO_EXTENSIONS = frozenset((*_SNDFILE, *_AUDIOREAD))
 """Extensions of audio files, without the dot, in lower case; other files are ignored."""
 
-# Folders of systems and of network storage, with deleted files, previews and old versions in them:
-# Windows, Synology, QNAP, macOS and archives made on it.
+# System folders with deleted files, previews and old versions: Windows, Synology, QNAP, macOS.
 _SYSTEM = frozenset(
     (
         *("$recycle.bin", "recycler", "recycled", "system volume information"),
@@ -54,12 +53,12 @@ class Scan:
     """A table of tracks, and the failures and warnings of the scan that made it.
 
     Attributes:
-        table: one row a track, as `kit.catalogue.schema` has it.
+        table: one row per track, with the columns of `kit.catalogue.schema`.
         failures: files and rows that were left out.
-        audio_root: the folder that the column `path` starts from.
-        warnings: sentences for the user.
-        ignored: number of files that are no audio by their names.
-        notices: sentences that stay with the catalogue, such as the terms that its audio is under.
+        audio_root: folder that the column `path` is relative to.
+        warnings: messages for the user.
+        ignored: number of files whose names are not those of audio.
+        notices: sentences to store with the catalogue, such as the terms of its audio.
     """
 
     table: pd.DataFrame
@@ -75,11 +74,11 @@ class Labeller:
     """A rule that gives a track its label once its file has been read.
 
     Attributes:
-        of: maps the file and its row so far (columns of `Facts.row`) to every label that the rule
-            finds; a track needs exactly one.
-        remedy: maps the row of a track without a label to advice, in words that follow a semicolon.
-        failures: rows of its table that cannot be read.
-        warnings: sentences for the user.
+        of: maps the file and its row so far (columns of `Facts.row`) to all labels; a track needs
+            exactly one.
+        remedy: maps the row of a track without a label to advice that follows a semicolon.
+        failures: rows of the rule's table that cannot be read.
+        warnings: messages for the user.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
@@ -94,16 +93,16 @@ class Labeller:
 
 
 def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
-    """Return why a track cannot be taken under these labels; None if it can.
+    """Return why a track cannot be used with these labels; None if it can.
 
     Args:
-        name: the track's path, for the message.
-        labels: all labels that were found for it.
-        remedy: advice if there is none, in words that follow a semicolon.
+        name: path of the track, for the message.
+        labels: all its labels.
+        remedy: advice for a track without a label, to follow a semicolon.
     """
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
-    # Labels that differ in case only become one label.
+    # Labels that differ only in case become one label.
     if len(set(map(alike, labels))) > 1:
         message = f"{name} has the labels {' and '.join(map(repr, labels))}; keep one of them"
         return Failure(name, STAGE, "two_labels", message)
@@ -131,26 +130,26 @@ def from_folder(
     artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Scan a folder, whose sub-folders are the labels by default.
+    """Scan a folder; by default its subfolders are the labels.
 
-    Links are followed, and no real folder is entered twice. Hidden files are left alone, and so are
-    folders of the system, such as `$RECYCLE.BIN`. The order of the tracks is that of their paths.
+    Links are followed, and no folder is scanned twice. Hidden files and system folders, such as
+    `$RECYCLE.BIN`, are ignored. Tracks are sorted by path.
 
     Args:
-        folder: `FOLDER/LABEL/.../TRACK.mp3`, or in any order with one of the next two.
-        label: the label of all tracks.
-        labels: where the label of each track comes from, if not from its folder.
-        artist_from: where artist and title come from if the tags have none; see
+        folder: `FOLDER/LABEL/.../TRACK.mp3`, or any structure with `label` or `labels`.
+        label: label of all tracks.
+        labels: rule that gives each track its label.
+        artist_from: source of artist and title if the tags have none; see
             `kit.catalogue.artist_from`.
-        progress: called with (files looked at, files in all).
+        progress: called with (files read, number of files).
     Returns:
-        The tracks that can be used, and a failure for each of the rest.
+        The usable tracks, and a failure for each other file.
     Raises:
-        UsageError: the folder does not exist, or holds no audio that can be used.
+        UsageError: the folder does not exist, or contains no usable audio.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise UsageError(f"{shown(root)} is not a folder; give one with a folder for each label")
+        raise UsageError(f"{shown(root)} is not a folder; give one with a subfolder for each label")
     found = walk(root)
     files = sorted(found.files, key=os.fsencode)
     by_folder = label is None and labels is None
@@ -160,7 +159,7 @@ def from_folder(
             found.refuse(
                 file,
                 "no_label",
-                f"{shown(file)} lies in no label's folder; move it into one named as its label",
+                f"{shown(file)} is not in a label's folder; move it into one",
             )
         else:
             taken.append(file)
@@ -195,15 +194,15 @@ def from_folder(
 
 
 def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
-    """Return why a folder gives no track, and what to do."""
+    """Return why a folder has no tracks, and what to do."""
     if loose:
         lie = "file lies" if loose == 1 else "files lie"
         name = shlex.quote(shown(root.resolve().name))
         return (
-            f"{shown(root)} has no folder of a label: its {loose} audio {lie} in the folder "
-            f"itself; add --label {name}, or scan its parent"
+            f"{shown(root)} has no label folders: its {loose} audio {lie} directly in it; "
+            f"add --label {name}, or scan its parent folder"
         )
-    where, remedy = ("the sub-folders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
+    where, remedy = ("the subfolders of ", "FOLDER/LABEL/") if by_folder else ("", "it")
     return (
         f"no audio in {where}{shown(root)} ({found.ignored} other files, "
         f"{len(found.failures)} that cannot be used); put it into {remedy}"
@@ -213,9 +212,9 @@ def _nothing(root: Path, found: Found, loose: int, *, by_folder: bool) -> str:
 def finish(
     rows: list[dict[str, Any]], failures: list[Failure], audio_root: Path, *, ignored: int = 0
 ) -> Scan:
-    """Return rows as a `Scan`, with ids from the content where they have none, and warnings.
+    """Return rows as a `Scan` with warnings; missing ids are computed from the content.
 
-    Labels that differ in case only become one, in the spelling that most rows have.
+    Labels that differ only in case become one, in the most frequent spelling.
     """
     said = tuple(one_case(rows))
     seen: Counter[str] = Counter()
@@ -235,7 +234,7 @@ def finish(
 
 
 def with_rows(scan: Scan, rows: list[dict[str, Any]]) -> Scan:
-    """Return a scan with other rows, and with the warnings that these give."""
+    """Return a scan with other rows and their warnings."""
     before = finish(scan.table.to_dict("records"), [], scan.audio_root).warnings
     found = finish(rows, scan.failures, scan.audio_root, ignored=scan.ignored)
     others = [text for text in scan.warnings if text not in before]
@@ -243,13 +242,13 @@ def with_rows(scan: Scan, rows: list[dict[str, Any]]) -> Scan:
 
 
 def walk(root: Path) -> Found:
-    """Find every audio file below a folder, in no order.
+    """Find every audio file below a folder, in arbitrary order.
 
-    Links are followed; hidden files and folders of the system are left alone.
+    Links are followed; hidden files and system folders are ignored.
     """
     found = Found()
     visited: set[tuple[int, int]] = set()
-    # Folders before links to folders, so that a file is found under its folder's own name.
+    # Folders before links, so that files are found under the real names of their folders.
     folders, links = deque([Path()]), deque[Path]()
     while folders or links:
         folder = folders.popleft() if folders else links.popleft()
@@ -298,7 +297,7 @@ def _is_system(folder: Path) -> bool:
 
 
 def bad_name(path: Path) -> str:
-    """Return what to do about a path that cannot be written into a table."""
+    """Return advice for a path that cannot be written into a table."""
     bad = next(part for part in path.parts if not is_plain(part))
     return (
         f"{shown(path)}: the name {shown(bad)} has control characters, or bytes that are not "
@@ -310,5 +309,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link that leads to itself; as a file it is reported, if its name is that of audio.
+        # A link to itself; it is reported as a file if its name is that of audio.
         return False

@@ -26,11 +26,11 @@ class Column:
 
     Attributes:
         kind: text (missing is ""), number (float64, missing is NaN) or whole (Int64).
-        required: the column has to be there, and filled in every row.
-        rule: the rule for a value, in words that follow "it must be".
-        ok: the rule for text.
-        form: brings text that keeps the rule to one form.
-        least: the smallest number allowed.
+        required: the column must exist and have a value in every row.
+        rule: description of a valid value, to follow "it must be".
+        ok: whether text is valid.
+        form: converts valid text to its normal form.
+        least: smallest valid number.
     """
 
     kind: Literal["text", "number", "whole"] = "text"
@@ -43,37 +43,37 @@ class Column:
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-# Soft hyphen, zero-width space, direction marks, word joiner, mark of byte order. Not the joiners
-# of Persian, Hindi and emoji: they change what is seen.
+# Soft hyphen, zero-width space, direction marks, word joiner, byte order mark. Not the joiners of
+# Persian, Hindi and emoji, which change the visible text.
 _UNSEEN = re.compile("[\xad\u200b\u200e\u200f\u2060\ufeff]")
 
 
 def is_plain(text: str) -> bool:
     """Return whether a text is one line, without control characters and lone surrogates.
 
-    Python reads bytes of a file's name that are not UTF-8 as surrogates. Any other sign may be in
-    a name: ideographic and no-break spaces, joiners, direction marks.
+    Python reads bytes of a file's name that are not UTF-8 as surrogates. A name may contain any
+    other character, such as ideographic and no-break spaces, joiners and direction marks.
     """
     return _CONTROL.search(text) is None
 
 
 def one_line(text: str) -> str:
-    """Return text from outside as one line: white space and control characters become a blank."""
+    """Return external text as one line: white space and control characters become a space."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def label_form(text: str) -> str:
-    """Return a label in composed Unicode, with one blank between words and none around them.
+    """Return a label in composed Unicode, stripped, with one space between words.
 
-    Signs that nobody sees, such as a zero-width space from a web page, are removed.
+    Invisible characters, such as a zero-width space from a web page, are removed.
     """
     return one_line(unicodedata.normalize("NFC", _UNSEEN.sub("", text)))
 
 
 def alike(text: str) -> str:
-    """Return the form in which texts that look the same to a reader are equal.
+    """Return a form that is equal for texts that look the same.
 
-    Unicode form, case and blanks do not matter.
+    Unicode form, case and spaces do not matter.
     """
     return unicodedata.normalize("NFC", label_form(text).casefold())
 
@@ -85,16 +85,15 @@ def several_labels(text: str) -> tuple[str, ...]:
 
 
 Several = Literal["first", "each", "drop"]
-"""Of a track with several labels: take the first, each of them, or leave the track out."""
+"""For a track with several labels: keep the first, keep each, or leave the track out."""
 
 
 def labels_to_take(names: Sequence[str], several: Several) -> tuple[str, ...]:
-    """Return the labels of a track; more than one if it is to be left out.
+    """Return the labels of a track; more than one if it must be left out.
 
     Args:
-        names: all labels that were found for it.
-        several: what to do if there are several; "each" makes one text of them, for
-            `several_labels`.
+        names: all labels of the track.
+        several: how to treat several labels; "each" joins them for `several_labels`.
     """
     if several == "each":
         return (SEPARATOR.join(names),) if names else ()
@@ -119,7 +118,7 @@ COLUMNS: dict[str, Column] = {
     "sample_rate": Column("whole", rule="a whole number of at least 1", least=1.0),
     "channels": Column("whole", rule="a whole number of at least 1", least=1.0),
     **{
-        # Of the file, and of its audio without tags.
+        # Of the file, and of the audio without tags.
         name: Column(
             rule="64 hexadecimal digits (SHA-256)",
             ok=lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None,
@@ -130,7 +129,7 @@ COLUMNS: dict[str, Column] = {
     "artist_ids": Column(),
     "isrc": Column(),
     "genre": Column(),
-    # What a tag or DJ software says; `tempo` and `key` are computed, here or by Spotify.
+    # From tags or DJ software; `tempo` and `key` are computed, by kit or by Spotify.
     "tag_bpm": Column("number", rule="a number of at least 1", least=1.0),
     "tag_key": Column(**_PLAIN),
     "explicit": Column("whole", rule="a whole number of at least 0", least=0.0),
@@ -155,20 +154,16 @@ COLUMNS: dict[str, Column] = {
     **{name: Column("whole", rule="a whole number") for name in ("key", "mode")},
     "duration_ms": Column("whole", rule="a whole number of at least 0", least=0.0),
 }
-"""The columns that kit uses; any other column is kept as it is."""
+"""The columns that kit uses; other columns are kept unchanged."""
 
 
 def faults(
     table: pd.DataFrame, *, source: str, lines: Sequence[int] | None = None
 ) -> dict[int, str]:
-    """Return the rows that break the rule of a column.
+    """Return the rows with an invalid value; see `validate`. Columns may be missing.
 
-    Args:
-        table: see `validate`; columns that are missing break no rule.
-        source: see `validate`.
-        lines: see `validate`.
     Returns:
-        Number of the row, from 0 -> line, column, value and rule of its first fault.
+        Line, column, value and rule of the first invalid value, by the row's index.
     """
     at = _lines(table, lines)
     found: dict[int, str] = {}
@@ -187,14 +182,14 @@ def validate(
     """Check a table of tracks and give its columns their types.
 
     Args:
-        table: one row a track; text or typed.
-        source: name of the table in errors, such as the name of its file.
-        lines: the line of each row in the file; by default the header is line 1, the first row 2.
+        table: one row per track; text or typed.
+        source: name of the table in errors, such as a file name.
+        lines: line of each row in the file; by default the first row is line 2.
     Returns:
         A copy with the types of `COLUMNS`, the known columns first.
     Raises:
-        UsageError: a column is missing, a value is against its rule, or an id comes twice; the
-            message has line, column, value and rule.
+        UsageError: a column is missing, a value is invalid, or an id occurs twice; the message
+            contains line, column, value and rule.
     """
     at = _lines(table, lines)
     names = [str(name) for name in table.columns]
@@ -213,7 +208,7 @@ def validate(
         where = int(np.flatnonzero(again)[0])
         raise UsageError(
             f"{source}, line {at[where]}, column track_id is {result['track_id'][where]!r}, which "
-            "an earlier line has too; it must be unique: remove one of the two"
+            "an earlier line also has; it must be unique: remove one of the two"
         )
     return result
 
@@ -239,7 +234,7 @@ def _typed(
 
 
 def _checked(values: list[Any], column: Column) -> tuple[list[Any], list[bool]]:
-    """Return cells with the type of their column, and whether each breaks its rule."""
+    """Return cells with the type of their column, and whether each is invalid."""
     absent = [is_absent(value) for value in values]
     if column.kind == "text":
         cells = ["" if gone else str(value) for value, gone in zip(values, absent, strict=True)]
@@ -274,7 +269,7 @@ def _number(value: Any) -> float:
 def _allowed(value: float, column: Column) -> bool:
     if not math.isfinite(value) or value < column.least:
         return False
-    # Beyond 2 ** 53 a float has no odd numbers: such a value is an error in itself.
+    # Above 2 ** 53 a float cannot represent odd numbers, so the value is invalid.
     return column.kind == "number" or (value.is_integer() and abs(value) <= 2**53)
 
 

@@ -1,8 +1,8 @@
 """Split tracks into train, validation and test; a pure function of a table and a seed.
 
-Tracks that must stay together (those of one artist, files with the same bytes) form a group, and
-each group lies in one part. Among many ways to assign the groups, a seeded search takes the one
-whose shares, label by label, are nearest to those asked for.
+Tracks that must stay together (of one artist, or identical files) form a group, and each group is
+in one part. A seeded search over assignments of groups chooses the one whose shares of each label
+are closest to the requested shares.
 """
 
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from kit.errors import UsageError
 
 PARTS = ("train", "validation", "test")
 
-# Orders in which the groups are tried; the best of them is taken.
+# Random orders of the groups to try; the best result is used.
 TRIALS = 64
 
 
 @dataclass(frozen=True)
 class KeptApart:
-    """Counts of what a split keeps in one part; `dataclasses.asdict` gives JSON's own types.
+    """Counts of the groups that a split keeps in one part; `dataclasses.asdict` gives JSON types.
 
     Attributes:
         by: `SplitConfig.by`.
         tracks: number of tracks.
         groups: number of groups, each in one part.
-        values: number of different artists (or speakers, …) that are known.
-        alone: number of tracks without a value; each stands for itself.
-        guests: number of tracks by an artist whom the split does not keep apart, such as the second
-            of "A feat. B" where B has no track alone.
-        by_sound: copies of a recording were looked for (the table has the column `recording`).
+        values: number of different known artists (or speakers, …).
+        alone: number of tracks without a value; each is its own group.
+        guests: number of tracks by an artist whom the split does not keep in one part, such as B of
+            "A feat. B" if B has no track alone.
+        by_sound: whether copies were searched (the table has the column `recording`).
     """
 
     by: str
@@ -45,7 +45,7 @@ class KeptApart:
     by_sound: bool = False
 
     def in_words(self) -> str:
-        """Return one sentence on what lies in one part, and on what may lie in several."""
+        """Return a sentence that says which groups are in one part, and which may be in several."""
         if self.by == "random":
             return (
                 f"Split at random: {count(self.tracks, 'track')}, each by itself; tracks of one "
@@ -76,13 +76,10 @@ class KeptApart:
 
 
 def kept_apart(table: pd.DataFrame, config: SplitConfig) -> KeptApart:
-    """Count what the split of a table by `config.by` keeps in one part.
+    """Count the groups that a split of a table by `config.by` keeps in one part.
 
-    Args:
-        table: one row a track: `track_id`, and the columns that `config.by` needs.
-        config: only `by` counts.
     Raises:
-        UsageError: the table has no such column.
+        UsageError: the table lacks the column.
     """
     keys = keys_by(table, config.by)
     return KeptApart(
@@ -109,15 +106,15 @@ def split(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> pd
     """Assign tracks to train, validation and test.
 
     Args:
-        table: one row a track: `track_id`, `label`, and the columns that `config.by` needs.
-        config: shares, seed, the column that stays together, and whether labels are shuffled.
-        several: a track may have several labels, divided by ";"; each of them is stratified.
+        table: one row per track: `track_id`, `label`, and the columns that `config.by` needs.
+        config: shares, seed, the column of the groups, and whether labels are shuffled.
+        several: a track may have several labels, separated by ";"; each is stratified.
     Returns:
         `track_id`, `label` (the one to train on), `group` and `part`, in the order of the table.
-        The order of the rows changes nothing, except with `by="random"`.
+        The split does not depend on the order of the rows, except with `by="random"`.
     Raises:
-        UsageError: fewer than two labels, no such column, or no way to have every label in train
-            and test; the message says what to do.
+        UsageError: fewer than two labels, a missing column, or no split with every label in train
+            and test.
     """
     labels, groups = labels_and_groups(table, config, several)
     if config.by == "random" and not several:
@@ -138,8 +135,8 @@ def memberships(labels: np.ndarray, several: bool) -> tuple[list[str], np.ndarra
     """Return the labels in sorted order, and which tracks have them, (tracks, labels) of 0 and 1.
 
     Args:
-        labels: of each track, or several divided by ";".
-        several: divide them.
+        labels: label of each track, or several separated by ";".
+        several: separate them.
     """
     if not several:
         values, code = np.unique(labels.astype(str), return_inverse=True)
@@ -152,9 +149,9 @@ def memberships(labels: np.ndarray, several: bool) -> tuple[list[str], np.ndarra
 def strata(
     labels: np.ndarray, groups: np.ndarray, several: bool, least: int = 3
 ) -> tuple[list[str], np.ndarray]:
-    """Return `memberships`, with the tracks that have no label as one label more.
+    """Return `memberships`, with tracks without a label as an additional label.
 
-    Not if fewer groups than `least` have such tracks: they are in the training part then.
+    If fewer than `least` groups have such tracks, they stay in the training part.
     """
     values, has = memberships(labels, several)
     none = has.sum(axis=1) == 0
@@ -169,7 +166,7 @@ def labels_and_groups(
     """Return the label to train on and the group of each track, (tracks,) of `str` each.
 
     Raises:
-        UsageError: fewer than two labels, or no column `config.by`.
+        UsageError: fewer than two labels, or the column `config.by` is missing.
     """
     labels = np.array([str(label) for label in table["label"]], dtype=object)
     if len(values := memberships(labels, several)[0]) < 2:
@@ -182,22 +179,22 @@ def labels_and_groups(
 
 
 def _shuffled(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Shuffle each group's commonest label over the groups: one label for all of its tracks."""
+    """Shuffle the most common labels of groups; all tracks of a group get one label."""
     names, member = np.unique(groups, return_inverse=True)
     old: list[str] = []
     for group in range(len(names)):
         values, counts = np.unique(labels[member == group], return_counts=True)
-        # Artists with equally many tracks of each label take the labels in turn: if all took the
+        # Groups with equally many tracks of each label take the labels in turn: if all took the
         # same one, there would be nothing to shuffle.
         old.append(min(values[counts == counts.max()], key=old.count))
-    # Another stream than that of the split, which has the same seed.
+    # A different random stream from that of the split, which has the same seed.
     shuffled = np.random.default_rng([seed, 1]).permutation(np.array(old, dtype=object))
     return shuffled[member]
 
 
 def _at_random(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> np.ndarray:
-    """Return the original project's stratified draw of tracks; copies follow the first of them."""
-    # The import takes a second, and no other split needs it.
+    """Return the original project's stratified draw of tracks; copies follow their first track."""
+    # The import takes a second, and other splits do not need it.
     from sklearn.model_selection import train_test_split
 
     _, first, member = np.unique(groups, return_index=True, return_inverse=True)
@@ -239,7 +236,7 @@ def _by_group(
     test = _draw(counts, np.ones(len(names), bool), total * config.test_fraction, True, rng)
     if test is None:
         raise UsageError(
-            f"no split by {config.by} has every label in both train and test, since too many "
+            f"no split by {config.by} has every label in train and test, because too many "
             f"groups have tracks of several labels; use --split.by track, or add audio of "
             f"{another(config.by)} with one label"
         )
@@ -253,7 +250,7 @@ def _by_group(
             if in_groups[fewest] < 3:
                 raise UsageError(_too_few(values[fewest], counts[:, fewest], 3, config.by))
             raise UsageError(
-                f"no split by {config.by} leaves tracks for validation, since too many groups have "
+                f"no split by {config.by} leaves tracks for validation: too many groups have "
                 "tracks of several labels; use --split.validation-fraction 0 or --split.by track"
             )
         parts[held] = "validation"
@@ -273,13 +270,13 @@ def validation_groups(
     """
     held = _draw(counts, free, target, True, rng)
     if held is None:
-        # Some labels have too few groups: validation on the other labels is better than none.
+        # Some labels have too few groups: validate on the other labels.
         held = _draw(counts, free, target, False, rng)
     return held if held is not None and held.any() else None
 
 
 def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
-    """Return what to do about a label with too few groups.
+    """Return advice for a label with too few groups.
 
     Args:
         label: its name.
@@ -289,7 +286,7 @@ def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
     """
     tracks, groups = int(counts.sum()), int((counts > 0).sum())
     remedies = ["--split.validation-fraction 0"] if groups > 1 else []
-    # Tracks that are copies of one another make one group, however the split is made.
+    # Copies of a track are one group in every split.
     if by != "track" and tracks >= needed:
         remedies.append("--split.by track")
     use = f"use {' or '.join(remedies)}, or add" if remedies else "add"
@@ -297,29 +294,29 @@ def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
     noun = by if by in ("artist", "track") else "group"
     of = "" if noun == "track" and groups == tracks else f" ({count(tracks, 'track')})"
     return (
-        f"label {label!r} has {count(groups, noun)} only{of}, and {parts} need one each; "
+        f"label {label!r} has only {count(groups, noun)}{of}, and {parts} need one each; "
         f"{use} audio of {another(by)} with this label"
     )
 
 
 def another(by: str) -> str:
-    """Return the words for a further group of the column `by`, such as "another artist"."""
+    """Return the words for an additional group of the column `by`, such as "another artist"."""
     return f"another {by}" if by in ("artist", "track") else f"another group by {by}"
 
 
 def _draw(
     counts: np.ndarray, free: np.ndarray, target: np.ndarray, every: bool, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """Return the best of many ways to hold out groups, or None if there is none.
+    """Return the best choice of held-out groups that the search finds; None if it finds none.
 
     Args:
         counts: tracks, (groups, labels).
-        free: which groups may be taken, (groups,).
-        target: tracks wanted of each label, (labels,).
-        every: each label must be among the groups taken. Each always remains among the others.
-        rng: draws the orders in which the groups are tried.
+        free: groups that may be held out, (groups,).
+        target: wanted tracks of each label, (labels,).
+        every: the held-out groups must have every label. The other groups always have every label.
+        rng: draws the orders of the groups.
     Returns:
-        Which groups are taken, (groups,).
+        Whether each group is held out, (groups,).
     """
     groups = np.flatnonzero(free)
     orders = rng.permuted(np.tile(groups, (TRIALS, 1)), axis=1)
@@ -337,7 +334,7 @@ def _draw(
         taken[trials, group] = take
         have += row * take[:, None]
         left -= row * take[:, None]
-        # Nearer than half a track to every target: no group can bring a gain any more.
+        # Within half a track of every target: no other group can improve it.
         if (have >= np.maximum(target - 0.5, 1)).all():
             break
     score = (np.abs(have - target) / scale).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Make a table of tracks of a CSV file."""
+"""Make a table of tracks from a CSV file."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +28,9 @@ from kit.catalogue.schema import (
 from kit.catalogue.sources.entry import Disk, below, from_text
 from kit.errors import UsageError
 
-_Rows = dict[int, dict[Any, Any]]  # by their lines in the file
+_Rows = dict[int, dict[Any, Any]]  # by line in the file
 
-# Columns that an id is made of where the table has none. Another table of the track has them too.
+# Columns to make an id from; they are the same in other tables of the track.
 _NAMES = ("isrc", "artists", "title", "album", "release_date")
 
 
@@ -45,23 +45,23 @@ def from_csv(
 ) -> Scan:
     """Read a table of tracks: kit's own columns, or those of the original project or Exportify.
 
-    A column without a name (an index) is dropped, and so is a second `track_id`. A row that names
-    a file is checked as in a scan: its hash, length, rate and channels are read anew. Without a
-    column `track_id` the ids come from the files, or from the names of tracks without a file.
+    Columns without a name (an index) and a second `track_id` are dropped. Files that rows name are
+    checked as in a scan: hash, length, sample rate and channels are read again. Without a column
+    `track_id`, ids are computed from the files, or from the names of tracks without a file.
 
     Args:
         path: CSV with a header; see `kit.catalogue.csv_file.read_rows`.
-        label: the label of all rows; by default the column `label`, else the name of the file.
-        several: what to do with a cell such as "house; vocal" in the column `label`.
-        audio_root: the folder that the column `path` starts from; that of the CSV by default.
-        artist_from: where artist and title come from if neither the table nor the tags have them.
-        progress: called with (files looked at, files in all).
+        label: label of all rows; by default the column `label`, else the name of the file.
+        several: how to treat a cell such as "house; vocal" in the column `label`.
+        audio_root: folder that the column `path` is relative to; the folder of the CSV by default.
+        artist_from: source of artist and title if neither the table nor the tags have them.
+        progress: called with (files read, number of files).
     Returns:
-        The tracks that can be used, and a failure for each of the rest; that of a row that breaks
-        a rule has its line.
+        The usable tracks, and a failure for each other row; the failure of an invalid row contains
+        its line.
     Raises:
-        UsageError: the file cannot be read, is of another kind, has none of the columns `path`,
-            `track_id`, `isrc` and `title`, or no row can be used.
+        UsageError: the file cannot be read, is not CSV, has none of the columns `path`, `track_id`,
+            `isrc` and `title`, or no row can be used.
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
@@ -96,23 +96,23 @@ def from_csv(
     said = list(found.warnings)
     if label is None and "genre" in names and "label" not in names:
         said.append(
-            f"{shown(path)} has no column label, so that all of it is {path.stem!r}; to take its "
+            f"{shown(path)} has no column label, so all its tracks have {path.stem!r}; to use its "
             "genres, rename the column genre to label"
         )
     return replace(scan, warnings=(*said, *scan.warnings))
 
 
 def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of a table of tracks without a look at the files that it names.
+    """Return the rows of a table of tracks without reading the files that it names.
 
     Args:
-        path: see `from_csv`; a row needs neither id nor path.
-        label: see `from_csv`.
+        path: as for `from_csv`; a row needs neither id nor path.
+        label: as for `from_csv`.
     Returns:
-        The table as `kit.catalogue.schema` has it, each id once (`row-LINE` in a table that has
-        none); and, as text, the rows left out because an earlier one has their id.
+        The table with the columns of `kit.catalogue.schema`, each id once (`row-LINE` without ids);
+        and, as text, the rows left out because an earlier one has their id.
     Raises:
-        UsageError: no such file, not CSV, no tracks, or a value against its rule.
+        UsageError: the file is missing, is not CSV, has no tracks, or has an invalid value.
     """
     path = Path(path)
     table, lines = read_csv(path)
@@ -130,7 +130,7 @@ def _labelled(path: Path, table: pd.DataFrame, label: str | None) -> pd.DataFram
 
 
 def _with_stand_ins(table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame, set[str]]:
-    """Return the table with ids where there is none, for the check of its columns; and these."""
+    """Return the table with ids added for the check of its columns, and the added ids."""
     given = list(table["track_id"]) if "track_id" in table else [""] * len(table)
     taken = set(given)
     stem = "row"
@@ -144,7 +144,7 @@ def _with_stand_ins(table: pd.DataFrame, lines: list[int]) -> tuple[pd.DataFrame
 
 
 def _kept(path: Path, table: pd.DataFrame, lines: list[int], failures: list[Failure]) -> _Rows:
-    """Return the rows that keep the rules, typed, each id once."""
+    """Return the valid rows, typed, each id once."""
     wrong = faults(table, source=shown(path), lines=lines)
     seen: set[str] = set()
     kept: list[int] = []
@@ -163,7 +163,7 @@ def _kept(path: Path, table: pd.DataFrame, lines: list[int], failures: list[Fail
 
 
 def _with_labels(path: Path, rows: _Rows, several: Several, failures: list[Failure]) -> _Rows:
-    """Return the rows that have one label, or several to be kept."""
+    """Return the rows with one label, or with several labels to keep."""
     kept: _Rows = {}
     for line, row in rows.items():
         names = labels_to_take(several_labels(row["label"]), several)
@@ -176,7 +176,7 @@ def _with_labels(path: Path, rows: _Rows, several: Several, failures: list[Failu
 
 
 def _with_ids(path: Path, rows: _Rows, failures: list[Failure]) -> Iterator[dict[Any, Any]]:
-    """Yield the rows, with an id of its names for each that has neither an id nor a file."""
+    """Yield the rows; a row with neither id nor file gets an id from its names."""
     seen: set[str] = set()
     for line, row in rows.items():
         if "track_id" not in row and not row.get("path"):
@@ -187,7 +187,7 @@ def _with_ids(path: Path, rows: _Rows, failures: list[Failure]) -> Iterator[dict
             text = "\n".join(alike(str(row.get(name, ""))) for name in _NAMES)
             row["track_id"] = hashlib.sha256(text.encode()).hexdigest()[:16]
             if row["track_id"] in seen:
-                message = f"{shown(path)}, line {line} names a track again; the first row is kept"
+                message = f"{shown(path)}, line {line} repeats a track; the first row is kept"
                 failures.append(_failure(row, "duplicate_id", message))
                 continue
             seen.add(row["track_id"])
@@ -197,7 +197,7 @@ def _with_ids(path: Path, rows: _Rows, failures: list[Failure]) -> Iterator[dict
 def _with_facts(
     rows: _Rows, root: Path, failures: list[Failure], progress: Progress | None
 ) -> _Rows:
-    """Return the rows without a file, and those with a good one, filled in."""
+    """Return the rows without a file, and the rows with a usable file, filled in."""
     files: dict[int, Path] = {}
     bad: set[int] = set()
     disk = Disk()
@@ -226,12 +226,12 @@ def _with_facts(
 
 
 def _found(given: str, root: Path, disk: Disk) -> str | Failure:
-    """Return the path of a file below a folder, or why there is none.
+    """Return the path of a file below a folder, or the reason why it is unusable.
 
     Args:
-        given: as a table has it: relative, absolute, or `file://`.
+        given: cell of the table: relative, absolute, or `file://`.
         root: the folder.
-        disk: finds it.
+        disk: finds the file.
     """
     text, is_file = from_text(given)
     if not is_file:
@@ -241,7 +241,7 @@ def _found(given: str, root: Path, disk: Disk) -> str | Failure:
     inside = below(there or root / text.replace("\\", "/"), root)
     if inside is None:
         message = (
-            f"path {given!r} lies outside {shown(root)}; correct it, or name a folder that holds "
+            f"path {given!r} is outside {shown(root)}; correct it, or give a folder that contains "
             "it with --audio-root"
         )
         return Failure(given, STAGE, "path_outside", message)
@@ -252,13 +252,13 @@ def _found(given: str, root: Path, disk: Disk) -> str | Failure:
 
 
 def _again(rows: _Rows, files: Iterable[int]) -> Iterator[tuple[int, Failure]]:
-    """Return rows that name the file of another row, by line, and why they are left out.
+    """Return the reason for leaving out each row that repeats a file, by line.
 
-    The first of them stays, unless they have several labels.
+    The first row of a file stays, unless its rows have several labels.
 
     Args:
         rows: the table.
-        files: lines of the rows that have a file.
+        files: lines of the rows with a file.
     """
     of_path: dict[str, list[int]] = {}
     for line in files:
@@ -266,7 +266,7 @@ def _again(rows: _Rows, files: Iterable[int]) -> Iterator[tuple[int, Failure]]:
     for path, same in of_path.items():
         labels = tuple(dict.fromkeys(str(rows[line]["label"]) for line in same))
         two = refusal(shown(path), labels, "")
-        why = f"{shown(path)} is in the table {len(same)} times; the first row is kept"
+        why = f"{shown(path)} occurs in {len(same)} rows; the first one is kept"
         reason, why = (two.reason, two.message) if two else ("duplicate_path", why)
         for line in same if two else same[1:]:
             yield line, _failure(rows[line], reason, why)

@@ -1,7 +1,7 @@
-"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF, APEv2, RIFF INFO, in one view.
+"""Read the tags of audio files: ID3, Vorbis comments, MP4, ASF, APEv2 and RIFF INFO.
 
-Source of the names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and for key
-and tempo the names that DJ software writes.
+Source of the names: ID3v2.4's list of frames, MusicBrainz Picard's table of tag names, and, for key
+and tempo, the names that DJ software writes.
 """
 
 import math
@@ -21,8 +21,8 @@ from kit.catalogue.schema import SEPARATOR, is_absent, one_line
 
 _MP4 = "----:com.apple.iTunes:"
 
-# The names of each column in ID3, Vorbis and APEv2 (neither minds the case), MP4 and ASF. No name
-# means something else in another of these formats, so every name is looked up in every file.
+# Names of each column in ID3, Vorbis and APEv2 (both ignore case), MP4 and ASF. No name has another
+# meaning in another format, so every name is looked up in every file.
 _NAMES = {
     "artists": ("TPE1", "artist", "\xa9ART", "Author"),
     "title": ("TIT2", "title", "\xa9nam", "Title"),
@@ -40,7 +40,7 @@ _NAMES = {
 _ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _BPM = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(?:bpm)?\s*", re.IGNORECASE | re.ASCII)
 _FASTEST_BPM = 1000.0
-# In the form of `plain`: words of players, of shops and of databases for a genre that is not known.
+# In the form of `plain`: words that players, shops and databases use for an unknown genre.
 _NO_GENRE = frozenset(
     (
         *("unknown", "unknown genre", "genre", "no genre", "other", "others", "other genre"),
@@ -56,7 +56,7 @@ _NO_GENRE = frozenset(
 _NUMBERS = re.compile(r"[0-9]{1,3}|(?:\((?:[0-9]{1,3}|RX|CR)\))+.*")
 _SIGNS = re.compile(r"[-?._…–—*#\s]*")
 _BETWEEN_BLANKS = re.compile(r"\s/\s+[^\s;\0]")
-# As in Discogs' "Folk, World, & Country".
+# Such as Discogs' "Folk, World, & Country".
 _LAST_COMMA = re.compile(r"[^;\0|\\]*,\s*(?:&|and\b)")
 
 
@@ -65,14 +65,14 @@ class Tags:
     """The tags of one file, named like the columns; "" and NaN are unknown.
 
     Attributes:
-        artists: names, with "; " between them.
-        title: the track's.
-        album: the album's.
-        release_date: as it is written, mostly a year or YYYY-MM-DD.
-        genre: names, with "; " between them.
+        artists: names, separated by "; ".
+        title: title of the track.
+        album: title of the album.
+        release_date: unchanged text, mostly a year or YYYY-MM-DD.
+        genre: names, separated by "; ".
         isrc: 12 characters.
-        tag_bpm: beats a minute.
-        tag_key: as it is written, such as Am, 8A or 1m.
+        tag_bpm: beats per minute.
+        tag_key: unchanged text, such as Am, 8A or 1m.
     """
 
     artists: str = ""
@@ -86,17 +86,17 @@ class Tags:
 
 
 def read_tags(path: Path) -> Tags:
-    """Return the tags of a file; broken or missing ones are unknown, and never an error.
+    """Return the tags of a file; broken or missing ones are unknown and never an error.
 
-    A file may have tags of several kinds: what one does not name is taken from the next.
+    A file may have tags of several formats: later ones fill the gaps of earlier ones.
     """
     found = Tags()
     for read in _READERS:
         try:
             tags = read(path)
         except Exception:
-            # Broken tags of a file that plays are no reason to leave it out, and mutagen, fed
-            # with hostile bytes, raises more than its own errors.
+            # A file with broken tags can still be used, and mutagen raises other errors than its
+            # own for damaged bytes.
             continue
         if tags:
             more = {name: value for name, value in asdict(_view(tags)).items() if value}
@@ -120,8 +120,7 @@ def _chunks(path: Path) -> dict[str, str] | None:
         return file.copy_metadata()
 
 
-# MP3 files may have APEv2 tags, AAC and FLAC files an ID3 tag in front: mutagen reads neither. Nor
-# does it read RIFF INFO.
+# mutagen reads neither APEv2 tags of MP3 files, nor ID3 tags of AAC and FLAC files, nor RIFF INFO.
 _READERS: tuple[Callable[[Path], Any], ...] = (_container, ID3, APEv2, _chunks)
 
 
@@ -137,12 +136,12 @@ def _view(tags: Any) -> Tags:
 
 
 def _values(tags: Any, names: tuple[str, ...]) -> Iterator[str]:
-    """Yield the values of the first of these names that has any."""
+    """Yield the values of the first name that has any."""
     for name in names:
         try:
             texts = list(_texts(tags[name]))
         except Exception:
-            # No such tag, a name that this format cannot have, or bytes that make no sense.
+            # A missing tag, a name that the format does not allow, or invalid bytes.
             continue
         if any(text.strip() for text in texts):
             yield from texts
@@ -151,18 +150,18 @@ def _values(tags: Any, names: tuple[str, ...]) -> Iterator[str]:
 
 def _texts(raw: Any) -> Iterator[str]:
     if hasattr(raw, "genres"):
-        # ID3's genres may be numbers, and mutagen calls those without a name so.
+        # ID3's genres may be numbers; mutagen returns "Unknown" for numbers without a name.
         yield from (name for name in raw.genres if name != "Unknown")
         return
     values = getattr(raw, "text", raw)
     for value in [values] if isinstance(values, str) else list(values):
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        # ID3v2.4 puts NUL between values, and some writers do so elsewhere.
+        # ID3v2.4 separates values by NUL; some programs do so in other formats.
         yield from text.split("\0")
 
 
 def _id3_genres(text: str) -> list[str]:
-    """Return the genres of ID3's numbers, such as "18" and "(4)(18)", which any format may have."""
+    """Return the genres of ID3 numbers such as "18" and "(4)(18)", which occur in all formats."""
     text = text.strip()
     if not _NUMBERS.fullmatch(text):
         return [text]
@@ -170,34 +169,34 @@ def _id3_genres(text: str) -> list[str]:
 
 
 def joined(values: list[str]) -> str:
-    """Return values as one cell, each once."""
+    """Return the distinct values as one cell."""
     return SEPARATOR.join(dict.fromkeys(filter(None, map(one_line, values))))
 
 
 def isrc(text: str) -> str:
-    """Return an ISRC (ISO 3901) in its short form, 12 capitals and digits; "" for anything else."""
+    """Return an ISRC (ISO 3901) in its short form, 12 capitals and digits; "" if invalid."""
     short = re.sub(r"[\s-]", "", text).upper().removeprefix("ISRC").lstrip(":")
     return short if _ISRC.fullmatch(short) else ""
 
 
 def bpm(text: str) -> float:
-    """Return beats a minute; NaN for anything else, such as the 0 that some programs write."""
+    """Return beats per minute; NaN if invalid, such as the 0 that some programs write."""
     match = _BPM.fullmatch(text)
     value = float(match[1].replace(",", ".")) if match else math.nan
     return value if 1 <= value <= _FASTEST_BPM else math.nan
 
 
 def first_genre(genre: str) -> str:
-    """Return the first of the genres in a tag; "" if it has none. See `genres`."""
+    """Return the first genre in a tag, "" if none; see `genres`."""
     return next(iter(genres(genre)), "")
 
 
 def genres(text: str) -> tuple[str, ...]:
-    r"""Return the genres in a tag, which ";", "/", ",", "|", a backslash or NUL divide, each once.
+    r"""Return the distinct genres in a tag, separated by ";", "/", ",", "|", a backslash or NUL.
 
-    Only ";" and NUL divide inside brackets. A "/" between blanks is part of the name, as in
+    Only ";" and NUL separate inside brackets. A "/" between spaces is part of the name, as in
     Beatport's "Minimal / Deep Tech", and so are commas before ", &". Placeholders such as "Unknown"
-    and "Other" are no genre.
+    and "Other" are left out.
     """
     names = map(one_line, _divided(text))
     return tuple(dict.fromkeys(name for name in names if _is_genre(name)))

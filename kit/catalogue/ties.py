@@ -1,7 +1,7 @@
-"""Tie tracks together that a split keeps on one side: by an artist, equal files, a recording.
+"""Find groups of tracks that a split keeps in one part: of an artist, a file or a recording.
 
-Tracks that are tied, if only through others, form a group, and a split keeps each group in one
-part. Otherwise a network is tested on what it has learned by heart.
+Tracks with a common key are tied, and a group is a connected component. A split across groups would
+test a network on recordings and artists of its training.
 """
 
 import re
@@ -16,7 +16,7 @@ from kit.catalogue.schema import SEPARATOR, alike
 from kit.errors import UsageError
 
 RECORDING = "recording"
-"""Column that names the recording of a track: tracks of one recording stay together."""
+"""Column with the name of a track's recording; tracks of one recording stay together."""
 
 # Separators of the artists in one name, in lower case.
 _BETWEEN = re.compile(
@@ -25,18 +25,18 @@ _BETWEEN = re.compile(
 )
 
 _ISRC = re.compile("[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
-# Names of albums that say nothing.
+# Album names without meaning.
 _NO_ALBUM = frozenset(
     ("", "unknown", "unknown album", "various", "various artists", "va", "single", "singles")
 )
-_MOST_ARTISTS = 3  # of an album; one of more is a compilation
+_MOST_ARTISTS = 3  # more artists make an album a compilation
 
 
 def components(keys: Iterable[Sequence[Sequence[Any]]], count: int) -> np.ndarray:
-    """Return the number of each track's component, (tracks,): tied tracks have the same.
+    """Return the index of each track's connected component, (tracks,).
 
     Args:
-        keys: for each kind of tie, the keys of each track; an equal key ties two tracks.
+        keys: for each kind of tie, the keys of each track; equal keys tie tracks.
         count: number of tracks.
     """
     # SciPy's sparse arrays take a quarter of a second to import.
@@ -57,16 +57,16 @@ def components(keys: Iterable[Sequence[Sequence[Any]]], count: int) -> np.ndarra
 
 
 def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
-    """Return the name of each track's group: the least name that a member of it has.
+    """Return the name of each track's group: the first name of its members in sorted order.
 
-    Tracks are tied by the names of `keys_by`, by equal bytes, by equal audio under other tags, by
-    their ISRC and by the column `recording`; in a split by artist also by their album.
+    Tracks are tied by the names of `keys_by`, identical files, identical audio with other tags,
+    ISRC and the column `recording`; in a split by artist also by album.
 
     Args:
-        table: one row a track.
+        table: one row per track.
         by: `SplitConfig.by`.
     Raises:
-        UsageError: the table has no such column.
+        UsageError: the table lacks the column.
     """
     names = names_by(table, by)
     ties: list[Sequence[Sequence[Any]]] = [keys_by(table, by)]
@@ -78,14 +78,14 @@ def groups_by(table: pd.DataFrame, by: str) -> np.ndarray:
     member = components(ties, len(table))
     least: dict[int, tuple[bool, str]] = {}
     for number, track_id, found in zip(member, table["track_id"], names, strict=True):
-        # A track without a name has its own; the names of others come first.
+        # A track without a name uses its id, which sorts after names.
         own = min([(False, name) for name in found] or [(True, str(track_id))])
         least[number] = min(least.get(number, own), own)
     return np.array([least[number][1] for number in member], dtype=object)
 
 
 def codes(table: pd.DataFrame, column: str) -> list[list[str]]:
-    """Return the code of each track in a column, in one form: none where it is empty."""
+    """Return the normalised code of each track in a column; none for an empty cell."""
     if column not in table:
         return [[]] * len(table)
     cells = _cells(table[column])
@@ -96,10 +96,10 @@ def codes(table: pd.DataFrame, column: str) -> list[list[str]]:
 
 
 def albums(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
-    """Return the album of each track, by its name and the track's folder; none if it has none.
+    """Return the album of each track as its name and the track's folder; none if unknown.
 
-    Albums that many artists share are compilations. They tie nothing, since they would make one
-    group of most artists of a collection.
+    Albums of many artists are compilations. They are not ties, because they would join most artists
+    of a collection in one group.
     """
     if "album" not in table:
         return [[]] * len(table)
@@ -118,18 +118,18 @@ def albums(table: pd.DataFrame) -> list[list[tuple[str, str]]]:
 
 
 def keys_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
-    """Return for each track the names by which a split keeps it with others; none if it has none.
+    """Return the names that tie each track to others; none if it has none.
 
-    Of artists, these are the main one of each name, and the others of "a & b" or "a feat. b" that
-    have a track alone. Ties through the rest would be too many: they make one group of 521 of the
-    1,311 tracks of a real table, and those that are alone elsewhere one of 283. Case, accents and
-    signs do not count.
+    For artists, these are the main artist of each name, and those others of "a & b" or "a feat. b"
+    who have a track alone. The remaining artists would tie too many tracks: in a real table they
+    join 521 of 1,311 tracks in one group, against 283 for those with a track alone. Case, accents
+    and punctuation do not matter.
 
     Args:
-        table: one row a track.
+        table: one row per track.
         by: `SplitConfig.by`.
     Raises:
-        UsageError: the table has no such column.
+        UsageError: the table lacks the column.
     """
     names = names_by(table, by)
     if by != "artist":
@@ -150,13 +150,10 @@ def keys_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
 
 
 def names_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
-    """Return the values of each track that `by` names, in lower case for main artists.
+    """Return each track's values of the column `by`; for artists, main artists in lower case.
 
-    Args:
-        table: one row a track.
-        by: `SplitConfig.by`.
     Raises:
-        UsageError: the table has no such column.
+        UsageError: the table lacks the column.
     """
     if by == "random":
         return [()] * len(table)
@@ -175,11 +172,11 @@ def names_by(table: pd.DataFrame, by: str) -> Sequence[Sequence[str]]:
 
 
 def without_guests(table: pd.DataFrame, keys: Sequence[Sequence[str]]) -> int:
-    """Return the number of tracks by an artist whom no split by artist keeps apart.
+    """Return the number of tracks by an artist whom a split by artist may divide.
 
     Args:
-        table: one row a track.
-        keys: of `keys_by` by artist.
+        table: one row per track.
+        keys: as `keys_by` returns them for artists.
     """
     cells = _cells(table["artists"])
     return sum(
@@ -189,7 +186,7 @@ def without_guests(table: pd.DataFrame, keys: Sequence[Sequence[str]]) -> int:
 
 
 def artists_of(cell: str) -> list[str]:
-    """Return the names that a cell lists, in lower case and one form of Unicode."""
+    """Return the names in a cell, in lower case and normalised Unicode."""
     names = (alike(name) for name in cell.split(SEPARATOR.strip()))
     return [name for name in names if name]
 
@@ -197,7 +194,7 @@ def artists_of(cell: str) -> list[str]:
 def artists_in(name: str) -> list[str]:
     """Return the artists of a name such as "a, b", "a & b" or "a feat. b", the main one first.
 
-    Lower case without accents and signs.
+    The names are in lower case without accents and punctuation.
     """
     parts = [plain(part) for part in _BETWEEN.split(name)]
     return [part for part in parts if part] or [plain(name)]

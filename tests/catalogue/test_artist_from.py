@@ -189,7 +189,9 @@ def test_a_table_and_a_playlist_with_artists_in_their_paths(music):
 def test_a_scan_says_how_many_artists_are_unknown_and_what_helps(music, track):
     (warning,) = from_folder(music).warnings
     assert warning.startswith("3 of 4 tracks have no artist")
-    assert '1 of their names looks like "Artist - Title": add --artist-from filename' in warning
+    assert (
+        '1 of their file names looks like "Artist - Title": add --artist-from filename' in warning
+    )
     (warning,) = from_folder(music, artist_from="filename").warnings
     assert warning.startswith("2 of 4 tracks have no artist")
     assert warning.endswith(

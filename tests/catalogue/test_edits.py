@@ -43,7 +43,7 @@ def test_labels_put_right_by_hand_survive(scan, track, tmp_path):
         kept = scan()
         labels = {"a.flac": "y", "b.flac": "x", "c.flac": "y", "d.flac": "y"}
         assert column(tmp_path, "label").items() >= labels.items()
-        assert kept.warnings[0].endswith("since the last scan is kept: 1 of label")
+        assert kept.warnings[0].endswith("since the last scan are kept: 1 of label")
     assert len(load(tmp_path / "c").table) == 6
 
 
@@ -158,7 +158,7 @@ def test_a_catalogue_of_other_music(scan, track, tmp_path):
     track("n/z/e.flac", 30, artist="E")
     other = from_folder(tmp_path / "n")
     edit(tmp_path, ",x,x/a.flac", ",y,x/a.flac")
-    with pytest.raises(UsageError, match=r"has 1 tracks that were changed by hand, and this scan"):
+    with pytest.raises(UsageError, match=r"has 1 tracks that were changed by hand, but this scan"):
         scan(other)
     assert column(tmp_path, "label")["a.flac"] == "y"
     edit(tmp_path, ",y,x/a.flac", ",x,x/a.flac")
@@ -168,5 +168,5 @@ def test_a_catalogue_of_other_music(scan, track, tmp_path):
 def test_a_changed_track_whose_file_is_gone_is_said(scan, tmp_path):
     edit(tmp_path, ",x,x/a.flac", ",y,x/a.flac")
     (tmp_path / "m/x/a.flac").unlink()
-    assert scan().warnings[0].startswith("1 tracks changed in ")
+    assert scan().warnings[0].startswith("1 changed tracks of ")
     assert scan().warnings == ()

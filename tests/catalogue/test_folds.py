@@ -212,8 +212,11 @@ def test_official_folds_may_cut_artists_and_say_so():
         (official(["1", "", "2", " "]), "2 tracks of 4 have no fold"),
         (official(["1", "../2"] * 2), "'../2'"),
         (official(["a", "A"] * 2), "upper and lower case"),
-        (official(["1"] * 4), "one fold only .1."),
-        (official(["1", "2", "2", "2"], labels=["a", "b", "b", "c"]), "label 'a' is in fold 1"),
+        (official(["1"] * 4), "only one fold .1."),
+        (
+            official(["1", "2", "2", "2"], labels=["a", "b", "b", "c"]),
+            "label 'a' is only in fold 1",
+        ),
     ],
 )
 def test_columns_that_name_no_usable_folds_are_refused(tracks, words):

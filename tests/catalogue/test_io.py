@@ -184,8 +184,8 @@ def test_what_is_no_catalogue(csv, track, tmp_path):
     save(from_folder(tmp_path / "music"), tmp_path / "c")
     meta = tmp_path / "c/catalogue.json"
     for text, said in [
-        ('{"format": 2, "audio_root": "."}', "not of format 1"),
-        ("[]", "not of format 1"),
+        ('{"format": 2, "audio_root": "."}', "not in format 1"),
+        ("[]", "not in format 1"),
         ('{"format": 1}', "audio_root is None"),
         ("{", "not valid JSON"),
     ]:

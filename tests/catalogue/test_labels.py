@@ -216,7 +216,7 @@ def test_labels_of_a_table_that_look_the_same_are_one(track, tmp_path):
     assert labels(from_folder(tmp_path, labels=by_table(table, tmp_path))) == want
     scan = from_folder(tmp_path, labels=by_genre())
     assert list(scan.table["label"]) == ["TECHNO"] * 3 + ["House"]
-    assert "differ in case only" in scan.warnings[0]
+    assert "differ only in case" in scan.warnings[0]
     # A track with both spellings has one label.
     table.write_text("path,artist,title,label\n0.flac,,,techno\n0.flac,,,Techno\n")
     assert labels(from_folder(tmp_path, labels=by_table(table, tmp_path))) == {"0.flac": "techno"}

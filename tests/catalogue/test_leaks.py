@@ -79,8 +79,8 @@ def test_a_given_split_is_read_of_folders_columns_and_files(tmp_path):
     [
         ("nowhere", "is not a column of the catalogue; use one of track_id, label"),
         ("empty", "the column empty is empty"),
-        ("same", "gives one part only, '1'"),
-        ("x.csv", "it must have part, and track_id or path"),
+        ("same", "gives only one part, '1'"),
+        ("x.csv", "it needs part, and track_id or path"),
         ("y.csv", "names no track of the catalogue"),
     ],
 )

@@ -229,8 +229,8 @@ def test_labels_that_look_the_same_are_one(track, tmp_path):
     scan = from_folder(tmp_path)
     assert dict(Counter(scan.table["label"])) == {"techno": 5, "Caf\xe9": 2, "d & b": 1}
     assert scan.warnings == (
-        "the labels 'techno' (3) and 'TECHNO' (1) and 'Techno' (1) differ in "
-        "case only; all these tracks have 'techno' now",
+        "the labels 'techno' (3) and 'TECHNO' (1) and 'Techno' (1) differ only "
+        "in case; all these tracks now have 'techno'",
     )
     assert reasons(scan) == {" /1.flac": "no_label"}
     save(scan, tmp_path / "c")
@@ -244,7 +244,7 @@ def test_signs_that_nobody_sees_make_no_label(track, tmp_path):
         track(f"{folder}/{seed}.flac", seed, artist=folder)
     scan = from_folder(tmp_path)
     assert list(scan.table["label"]) == ["Techno"] * 4
-    assert scan.warnings == ("there is one label only, 'Techno'; training needs two",)
+    assert scan.warnings == ("there is only one label, 'Techno'; training needs two",)
 
 
 def test_a_semicolon_in_a_folder(track, tmp_path):
@@ -265,15 +265,15 @@ def test_labels_that_may_be_one_are_said(track, tmp_path):
     scan = from_folder(tmp_path)
     assert sorted(scan.table["label"]) == sorted(folders)
     assert scan.warnings == (
-        "the labels 'Drum & Bass' and \"Drum'n'Bass\" and 'drum and bass' may be one; if so, write "
-        "them the same",
-        "the labels 'Hip-Hop' and 'HipHop' may be one; if so, write them the same",
+        "the labels 'Drum & Bass' and \"Drum'n'Bass\" and 'drum and bass' may be the same; if so, give "
+        "them one spelling",
+        "the labels 'Hip-Hop' and 'HipHop' may be the same; if so, give them one spelling",
     )
 
 
 def test_one_label_is_warned_of(track, tmp_path):
     track("a/1.flac", artist="X")
-    assert from_folder(tmp_path).warnings == ("there is one label only, 'a'; training needs two",)
+    assert from_folder(tmp_path).warnings == ("there is only one label, 'a'; training needs two",)
 
 
 def test_order_and_ids_do_not_depend_on_the_machine(track, tmp_path):
@@ -304,8 +304,8 @@ def test_nothing_to_scan(track, tmp_path):
 @pytest.mark.parametrize(
     ("name", "count", "said"),
     [
-        ("electronic", 2, "its 2 audio files lie in the folder itself; add --label electronic, or"),
-        ("drum & bass", 1, "its 1 audio file lies in the folder itself; add --label 'drum & bass'"),
+        ("electronic", 2, "its 2 audio files lie directly in it; add --label electronic, or"),
+        ("drum & bass", 1, "its 1 audio file lies directly in it; add --label 'drum & bass'"),
     ],
 )
 def test_the_folder_of_one_label(track, tmp_path, name, count, said):

@@ -256,7 +256,7 @@ def test_no_validation():
         (
             tracks(list("aabbcc"), ["x", "y", "y", "z", "z", "x"]),
             {"validation_fraction": 0.0},
-            "no split by artist has every label in both train and test.*--split.by track",
+            "no split by artist has every label in train and test.*--split.by track",
         ),
         (
             tracks(list("abcde"), list("xxxxy")),

@@ -258,7 +258,7 @@ def test_a_file_twice_in_a_table(csv, track):
         ("c.wav", "two_labels"),
         ("d.wav", "duplicate_path"),
     ]
-    assert scan.failures[0].message == "a.wav is in the table 2 times; the first row is kept"
+    assert scan.failures[0].message == "a.wav occurs in 2 rows; the first one is kept"
     assert "labels 'x' and 'y'; keep one" in scan.failures[1].message
 
 

@@ -1,4 +1,4 @@
-"""Where DJs keep their labels: playlists, collections and databases of DJ programs."""
+"""Read labels from playlists, collections and databases of DJ programs."""
 
 from kit.catalogue.sources.compose import EXTENSIONS, from_playlists, is_playlist
 from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError

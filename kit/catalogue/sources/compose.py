@@ -1,4 +1,4 @@
-"""Choose the tracks of playlists and collections, and make a table of them."""
+"""Make a table of tracks from playlists and collections."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -33,22 +33,22 @@ _DATABASES = frozenset(("db", "sqlite"))
 EXTENSIONS = frozenset(_PARSERS) | _DATABASES
 """Extensions of playlists and collections, without the dot, in lower case."""
 
-# MiB. A collection of a hundred thousand tracks in XML, with beat grids and cues, has about 200.
+# MiB. XML of a collection of 100,000 tracks, with beat grids and cues, has about 200.
 _LARGEST = 64
 _LARGEST_XML = 512
 
 _REMEDY = "give its playlist a name, or add --label NAME"
 _SHOWN = 20
-_EACH = "/*"  # at the end of --playlist: each playlist of that folder is a label
+_EACH = "/*"  # at the end of --playlist: each playlist in that folder is a label
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A playlist to take.
+    """A playlist to use.
 
     Attributes:
         playlist: the playlist.
-        base: folder that its relative paths start from.
+        base: root of its relative paths.
         label: label of its tracks, "" for none.
     """
 
@@ -58,7 +58,7 @@ class Chosen:
 
 
 def is_playlist(path: Path) -> bool:
-    """Return whether a file is a playlist or a collection, by its name."""
+    """Return whether the name of a file is that of a playlist or a collection."""
     return path.suffix[1:].lower() in EXTENSIONS
 
 
@@ -72,29 +72,28 @@ def from_playlists(
     artist_from: ArtistFrom | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Take the tracks of playlists; a playlist's name is the label of its tracks.
+    """Make a scan from playlists; the name of a playlist is the label of its tracks.
 
-    Relative paths start from the folder of the playlist. Nothing is downloaded: an entry that is
-    not a regular file on this machine is a failure. A file that is named twice is one track; with
-    two labels it is a failure.
+    Paths are relative to the playlist's folder. kit downloads nothing: an entry that is not a
+    regular file on this machine is a failure. A file that occurs twice is one track; with two
+    labels it is a failure.
 
     Args:
         files: M3U, M3U8, PLS, XSPF, XML of Rekordbox or iTunes, Traktor's NML, and the databases
             of Mixxx and Rekordbox.
-        label: the label of all tracks.
-        labels: where the label of each track comes from, if not from its playlist.
-        wanted: the playlists (or folders of playlists) to take, see `choose`; by default all, or
-            with `label` or `labels` all tracks, in a playlist or not.
-        audio_root: folder that the column `path` starts from; by default the deepest folder that
-            holds all the files.
-        artist_from: where artist and title come from if neither the playlist nor the tags have
-            them.
-        progress: called with (files looked at, files in all).
+        label: label of all tracks.
+        labels: rule that gives each track its label.
+        wanted: playlists (or folders of playlists) to use, see `choose`; by default all playlists,
+            or with `label` or `labels` all tracks.
+        audio_root: folder that the column `path` is relative to; by default the deepest folder
+            that contains all files.
+        artist_from: source of artist and title if neither the playlist nor the tags have them.
+        progress: called with (files read, number of files).
     Returns:
-        The tracks that can be used, in the order of the playlists, and a failure for each other.
+        The usable tracks, in the order of the playlists, and a failure for each other entry.
     Raises:
-        UsageError: a file is no playlist, or not safe to read; there is no playlist of a name; or
-            no track can be used.
+        UsageError: a file is not a playlist or not safe to read, a playlist does not exist, or no
+            track can be used.
     """
     sources = [read(Path(file)) for file in files]
     if wanted or (label is None and labels is None):
@@ -104,7 +103,7 @@ def from_playlists(
         lost = [p for source in sources for p in source.playlists if p.lost and not p.asked]
         chosen += [Chosen(replace(p, entries=()), Path(), "") for p in lost]
     failures = [_unknown(c.playlist, key) for c in chosen for key in c.playlist.lost]
-    # As a mapping: each file once, at the place where it is named first.
+    # A mapping keeps each file once, at its first position.
     tracks: dict[str, _Track] = {}
     disk = Disk()
     for one in chosen:
@@ -148,7 +147,7 @@ def read(path: Path) -> Source:
     """Read one playlist or collection.
 
     Raises:
-        UsageError: it cannot be read, is too large, or is not of the kind that its name says.
+        UsageError: the file cannot be read, is too large, or does not match its extension.
     """
     extension = path.suffix[1:].lower()
     try:
@@ -169,30 +168,30 @@ def _parsed(path: Path, extension: str) -> Source:
         ) from error
     if len(data) > largest << 20:
         raise UsageError(
-            f"{shown(path)} has more than {largest} MiB, which no playlist has; give another file"
+            f"{shown(path)} has more than {largest} MiB, too much for a playlist; give another file"
         )
     refuse_other_files(path, data[:1000])
     return _PARSERS[extension](data, path.stem)
 
 
 def choose(sources: Sequence[Source], wanted: Sequence[str]) -> list[Chosen]:
-    """Return the playlists to take, with the label of each.
+    """Return the playlists to use, with the label of each.
 
     Args:
         sources: content of the files.
-        wanted: `NAME=label`, or `NAME` for its own name as the label, or `FOLDER/*` for each
-            playlist and folder in a folder under its own name. NAME is that of a playlist or a
-            folder, with or without the folders that contain it; a name that holds "=" is tried
-            whole first. With none, all playlists are taken, and each one's label is the name of
-            the outermost folder that contains it, or its own.
+        wanted: `NAME=label`, or `NAME` to use the name as the label, or `FOLDER/*` for each
+            playlist and folder in a folder, with its name as the label. NAME is a playlist or a
+            folder, with or without its parent folders; a name that contains "=" is first tried
+            unsplit. If empty, all playlists are used, and the label is the name of the outermost
+            folder, or else of the playlist.
     Raises:
-        UsageError: there is no playlist, none of a name, or several of a name without folders.
+        UsageError: there is no playlist, a name does not exist, or a name is ambiguous.
     """
     playlists = [(source.base, playlist) for source in sources for playlist in source.playlists]
     named = [(base, playlist) for base, playlist in playlists if not playlist.asked]
     if not (playlists if wanted else named):
         raise UsageError(
-            "there is no playlist to take labels from; make one for each label, or add "
+            "there are no playlists to read labels from; make one for each label, or add "
             "--labels genre"
         )
     if not wanted:
@@ -225,17 +224,18 @@ def _wanted(playlists: list[tuple[Path, Playlist]], text: str) -> list[Chosen]:
     names = [repr(one_line(playlist.path)) for _, playlist in playlists]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     name = splits[1][0] if len(splits) > 1 else text
-    raise UsageError(f"there is no playlist {name!r}; there are {', '.join(names[:_SHOWN])}{more}")
+    raise UsageError(
+        f"there is no playlist {name!r}; the playlists are {', '.join(names[:_SHOWN])}{more}"
+    )
 
 
 def _called(playlists: list[tuple[Path, Playlist]], name: str) -> tuple[str, ...] | None:
-    """Return the playlist or folder of a name, as the names from the top; None if there is none.
+    """Return the path of the playlist or folder with a name; None if there is none.
 
-    A name with its folders goes before one without, and the exact name before one that looks the
-    same.
+    A full path has priority over a bare name, and an exact match over one that looks the same.
 
     Raises:
-        UsageError: several have the name.
+        UsageError: the name is ambiguous.
     """
     parts = [playlist.parts for _, playlist in playlists]
     nodes = list(dict.fromkeys(node[:end] for node in parts for end in range(1, len(node) + 1)))
@@ -244,11 +244,11 @@ def _called(playlists: list[tuple[Path, Playlist]], name: str) -> tuple[str, ...
         for form in forms:
             found = [node for node in nodes if form(of_node(node)) == form(name)]
             if of_node is _joined:
-                # "A/B" at the top goes before "B" in a folder "A".
+                # A top-level playlist "A/B" has priority over "B" in a folder "A".
                 found = [node for node in found if len(node) == min(map(len, found))]
             if len(found) > 1:
                 which = " or ".join(repr("/".join(node)) for node in found)
-                raise UsageError(f"--playlist {name!r} may be {which}; name it with its folders")
+                raise UsageError(f"--playlist {name!r} may be {which}; give it with its folders")
             if found:
                 return found[0]
     return None
@@ -276,14 +276,14 @@ def _left(sources: Sequence[Source], chosen: Sequence[Chosen]) -> list[str]:
     used = {(one.base, entry.location) for one in chosen for entry in one.playlist.entries}
     tracks = {(source.base, entry.location) for source in sources for entry in source.tracks}
     left = len(tracks - used)
-    return [f"{left} tracks of the collection are in no playlist that was taken"] if left else []
+    return [f"{left} tracks of the collection are in none of the playlists used"] if left else []
 
 
 def _add(
     entry: Entry, base: Path, label: str, disk: Disk, tracks: dict[str, _Track]
 ) -> Failure | None:
-    """Add the file of an entry to the tracks, or return why it cannot be used."""
-    name = entry.location or str(entry.columns.get("title", "")) or "a track without a place"
+    """Add the file of an entry to the tracks, or return the reason why it is unusable."""
+    name = entry.location or str(entry.columns.get("title", "")) or "a track without a path"
     if not entry.is_file or not entry.location:
         message = (
             f"{shown(name)} is not a file on this machine, and kit downloads none; get it and "
@@ -303,8 +303,8 @@ def _add(
     if not is_plain(path):
         return _failure(path, "bad_name", bad_name(Path(path)))
     if not Path(path).is_file():
-        # Reading a pipe or a device might never end.
-        message = f"{shown(path)} is not a regular file; name a file of audio"
+        # Reading a pipe or a device may block.
+        message = f"{shown(path)} is not a regular file; give an audio file"
         return _failure(path, "not_a_file", message)
     track = tracks.setdefault(path, _Track(entry))
     if label:
@@ -319,11 +319,11 @@ def _refuse(
     *,
     labelled: bool,
 ) -> None:
-    """Move tracks that cannot be taken to the failures, before any file is read."""
+    """Move unusable tracks to the failures, before any file is read."""
     for path, track in list(tracks.items()):
         why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
         if why is None and audio_root is not None and below(path, audio_root) is None:
-            message = f"{shown(path)} lies outside {shown(audio_root)}; give another audio root"
+            message = f"{shown(path)} is outside {shown(audio_root)}; give another --audio-root"
             why = _failure(path, "path_outside", message)
         if why is not None:
             failures.append(why)
@@ -333,7 +333,7 @@ def _refuse(
 def _row(entry: Entry, facts: Facts) -> dict[str, Any]:
     row = facts.row()
     for column, value in entry.columns.items():
-        # A measured length counts before a stated one.
+        # A measured length has priority over a stated one.
         if column not in facts.measured() and (entry.counts or is_absent(row.get(column))):
             row[column] = one_line(value) if isinstance(value, str) else value
     return row

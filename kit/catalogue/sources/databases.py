@@ -1,6 +1,6 @@
 """Databases of DJ programs: Mixxx's `mixxxdb.sqlite`, and Rekordbox's `master.db`.
 
-A program that is running is not disturbed: a copy of its database is read.
+Running programs are not disturbed, because kit reads a copy of the database.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _Rows = Callable[..., Any]
 _COMPANIONS = ("", "-wal", "-journal")  # changes that a running program has not merged yet
 
 MY_TAG = "My Tag"
-"""The folder of the playlists that stand for Rekordbox's My Tags."""
+"""Folder of the playlists made from Rekordbox's My Tags."""
 
 _MIXXX_TRACKS = """
     SELECT library.id, track_locations.location, artist, title, album, genre, key, bpm,
@@ -53,8 +53,8 @@ def database(path: Path) -> Source:
     Args:
         path: `mixxxdb.sqlite`, or `master.db`, which needs the extra `rekordbox`.
     Raises:
-        SourceError: it is neither.
-        UsageError: it cannot be read, or the extra is not installed.
+        SourceError: the file is neither.
+        UsageError: the file cannot be read, or the extra is not installed.
     """
     try:
         with path.open("rb") as stream:
@@ -67,7 +67,7 @@ def database(path: Path) -> Source:
     except UsageError:
         raise
     except Exception as error:
-        # SQLAlchemy's errors can only be named with the extra installed.
+        # SQLAlchemy's exceptions exist only with the extra.
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SourceError(
             "it is not a database of Mixxx or of Rekordbox 6 or 7 "
@@ -116,17 +116,17 @@ def _rekordbox(master: Any, copy: Path) -> Source:
                 if kind == _SMART:
                     try:
                         found = database.get_playlist_contents(key, DjmdContent.ID)
-                        # It also finds tracks that were deleted.
+                        # pyrekordbox also returns deleted tracks.
                         keys = [track for (track,) in found if track in tracks]
                     except Exception as error:
-                        # One list costs itself alone: the key is a track that is not there.
+                        # Only this playlist fails: its key is a track that does not exist.
                         keys = [f"of conditions that cannot be read ({error})"]
                 else:
                     keys = _items(rows, "djmdSongPlaylist", "PlaylistID", key)
                 if kind != _FOLDER:
                     playlists.append(_playlist(tracks, keys, name, folders))
             for key, folders, name, _ in _nodes(rows, "djmdMyTag"):
-                # A tag is in a category, which is at the top.
+                # A tag is in a top-level category.
                 if folders:
                     keys = _items(rows, "djmdSongMyTag", "MyTagID", key)
                     tag = _playlist(tracks, keys, name, (MY_TAG, *folders))
@@ -181,7 +181,7 @@ def _copied(path: Path) -> Iterator[Path]:
 
 
 def _master_database(path: Path) -> Any:
-    # It warns of a running Rekordbox, of files beside the database, and on Linux at each import.
+    # pyrekordbox warns about a running Rekordbox, other files in the folder, and Linux.
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Tracks and playlists of a source, and the files that its URLs and paths mean."""
+"""Tracks and playlists of a source, and the files that its URLs and paths refer to."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 
 
 class SourceError(UsageError):
-    """A file that is not a playlist of its kind, or is not safe to read."""
+    """A file is not a playlist of the expected format, or not safe to read."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,13 @@ class Entry:
     """One track.
 
     Attributes:
-        location: an absolute or relative path, or a URL of something else than a file; "" if the
-            source names none.
+        location: absolute or relative path, or a URL that is not a file; "" if unknown.
         is_file: whether `location` is a path.
-        columns: what the source says of the track, by the columns of `kit.catalogue.schema`.
-        counts: `columns` replace the file's own tags, instead of only filling gaps.
+        columns: facts from the source, by column of `kit.catalogue.schema`.
+        counts: `columns` replace the file's tags instead of only filling gaps.
         doubt: "comment" for a line that begins with # and may be commented out, "directive" for one
-            that also looks like a directive, and is an entry only if the file exists.
-        other: a second path, for a file that is not at `location`.
+            that also looks like a directive and is an entry only if the file exists.
+        other: second path to try if `location` does not exist.
     """
 
     location: str
@@ -49,11 +48,11 @@ class Playlist:
     """A list of tracks with a name.
 
     Attributes:
-        name: its title, or its file's name.
-        entries: its tracks, in its order.
-        folders: names of the folders that contain it, outermost first.
+        name: title, or name of the file.
+        entries: tracks in order.
+        folders: names of its parent folders, outermost first.
         lost: keys of tracks that its collection does not contain.
-        asked: take it only if the user names it, such as a tag of which a track has several.
+        asked: use it only if the user names it, such as a tag, since a track may have several.
     """
 
     name: str
@@ -78,9 +77,9 @@ class Source:
     """Content of one file.
 
     Attributes:
-        playlists: in the order of the file.
+        playlists: playlists in the order of the file.
         tracks: all tracks, including those in no playlist.
-        base: folder that relative paths start from.
+        base: root of relative paths.
     """
 
     playlists: tuple[Playlist, ...]
@@ -89,10 +88,7 @@ class Source:
 
 
 def filled(**columns: Any) -> dict[str, Any]:
-    """Return the columns that have a value: no None, no blank text, no number that is not above 0.
-
-    Text loses the blanks around it.
-    """
+    """Return the columns with a value: stripped text that is not empty, numbers above 0."""
     texts = {name: v.strip() if isinstance(v, str) else v for name, v in columns.items()}
     return {
         n: v for n, v in texts.items() if (v if isinstance(v, str) else v is not None and v > 0)
@@ -107,12 +103,12 @@ def of_program(
     other: str = "",
     **columns: Any,
 ) -> Entry:
-    """Return an entry whose columns count before the tags, as those of a DJ program do.
+    """Return an entry whose columns have priority over tags, as for DJ programs.
 
     Args:
         place: location, and whether it is a path.
-        tempo: beats a minute; anything but a number above 0 is unknown.
-        date: of the release; 0 is unknown.
+        tempo: beats per minute; values other than numbers above 0 are unknown.
+        date: release date; 0 is unknown.
         other: see `Entry`.
         **columns: text, see `filled`.
     """
@@ -123,13 +119,13 @@ def of_program(
 
 
 def from_url(url: str) -> tuple[str, bool]:
-    """Turn a URL, absolute or relative, into a path.
+    """Convert an absolute or relative URL to a path.
 
     Args:
-        url: percent-encoded. A `#` or `?` is taken as part of the file's name: some programs do
-            not encode them, and a file has neither fragment nor query.
+        url: percent-encoded. `#` and `?` are part of the file's name: some programs do not encode
+            them, and file URLs have neither fragment nor query.
     Returns:
-        The path, and True; or the URL itself and False if it names no file on this machine.
+        The path and True; or the URL and False if it is not a file on this machine.
     """
     match = _SCHEME.match(url)
     if match is None:
@@ -149,11 +145,7 @@ def from_url(url: str) -> tuple[str, bool]:
 
 
 def from_text(text: str) -> tuple[str, bool]:
-    """Turn an entry of a plain playlist, a path or a URL, into a path.
-
-    Returns:
-        See `from_url`.
-    """
+    """Convert an entry of a plain-text playlist, a path or a URL, to a path; see `from_url`."""
     match = _SCHEME.match(text)
     if match is None:
         return text, True
@@ -164,9 +156,9 @@ def from_text(text: str) -> tuple[str, bool]:
 
 
 class Disk:
-    """Find files under the names that other programs give them.
+    """Find files by the names that other programs write.
 
-    Each folder is listed once, so an instance serves one scan.
+    Each folder is listed once, so use one instance per scan.
     """
 
     def __init__(self) -> None:
@@ -176,14 +168,13 @@ class Disk:
         """Return the absolute path of a file that exists.
 
         The location is tried as written, with backslashes as "/", and percent-decoded; each of
-        them exactly, and then without regard to Unicode form, case and outer blanks.
+        them first exactly, then ignoring Unicode form, case and outer spaces.
 
         Args:
-            base: the folder that a relative path starts from.
+            base: root of a relative path.
             location: a path with "/" or a backslash.
         Returns:
-            The path without `..` and with its links unresolved; None if no such file exists, or
-            several match.
+            The path without `..` and with unresolved links; None if no file or several files match.
         """
         slashes = location.replace("\\", "/")
         texts = dict.fromkeys((location, slashes, _decoded(slashes)))
@@ -192,7 +183,7 @@ class Disk:
         return next(exact, None) or next(filter(None, map(self._alike, paths)), None)
 
     def _alike(self, path: str) -> str | None:
-        """Return the one path that looks the same to a reader."""
+        """Return the only path that looks the same."""
         if _exists(path):
             return path
         folder, name = os.path.split(path)
@@ -212,7 +203,7 @@ class Disk:
 
 
 def _exists(path: str) -> bool:
-    # A name that no file can have, or a folder without permission, means no file.
+    # An invalid name, or a folder without read permission.
     with contextlib.suppress(OSError, ValueError):
         Path(path).stat()
         return True
@@ -220,14 +211,14 @@ def _exists(path: str) -> bool:
 
 
 def absolute(path: Path | str) -> str:
-    """Return an absolute path without `..`, and with its links unresolved."""
+    """Return an absolute path without `..` and with unresolved links."""
     return os.path.normpath(Path(path).absolute())
 
 
 def below(path: Path | str, folder: Path | str) -> str | None:
-    """Return a path relative to a folder, with "/"; None if it does not lie below it.
+    """Return a path relative to a folder, with "/"; None if it is not below the folder.
 
-    A folder that is reached through a link counts under both of its names.
+    A folder behind a link is recognised by both names.
     """
     there = Path(absolute(path))
     for top in (absolute(folder), os.path.realpath(folder)):
@@ -237,5 +228,5 @@ def below(path: Path | str, folder: Path | str) -> str | None:
 
 
 def _decoded(url: str) -> str:
-    # Bytes that are no UTF-8 stay the ones that the file's name has.
+    # Keep bytes that are not UTF-8 as they are in the file's name.
     return os.fsdecode(unquote_to_bytes(url.encode("utf-8", "surrogateescape")))

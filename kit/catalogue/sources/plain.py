@@ -1,4 +1,4 @@
-"""Playlists in plain text: M3U (a path or URL a line) and PLS (a section [playlist])."""
+"""Read playlists in plain text: M3U (one path or URL per line) and PLS (a section [playlist])."""
 
 import codecs
 import re
@@ -23,11 +23,11 @@ _PLS = re.compile(r"\s*(File|Title|Length)([0-9]{0,9})\s*=\s*(.*?)\s*", re.IGNOR
 
 
 def m3u(data: bytes, name: str) -> Source:
-    """Return the entries of an M3U playlist; any text is one.
+    """Return the entries of an M3U playlist; any text is valid M3U.
 
     `#EXTINF:SECONDS,ARTIST - TITLE`, `#EXTART:`, `#EXTALB:` and `#EXTGENRE:` describe the next
     entry, and `#PLAYLIST:` names the list. Another line that begins with # and ends like the name
-    of a file of audio, such as `#1 Crush.mp3`, is an entry too.
+    of an audio file, such as `#1 Crush.mp3`, is also an entry.
 
     Args:
         data: the file.
@@ -60,9 +60,9 @@ def pls(data: bytes, name: str) -> Source:
 
     Args:
         data: the file.
-        name: the playlist's name; the file has no title.
+        name: name of the playlist; the file has no title.
     Raises:
-        SourceError: it has no section [playlist].
+        SourceError: the section [playlist] is missing.
     """
     lines = re.split(r"[\r\n]", decode(data))
     if not any(line.strip().lower() == "[playlist]" for line in lines):
@@ -86,9 +86,9 @@ def pls(data: bytes, name: str) -> Source:
 
 
 def encoding_of(data: bytes) -> str:
-    """Return the encoding that a text's mark names, else UTF-8, else Windows-1252.
+    """Return the encoding of a text: by its byte order mark, else UTF-8, else Windows-1252.
 
-    Text of UTF-16 without a mark has many zero bytes, nearly all at even or all at odd places.
+    UTF-16 without a mark has many zero bytes, nearly all at even or all at odd positions.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
@@ -104,9 +104,9 @@ def encoding_of(data: bytes) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Return bytes as text, see `encoding_of`; bytes without a meaning become U+FFFD.
+    """Decode bytes, see `encoding_of`; invalid bytes become U+FFFD.
 
-    A line that is UTF-8 stays so if another line is not: lists are joined and edited.
+    Lines are decoded separately, because joined lists may mix UTF-8 and other encodings.
     """
     encoding = encoding_of(data)
     if encoding != ANSI:
@@ -115,7 +115,7 @@ def decode(data: bytes) -> str:
 
 
 def number(text: str) -> float:
-    """Return a number above 0; 0 for anything else."""
+    """Return a number above 0; 0 if invalid."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Playlists and collections in XML: XSPF, Rekordbox, Traktor, and iTunes or Apple Music."""
+"""Read playlists and collections in XML: XSPF, Rekordbox, Traktor, iTunes and Apple Music."""
 
 import io
 import plistlib
@@ -13,7 +13,7 @@ from defusedxml.ElementTree import iterparse
 from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError, from_url, of_program
 from kit.catalogue.sources.plain import number
 
-_DEEPEST = 100  # elements in elements: each playlist keeps the names of all of its folders
+_DEEPEST = 100  # nested elements: each playlist stores the names of all its folders
 _DRIVE = re.compile(r"[A-Za-z]:|[/\\]{2}.+")
 _OF_TRAKTOR = frozenset(("_LOOPS", "_RECORDINGS"))
 
@@ -22,12 +22,12 @@ def xml(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a collection: Rekordbox, Traktor, iTunes or Apple Music.
 
     Args:
-        data: the file; its first kilobyte tells which program wrote it.
-        name: not used, because each playlist has a name of its own.
+        data: the file; its first kilobyte identifies the program that wrote it.
+        name: not used, because each playlist has its own name.
     Raises:
-        SourceError: it is not XML of these kinds, or not safe to read.
+        SourceError: the file is not XML of these programs, or not safe to read.
     """
-    head = data[:2000].replace(b"\0", b"")  # as it is in UTF-16
+    head = data[:2000].replace(b"\0", b"")  # zero bytes of UTF-16
     if b"<plist" in head or b"<!DOCTYPE plist" in head:
         return itunes(data, name)
     return traktor(data, name) if b"<NML" in head else rekordbox(data, name)
@@ -61,7 +61,7 @@ def _xspf_entry(track: Element) -> Entry:
         fields.setdefault(_local(child.tag), text)
         if text and _local(child.tag) == "location":
             places.append(from_url(text))
-    # A track may have several places; the first file is taken.
+    # A track may have several locations; use the first file.
     place = next((p for p in places if p[1]), places[0] if places else ("", False))
     return of_program(
         place,
@@ -182,7 +182,7 @@ def _traktor_entry(track: Element, place: Element) -> Entry:
         tag_key=of("INFO", "KEY"),
         tempo=of("TEMPO", "BPM"),
         date=of("INFO", "RELEASE_DATE"),
-        # macOS shows each volume, the one that holds the system too, below /Volumes.
+        # macOS lists each volume, also the system's, below /Volumes.
         other=f"/Volumes/{volume}{path}" if volume and not drive else "",
     )
 
@@ -190,15 +190,15 @@ def _traktor_entry(track: Element, place: Element) -> Entry:
 def itunes(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a library that iTunes or Apple Music exported as XML.
 
-    The lists that the program makes itself, such as Music and Podcasts, are left out.
+    Built-in playlists, such as Music and Podcasts, are left out.
 
     Args:
         data, name: see `xml`.
     Raises:
-        SourceError: it is not a library, or declares entities.
+        SourceError: the file is not a library, or declares entities.
     """
     try:
-        # plistlib refuses declarations of entities, and resolves no document type.
+        # plistlib rejects declarations of entities, and does not resolve document types.
         library = plistlib.loads(data, fmt=plistlib.FMT_XML)
         tracks = {key: _itunes_entry(track) for key, track in library["Tracks"].items()}
         lists = {each.get("Playlist Persistent ID", ""): each for each in library["Playlists"]}
@@ -210,7 +210,7 @@ def itunes(data: bytes, name: str) -> Source:
                 lost = tuple(key for key in keys if key not in tracks)
                 playlists.append(Playlist(each["Name"], found, _itunes_folders(each, lists), lost))
     except Exception as error:
-        # plistlib raises what its parts raise: ExpatError, ValueError, KeyError, AttributeError …
+        # plistlib raises ExpatError, ValueError, KeyError, AttributeError …
         raise SourceError(
             f"it is not a library of iTunes or Apple Music ({type(error).__name__}: {error}); "
             "export it by File > Library > Export Library"
@@ -239,11 +239,11 @@ def _itunes_folders(playlist: dict[str, Any], lists: dict[Any, Any]) -> tuple[st
 
 
 def _elements(data: bytes, root: str, remedy: str) -> Iterator[tuple[tuple[str, ...], Element]]:
-    """Yield each element at its end, with the names from the root to it, without namespaces.
+    """Yield each element at its end tag, with the tag names of its path, without namespaces.
 
     Raises:
-        SourceError: not well-formed, nested too deep, another root, or a declaration of a document
-            type or entities.
+        SourceError: the XML is malformed or too deeply nested, has another root, or declares a
+            document type or entities.
     """
     path: list[str] = []
     try:
@@ -261,7 +261,7 @@ def _elements(data: bytes, root: str, remedy: str) -> Iterator[tuple[tuple[str, 
                 )
     except DefusedXmlException as error:
         raise SourceError(
-            "it declares a document type or entities, which no playlist needs and which can do "
+            "it declares a document type or entities, which playlists do not need and which can do "
             "harm; export it again"
         ) from error
     except (ParseError, LookupError, ValueError) as error:

@@ -174,7 +174,7 @@ def test_playlists_whose_names_differ_in_case(track, playlist):
     scan = from_playlists([one, two])
     assert labels(scan) == {f"{number}.flac": "techno" for number in range(3)}
     assert scan.failures == []
-    assert "'techno' (2) and 'Techno' (1) differ in case only" in scan.warnings[0]
+    assert "'techno' (2) and 'Techno' (1) differ only in case" in scan.warnings[0]
 
 
 def test_a_root_of_ones_own(track, playlist, tmp_path):
@@ -222,7 +222,9 @@ def test_a_collection(track, collection, tmp_path):
 
     scan = from_playlists([path], labels=by_genre())
     assert labels(scan) == {f"{i}.flac": "G" for i in range(5)}
-    with pytest.raises(UsageError, match="no playlist 'House'; there are 'Techno/Peak', 'Tech"):
+    with pytest.raises(
+        UsageError, match="no playlist 'House'; the playlists are 'Techno/Peak', 'Tech"
+    ):
         from_playlists([path], wanted=["House=house"])
 
 
@@ -305,14 +307,14 @@ def test_what_a_playlist_says_fills_in_for_tags(track, playlist):
         ("x.m3u", "gone.mp3", "the first of 1: gone.mp3 is not there"),
         ("x.pls", "", r"x.pls cannot be used: it has no section \[playlist\]"),
         ("x.xspf", "<a/>", "x.xspf cannot be used: its outermost element is 'a'"),
-        ("x.xml", "<DJ_PLAYLISTS/>", "there is no playlist to take labels from"),
+        ("x.xml", "<DJ_PLAYLISTS/>", "there are no playlists to read labels from"),
         ("x.xml", "<!DOCTYPE a><DJ_PLAYLISTS/>", "declares a document type"),
         (
             "Library.xml",
             '<!DOCTYPE plist PUBLIC "-//Apple//DTD"><plist version="1.0"/>',
             r"Library.xml cannot be used: it is not a library of iTunes .*; export it by File >",
         ),
-        ("x.xml", '<?xml version="1.0"?><NML VERSION="19"/>', "no playlist to take labels from"),
+        ("x.xml", '<?xml version="1.0"?><NML VERSION="19"/>', "no playlists to read labels from"),
         ("x.nml", "<DJ_PLAYLISTS/>", "outermost element is 'DJ_PLAYLISTS', not 'NML'"),
         ("x.sqlite", "SQLite format 3\0", "x.sqlite cannot be used: it is not a database of Mixxx"),
     ],
@@ -410,7 +412,7 @@ def test_a_name_with_a_slash():
 def test_a_name_that_may_be_two_playlists(track, collection):
     tracks = [{"Location": url(track(f"m/{i}.flac", i))} for i in range(2)]
     path = collection(tracks, {"A/Techno": [0], "B/Techno": [1]})
-    with pytest.raises(UsageError, match="'Techno' may be 'A/Techno' or 'B/Techno'; name it with"):
+    with pytest.raises(UsageError, match="'Techno' may be 'A/Techno' or 'B/Techno'; give it with"):
         from_playlists([path], wanted=["Techno=t"])
     assert labels(from_playlists([path], wanted=["B/Techno=t"])) == {"1.flac": "t"}
 

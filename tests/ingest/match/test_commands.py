@@ -76,7 +76,7 @@ def test_a_collection(command, music, tmp_path):
     chosen = ("--playlist", "Peak time=techno", "--playlist", "Warm up=house")
     code, _, err = command("scan", tmp_path / "rekordbox.xml", "--out", out, *chosen)
     assert (code, labels(out)) == (0, {"ä0.flac": "techno", "ä1.flac": "house"})
-    assert "2 tracks of the collection are in no playlist that was taken" in err
+    assert "2 tracks of the collection are in none of the playlists used" in err
     assert command("scan", tmp_path / "rekordbox.xml", "--out", out, "--labels", "genre")[0] == 1
     assert labels(out) == {"ä0.flac": "Techno", "ä1.flac": "EDM", "ä2.flac": "Techno"}
 
@@ -85,12 +85,12 @@ def test_a_collection(command, music, tmp_path):
     ("arguments", "said"),
     [
         ((), "nothing to scan"),
-        (("my music", "my music"), "several sources can only be playlists"),
-        (("my music", "x.m3u"), "several sources can only be playlists"),
+        (("my music", "my music"), "only playlists can be scanned together"),
+        (("my music", "x.m3u"), "only playlists can be scanned together"),
         (("my music", "--label", "x", "--labels", "genre"), "take one"),
         (("my music", "--playlist", "x"), "is not a collection of playlists"),
         (("my music", "--labels", "none.csv"), "none.csv cannot be read"),
-        (("t.csv", "--labels", "genre"), "leave --labels out"),
+        (("t.csv", "--labels", "genre"), "leave out --labels"),
         (("x.m3u", "--playlist", "="), "must be NAME=label"),
         (("x.m3u", "gone.m3u"), "gone.m3u does not exist"),
     ],
@@ -114,7 +114,7 @@ def test_match(command, music, tmp_path):
     code, out, err = command("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")
     assert (code, out) == (0, "")
     assert "1 of 2 tracks without audio have a file now (1 by artist and title)" in err
-    assert f"1 have none in {music}" in err
+    assert f"1 have no file in {music}" in err
     assert list(load(tmp_path / "d").table["path"]) == ["ä0.flac", ""]
     assert "path" not in load(tmp_path / "c").table
     code, _, err = command("ingest", "match", tmp_path / "c", tmp_path / "none")
