@@ -301,7 +301,7 @@ def test_folds_and_members_from_training_to_prediction(kit, job, tmp_path):
 
     result = kit(*train[:-4], "--split.folds", "5")
     assert result.code == 2
-    assert "label 'high' has 4 artists only (8 tracks)" in result.err
+    assert "label 'high' has only 4 artists (8 tracks)" in result.err
     assert "--split.folds 4 or --split.by track" in result.err
 
 
@@ -399,7 +399,7 @@ def test_an_empty_folder(kit, tmp_path):
     (tmp_path / "empty").mkdir()
     result = kit("scan", tmp_path / "empty", "--out", tmp_path / "data")
     assert result.code == 2
-    assert "no audio in the sub-folders" in result.line
+    assert "no audio in the subfolders" in result.line
     result = kit("scan", tmp_path / "none", "--out", tmp_path / "data")
     assert result.code == 2
     assert "does not exist" in result.line
@@ -547,7 +547,7 @@ def test_music_that_has_moved(kit, write_music, tmp_path):
     kit("scan", music, "--out", data)
     kit("features", data, *FEATURES)
     music.rename(tmp_path / "moved")
-    said = f"none of the audio of {data} is in {music} any more"
+    said = f"none of the audio of {data} is still in {music}"
     # What is stored already needs no audio.
     assert kit("features", data, *FEATURES).code == 0
     for command in ("features", "describe"):

@@ -73,8 +73,8 @@ def inspect(path: Path, *, hashed: bool = True) -> Facts:
 def inspect_all(
     paths: Sequence[Path], *, hashed: bool = True, progress: Progress | None = None
 ) -> Iterator[Facts | AudioError]:
-    """Apply `inspect` to files in threads, in order; yield an error instead of facts if it fails."""
-    # Hashing and decoding release Python's lock; a few more threads than cores hide the latency
+    """Apply `inspect` to files in threads, in order; yield errors instead of raising them."""
+    # Hashing and decoding release Python's lock; more threads than cores hide the latency
     # of disks and networks.
     attempt = partial(_attempt, hashed=hashed)
     pool = ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 4))

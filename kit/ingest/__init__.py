@@ -1,1 +1,1 @@
-"""Catalogues from outside sources: Spotify, previews, playlists of DJ software."""
+"""Make catalogues from Spotify playlists and previews, and match them to audio files."""

@@ -1,9 +1,9 @@
 """Match rows of a table to audio files, one to one. Pure functions.
 
-Three passes, each over the rows and files that are left: the same ISRC; the same artist and title;
-names that are nearly the same. A pair is sure if nothing contradicts it and no other pair scores
-nearly as high; other pairs above a threshold are doubtful, and the user decides. The thresholds
-were set with benchmarks/match.py.
+Three passes over the remaining rows and files compare ISRCs, then artists and titles, then similar
+names. A pair is sure if nothing contradicts it and no other pair has nearly the same score. Other
+pairs above a threshold are doubtful, and the user decides. The thresholds were set with
+benchmarks/match.py.
 """
 
 import math
@@ -19,23 +19,23 @@ from kit.catalogue.names import Name, parse
 from kit.ingest.trigrams import nearest
 
 LENGTHS_AGREE_S = 3.0
-"""Largest difference of two equal lengths, seconds: a fade is cut, silence is added."""
+"""Largest difference of matching lengths, seconds, because of cut fades and added silence."""
 
-# Scores are weighted percentages of rapidfuzz. The same length allows a lower score.
+# Scores are weighted percentages of rapidfuzz. Equal lengths allow a lower score.
 _SURE = 88.0
 _SURE_WITHOUT_LENGTH = 95.0
 _DOUBTFUL = 78.0
 _DOUBTFUL_OTHER_LENGTH = 92.0
-# Least score of the artist and of the title, each by itself.
+# Minimum score of the artist and of the title.
 _LEAST_PART = 62.0
-# A pair within this margin of a better one makes that one doubtful.
+# A pair within this margin makes a better pair doubtful.
 _MARGIN = 3.0
 _VERSIONS_AGREE = 86.0
 _TITLE_SHARE = 0.55
 _SWAPPED = 3.0
 _THE_SAME = 99.0
 _DOUBT = 8.0
-# Largest number of files offered for a row.
+# Maximum number of files offered for a row.
 _OFFERED = 3
 
 
@@ -47,8 +47,8 @@ class Item:
     """Facts about a row, or about a file.
 
     Attributes:
-        artists: as written; "" if unknown.
-        title: as written; "" if unknown.
+        artists: unchanged text; "" if unknown.
+        title: unchanged text; "" if unknown.
         isrc: 12 characters; "" if unknown.
         duration_s: seconds; NaN if unknown.
     """
@@ -64,10 +64,10 @@ class Match:
     """A row and a file.
 
     Attributes:
-        row: position among the rows.
-        file: position among the files.
+        row: index of the row.
+        file: index of the file.
         score: 0 to 100.
-        why: agreements and differences, in words.
+        why: agreements and differences, as text.
         by: the pass that found it.
     """
 
@@ -83,8 +83,8 @@ class Decision:
     """Result of `match`.
 
     Attributes:
-        sure: each row and each file at most once, in the order of rows.
-        doubtful: pairs of other rows and files, in the order of rows, best first.
+        sure: sure pairs in the order of rows, each row and file at most once.
+        doubtful: pairs of other rows and files in the order of rows, best first.
     """
 
     sure: tuple[Match, ...]
@@ -125,7 +125,7 @@ class _Pair:
     file: int
     score: float
     why: str
-    # Sure, unless another pair scores nearly as high.
+    # Sure, unless another pair has nearly the same score.
     good: bool
 
 
@@ -141,7 +141,7 @@ class _State:
 
 
 def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
-    """Accept the good pairs without a rival, best first; keep the others as doubtful."""
+    """Accept good pairs without a rival, best first; the others are doubtful."""
     pairs = sorted(pairs, key=lambda p: (-p.score, p.row, p.file))
     of_row, of_file = defaultdict(list), defaultdict(list)
     for pair in pairs:
@@ -164,7 +164,7 @@ def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
 
 
 def _rival(pair: _Pair, others: Iterable[Sequence[_Pair]], state: _State) -> _Pair | None:
-    """Return an open pair with nearly the same score, or a higher one. Lists are best first."""
+    """Return an open pair with nearly the same or a higher score. Lists are sorted best first."""
     for among in others:
         for other in among:
             if other.score <= pair.score - _MARGIN:
@@ -204,7 +204,7 @@ def _by_name(
 def _equal(
     rows: Sequence[Item], files: Sequence[Item], keys: Sequence[Mapping[int, Any]], why: str
 ) -> Iterable[_Pair]:
-    """Yield the pairs with the same key; of a key with very many files, the first few."""
+    """Yield the pairs with the same key; for a key with very many files, the first few."""
     places: dict[Any, list[int]] = defaultdict(list)
     for file, key in keys[1].items():
         places[key].append(file)
@@ -235,7 +235,7 @@ def _text(name: Name) -> str:
 
 
 def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name) -> _Pair | None:
-    """Compare two names closely; return None if the pair is not worth a question."""
+    """Compare two names; return None if the score is too low."""
     apart = _apart(a, b)
     differ, known = _differ(apart), not math.isnan(apart)
     score, doubts = likeness(name_a, name_b)
@@ -246,7 +246,7 @@ def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name)
             if not known and swapped < _THE_SAME:
                 doubts = [*doubts, "artist and title are swapped"]
     if score < _DOUBTFUL and known and not differ:
-        # The word that distinguishes versions may be misspelt: the same length merits a question.
+        # The name of a version may be misspelt: pairs of the same length are doubtful.
         score = fuzz.token_sort_ratio(_text(name_a), _text(name_b)) - _DOUBT
         doubts = ["the versions may differ"]
     if score < (_DOUBTFUL_OTHER_LENGTH if differ else _DOUBTFUL) or (differ and doubts):
@@ -260,7 +260,7 @@ def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name)
 def likeness(a: Name, b: Name) -> tuple[float, list[str]]:
     """Return the similarity of two names, 0 to 100, and reasons to doubt it.
 
-    Names that differ by more than spelling score 0: another remix, part 2 for part 1.
+    Names that differ by more than spelling score 0, such as another remix, or part 1 and part 2.
     """
     if not a.title or not b.title:
         return 0.0, []
@@ -269,7 +269,7 @@ def likeness(a: Name, b: Name) -> tuple[float, list[str]]:
     if a.version != b.version:
         whole = fuzz.token_sort_ratio(f"{a.title} {a.version}", f"{b.title} {b.version}")
         if not (a.version and b.version) and whole >= _SURE_WITHOUT_LENGTH:
-            # The version stands in the title, without brackets.
+            # The title contains the version without brackets.
             title = whole
         elif a.version and b.version:
             if fuzz.ratio(a.version, b.version) < _VERSIONS_AGREE:
@@ -290,7 +290,7 @@ def likeness(a: Name, b: Name) -> tuple[float, list[str]]:
 
 
 def _artists_alike(a: Sequence[str], b: Sequence[str]) -> float:
-    # One list may name guests that the other omits, so the two nearest artists count too.
+    # One list may omit featured artists, so the two most similar artists also count.
     together = fuzz.token_sort_ratio(" ".join(a), " ".join(b))
     return max(together, *(fuzz.ratio(one, other) - 1 for one in a for other in b))
 

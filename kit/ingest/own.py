@@ -1,4 +1,4 @@
-"""Match the rows of a catalogue without audio to the files of a folder, and attach the files."""
+"""Match rows without audio to the files of a folder, and attach the files."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ from kit.ingest.previews.targets import AUDIO
 from kit.ingest.review import STAGE, Question, accepted, read_review, restored, write_review
 from kit.lock import only_one
 
-# Track number before the title in a file name: on a disc, or on the side of a record.
+# Track number before the title in a file name, of a disc or of the side of a record.
 _NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)(?=\S)")
 
 
@@ -43,11 +43,11 @@ class Joined:
     """A catalogue after the matching.
 
     Attributes:
-        scan: its rows, with the files attached now.
-        questions: answered questions and open ones.
+        scan: its rows with the new files.
+        questions: answered and open questions.
         failures: files and answers that cannot be used.
         without: number of rows that had no audio before.
-        by: number of rows that got a file, by the pass that found it, or by "answer".
+        by: number of rows with a new file, by pass or "answer".
     """
 
     scan: Scan
@@ -69,16 +69,16 @@ def join(
     *,
     progress: Progress | None = None,
 ) -> Joined:
-    """Attach the files of a folder to the rows without audio that they belong to.
+    """Attach the files of a folder to matching rows without audio.
 
     Args:
         catalogue: the catalogue; rows without a `path` are matched.
-        folder: folder of audio files, in any order.
-        asked: questions of earlier runs. Files that are accepted are attached, and no answered
-            question is asked again.
-        progress: called with (files read, files in total).
+        folder: folder of audio files.
+        asked: questions of earlier runs. Accepted files are attached, and answered questions are
+            not asked again.
+        progress: called with (files read, number of files).
     Raises:
-        UsageError: there is no audio in the folder, or its name cannot be written.
+        UsageError: the folder has no audio, or its name cannot be written.
     """
     folder = folder.resolve()
     rows = [dict(row) for row in catalogue.table.to_dict("records")]
@@ -119,22 +119,22 @@ def join(
 def match_folder(
     catalogue: Path, folder: Path, out: Path, *, progress: Progress | None = None
 ) -> Joined:
-    """Match a catalogue on disk with a folder of files, and write the result and the questions.
+    """Match a catalogue on disk to a folder of files, and write the result and the questions.
 
     Args:
         catalogue: folder of the catalogue.
-        folder: folder of audio files, in any order.
-        out: folder for the catalogue with audio and its questions; may be the same folder.
-        progress: called with (files read, files in total).
+        folder: folder of audio files.
+        out: folder for the catalogue with audio and for the questions; may be the same folder.
+        progress: called with (files read, number of files).
     Raises:
         KitError: another run writes into `out`, or it cannot be written.
     """
-    # A download of previews writes to the same table, and may change where its paths start.
-    alone = only_one(out / AUDIO, "matches files, or downloads, into")
+    # A download of previews writes to the same table, and may change the root of its paths.
+    alone = only_one(out / AUDIO, "matches files or downloads previews for")
     with alone if (out / META).is_file() else contextlib.nullcontext():
         before = load(catalogue)
         joined = join(before, folder, read_review(out), progress=progress)
-        # The answers are written last: if the run stops before, the next one still has them.
+        # The answers are written last, so that a run that stops earlier does not lose them.
         save(joined.scan, out)
         write_failures(out, STAGE, joined.failures)
         write_review(out, joined.questions)
@@ -142,7 +142,7 @@ def match_folder(
 
 
 def _used(catalogue: Catalogue) -> dict[str, str]:
-    """Return the track of each file of the catalogue, by its absolute path."""
+    """Return the track_id of each file of the catalogue, by absolute path."""
     root = catalogue.audio_root.resolve()
     return {
         os.path.normpath(root / row["path"]): str(row["track_id"])
@@ -154,14 +154,14 @@ def _used(catalogue: Catalogue) -> dict[str, str]:
 def _files(
     folder: Path, used: Mapping[str, str], failures: list[Failure], progress: Progress | None
 ) -> dict[Path, Facts]:
-    """Return usable files that belong to no row yet, without hashes, one of each set of copies."""
+    """Return usable files without a row, without hashes, one of each set of copies."""
     if not is_plain(str(folder)):
         raise UsageError(bad_name(folder))
     below = walk(folder)
     failures += [replace(failure, stage=STAGE) for failure in below.failures]
     paths = [folder / file for file in sorted(below.files, key=os.fsencode)]
     if not paths:
-        raise UsageError(f"there is no audio in {shown(folder)}; give a folder of audio files")
+        raise UsageError(f"{shown(folder)} contains no audio; give a folder of audio files")
     paths = [path for path in paths if str(path) not in used]
     good: dict[Path, Facts] = {}
     for path, result in zip(
@@ -175,7 +175,7 @@ def _files(
 
 
 def _once(files: Mapping[Path, Facts], failures: list[Failure]) -> dict[Path, Facts]:
-    """Keep the first of files with equal bytes: two of them would tie, and be doubtful."""
+    """Keep the first of identical files: copies would tie and be doubtful."""
     alike: dict[tuple[int, float], list[Path]] = defaultdict(list)
     good = dict(files)
     for path, facts in files.items():
@@ -266,7 +266,7 @@ def _attach(
 def _kept(
     asked: Iterable[Question], folder: Path, open_rows: Iterable[Mapping[Any, Any]]
 ) -> Iterable[Question]:
-    """Yield answered questions, and open ones about files of other folders."""
+    """Yield answered questions, and open questions about files of other folders."""
     still = {str(row["track_id"]) for row in open_rows}
     for question in asked:
         elsewhere = not Path(question.file).is_relative_to(folder)

@@ -1,4 +1,4 @@
-"""Attempts with pauses between them: urllib3 counts and spaces them, `Retry-After` has a limit."""
+"""Retry requests with pauses from urllib3, and with a limit on `Retry-After`."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from kit.errors import KitError
 T = TypeVar("T")
 
 Wait = Callable[[float, str], None]
-"""Called with the seconds to wait and the reason; returns when they are over."""
+"""Function that waits; called with the seconds and the reason."""
 
 _LONGEST = 1e9
 
@@ -24,7 +24,7 @@ class Patience:
 
     Attributes:
         attempts: number of attempts, at least 1.
-        backoff_s: the pauses are 0, 2, 4, 8 … times this, seconds, plus up to half of it at random.
+        backoff_s: pauses are 0, 2, 4, 8 … times this, seconds, plus up to half of it at random.
         longest_wait_s: longest pause that a server may ask for, seconds.
     """
 
@@ -37,8 +37,8 @@ class AttemptError(KitError):
     """One attempt failed.
 
     Attributes:
-        passing: another attempt may succeed.
-        retry_after: the header of that name, as the server sent it.
+        passing: whether another attempt may succeed.
+        retry_after: the server's `Retry-After` header.
     """
 
     passing: bool = False
@@ -49,7 +49,7 @@ class TooLongError(KitError):
     """The server asks for a longer pause than allowed.
 
     Attributes:
-        seconds: the pause that it asks for.
+        seconds: the requested pause.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -58,19 +58,19 @@ class TooLongError(KitError):
 
 
 def sleep(seconds: float, _why: str) -> None:
-    """Wait without telling anyone."""
+    """Wait silently."""
     time.sleep(seconds)
 
 
 def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait = sleep) -> T:
-    """Call `attempt` until it returns, fails for good, or has failed too often.
+    """Call `attempt` until it returns, fails permanently, or reaches the limit of attempts.
 
     Args:
-        attempt: raises `AttemptError`, with `passing` set, to be called again.
+        attempt: raises `AttemptError` with `passing` set to be called again.
         patience: limits.
         wait: called between two attempts.
     Raises:
-        AttemptError: that of the last attempt.
+        AttemptError: the error of the last attempt.
         TooLongError: the server asks for a longer pause than `longest_wait_s`.
     """
     retry = Retry(
@@ -102,7 +102,7 @@ def seconds_of(retry_after: str) -> float:
     Source: RFC 9110, section 10.2.3: whole seconds, or a date.
     """
     parser = Retry()
-    # urllib3 2.6 cuts it at six hours, which would hide that a server asks for a day.
+    # urllib3 2.6 limits it to six hours, which would hide longer requests.
     parser.retry_after_max = int(_LONGEST)
     try:
         return float(min(parser.parse_retry_after(retry_after), _LONGEST))

@@ -1,7 +1,4 @@
-"""`match-review.csv`: doubtful matches for the user to decide, and the decisions.
-
-A spreadsheet may have changed its cells.
-"""
+"""`match-review.csv`: doubtful matches, and the user's answers to them."""
 
 import csv
 import dataclasses
@@ -25,8 +22,7 @@ from kit.ingest.spreadsheet import is_unreadable, may_be
 NAME = "match-review.csv"
 STAGE = "match"
 
-# In English, German, French, Spanish, Italian, Portuguese and Dutch: a spreadsheet writes TRUE in
-# its own language.
+# In English, German, French, Spanish, Italian, Portuguese and Dutch: spreadsheets translate TRUE.
 _YES = frozenset(
     (
         *("yes", "y", "true", "1", "x", "ok", "✓", "✔", "ja", "j", "wahr", "oui", "o", "vrai"),
@@ -43,7 +39,7 @@ _NO = frozenset(
 
 @dataclass(frozen=True)
 class Question:
-    """Answer to whether a file is the audio of a row.
+    """Question whether a file is the audio of a row, with its answer.
 
     Attributes:
         track_id: id of the row.
@@ -51,8 +47,8 @@ class Question:
         title: title of the row.
         duration_s: length in the row, seconds; "" if unknown.
         file: absolute path of the file.
-        file_artists: artists by the file's tags, or by its name.
-        file_title: title by the file's tags, or by its name.
+        file_artists: artists in the file's tags or name.
+        file_title: title in the file's tags or name.
         file_duration_s: length of the file, seconds.
         score: 0 to 100.
         why: agreements and differences.
@@ -73,7 +69,7 @@ class Question:
 
     @property
     def answer(self) -> bool | None:
-        """The decision; None if the cell is empty or not understood."""
+        """The answer; None if the cell is empty or invalid."""
         word = self.accept.strip().casefold().rstrip(".!")
         return True if word in _YES else False if word in _NO else None
 
@@ -82,12 +78,12 @@ _FIELDS = [field.name for field in dataclasses.fields(Question)]
 
 
 def read_review(folder: Path) -> list[Question]:
-    """Return the questions in a catalogue's folder, or an empty list if there is no file.
+    """Return the questions in a catalogue's folder; none if the file is missing.
 
-    Its columns may be in any order; only `track_id`, `file` and `accept` are needed.
+    Columns may be in any order; only `track_id`, `file` and `accept` are required.
 
     Raises:
-        UsageError: the file or a row of it cannot be read, or it lacks a column.
+        UsageError: the file or a row cannot be read, or a column is missing.
     """
     path = folder / NAME
     if not path.exists():
@@ -105,10 +101,10 @@ def read_review(folder: Path) -> list[Question]:
 
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
-    """Replace the file. Without questions, no new file is made.
+    """Replace the file; without questions, no new file is made.
 
     Raises:
-        KitError: it cannot be written.
+        KitError: the file cannot be written.
     """
     rows = [dataclasses.astuple(question) for question in questions]
     if not rows and not (folder / NAME).exists():
@@ -125,16 +121,16 @@ def restored(
     files: Iterable[str],
     failures: list[Failure],
 ) -> list[Question]:
-    """Return the questions with the ids of their rows and the names of their files, each once.
+    """Restore track ids and file names that a spreadsheet changed, and drop repeated questions.
 
-    An id that the catalogue does not have is replaced if it can be one track only. Questions
-    without an answer whose track is not known are removed.
+    An unknown id is replaced if it can mean only one track. Unanswered questions about an unknown
+    track are removed.
 
     Args:
-        asked: as they are in the file.
+        asked: the questions in the file.
         rows: all rows of the catalogue.
-        files: paths of the audio files that are known.
-        failures: gets the answers whose track is not known, or that are neither yes nor no.
+        files: paths of the known audio files.
+        failures: receives answers about unknown tracks, and answers that are neither yes nor no.
     """
     names = {str(row["track_id"]): _names(row.get("artists"), row.get("title")) for row in rows}
     disk, known = Disk(), set(files)
@@ -145,14 +141,14 @@ def restored(
             file = _file(question.file, known, disk)
             question = replace(question, track_id=ids[0], file=file)
         elif question.accept.strip():
-            could = f"may be track {' or '.join(ids)}" if ids else "is no track of the catalogue"
+            could = f"may be track {' or '.join(ids)}" if ids else "is not a track of the catalogue"
             failures.append(
                 _failure(
                     question,
                     "unknown_track",
-                    f"{NAME}: {question.track_id!r} {could}, so its answer "
-                    f"{question.accept!r} for {shown(question.file)} was not followed; did a "
-                    "spreadsheet change it? Restore the id, and load that column as text",
+                    f"{NAME}: {question.track_id!r} {could}, so the answer "
+                    f"{question.accept!r} for {shown(question.file)} was ignored; if a spreadsheet "
+                    "changed the id, restore it, and load that column as text",
                 )
             )
         if question.accept.strip() and question.answer is None:
@@ -175,7 +171,7 @@ def accepted(
         rows: the rows without audio.
         asked: questions, answered or not.
         audio: track_id by the absolute path of its file, for the other rows.
-        failures: gets the answers that contradict each other.
+        failures: receives contradictory answers.
     """
     missing = {str(row["track_id"]) for row in rows}
     answers = {(q.track_id, os.path.normpath(q.file)): q.answer for q in asked if q.answer}
@@ -187,15 +183,18 @@ def accepted(
     good: dict[str, str] = {}
     for track, file in answers:
         if track in missing and (track, file) in no:
-            reason, why = "two_answers", f"{file} is accepted and refused for {track}; leave one"
+            reason, why = (
+                "two_answers",
+                f"{file} is accepted and refused for {track}; keep one answer",
+            )
         elif of_track[track] > 1:
-            reason, why = "two_files", f"track {track} has several accepted files; leave one"
+            reason, why = "two_files", f"track {track} has several accepted files; keep one"
         elif of_file[file] > 1:
-            reason, why = "two_rows", f"{file} is accepted for several tracks; leave one"
+            reason, why = "two_rows", f"{file} is accepted for several tracks; keep one"
         elif not Path(file).is_absolute() or not is_plain(file):
             reason, why = "missing_file", f"{shown(file)} is not an absolute path; restore the cell"
         elif track in missing and file in audio:
-            reason, why = "two_rows", f"{file} is the audio of another track already; write no"
+            reason, why = "two_rows", f"{file} is already the audio of another track; write no"
         elif track in has_audio and audio.get(file) != track and Path(file).exists():
             reason = "two_files"
             why = f"track {track} has other audio than {file}; write no, or empty its path"
@@ -209,7 +208,7 @@ def accepted(
 
 
 def _ids(question: Question, names: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the tracks that a question may be about."""
+    """Return the ids that a question's track may have."""
     cell = question.track_id
     if cell in names:
         return [cell]
@@ -221,12 +220,12 @@ def _ids(question: Question, names: Mapping[str, tuple[str, str]]) -> list[str]:
 
 
 def _file(cell: str, known: set[str], disk: Disk) -> str:
-    """Return the file that a cell names; the cell as it is if none or several could be meant."""
+    """Return the file that a cell names; the unchanged cell if no file or several match."""
     if cell in known or not Path(cell).is_absolute():
         return cell
     if found := disk.find(Path("/"), cell):
         return found
-    # Signs that the encoding of a spreadsheet lacks are saved as question marks.
+    # Spreadsheets save characters that their encoding lacks as question marks.
     pattern = re.compile(".".join(map(re.escape, re.split("[?\ufffd]", alike(cell)))))
     could = [file for file in known if pattern.fullmatch(alike(file))]
     return could[0] if len(could) == 1 else cell

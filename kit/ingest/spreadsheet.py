@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from kit.catalogue.names import plain
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
-# Significant digits: of the formats "0.00E+00" and "General", and of all numbers.
+# Significant digits of the formats "0.00E+00" and "General", and of all numbers.
 _DIGITS = (3, 6, 15)
 _LARGEST = 308  # exponent; a larger number stays text
 # The first letters of the months in English, German, French, Spanish, Italian and Dutch.
@@ -28,8 +28,8 @@ def is_unreadable(cell: str) -> bool:
 def may_be(track_id: str, cell: str) -> bool:
     """Return whether a spreadsheet may show or save a track id as this cell.
 
-    It drops leading zeros, rounds to 15 digits, writes long numbers as `1.23457E+15`, takes `1-2`
-    and `MAR1` for dates, and `true` for a logical value.
+    It drops leading zeros, rounds to 15 digits, writes long numbers as `1.23457E+15`, and reads
+    `1-2` and `MAR1` as dates and `true` as a Boolean.
     """
     cell = cell.strip()
     if quoted := re.fullmatch(r"'(.*)|=?\"(.*)\"", cell):
@@ -56,7 +56,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _date(text: str) -> Counter[int]:
-    """Return day, month and year modulo 100, in no order; nothing for what is no date."""
+    """Return day, month and year modulo 100, unordered; empty if the text is not a date."""
     found: Counter[int] = Counter()
     for word in re.findall(r"[0-9]+|[^\W\d_]+", text):
         months = [at for at, names in enumerate(_MONTHS, 1) if plain(word).startswith(names)]

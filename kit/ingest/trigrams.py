@@ -1,7 +1,7 @@
-"""Pairs of names to compare closely: nearest neighbours by the cosine of their trigrams.
+"""Find candidate pairs of names: nearest neighbours by the cosine of their trigrams.
 
-All pairs of ten thousand names with ten thousand others are a hundred million. The eight nearest by
-trigrams are eighty thousand, and a misspelt name is among them.
+Ten thousand names with ten thousand others make a hundred million pairs. The eight nearest names by
+trigrams reduce them to eighty thousand, and include misspelt names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 NEAREST = 8
 
-# Memory for a block of similarities, MiB: sklearn's default of 1024 would be most of the process.
+# Memory for a block of similarities, MiB: sklearn's default is 1024.
 _BLOCK_MIB = 64
 _LEAST = 0.2
 
@@ -18,21 +18,15 @@ _LEAST = 0.2
 def nearest(
     rows: Sequence[str], others: Sequence[str], count: int = NEAREST
 ) -> Iterator[tuple[int, int]]:
-    """Yield the positions of pairs of texts that have many trigrams in common.
+    """Yield pairs of texts with many common trigrams, as indices in `rows` and `others`.
 
-    Trigrams are taken within words, so that the order of artist and title does not matter.
-
-    Args:
-        rows: plain texts.
-        others: plain texts.
-        count: at most this many of `others` for each of `rows`.
-    Yields:
-        A position in `rows` and one in `others`, in the order of `rows`.
+    Trigrams do not cross words, so the order of artist and title does not matter. Each of `rows`
+    gets at most `count` of `others`.
     """
     texts = [*rows, *others]
     if not rows or not others or not any(text.strip() for text in texts):
         return
-    # Imported here: sklearn takes a second to import.
+    # sklearn takes a second to import.
     from sklearn import config_context
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.neighbors import NearestNeighbors

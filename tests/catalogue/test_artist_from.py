@@ -195,7 +195,7 @@ def test_a_scan_says_how_many_artists_are_unknown_and_what_helps(music, track):
     (warning,) = from_folder(music, artist_from="filename").warnings
     assert warning.startswith("2 of 4 tracks have no artist")
     assert warning.endswith(
-        "1 of them lies in a folder that may be named after the artist: if so, "
+        "1 of them is in a folder that may be named after the artist: if so, "
         "add --artist-from folder"
     )
     for path in (music / "techno/Ann/Album/01 - Bell.wav", music / "edm/plain.wav"):

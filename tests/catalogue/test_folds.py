@@ -127,7 +127,7 @@ def test_labels_are_shuffled_as_in_a_split():
     [
         (
             "artist",
-            "label 'edm' has 3 artists only (9 tracks), and each of the 5 folds needs one; use "
+            "label 'edm' has only 3 artists (9 tracks), and each of the 5 folds needs one; use "
             "--split.folds 3 or --split.by track, or add audio of another artist with this label",
         ),
         ("random", None),
@@ -147,7 +147,7 @@ def test_fewer_artists_than_folds_are_refused(by, words):
 
 def test_one_artist_of_a_label_has_no_folds():
     tracks = table(["a", "a", "b", "c"], ["edm", "edm", "techno", "techno"])
-    with pytest.raises(UsageError, match=r"1 artist only .2 tracks., and each of the 2 folds"):
+    with pytest.raises(UsageError, match=r"only 1 artist .2 tracks., and each of the 2 folds"):
         folds_of(tracks, SplitConfig(folds=2))
 
 
@@ -161,7 +161,7 @@ def test_artists_of_several_labels_can_make_folds_impossible():
 def test_nothing_left_for_validation_is_refused():
     config = SplitConfig(folds=2)
     folds = folds_of(table(["a", "b", "c", "d"]), config)
-    with pytest.raises(UsageError, match=r"beside fold 1.*--split.validation-fraction 0"):
+    with pytest.raises(UsageError, match=r"with fold 1.*--split.validation-fraction 0"):
         split_of_fold(folds, "1", config)
 
 

@@ -121,7 +121,9 @@ def test_a_label_for_all_others(track, tmp_path):
         **dict.fromkeys(("0.flac", "1.flac", "5.flac"), "Techno"),
         **dict.fromkeys(("2.flac", "3.flac", "4.flac"), "none of these"),
     }
-    assert scan.warnings[0].startswith("3 tracks of 3 other labels have the label 'none of these'")
+    assert scan.warnings[0].startswith(
+        "3 tracks of 3 other labels now have the label 'none of these'"
+    )
     # It is a label like the others, to the split and so to the training.
     parts = split(scan.table, SplitConfig(validation_fraction=0.0))
     for part in ("train", "test"):

@@ -21,7 +21,7 @@ XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
         ("library.musicdb", b"hfma", "a database of a player.*as M3U"),
         ("m.db3", b"SQLite format 3\0", "a database without .sqlite.*as M3U"),
         ("x.csv", b"\xef\xbb\xbf <html>", "is XML or HTML"),
-        ("x.wpl", b"<?wpl?>", "a playlist of another kind, which .*as M3U"),
+        ("x.wpl", b"<?wpl?>", "a playlist of another format, which .*as M3U"),
         ("list.txt", b"a.wav\nb.wav\n", "if it is a list of files, rename it to LIST.m3u"),
         ("list.txt", b"a.wav\n", "if it is a list of files, rename it to LIST.m3u"),
     ],

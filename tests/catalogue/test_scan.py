@@ -265,8 +265,8 @@ def test_labels_that_may_be_one_are_said(track, tmp_path):
     scan = from_folder(tmp_path)
     assert sorted(scan.table["label"]) == sorted(folders)
     assert scan.warnings == (
-        "the labels 'Drum & Bass' and \"Drum'n'Bass\" and 'drum and bass' may be the same; if so, give "
-        "them one spelling",
+        "the labels 'Drum & Bass' and \"Drum'n'Bass\" and 'drum and bass' may be the same; if so, "
+        "give them one spelling",
         "the labels 'Hip-Hop' and 'HipHop' may be the same; if so, give them one spelling",
     )
 
@@ -287,7 +287,7 @@ def test_order_and_ids_do_not_depend_on_the_machine(track, tmp_path):
 def test_nothing_to_scan(track, tmp_path):
     with pytest.raises(UsageError, match="is not a folder"):
         from_folder(tmp_path / "none")
-    with pytest.raises(UsageError, match="no audio in the sub-folders"):
+    with pytest.raises(UsageError, match="no audio in the subfolders"):
         from_folder(tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "a/x.txt").touch()
@@ -313,7 +313,7 @@ def test_the_folder_of_one_label(track, tmp_path, name, count, said):
         track(f"{name}/{seed}.wav", seed)
     with pytest.raises(UsageError, match=said) as caught:
         from_folder(tmp_path / name)
-    assert str(caught.value).endswith("or scan its parent")
+    assert str(caught.value).endswith("or scan its parent folder")
     assert len(from_folder(tmp_path / name, label=name).table) == count
     assert len(from_folder(tmp_path).table) == count
 

@@ -218,30 +218,30 @@ def test_no_validation():
         (
             tracks(["a", "a", "b", "c"], ["x", "x", "y", "y"]),
             {},
-            r"label 'x' has 1 artist only \(2 tracks\), and train and test need one each; "
+            r"label 'x' has only 1 artist \(2 tracks\), and train and test need one each; "
             r"use --split\.by track, or add audio of another artist with this label",
         ),
         (
             tracks(["a", "b", "c"], ["x", "y", "y"]),
             {"by": "track"},
-            "'x' has 1 track only, and train and test need one each; add audio of another track",
+            "'x' has only 1 track, and train and test need one each; add audio of another track",
         ),
         (
             tracks(["a", "a", "b", "b"], ["x", "y", "x", "y"]),
             {},
-            r"label 'x' has 2 artists only \(2 tracks\), and train, validation and test need one "
+            r"label 'x' has only 2 artists \(2 tracks\), and train, validation and test need one "
             r"each; use --split\.validation-fraction 0, or add audio of another artist",
         ),
         (
             tracks(["a", "a", "b", "c", "c", "d"], list("xxxyyy")),
             {},
-            r"label 'x' has 2 artists only \(3 tracks\).*use --split\.validation-fraction 0 or "
+            r"label 'x' has only 2 artists \(3 tracks\).*use --split\.validation-fraction 0 or "
             r"--split\.by track, or add",
         ),
         (
             tracks(list("abcd"), list("xxyy")),
             {"by": "track"},
-            "label 'x' has 2 tracks only, and train, val.* use --split.validation-fraction 0, or",
+            "label 'x' has only 2 tracks, and train, val.* use --split.validation-fraction 0, or",
         ),
         (
             tracks(list("aabbcc"), list("xyxyxy"), room=list("112233")),
@@ -251,7 +251,7 @@ def test_no_validation():
         (
             tracks(["a", "a", "b", "b", "c"], ["x", "y", "y", "z", "z"]),
             {"validation_fraction": 0.0},
-            "'x' has 1 artist only",
+            "'x' has only 1 artist",
         ),
         (
             tracks(list("aabbcc"), ["x", "y", "y", "z", "z", "x"]),

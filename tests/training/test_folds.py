@@ -216,7 +216,7 @@ def test_official_folds_come_from_a_column(experiment, catalogue, tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("split.folds", 7, "'edm' has 6 artists only .12 tracks., and each of the 7 folds"),
+        ("split.folds", 7, "'edm' has only 6 artists .12 tracks., and each of the 7 folds"),
         ("train.patience", 1, "no track is in the validation part"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Previews: the audio that a table names by address, downloaded into its catalogue."""
+"""Download the previews whose addresses are in a catalogue's table."""
 
 from kit.ingest.previews.download import Downloaded, DownloadProgress, download
 from kit.ingest.previews.fetch import PreviewError

@@ -1,4 +1,4 @@
-"""Previews of a catalogue to files: keep those that are there, download those that are missing."""
+"""Download missing previews of a catalogue, and keep existing files."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ from kit.ingest.previews.targets import AUDIO, STAGE, Wanted, failure, make_plan
 from kit.ingest.retry import Patience, TooLongError, with_retries
 from kit.lock import only_one
 
-# After this many rows in succession that a host failed to serve, its other rows are skipped.
+# After this many failures of a host in succession, its other rows are skipped.
 _HOST_AWAY_AFTER = 10
 _TICK_S = 0.2
 
@@ -30,10 +30,10 @@ class DownloadProgress:
     """State of a download.
 
     Attributes:
-        done: previews that are there, or that failed.
-        total: previews wanted.
+        done: number of existing and failed previews.
+        total: number of wanted previews.
         bytes: bytes downloaded.
-        waiting: the pause that a server asked for, in words, or "".
+        waiting: description of the pause that a server asked for, or "".
     """
 
     done: int
@@ -47,12 +47,12 @@ class Downloaded:
     """Result of `download`.
 
     Attributes:
-        downloaded: previews downloaded now.
-        found: previews whose file was there, whole, and not in the table yet.
-        bytes: bytes downloaded now.
-        seconds: time it took.
-        failures: rows without audio and why, in the order of the table.
-        stopped: it was asked to stop before it was done.
+        downloaded: number of new previews.
+        found: number of complete files from earlier runs that the table did not have.
+        bytes: bytes downloaded.
+        seconds: duration of the run.
+        failures: rows without audio, in the order of the table.
+        stopped: whether the run was stopped early.
     """
 
     downloaded: int
@@ -64,7 +64,7 @@ class Downloaded:
 
 
 class _Stopped(Exception):  # noqa: N818
-    """Stopped while it waited for a server: neither a success nor a failure."""
+    """Stopped while waiting for a server: neither success nor failure."""
 
 
 def download(
@@ -76,22 +76,22 @@ def download(
 ) -> Downloaded:
     """Download the `preview_url` of rows without a `path` to CATALOGUE/audio/LABEL/ID.mp3.
 
-    Rows that have audio, here or in another folder, are left alone. `tracks.csv` gets path,
-    audio_source, source_hash, duration_s, sample_rate and channels. Stopped at any instant and
-    called again, it ends in the same table; a file that is there and whole is not requested again.
+    Rows with audio stay unchanged. The function fills path, audio_source, source_hash, duration_s,
+    sample_rate and channels in `tracks.csv`. It can be stopped at any time; a later call gives the
+    same table and does not download complete files again.
 
     Args:
-        catalogue: from `kit.catalogue.load`.
-        config: limits, and the hosts to download from.
-        progress: called after each preview and several times a second.
-        stop: checked several times a second; once true, downloads in progress are finished and no
+        catalogue: the tracks.
+        config: limits and allowed hosts.
+        progress: called after each preview and several times per second.
+        stop: checked several times per second; once true, downloads in progress are finished and no
             others begin.
     Raises:
-        UsageError: the catalogue's folder has a name that no path can have.
-        KitError: the catalogue cannot be written, or another run downloads into it.
+        UsageError: the name of the catalogue's folder is not a valid path.
+        KitError: the catalogue cannot be written, or another run downloads its previews.
     """
     began = time.monotonic()
-    with only_one(catalogue.folder / AUDIO, "matches files, or downloads, into"):
+    with only_one(catalogue.folder / AUDIO, "matches files or downloads previews for"):
         remove_parts(catalogue.folder / AUDIO)
         catalogue, prefix = settle(catalogue)
         rows = catalogue.table.to_dict("records")
@@ -120,7 +120,7 @@ def download(
 
 
 class _Run:
-    """One run. Workers download; only the main thread changes `found` and `failures`."""
+    """A run. Workers download; only the main thread changes `found` and `failures`."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class _Run:
         self._patience = Patience(config.tries, config.backoff_s, config.longest_wait_s)
         self._stopping = Event()
         self._waiting = ""
-        # Failures in succession by host. A race between workers costs one request at most.
+        # Successive failures by host. A race between workers costs at most one request.
         self._misses: Counter[str] = Counter()
         self.found: dict[str, tuple[Wanted, Facts]] = {}
         self.failures: list[Failure] = []
@@ -144,11 +144,11 @@ class _Run:
 
     @property
     def done(self) -> int:
-        """Number of previews that are there, or that failed."""
+        """Number of existing and failed previews."""
         return len(self.found) + len(self.failures)
 
     def adopt(self, wanted: Sequence[Wanted]) -> list[Wanted]:
-        """Keep the whole files of earlier runs; return the rest."""
+        """Keep the complete files of earlier runs; return the missing previews."""
         there = [one for one in wanted if self._target(one).is_file()]
         facts_of = inspect_all([self._target(one) for one in there])
         for one, facts in zip(there, facts_of, strict=True):
@@ -158,7 +158,7 @@ class _Run:
         return [one for one in wanted if one.track_id not in self.found]
 
     def download(self, wanted: Sequence[Wanted]) -> None:
-        """Download all of them, or until it is asked to stop."""
+        """Download until all are done or `stop` returns true."""
         for folder in sorted({self._target(one).parent for one in wanted}):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ class _Run:
         if self._misses[wanted.host] >= _HOST_AWAY_AFTER:
             raise PreviewError(
                 "host_away",
-                f"{wanted.host!r} failed for other tracks and was not asked for this one; run the "
+                f"{wanted.host!r} failed for other tracks, so this one was skipped; run the "
                 "command again later",
             )
         misses = 0

@@ -1,4 +1,4 @@
-"""One address to one audio file that is whole, checked and under its own name."""
+"""Download one address to a complete and checked audio file."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ PART = ".part"
 CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 
 _BLOCK = 1 << 16
-# Reading a short error page to its end keeps the connection, and dead previews are common.
+# Reading a short error page to its end keeps the connection open; dead previews are common.
 _SHORT = 1 << 14
 
 
@@ -38,7 +38,7 @@ class PreviewError(AttemptError):
     """A preview cannot be downloaded.
 
     Attributes:
-        reason: one word for counting, as in `failures.csv`, such as "too_large".
+        reason: category for `failures.csv`, such as "too_large".
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class PreviewError(AttemptError):
 
 
 def make_pool(config: PreviewConfig) -> PoolManager:
-    """Return urllib3's connections, which follow no redirect and send no cookie.
+    """Return a connection pool that follows no redirects and sends no cookies.
 
     Raises:
-        UsageError: REQUESTS_CA_BUNDLE names no file.
+        UsageError: the file in REQUESTS_CA_BUNDLE does not exist.
     """
     bundle = os.environ.get(CA_VARIABLE) or DEFAULT_CA_BUNDLE_PATH
     if not Path(bundle).exists():
@@ -67,7 +67,7 @@ def make_pool(config: PreviewConfig) -> PoolManager:
         headers={
             "User-Agent": f"genre-kit/{__version__}",
             "Accept": "audio/*, application/octet-stream",
-            # Plain bytes: what is not unpacked cannot grow.
+            # No compression, so that a small response cannot expand to a large file.
             "Accept-Encoding": "identity",
         },
         **place,
@@ -79,7 +79,7 @@ def host_of(url: str, more: tuple[str, ...] = ()) -> str:
 
     Args:
         url: the address.
-        more: hosts that are allowed besides `HOSTS`; subdomains are included.
+        more: hosts that are allowed besides `HOSTS`, with their subdomains.
     Raises:
         PreviewError: the address is malformed, not https, or its host is not allowed.
     """
@@ -101,7 +101,7 @@ def host_of(url: str, more: tuple[str, ...] = ()) -> str:
         raise PreviewError(
             "refused_host",
             f"its address, or one that it redirects to, is at {_shown(host)}, and previews are "
-            f"downloaded from {', '.join(allowed)} alone; if you trust it, add --hosts "
+            f"downloaded only from {', '.join(allowed)}; if you trust it, add --hosts "
             f"{_shown(host)}",
         )
     return host
@@ -112,11 +112,11 @@ def fetch_file(pool: PoolManager, url: str, target: Path, config: PreviewConfig)
 
     Args:
         pool: from `make_pool`.
-        url: where the preview is.
-        target: the file to make; its folder exists.
+        url: address of the preview.
+        target: file to make; its folder exists.
         config: limits of size and time.
     Raises:
-        PreviewError: no whole audio file can be downloaded within the limits.
+        PreviewError: no complete audio file can be downloaded within the limits.
         KitError: the file cannot be written.
     """
     if target.is_dir():
@@ -152,9 +152,9 @@ def _checked(part: Path) -> Facts:
     with part.open("rb") as stream:
         start = stream.read(HEAD)
     if is_text(start):
-        # A playlist is text, and a decoder may open the addresses in it.
+        # Text may be a playlist, and a decoder may open the addresses in it.
         raise PreviewError(
-            "not_audio", "the server sent text in place of audio; remove its preview_url"
+            "not_audio", "the server sent text instead of audio; remove its preview_url"
         )
     try:
         return inspect(part)
@@ -167,7 +167,7 @@ def _checked(part: Path) -> Facts:
 
 
 def _blocks(pool: PoolManager, url: str, config: PreviewConfig) -> Iterator[bytes]:
-    """Yield the bytes behind an address; each redirect is checked like the first address."""
+    """Yield the bytes at an address; redirects are checked like the address."""
     until = time.monotonic() + config.total_s
     for _ in range(REDIRECTS + 1):
         host_of(url, config.hosts)
@@ -209,8 +209,8 @@ def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
     if coding not in ("", "identity"):
         raise PreviewError(
             "encoded",
-            f"the server compresses the file ({_shown(coding)}), though kit asked it not to; "
-            "download it by hand",
+            f"the server compresses the file ({_shown(coding)}), although kit asked for no "
+            "compression; download it by hand",
         )
     if headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
         return
@@ -218,7 +218,7 @@ def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
     if not re.fullmatch("[0-9]{1,18}", length):
         raise PreviewError(
             "no_length",
-            "the server does not give its length, so a file that breaks off would look whole; "
+            "the server does not send the length, so an incomplete file would look complete; "
             "download it by hand",
         )
     if int(length) > config.max_bytes:
@@ -227,7 +227,7 @@ def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
 
 def _body(response: BaseHTTPResponse, until: float, config: PreviewConfig) -> Iterator[bytes]:
     size = 0
-    # `read1` returns after each packet, so that a slow server meets the limit of time.
+    # `read1` returns after each packet, so that the time limit applies to slow servers.
     while block := response.read1(_BLOCK, decode_content=False):
         size += len(block)
         if size > config.max_bytes:
@@ -272,7 +272,7 @@ def _as_preview_errors() -> Iterator[None]:
             passing=True,
         ) from error
     except (http.HTTPError, OSError) as error:
-        # A refused connection is a NewConnectionError, which is a timeout to urllib3.
+        # For urllib3, a refused connection (NewConnectionError) is a timeout.
         if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
             raise _timeout() from error
         if isinstance(error.args[0] if error.args else None, ssl.SSLCertVerificationError):
@@ -305,5 +305,5 @@ def _timeout() -> PreviewError:
 
 
 def _shown(text: str) -> str:
-    """Return text from a server or table as 60 printable ASCII characters at most."""
+    """Return text from a server or table as at most 60 printable ASCII characters."""
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:60])

@@ -1,4 +1,4 @@
-"""Downloads into the files of the catalogue; each write is atomic."""
+"""Record downloads in the files of the catalogue, atomically."""
 
 import os
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from kit.ingest.previews.targets import AUDIO, Wanted
 
 
 def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
-    """Make sure that the column `path` can name downloads.
+    """Make sure that the column `path` can refer to downloads.
 
-    If the paths start from a folder that does not contain the downloads, such as the user's music,
-    they are changed to start from the deepest folder that contains both. No file moves.
+    If the root of the paths does not contain the downloads, it is changed to the deepest folder
+    that contains both. No file moves.
 
     Returns:
         The catalogue, and the folder of downloads as in the column `path`.
@@ -55,11 +55,11 @@ def _lacks_audio(table: pd.DataFrame) -> bool:
 
 
 def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
-    """Fill in `tracks.csv`, read again because another command may have changed it meanwhile.
+    """Fill in `tracks.csv`, after reading it again, because another command may have changed it.
 
     Args:
         folder: folder of the catalogue.
-        found: downloads and the facts of their files, by track id.
+        found: downloads with the facts of their files, by track_id.
     Raises:
         KitError: the catalogue cannot be read or written.
     """

@@ -1,4 +1,4 @@
-"""Rows of a table to downloads: from which address, to which file."""
+"""Plan downloads: the address and the file of each row."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,11 +23,11 @@ class Wanted:
     """One preview to download.
 
     Attributes:
-        track_id: id of its row.
-        url: its address.
+        track_id: id of the row.
+        url: address.
         host: host of the address.
-        path: value of the column `path` once it is there.
-        source: value of the column `audio_source` once it is there.
+        path: value for the column `path`.
+        source: value for the column `audio_source`.
     """
 
     track_id: str
@@ -47,13 +47,13 @@ def make_plan(
 ) -> tuple[list[Wanted], list[Failure]]:
     """Return the downloads, and the rows that cannot be downloaded.
 
-    A row that has audio is left alone, unless that is an earlier download whose file is gone.
+    Rows with audio are skipped, except for earlier downloads whose file is missing.
 
     Args:
         rows: rows of a valid table.
         notices: notices of the catalogue.
         prefix: folder of downloads, as in the column `path`.
-        root: folder that the column `path` starts from.
+        root: folder that the column `path` is relative to.
         hosts: hosts that are allowed besides Spotify's.
     """
     wanted: list[Wanted] = []
@@ -91,10 +91,10 @@ def path_of(row: Mapping[str, Any], prefix: str) -> str:
 
 
 def folder_of(label: str) -> str:
-    """Return the folder name of a label; two labels never have the same one.
+    """Return the folder name of a label, which is unique.
 
-    Letters and digits of any script, spaces, _ and - are kept. A label with other characters, or a
-    long one, gets eight digits of its hash at the end.
+    Letters and digits of any script, spaces, _ and - are kept. A long label, or one with other
+    characters, ends with eight digits of its hash.
     """
     safe = "".join(c if c.isalnum() or c in " _-" else "_" for c in label).strip()
     short = safe.encode()[:_LONGEST].decode(errors="ignore").strip()
@@ -104,11 +104,11 @@ def folder_of(label: str) -> str:
 
 
 def source_of(row: Mapping[str, Any], host: str, notices: Sequence[str]) -> str:
-    """Return where a preview comes from: "spotify", or the name of the host.
+    """Return the source of a preview: "spotify", or the name of the host.
 
-    It is Spotify's if the host is Spotify's, if the row says so, or if the row's features or the
-    whole table came from Spotify: an address that Spotify gave leads to its content. The notice
-    that `record_whole` adds does not count, since it says nothing about the other rows.
+    The source is Spotify if the host, the row's `audio_source`, the row's features or the whole
+    table is from Spotify, because an address from Spotify leads to its content. The notice that
+    `record_whole` adds is ignored, because it does not apply to other rows.
     """
     told = (row.get("audio_source", ""), row.get("feature_source", ""))
     if (

@@ -1,4 +1,4 @@
-"""Spotify's playlists to a catalogue, for the apps and the playlists that it still allows."""
+"""Read Spotify playlists into a catalogue, as far as Spotify allows it."""
 
 from kit.ingest.spotify.add import add, merged
 from kit.ingest.spotify.client import Client, connect

@@ -1,4 +1,4 @@
-"""A playlist of Spotify's into a catalogue on disk."""
+"""Add a Spotify playlist to a catalogue on disk."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -28,10 +28,10 @@ from kit.lock import only_one
 
 @dataclass(frozen=True)
 class Added:
-    """A playlist, and the catalogue that holds it now.
+    """The catalogue after adding a playlist.
 
     Attributes:
-        warnings: sentences about the playlist.
+        warnings: messages about the playlist.
         whole: the catalogue with the tracks of the playlist.
         left_out: rows of the playlist that are not tracks.
     """
@@ -60,10 +60,10 @@ def add(
         out: folder of the catalogue, made if missing.
         label: label of all its tracks.
         private: sign in, to read a private playlist.
-        market: two letters of the country whose licences count.
+        market: two-letter code of the country whose licences apply.
         note: called with Spotify's terms before the first request for a new catalogue.
-        show: called with the address at which to sign in.
-        progress: called after each answer, as by `playlist`.
+        show: called with the address of the sign-in page.
+        progress: called after each response; see `playlist`.
         wait: called between two attempts, with the seconds and the reason.
     Raises:
         KitError: another run adds a playlist to `out`.
@@ -71,8 +71,8 @@ def add(
     check(source, label, market)
     client = connect(private=private, wait=wait)
     try:
-        with only_one(out / ".ingest", "reads a playlist into"):
-            # Find a damaged catalogue before hundreds of requests.
+        with only_one(out / ".ingest", "adds a playlist to"):
+            # Detect a damaged catalogue before hundreds of requests.
             before = _catalogue(out)
             if before is None or NOTICE not in before.notices:
                 note(NOTICE)
@@ -86,17 +86,16 @@ def add(
 
 
 def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, source: str) -> Scan:
-    """Return the tracks of both, each once; earlier tracks stay first and keep their label.
+    """Merge the tracks of both, each once; earlier tracks come first and keep their label.
 
     Args:
-        before: the catalogue on disk, if there is one.
+        before: the catalogue on disk, if it exists.
         failures: its failures of stage "ingest".
         found: from `playlist`.
         source: name of the playlist in its failures, which replace its earlier ones.
     Returns:
-        The whole, with a failure for each track that has another label already. Columns of one side
-        alone stay. If both have a value the newer one counts, but features are not replaced by
-        empty cells.
+        The merged scan, with a failure for each track that already has another label. New values
+        replace old ones, but empty cells do not replace features.
     """
     if before is None:
         return found
@@ -111,14 +110,14 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
             rows[id_] = new
         elif old["label"] != new["label"]:
             message = (
-                f"track {id_} is here as {old['label']!r} and is in a playlist of "
-                f"{new['label']!r} as well; the first is kept: take it from one of the two"
+                f"track {id_} is in the catalogue as {old['label']!r} and in a playlist of "
+                f"{new['label']!r} ; the first label is kept: remove the track from one of them"
             )
             refused.append(Failure(source, STAGE, "two_labels", message, id_))
         else:
             rows[id_] = old | {k: v for k, v in new.items() if not is_absent(v)}
             if new.get("feature_source"):
-                # Features of two sources are not mixed: empty ones replace the old ones too.
+                # Features of two sources are not mixed: empty cells also replace old ones.
                 rows[id_] |= {name: new[name] for name in FEATURES}
     return dataclasses.replace(
         found,
@@ -135,7 +134,7 @@ def _catalogue(out: Path) -> Catalogue | None:
 
 def _save(found: Scan, out: Path, name: str) -> Scan:
     """Write the catalogue; failures of other stages stay listed."""
-    # Read again: another command may have changed it in the minutes that the playlist took.
+    # Read again, because another command may have changed it while the playlist was read.
     before = _catalogue(out)
     earlier = read_failures(out)
     ours = [failure for failure in earlier if failure.stage == STAGE]

@@ -1,4 +1,4 @@
-"""Requests to the Web API through spotipy, with retries, and refusals in sentences."""
+"""Send requests to the Web API through spotipy, with retries and readable errors."""
 
 import contextlib
 import logging
@@ -34,12 +34,12 @@ T = TypeVar("T")
 API = "https://api.spotify.com/v1"
 ACCOUNTS = "https://accounts.spotify.com"
 SERVER_VARIABLE = "KIT_SPOTIFY_URL"
-"""Variable of the environment with the address of another server, for tests."""
+"""Environment variable with the address of another server, for tests."""
 
-# Tokens are sent there: without TLS only to this machine.
+# Tokens are sent to it, so without TLS only this machine is allowed.
 _SERVER = re.compile(r"https://[\w.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
 
-# spotipy logs headers with tokens, and error texts of the server, which may repeat them.
+# spotipy logs headers with tokens, and server errors that may contain them.
 _LOGGERS = ("spotipy.client", "spotipy.oauth2", "spotipy.cache_handler", "spotipy.util")
 
 
@@ -51,9 +51,9 @@ class Client:
         spotify: spotipy's client.
         tokens: file of its token.
         host: host of the Web API, for messages.
-        private: a user is signed in.
-        session: connections of requests.
-        patience: limits on the retries.
+        private: whether a user is signed in.
+        session: session of requests.
+        patience: limits on retries.
         wait: called between two attempts.
     """
 
@@ -70,19 +70,19 @@ class Client:
 
         Args:
             path: path below the Web API's address, such as "audio-features".
-            endpoint: the same as documented, for messages.
-            what: the thing that is requested, for messages.
-            parameters: parameters of the query; None is left out.
+            endpoint: name of the endpoint in Spotify's documentation, for messages.
+            what: name of the requested object, for messages.
+            parameters: query parameters; None is left out.
         Raises:
-            RefusedError: Spotify does not give it; the message says why and what to do.
+            RefusedError: Spotify refuses it.
         """
         manager = self.spotify.auth_manager
 
         def ask() -> dict[str, Any]:
-            # Without this check spotipy itself would wait for a sign-in, without a limit.
+            # Without this check spotipy would wait for a sign-in without a time limit.
             if isinstance(manager, SpotifyPKCE) and not signed_in(manager):
                 raise FaultError("no_sign_in")
-            # spotipy's public methods request other addresses from version to version.
+            # The addresses of spotipy's public methods differ between versions.
             answer = self.spotify._get(path, **parameters)
             if not isinstance(answer, dict):
                 raise FaultError("answer")
@@ -91,14 +91,14 @@ class Client:
         return self._with_retries(ask, endpoint, what)
 
     def sign_in(self, show: Callable[[str], None], *, wait_s: float = WAIT_S) -> None:
-        """Make sure that a user is signed in, if one has to be.
+        """Make sure that a user is signed in, if required.
 
         Args:
-            show: called with the address to open in a browser, if a sign-in is needed.
+            show: called with the address to open in a browser, if needed.
             wait_s: time limit for the sign-in, seconds.
         Raises:
             RefusedError: nobody signed in, or Spotify refused.
-            UsageError: SPOTIPY_REDIRECT_URI is missing or leads elsewhere.
+            UsageError: SPOTIPY_REDIRECT_URI is missing or is not on this machine.
         """
         manager = self.spotify.auth_manager
         if not isinstance(manager, SpotifyPKCE):
@@ -123,7 +123,7 @@ class Client:
                 last = fault
                 if fault.status != 401 or fault.sign_in or renewed:
                     raise
-                # A token can be revoked before it expires: try once with a new one.
+                # A token may be revoked before it expires: try once with a new one.
                 renewed = True
                 self.tokens.expire()
                 return attempt()
@@ -131,7 +131,7 @@ class Client:
         asked = ""
         try:
             with _no_log(), warnings.catch_warnings():
-                # spotipy warns about how its own classes call each other.
+                # spotipy's own calls raise deprecation warnings.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 return with_retries(attempt, self.patience, self.wait)
         except TooLongError as error:
@@ -139,7 +139,7 @@ class Client:
         except FaultError as fault:
             if fault.code == "invalid_grant":
                 self.tokens.forget()
-        # After the handlers: a traceback would show spotipy's error, which may contain the token.
+        # Outside the handlers, because a traceback would show spotipy's error with the token.
         raise refusal(
             last,
             endpoint,
@@ -160,14 +160,14 @@ def connect(
     timeout_s: tuple[float, float] = (10.0, 30.0),
     wait: Wait = sleep,
 ) -> Client:
-    """Return a client of the Web API. No request is made yet.
+    """Return a client of the Web API, without a request.
 
     Args:
-        private: a user signs in (`Client.sign_in`), so that private playlists can be read;
-            otherwise the app signs in by itself.
-        environment: has the credentials under spotipy's names; `os.environ` by default.
-        patience: limits on the retries.
-        timeout_s: seconds to connect, and seconds from one packet to the next.
+        private: sign in as a user (`Client.sign_in`) to read private playlists; otherwise as the
+            app.
+        environment: credentials under spotipy's variable names; `os.environ` by default.
+        patience: limits on retries.
+        timeout_s: timeouts for connecting and between packets, seconds.
         wait: called between two attempts, with the seconds and the reason.
     Raises:
         UsageError: credentials or the address of the server are missing or malformed.
@@ -182,11 +182,11 @@ def connect(
         accounts=accounts,
     )
     session = _session()
-    # spotipy takes a session and two timeouts; its annotations do not say so.
+    # spotipy accepts a session and two timeouts, against its annotations.
     given: dict[str, Any] = {"requests_session": session, "requests_timeout": timeout_s}
     manager: Any
     if private:
-        # Only a sign-in needs the redirect address, and says so if it is missing.
+        # Only a sign-in needs the redirect address, and checks it.
         manager = SpotifyPKCE(
             client_id, redirect or "none", scope=SCOPES, cache_handler=tokens, **given
         )
@@ -214,7 +214,7 @@ def _addresses(environment: Mapping[str, str]) -> tuple[str, str]:
 
 def _session() -> requests.Session:
     session = requests.Session()
-    # Otherwise an entry of ~/.netrc replaces the token.
+    # Otherwise an entry in ~/.netrc replaces the token.
     session.auth = _unchanged
     session.hooks["response"] = [_require_success]
     return session
@@ -253,7 +253,7 @@ def _as_faults(call: Callable[[], T]) -> T:
         raise
     except requests.exceptions.SSLError:
         raise FaultError("certificate") from None
-    # An answer that is not as documented makes spotipy stumble; malformed JSON is a ValueError.
+    # spotipy raises these for undocumented responses; malformed JSON is a ValueError.
     except (
         *(LookupError, TypeError, AttributeError, ValueError, RecursionError),
         SpotifyBaseException,
@@ -265,7 +265,7 @@ def _as_faults(call: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _no_log() -> Iterator[None]:
-    """Keep spotipy's messages from every handler."""
+    """Hide spotipy's messages from all handlers."""
 
     def nothing(_record: logging.LogRecord) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Spotify's ids, rows and audio features to the columns of a catalogue; pure."""
+"""Convert Spotify's ids, rows and audio features to a catalogue's columns. Pure functions."""
 
 import math
 import re
@@ -20,16 +20,16 @@ FEATURES = (
     *("danceability", "energy", "key", "loudness", "mode", "speechiness", "acousticness"),
     *("instrumentalness", "liveness", "valence", "tempo"),
 )
-"""The audio features; with the duration, which every track has, they are the original's twelve."""
+"""The audio features; with the duration, they are the twelve of the original project."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row that is not a track of Spotify's.
+    """A row that is not a track on Spotify.
 
     Attributes:
-        reason: one word: "local", "episode", "removed" or "malformed".
-        message: what it is, to follow "row 12 of playlist ...".
+        reason: "local", "episode", "removed" or "malformed".
+        message: description that follows "row 12 of playlist ...".
     """
 
     reason: str
@@ -37,7 +37,7 @@ class LeftOut:
 
 
 def is_id(text: object) -> bool:
-    """Return whether this is an id of a playlist or track: 22 digits and letters."""
+    """Return whether text is an id of a playlist or track: 22 digits and letters."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
@@ -49,7 +49,7 @@ def playlist_id(text: str) -> str:
             "/user/NAME" before it or not, "spotify:playlist:ID", "spotify:user:NAME:playlist:ID",
             or the id alone.
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text is none of these.
     """
     text = text.strip()
     if is_id(text):
@@ -63,10 +63,10 @@ def playlist_id(text: str) -> str:
         raise UsageError(f"{shown!r} is not a playlist (its kind: {kind}); give a playlist")
     if re.match(r"(https?://)?(spotify\.link|spoti\.fi)/", text):
         raise UsageError(
-            f"{shown!r} is a short link; open it in a browser, and give the address it leads to"
+            f"{shown!r} is a short link; open it in a browser, and give the resulting address"
         )
     raise UsageError(
-        f"{shown!r} is not a playlist of Spotify; give its address "
+        f"{shown!r} is not a Spotify playlist; give its address "
         "(https://open.spotify.com/playlist/...), its URI (spotify:playlist:...) or its id, "
         "22 letters and digits"
     )
@@ -88,8 +88,8 @@ def row(item: Any) -> dict[str, Any] | LeftOut:
     """Return the columns of one row, without its label and features.
 
     Args:
-        item: item of a page; the track is under `item` in answers of /items, and under `track` in
-            those of the older /tracks.
+        item: item of a page; the key of the track is `item` in /items, and `track` in the older
+            /tracks.
     """
     if not isinstance(item, dict):
         return LeftOut("malformed", "is not as documented")
@@ -128,7 +128,7 @@ def row(item: Any) -> dict[str, Any] | LeftOut:
 
 
 def is_locked(item: Any) -> bool:
-    """Return whether a track may not be played in the market asked for, or anywhere."""
+    """Return whether a track is unplayable in the requested market, or anywhere."""
     track = _dict(_dict(item).get("item")) or _dict(_dict(item).get("track"))
     return (
         track.get("is_playable") is False
@@ -138,11 +138,7 @@ def is_locked(item: Any) -> bool:
 
 
 def features(answer: Any) -> dict[str, Any] | None:
-    """Return the audio features of one track by column, or None if it has none.
-
-    Args:
-        answer: one of the objects of /audio-features, or null.
-    """
+    """Return the audio features in an object of /audio-features by column; None if it is null."""
     found = {name: _number(_dict(answer).get(name)) for name in FEATURES}
     for name in ("key", "mode"):
         value = found[name]
@@ -153,7 +149,7 @@ def features(answer: Any) -> dict[str, Any] | None:
 
 
 def text(value: Any) -> str:
-    """Return text from outside as one line of valid UTF-8, of 500 characters at most."""
+    """Return external text as one line of valid UTF-8, at most 500 characters."""
     if not isinstance(value, str):
         return ""
     return one_line(value.encode("utf-8", "replace").decode("utf-8"))[:_LONGEST].strip()
@@ -162,7 +158,7 @@ def text(value: Any) -> str:
 def _local(title: str) -> LeftOut:
     return LeftOut(
         "local",
-        f"is a file of the playlist's owner ({title!r}), which Spotify does not have; "
+        f"is a local file of the playlist's owner ({title!r}), which is not on Spotify; "
         "add it with kit scan",
     )
 

@@ -1,4 +1,4 @@
-"""Spotify's refusals as one table: what happened, and what to do."""
+"""Messages for Spotify's refusals: cause and remedy."""
 
 from kit.errors import KitError
 from kit.ingest.retry import AttemptError
@@ -12,14 +12,14 @@ OAUTH_CODES = (
 
 _AGAIN = "run the same command again later"
 
-# By status or code, more specific keys (with " private", " /audio-features", " sign-in") first.
+# By status or code; more specific keys (with " private", " /audio-features", " sign-in") first.
 _SENTENCES = {
     "400": "Spotify calls the request invalid {at}; check the playlist and --market",
     "401": "Spotify does not accept the app's token {at}; check SPOTIPY_CLIENT_ID and "
     "SPOTIPY_CLIENT_SECRET, and that the app is not blocked",
     "401 private": "Spotify no longer accepts your sign-in {at}; delete {tokens}, run the same "
     "command and sign in again",
-    "403 /audio-features": "Spotify gives this app no audio features {at}: since 2024-11-27 new "
+    "403 /audio-features": "Spotify refuses audio features to this app {at}: since 2024-11-27 new "
     "apps and those in development mode get none; the columns stay empty, and kit describe "
     "computes its own from your audio",
     "403": "the app may not read {what} {at}: since 2026-02-11 an app in development mode reads "
@@ -63,12 +63,12 @@ _SENTENCES = {
 
 
 class FaultError(AttemptError):
-    """One request failed. It holds no text of the server, which may contain a token.
+    """A request failed. The error contains no text of the server, which may contain a token.
 
     Attributes:
-        status: status of HTTP; 0 without an answer.
+        status: HTTP status; 0 without a response.
         code: a key of the table, such as "connection" or OAuth's "invalid_grant"; or "".
-        sign_in: the request was for a token.
+        sign_in: whether the request was for a token.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class FaultError(AttemptError):
 
 
 class RefusedError(KitError):
-    """Spotify does not give what kit asked for.
+    """Spotify refused a request.
 
     Attributes:
-        status: status of HTTP; 0 without an answer.
+        status: HTTP status; 0 without a response.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -98,14 +98,14 @@ class RefusedError(KitError):
 def refusal(
     fault: FaultError, endpoint: str, *, private: bool, asked: str = "", **words: object
 ) -> RefusedError:
-    """Return the sentence for a fault.
+    """Return the message for a fault.
 
     Args:
-        fault: the fault of the last attempt.
-        endpoint: endpoint as documented, such as "/playlists/{id}/items".
-        private: a user is signed in.
-        asked: the pause that the server asks for, if that is too long.
-        words: `host`, `what`, `tokens` and `longest` in the sentences.
+        fault: fault of the last attempt.
+        endpoint: documented name, such as "/playlists/{id}/items".
+        private: whether a user is signed in.
+        asked: the requested pause, if it is too long.
+        words: values of `host`, `what`, `tokens` and `longest` in the message.
     """
     status = "5xx" if fault.status >= 500 else str(fault.status)
     if asked:

@@ -1,4 +1,4 @@
-"""A playlist of Spotify's to a table of tracks."""
+"""Read a Spotify playlist into a table of tracks."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, p
 from kit.ingest.spotify.errors import RefusedError
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number done, the total, and what is counted."""
+"""Function of the number done, the total, and the counted unit."""
 
 STAGE = "ingest"  # in failures.csv
 
@@ -28,17 +28,17 @@ NOTICE = (
 """Spotify's terms, for the user and the catalogue."""
 
 PAGE = 50
-"""Rows of a page: the most that /playlists/{id}/items gives."""
+"""Rows per page, the limit of /playlists/{id}/items."""
 
 BATCH = 100
-"""Ids of one request: the most that /audio-features takes."""
+"""Ids per request, the limit of /audio-features."""
 
 MAX_ROWS = 20_000
-"""A playlist holds 10,000 rows; more than twice as many is an error of the server."""
+"""Limit on rows. A playlist has at most 10,000; twice as many is an error of the server."""
 
 _RESTARTS = 2
 
-# Not for this app, or the endpoint is gone.
+# Refused to this app, or the endpoint no longer exists.
 _CLOSED = (403, 404, 410)
 
 _COLUMNS = (
@@ -61,32 +61,32 @@ def playlist(
     market: str | None = None,
     progress: Progress = lambda *_: None,
 ) -> Scan:
-    """Return the tracks of a playlist, with their audio features if the app may have them.
+    """Return the tracks of a playlist, with audio features if the app may read them.
 
     Args:
         source: address, URI or id of the playlist.
         label: label of all its tracks.
-        folder: folder of the catalogue; its subfolder `audio` is where the audio will be.
+        folder: folder of the catalogue; its subfolder `audio` is for the audio.
         client: from `connect`.
-        market: two letters of the country whose licences count.
-        progress: called after each answer.
+        market: two-letter code of the country whose licences apply.
+        progress: called after each response.
     Returns:
         One row per track, in the playlist's order, and a failure for each row that is not a track.
         Nothing is saved.
     Raises:
         UsageError: the playlist's name, the label or the market is wrong.
-        RefusedError: Spotify does not give the playlist; the message says why.
-        KitError: the answer is not as documented, or no row of it is a track.
+        RefusedError: Spotify refuses the playlist.
+        KitError: the response is not as documented, or no row is a track.
     """
     id_ = check(source, label, market)
     items = _rows(client, id_, market, progress)
     rows, failures, locked = _sorted(items, id_)
     if not rows:
         raise KitError(
-            f"none of the {len(items)} rows of playlist {id_} is a track that Spotify has; "
+            f"none of the {len(items)} rows of playlist {id_} is a track on Spotify; "
             f"the first: {failures[0].message}"
             if items
-            else f"playlist {id_} is empty; give one with tracks in it"
+            else f"playlist {id_} is empty; give one with tracks"
         )
     of, refused = _features(client, list(rows), progress)
     table = pd.DataFrame(
@@ -109,7 +109,7 @@ def check(source: str, label: str, market: str | None) -> str:
         UsageError: the playlist's name, the label or the market is wrong.
     """
     id_ = playlist_id(source)
-    # The label names a folder of audio.
+    # The label becomes the name of a folder.
     bad = not label.strip() or not label.isprintable() or label.startswith(".")
     if bad or "/" in label or "\\" in label or len(label) > 64:
         raise UsageError(
@@ -117,17 +117,19 @@ def check(source: str, label: str, market: str | None) -> str:
             "printable characters, such as techno"
         )
     if market is not None and not re.fullmatch("[A-Z]{2}", market):
-        raise UsageError(f"--market is {market!r}; it must be a country in two letters, such as DE")
+        raise UsageError(
+            f"--market is {market!r}; it must be a two-letter country code, such as DE"
+        )
     return id_
 
 
 def name_of(source: str) -> str:
-    """Return the URI of a playlist, its name in `failures.csv`."""
+    """Return the URI of a playlist, used as its name in `failures.csv`."""
     return f"spotify:playlist:{playlist_id(source)}"
 
 
 def _rows(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
-    """Read all pages, from the start again if the playlist changes meanwhile."""
+    """Read all pages; start again if the playlist changes."""
     for _ in range(_RESTARTS + 1):
         try:
             return _pages(client, id_, market, progress)
@@ -139,13 +141,13 @@ def _rows(client: Client, id_: str, market: str | None, progress: Progress) -> l
 
 
 def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
-    # The links to next pages are not followed, so that the token is sent to no other host.
+    # Links to next pages are not followed, so that the token is not sent to another host.
     word, page = _first_page(client, id_, market)
     rows: list[Any] = []
     total = page["total"]
     if total > MAX_ROWS:
         raise KitError(
-            f"playlist {id_} is said to have {total} rows, and none can have more than 10,000 (kit "
+            f"Spotify reports {total} rows for playlist {id_}, but the limit is 10,000 (kit "
             f"reads up to {MAX_ROWS}); check its address"
         )
     while True:
@@ -157,8 +159,8 @@ def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> 
             return rows[:total]
         if not page["items"]:
             raise KitError(
-                f"playlist {id_} is said to have {total} rows, and the page after row {len(rows)} "
-                "is empty; run the same command again"
+                f"Spotify reports {total} rows for playlist {id_}, but the page after row "
+                f"{len(rows)} is empty; run the same command again"
             )
         page = _page(client, id_, word, len(rows), market)
 
@@ -176,7 +178,7 @@ def _first_page(client: Client, id_: str, market: str | None) -> tuple[str, dict
         try:
             return "tracks", _page(client, id_, "tracks", 0, market)
         except RefusedError as error:
-            # The newer endpoint gave the reason, unless the older one knows a better one.
+            # Report the newer endpoint's reason, unless the older one has a better one.
             raise (refused if error.status in (403, 404) else error) from None
 
 
@@ -194,8 +196,8 @@ def _page(client: Client, id_: str, word: str, offset: int, market: str | None) 
     whole = isinstance(total, int) and not isinstance(total, bool) and total >= 0
     if not (whole and isinstance(items, list) and len(items) <= PAGE):
         raise KitError(
-            f"{client.host} gives a page of playlist {id_} that is not as documented; update kit "
-            "and spotipy, or try again later"
+            f"{client.host} returned a page of playlist {id_} that is not as documented; update "
+            "kit and spotipy, or try again later"
         )
     return page
 
@@ -203,7 +205,7 @@ def _page(client: Client, id_: str, word: str, offset: int, market: str | None) 
 def _features(
     client: Client, ids: Sequence[str], progress: Progress
 ) -> tuple[dict[str, dict[str, Any]], str]:
-    """Return audio features by track id, and the reason if the app gets none."""
+    """Return audio features by track id, and the reason if Spotify refuses them."""
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
@@ -214,7 +216,7 @@ def _features(
                 raise
             return found, str(error)
         answers = answer.get("audio_features")
-        # A list that is longer than the request is not as documented.
+        # A list longer than the request is not as documented.
         for one in answers if isinstance(answers, list) and len(answers) <= BATCH else ():
             id_ = one.get("id") if isinstance(one, dict) else None
             if isinstance(id_, str) and id_ in batch and (columns := features(one)):
@@ -224,7 +226,7 @@ def _features(
 
 
 def _sorted(items: Sequence[Any], id_: str) -> tuple[dict[str, dict[str, Any]], list[Failure], int]:
-    """Return the tracks by id, the other rows, and the number of tracks that may not be played."""
+    """Return the tracks by id, the other rows, and the number of unplayable tracks."""
     rows: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
     locked = 0
@@ -251,7 +253,7 @@ def _warnings(refused: str, without: int, locked: int, market: str | None) -> li
     if refused:
         found.append(refused)
     elif without:
-        found.append(f"{without} tracks have no audio features at Spotify; theirs stay empty")
+        found.append(f"{without} tracks have no audio features on Spotify; the columns stay empty")
     if locked:
         where = market or "where the account is, or anywhere"
         found.append(

@@ -1,4 +1,4 @@
-"""Credentials, tokens, and a user's sign-in: authorization code with PKCE, by spotipy."""
+"""Credentials, tokens, and sign-in of a user by authorization code with PKCE through spotipy."""
 
 import contextlib
 import hashlib
@@ -25,23 +25,23 @@ _WHERE = "an app at https://developer.spotify.com/dashboard"
 
 
 def credentials(environment: Mapping[str, str], *, private: bool) -> tuple[str, str, str]:
-    """Return id, secret and redirect address of the app, by spotipy's variable names.
+    """Return id, secret and redirect address of the app, under spotipy's variable names.
 
     Args:
         environment: such as `os.environ`.
-        private: a user signs in, which needs no secret; otherwise the app signs in by itself.
+        private: sign in as a user, without the secret; otherwise as the app.
     Raises:
-        UsageError: a value is missing or malformed; the message does not contain it.
+        UsageError: a value is missing or malformed; the message does not contain the value.
     """
     names = ("SPOTIPY_CLIENT_ID",) if private else ("SPOTIPY_CLIENT_ID", "SPOTIPY_CLIENT_SECRET")
     values = {name: environment.get(name, "").strip() for name in names}
     if missing := [name for name, value in values.items() if not value]:
         raise UsageError(
-            f"{' and '.join(missing)} must be set in the environment, to those of {_WHERE}"
+            f"{' and '.join(missing)} must be set in the environment; copy them from {_WHERE}"
         )
     for name, value in values.items():
         if not (value.isascii() and value.isalnum() and len(value) <= 128):
-            raise UsageError(f"{name} should be letters and digits alone; copy it from {_WHERE}")
+            raise UsageError(f"{name} must consist of letters and digits; copy it from {_WHERE}")
     redirect = environment.get("SPOTIPY_REDIRECT_URI", "").strip()
     if private and redirect:
         redirect_port(redirect)
@@ -56,7 +56,7 @@ def redirect_port(uri: str) -> int:
     """
     with contextlib.suppress(ValueError):
         parts = urlsplit(uri)
-        # Since 2025-11-27 Spotify no longer accepts the name localhost.
+        # Since 2025-11-27 Spotify rejects the name localhost.
         if parts.scheme == "http" and parts.hostname == "127.0.0.1" and parts.port:
             return parts.port
     raise UsageError(
@@ -73,7 +73,7 @@ def token_folder(environment: Mapping[str, str]) -> Path:
 
 
 class TokenFile(CacheFileHandler):
-    """spotipy's token file, with mode 0600 from its first byte on.
+    """spotipy's token file, created with mode 0600.
 
     If the file cannot be written, the token is kept in memory for this run.
 
@@ -81,8 +81,8 @@ class TokenFile(CacheFileHandler):
         folder: its folder, made with mode 0700.
         kind: "app" or "user".
         client_id: id of the app.
-        accounts: server that gave the token. No other server or app may see it, so each has a file
-            of its own.
+        accounts: server that issued the token. Each server and app has its own file, so that no
+            other one gets the token.
     """
 
     def __init__(self, folder: Path, *, kind: str, client_id: str, accounts: str) -> None:
@@ -93,7 +93,7 @@ class TokenFile(CacheFileHandler):
         super().__init__(cache_path=str(self.path))
 
     def get_cached_token(self) -> dict[str, Any] | None:
-        """Return the token as spotipy saved it, or None; it may have expired."""
+        """Return spotipy's saved token, which may have expired, or None."""
         if self._token is None:
             with contextlib.suppress(ValueError, RecursionError):
                 token: Any = super().get_cached_token()
@@ -108,13 +108,13 @@ class TokenFile(CacheFileHandler):
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.parent.chmod(0o700)
-            # spotipy changes the mode only after it has written the token.
+            # spotipy sets the mode after writing the token.
             self.path.touch(mode=0o600)
             self.path.chmod(0o600)
             super().save_token_to_cache(token_info)
 
     def expire(self) -> None:
-        """Mark the token as expired: the server refused it before its time."""
+        """Mark the token as expired, because the server refused it early."""
         if token := self.get_cached_token():
             self.save_token_to_cache({**token, "expires_at": 0})
 
@@ -126,28 +126,28 @@ class TokenFile(CacheFileHandler):
 
 
 def signed_in(manager: SpotifyPKCE) -> bool:
-    """Return whether there is a valid token, after renewing it if needed."""
+    """Renew the token if needed, and return whether it is valid."""
     return manager.validate_token(manager.cache_handler.get_cached_token()) is not None
 
 
 class _Handler(RequestHandler):
-    # Browsers open connections in advance and send nothing on them.
+    # Browsers open connections in advance without sending data.
     timeout = 2.0
 
 
 def code_of(manager: SpotifyPKCE, show: Callable[[str], None], wait_s: float) -> str:
-    """Let the user sign in, in a browser of this machine; return the authorization code.
+    """Let the user sign in with a browser on this machine; return the authorization code.
 
-    spotipy's own server handles one request, which may be the browser's for an icon, and waits
-    without a limit.
+    spotipy's own server waits without a limit and handles only one request, which may be the
+    browser's request for an icon.
 
     Args:
         manager: has the app and its redirect address.
-        show: called with the address to open, in case no browser opens by itself.
+        show: called with the address to open, in case no browser opens.
         wait_s: time limit, seconds.
     Raises:
-        UsageError: there is no redirect address.
-        KitError: its port is taken.
+        UsageError: the redirect address is missing.
+        KitError: its port is in use.
         FaultError: the sign-in was refused, or nobody signed in within the limit.
     """
     port = redirect_port(manager.redirect_uri)
@@ -156,7 +156,7 @@ def code_of(manager: SpotifyPKCE, show: Callable[[str], None], wait_s: float) ->
     except OSError as error:
         raise KitError(
             f"port {port} of SPOTIPY_REDIRECT_URI cannot be used ({error.strerror or error}); stop "
-            "the program that uses it, or take another port, here and in the app's redirect URIs"
+            "the program that uses it, or use another port, here and in the app's redirect URIs"
         ) from error
     state = secrets.token_urlsafe(24)
     until = time.monotonic() + wait_s
@@ -178,6 +178,6 @@ def code_of(manager: SpotifyPKCE, show: Callable[[str], None], wait_s: float) ->
 
 
 def oauth_code(answer: Any) -> str:
-    """Return OAuth's word for an error, or "" if it is none that is documented."""
+    """Return OAuth's error code, or "" if it is not documented."""
     word = answer.get("error") if isinstance(answer, dict) else None
     return word if isinstance(word, str) and word in OAUTH_CODES else ""

@@ -203,7 +203,7 @@ def test_a_collection(track, collection, tmp_path):
     assert sorted(reason for _, reason in reasons(scan)) == [
         *("missing_file", "two_labels", "unknown_track")
     ]
-    assert any("1 tracks of the collection are in no playlist" in w for w in scan.warnings)
+    assert any("1 tracks of the collection are in none" in w for w in scan.warnings)
 
     scan = from_playlists([path], wanted=["Techno=techno", "EDM"])
     assert labels(scan) == {

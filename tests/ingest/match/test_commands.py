@@ -87,7 +87,7 @@ def test_a_collection(command, music, tmp_path):
         ((), "nothing to scan"),
         (("my music", "my music"), "only playlists can be scanned together"),
         (("my music", "x.m3u"), "only playlists can be scanned together"),
-        (("my music", "--label", "x", "--labels", "genre"), "take one"),
+        (("my music", "--label", "x", "--labels", "genre"), "use one of them"),
         (("my music", "--playlist", "x"), "is not a collection of playlists"),
         (("my music", "--labels", "none.csv"), "none.csv cannot be read"),
         (("t.csv", "--labels", "genre"), "leave out --labels"),
@@ -130,7 +130,7 @@ def test_a_match_waits_for_no_download_and_no_other_match(command, music, tmp_pa
     with only_one(tmp_path / "c/audio"):
         code, _, err = command("ingest", "match", tmp_path / "c", music)
         assert code == 1
-        assert "another run matches files, or downloads, into" in err
+        assert "another run matches files or downloads previews for" in err
         # One catalogue to another is nobody else's business.
         assert command("ingest", "match", tmp_path / "c", music, "--out", tmp_path / "d")[0] == 0
     assert {name: (tmp_path / "c" / name).read_bytes() for name in before} == before

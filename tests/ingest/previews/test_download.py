@@ -226,7 +226,7 @@ def test_asked_to_stop_it_waits_for_no_one(server, catalogue, quick):
 
 def test_one_run_at_a_time(server, catalogue, quick):
     made = catalogue(many(server, 1))
-    said = "another run matches files, or downloads, into"
+    said = "another run matches files or downloads previews for"
     with only_one(made.folder / "audio"), pytest.raises(KitError, match=said):
         download(made, quick)
 

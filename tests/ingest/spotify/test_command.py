@@ -109,7 +109,7 @@ def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_m
 def test_a_new_app(kit, serve, tmp_path):
     code, lines = kit(serve(ROWS), EDM, "--label", "edm", "--out", tmp_path / "d")
     assert code == 1
-    assert sum("gives this app no audio features" in line for line in lines) == 1
+    assert sum("refuses audio features to this app" in line for line in lines) == 1
     assert load(tmp_path / "d").table["feature_source"].tolist() == [""] * 42
 
 
@@ -168,7 +168,7 @@ def test_a_second_at_once_is_refused(kit, serve, tmp_path):
 
     first.fault = fault
     kit(first, TECHNO, "--label", "techno", "--out", out)
-    sentence = f"kit: another run reads a playlist into {out / '.ingest'}; wait until it has ended"
+    sentence = f"kit: another run adds a playlist to {out / '.ingest'}; wait until it has ended"
     assert told == [(1, f"{sentence}, or stop it\n")]
     assert second.requests == []
     assert load(out).table["label"].value_counts().to_dict() == {"techno": 60}

@@ -142,7 +142,7 @@ def test_every_kind_of_row_is_counted(serve, ask, tmp_path):
     assert found.failures[0].message.startswith(f"row 2 of playlist {LIST} is a file of the")
     assert [f.track_id for f in found.failures if f.track_id] == [id_of(1), id_of(2)]
     assert found.warnings == (
-        "1 tracks have no audio features at Spotify; theirs stay empty",
+        "1 tracks have no audio features on Spotify; the columns stay empty",
         "3 tracks may not be played (where the account is, or anywhere); they are kept, without a "
         "preview",
     )

@@ -145,7 +145,7 @@ def test_a_secret_with_a_slip_in_it_is_not_shown(tmp_path):
     }
     with pytest.raises(UsageError) as caught:
         connect(environment=environment)
-    assert "SPOTIPY_CLIENT_SECRET should be letters and digits" in str(caught.value)
+    assert "SPOTIPY_CLIENT_SECRET must consist of letters and digits" in str(caught.value)
     assert "cret" not in str(caught.value).replace("SECRET", "").replace("secret", "")
 
 
