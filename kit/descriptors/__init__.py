@@ -1,4 +1,4 @@
-"""Tempo, key, loudness and nine more descriptors of audio; formulas in docs/descriptors.md."""
+"""Tempo, key, loudness and nine other descriptors of audio; formulas in docs/descriptors.md."""
 
 from kit.descriptors.describe import DescribeProgress, Description, describe
 from kit.descriptors.measure import COLUMNS, SOURCE, Descriptors, measure

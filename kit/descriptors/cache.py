@@ -1,4 +1,4 @@
-"""Read and write `descriptors.csv`, the descriptors of each file that was measured."""
+"""Read and write `descriptors.csv`, the descriptors of each measured file."""
 
 import csv
 import dataclasses
@@ -18,16 +18,16 @@ Extent = Literal["clip", "whole"]
 
 @dataclass(frozen=True)
 class Record:
-    """One row: the descriptors of a file, or why it has none.
+    """One row: the descriptors of a file, or its failure.
 
     Attributes:
         source_hash: SHA-256 of the file.
-        source: the definitions, as in the column `feature_source`.
-        extent: the part of the file that was measured.
+        source: version of the definitions, as in the column `feature_source`.
+        extent: measured part of the file.
         descriptors: None if the file failed.
-        reason: of the failure, one word.
-        path: the file that failed.
-        message: of the failure, one line.
+        reason: category of the failure.
+        path: the failed file.
+        message: one line about the failure.
     """
 
     source_hash: str
@@ -47,7 +47,7 @@ _HEADER = ["source_hash", "source", "extent", *COLUMNS, "reason", "path", "messa
 
 
 def read_records(folder: Path | str) -> list[Record]:
-    """Return the rows of a catalogue's `descriptors.csv`; none if there is no such file.
+    """Return the rows of a catalogue's `descriptors.csv`; none if the file is missing.
 
     Raises:
         KitError: the file cannot be read, or has other columns.
@@ -74,7 +74,7 @@ def write_records(folder: Path | str, records: Iterable[Record]) -> None:
         writer.writerow(_HEADER)
         for record in sorted(records, key=lambda r: r.source_hash):
             cells = _cells(record.descriptors)
-            # One line a row, whatever a message holds: the file can be searched with grep.
+            # One line per row, so that grep can search the file.
             tail = [" ".join(v.split()) for v in (record.reason, record.path, record.message)]
             writer.writerow([record.source_hash, record.source, record.extent, *cells, *tail])
 

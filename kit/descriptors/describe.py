@@ -1,4 +1,4 @@
-"""Describe the tracks of a catalogue: plan what is missing, measure it, fill in the table."""
+"""Compute missing descriptors of a catalogue's tracks, and fill in the table."""
 
 import dataclasses
 import os
@@ -42,7 +42,7 @@ STAGE = "describe"  # in failures.csv
 
 @dataclass(frozen=True)
 class DescribeProgress:
-    """Progress of a run: files done, files in all, and files a second in this run."""
+    """Progress of a run: files done, number of files, and files per second in this run."""
 
     done: int
     total: int
@@ -55,11 +55,11 @@ class Description:
 
     Attributes:
         filled: rows of the table with kit's descriptors.
-        kept: unchanged rows with descriptors of another source, by that source.
+        kept: unchanged rows with descriptors from another source, by source.
         failures: tracks without descriptors, from this run and earlier ones.
-        computed: files measured in this run.
-        seconds: time that the run took.
-        stopped: whether it was stopped before it was done.
+        computed: number of files measured in this run.
+        seconds: duration of the run.
+        stopped: whether the run was stopped early.
     """
 
     filled: int
@@ -83,26 +83,26 @@ def describe(
     progress: Callable[[DescribeProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Description:
-    """Measure the descriptors of every track with audio, and fill in the table.
+    """Compute the descriptors of every track with audio, and fill in the table.
 
-    The descriptors of each file are stored in the catalogue's `descriptors.csv` under the SHA-256
-    of the file; at the end `tracks.csv` is filled from it. A run that is stopped in any way and
-    called again ends in the same bytes, with any number of workers.
+    The descriptors are stored in the catalogue's `descriptors.csv`, keyed by the SHA-256 of each
+    file; at the end `tracks.csv` is filled from it. A run that is stopped and called again gives
+    the same bytes, with any number of workers.
 
     Args:
         catalogue: the tracks.
         workers: threads that decode and compute; one more than there are cores if None.
-        whole: measure the whole of each file, not only the 30 s in its middle.
-        replace: also fill rows with descriptors of another source.
-        retry_failed: try again files that failed and have not changed.
+        whole: measure each whole file instead of the middle 30 s.
+        replace: also fill rows with descriptors from another source.
+        retry_failed: retry files that failed and have not changed.
         isolate: decode in processes, so that a file that crashes its decoder fails alone.
-        timeout_s: time limit for a file.
-        flush_every_s: the most work that a killed run loses, in seconds.
+        timeout_s: time limit for a file, seconds.
+        flush_every_s: interval of saving, seconds; a killed run loses at most this.
         progress: called after each file.
-        stop: called regularly; once it returns True, the files in progress are finished and no
-            other is begun.
+        stop: called regularly; once it returns True, files in progress are finished and no others
+            begin.
     Raises:
-        KitError: a file of the catalogue cannot be read or written, or another run is at work.
+        KitError: a file of the catalogue cannot be read or written, or another run is active.
     """
     began = time.monotonic()
     extent: Extent = "whole" if whole else "clip"
@@ -118,14 +118,14 @@ def describe(
                 raise KitError(gone)
             read = partial(_read if isolate else _read_and_measure, whole=whole)
             kind = Processes if isolate else Threads
-            # One more than cores: each waits now and then for Python's lock.
+            # One more than cores, because threads sometimes wait for Python's lock.
             count = workers or (os.cpu_count() or 1) + 1
             warm_up()
             pool = kind(count, read, timeout_s, run.answers.put)
             run.to_end(pool, 2 * count, flush_every_s, stop)
         current = _current(plan, known, extent)
         described = {track: r.descriptors for track, r in current.items() if r.descriptors}
-        # Load the table again: another command may have changed it during the run.
+        # Load the table again, because another command may have changed it.
         now = load(catalogue.folder).table
         result = fill(now, described, replace=replace)
         table = validate(result.table, source="the table")
@@ -157,10 +157,10 @@ class _Plan:
     """The work of a run.
 
     Attributes:
-        files: the SHA-256 and the path of the file of each wanted track, by track_id.
-        tracks: one track for each file to be measured.
-        without_audio: wanted tracks that have no file, or none that can be read.
-        hashes: of all files of the catalogue, those of rows of other sources included.
+        files: SHA-256 and path of the file of each wanted track, by track_id.
+        tracks: one track for each file to measure.
+        without_audio: wanted tracks without a readable file.
+        hashes: hashes of all files of the catalogue, including rows of other sources.
     """
 
     files: dict[str, tuple[str, Path]]
@@ -179,7 +179,7 @@ def _make_plan(
 ) -> _Plan:
     """Compare the records with the wanted rows of a catalogue's table.
 
-    A record of another extent, or of other definitions, does not count.
+    Records with another extent or other definitions are ignored.
     """
     files, without_audio = files_of(dataclasses.replace(catalogue, table=wanted), STAGE)
     tracks: list[Track] = []
@@ -199,12 +199,12 @@ def _is_done(record: Record | None, extent: Extent, path: str, retry_failed: boo
         return False
     if record.descriptors is not None:
         return True
-    # A message that names another place than the file's own would mislead.
+    # Ignore a message that names another path of the file.
     return record.reason not in PASSING and not retry_failed and record.path == path
 
 
 def _current(plan: _Plan, known: Mapping[str, Record], extent: Extent) -> dict[str, Record]:
-    """Return the record of each wanted track that has one, by track_id."""
+    """Return the records of wanted tracks, by track_id."""
     return {
         track_id: record
         for track_id, (digest, _) in plan.files.items()
@@ -213,10 +213,10 @@ def _current(plan: _Plan, known: Mapping[str, Record], extent: Extent) -> dict[s
 
 
 class _Run:
-    """The work of one run: workers post answers to one queue, and only this thread keeps state."""
+    """A run: workers post results to one queue; only this thread changes state."""
 
-    # Not the loop of `kit.features.by_file`: here results and failures are rows of one file, which
-    # is replaced as a whole, and the lock must hold until the table is filled.
+    # Not the loop of `kit.features.by_file`: results and failures are rows of one file that is
+    # replaced as a whole, and the lock must be held until the table is filled.
 
     def __init__(
         self,
@@ -254,7 +254,7 @@ class _Run:
         )
 
     def _take(self, answer: Decoded) -> Buffer:
-        """Act on an answer."""
+        """Handle a result."""
         track, found = answer.track, self._measured(answer.result)
         record = Record(track.source_hash, SOURCE, self._extent, None)
         if isinstance(found, AudioError):
@@ -272,12 +272,12 @@ class _Run:
         return answer.buffer
 
     def _measured(self, found: Any) -> Descriptors | AudioError:
-        # A thread has measured its file already; a process has only read it.
+        # A thread has already measured its file; a process has only read it.
         return measure(found) if isinstance(found, TrackAudio) else found
 
     def _save(self) -> None:
         if self._unsaved:
-            # Records of files that left the catalogue are dropped.
+            # Drop records of files that were removed from the catalogue.
             rows = [r for r in self._known.values() if r.source_hash in self._plan.hashes]
             write_records(self._folder, rows)
             self._unsaved = False

@@ -1,4 +1,4 @@
-"""Fill descriptors into the table of tracks; a row never mixes two sources."""
+"""Fill descriptors into the table of tracks, without mixing sources in a row."""
 
 import dataclasses
 from collections import Counter
@@ -10,7 +10,7 @@ import pandas as pd
 from kit.catalogue.rights import OWN
 from kit.descriptors.measure import COLUMNS, SOURCE, Descriptors
 
-# The duration also comes from lists of tracks, and so does not show that a row has descriptors.
+# Track lists also have durations, so a duration does not mean that a row has descriptors.
 _TELLING = tuple(name for name in COLUMNS if name != "duration_ms")
 UNNAMED = "unnamed"
 
@@ -21,8 +21,8 @@ class Filled:
 
     Attributes:
         table: the new table.
-        filled: rows with kit's descriptors.
-        kept: unchanged rows with descriptors of another source, by `feature_source`.
+        filled: number of rows with kit's descriptors.
+        kept: number of unchanged rows with descriptors from another source, by `feature_source`.
     """
 
     table: pd.DataFrame
@@ -33,7 +33,7 @@ class Filled:
 def other_sources(table: pd.DataFrame) -> list[str]:
     """Return the source of each row's descriptors if it is not kit; "" for rows that kit may fill.
 
-    A row that has descriptors without a source has the source "unnamed".
+    The source of descriptors without `feature_source` is "unnamed".
     """
     present = [name for name in _TELLING if name in table]
     some = [bool(any(cells)) for cells in table[present].notna().to_numpy()]
@@ -56,20 +56,20 @@ def fill(
 ) -> Filled:
     """Fill in the columns of the descriptors and `feature_source`.
 
-    Rows of another source stay unchanged unless `replace`. Of the other rows, those with
-    descriptors are filled, and kit's earlier values of a row without descriptors are removed.
+    Rows from another source stay unchanged unless `replace`. Earlier values of kit are removed from
+    rows without new descriptors.
 
     Args:
-        table: one row a track, with the columns of `kit.catalogue.schema`.
+        table: one row per track, with the columns of `kit.catalogue.schema`.
         described: descriptors by `track_id`.
-        replace: also fill rows with descriptors of another source.
+        replace: also fill rows with descriptors from another source.
     """
     foreign = other_sources(table)
     columns = {
         name: list(table[name]) if name in table else [pd.NA] * len(table) for name in COLUMNS
     }
     sources = _texts(table, "feature_source")
-    # Downloaded previews name their source; matched audio is the user's own, whole files.
+    # Downloaded previews have an `audio_source`; matched files are the user's whole tracks.
     previews = [name not in ("", OWN) for name in _texts(table, "audio_source")]
     filled, kept = 0, Counter[str]()
     for at, track in enumerate(table["track_id"]):
@@ -86,7 +86,7 @@ def fill(
             continue
         values = dataclasses.asdict(found)
         if previews[at] and not pd.isna(columns["duration_ms"][at]):
-            # A preview is a part of the track, and the table has the duration of the whole.
+            # A preview is part of the track; the table has the duration of the whole track.
             del values["duration_ms"]
         for name, value in values.items():
             columns[name][at] = value

@@ -1,4 +1,4 @@
-"""Compute the descriptors of a track from its audio, by one program compiled once."""
+"""Compute the descriptors of a track from its audio, with one compiled program."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from kit.dsp import loudness_of_steps
 from kit.dsp.checks import AnyArray
 
 SOURCE = "kit-proxy-1"
-"""Name of the definitions in docs/descriptors.md; other definitions get another number."""
+"""Version of the definitions in docs/descriptors.md."""
 
 SILENCE_LUFS = -70.0
 _STEPS = 300  # of 30 s; longer tracks are padded to this times a power of two
@@ -27,7 +27,7 @@ _STEPS = 300  # of 30 s; longer tracks are padded to this times a power of two
 
 @dataclass(frozen=True)
 class Descriptors:
-    """The descriptors of one track, by the names of their columns; rounded."""
+    """The rounded descriptors of one track, by column."""
 
     danceability: float
     energy: float
@@ -44,7 +44,7 @@ class Descriptors:
 
 
 COLUMNS = tuple(field.name for field in fields(Descriptors))
-# Digits after the decimal point; the other columns are whole numbers.
+# Decimal places; the other columns are integers.
 DIGITS = {
     name: 2 if name in ("loudness", "tempo") else 4
     for name in COLUMNS
@@ -53,7 +53,7 @@ DIGITS = {
 
 
 class ClipDescriptors(NamedTuple):
-    """The descriptors of each clip of a batch, by the names of their columns."""
+    """The descriptors of each clip of a batch, by column."""
 
     danceability: Float[jax.Array, "batch"]
     energy: Float[jax.Array, "batch"]
@@ -65,13 +65,13 @@ class ClipDescriptors(NamedTuple):
     tempo: Float[jax.Array, "batch"]
     correlation: Float[jax.Array, "batch 2 12"]
     """Correlation of the chroma with the profile of each mode (minor, major) and tonic; the
-    greatest gives the key."""
+    maximum is the key."""
 
 
 def measure(audio: TrackAudio) -> Descriptors:
     """Return the descriptors of a track.
 
-    Of several clips: the mean, the median of the tempo, and the key with the greatest mean
+    For several clips: the mean, the median of the tempo, and the key with the highest mean
     correlation.
     """
     level = integrated_loudness(audio.powers)
@@ -113,7 +113,7 @@ def integrated_loudness(powers: Float[np.ndarray, "steps"]) -> float:
 
 
 def _of_clip(clip: Float[np.ndarray, "samples"], level: float) -> ClipDescriptors:
-    # One clip at a time: in a batch the last bits would depend on its size, and threads keep the
+    # One clip at a time: the last bits would depend on the batch size, and threads keep the
     # cores busy.
     found = compiled()(clip[None], np.array([level], np.float32))
     return ClipDescriptors(*(np.asarray(value)[0] for value in found))
@@ -123,7 +123,7 @@ def _of_clip(clip: Float[np.ndarray, "samples"], level: float) -> ClipDescriptor
 def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], ClipDescriptors]:
     """Compile `describe_clips` ahead of time for `batch` clips of 30 s.
 
-    Another shape is an error, not another compilation. Threads may run the program concurrently.
+    Another shape raises an error instead of compiling. Threads may run the program concurrently.
     """
     y = jax.ShapeDtypeStruct((batch, SAMPLES), jnp.float32)
     loudness = jax.ShapeDtypeStruct((batch,), jnp.float32)
@@ -137,7 +137,7 @@ def describe_clips(
 
     Args:
         y: mono at 22,050 Hz, full scale 1.
-        loudness: of the tracks, LUFS.
+        loudness: loudness of the tracks, LUFS.
     """
     frames, mel, onsets = spectra(y)
     key = tonal.key_of(y)

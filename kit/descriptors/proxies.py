@@ -1,4 +1,4 @@
-"""The seven stand-ins for Spotify's features, each between 0 and 1, from measurements of a clip."""
+"""Seven approximations of Spotify's features, each between 0 and 1, from measurements of a clip."""
 
 import math
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from kit.dsp.checks import AnyArray, Number
 
 _SYLLABLES_HZ = (2.5, 6.0)
 _CENTRES_HZ = np.asarray(mel_frequencies(42, fmin=0.0, fmax=RATE / 2))[1:-1]
-_QUIET = 0.1  # share of the frames that count as quiet
+_QUIET = 0.1  # share of frames that count as quiet
 
 
 def unit(x: Float[AnyArray, "..."], low: Number, high: Number) -> Float[jax.Array, "..."]:
@@ -22,7 +22,7 @@ def unit(x: Float[AnyArray, "..."], low: Number, high: Number) -> Float[jax.Arra
 
     Args:
         x: the measurement.
-        low, high: in the unit of `x`; with `low` above `high` the curve falls.
+        low, high: in the unit of `x`; if `low` is above `high`, the curve falls.
     """
     place = 2 * (x - low) / (high - low) - 1
     return jax.nn.sigmoid(math.log(9) * place)
@@ -31,11 +31,11 @@ def unit(x: Float[AnyArray, "..."], low: Number, high: Number) -> Float[jax.Arra
 def danceability(
     exponent: Float[AnyArray, "batch"], onset_rate: Float[AnyArray, "batch"]
 ) -> Float[jax.Array, "batch"]:
-    """Return how steady the beat is, if there is one.
+    """Return the steadiness of the beat.
 
     `unit` of the scaling exponent from 1.1 down to 0.4, times `unit` of the onset rate from 0.25 to
-    1.5 a second. Without the second factor steady noise would count as a beat: its exponent is as
-    low.
+    1.5 per second. Without the second factor steady noise would count as a beat, because its
+    exponent is equally low.
 
     Args:
         exponent: `kit.descriptors.rhythm.scaling_exponent`.
@@ -48,10 +48,10 @@ def danceability(
 def energy(
     loudness: Float[AnyArray, "batch"], onset_rate: Float[AnyArray, "batch"]
 ) -> Float[jax.Array, "batch"]:
-    """Return how loud and how busy a clip is.
+    """Return a weighted mean of loudness and onset rate.
 
     0.6 of `unit` of the loudness from -30 to -8 LUFS, and 0.4 of `unit` of the onset rate from 0.5
-    to 8 a second.
+    to 8 per second.
 
     Args:
         loudness: integrated, LUFS.
@@ -67,7 +67,7 @@ def valence(
     brightness: Float[AnyArray, "batch"],
     tempo: Float[AnyArray, "batch"],
 ) -> Float[jax.Array, "batch"]:
-    """Return how major, bright and fast a clip is.
+    """Return a weighted mean of mode, brightness and tempo.
 
     Half `unit` of the mode margin from -0.2 to 0.2, a quarter `unit` of the logarithm of the
     centroid from 1000 to 4000 Hz, a quarter `unit` of the tempo from 100 to 160 bpm.
@@ -90,7 +90,7 @@ def brightness(frames: Frames) -> Float[jax.Array, "batch"]:
 
 
 def acousticness(frames: Frames) -> Float[jax.Array, "batch"]:
-    """Return how dark and how tonal a clip is.
+    """Return the mean of darkness and tonality.
 
     Half `unit` of the roll-off (85% of the magnitude) from 7000 down to 2000 Hz, half `unit` of the
     flatness from -15 down to -35 dB; both are means over frames. Acoustic instruments tend to be
@@ -104,7 +104,7 @@ def acousticness(frames: Frames) -> Float[jax.Array, "batch"]:
 
 
 def _weighted_mean(x: Float[AnyArray, "batch frames"], frames: Frames) -> Float[jax.Array, "batch"]:
-    """Return the mean over frames weighted by amplitude: silent frames have no timbre."""
+    """Return the mean over frames weighted by amplitude, because silent frames have no timbre."""
     weight = frames.amplitude
     return jnp.sum(x * weight, axis=-1) / jnp.maximum(jnp.sum(weight, axis=-1), 1e-9)
 
@@ -113,9 +113,9 @@ class Modulation(NamedTuple):
     """Modulation of the level of bands between 2.5 and 6 Hz, the rate of syllables."""
 
     depth: Float[jax.Array, "batch"]
-    """Root mean square of that part of the envelopes, relative to their means."""
+    """Root mean square of this part of the envelopes, relative to their means."""
     spread: Float[jax.Array, "batch"]
-    """Flatness of its spectrum: near 0 for a beat, which has lines; 0.8 and more for speech."""
+    """Flatness of its spectrum: near 0 for the lines of a beat, at least 0.8 for speech."""
 
 
 def modulation(
@@ -141,7 +141,7 @@ def modulation(
     hz = np.arange(power.shape[-1]) * FRAME_RATE / frames
     inside = np.flatnonzero((hz >= _SYLLABLES_HZ[0]) & (hz <= _SYLLABLES_HZ[1]))
     power = power[..., inside[0] : inside[-1] + 1]
-    # Twice, for both sides of the spectrum; the power of the window is 1.
+    # Double, for both sides of the spectrum; the power of the window is 1.
     squares = 2 * jnp.sum(power, axis=-1) / frames
     depth = jnp.sqrt(squares) / jnp.maximum(mean[..., 0], 1e-9)
     weight = mean[..., 0] / jnp.maximum(jnp.sum(mean[..., 0], axis=-1, keepdims=True), 1e-9)
@@ -160,8 +160,8 @@ def instrumentalness(found: Modulation, frames: Frames) -> Float[jax.Array, "bat
     """Return 1 minus a score for sung or spoken tones.
 
     The score is `speechiness` of the bands between 200 and 3400 Hz, times `unit` of their flatness
-    from -4 down to -14 dB: tones at the rate of syllables, out of step with a beat. This does not
-    detect voices: a voice below a band is missed, and an expressive saxophone counts as a voice.
+    from -4 down to -14 dB: tones at the rate of syllables that do not follow a beat. It is not a
+    voice detector: a quiet voice in a band is missed, and an expressive saxophone counts as one.
 
     Args:
         found: modulation of the bands from 200 to 3400 Hz.
@@ -172,7 +172,7 @@ def instrumentalness(found: Modulation, frames: Frames) -> Float[jax.Array, "bat
 
 
 def liveness(mel: Float[AnyArray, "batch 40 frames"], frames: Frames) -> Float[jax.Array, "batch"]:
-    """Return how much noise there is between the sounds, such as that of a crowd or a room.
+    """Return the amount of noise between sounds, such as that of a crowd or a room.
 
     `unit` of `floor_db` from -30 to -8 dB, times `unit` of `quiet_flatness_db` from -18 to -6 dB.
     """
@@ -182,7 +182,7 @@ def liveness(mel: Float[AnyArray, "batch 40 frames"], frames: Frames) -> Float[j
 def floor_db(mel: Float[AnyArray, "batch 40 frames"]) -> Float[jax.Array, "batch"]:
     """Return the level of a band's quietest tenth relative to its mean, dB, mean over bands.
 
-    A crowd, tape hiss and a long reverberation fill the gaps; a sound that never changes has 0.
+    A crowd, tape hiss and long reverberation fill gaps; a constant sound has 0 dB.
     """
     frames = mel.shape[-1]
     quiet = -jax.lax.top_k(-mel, max(1, round(_QUIET * frames)))[0]
@@ -193,7 +193,7 @@ def floor_db(mel: Float[AnyArray, "batch 40 frames"]) -> Float[jax.Array, "batch
 def quiet_flatness_db(frames: Frames) -> Float[jax.Array, "batch"]:
     """Return the flatness between 300 and 8000 Hz of the quietest tenth of the frames, dB.
 
-    Noise between the sounds is near 0, tones lie far below.
+    Noise between sounds is near 0 dB, tones are far below.
     """
     level = frames.gap_power
     count = max(1, round(_QUIET * level.shape[-1]))

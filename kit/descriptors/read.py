@@ -20,11 +20,11 @@ from kit.dsp import k_weighting
 from kit.dsp.ebu_r128.meter import MOST_CHANNELS, channel_weights
 
 SHORTEST_S = 5.0
-# Most clips of a whole track; longer tracks are thinned evenly, to bound memory.
+# Maximum clips of a whole track; longer tracks are subsampled evenly to bound memory.
 MOST_CLIPS = 40
-_LEAST_RATE = 8000  # below it, the K-weighting is not defined
+_LEAST_RATE = 8000  # K-weighting is not defined below it
 _STEP_S = 0.1
-# Frames filtered at once; more would not fit the cache.
+# Frames to filter at once; more would exceed the CPU's cache.
 _AT_ONCE = 32768
 
 
@@ -39,9 +39,9 @@ class TrackAudio:
     """The audio of a file that its descriptors are computed from.
 
     Attributes:
-        clips: 30 s each, mono at 22,050 Hz; a shorter clip is repeated until it is full.
-        powers: power of each 0.1 s of the K-weighted signal, from all channels at the file's own
-            rate, for `kit.dsp.loudness_of_steps`.
+        clips: 30 s each, mono at 22,050 Hz; a shorter clip is repeated to fill 30 s.
+        powers: power of each 0.1 s of the K-weighted signal, from all channels at the file's rate,
+            for `kit.dsp.loudness_of_steps`.
         duration_s: duration of the whole file.
     """
 
@@ -55,7 +55,7 @@ def read_track(path: Path, *, whole: bool = False) -> TrackAudio:
 
     Args:
         path: the file.
-        whole: read all of it, cut into consecutive clips, instead of the 30 s in its middle.
+        whole: read the whole file as consecutive clips instead of the middle 30 s.
     Raises:
         AudioError: the file cannot be decoded, is shorter than 5 s, silent, or below 8 kHz.
     """
@@ -73,21 +73,21 @@ def read_track(path: Path, *, whole: bool = False) -> TrackAudio:
         steps = _StepPowers(rate, source.channels)
         parts = resampled(_tapped(source, steps), RATE, start, count)
         clips, samples = _clips(parts, source.frames, rate)
-        # If the file was read to its end, its frames were counted.
+        # Reading the file to its end counted its frames.
         ended = count is None or steps.frames < count
         frames = start + steps.frames if ended else source.length()
     length_s = samples / RATE
     if length_s < SHORTEST_S:
         raise TooShortError(path, length_s, SHORTEST_S)
     if not clips.any():
-        raise SilentError(f"{shown(path)} is silent where it is looked at; leave it out")
+        raise SilentError(f"{shown(path)} is silent in the measured part; leave it out")
     return TrackAudio(clips, steps.powers(), frames / rate)
 
 
 def _clips(
     parts: Iterator[Mono], frames: int | None, rate: int
 ) -> tuple[Float32[np.ndarray, "clips samples"], int]:
-    """Return at most `MOST_CLIPS` clips, and how many samples were read."""
+    """Return at most `MOST_CLIPS` clips, and the number of samples read."""
     expected = 1 if frames is None else math.ceil(frames / rate / CLIP_S)
     every = max(1, math.ceil(expected / MOST_CLIPS))
     clips: list[np.ndarray] = []
@@ -105,7 +105,7 @@ def _clips(
     number, filled = divmod(samples, SAMPLES)
     if filled and number % every == 0:
         last = clips.pop()[:filled]
-        # A short end of a longer track is left out: repeated, it would count as much as a whole
+        # Leave out the short end of a longer track: repeated, it would weigh as much as a whole
         # clip.
         if not clips or filled >= SAMPLES // 2:
             clips.append(np.resize(last, SAMPLES))
@@ -115,7 +115,7 @@ def _clips(
 
 
 def _tapped(source: Source, steps: "_StepPowers") -> Source:
-    """Return the source with each block that is read also added to `steps`."""
+    """Return a source that also adds each block to `steps`."""
 
     def read(start: int, count: int | None) -> Blocks:
         for block in source.read(start, count):
@@ -129,12 +129,12 @@ class _StepPowers:
     """The K-weighted power of each 0.1 s, from blocks of any length."""
 
     def __init__(self, rate: int, channels: int) -> None:
-        # Two channels make one complex signal: the recursion limits the filter's speed, so that a
+        # Two channels make one complex signal: the recursion limits the filter's speed, so a
         # complex sample takes the time of a real one.
         self._pairs = -(-channels // 2)
         self._sos = k_weighting(rate).astype(complex)
         self._state = np.zeros((len(self._sos), self._pairs, 2), complex)
-        # More channels have no known layout, and get equal weights.
+        # The layout of more channels is unknown, so they have equal weights.
         known = channels <= MOST_CHANNELS
         self._gains = np.sqrt(channel_weights(channels) if known else (1.0,) * channels)
         self._surround = bool(np.any(self._gains != 1))
@@ -158,7 +158,7 @@ class _StepPowers:
         x[:, : block.shape[1]] = block
         if self._surround:
             x[:, : block.shape[1]] *= self._gains
-        with np.errstate(all="ignore"):  # the reader of the block refuses infinity and NaN
+        with np.errstate(all="ignore"):  # the reader rejects infinity and NaN
             y, self._state = scipy.signal.sosfilt(self._sos, x.view(complex).T, zi=self._state)
             steps = y.view(float).reshape(self._pairs, -1, 2 * self._size)
             self._powers.append(np.einsum("pns,pns->n", steps, steps) / self._size)

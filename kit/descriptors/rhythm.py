@@ -12,7 +12,7 @@ from kit.dsp import dance_tempo
 from kit.dsp.checks import AnyArray
 from kit.dsp.spectral.rank_filters import maximum_filter
 
-# Least onset strength above the surroundings, dB: steady noise varies by some tenths.
+# Minimum onset strength above the local mean, dB; steady noise varies by some tenths.
 _ONSET_DB = 1.0
 _BLOCK_S = 0.01
 # Windows of Streich and Herrera: 310 ms to 8.8 s, each a tenth longer than the one before.
@@ -30,10 +30,10 @@ def tempo(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
 
 
 def onset_rate(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
-    """Return the onsets a second.
+    """Return the onsets per second.
 
-    An onset is a frame with the greatest onset strength within 70 ms, which exceeds the mean of a
-    second by 1 dB.
+    An onset is a frame with the maximum onset strength within 70 ms, 1 dB or more above the mean of
+    a second.
 
     Source: the peak picking of Böck, Krebs and Schedl 2012, with a threshold in dB.
     """
@@ -51,7 +51,7 @@ def scaling_exponent(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "b
     """Return the mean exponent of a detrended fluctuation analysis of the loudness curve.
 
     The standard deviation of every 10 ms is summed over time. In windows of 0.31 to 8.8 s a
-    straight line is subtracted from the sum, and F is the root mean square of the rest. The
+    straight line is subtracted from the sum, and F is the root mean square of the residual. The
     exponent is the slope of log F against log window: near 0 for a regular beat, 0.5 for noise, up
     to 1.5 for a level that drifts.
 
@@ -71,7 +71,7 @@ def scaling_exponent(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "b
 
 
 def _fluctuation(walk: Float[AnyArray, "batch blocks"], size: int) -> Float[jax.Array, "batch"]:
-    """Return the root mean square that straight lines leave of windows that overlap by half."""
+    """Return the root mean square residual of straight lines in half-overlapping windows."""
     hop = max(1, size // 2)
     starts = np.arange(0, walk.shape[-1] - size + 1, hop)
     windows = walk[:, starts[:, None] + np.arange(size)]

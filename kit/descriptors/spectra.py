@@ -23,7 +23,7 @@ SAMPLES = CLIP_S * RATE
 N_FFT = 2048
 HOP = 512
 FRAME_RATE = RATE / HOP
-"""Frames a second."""
+"""Frames per second."""
 
 BINS_HZ = fft_frequencies(sr=RATE, n_fft=N_FFT)
 _FINE_MEL = mel(sr=RATE, n_fft=N_FFT, dtype=np.float64)
@@ -37,7 +37,7 @@ class Frames(NamedTuple):
     """Measurements of each frame of an STFT of `N_FFT` samples every `HOP`.
 
     Flatness is the geometric over the arithmetic mean of the power, dB: 0 for a flat spectrum,
-    about -2.5 for white noise, -30 and less for tones.
+    about -2.5 for white noise, at most -30 for tones.
     """
 
     fine: Float[jax.Array, "*frames 128"]
@@ -68,7 +68,7 @@ class Spectra(NamedTuple):
     mel: Float[jax.Array, "batch 40 frames"]
     """Power in 40 bands."""
     onsets: Float[jax.Array, "batch frames"]
-    """Spectral flux over 128 mel bands, dB a frame; independent of the level."""
+    """Spectral flux over 128 mel bands, dB per frame; independent of the level."""
 
 
 def spectra(y: Float[AnyArray, "batch samples"]) -> Spectra:
@@ -88,7 +88,7 @@ def measure_frames(windowed: Float[jax.Array, "frames 2048"]) -> Frames:
     S = jnp.sqrt(power)
     amplitude = jnp.sum(S, axis=-1)
     floored = jnp.maximum(power, 1e-10)
-    # Shared by the three flatnesses: the mean of the logarithm is the geometric mean.
+    # Shared by the three flatnesses; the mean of the logarithm gives the geometric mean.
     logarithm = jnp.log10(floored)
 
     def flatness(part: slice) -> Float[jax.Array, "frames"]:
@@ -153,7 +153,7 @@ def between(low_hz: Number, high_hz: Number) -> slice:
 def _rolled(S: Float[jax.Array, "frames bins"]) -> Int[jax.Array, "frames"]:
     """Return the bin at which the running sum of a frame reaches 85% of its sum.
 
-    First find the group of bins, then the bin in it: running sums over all bins are slow.
+    Find the group of bins, then the bin in it, because running sums over all bins are slow.
     """
     bins = S.shape[-1]
     size = math.isqrt(bins) + 1
@@ -165,7 +165,7 @@ def _rolled(S: Float[jax.Array, "frames bins"]) -> Int[jax.Array, "frames"]:
     before = jnp.where(group > 0, jnp.take_along_axis(sums, jnp.maximum(group - 1, 0), -1), 0)
     inside = jnp.take_along_axis(grid, group[..., None], axis=-2)[:, 0]
     step = jnp.sum(_running(inside) + before < goal, axis=-1)
-    # Summed in another order, the last sum of the group may miss the goal by a rounding error.
+    # The order of summation differs, so the group's last sum may be too low by a rounding error.
     return jnp.minimum(group[:, 0] * size + jnp.minimum(step, size - 1), bins - 1)
 
 

@@ -15,10 +15,10 @@ from kit.dsp.stft import magnitude
 
 _N_FFT = 8192
 _HOP = 4096
-# From the lowest bass notes to where overtones outnumber fundamentals.
+# From the lowest bass notes to the range where overtones outnumber fundamentals.
 _LOW_HZ, _HIGH_HZ = 60.0, 2000.0
 _TUNING_HZ = 100.0
-# The fifth partial of a sawtooth, a fifth as loud as the first, is its major third.
+# The fifth partial of a sawtooth has a fifth of the first one's amplitude, and is a major third.
 _FIFTH_PARTIAL = 0.2
 
 _TUNING_PITCH = 12 * math.log2(_TUNING_HZ / 440) + 9
@@ -28,7 +28,7 @@ _LAST = int(np.searchsorted(_HZ, _HIGH_HZ))
 
 
 def key_of(y: Float[AnyArray, "batch samples"]) -> Key:
-    """Return the tonic and the mode of each clip, by the profiles "bgate"."""
+    """Return the tonic and the mode of each clip by the "bgate" profiles."""
     return key(chroma=pitch_classes(y)[..., None], profile="bgate")
 
 
@@ -36,8 +36,8 @@ def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batc
     """Return the strength of each pitch class of a clip; class 0 is C.
 
     Peaks of each frame's spectrum between 60 and 2000 Hz, interpolated by a parabola, are corrected
-    by the clip's tuning and added to the nearest class, with less weight the further they are from
-    it. All frames have equal weight. A fifth of each class is subtracted from the class a major
+    by the clip's tuning and added to the nearest class, with a weight that falls with distance.
+    All frames have equal weight. A fifth of each class is subtracted from the class a major
     third above: its fifth partial lies there and makes minor keys look major.
 
     Source: Gómez 2006, "Tonal description of polyphonic audio for music content processing", with
@@ -48,7 +48,7 @@ def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batc
     turn = 2 * np.pi * pitch
     sine, cosine = (jnp.sum(heard * f(turn), axis=(-2, -1)) for f in (jnp.sin, jnp.cos))
     tuning = jnp.arctan2(sine, cosine) / (2 * np.pi)
-    # One clip at a time: fused, XLA computes the tuning again for every bin of every frame.
+    # One clip at a time: in a fused program XLA computes the tuning again for every bin.
     mean = jax.lax.map(_mean_chroma, (peak, pitch, tuning))
     return jnp.maximum(mean - _FIFTH_PARTIAL * jnp.roll(mean, 4, axis=-1), 0)
 
@@ -82,7 +82,7 @@ Peaks = tuple[Float[jax.Array, "*batch frames bins"], Float[jax.Array, "*batch f
 def _peaks(y: Float[AnyArray, "batch samples"]) -> Peaks:
     """Return the strength and the pitch of each bin between 60 and 2000 Hz.
 
-    The strength is the magnitude relative to the frame's greatest peak, and 0 for a bin that is not
+    The strength is the magnitude relative to the frame's highest peak, and 0 for a bin that is not
     a peak. The pitch is interpolated by a parabola, in semitones above C4 (9 for 440 Hz).
     """
 

@@ -1,4 +1,4 @@
-"""Recordings that are in a collection twice, found by their sound."""
+"""Find duplicate recordings in a collection by acoustic fingerprints."""
 
 from kit.duplicates.find import Duplicate, find
 from kit.duplicates.fingerprint import Fingerprint, fingerprint

@@ -1,8 +1,7 @@
-"""Pairs of recordings with many equal hashes at one offset in time.
+"""Find pairs of recordings with many equal hashes at one time offset.
 
-A quarter of all hashes is compared here, the same quarter of each recording, which leaves 20 or
-more of another excerpt that overlaps by 10 s. The memory depends on the number of recordings in a
-block, not on their number in all.
+A fixed quarter of all hashes is compared, which leaves 20 or more for an overlap of 10 s. Memory
+depends on the number of recordings in a block, not on their total number.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,29 +14,28 @@ from jaxtyping import UInt64
 from kit.duplicates.hashes import SPEEDS, Triples
 
 LEAST_EQUAL = 5
-"""Equal hashes of the quarter that make a candidate: of unrelated recordings, 1 or 2 have the same
-offset."""
+"""Equal hashes that make a candidate; unrelated recordings have 1 or 2 at the same offset."""
 LEAST_SHARE = 0.06
-"""Share of the hashes in the overlap that are equal: 0.15 and more in copies, and less than this in
-most recordings that share loops."""
+"""Share of equal hashes in the overlap; copies have at least 0.15, most recordings that only share
+loops have less than this."""
 
 _KEPT = np.uint64(2**62)  # hashes below this: a quarter
-_BIN_S = 0.4  # a copy whose speed lies between two of `SPEEDS` drifts by 0.15 s in 30 s
-_LINES = 4  # offsets of a pair that are looked into
-# Hashes that more entries of the index have say little: such as those of a metronome.
+_BIN_S = 0.4  # a copy at a speed between two of `SPEEDS` drifts by 0.15 s in 30 s
+_LINES = 4  # offsets of a pair to verify
+# More frequent hashes, such as those of a metronome, are ignored.
 _COMMON = 512
-_QUERIES = 32  # recordings that are compared with the index at once
+_QUERIES = 32  # recordings to compare with the index at once
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two recordings that may be one.
+    """Two recordings that may be copies.
 
     Attributes:
-        first: number of a recording.
-        second: number of another one, above `first`.
-        lines: speed and offset at which their hashes are equal, the most frequent first: at time t
-            of the first, the second is at `t / speed + offset`, seconds.
+        first: index of a recording.
+        second: index of another one, above `first`.
+        lines: speeds and offsets of equal hashes, the most frequent first: time t of the first
+            corresponds to `t / speed + offset` of the second, seconds.
     """
 
     first: int
@@ -61,20 +59,20 @@ def candidates(
     block: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Candidate]:
-    """Yield the pairs of recordings that may be one, in order.
+    """Yield the pairs of recordings that may be copies, in order.
 
     Args:
         count: number of recordings.
-        triples_of: gives the triples of a range of recordings.
-        block: recordings whose hashes are in memory at once.
-        progress: called with (comparisons done, comparisons in all).
+        triples_of: returns the triples of a range of recordings.
+        block: number of recordings whose hashes are in memory at once.
+        progress: called with (comparisons done, number of comparisons).
     """
     blocks = [range(start, min(start + block, count)) for start in range(0, count, block)]
     total = sum(inner.stop for inner in blocks)
     done = 0
     for inner in blocks:
         index = _index(inner, triples_of)
-        # Each pair once: the first of it never comes after the block of the second.
+        # Each pair once: its first recording is never in a later block than its second.
         for start in range(0, inner.stop, _QUERIES):
             asked = range(start, min(start + _QUERIES, inner.stop))
             yield from _compared(asked, triples_of(asked), index)
@@ -101,7 +99,7 @@ def _index(numbers: range, triples_of: Callable[[range], Sequence[Triples]]) -> 
 
 
 def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterator[Candidate]:
-    """Yield the candidates among some recordings, as the first of a pair, and those of an index."""
+    """Yield the candidate pairs of queried recordings (first) and indexed recordings (second)."""
     parts: list[tuple[np.ndarray, ...]] = []
     for number, one in zip(asked, triples, strict=True):
         for which, speed in enumerate(SPEEDS):
@@ -110,7 +108,7 @@ def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterat
             fields = (np.full(kept.sum(), number), np.full(kept.sum(), which))
             parts.append((hashes[kept], one.time[kept] / speed, *fields))
     hashes, time, first, speed = (np.concatenate(column) for column in zip(*parts, strict=True))
-    # Sorted queries read the index from front to back.
+    # Sorted queries read the index sequentially.
     order = np.argsort(hashes)
     hashes, time, first, speed = hashes[order], time[order], first[order], speed[order]
     if not len(index.hashes):
@@ -120,7 +118,7 @@ def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterat
     found[found > _COMMON] = 0
     query = np.repeat(np.arange(len(hashes)), found)
     entry = np.arange(len(query)) - np.repeat(np.cumsum(found) - found - low, found)
-    # Each pair once, and only pairs that can have enough: most have an equal hash or none.
+    # Keep each pair once, and only pairs with enough equal hashes: most have one or none.
     second = index.owner[entry].astype(np.int64)
     pair = (first[query] - asked.start) * (int(index.owner.max()) + 1) + second
     often = (np.bincount(pair) >= LEAST_EQUAL)[pair] & (second > first[query])
@@ -133,7 +131,7 @@ def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterat
 
 
 class _Rates:
-    """The end in seconds and the hashes a second of each recording that is compared."""
+    """The end in seconds and the hashes per second of each compared recording."""
 
     def __init__(self, asked: range, triples: Sequence[Triples], index: _Index) -> None:
         self._start = asked.start
@@ -145,7 +143,7 @@ class _Rates:
     def expected(
         self, first: np.ndarray, second: np.ndarray, speed: np.ndarray, offset: np.ndarray
     ) -> np.ndarray:
-        """Return the number of hashes in the overlap of pairs, the lower one of the two."""
+        """Return the number of hashes in the overlap of pairs, the smaller one of the two."""
         end = self._ends[first - self._start] / speed
         rate = self._rates[first - self._start] * speed
         other_end, other_rate = self._index.ends[second], self._index.rates[second]
@@ -162,7 +160,7 @@ def _frequent(
 ) -> Iterator[Candidate]:
     """Yield the pairs with enough equal hashes in two neighbouring bins of offsets."""
     lowest = offset.min()
-    bins = int(offset.max() - lowest) + 2  # one that stays empty, between two speeds
+    bins = int(offset.max() - lowest) + 2  # one bin stays empty, between two speeds
     owners = int(second.max()) + 1
     key = ((first * owners + second) * len(SPEEDS) + speed) * bins + (offset - lowest)
     keys, counts = np.unique(key, return_counts=True)
@@ -180,7 +178,7 @@ def _frequent(
     enough = equal >= LEAST_SHARE * expected
     keys, equal = keys[enough], equal[enough]
     pairs = keys // (bins * len(SPEEDS))
-    # By pair, the most frequent line first.
+    # Sort by pair, the most frequent line first.
     order = np.lexsort((-equal, pairs))
     keys, pairs = keys[order], pairs[order]
     edges = np.flatnonzero(np.diff(pairs, prepend=-1, append=-1))

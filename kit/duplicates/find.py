@@ -1,4 +1,4 @@
-"""Find the recordings that are in a collection twice."""
+"""Find duplicate recordings: candidates by hashes, then verification."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _CACHED = 256  # recordings: 20 MB for clips of 30 s
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two recordings that are one.
+    """Two copies of one recording.
 
     Attributes:
-        first: number of a recording.
-        second: number of another one, above `first`.
-        match: how they fit together.
+        first: index of a recording.
+        second: index of another one, above `first`.
+        match: offset, speed and similarity of the two.
     """
 
     first: int
@@ -34,13 +34,12 @@ def find(
     block: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Duplicate]:
-    """Return all pairs of recordings that are one, in order.
+    """Return all pairs of copies, in order.
 
     Args:
         count: number of recordings.
-        read: gives the fingerprints of recordings, by their numbers.
-        block: recordings whose hashes are in memory at once.
-        progress: called with (comparisons done, comparisons in all).
+        read: returns the fingerprints of recordings by index.
+        The others: as for `candidates`.
     """
 
     def triples_of(numbers: range) -> list[Triples]:

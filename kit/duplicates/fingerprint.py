@@ -1,7 +1,7 @@
-"""The fingerprint of a recording: its spectral peaks, and its coarse spectrogram.
+"""Compute the fingerprint of a recording: spectral peaks and a coarse spectrogram.
 
-Peaks survive re-encoding, gain and equalisers, and are found again in another excerpt. Their
-frequency lies on a logarithmic axis, where a recording that is played faster moves as a whole.
+Peaks survive re-encoding, gain and equalisation, and recur in other excerpts. On their logarithmic
+frequency axis, a change of speed is a shift.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from kit.dsp.spectral.log_frequency import log_frequency_levels
 
 SAMPLE_RATE = 8000
-"""Hz. Lossy codecs keep what lies below half of it at every bit rate."""
+"""Hz. Lossy codecs keep frequencies below half of it at every bit rate."""
 HOP = 200
 """Samples between frames: 40 frames a second."""
 VERSION = 1
@@ -24,15 +24,15 @@ LEVELS_PER_S = 10
 LEVEL_BANDS = 32
 
 _N_FFT = 1024
-_FMIN_HZ = 300.0  # a band is a third of the transform's resolution here
+_FMIN_HZ = 300.0  # here a band is a third of the transform's resolution
 _N_BANDS = 128  # up to 3.5 kHz
 _FRAMES_PER_S = SAMPLE_RATE // HOP
-# A peak is the highest of its neighbours: a quarter of a tone, and 0.2 s, to either side.
+# A peak is the maximum within a quarter of a tone and 0.2 s to either side.
 _REACH_BANDS, _REACH_FRAMES = 4, 8
-# The mean around a peak, which its height is measured above: two thirds of an octave, 2 s.
+# Size of the mean that a peak's height is relative to: two thirds of an octave, 2 s.
 _AROUND = (2 * _FRAMES_PER_S + 1, 25)
 _PEAKS_PER_S = 20
-# Peaks below the loudest band by more, or quieter altogether, are noise of codecs and converters.
+# Lower peaks, relative to the loudest band or absolute, are noise of codecs and converters.
 _RANGE_DB, _LEAST_DB = 60.0, -80.0
 _STEP_DB = 0.5
 
@@ -42,9 +42,9 @@ class Fingerprint:
     """The fingerprint of a recording.
 
     Attributes:
-        peaks: time in seconds and frequency in bands of a 36th of an octave, a peak a row, by time.
-        levels: the spectrogram in steps of half a decibel, 10 frames a second; 0 is 60 dB below
-            the loudest band of the recording, or less.
+        peaks: time in seconds and frequency in bands of 1/36 octave, one peak per row, by time.
+        levels: spectrogram in steps of 0.5 dB, 10 frames per second; 0 is at most 60 dB below the
+            loudest band of the recording.
         duration_s: length of the recording, seconds.
     """
 
@@ -77,11 +77,11 @@ def fingerprint(y: Float32[np.ndarray, " samples"]) -> Fingerprint:
 
 
 def _peaks(bands: Float32[np.ndarray, "frames bands"], floor: float) -> np.ndarray:
-    """Return the peaks above a level that stand out most, at most 20 in each second."""
+    """Return the most prominent peaks above a level, at most 20 per second."""
     size = (2 * _REACH_FRAMES + 1, 2 * _REACH_BANDS + 1)
     is_peak: Bool[np.ndarray, "frames bands"] = bands == maximum_filter(bands, size=size)
     is_peak &= bands > floor
-    # A peak on the edge may be the flank of one beyond it.
+    # A peak at the edge may be the flank of a peak beyond it.
     is_peak[[0, -1]] = False
     is_peak[:, [0, -1]] = False
     time, band = np.nonzero(is_peak)
@@ -98,7 +98,7 @@ def _peaks(bands: Float32[np.ndarray, "frames bands"], floor: float) -> np.ndarr
 
 
 def _vertex(bands: np.ndarray, *at: np.ndarray) -> np.ndarray:
-    """Return where the parabola through three neighbours is highest: -0.5 to 0.5 of a step."""
+    """Return the vertex of the parabola through three neighbours, -0.5 to 0.5 steps."""
     low, middle, high = (bands[t, b] for t, b in zip(at[:3], at[3:], strict=True))
     bend = 2 * middle - low - high
     shift = (high - low) / (2 * np.where(bend > 0, bend, 1))

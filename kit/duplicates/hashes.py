@@ -1,7 +1,7 @@
-"""Hashes of peaks: a peak with two later ones, as whole numbers that another copy has too.
+"""Hash triples of peaks, a peak with two later ones, to integers that copies share.
 
-Two pairs that share a peak make one hash. A pair alone is found again more often (0.45 in place of
-0.25 of them in the worst of the transformed copies), but by chance it is found 65 times as often.
+Pairs of peaks recur more often than triples in copies (0.45 instead of 0.25 of them in the worst
+transformed copy), but also 65 times as often by chance.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from jaxtyping import Float32, UInt64
 from kit.duplicates.fingerprint import BANDS_PER_OCTAVE
 
 SPEEDS = (0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03)
-"""Speeds at which a copy is looked for."""
+"""Speeds of copies to search."""
 
-_TARGETS = 3  # later peaks that a peak is joined with, two at a time
+_TARGETS = 3  # later peaks to combine with a peak, two at a time
 _NEAREST_S, _FURTHEST_S = 0.075, 1.5
 _WIDEST = 24  # bands between two peaks
-# Steps of frequency (bands), of the interval between two (bands), and of time (s).
+# Quantisation steps of frequency (bands), interval (bands) and time (s).
 _BAND_STEP, _INTERVAL_STEP, _TIME_STEP_S = 2.0, 1.0, 0.05
-# Odd, for a multiplication that spreads hashes over the whole range.
+# Odd multiplier that spreads hashes over the whole range.
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
 class Triples:
-    """Peaks, each with two later ones.
+    """Triples of peaks: a peak with two later ones.
 
     Attributes:
-        time: of the first peak, seconds.
-        band: of the first peak.
-        intervals: bands from the first peak to each of the other two.
-        delays: seconds from the first peak to each of the other two.
+        time: time of the first peak, seconds.
+        band: band of the first peak.
+        intervals: bands from the first peak to the other two.
+        delays: seconds from the first peak to the other two.
     """
 
     time: Float32[np.ndarray, " triples"]
@@ -41,13 +41,13 @@ class Triples:
     delays: Float32[np.ndarray, "2 triples"]
 
     def hashes(self, speed: float) -> UInt64[np.ndarray, " triples"]:
-        """Return the hashes that a copy played at `speed` times the speed has."""
+        """Return the hashes of a copy that plays at `speed` times the speed."""
         shift = BANDS_PER_OCTAVE * np.log2(speed)
         parts = [_steps(self.band + shift, _BAND_STEP)]
         for interval, delay in zip(self.intervals, self.delays, strict=True):
             parts.append(_steps(interval, _INTERVAL_STEP))
             parts.append(_steps(delay / speed, _TIME_STEP_S))
-        # Each part fits into eight bits: intervals may be negative.
+        # Each part has eight bits; intervals may be negative.
         code = np.zeros(len(self.time), np.uint64)
         for part in parts:
             code = (code << np.uint64(8)) | (part + 64).astype(np.uint64)
@@ -55,7 +55,7 @@ class Triples:
 
 
 def triples(peaks: Float32[np.ndarray, "peaks 2"]) -> Triples:
-    """Join each peak with two of the next three in its reach.
+    """Combine each peak with two of the next three within reach.
 
     Args:
         peaks: time and band, by time; see `Fingerprint.peaks`.

@@ -1,9 +1,9 @@
-"""The fingerprints of a catalogue's tracks, a stored feature by the SHA-256 of each file.
+"""Store the fingerprints of a catalogue's tracks, keyed by the SHA-256 of each file.
 
     features/1.fingerprints/000000.npz      up to 64 files: their peaks and levels, one after the
                                             other, how many of them each file has, and a hash of
                                             its audio without tags
-    features/1.fingerprints/failures.json   files that cannot be used, and why
+    features/1.fingerprints/failures.json   files that cannot be used
 
 The number is the version of the fingerprints.
 """
@@ -32,7 +32,7 @@ from kit.features.schedule import Track
 STAGE = "fingerprints"  # in failures.csv
 
 LONGEST_S = 600.0
-"""Seconds of a file that are heard, from its beginning: a bound on the memory of a long mix."""
+"""Seconds to decode from the beginning of a file; bounds the memory for a long mix."""
 
 PART_TRACKS = 64
 
@@ -45,13 +45,13 @@ class Fingerprints:
     """The fingerprints of a catalogue.
 
     Attributes:
-        rows: for the SHA-256 of each file, its part and its row there.
-        sources: the SHA-256 of the file of each track that has one, by track_id, in the order of
+        rows: part and row of each file, by SHA-256.
+        sources: SHA-256 of the file of each track with a fingerprint, by track_id, in the order of
             the catalogue.
         failures: the other tracks, from this run and earlier ones.
-        computed: files computed in this run.
-        seconds: time that the run took.
-        stopped: whether it was stopped before it was done.
+        computed: number of files computed in this run.
+        seconds: duration of the run.
+        stopped: whether the run was stopped early.
     """
 
     rows: npz_parts.Rows = field(repr=False)
@@ -81,16 +81,16 @@ class Fingerprints:
     def duplicates(
         self, progress: Callable[[int, int], None] | None = None
     ) -> list[tuple[str, str, Match]]:
-        """Return all pairs of tracks whose files differ and whose recording is one.
+        """Return all pairs of tracks with different files of the same recording.
 
         Args:
-            progress: called with (comparisons done, comparisons in all).
+            progress: called with (comparisons done, number of comparisons).
         Returns:
-            The track_ids of a pair, in the order of the catalogue, and how they fit together.
+            The track_ids of each pair, in the order of the catalogue, and their match.
         Raises:
             KitError: a part is damaged.
         """
-        # In the order of the parts, so that each is read from front to back.
+        # In the order of the parts, so that reading is sequential.
         files = sorted(set(self.sources.values()), key=lambda source: self.rows[source])
         tracks: dict[str, list[str]] = {}
         for track_id, source in self.sources.items():
@@ -113,14 +113,11 @@ def fingerprints(
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Fingerprints:
-    """Return the fingerprints of a catalogue's tracks; compute those that are not stored yet.
+    """Return the fingerprints of a catalogue's tracks; compute missing ones.
 
     Args:
         catalogue: the tracks.
-        options: `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` count.
-        progress: called with (files done, files in all).
-        stop: called regularly; once it returns True, the files in progress are finished and no
-            other is begun.
+        The others: as for `kit.features.by_file.compute`.
     Raises:
         KitError: the store cannot be read or written, another run is writing it, or a track failed
             and `options.strict` is set.
@@ -176,7 +173,7 @@ def _add(folder: Path, found: Mapping[str, _Heard]) -> None:
 
 
 class _Reader:
-    """Reads fingerprints by number, and keeps the parts that were read last."""
+    """Reads fingerprints by index, and caches the parts that were read last."""
 
     def __init__(self, rows: npz_parts.Rows, files: Sequence[str]) -> None:
         self._rows = rows

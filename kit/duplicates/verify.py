@@ -1,8 +1,7 @@
-"""Check of two recordings for being one, by their offsets and their spectrograms.
+"""Verify by offsets and spectrograms that two recordings are copies.
 
-Loops and samples are in many tracks. Tracks that share them have equal hashes at many offsets, each
-for a part of the time, while copies have one offset for all of the time in which they overlap, and
-the same spectrogram there.
+Many tracks share loops and samples. Such tracks have equal hashes at many offsets, each for part of
+the time. Copies have one offset for the whole overlap, and the same spectrogram there.
 """
 
 from dataclasses import dataclass, replace
@@ -15,30 +14,30 @@ from kit.duplicates.fingerprint import BANDS_PER_OCTAVE, LEVELS_PER_S, Fingerpri
 from kit.duplicates.hashes import Triples
 
 LEAST_COVERED = 0.6
-"""Share of the seconds with sound in both recordings in which the line must have an equal hash."""
+"""Minimum share of the seconds with sound in both that have an equal hash on the line."""
 LEAST_CORRELATION = 0.75
-"""Correlation that the levels of both must have there, each band less its mean."""
+"""Minimum correlation of both recordings' levels, minus the mean of each band."""
 LEAST_OVERLAP_S = 8.0
-"""Seconds with sound in both; of recordings with less sound, `LEAST_SHARE` of it."""
+"""Minimum seconds with sound in both; for recordings with less sound, `LEAST_SHARE` of it."""
 LEAST_SHARE = 0.8
 
-_NEAR_S = 0.6  # from the line of a candidate
-_ON_LINE_S = 0.06  # from the fitted line: half again a hash's step
+_NEAR_S = 0.6  # distance from the line of a candidate
+_ON_LINE_S = 0.06  # distance from the fitted line: 1.5 steps of a hash
 _LEAST_HASHES = 10
 _BANDS_PER_LEVEL = 4
 
 
 @dataclass(frozen=True)
 class Match:
-    """The fit of two recordings.
+    """The match of two recordings.
 
     Attributes:
         offset_s: time in the second recording at which the first one begins; negative if the
             second one begins later.
-        speed: how much faster the second one is played.
+        speed: speed of the second one relative to the first.
         overlap_s: seconds of the first recording with sound in both.
-        covered: share of them in which the line has an equal hash.
-        correlation: of the levels of both.
+        covered: share of these seconds with an equal hash on the line.
+        correlation: correlation of the levels of both.
     """
 
     offset_s: float
@@ -49,11 +48,11 @@ class Match:
 
     @property
     def holds(self) -> bool:
-        """Return whether the two recordings are one."""
+        """Return whether the two recordings are copies."""
         return self.covered >= LEAST_COVERED and self.correlation >= LEAST_CORRELATION
 
     def seen_from_the_second(self) -> "Match":
-        """Return the match of the same pair, the other way round."""
+        """Return the match of the swapped pair."""
         return replace(self, offset_s=-self.offset_s * self.speed, speed=1 / self.speed)
 
 
@@ -62,12 +61,12 @@ def verify(
     one: tuple[Fingerprint, Triples],
     other: tuple[Fingerprint, Triples],
 ) -> Match | None:
-    """Return how the two recordings of a candidate fit together; None if they do not overlap.
+    """Return the match of the two recordings of a candidate; None if they do not overlap.
 
     Args:
-        candidate: the pair, and the lines to look into.
-        one: of its first recording.
-        other: of its second recording.
+        candidate: the pair, and the lines to verify.
+        one: fingerprint and triples of its first recording.
+        other: fingerprint and triples of its second recording.
     """
     matches = [
         match
@@ -80,13 +79,13 @@ def verify(
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    slope: float  # seconds of the second recording in one of the first
+    slope: float  # seconds of the second recording per second of the first
     offset: float
-    at: Float64[np.ndarray, " hashes"]  # times in the first recording of equal hashes on the line
+    at: Float64[np.ndarray, " hashes"]  # times of equal hashes on the line, in the first recording
 
 
 def _fitted(one: Triples, other: Triples, speed: float, offset: float) -> _Line | None:
-    """Return the line through the equal hashes near a first guess; None if there are too few."""
+    """Fit a line to the equal hashes near an initial line; None if there are too few."""
     asked, known = one.hashes(speed), other.hashes(1.0)
     order = np.argsort(known)
     low = np.searchsorted(known[order], asked, "left")
@@ -99,7 +98,7 @@ def _fitted(one: Triples, other: Triples, speed: float, offset: float) -> _Line 
     x, y = x[near], y[near]
     if len(x) < _LEAST_HASHES:
         return None
-    # The most frequent offset, since loops give others near by.
+    # Use the most frequent offset, because loops cause others close to it.
     residual = np.sort(y - slope * x)
     width = np.searchsorted(residual, residual + 4 * _ON_LINE_S, "right") - np.arange(len(residual))
     begin = int(np.argmax(width))
@@ -145,7 +144,7 @@ def _match(
 def _heard(
     triples: Triples, seconds: np.ndarray, slope: float, offset: float
 ) -> Bool[np.ndarray, " seconds"]:
-    """Return in which seconds of the first recording there is a peak that has a hash."""
+    """Return which seconds of the first recording contain a hashed peak."""
     time = np.sort(triples.time)
     begin, end = (slope * (seconds + edge) + offset for edge in (0, 1))
     return np.searchsorted(time, end) > np.searchsorted(time, begin)
@@ -156,9 +155,9 @@ def _sounding(recording: tuple[Fingerprint, Triples]) -> int:
 
 
 def _correlation(one: Fingerprint, other: Fingerprint, line: _Line) -> float | None:
-    """Return the correlation of the levels, each band less its mean, where both sound."""
+    """Return the correlation of the levels, minus the mean of each band, where both have sound."""
     time = np.arange(len(one.levels))
-    # A frame is the mean of 0.1 s from its number on.
+    # A frame is the mean of the 0.1 s that begin at its index.
     centre = (time + 0.5) / LEVELS_PER_S
     place = (line.slope * centre + line.offset) * LEVELS_PER_S - 0.5
     inside = (place >= 0) & (place <= len(other.levels) - 1)
@@ -182,7 +181,7 @@ def _correlation(one: Fingerprint, other: Fingerprint, line: _Line) -> float | N
 def _between(
     values: Float32[np.ndarray, "rows columns"], place: np.ndarray, axis: int
 ) -> np.ndarray:
-    """Return the values between two neighbours along an axis, by linear interpolation."""
+    """Interpolate linearly between neighbours along an axis."""
     low = np.clip(place.astype(int), 0, values.shape[axis] - 2)
     weight = (place - low).astype(np.float32)
     weight = weight[:, None] if axis == 0 else weight

@@ -1,1 +1,1 @@
-"""Labels of predictions and catalogues, written to where DJs work: tags, M3U, Rekordbox."""
+"""Write labels of predictions and catalogues to tags, M3U and Rekordbox."""

@@ -1,4 +1,4 @@
-"""Labels to write: of a file that `kit predict` wrote, or of a catalogue."""
+"""Read the labels to write from a file of `kit predict` or from a catalogue."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class Track:
     labels: tuple[str, ...]
 
     def names(self) -> tuple[str, str]:
-        """Return the artists and the title in the file's tags; the file's name if it has none."""
+        """Return the artists and the title in the file's tags; without tags, the file's name."""
         tags = read_tags(self.path)
         return tags.artists, tags.title or self.path.stem
 
@@ -41,10 +41,10 @@ class Labels:
     """Content of predictions or of a catalogue.
 
     Attributes:
-        tracks: the files to write for, each once.
+        tracks: files with their labels, each once.
         failures: rows that cannot be used.
-        uncertain: predictions that were left out as uncertain.
-        unjudged: predictions that were taken without a measured certainty.
+        uncertain: number of uncertain predictions that were left out.
+        unjudged: number of predictions without a measured certainty.
     """
 
     tracks: list[Track] = field(default_factory=list)
@@ -58,12 +58,12 @@ def read_labels(source: Path, *, uncertain: bool = False) -> Labels:
 
     Args:
         source: CSV or JSON lines of `kit predict`, or the folder of a catalogue. Relative paths in
-            predictions start from the present folder, as they did for `kit predict`.
-        uncertain: also take predictions that are marked as uncertain.
+            predictions are relative to the current folder, as for `kit predict`.
+        uncertain: also use predictions that are marked as uncertain.
     Returns:
         The files that exist, and a failure for each other row.
     Raises:
-        UsageError: neither of these, or predictions of the windows of a mix.
+        UsageError: the source is neither, or has predictions of the windows of a mix.
     """
     found = Labels()
     if source.is_dir():
@@ -91,16 +91,19 @@ def read_labels(source: Path, *, uncertain: bool = False) -> Labels:
         start = str(row.get("start_s", ""))
         if starts.setdefault(path, start) != start:
             raise UsageError(
-                f"{shown(source)} has several stretches of {shown(path)}, as --timeline writes "
+                f"{shown(source)} has several sections of {shown(path)}, as --timeline writes "
                 "them; give predictions of whole tracks"
             )
         reason, what = "", ""
         if not row["path"]:
-            reason, what = "missing_file", "a row has no path, and so no audio to write for"
+            reason, what = "missing_file", "a row has no path"
         elif not is_plain(path):
             reason, what = "bad_name", "has control characters or is not UTF-8; rename it"
         elif not Path(path).is_file():
-            reason, what = "missing_file", "is not there; run kit write where kit predict ran"
+            reason, what = (
+                "missing_file",
+                "does not exist; run kit write in the folder in which kit predict ran",
+            )
         elif not names:
             reason, what = "no_label", "has no label; write one into the table"
         elif labels.setdefault(path, names) != names:
@@ -125,7 +128,7 @@ def _of_json(source: Path) -> Iterator[Mapping[str, Any]]:
         lines = source.read_text(encoding="utf-8").splitlines()
         rows = [json.loads(line) for line in lines if line.strip()]
         if not all(isinstance(row, dict) for row in rows):
-            raise ValueError("a line is no object")
+            raise ValueError("a line is not an object")
     except OSError as error:
         raise UsageError(f"{shown(source)} cannot be read: {error.strerror or error}") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Playlists of labelled tracks, as text of M3U8 and XML of Rekordbox."""
+"""Format playlists of labelled tracks as M3U8 and as XML for Rekordbox."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ from kit.errors import UsageError
 from kit.write.labels import Track
 
 MARK = "kit write"
-"""In the first lines of each file, so that no other one is replaced."""
+"""Text in the first lines of each file, so that kit replaces only its own files."""
 
 _NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\0-\x1f]')
-# What XML 1.0 has no way to write.
+# Characters that XML 1.0 does not allow.
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -22,11 +22,11 @@ def require_own(paths: Iterable[Path]) -> None:
     """Check that files to write are new, or were written by kit.
 
     Raises:
-        UsageError: another file would be replaced, such as a person's own collection.
+        UsageError: another file, such as the user's own collection, would be replaced.
     """
     for path in paths:
         if path.is_dir() or (path.is_file() and MARK.encode() not in path.read_bytes()[:500]):
-            raise UsageError(f"{path} is not by kit write; give another --out")
+            raise UsageError(f"{path} was not written by kit write; give another --out")
 
 
 def by_label(tracks: Sequence[Track]) -> dict[str, list[Track]]:

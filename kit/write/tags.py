@@ -1,7 +1,7 @@
-"""Genre tags: what would change, the change itself, and the way back.
+"""Plan, write and restore genre tags.
 
-A file is changed as a copy beside it, which takes its place once it is whole. The audio of MP3,
-FLAC and WAV is compared before that.
+The tag is written to a copy of the file, which then replaces the file. For MP3, FLAC and WAV, the
+audio is compared first.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from kit.files import read_json, write_json
 from kit.lock import only_one
 from kit.write.labels import STAGE, Track
 
-_HASHED = (MP3, FLAC, WAVE)  # others would have to be decoded, which takes seconds a track
+_HASHED = (MP3, FLAC, WAVE)  # decoding other formats takes seconds per track
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Change:
 
 
 def plan(tracks: Iterable[Track]) -> Iterator[Change | Failure]:
-    """Yield the change of each file whose genre is not its label yet, or why it cannot be made."""
+    """Yield a change for each file whose genre is not its label, or a failure."""
     for track in tracks:
         before = _try(track.path, genre_of)
         if isinstance(before, Failure):
@@ -61,12 +61,12 @@ def plan(tracks: Iterable[Track]) -> Iterator[Change | Failure]:
 
 
 def undo_plan(backup: Path) -> Iterator[Change | Failure]:
-    """Yield the way back of each change in a backup, or why it is not possible.
+    """Yield the reverse of each change in a backup, or a failure.
 
-    A genre that was changed again since is left alone.
+    Genres that were changed since then stay unchanged.
 
     Raises:
-        KitError: there is no backup, or it cannot be read.
+        KitError: the backup is missing or cannot be read.
     """
     for change in _read(backup):
         now = _try(change.path, genre_of)
@@ -75,30 +75,30 @@ def undo_plan(backup: Path) -> Iterator[Change | Failure]:
         elif now == change.after:
             yield Change(change.path, change.after, change.before)
         elif now != change.before:
-            message = f"{shown(change.path)} has another genre since: {'; '.join(now) or 'none'}"
+            message = f"{shown(change.path)} now has another genre: {'; '.join(now) or 'none'}"
             yield Failure(shown(change.path), STAGE, "changed_since", message)
 
 
 def write_tags(
     changes: Sequence[Change], backup: Path, *, undo: bool = False, keep_time: bool = False
 ) -> Iterator[Failure | None]:
-    """Write genres, after the values before are in a backup.
+    """Write a backup of the old genres, then the new genres.
 
     Args:
-        changes: see `plan`, or `undo_plan`.
-        backup: JSON file of earlier changes, or a new one.
-        undo: remove what was restored from the backup, and the file once it is empty.
-        keep_time: give each file its modification time back.
+        changes: see `plan` or `undo_plan`.
+        backup: JSON file of earlier changes; made if missing.
+        undo: remove restored genres from the backup, and delete it once it is empty.
+        keep_time: restore the modification time of each file.
     Yields:
-        For each change, None or why it was not made.
+        None or a failure for each change.
     Raises:
-        KitError: the backup cannot be read or written, or another run is at work with it.
+        KitError: the backup cannot be read or written, or another run uses it.
     """
     with only_one(backup, "changes the files of"):
         known = {c.path: c for c in _read(backup)} if undo or backup.exists() else {}
         for change in () if undo else changes:
             old = known.get(change.path)
-            # Of several changes in a row, the value before the first one is kept.
+            # After several changes, keep the value before the first one.
             first = old.before if old is not None and old.after == change.before else change.before
             known[change.path] = replace(change, before=first)
         if not undo:
@@ -116,7 +116,7 @@ def genre_of(path: Path) -> tuple[str, ...]:
     """Return the values of a file's genre tag; () for none.
 
     Raises:
-        KitError: kit writes no tags into files of this kind.
+        KitError: kit does not write tags to this format.
     """
     tags = _opened(path).tags
     if tags is None or _key(tags) not in tags:
@@ -129,13 +129,13 @@ def _opened(path: Path) -> Any:
     file: Any = mutagen.File(path)  # pyright: ignore[reportPrivateImportUsage]
     if file is None:
         raise KitError(
-            f"{shown(path)} is of a kind that kit writes no tags into; use a playlist instead"
+            f"{shown(path)} has a format for which kit does not write tags; use a playlist instead"
         )
     return file
 
 
 def _key(tags: Any) -> str:
-    # Vorbis comments and APE mind no case.
+    # Vorbis comments and APE ignore case.
     kinds = ((ID3, "TCON"), (MP4Tags, "\xa9gen"), (ASFTags, "WM/Genre"))
     return next((key for kind, key in kinds if isinstance(tags, kind)), "Genre")
 
@@ -151,7 +151,7 @@ def _set_genre(path: Path, values: tuple[str, ...]) -> None:
     elif _key(tags) in tags:
         del tags[_key(tags)]
     if isinstance(tags, ID3) and tags.version < (2, 4, 0):
-        # Programs that wrote it may read no newer one. No separator: values stay values.
+        # Programs that write ID3v2.3 may not read v2.4. Without a separator, values stay separate.
         tags.update_to_v23()
         file.save(v2_version=3, v23_sep=None)
     else:
@@ -160,7 +160,7 @@ def _set_genre(path: Path, values: tuple[str, ...]) -> None:
 
 def _replace(path: Path, values: tuple[str, ...], keep_time: bool) -> None:
     path = path.resolve()
-    # Replacing a file needs no permission to write it, only its folder.
+    # Replacing a file only needs permission for its folder, so check the file's own permission.
     with path.open("r+b"):
         pass
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".kit-", suffix=path.suffix)
@@ -177,7 +177,7 @@ def _replace(path: Path, values: tuple[str, ...], keep_time: bool) -> None:
             same = _audio(copy) == audio
         if not same:
             raise KitError(
-                f"{shown(path)} would not have the same audio with a new tag; it is left alone"
+                f"{shown(path)} would not have the same audio with a new tag; it stays unchanged"
             )
         if keep_time:
             os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -196,15 +196,15 @@ def _audio(path: Path) -> str:
 
 
 def _try(path: Path, do: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the result of a function of a path, or a failure."""
+    """Return the result of a function of a path, or a failure if it raises."""
     try:
         return do(path, *arguments)
     except KitError as error:
         return Failure(shown(path), STAGE, "not_written", str(error))
     except Exception as error:
-        # mutagen, fed with damaged files, raises more than its own errors.
+        # mutagen raises other errors than its own for damaged files.
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        message = f"{shown(path)} cannot get a tag: {shown(what)}"
+        message = f"{shown(path)} cannot be tagged: {shown(what)}"
         return Failure(shown(path), STAGE, "not_written", message)
 
 

@@ -67,7 +67,10 @@ def test_playlists(answers, command, to, out):
     file.write_text("a collection of somebody")
     for more in ((), ("--apply",)):
         code, _, err = command(*arguments, *more)
-        assert (code, f"{file} is not by kit write; give another --out" in err) == (2, True)
+        assert (code, f"{file} was not written by kit write; give another --out" in err) == (
+            2,
+            True,
+        )
     assert file.read_text() == "a collection of somebody"
 
 

@@ -85,7 +85,7 @@ def test_predictions_as_the_command_writes_them(music, tmp_path):
     ("name", "text", "said"),
     [
         ("p.json", "{", "is not JSON lines"),
-        ("p.json", "[1]", "a line is no object"),
+        ("p.json", "[1]", "a line is not an object"),
         ("p.json", '{"label": "x"}', "has no column path; give what kit predict --out wrote"),
         ("p.csv", "path,genre\na,b\n", "has no column label"),
         ("none.json", None, "cannot be read"),
@@ -102,7 +102,7 @@ def test_what_holds_no_labels(tmp_path, name, text, said):
 def test_windows_of_a_mix_are_refused(music, tmp_path):
     rows = [prediction(music / NAMES[0], "techno", start_s=at) for at in (0.0, 15.0)]
     (tmp_path / "p.json").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(UsageError, match=r"several stretches of .*a b.flac, as --timeline writes"):
+    with pytest.raises(UsageError, match=r"several sections of .*a b.flac, as --timeline writes"):
         read_labels(tmp_path / "p.json")
 
 

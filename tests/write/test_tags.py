@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_written_is_a_failure(tmp_path, monkeypatch):
     *bad, change = plan(tracks)
     assert [type(one) for one in bad] == [Failure] * 4
     assert all(one.path in one.message and one.message.isprintable() for one in bad)
-    assert "kit writes no tags into" in bad[1].message
+    assert "kit does not write tags" in bad[1].message
     # A disk that is full, and a writer that would damage the audio.
     content = good.read_bytes()
     with monkeypatch.context() as patched:

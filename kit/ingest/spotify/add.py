@@ -111,7 +111,7 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
         elif old["label"] != new["label"]:
             message = (
                 f"track {id_} is in the catalogue as {old['label']!r} and in a playlist of "
-                f"{new['label']!r} ; the first label is kept: remove the track from one of them"
+                f"{new['label']!r}; the first label is kept: remove the track from one of them"
             )
             refused.append(Failure(source, STAGE, "two_labels", message, id_))
         else:

@@ -66,7 +66,7 @@ def playlist_id(text: str) -> str:
             f"{shown!r} is a short link; open it in a browser, and give the resulting address"
         )
     raise UsageError(
-        f"{shown!r} is not a Spotify playlist; give its address "
+        f"{shown!r} is not a playlist on Spotify; give its address "
         "(https://open.spotify.com/playlist/...), its URI (spotify:playlist:...) or its id, "
         "22 letters and digits"
     )

@@ -235,7 +235,7 @@ def test_notices_and_failures_stay(music, table, tmp_path):
 def test_nothing_there(table, tmp_path):
     folder = table(HEAD, "t1,x,A,B,,,,")
     (tmp_path / "music").mkdir()
-    with pytest.raises(UsageError, match="there is no audio in"):
+    with pytest.raises(UsageError, match="contains no audio"):
         match(folder, tmp_path / "music", folder)
     bad = tmp_path / os.fsdecode(b"\xff")
     bad.mkdir()

@@ -52,7 +52,7 @@ def test_rows_by_id(tmp_path):
         ("b", "local"),
         ("b", "two_labels"),
     ]
-    assert "as 'a' and is in a playlist of 'b'" in whole.failures[-1].message
+    assert "as 'a' and in a playlist of 'b'" in whole.failures[-1].message
     assert whole.failures[-1].track_id == "1"
     assert whole.notices == ("before", "n")
     assert whole.audio_root == tmp_path / "there"

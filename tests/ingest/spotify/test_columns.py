@@ -45,7 +45,7 @@ def test_a_playlist_by_any_name(text):
         (f"https://open.spotify.com/album/{ID}", "not a playlist .its kind: album"),
         (f"spotify:track:{ID}", "its kind: track"),
         ("https://spotify.link/abcdef", "short link"),
-        (f"https://evil.example/playlist/{ID}", "not a playlist of Spotify"),
+        (f"https://evil.example/playlist/{ID}", "not a playlist on Spotify"),
         (f"https://open.spotify.com.evil.example/playlist/{ID}", "not a playlist"),
         (f"https://open.spotify.com/playlist/{ID}/../x", "not a playlist"),
         (f"file://open.spotify.com/playlist/{ID}", "not a playlist"),

@@ -139,7 +139,7 @@ def test_every_kind_of_row_is_counted(serve, ask, tmp_path):
     }
     assert {f.stage for f in found.failures} == {"ingest"}
     assert {f.path for f in found.failures} == {f"spotify:playlist:{LIST}"}
-    assert found.failures[0].message.startswith(f"row 2 of playlist {LIST} is a file of the")
+    assert found.failures[0].message.startswith(f"row 2 of playlist {LIST} is a local file of")
     assert [f.track_id for f in found.failures if f.track_id] == [id_of(1), id_of(2)]
     assert found.warnings == (
         "1 tracks have no audio features on Spotify; the columns stay empty",
