@@ -1,20 +1,20 @@
-"""The root of kit's exceptions and its warnings: what is wrong, where, and what to do."""
+"""Base classes of kit's exceptions and warnings, whose messages say how to fix the problem."""
 
 
 class KitError(Exception):
-    """A failure that a person can act on. The command line prints it as one line, exit code 1."""
+    """A failure that the user can fix. The command line prints it as one line, with exit code 1."""
 
     exit_code = 1
 
 
 class UsageError(KitError):
-    """The request itself is wrong: nothing was read or written. Exit code 2."""
+    """The request is invalid; nothing was read or written. Exit code 2."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A configuration field has a bad value or an unknown name."""
+    """A configuration field has an invalid value or an unknown name."""
 
 
 class KitWarning(UserWarning):

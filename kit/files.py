@@ -16,13 +16,13 @@ _ROOM_BLOCK = 1 << 20
 
 @contextlib.contextmanager
 def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
-    r"""Open a temporary file beside `path`; on a clean exit it takes the place of `path`.
+    r"""Open a temporary file beside `path`; on success it replaces `path`.
 
     Args:
-        path: the file to make or replace; its folder is made if missing.
+        path: file to make or replace; its folder is made if missing.
         mode: "w" for UTF-8 text with "\n" line ends, "wb" for bytes.
     Raises:
-        KitError: the file cannot be written (permission, full disk); `path` is as it was.
+        KitError: the file cannot be written (permission, full disk); `path` is unchanged.
     """
     path = Path(path)
     temporary = None
@@ -36,7 +36,7 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp makes files private; a result should be as readable as any other new file.
+        # mkstemp makes files private; give results the default permissions.
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
@@ -52,13 +52,12 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def require_room(folder: Path | str, size: int) -> None:
-    """Check that a folder's disk has room, before many files are written to it.
+    """Check that a folder's disk has `size` bytes of free space.
 
-    Args:
-        folder: the place of the files; it is made if missing.
-        size: bytes.
+    The folder is made if missing.
+
     Raises:
-        KitError: there is no room, or nothing may be written there.
+        KitError: there is too little space, or the folder is not writable.
     """
     folder = Path(folder)
     try:
@@ -80,7 +79,7 @@ def _reserve(stream: IO[bytes], size: int) -> None:
             os.posix_fallocate(stream.fileno(), 0, size)
             return
         except OSError as error:
-            # Some file systems cannot reserve: then only writing tells.
+            # Some file systems cannot reserve space: then write the bytes.
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
     for start in range(0, size, _ROOM_BLOCK):
@@ -94,7 +93,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN and infinity are refused."""
+    """Write `value` as indented JSON, atomically; NaN and infinity raise ValueError."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -102,7 +101,7 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        KitError: no such file, unreadable, or not JSON.
+        KitError: the file is missing, unreadable or not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Errors of a command as one line in place of a traceback."""
+"""Print errors of a command as one line instead of a traceback."""
 
 import contextlib
 import os
@@ -17,30 +17,30 @@ _LATER_S = 0.05
 
 @contextlib.contextmanager
 def in_words(*, debug: bool = False) -> Iterator[None]:
-    """Wrap a whole command or script: an error ends the process with one line on stderr.
+    """Wrap a whole command or script: print errors as one line on stderr, and exit.
 
-    Exit codes: that of a `KitError`, 1 for an error of the operating system, 130 for Ctrl-C.
+    Exit codes: `KitError.exit_code`, 1 for an error of the operating system, 130 for Ctrl-C.
 
     Args:
         debug: show tracebacks, and the messages of C libraries.
     Raises:
-        SystemExit: in place of the error.
+        SystemExit: instead of the error.
     """
-    # A full disk stops the writes that matter too; without its cache JAX only compiles again.
+    # A full disk also fails other writes, with errors; without its cache JAX compiles again.
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     if debug:
-        with _ctrl_c_heard():
+        with _ctrl_c_kept():
             yield
         return
     try:
-        with quiet_libraries(), _ctrl_c_heard(), _warnings_in_a_line():
+        with quiet_libraries(), _ctrl_c_kept(), _warnings_in_a_line():
             yield
     except KitError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
         _end("stopped; run the same command again to resume", 130)
     except BrokenPipeError:
-        # The reader of stdout has gone; Python's own flush at exit must not fail again.
+        # The reader of stdout is closed; Python's flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
@@ -53,17 +53,17 @@ def in_words(*, debug: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ctrl_c_heard() -> Iterator[None]:
-    """Raise KeyboardInterrupt again where Python has to drop it.
+def _ctrl_c_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt again if Python dropped it.
 
-    Python prints and drops exceptions in a `__del__` and in callbacks of the garbage collector.
-    JAX has such a callback: of 40 times Ctrl-C while a command started, 5 were lost there.
+    Python prints and drops exceptions in `__del__` and in callbacks of the garbage collector. JAX
+    has such a callback, which lost 5 of 40 Ctrl-C during the start of a command.
     """
     before = sys.unraisablehook
 
     def hook(dropped: "sys.UnraisableHookArgs", /) -> None:
         if issubclass(dropped.exc_type, KeyboardInterrupt):
-            # Here it would be dropped once more.
+            # Raised here, it would be dropped again.
             later = threading.Timer(_LATER_S, os.kill, (os.getpid(), signal.SIGINT))
             later.daemon = True
             later.start()
@@ -79,7 +79,7 @@ def _ctrl_c_heard() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _warnings_in_a_line() -> Iterator[None]:
-    """Write kit's warnings without the place in the code that raised them."""
+    """Print kit's warnings without their source location."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 

@@ -1,4 +1,4 @@
-"""Locks between processes: one at a time for each file or folder."""
+"""Locks between processes, one per file or folder."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ def only_one(
     wait_s: float = 0.0,
     remove: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock `PATH.lock`; the system releases it when the process ends, however it ends.
+    """Hold the lock `PATH.lock`; the system releases it when the process ends.
 
     Args:
         path: a file or a folder; its parent folder is made if missing.
-        doing: what the holder of the lock does with it, for the error.
-        name: what the error calls it; the path if not given.
+        doing: predicate of the error's sentence "another run … PATH".
+        name: name for the error; the path if None.
         wait_s: seconds to wait for another process.
         remove: delete `PATH.lock` at the end.
     Raises:
-        KitError: another process holds the lock, or its file cannot be made.
+        KitError: another process holds the lock, or the lock file cannot be made.
     """
     lock = FileLock(f"{path}.lock", timeout=wait_s)
     try:
@@ -46,7 +46,7 @@ def only_one(
         yield
     finally:
         if remove:
-            # Before the release: a process that waits opens the file anew at each attempt.
+            # Before the release, because waiting processes open the file again at each attempt.
             with contextlib.suppress(OSError):
                 Path(lock.lock_file).unlink()
         lock.release()

@@ -1,4 +1,4 @@
-"""Predict the label of a track, or a timeline of a whole mix, with a restored run."""
+"""Predict the label of a track, or the timeline of a mix, with a restored run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""C libraries kept from writing to the terminal."""
+"""Keep C libraries from writing to the terminal."""
 
 import contextlib
 import faulthandler
@@ -10,17 +10,17 @@ from typing import IO
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Discard the messages of C code on file descriptor 2, but not those of Python on stderr.
+    """Discard messages of C code on file descriptor 2, but not Python's on stderr.
 
-    mpg123, inside libsndfile, writes notes on every odd MP3 file there and has no option against
-    it. A crash in C code still writes the Python traceback of each thread to stderr. A child
-    process needs `stderr=sys.stderr` to be heard.
+    mpg123, inside libsndfile, prints notes about unusual MP3 files, which cannot be turned off. A
+    crash in C code still prints the Python traceback of each thread. The messages of a child
+    process appear only with `stderr=sys.stderr`.
     """
     before = sys.stderr
     try:
         kept = os.dup(2)
     except OSError:
-        # There is no file descriptor 2, so C code has nowhere to write.
+        # File descriptor 2 is closed, so C code cannot write to it.
         yield
         return
     with (
@@ -41,10 +41,10 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _crashes_told(stderr: IO[str]) -> Iterator[None]:
-    """Write tracebacks there if the process dies of a signal such as SIGSEGV."""
+    """Write tracebacks to a stream if a signal such as SIGSEGV ends the process."""
     enabled = faulthandler.is_enabled()
     if enabled and not _is_enabled_by_python():
-        # It writes to a file of its own, as pytest's does; nobody can ask which.
+        # It may write to its own file, as pytest's does, which cannot be queried.
         yield
         return
     faulthandler.enable(file=stderr)
@@ -57,6 +57,6 @@ def _crashes_told(stderr: IO[str]) -> Iterator[None]:
 
 
 def _is_enabled_by_python() -> bool:
-    """Return whether an option or variable of Python asked for it: then it writes to file 2."""
+    """Return whether Python's option or variable enabled it; then it writes to descriptor 2."""
     variable = not sys.flags.ignore_environment and os.environ.get("PYTHONFAULTHANDLER")
     return bool(sys.flags.dev_mode or "faulthandler" in sys._xoptions or variable)

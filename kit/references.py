@@ -1,8 +1,8 @@
-"""Refer to a class that a user defined, and find it again in another process.
+"""Refer to a class that a user defined, and import it in another process.
 
-A reference is a name, `module:Class`, and the file that defines the module. A run stores it, so
-restoring a run imports that module: code on this machine that the user wrote or installed. Code
-inside the run's own folder is never imported.
+A reference is a name, `module:Class`, and the file of the module. A run stores it, so restoring a
+run imports this module, which is code that the user wrote or installed on this machine. Code inside
+the run's own folder is never imported.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from kit.errors import ConfigError
 def name_of(cls: type) -> tuple[str, str]:
     """Return a class's name, `module:Class`, and the absolute path of its file ("" if none).
 
-    A class of the script that runs, `__main__`, goes by the script's file name, so that the same
+    For a class of the running script, `__main__`, the module is the script's file name, so that the
     class has the same name when another process imports it.
 
     Raises:
@@ -27,7 +27,7 @@ def name_of(cls: type) -> tuple[str, str]:
     """
     if "<locals>" in cls.__qualname__:
         raise ConfigError(
-            f"{cls.__qualname__} is defined inside a function, where no other process finds it; "
+            f"{cls.__qualname__} is defined inside a function, so other processes cannot find it; "
             "define it at the top level of its module"
         )
     module = sys.modules.get(cls.__module__)
@@ -45,9 +45,9 @@ def resolve(name: str, file: str | None = None) -> type:
 
     Args:
         name: `package.module:Class`, or `path/to/file.py:Class`.
-        file: the file that defines the module, used where it is not importable by name.
+        file: file of the module, used if it cannot be imported by name.
     Raises:
-        ConfigError: there is no such module or file, it fails to import, or has no such class.
+        ConfigError: the module, file or class does not exist, or the import fails.
     """
     module_name, _, qualname = name.rpartition(":")
     if module_name.endswith(".py"):
@@ -66,7 +66,7 @@ def resolve(name: str, file: str | None = None) -> type:
 
 
 def _loaded(module_name: str, file: str | None) -> ModuleType | None:
-    """Return the module if this process has it already, as a module or as the running script."""
+    """Return the module if it is already loaded, as a module or as the running script."""
     for candidate in (module_name, "__main__"):
         module = sys.modules.get(candidate)
         source = getattr(module, "__file__", None)
@@ -94,21 +94,21 @@ def _imported(module_name: str, file: str | None) -> ModuleType | None:
     except Exception as error:
         raise ConfigError(
             f"{file or module_name} cannot be imported ({type(error).__name__}: "
-            f"{str(error).partition(chr(10))[0]}); mend it and run the same command again"
+            f"{str(error).partition(chr(10))[0]}); correct it and run the same command again"
         ) from error
     return None
 
 
 def _from_file(module_name: str, file: Path) -> ModuleType:
-    # The run's folder travels from machine to machine: code in it must never run.
+    # Run folders are copied between machines, so their code must never run.
     if any(_is_run(parent) for parent in file.parents):
-        raise ConfigError(f"{file} lies in a run's folder, from which kit imports no code; move it")
+        raise ConfigError(f"{file} is in a run's folder, from which kit imports no code; move it")
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{file} is not a Python file; name one that ends in .py")
+        raise ConfigError(f"{file} is not a Python file; give one that ends in .py")
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(module_name)
-    sys.modules[module_name] = module  # dataclasses look their annotations up here
+    sys.modules[module_name] = module  # dataclasses look up their annotations here
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Lines and bars on stderr; results go to stdout."""
+"""Print messages and progress bars to stderr; results go to stdout."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-PLAIN_EVERY_S = 10.0  # without a terminal, a line this often: logs stay readable
+PLAIN_EVERY_S = 10.0  # interval of lines without a terminal, so that logs stay short
 
 
 def say(text: str, *, style: str | None = None) -> None:
@@ -30,9 +30,7 @@ def warn(text: str) -> None:
 
 @contextlib.contextmanager
 def bar(title: str) -> Iterator[Callable[..., None]]:
-    """Show a progress bar on a terminal, a line now and then elsewhere.
-
-    Nothing is shown before the first update.
+    """Show a progress bar on a terminal, or a line every 10 s elsewhere, from the first update on.
 
     Yields:
         `update(done, total, note="")`.

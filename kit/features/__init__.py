@@ -1,4 +1,4 @@
-"""Features: a catalogue's audio to log-mel arrays on disk or in a bucket."""
+"""Compute the log-mel features of a catalogue, on disk or in a bucket."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # These two import JAX, which reading a store does not need.
+    # These two import JAX, which readers of a store do not need.
     if name in ("compute", "row_of"):
         return getattr(importlib.import_module("kit.features.device"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

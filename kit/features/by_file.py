@@ -1,7 +1,6 @@
 """Compute a result for each audio file of a catalogue, once for files with equal bytes.
 
-Results that exist are kept, keyed by the SHA-256 of the file. Files that cannot be used are listed
-next to them.
+Existing results are kept, keyed by the SHA-256 of the file, beside a list of unusable files.
 """
 
 import os
@@ -26,18 +25,18 @@ from kit.features.feeding import feed
 from kit.features.schedule import NO_AUDIO, PASSING, Track
 from kit.lock import only_one
 
-_FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
+_FLUSH_EVERY_S = 60.0  # interval of saving; a killed run loses at most this
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where the results of files are stored, keyed by their SHA-256.
+    """Store of results, keyed by the SHA-256 of each file.
 
     Attributes:
-        folder: of the parts, and of the list of files that cannot be used.
-        known: returns the SHA-256 of each file that has a result.
-        add: writes a part of results, by the SHA-256 of each file.
-        part_tracks: files of a part.
+        folder: folder of the parts and of the list of unusable files.
+        known: returns the SHA-256 of each file with a result.
+        add: writes a part: results by SHA-256.
+        part_tracks: number of files in a part.
     """
 
     folder: Path
@@ -51,12 +50,12 @@ class Computed:
     """The result of `compute`.
 
     Attributes:
-        sources: the SHA-256 of the file of each track that has a result, by track_id, in the order
-            of the catalogue.
+        sources: SHA-256 of the file of each track with a result, by track_id, in the order of the
+            catalogue.
         failures: the other tracks.
-        computed: files computed in this run.
-        seconds: time that the run took.
-        stopped: whether it was stopped before it was done.
+        computed: number of files computed in this run.
+        seconds: duration of the run.
+        stopped: whether the run was stopped early.
     """
 
     sources: dict[str, str]
@@ -77,21 +76,21 @@ def compute(
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Computed:
-    """Compute the results that the store lacks.
+    """Compute the results that are missing in the store.
 
-    Tracks that cannot be used are listed in the catalogue's failures.csv, and tried again when
-    their file has changed or with `options.retry_failed`.
+    Tracks that cannot be used are listed in the catalogue's failures.csv. They are retried when
+    their file has changed, or with `options.retry_failed`.
 
     Args:
         catalogue: the tracks.
-        store: where the results are.
+        store: store of the results.
         read: returns the result of a track; with `options.isolate` it must be picklable.
         stage: name of the work in failures.csv.
         options: only `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` are used.
-        finish: converts what `read` returns to the result, in this process.
-        progress: called with (files done, files in all).
-        stop: called regularly; once it returns True, the files in progress are finished and no
-            other is begun.
+        finish: converts the return value of `read` to the result, in this process.
+        progress: called with (files done, number of files).
+        stop: called regularly; once it returns True, files in progress are finished and no others
+            begin.
     Raises:
         KitError: the store cannot be read or written, another run is writing it, or a track failed
             and `options.strict` is set.
@@ -107,7 +106,7 @@ def compute(
                     raise KitError(gone)
                 run.to_end(todo, read, stop)
         finally:
-            # Report the failures that were found, whatever ended the run.
+            # Report the failures even if the run raised an error.
             failures = [*without, *_failures(sources, run.failures, stage)]
             if failures != [f for f in read_failures(catalogue.folder) if f.stage == stage]:
                 write_failures(catalogue.folder, stage, failures)
@@ -122,9 +121,9 @@ def compute(
 
 
 def files_of(catalogue: Catalogue, stage: str) -> tuple[dict[str, tuple[str, Path]], list[Failure]]:
-    """Return the SHA-256 and the path of the file of each track, and the tracks without a file.
+    """Return the SHA-256 and the path of each track's file, and the tracks without a file.
 
-    A file whose SHA-256 the table lacks is hashed. The tracks are in the order of the table.
+    Files without a SHA-256 in the table are hashed. Tracks are in the order of the table.
 
     Args:
         catalogue: the tracks.
@@ -156,7 +155,7 @@ def _failures(
 
 
 class _Run:
-    """The work of one run: workers post answers to one queue, and only this thread keeps state."""
+    """A run: workers post results to one queue; only this thread changes state."""
 
     def __init__(
         self,
@@ -177,7 +176,7 @@ class _Run:
         self.computed = 0
 
     def todo(self, sources: Mapping[str, tuple[str, Path]]) -> list[Track]:
-        """Return one track for each file that has neither a result nor a failure that stands."""
+        """Return one track for each file that has neither a result nor a valid failure."""
         known = self._store.known()
         files = {digest: (track, path) for track, (digest, path) in sources.items()}
         retry = self._options.retry_failed
@@ -185,7 +184,7 @@ class _Run:
         def stands(digest: str) -> bool:
             if (row := self.failures.get(digest)) is None or row["reason"] in PASSING or retry:
                 return False
-            # The message names the path, so a file that has moved is tried again.
+            # The message contains the path, so retry a file that has moved.
             return row["path"] == shown(files[digest][1])
 
         wanted = [digest for digest in files if digest not in known and not stands(digest)]
@@ -215,7 +214,7 @@ class _Run:
             raise KitError(f"stopped at the first track that failed: {self._first_failure}")
 
     def _take(self, answer: Decoded) -> Buffer:
-        """Act on an answer."""
+        """Handle a result."""
         track, found = answer.track, answer.result
         if isinstance(found, AudioError):
             message = " ".join(str(found).split())

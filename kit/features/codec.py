@@ -1,4 +1,4 @@
-"""Convert features to stored values and back: levels in three types, or samples in 16 bits."""
+"""Convert features to stored values and back: levels in three dtypes, or samples in 16 bits."""
 
 import math
 from typing import Any
@@ -8,15 +8,15 @@ from jaxtyping import Float32
 
 from kit.config import FeatureConfig
 
-# -127 to 127 hold the levels; -128 stands where a store has no track.
+# -127 to 127 are levels; -128 marks rows without a track.
 _STEPS = 254
-# Lossy decoders and resampling exceed full scale; 6 dB of headroom is enough for them, and the
-# noise of rounding is still 95 dB below full scale.
+# Lossy decoders and resampling exceed full scale. With 6 dB of headroom, the rounding noise is
+# 95 dB below full scale.
 _SAMPLE = 2.0**-14
 
 
 def missing(config: FeatureConfig) -> int | float:
-    """Return the value that a store holds where there is no track."""
+    """Return the stored value of rows without a track."""
     kind = np.dtype(config.stored_dtype)
     return math.nan if kind.kind == "f" else np.iinfo(kind).min
 
@@ -28,10 +28,10 @@ def fill_value(config: FeatureConfig) -> Any:
 
 
 def padding(config: FeatureConfig) -> float:
-    """Return the value of the frames of a row that follow a track's last frame.
+    """Return the value of frames after the end of a track.
 
-    It is 0 for samples, PCEN and log1p. For dB it is the front end's floor: `top_db` below the
-    peak, or the level of `amin` if `ref` is not "max". It depends on the configuration alone, so
+    The value is 0 for samples, PCEN and log1p. For dB it is the front end's floor: `top_db` below
+    the peak, or the level of `amin` if `ref` is not "max". It depends only on the configuration, so
     that a row has the same bytes in every run.
     """
     frontend = config.frontend
@@ -44,7 +44,7 @@ def padding(config: FeatureConfig) -> float:
 
 
 def units(config: FeatureConfig) -> str:
-    """Return the units of features, as the CF conventions write them."""
+    """Return the units of features, in the notation of the CF conventions."""
     levels = config.keep == "log_mel" and config.frontend.compression == "db"
     return "dB" if levels else "1"
 

@@ -1,4 +1,4 @@
-"""Pools of decoders: threads, which are fast, or processes, which survive a crash of a decoder."""
+"""Pools of decoders: fast threads, or processes, which isolate crashes."""
 
 import multiprocessing
 import os
@@ -29,33 +29,33 @@ Buffer: TypeAlias = Float32[np.ndarray, "excerpts clip_samples"]
 
 
 class TimedOutError(AudioError):
-    """The decoder did not finish within the time limit."""
+    """A decoder exceeded the time limit."""
 
     reason = "timeout"
 
 
 class CrashedError(AudioError):
-    """The decoder's process died while it decoded the file."""
+    """A decoder's process died while decoding the file."""
 
     reason = "crashed"
 
 
 class UnexpectedError(AudioError):
-    """The decoder raised an exception that is not an `AudioError`."""
+    """A decoder raised an exception that is not an `AudioError`."""
 
     reason = "unexpected"
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The answer of a decoder.
+    """Result of a decoder.
 
     Attributes:
         track: the track.
-        buffer: the memory that the decoder was given. An abandoned thread may still write to it.
-        result: the return value of the pool's `read`, or an `AudioError`. For `reader`, the samples
-            of each excerpt in the buffer's rows.
-        seconds: time that decoding took.
+        buffer: memory for the decoder. An abandoned thread may still write to it.
+        result: return value of the pool's `read`, or an `AudioError`. For `reader`, the number of
+            samples of each excerpt in the buffer's rows.
+        seconds: decoding time.
     """
 
     track: Track
@@ -65,7 +65,7 @@ class Decoded:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Samples of each excerpt; only of a track that `reader` could decode."""
+        """Number of samples of each excerpt; only for tracks that `reader` decoded."""
         assert isinstance(self.result, tuple)
         return self.result
 
@@ -77,9 +77,8 @@ class Decoded:
 
 Answer = Callable[[Decoded], None]
 Read: TypeAlias = Callable[[Track, Buffer], Any]
-"""The function that a decoder applies to each track. It may write samples into the buffer's rows
-and return their numbers, a tuple, or return anything else. It raises an `AudioError` for a file
-that it cannot use."""
+"""Function to apply to each track. It may write samples into the buffer's rows and return their
+numbers as a tuple, or return any other value. It raises an `AudioError` for an unusable file."""
 
 
 def reader(config: FeatureConfig) -> Read:
@@ -101,8 +100,8 @@ class Threads:
     Args:
         count: number of threads.
         read: applied to each track.
-        timeout_s: time limit for a file. A thread cannot be stopped: one that exceeds the limit is
-            abandoned, and a new one takes its place.
+        timeout_s: time limit for a file, seconds. Threads cannot be stopped, so a thread that
+            exceeds the limit is abandoned and replaced.
         answer: called with each result.
     """
 
@@ -111,25 +110,25 @@ class Threads:
         self._timeout_s = timeout_s
         self._answer = answer
         self._waiting: SimpleQueue[tuple[Track, np.ndarray] | None] = SimpleQueue()
-        # Keyed by row, which occurs once in a run: the thread may be at another track by now.
+        # Keyed by row, which is unique in a run: the thread may already process another track.
         self._busy: dict[int, tuple[threading.Thread, Track, np.ndarray, float]] = {}
         self._threads = [self._thread() for _ in range(count)]
 
     def start(self, track: Track, buffer: Buffer) -> None:
-        """Queue a track for decoding; `answer` is called once for it, in one of the threads."""
+        """Queue a track for decoding; one of the threads calls `answer` once for it."""
         self._waiting.put((track, buffer))
 
     def give_up_late(self) -> None:
-        """Answer for the decoders that exceed the time limit. Call it regularly."""
+        """Call `answer` for decoders that exceed the time limit. Call this regularly."""
         for row, (thread, track, buffer, since) in list(self._busy.items()):
-            # The entry is removed once: here, or in the thread, which then answers itself.
+            # The entry is removed either here or in the thread, which then calls `answer`.
             if time.monotonic() - since > self._timeout_s and self._busy.pop(row, None):
                 error = _timed_out(track, self._timeout_s)
                 self._threads = [t for t in self._threads if t is not thread] + [self._thread()]
                 self._answer(Decoded(track, buffer, error, self._timeout_s))
 
     def close(self) -> None:
-        """Stop the threads; tracks that wait in the queue are dropped."""
+        """Stop the threads and drop queued tracks."""
         while not self._waiting.empty():
             self._waiting.get()
         for _ in self._threads:
@@ -139,7 +138,7 @@ class Threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _thread(self) -> threading.Thread:
-        # A daemon, so that a thread that hangs does not keep the process from ending.
+        # A daemon, so that a hanging thread does not block the end of the process.
         thread = threading.Thread(target=self._work, name="decode", daemon=True)
         thread.start()
         return thread
@@ -158,12 +157,12 @@ class Threads:
 
 
 class Processes:
-    """Decoders in processes of their own. Spawned, since JAX's threads do not survive a fork.
+    """Decoders in separate processes, spawned because JAX's threads do not survive a fork.
 
     Args:
         count: number of processes.
         read: applied to each track; it and its result are pickled.
-        timeout_s: time limit for a file. A process that exceeds it is killed and replaced.
+        timeout_s: time limit for a file, seconds. A process that exceeds it is killed and replaced.
         answer: called with each result.
     """
 
@@ -188,7 +187,7 @@ class Processes:
         """Do nothing: the pool enforces the time limit."""
 
     def close(self) -> None:
-        """Stop the processes; tracks that wait in the queue are dropped."""
+        """Stop the processes and drop queued tracks."""
         self._pool.stop()
         self._pool.join()
 
@@ -228,10 +227,10 @@ def timed(track: Track, read: Read, shape: tuple[int, ...]) -> tuple[Any, float]
     Args:
         track: the track.
         read: the function.
-        shape: shape of the buffer that it is given.
+        shape: shape of the buffer.
     Returns:
-        The result of `read`, with the samples in place of their numbers, or the `AudioError` that
-        it raised; and the seconds that it took.
+        The result of `read`, with samples instead of their numbers, or its `AudioError`; and the
+        decoding time in seconds.
     """
     began = time.monotonic()
     buffer = np.empty(shape, np.float32)
@@ -245,7 +244,7 @@ def _begin_process() -> None:
     """Set up a process of `Processes`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_from_ctrl_c()
-    # A decoder that hangs would outlive its parent.
+    # A hanging decoder would outlive its parent.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -259,7 +258,7 @@ def _end_with_parent() -> None:
 def _keep_from_ctrl_c() -> None:
     """Block SIGINT in this thread and in the processes that it starts, such as ffmpeg.
 
-    Ctrl-C reaches the whole process group. An ffmpeg that it ends looks like the end of the file.
+    Ctrl-C reaches the whole process group, and an interrupted ffmpeg looks like the end of a file.
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -277,8 +276,8 @@ def _attempt(track: Track, buffer: Buffer, read: Read) -> Any:
 
 def _timed_out(track: Track, timeout_s: float) -> TimedOutError:
     return TimedOutError(
-        f"{shown(track.path)} was not decoded within {timeout_s:g} s; convert it or leave it out, "
-        "or give it more time by --timeout-s and --retry-failed"
+        f"{shown(track.path)} was not decoded within {timeout_s:g} s; convert it, leave it out, "
+        "or give it more time with --timeout-s and --retry-failed"
     )
 
 

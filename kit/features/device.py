@@ -1,9 +1,9 @@
 """Compute the features of clips on the local devices, in fixed shapes.
 
-For a store of samples, the clips are only cut into frames.
+For a store of samples, clips are only cut into frames.
 
-A clip's bits depend on the shape of the computation, so each platform has one shape: on a CPU one
-clip, with several threads; elsewhere a batch of a fixed size, sharded over all local devices.
+The bits of a result depend on the shape of the computation, so each platform has one shape: on a
+CPU one clip, in several threads; elsewhere a batch of fixed size, sharded over all local devices.
 """
 
 import math
@@ -25,9 +25,9 @@ from kit.features import codec
 from kit.features.excerpts import lay_out
 from kit.features.samples import whole_frames_of
 
-# Brings decibels within 2e-5 of librosa's; a network does not notice the difference.
+# Decibels are within 2e-5 of librosa's, which does not affect networks.
 _METHOD = "double"
-# Clips of a batch on each device: enough to fill it, few enough to fill a batch quickly.
+# Clips per batch and device: enough for full load, few enough to fill a batch quickly.
 PER_DEVICE = 16
 
 Features = Float32[np.ndarray, "clips n_frames width"]
@@ -51,7 +51,7 @@ def compute(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfi
         waveforms: mono, at the front end's rate; samples past `config.clip_samples` are ignored.
         config: clip and front end.
     Returns:
-        dB, or samples. In a shorter clip, frames past `valid_frames(len(y), config)` hold the
+        dB, or samples. In a shorter clip, frames after `valid_frames(len(y), config)` have the
         level of silence.
     """
     return codec.decode(codec.encode(_exact(waveforms, config), config), config)
@@ -63,8 +63,8 @@ def row_of(
     """Return a track's row, bit for bit as a store returns it on a CPU, and its valid frames.
 
     Args:
-        waveforms: the samples of its excerpts as `excerpts` returns them: 1 to `config.excerpts`.
-            All but the last have `config.n_frames` frames.
+        waveforms: samples of 1 to `config.excerpts` excerpts, as `excerpts` returns them. All but
+            the last have `config.n_frames` frames.
         config: excerpts and front end.
     """
     samples = config.clip_samples
@@ -76,15 +76,15 @@ def row_of(
 def log_mel_of(
     row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
 ) -> Float32[np.ndarray, "row_frames n_mels"]:
-    """Return the log-mel row that belongs to a row of samples.
+    """Return the log-mel row of a row of samples.
 
     Args:
-        row: the valid frames of a row.
-        config: of the store, which keeps waveforms.
+        row: valid frames of a row.
+        config: configuration of the store of waveforms.
     Returns:
         dB or PCEN, float32.
     """
-    # Without its last sample, a clip of v frames gives v frames.
+    # A clip of v frames without its last sample gives v frames.
     clips = [y[:-1] for y in whole_frames_of(row, config)]
     return row_of(clips, replace(config, keep="log_mel"))[0]
 
@@ -100,7 +100,7 @@ def _exact(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfig
 
 
 def in_batches(device: "Device", clips: Clips, config: FeatureConfig) -> tuple[Features, float]:
-    """Return the features of any number of clips, and the seconds that their batches took."""
+    """Return the features of any number of clips, and the computing time in seconds."""
     groups = [clips[at : at + device.batch] for at in range(0, len(clips), device.batch)]
     done = [future.result() for future in [device.submit(g, config) for g in groups]]
     nothing = np.zeros((0, config.n_frames, config.width), np.float32)
@@ -113,9 +113,9 @@ class CpuPool:
     """A CPU: threads that compute one clip at a time, without a copy of its samples.
 
     Attributes:
-        batch: clips of one program.
+        batch: clips per program.
         in_flight: calls of `submit` to keep pending, so that no thread waits.
-        lanes: calls of `submit` that run side by side.
+        lanes: calls of `submit` that run in parallel.
     """
 
     def __init__(self, count: int) -> None:
@@ -125,10 +125,10 @@ class CpuPool:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="device")
 
     def submit(self, clips: Clips, config: FeatureConfig) -> Computed:
-        """Begin to compute clips, whose buffers must not change until they are done.
+        """Start computing clips, whose buffers must not change until they are done.
 
         Returns:
-            A future of (clips, n_frames, width) dB or samples, and the seconds that they took.
+            A future of (clips, n_frames, width) dB or samples, and the computing time in seconds.
         """
         return self._pool.submit(_one_by_one, clips, config)
 
@@ -138,12 +138,12 @@ class CpuPool:
 
 
 class Accelerators:
-    """One or more devices that compute a batch together, while the next one is on its way to them.
+    """Devices that compute a batch together during the transfer of the next one.
 
     Attributes:
-        batch: clips of one program.
+        batch: clips per program.
         in_flight: calls of `submit` to keep pending, so that no device waits.
-        lanes: calls of `submit` that run side by side.
+        lanes: calls of `submit` that run in parallel.
     """
 
     def __init__(self, devices: Sequence[Any]) -> None:
@@ -154,7 +154,7 @@ class Accelerators:
         self._pool = ThreadPoolExecutor(self.in_flight, thread_name_prefix="device")
 
     def submit(self, clips: Clips, config: FeatureConfig) -> Computed:
-        """Begin to compute clips; see `CpuPool.submit`."""
+        """Start computing clips; see `CpuPool.submit`."""
         if config.keep == "waveform":
             return self._pool.submit(_one_by_one, clips, config)
         return self._pool.submit(self._batches, clips, config)
@@ -172,7 +172,7 @@ class Accelerators:
             y[at], lengths[at] = buffer, length
         placed = [jax.device_put(array, self._rows) for array in (y, lengths)]
         frames = log_mel(placed[0], placed[1], config.frontend, method=_METHOD)
-        # Cut after the transfer: each other number of rows would be another program.
+        # Cut after the transfer, because each number of rows would need its own program.
         return np.asarray(frames)[: len(clips), : config.n_frames]
 
     def close(self) -> None:
@@ -181,7 +181,7 @@ class Accelerators:
 
 
 def _joined(parts: list[np.ndarray]) -> Features:
-    # A copy of one part would be paged in for nothing.
+    # Avoid copying a single part.
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -195,7 +195,7 @@ def _one(
     buffer: Float32[np.ndarray, " clip_samples"], length: int, config: FeatureConfig
 ) -> Features:
     if config.keep == "waveform":
-        # A copy: the buffer is used again before the row is written.
+        # Copy, because the buffer is reused before the row is written.
         frames = np.zeros((1, config.n_frames, config.width), np.float32)
         heard = buffer[: min(length, frames.size)]
         frames.reshape(-1)[: len(heard)] = heard

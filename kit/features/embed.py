@@ -1,8 +1,8 @@
-"""Embeddings: the hidden layers of a network with fixed weights, stored for each track.
+"""Compute and store embeddings, the hidden layers of a network with fixed weights.
 
-    CATALOGUE/embeddings/<name>-<hash>/    parts of rows, one a file; see kit.features.npz_parts
+    CATALOGUE/embeddings/<name>-<hash>/    parts with one row per file; see kit.features.npz_parts
 
-The hash is of the weights, the front end and the excerpts.
+The hash covers the weights, the front end and the excerpts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,12 @@ class Embeddings:
     """The embeddings of a catalogue.
 
     Attributes:
-        track_ids: the tracks that have them, in the order of the catalogue.
+        track_ids: tracks with embeddings, in the order of the catalogue.
         layers: (tracks, width) float32 for each layer of the trunk.
         failures: tracks without embeddings, from this run and earlier ones.
-        computed: files computed in this run.
-        seconds: time that the run took.
-        stopped: whether it was stopped before it was done.
+        computed: number of files computed in this run.
+        seconds: duration of the run.
+        stopped: whether the run was stopped early.
     """
 
     track_ids: list[str]
@@ -61,27 +61,24 @@ def embed(
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Embeddings:
-    """Return the embeddings of a catalogue's tracks; compute those that are not stored yet.
+    """Return the embeddings of a catalogue's tracks; compute missing ones.
 
-    Tracks that cannot be used are listed in the catalogue's failures.csv, and tried again when
-    their file has changed or with `options.retry_failed`. A run that is stopped in any way and
-    called again gives the same values, with any number of workers.
+    Tracks that cannot be used are listed in the catalogue's failures.csv. They are retried when
+    their file has changed, or with `options.retry_failed`. A run that is stopped and called again
+    gives the same values, with any number of workers.
 
     Args:
         catalogue: the tracks.
         trunk: the network; musicnn trained on the Million Song Dataset if None.
-        options: only `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` are used.
-        progress: called with (files done, files in all).
-        stop: called regularly; once it returns True, the tracks in flight are finished and no
-            other is begun.
+        The others: as for `kit.features.by_file.compute`.
     Raises:
-        KitError: the weights are not there, the folder cannot be read or written, another run is
+        KitError: the weights are missing, the folder cannot be read or written, another run is
             writing it, or a track failed and `options.strict` is set.
     """
     trunk = musicnn_trunk() if trunk is None else trunk
     folder = catalogue.folder / "embeddings" / f"{trunk.name}-{trunk.hash}"
     store = Store(folder, partial(npz_parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
-    # A process that decodes would have to compile the network, which cannot be sent to it.
+    # Only the decoder runs in other processes, because a compiled network cannot be sent to them.
     heard = partial(_clips, features=trunk.features)
     ready = partial(embed_clips, trunk=trunk)
     found = compute(
@@ -106,12 +103,7 @@ def embed(
 
 
 def embed_clips(clips: Sequence[tuple[np.ndarray, int]], trunk: Trunk) -> Vectors:
-    """Return the layers of a track, the mean over the patches of its excerpts.
-
-    Args:
-        clips: the samples of each excerpt at the rate of the trunk, and the number of valid ones.
-        trunk: the network.
-    """
+    """Return the layers of a track, averaged over the patches of its excerpts."""
     config = trunk.features
     patches = []
     for buffer, length in clips:

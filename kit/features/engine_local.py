@@ -1,4 +1,4 @@
-"""The engine of one machine: one loop keeps decoders, the device and the writer busy.
+"""The engine for one machine: one loop feeds decoders, the device and the writer.
 
     decoders -> excerpts (a bounded number of buffers) -> device -> rows -> shards -> writer
 
@@ -32,7 +32,7 @@ from kit.features.store import FeatureStore
 from kit.features.throughput import ExtractionProgress, Meter
 from kit.features.writer import ShardWriter
 
-FLUSH_EVERY_S = 60.0  # the most work that a killed run loses where decoding is slow
+FLUSH_EVERY_S = 60.0  # interval of saving; a killed run loses at most this
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ def run(
     """Compute the tracks of a plan and write them.
 
     Args:
-        store: with room for all rows.
+        store: store with space for all rows.
         plan: the work.
         options: workers, isolation, time limit, strictness.
         progress: called after each track.
-        stop: called regularly; once it returns True, nothing new is begun, and the tracks in flight
-            are finished and written.
+        stop: called regularly; once it returns True, tracks in progress are finished and written,
+            and no others begin.
     Raises:
-        KitError: the store cannot be written, or a track failed and `options.strict` is set; the
-            tracks that were computed by then are written.
+        KitError: the store cannot be written, or a track failed and `options.strict` is set; tracks
+            computed before that are written.
     """
     return _Run(store, plan, options, progress).to_end(stop)
 
@@ -83,7 +83,7 @@ class _Run:
         self._strict = options.strict
         self._progress = progress
         self._messages: SimpleQueue[Any] = SimpleQueue()
-        # Sorted by row, so that the rows that are not begun follow those that are.
+        # Sorted by row, so that rows not yet begun come last.
         todo = [*plan.tracks, *plan.without_audio]
         self._todo: deque[Track | Entry] = deque(sorted(todo, key=lambda row: row.offset))
         self._ready: list[Decoded] = []
@@ -96,7 +96,7 @@ class _Run:
         self._decoders: Decoders = kind(
             workers, reader(self._config), options.timeout_s, self._messages.put
         )
-        # Tracks of one call of the device: their excerpts fill a batch.
+        # Tracks per call of the device; their excerpts fill a batch.
         self._together = max(1, self._device.batch // self._config.excerpts)
         ahead = workers + 2 + self._together * (self._device.in_flight + 1)
         self._buffers = [room(self._config) for _ in range(min(ahead, len(plan.tracks)))]
@@ -118,7 +118,7 @@ class _Run:
                 if stop() or (self._strict and self._first_failure):
                     self._todo.clear()
                     if not (self._decoding or self._computing or self._writer.writing):
-                        # The shards in memory stay incomplete, so no room for others will come.
+                        # The shards in memory stay incomplete, so others will never get space.
                         self._drop_without_room()
                 self._feed()
                 if self._unfinished():
@@ -142,7 +142,7 @@ class _Run:
         return self._meter
 
     def _feed(self) -> None:
-        """Give every stage as much work as it can take."""
+        """Give each stage as much work as it accepts."""
         held, self._held = self._held, []
         for entry, features in held:
             self._put(entry, features)
@@ -162,9 +162,9 @@ class _Run:
             self._compute()
 
     def _compute(self) -> None:
-        """Give the device tracks that are ready and whose shard has room.
+        """Give the device ready tracks whose shard has space.
 
-        They overtake tracks that wait for other shards to be written.
+        They overtake tracks that wait for other shards.
         """
         size = self._together
         if len(self._ready) < size and self._decoding:
@@ -192,7 +192,7 @@ class _Run:
         self._ready = [d for d in self._ready if self._writer.has_room(d.track.offset)]
 
     def _take(self) -> None:
-        """Wait for a message and act on it."""
+        """Wait for a message and handle it."""
         try:
             message = self._messages.get(timeout=LOOK_EVERY_S)
         except Empty:
@@ -253,7 +253,7 @@ def rows_of(
 
     Args:
         group: the tracks.
-        features: those of all their excerpts, one after the other.
+        features: features of all their excerpts, concatenated.
         config: the layout of a row.
     """
     at = 0
@@ -266,7 +266,7 @@ def rows_of(
 
 def failure(track: Track, error: AudioError) -> Entry:
     """Return the entry of a track that cannot be used."""
-    # One line, so that the table can be searched with grep.
+    # One line, so that grep can search the table.
     message = " ".join(str(error).split())
     length_s = round(error.length_s, 3) if isinstance(error, TooShortError) else None
     return Entry(

@@ -1,10 +1,10 @@
-"""The engine of a cluster: Ray distributes shards to actors, and decoding to tasks.
+"""The engine for a cluster: Ray distributes shards to actors, and decoding to tasks.
 
-A shard is one row of a Ray dataset, in blocks of a few where there are many. There is one actor for
-each GPU, or else for each machine. An actor takes a shard, has its files decoded by tasks on any
-core of the cluster, a bounded number ahead, then computes and writes the shard by itself: features
-are never sent between machines, and no actor waits for another. Ray replaces a worker that dies and
-repeats its block or its files. Rows are assigned beforehand, so the bytes are the same.
+A shard is one row of a Ray dataset; many shards are grouped in blocks. There is one actor per GPU,
+or else per machine. For each shard, tasks on any core of the cluster decode the files, a bounded
+number ahead, and the actor computes and writes the shard. So features are never sent between
+machines, and actors do not wait for each other. Ray replaces dead workers and repeats their blocks
+or files. Rows are assigned in advance, so results have the same bytes.
 """
 
 import dataclasses
@@ -44,8 +44,8 @@ except ImportError as error:
         "engine ray needs the extra `cluster`: pip install 'genre-kit[cluster]'"
     ) from error
 
-TOGETHER = 8  # shards of a block at most: the one driver takes some ms for each block
-GROUP = 4  # files of a task: 10 MiB of clips of 30 s, and enough work to be worth its dispatch
+TOGETHER = 8  # maximum shards per block: the driver needs some ms for each block
+GROUP = 4  # files per task: 10 MiB of clips of 30 s, enough to amortise its dispatch
 
 
 def run(
@@ -56,10 +56,10 @@ def run(
     progress: Callable[[ExtractionProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Meter:
-    """Compute the tracks of a plan on a Ray cluster: that of `RAY_ADDRESS`, or one started here.
+    """Compute the tracks of a plan on the Ray cluster at `RAY_ADDRESS`, or on a local one.
 
-    All machines must see the audio and the store under the same names. Arguments and errors are
-    those of `kit.features.engine_local.run`.
+    All machines must see the audio and the store by the same names. Arguments and errors are those
+    of `kit.features.engine_local.run`.
     """
     started = not ray.is_initialized()
     if started:
@@ -89,7 +89,7 @@ def _run(
     actors = gpus or len([node for node in ray.nodes() if node["Alive"]])
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # In the plan's order, so that an interrupted run leaves its gap at the end.
+    # In the plan's order, so that an interrupted run leaves a gap only at the end.
     context.execution_options.preserve_order = True
     items = list(_shards(plan, shard_tracks(store.config)))
     block = shards_a_block(len(items), actors)
@@ -100,7 +100,7 @@ def _run(
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(actors, len(items)))),
         num_gpus=1 if gpus else None,
-        # On a CPU it is a fifth of a decoder's work: it should not take a core from one.
+        # On a CPU an actor has a fifth of a decoder's work, so it does not reserve a core.
         num_cpus=0 if gpus else 0.1,
     )
     meter = Meter(plan.done, plan.total, {"decode": cores, "device": actors, "write": actors})
@@ -121,7 +121,7 @@ def _run(
 
 
 def shards_a_block(shards: int, actors: int) -> int:
-    """Return the number of shards in a block: so few that all actors end at the same time."""
+    """Return the number of shards per block, small enough that all actors end together."""
     return max(1, min(TOGETHER, shards // (32 * actors)))
 
 
@@ -135,12 +135,12 @@ def _shards(plan: Plan, size: int) -> Iterator[dict[str, Any]]:
     for number in sorted({*tracks, *given}):
         rows = [(t.offset, t.track_id, t.source_hash, str(t.path)) for t in tracks[number]]
         entries = [dataclasses.astuple(entry) for entry in given[number]]
-        # As text, since a dataset's columns must be of Arrow's types.
+        # As text, because a dataset's columns must have Arrow types.
         yield {"tracks": json.dumps(rows), "entries": json.dumps(entries)}
 
 
 class _ShardWorker:
-    """Computes and writes whole shards. One lives in each of the dataset's actors."""
+    """Computes and writes whole shards, one instance per actor."""
 
     def __init__(self, path: Path | str, timeout_s: float, ahead: int) -> None:
         self._store = FeatureStore.open(path)
@@ -225,7 +225,7 @@ def _decoded(
             if len(group) == 1:
                 yield Decoded(group[0], room(config)[:0], _crashed(group[0]), 0.0)
             else:
-                # Find the one that killed the worker.
+                # Find the file that killed the worker.
                 yield from _decoded([[track] for track in group], config, timeout_s, ahead)
 
 

@@ -1,4 +1,4 @@
-"""Decode the excerpts of a track, and lay their features out in one row."""
+"""Decode the excerpts of a track, and arrange their features in one row."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,17 +16,17 @@ from kit.config import FeatureConfig, frames_of, seconds_of
 from kit.errors import UsageError
 from kit.features.codec import padding
 
-_NAME = Path("the waveform")  # in error messages, where a file's path stands
-_BLOCK = 1 << 16  # samples resampled at once
+_NAME = Path("the waveform")  # replaces a file's path in error messages
+_BLOCK = 1 << 16  # samples to resample at once
 
 
 @dataclass(frozen=True, eq=False)
 class Excerpt:
-    """A stretch of a track.
+    """A section of a track.
 
     Attributes:
-        start_s: where it begins in the file, seconds.
-        y: mono samples at the front end's rate, `config.clip_samples` of them at most.
+        start_s: its start in the file, seconds.
+        y: at most `config.clip_samples` mono samples at the front end's rate.
     """
 
     start_s: float
@@ -34,14 +34,14 @@ class Excerpt:
 
 
 def starts(frames: int, rate: int, config: FeatureConfig) -> list[int]:
-    """Return where the excerpts of a track begin, in samples of its own rate.
+    """Return the starts of a track's excerpts, in samples at its own rate.
 
     Excerpts never overlap. Each has `excerpt_samples(rate, config)` samples, except for the only
     excerpt of a shorter track.
 
     Args:
-        frames: samples of each channel in the whole track.
-        rate: their rate, Hz.
+        frames: samples per channel in the whole track.
+        rate: sample rate, Hz.
         config: position, number and length of the excerpts, and the offset.
     """
     first = int(config.offset_s * rate)
@@ -61,7 +61,7 @@ def starts(frames: int, rate: int, config: FeatureConfig) -> list[int]:
 def excerpt_samples(rate: int, config: FeatureConfig) -> int:
     """Return the samples of a whole excerpt at `rate` Hz.
 
-    Rounded up, so that resampling gives no fewer than `config.clip_samples`.
+    Rounded up, so that resampling gives at least `config.clip_samples`.
     """
     return math.ceil(config.clip_s * rate)
 
@@ -79,8 +79,8 @@ def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
         `config.least_frames` frames.
     Raises:
         TooShortError: the track has fewer than `config.least_frames` frames.
-        SilentError: every excerpt was dropped, the first one because it is silent.
-        CancelledError: every excerpt was dropped, the first one because its channels cancel.
+        SilentError: all excerpts were dropped, the first one because it is silent.
+        CancelledError: all excerpts were dropped, the first one because its channels cancel.
         AudioError: the file cannot be decoded.
     """
     with open_source(path) as source:
@@ -88,15 +88,15 @@ def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
 
 
 def longer_excerpts(path: Path | str, config: FeatureConfig, more_s: float) -> list[Excerpt]:
-    """Decode the excerpts of a track, each with the audio that follows it in the file.
+    """Decode the excerpts of a track, each with the audio after it.
 
-    Their first `config.clip_samples` samples equal those of `excerpts`, except for the last few,
-    which resampling computes from the samples that follow.
+    The first `config.clip_samples` samples equal those of `excerpts`, except for the last few,
+    which depend on the following samples through resampling.
 
     Args:
         path: the file.
         config: position, number and length of the excerpts.
-        more_s: seconds to read past each excerpt; fewer if the file ends.
+        more_s: seconds to read after each excerpt; fewer at the end of the file.
     Raises:
         AudioError: see `excerpts`.
     """
@@ -117,10 +117,10 @@ def excerpts_of(
     Args:
         source: the file, or a waveform as a source.
         config: position, number and length of the excerpts.
-        out: one row for each excerpt. Values past the end of an excerpt are undefined.
-        more_s: seconds to read past each excerpt.
+        out: one row per excerpt. Values after the end of an excerpt are undefined.
+        more_s: seconds to read after each excerpt.
     Returns:
-        Excerpts whose samples are views of `out`: excerpt i begins row i.
+        Excerpts whose samples are views of `out`; excerpt i starts row i.
     Raises:
         AudioError: see `excerpts`.
     """
@@ -141,7 +141,7 @@ def excerpts_of(
             raise TooShortError(source.path, error.length_s, _needed_s(config)) from error
         found.append(Excerpt(start_s, y))
         if valid_frames(len(y), config) < config.n_frames:
-            break  # The file ends here, even if its header says otherwise; a row has no gaps.
+            break  # The file ends here, even if its header says otherwise; rows have no gaps.
     if not found:
         assert dropped is not None
         length_s = source.length() / source.sample_rate
@@ -164,17 +164,17 @@ def _needed_s(config: FeatureConfig) -> float:
 
 
 def _parts(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]]:
-    """Return the start in seconds, and first sample and number of samples, of each excerpt."""
+    """Return start in seconds, first sample and number of samples of each excerpt."""
     rate = source.sample_rate
     if config.position == "start" and config.excerpts == 1:
-        # No need to know how long the file is: an MP3 file without a length tag stays unread.
+        # The duration is not needed, so an MP3 file without a length tag is not scanned.
         return [(config.offset_s, int(config.offset_s * rate), int(config.clip_s * rate))]
     count = excerpt_samples(rate, config)
     return [(start / rate, start, count) for start in starts(source.length(), rate, config)]
 
 
 def valid_frames(samples: int, config: FeatureConfig) -> int:
-    """Return the frames that a row holds of an excerpt of `samples` samples."""
+    """Return the number of frames in a row for an excerpt of `samples` samples."""
     return min(config.n_frames, frames_of(samples, config.frontend))
 
 
@@ -186,11 +186,11 @@ def lay_out(
     """Return the row of a track, and the number of its valid frames.
 
     Args:
-        clips: frames of each excerpt, in dB or samples; frames past its end are ignored.
+        clips: frames of each excerpt, in dB or samples; frames after its end are ignored.
         lengths: samples of each excerpt; all but the last give `n_frames` frames.
-        config: the layout of the row.
+        config: layout of the row.
     Returns:
-        Excerpt i from frame `i * n_frames` on, and `codec.padding` after the valid frames.
+        Excerpt i starts at frame `i * n_frames`; `codec.padding` follows the valid frames.
     """
     valid = [valid_frames(length, config) for length in lengths]
     assert len(valid) <= config.excerpts
@@ -209,15 +209,14 @@ def room(config: FeatureConfig) -> Float32[np.ndarray, "excerpts clip_samples"]:
 
 
 def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) -> list[Excerpt]:
-    """Return the excerpts that `kit.features.excerpts` takes from a file of these samples.
+    """Return the excerpts that `kit.features.excerpts` decodes from a file of these samples.
 
     Args:
-        y: (samples,) or (channels, samples), floats with full scale 1.0. The mean of the channels
-            is heard.
-        sample_rate: of `y`, Hz.
+        y: (samples,) or (channels, samples), floats with full scale 1.0. Channels are averaged.
+        sample_rate: sample rate of `y`, Hz.
         config: position, number and length of the excerpts.
     Raises:
-        UsageError: an array of another shape or type, or no sample rate above 0.
+        UsageError: the array has another shape or dtype, or the sample rate is below 1 Hz.
         AudioError: too short, silent, cancelled when mixed, or not finite.
     """
     return excerpts_of(_source(y, sample_rate), config, room(config))
@@ -226,7 +225,7 @@ def waveform_excerpts(y: np.ndarray, sample_rate: int, config: FeatureConfig) ->
 def _source(y: np.ndarray, sample_rate: int) -> Source:
     if not np.issubdtype(y.dtype, np.floating):
         raise UsageError(
-            f"the waveform is of {y.dtype}; give floats with full scale 1.0 (int16: y / 32768)"
+            f"the waveform has dtype {y.dtype}; give floats with full scale 1.0 (int16: y / 32768)"
         )
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.shape[0] > y.shape[1]):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Compute the features of a catalogue that its store does not have yet."""
+"""Compute the missing features of a catalogue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class Extraction:
     Attributes:
         store: the store with all features.
         failures: tracks of the catalogue without features, from this run and earlier ones.
-        computed: tracks computed in this run.
+        computed: number of tracks computed in this run.
         audio_s: seconds of audio computed in this run.
-        seconds: time that the run took.
-        stopped: whether it was stopped before it was done.
-        mended: damaged shards that were made anew.
+        seconds: duration of the run.
+        stopped: whether the run was stopped early.
+        mended: number of damaged shards that were computed again.
     """
 
     store: FeatureStore
@@ -44,10 +44,10 @@ class Extraction:
 
 
 def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path | str:
-    """Return where the features of a catalogue under a configuration are stored.
+    """Return the place of a catalogue's features with a configuration.
 
     Returns:
-        A folder in the catalogue's, or a URL if `set_place` named a bucket.
+        A folder in the catalogue's folder, or a URL if `set_place` named a bucket.
     Raises:
         KitError: the file that names the bucket is damaged.
     """
@@ -57,20 +57,20 @@ def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path | str:
         return catalogue.folder / "features" / name
     meta = read_json(file)
     if not isinstance(meta, dict) or not isinstance(meta.get("place"), str):
-        raise KitError(f"{file} does not name a place; delete it, or give --store once more")
+        raise KitError(f"{file} does not contain a place; delete it, or give --store again")
     return f"{meta['place'].rstrip('/')}/{name}"
 
 
 def set_place(catalogue: Catalogue, url: str) -> None:
-    """Store the features of a catalogue in a bucket from now on, `s3://…` or `gs://…`.
+    """Store the features of a catalogue in a bucket, `s3://…` or `gs://…`, in this and later runs.
 
     Raises:
-        UsageError: `url` is not such an address.
+        UsageError: `url` is not the address of a bucket.
         KitError: the catalogue's folder cannot be written.
     """
     if not is_url(url):
         raise UsageError(f"{url} is not a bucket; give s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
-    Storage(url)  # raises for a bucket of another kind
+    Storage(url)  # raises for another kind of bucket
     write_json(catalogue.folder / _PLACE, {"place": url})
 
 
@@ -82,20 +82,20 @@ def extract(
     progress: Callable[[ExtractionProgress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Extraction:
-    """Compute the features that the store does not have yet.
+    """Compute the features that are missing in the store.
 
-    Features that exist stay as they are, unless their file has changed. Tracks that cannot be used
-    are listed in the store's table and in the catalogue's failures.csv. They are tried again when
-    their file has changed, or with `options.retry_failed`. A run that is stopped in any way and
-    called again gives the same bytes, with any number of workers and either engine.
+    Existing features stay unchanged unless their file has changed. Tracks that cannot be used are
+    listed in the store's table and in the catalogue's failures.csv. They are retried when their
+    file has changed, or with `options.retry_failed`. A run that is stopped and called again gives
+    the same bytes, with any number of workers and either engine.
 
     Args:
         catalogue: the tracks.
         config: excerpts and front end; its hash names the store.
-        options: how the work is done; none of them changes the result.
+        options: workers, time limits and retries; they do not change the result.
         progress: called after each track.
-        stop: called regularly; once it returns True, the tracks in flight are finished and no
-            other is begun.
+        stop: called regularly; once it returns True, tracks in progress are finished and no others
+            begin.
     Raises:
         KitError: the store cannot be read or written, another run is writing it, or a track failed
             and `options.strict` is set.
@@ -119,7 +119,7 @@ def extract(
         plan = make_plan(store.entries, catalogue, retry_failed=options.retry_failed)
         if plan.nothing_to_do:
             return _finished(catalogue, store, mended=mended)
-        # With Ray, the machines that decode may see folders that this one does not.
+        # With Ray, the decoding machines may see other folders than this one.
         if plan.tracks and options.engine != "ray" and (gone := catalogue.missing_audio()):
             raise KitError(gone)
         store.reserve(plan.rows)
@@ -127,7 +127,7 @@ def extract(
         try:
             meter = engine(store, plan, options, progress=progress, stop=stop)
         finally:
-            # Report the failures that were found, whatever ended the run.
+            # Report the failures even if the run raised an error.
             store = FeatureStore.open(path)
             failures = _write_failures(catalogue, store)
     return Extraction(
@@ -142,7 +142,7 @@ def extract(
 
 
 def _engine(options: ExtractConfig) -> Callable:
-    # They import JAX or Ray, and a store that is finished needs neither.
+    # They import JAX or Ray; a complete store needs neither.
     if options.engine == "ray":
         from kit.features.engine_ray import run
     else:
@@ -154,7 +154,7 @@ def _open(path: Path | str, config: FeatureConfig, *, broken_too: bool = False) 
     store = FeatureStore.open(path, broken_too=broken_too)
     if store.config != config:
         raise KitError(
-            f"{path} holds features of configuration {store.config.hash}, not of {config.hash}; "
+            f"{path} has features of configuration {store.config.hash}, not of {config.hash}; "
             f"rename it to {store.config.hash}.zarr, or delete it"
         )
     return store
@@ -182,9 +182,9 @@ def _write_failures(catalogue: Catalogue, store: FeatureStore) -> list[Failure]:
 def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple[Path, Path]:
     """Write `song_specs.npy` (tracks, row_frames, n_mels) float32, and `genres.npy`, the labels.
 
-    The labels are fixed-width text in the same order. Neither file is pickled: `np.load(path)`
-    reads them. Frames past a track's valid ones are NaN, which no reader takes for sound: the
-    original's files have none, since it left out shorter tracks (`ORIGINAL_FEATURES`).
+    The labels are fixed-width text in the same order. `np.load(path)` reads both files without
+    pickle. Frames after the end of a track are NaN, so that they are not taken for silence. The
+    original project left out shorter tracks (`ORIGINAL_FEATURES`).
 
     Raises:
         KitError: the folder cannot be written.
@@ -193,7 +193,7 @@ def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple
     track_ids = [t for t in store.index["track_id"] if t in label_of]
     shape = (len(track_ids), store.config.row_frames, store.config.frontend.n_mels)
     with atomic_write(folder / "song_specs.npy", "wb") as stream:
-        # As `np.save` writes it, without all tracks in memory.
+        # The same file as of `np.save`, without all tracks in memory.
         np.lib.format.write_array_header_1_0(
             stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
         )

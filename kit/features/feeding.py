@@ -1,4 +1,4 @@
-"""The loop that feeds tracks to decoders, and acts on one answer at a time."""
+"""A loop that feeds tracks to decoders and handles one result at a time."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from kit.features.decoders import Buffer, Decoded, Decoders
 from kit.features.schedule import Track
 
 LOOK_EVERY_S = 0.5
-"""Seconds between two checks for decoders that hang."""
+"""Seconds between two checks for hanging decoders."""
 
 
 def feed(
@@ -23,18 +23,18 @@ def feed(
     stop: Callable[[], bool],
     full: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Give tracks to a pool until all are answered, and close it.
+    """Give tracks to a pool until all have a result, and close the pool.
 
     Args:
         pool: the decoders.
-        answers: where they put their answers.
-        tracks: in the order in which they are begun.
+        answers: queue of their results.
+        tracks: tracks in order.
         buffers: one for each track that may be in progress.
-        take: acts on an answer, and returns a free buffer.
+        take: handles a result, and returns a free buffer.
         save: stores the results so far. It is called regularly, and at the end even after an error.
         save_every_s: seconds between two calls of `save`.
-        stop: once it returns True, the tracks in progress are finished and no other is begun.
-        full: whether `save` is due before its time.
+        stop: once it returns True, tracks in progress are finished and no others begin.
+        full: returns whether `save` must be called earlier.
     """
     waiting = iter(tracks)
     running = 0

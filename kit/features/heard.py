@@ -1,4 +1,4 @@
-"""Compute the log-mel frames of a network that has its own front end, from stored samples."""
+"""Compute log-mel frames from stored samples, for networks with their own front end."""
 
 from collections.abc import Sequence
 
@@ -28,13 +28,13 @@ def heard(
 ) -> tuple[Float32[np.ndarray, "row_frames n_mels"], int]:
     """Return a track's row of log-mel frames, and the number of its valid frames.
 
-    A track with fewer than `least` frames is repeated until it has as many.
+    A track with fewer than `least` frames is repeated to this length.
 
     Args:
-        row: the valid frames of a row of samples.
-        stored: of the store that has it.
-        wanted: excerpts of the same length in log-mel frames.
-        least: frames, such as those of a segment.
+        row: valid frames of a row of samples.
+        stored: configuration of the store.
+        wanted: configuration with excerpts of the same length, in log-mel frames.
+        least: number of frames, such as those of a segment.
     """
     clips = clips_of(row, stored)
     rates = (stored.frontend.sample_rate, wanted.frontend.sample_rate)

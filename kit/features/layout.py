@@ -14,16 +14,16 @@ from kit.features import codec
 from kit.features.storage import Storage, storage_errors
 
 FORMAT = 3  # 3: rows of several excerpts, valid frames, lengths of short tracks
-SHARD_TRACKS = 64  # of one excerpt each: 40 MiB of float32 at 1280 x 128, about 32 on disk
+SHARD_TRACKS = 64  # tracks of one excerpt: 40 MiB of float32 at 1280 x 128, about 32 MiB on disk
 GROUP = "zarr.json"
-# Levels share their signs and exponents. LZ4 of shuffled bits is smaller than zstd of shuffled
-# bytes, is written in half the time and read in a third.
+# Levels share signs and exponents. LZ4 of shuffled bits is smaller than zstd of shuffled bytes,
+# and takes half the time to write and a third to read.
 _SHUFFLED = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "blocksize": 0}
 _ANEW = "delete it and run `kit features` again"
 
 
 def write_group(place: Storage, config: FeatureConfig, labels: Sequence[str]) -> None:
-    """Write the attributes of a store, without which it does not exist."""
+    """Write the attributes of a store, which make it exist."""
     attributes = {
         "format": FORMAT,
         "kit": __version__,
@@ -41,7 +41,7 @@ def read_group(place: Storage) -> tuple[FeatureConfig, tuple[str, ...]]:
     """Return the configuration and the labels of a store.
 
     Raises:
-        KitError: there is no store, or one of another format, or a damaged one.
+        KitError: the store is missing, damaged or of another format.
     """
     data = place.read(GROUP)
     if data is None:
@@ -65,9 +65,9 @@ def read_group(place: Storage) -> tuple[FeatureConfig, tuple[str, ...]]:
 
 
 def shard_tracks(config: FeatureConfig) -> int:
-    """Return the tracks of a shard.
+    """Return the number of tracks per shard.
 
-    Fewer of several excerpts, and half as many of samples, so that it takes no more memory.
+    It is smaller for several excerpts or samples, so that a shard has the same size in memory.
     """
     tracks = SHARD_TRACKS if config.keep == "log_mel" else SHARD_TRACKS // 2
     return max(1, tracks // config.excerpts)
@@ -80,7 +80,7 @@ def empty_shard(config: FeatureConfig) -> np.ndarray:
 
 
 def open_array(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
-    """Open the array of a store, or with `create` make an empty one in its place.
+    """Open the array of a store, or with `create` replace it by an empty one.
 
     Raises:
         KitError: the array cannot be opened or made.
@@ -88,7 +88,7 @@ def open_array(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
     track = [config.row_frames, config.width]
     spec: dict[str, Any] = {
         "driver": "zarr3",
-        # A row in the table was written: a missing shard is damage, not a track of NaN.
+        # Rows in the table were written, so a missing shard is damage, not tracks of NaN.
         "fill_missing_data_reads": False,
         "kvstore": place.spec(f"{config.keep}/"),
     }

@@ -1,4 +1,4 @@
-"""Say in one sentence which tracks have no features, and which flag would take them."""
+"""Describe the tracks without features, and the flag that includes them."""
 
 import math
 from collections import Counter
@@ -23,10 +23,10 @@ _WORDS = {
 }
 
 Asker = Literal["train", "features", "run", "embed"]
-"""Who asks: `kit train` and others that have all flags; `kit features`, which has no segments; a
+"""Caller of the message: `kit train` and others with all flags; `kit features`, without segments; a
 trained network, whose excerpts are fixed; or `kit embed`, which has none of these flags."""
 
-_SHORTEST_S = 0.1  # length of the shortest track that a flag is named for
+_SHORTEST_S = 0.1  # shortest track for which the message names a flag
 
 
 def failures_of(store: FeatureStore, catalogue: Catalogue) -> list[Failure]:
@@ -45,12 +45,12 @@ def left_out_in_words(
     segments: SegmentConfig = SegmentConfig(),
     asker: Asker = "train",
 ) -> str | None:
-    """Return a sentence about the tracks that have no features; None if all have.
+    """Return a sentence about tracks without features; None if all have features.
 
     Args:
-        failures: of one stage, such as `Extraction.failures`.
-        config: the features that were asked for.
-        segments: the segments that they are for; a track must hold one, unless it is padded.
+        failures: failures of one stage, such as `Extraction.failures`.
+        config: the requested features.
+        segments: segments to take from the features; a track must contain one, unless padded.
         asker: decides which flags are named.
     """
     listed = list(failures)
@@ -75,7 +75,7 @@ def left_out_in_words(
 
 
 def _least_s(config: FeatureConfig) -> float:
-    """Return the length of the shortest track that is kept, rounded up to 0.01 s."""
+    """Return the minimum length of a track, rounded up to 0.01 s."""
     whole_s = _rounded_up(seconds_of(config.n_frames, config.frontend))
     return config.offset_s + min(whole_s, math.inf if config.least_s is None else config.least_s)
 

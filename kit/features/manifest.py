@@ -1,6 +1,6 @@
-"""The table of a store: the track of each row, and why some tracks have no features.
+"""The table of a store: the track of each row, or the reason why it has no features.
 
-The table is in parts, one for each shard, so that the writer of a shard writes only its own part.
+The table has one part per shard, so that the writer of a shard writes only its own part.
 """
 
 import csv
@@ -18,14 +18,14 @@ class Entry:
     """One row of a store.
 
     Attributes:
-        offset: the row, along the array's first axis.
+        offset: index along the array's first axis.
         track_id: the track.
-        source_hash: SHA-256 of the file that the features were made of.
-        frames: valid frames of the row, from its beginning; 0 if there are no features.
-        reason: why there are no features, in one word; empty if there are.
-        path: the file, if there are no features.
-        message: why there are no features, in one line.
-        length_s: length of a track that is too short, seconds; None for all others.
+        source_hash: SHA-256 of the file.
+        frames: valid frames from the start of the row; 0 without features.
+        reason: category of the failure; empty with features.
+        path: the failed file.
+        message: one line about the failure.
+        length_s: length of a track that is too short, seconds; else None.
     """
 
     offset: int
@@ -42,9 +42,9 @@ _FIELDS = [field.name for field in dataclasses.fields(Entry)]
 
 
 def to_bytes(entries: Iterable[Entry]) -> bytes:
-    """Return a part of the table as CSV, by row."""
+    """Return a part of the table as CSV, sorted by row."""
     stream = io.StringIO()
-    # The csv module leaves a lone carriage return as it is, and reads it as the end of a row.
+    # The csv module does not quote a carriage return, and reads it as the end of a row.
     writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(_FIELDS)
     for entry in sorted(entries, key=lambda e: e.offset):
@@ -61,10 +61,10 @@ def _entry(
 
 
 def from_bytes(data: bytes, first: int, count: int) -> list[Entry]:
-    """Return the entries of a part that holds rows from `first` on, at most `count`.
+    """Return the entries of a part with rows from `first` on, at most `count`.
 
     Raises:
-        KitError: the bytes are not such a part.
+        KitError: the part is damaged.
     """
     try:
         text = io.StringIO(data.decode(), newline="")
@@ -90,11 +90,11 @@ def part_name(number: int) -> str:
 
 
 def read_parts(place: Storage, size: int, rows: int) -> tuple[dict[int, list[Entry]], list[int]]:
-    """Return the entries of each shard, and the shards whose part cannot be used.
+    """Return the entries of each shard, and the shards with a damaged part.
 
     Args:
         place: the store.
-        size: tracks of a shard.
+        size: tracks per shard.
         rows: rows of the array.
     Raises:
         KitError: the store cannot be read.

@@ -1,9 +1,9 @@
-"""Results for audio files on disk, keyed by the SHA-256 of each file, in append-only parts.
+"""Results of audio files on disk, keyed by the SHA-256 of each file, in append-only parts.
 
     <folder>/000000.npz      arrays of some files, and their SHA-256 in `source`
-    <folder>/failures.json   files that cannot be used, and why
+    <folder>/failures.json   files that cannot be used
 
-Each part is written by one rename, so a run that is killed loses at most one part.
+Each part is written atomically, so a killed run loses at most one part.
 """
 
 import itertools
@@ -20,11 +20,11 @@ from kit.files import atomic_write, read_json, write_json
 _FAILURES = "failures.json"
 
 Rows = Mapping[str, tuple[Path, int]]
-"""For the SHA-256 of each file, its part and its row there."""
+"""Part and row of each file, by SHA-256."""
 
 
 def rows_of(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Return the part and the row of each file; nothing if the folder does not exist.
+    """Return part and row of each file; empty if the folder does not exist.
 
     Raises:
         KitError: a part is damaged.
@@ -37,7 +37,7 @@ def rows_of(folder: Path) -> dict[str, tuple[Path, int]]:
 
 
 def by_part(rows: Rows, sources: Sequence[str]) -> Iterator[tuple[Path, list[tuple[int, int]]]]:
-    """Yield each part that has any of the files, with their indices in `sources` and their rows."""
+    """Yield each part with any of the files, with their indices in `sources` and their rows."""
     places: dict[Path, list[tuple[int, int]]] = {}
     for place, source in enumerate(sources):
         part, row = rows[source]
@@ -49,11 +49,11 @@ def add_part(folder: Path, sources: Sequence[str], arrays: Mapping[str, np.ndarr
     """Write a part.
 
     Args:
-        folder: of the parts.
-        sources: the SHA-256 of each file.
-        arrays: by name.
+        folder: folder of the parts.
+        sources: SHA-256 of each file.
+        arrays: arrays by name.
     Raises:
-        KitError: it cannot be written.
+        KitError: the part cannot be written.
     """
     number = next(n for n in itertools.count() if not (folder / f"{n:06d}.npz").exists())
     with atomic_write(folder / f"{number:06d}.npz", "wb") as stream:
@@ -61,10 +61,10 @@ def add_part(folder: Path, sources: Sequence[str], arrays: Mapping[str, np.ndarr
 
 
 def read_failures(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return for the SHA-256 of each file without a result `reason`, `message` and `length_s`.
+    """Return `reason`, `message` and `length_s` of each failed file, by SHA-256.
 
     Raises:
-        KitError: the file that lists them is damaged.
+        KitError: the list is damaged.
     """
     path = folder / _FAILURES
     found = read_json(path) if path.is_file() else {}
@@ -72,7 +72,7 @@ def read_failures(folder: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(found, dict) or any(
         not isinstance(row, dict) or set(row) != fields for row in found.values()
     ):
-        raise KitError(f"{path} does not list failures; delete it, and it is made anew")
+        raise KitError(f"{path} does not list failures; delete it, and kit makes a new one")
     return found
 
 
@@ -91,7 +91,7 @@ def member(part: Path, name: str) -> np.ndarray:
 
 
 def members(part: Path, prefix: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a part whose names begin with `prefix`, by the rest of their names.
+    """Return the arrays of a part whose names begin with `prefix`, by the rest of the name.
 
     Raises:
         KitError: the part is damaged.
@@ -102,8 +102,10 @@ def members(part: Path, prefix: str) -> dict[str, np.ndarray]:
 
 def _read(part: Path, wanted: Callable[[list[str]], list[str]]) -> dict[str, np.ndarray]:
     try:
-        # Without pickles, nothing in a file can run.
+        # Without pickle, a file cannot run code.
         with part.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in wanted(file.files)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise KitError(f"{part} is damaged ({error}); delete it, and it is made anew") from error
+        raise KitError(
+            f"{part} is damaged ({error}); delete it, and kit makes a new one"
+        ) from error

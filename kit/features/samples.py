@@ -1,4 +1,4 @@
-"""Convert between excerpts and the rows of a store of waveforms, which are rounded to 16 bits."""
+"""Convert between excerpts and rows of a store of waveforms, which are rounded to 16 bits."""
 
 from dataclasses import replace
 
@@ -11,12 +11,7 @@ from kit.features.excerpts import valid_frames
 
 
 def stored(y: Float32[np.ndarray, " samples"], config: FeatureConfig) -> np.ndarray:
-    """Return an excerpt as `clips_of` returns it from a store of waveforms, bit for bit.
-
-    Args:
-        y: its samples.
-        config: the excerpts.
-    """
+    """Return an excerpt bit for bit as `clips_of` returns it from a store of waveforms."""
     whole = valid_frames(len(y), config) * config.frontend.hop_length
     heard = np.zeros(whole, np.float32)
     heard[: len(y)] = y[:whole]
@@ -27,18 +22,13 @@ def stored(y: Float32[np.ndarray, " samples"], config: FeatureConfig) -> np.ndar
 def clips_of(
     row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
 ) -> list[Float32[np.ndarray, " samples"]]:
-    """Return the samples of each excerpt in a row.
-
-    Args:
-        row: the valid frames of a row of samples.
-        config: of the store that has it.
-    """
+    """Return the samples of each excerpt in `row`, the valid frames of a row of samples."""
     return [y[: config.clip_samples] for y in whole_frames_of(row, config)]
 
 
 def whole_frames_of(
     row: Float32[np.ndarray, "frames hop_length"], config: FeatureConfig
 ) -> list[Float32[np.ndarray, " samples"]]:
-    """Return `clips_of` with the samples that fill each excerpt's last frame."""
+    """Return `clips_of`, with each excerpt's last frame filled."""
     cuts = range(config.n_frames, len(row), config.n_frames)
     return [part.reshape(-1) for part in np.split(row, list(cuts))]

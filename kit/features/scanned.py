@@ -1,4 +1,4 @@
-"""Read a file only if it is the one that was scanned."""
+"""Read a file only if it has not changed since the scan."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 def read_if_unchanged(track: Track, read: Callable[[File], T]) -> T:
-    """Return `read` of a track's file if it still has the hash that the scan found.
+    """Return `read` of a track's file if its hash has not changed since the scan.
 
     Raises:
-        ChangedFileError: the file has changed since the scan.
-        UnreadableError: the file cannot be opened any more.
+        ChangedFileError: the file has changed.
+        UnreadableError: the file cannot be opened.
         AudioError: raised by `read`.
     """
     with open_file(track.path) as file:
@@ -24,7 +24,7 @@ def read_if_unchanged(track: Track, read: Callable[[File], T]) -> T:
         try:
             found = read(file)
         except AudioError as error:
-            # If the file was replaced meanwhile, the error is not about the scanned file.
+            # If the file was replaced during reading, the error is not about the scanned file.
             _require_untouched(track, file, error)
             raise
         _require_untouched(track, file)
@@ -32,7 +32,7 @@ def read_if_unchanged(track: Track, read: Callable[[File], T]) -> T:
 
 
 def _require_untouched(track: Track, file: File, cause: Exception | None = None) -> None:
-    """Raise ChangedFileError if the file has changed while it was read."""
+    """Raise ChangedFileError if the file changed during reading."""
     if track.path.is_file() and not file.is_still_there():
         with open_file(track.path) as now:
             _require_scanned(track, now, cause)

@@ -1,7 +1,7 @@
-"""Plan a run: which row of the store each track has, and which rows are still to be made.
+"""Plan a run: assign rows of the store to tracks, and find the rows to compute.
 
-Rows are assigned before anything is computed, from the store's table and the catalogue's order
-alone. So neither the number of workers nor an interruption changes the row of a track.
+Rows are assigned in advance, and depend only on the store's table and the catalogue's order. So
+neither the number of workers nor an interruption changes the row of a track.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,13 +16,12 @@ from kit.features.manifest import Entry
 
 NO_AUDIO = "no_audio"
 PASSING = frozenset({NO_AUDIO, "unreadable", "changed_file"})
-"""Reasons that are tried again in each run: the cause lies outside the file, and looking again
-costs nothing."""
+"""Failures to retry in each run: their cause is outside the file, and the check is fast."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A track whose features are to be made: its row, its file, and the file's SHA-256."""
+    """A track to compute: its row, its file, and the file's SHA-256."""
 
     offset: int
     track_id: str
@@ -35,11 +34,11 @@ class Plan:
     """The work of a run.
 
     Attributes:
-        rows: rows of the array, in all.
-        tracks: tracks to be computed, by row.
-        without_audio: new entries of tracks that have neither a file nor features.
-        done: tracks of the catalogue that need no work.
-        total: tracks of the catalogue.
+        rows: number of rows of the array.
+        tracks: tracks to compute, sorted by row.
+        without_audio: new entries of tracks with neither a file nor features.
+        done: number of tracks of the catalogue that need no work.
+        total: number of tracks of the catalogue.
     """
 
     rows: int
@@ -57,13 +56,12 @@ class Plan:
 def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: bool) -> Plan:
     """Compare a store's table with a catalogue.
 
-    Features stay as long as their file has not changed; a track without a file keeps the features
-    that it has.
+    Features stay valid until their file changes; a track without a file keeps its features.
 
     Args:
         entries: the table.
-        catalogue: the tracks that are wanted.
-        retry_failed: try again the tracks that failed, though their files have not changed.
+        catalogue: the wanted tracks.
+        retry_failed: retry failed tracks whose files have not changed.
     """
     known = {entry.track_id: entry for entry in entries}
     free = _free({entry.offset for entry in known.values()})

@@ -1,4 +1,4 @@
-"""Storage of a feature store: a folder, or a prefix of a bucket; bytes by name, atomic writes."""
+"""Storage of a feature store, a folder or a prefix of a bucket: bytes by name, atomic writes."""
 
 import contextlib
 import os
@@ -24,9 +24,9 @@ def is_url(place: Path | str) -> bool:
 
 
 def only_one(path: Path | str) -> contextlib.AbstractContextManager[None]:
-    """Return `kit.lock.only_one` of a store in a folder, and no lock of one in a bucket.
+    """Return `kit.lock.only_one` for a store in a folder, and no lock for a bucket.
 
-    Two runs on a bucket do the work twice, without harm: they write the same bytes.
+    Two runs on a bucket do the work twice, but write the same bytes.
     """
     return contextlib.nullcontext() if is_url(path) else lock.only_one(path)
 
@@ -35,13 +35,13 @@ def only_one(path: Path | str) -> contextlib.AbstractContextManager[None]:
 class Storage:
     """A folder, or `s3://bucket/prefix` or `gs://bucket/prefix`.
 
-    Credentials and region are those of the cloud's own tools (environment, profile).
+    Credentials and region come from the settings of the cloud's tools (environment, profile).
     `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names another server with S3's protocol.
 
     Attributes:
         path: the folder or the URL.
     Raises:
-        UsageError: an address of another kind.
+        UsageError: the address is not one of these.
     """
 
     path: Path | str
@@ -69,7 +69,7 @@ class Storage:
             "driver": _DRIVERS[scheme],
             "bucket": bucket,
             "path": key,
-            # TensorStore's default retries for a quarter of an hour without a message.
+            # TensorStore's default is to retry silently for 15 minutes.
             f"{_DRIVERS[scheme]}_request_retries": _RETRIES,
         }
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -113,7 +113,7 @@ class Storage:
             self._keys.write(name, None).result()
 
     def names(self, inside: str) -> list[str]:
-        """Return the sorted names in a folder of this place, each with the folder in front.
+        """Return the sorted names in a folder of this place, each prefixed by the folder.
 
         Raises:
             KitError: the folder cannot be listed.
@@ -145,7 +145,7 @@ def storage_errors(what: str, where: object, remedy: str | None = None) -> Itera
     Args:
         what: the operation: "open", "read", "write" or "make".
         where: the file or place.
-        remedy: what to do; by default one that suits the operation.
+        remedy: advice; by default one that suits the operation.
     Raises:
         KitError: TensorStore raised an exception.
     """
@@ -157,5 +157,5 @@ def storage_errors(what: str, where: object, remedy: str | None = None) -> Itera
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text; TensorStore adds the place in its source."""
+    """Return the first line of an error's text, without TensorStore's source locations."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

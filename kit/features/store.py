@@ -1,13 +1,13 @@
-"""Features on disk or in a bucket: one Zarr v3 array, tracks first, and the table of its rows.
+"""Store features on disk or in a bucket: a Zarr v3 array, tracks first, and a table of its rows.
 
     <hash>.zarr/zarr.json       group: attributes (configuration, its hash, kit's version, labels)
-    <hash>.zarr/log_mel/        (tracks, row_frames, n_mels), one track a chunk, in shards of many;
+    <hash>.zarr/log_mel/        (tracks, row_frames, n_mels), one track per chunk, many per shard;
                                 or waveform/, (tracks, row_frames, hop_length)
     <hash>.zarr/index/          one CSV for each shard: offset, track_id, source_hash, frames, or
-                                the reason for having none
+                                the reason for a failure
 
-A shard's part of the table is written after the shard, and a row counts only once it is in the
-table: a store stays whole when its writer is stopped. Each shard has one writer.
+A shard's part of the table is written after the shard, and only rows in the table are valid. So a
+store stays intact when its writer is stopped. Each shard has one writer.
 """
 
 import shutil
@@ -36,8 +36,8 @@ class FeatureStore:
     Attributes:
         path: folder or URL.
         config: excerpts and front end.
-        labels: the labels in the order that models number them.
-        broken: shards whose part of the table is damaged; none without `broken_too`.
+        labels: labels in the order of the models' outputs.
+        broken: shards with a damaged part of the table; only with `broken_too`.
     """
 
     path: Path | str
@@ -51,7 +51,7 @@ class FeatureStore:
 
     @classmethod
     def exists(cls, path: Path | str) -> bool:
-        """Return whether there is a store, of any format.
+        """Return whether a store of any format exists.
 
         Raises:
             KitError: the place cannot be reached.
@@ -62,7 +62,7 @@ class FeatureStore:
     def create(
         cls, path: Path | str, config: FeatureConfig, labels: Iterable[str] = ()
     ) -> "FeatureStore":
-        """Make an empty store at `path`; delete the remains of an attempt that failed.
+        """Make an empty store at `path`, after deleting the remains of a failed attempt.
 
         Raises:
             KitError: the store cannot be written.
@@ -73,7 +73,7 @@ class FeatureStore:
         store = cls(
             path, config, tuple(labels), place, layout.open_array(place, config, create=True)
         )
-        # Written last: without this file there is no store.
+        # Written last, because this file makes the store exist.
         layout.write_group(place, config, store.labels)
         return store
 
@@ -82,10 +82,10 @@ class FeatureStore:
         """Open the store at `path`, a folder or a URL.
 
         Args:
-            path: where.
+            path: place of the store.
             broken_too: list damaged parts of the table in `broken` instead of raising an error.
         Raises:
-            KitError: there is no store, or one of another format, or a damaged one.
+            KitError: the store is missing, damaged or of another format.
         """
         place = Storage(path)
         config, labels = layout.read_group(place)
@@ -117,27 +117,27 @@ class FeatureStore:
 
     @property
     def entries(self) -> list[Entry]:
-        """All rows of the table by offset, with and without features."""
+        """All rows of the table sorted by offset, with and without features."""
         return sorted(self._rows(), key=lambda entry: entry.offset)
 
     @property
     def index(self) -> pd.DataFrame:
-        """The rows that hold features: columns row, track_id, source_hash, frames."""
+        """The rows with features: columns row, track_id, source_hash, frames."""
         rows = [(e.offset, e.track_id, e.source_hash, e.frames) for e in self.entries if e.frames]
         return pd.DataFrame(rows, columns=["row", "track_id", "source_hash", "frames"])
 
     @property
     def sources(self) -> dict[str, str]:
-        """The tracks that have features, and the SHA-256 of the file that they were made of."""
+        """SHA-256 of the file of each track with features, by track_id."""
         return {e.track_id: e.source_hash for e in self.entries if e.frames}
 
     def __len__(self) -> int:
         return sum(entry.frames > 0 for entry in self._rows())
 
     def read(self, track_ids: Sequence[str]) -> Float32[np.ndarray, "tracks row_frames width"]:
-        """Return the rows of these tracks in dB, or as samples, in this order.
+        """Return the rows of tracks in dB, or as samples, in order.
 
-        Frames past a track's valid ones (see `frames`) hold `codec.padding`.
+        Frames after a track's valid ones (see `frames`) have the value `codec.padding`.
 
         Raises:
             KitError: the store does not have a track, or a shard is damaged.
@@ -147,7 +147,7 @@ class FeatureStore:
     def read_log_mel(
         self, track_ids: Sequence[str]
     ) -> Float32[np.ndarray, "tracks row_frames n_mels"]:
-        """Return the rows of these tracks in dB, computed if the store keeps samples.
+        """Return the rows of tracks in dB, computed if the store contains samples.
 
         Raises:
             KitError: the store does not have a track, or a shard is damaged.
@@ -155,14 +155,14 @@ class FeatureStore:
         rows = self.read(track_ids)
         if self.config.keep == "log_mel" or not len(rows):
             return rows
-        from kit.features.device import log_mel_of  # imports JAX, which a reader does not need
+        from kit.features.device import log_mel_of  # imports JAX, which other readers do not need
 
         frames = self.frames(track_ids)
         pairs = zip(rows, frames, strict=True)
         return np.stack([log_mel_of(row[:n], self.config) for row, n in pairs])
 
     def read_stored(self, track_ids: Sequence[str]) -> np.ndarray:
-        """Return the rows of these tracks as they are stored; `codec.scale` converts them.
+        """Return the stored rows of tracks; `codec.scale` converts them.
 
         Only the chunks of these tracks are read.
 
@@ -174,7 +174,7 @@ class FeatureStore:
         return self._kept([entry.offset for entry in self._entries_of(track_ids)])
 
     def frames(self, track_ids: Sequence[str]) -> Int32[np.ndarray, " tracks"]:
-        """Return the number of valid frames of these tracks, each from the beginning of its row.
+        """Return the number of valid frames of tracks, from the start of each row.
 
         Raises:
             KitError: the store does not have a track.
@@ -184,13 +184,13 @@ class FeatureStore:
     def load_shard(
         self, number: int, into: np.ndarray | None = None
     ) -> tuple[list[Entry], np.ndarray]:
-        """Read a shard by its number: its part of the table, and its rows as they are stored.
+        """Read a shard: its part of the table, and its stored rows.
 
         Args:
-            number: the shard.
-            into: memory for the rows, as `empty_shard` gives it; new memory if None.
+            number: index of the shard.
+            into: memory for the rows, from `empty_shard`; new memory if None.
         Returns:
-            The entries, and the rows, with `codec.missing` where there is no track.
+            The entries, and the rows, with `codec.missing` in rows without a track.
         Raises:
             KitError: the shard is damaged.
         """
@@ -203,13 +203,13 @@ class FeatureStore:
         return list(entries), kept
 
     def reserve(self, rows: int) -> None:
-        """Make room for `rows` rows in all. Call it before their shards are written.
+        """Resize the array to `rows` rows. Call it before writing their shards.
 
         Raises:
             KitError: the store cannot be written.
         """
         if rows > self._array.shape[0]:
-            # Another run may have made more room since.
+            # Another run may have made the array larger.
             self._array = layout.open_array(self._place, self.config, create=False)
         if rows > self._array.shape[0]:
             with storage_errors("write", self.path):
@@ -218,7 +218,7 @@ class FeatureStore:
                 ).result()
 
     def set_labels(self, labels: Iterable[str]) -> None:
-        """Store the labels' order, if it has changed.
+        """Store the order of the labels if it has changed.
 
         Raises:
             KitError: the store cannot be written.
@@ -228,24 +228,24 @@ class FeatureStore:
             layout.write_group(self._place, self.config, self.labels)
 
     def write_shard(self, number: int, entries: Sequence[Entry], kept: np.ndarray) -> None:
-        """Replace a shard and its part of the table. Shards may be written side by side.
+        """Replace a shard and its part of the table. Shards may be written concurrently.
 
         Args:
-            number: the shard.
-            entries: its part of the table, with the entries of rows that it has already.
-            kept: rows like those of `empty_shard`, `codec.missing` where there is no track; not to
-                be changed before this returns.
+            number: index of the shard.
+            entries: its part of the table, including existing entries.
+            kept: its rows, shaped like `empty_shard`, with `codec.missing` in rows without a track.
+                Must not change before this returns.
         Raises:
-            KitError: the shard cannot be written; the table is still right.
+            KitError: the shard cannot be written; the table stays valid.
         """
         before, now = self._parts.get(number, []), set(entries)
         same = [entry for entry in before if entry in now]
         if len(same) < len(before):
-            # Rows that are about to change must not count meanwhile.
+            # Rows that change must be invalid in the meantime.
             self._write_part(number, same)
         if not any(entry.frames for entry in same):
-            # TensorStore merges a last shard that is not full with the old one, which fails if the
-            # old one is damaged.
+            # TensorStore merges a last, partial shard with the old one, which fails if the old one
+            # is damaged.
             self._place.delete(f"{self.config.keep}/c/{number}/0/0")
         first = number * len(kept)
         last = min(first + len(kept), self._array.shape[0])
@@ -263,15 +263,16 @@ class FeatureStore:
         features: Float32[np.ndarray, "tracks row_frames width"],
         frames: Sequence[int] | None = None,
     ) -> None:
-        """Write these tracks: known ids in their old rows, new ones in new rows at the end.
+        """Write tracks: known ids to their old rows, new ids to new rows at the end.
 
         Args:
             track_ids: the tracks.
-            source_hashes: SHA-256 of the file of each track, or any text that names its source.
+            source_hashes: SHA-256 of the file of each track, or other text that identifies it.
             features: rows in dB, or as samples.
-            frames: valid frames of each row; all of them if None.
+            frames: valid frames of each row; all if None.
         Raises:
-            KitError: frames out of range, or the store cannot be written; its table is still right.
+            KitError: `frames` is out of range, or the store cannot be written; the table stays
+                valid.
         """
         valid = [self.config.row_frames] * len(track_ids) if frames is None else list(frames)
         if not all(0 < n <= self.config.row_frames for n in valid):
@@ -299,7 +300,7 @@ class FeatureStore:
             self.write_shard(number, list(part.values()), shard)
 
     def damaged(self) -> list[int]:
-        """Return the shards with a wrong checksum, or with a part of the table that is damaged."""
+        """Return the shards with a wrong checksum or a damaged part of the table."""
         found = set(self.broken)
         for number in self._parts:
             try:
@@ -309,7 +310,7 @@ class FeatureStore:
         return sorted(found)
 
     def forget(self, number: int) -> None:
-        """Remove a shard's rows from the table, so that they are made anew.
+        """Remove a shard's rows from the table, so that they are computed again.
 
         Raises:
             KitError: the store cannot be written.

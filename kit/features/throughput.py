@@ -1,4 +1,4 @@
-"""Throughput of a run, and its bottleneck."""
+"""Measure the throughput of a run and find its bottleneck."""
 
 import time
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ class ExtractionProgress:
     """The progress of a run.
 
     Attributes:
-        done: tracks that need no more work.
-        total: tracks of the catalogue.
-        computed: tracks computed in this run.
-        tracks_per_s: tracks per second in this run, with and without success.
+        done: number of tracks that need no more work.
+        total: number of tracks in the catalogue.
+        computed: number of tracks computed in this run.
+        tracks_per_s: tracks per second in this run, including failures.
         realtime: seconds of audio per second.
-        eta_s: seconds to go at this rate; None before the first track.
-        bottleneck: the stage with the highest load.
+        eta_s: remaining seconds at this rate; None before the first track.
+        bottleneck: stage with the highest load.
     """
 
     done: int
@@ -38,14 +38,14 @@ class ExtractionProgress:
 
 @dataclass
 class Meter:
-    """Count the work of a run's stages.
+    """Meter of the work of a run's stages.
 
     Attributes:
-        done: tracks done, with those of earlier runs.
-        total: tracks of the catalogue.
+        done: number of tracks done, including earlier runs.
+        total: number of tracks in the catalogue.
         lanes: parallel workers of each stage.
         audio_s: seconds of audio computed in this run.
-        computed: tracks computed in this run.
+        computed: number of tracks computed in this run.
     """
 
     done: int
@@ -69,7 +69,7 @@ class Meter:
         self._busy[stage] += seconds
 
     def track(self, audio_s: float | None) -> None:
-        """Count a track: its seconds of audio, or None if it could not be used."""
+        """Count a track with its seconds of audio, or None if it failed."""
         self.done += 1
         self._tried += 1
         if audio_s is not None:

@@ -1,4 +1,4 @@
-"""Collect rows into shards, in any order, and write the shards in a background thread."""
+"""Collect rows into shards in any order, and write the shards in a background thread."""
 
 import time
 from collections import defaultdict
@@ -14,7 +14,7 @@ from kit.features.layout import empty_shard, shard_tracks
 from kit.features.manifest import Entry
 from kit.features.store import FeatureStore
 
-# Shards in memory: one to fill, one being written, and one that waits for a slow file.
+# Shards in memory: one to fill, one to write, and one that waits for a slow file.
 MOST_OPEN = 3
 
 
@@ -27,12 +27,13 @@ class _Open:
 
 
 class ShardWriter:
-    """Collect the rows of each shard and write it once none is missing.
+    """Collect the rows of each shard, and write it when complete.
 
     Args:
-        store: with room for all rows.
-        offsets: the rows that will be put.
-        written: called in the writing thread with the seconds that a shard took, or its error.
+        store: store with space for all rows.
+        offsets: rows that will be put.
+        written: called in the writing thread with the writing time of a shard, seconds, or its
+            error.
     """
 
     def __init__(
@@ -53,18 +54,18 @@ class ShardWriter:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     def has_room(self, offset: int) -> bool:
-        """Return whether a row can be put with no more than `MOST_OPEN` shards in memory."""
+        """Return whether a row fits with at most `MOST_OPEN` shards in memory."""
         return offset // self._size in self._open or len(self._open) + self.writing < MOST_OPEN
 
     @property
     def writing(self) -> int:
-        """Number of shards that are being written, or wait for it."""
+        """Number of shards that are being written or queued."""
         return sum(not future.done() for future in self._writing)
 
     def put(
         self, entry: Entry, features: Float32[np.ndarray, "row_frames width"] | None = None
     ) -> None:
-        """Add a row. The last missing row of a shard starts the writing of the shard."""
+        """Add a row. The last missing row of a shard starts writing it."""
         number = entry.offset // self._size
         shard = self._open.get(number) or self._opened(number)
         config = self._store.config
@@ -77,14 +78,14 @@ class ShardWriter:
             self._write(number, self._open.pop(number), last=True)
 
     def flush(self) -> None:
-        """Start to write the rows that were put so far."""
+        """Start writing the rows that were put so far."""
         for number, shard in self._open.items():
             if shard.unsaved:
                 shard.unsaved = False
                 self._write(number, shard, last=False)
 
     def close(self, *, drop: bool = False) -> None:
-        """Wait until all shards are written, or with `drop` only the one being written."""
+        """Wait until all shards are written; with `drop`, wait only for the current one."""
         self._pool.shutdown(cancel_futures=drop)
 
     def _opened(self, number: int) -> _Open:
@@ -94,7 +95,7 @@ class ShardWriter:
         return shard
 
     def _buffer(self) -> np.ndarray:
-        # Fresh memory from the system costs more time than filling a shard.
+        # Allocating new memory takes longer than filling a shard.
         return self._spare.pop() if self._spare else empty_shard(self._store.config)
 
     def _write(self, number: int, shard: _Open, *, last: bool) -> None:

@@ -18,7 +18,7 @@ def test_a_track_is_named_by_id_path_or_file_name():
     ids, paths = ["a1", "b2", "c3"], ["techno/x.mp3", "edm/x.mp3", "edm/y.mp3"]
     assert row_of_track("c3", ids, paths) == row_of_track("y.mp3", ids, paths) == 2
     assert row_of_track("edm/x.mp3", ids, paths) == 1
-    with pytest.raises(UsageError, match=r"'x\.mp3' names no single track: 2 tracks have it"):
+    with pytest.raises(UsageError, match=r"'x\.mp3' does not identify a track: 2 tracks match"):
         row_of_track("x.mp3", ids, paths)
-    with pytest.raises(UsageError, match="no track with an embedding has it; give a track_id"):
+    with pytest.raises(UsageError, match="no track with an embedding matches; give a track_id"):
         row_of_track(".mp3", ids, paths)
