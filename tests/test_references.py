@@ -168,7 +168,7 @@ def test_code_in_a_run_is_never_imported(tmp_path):
     file = written(tmp_path / "run" / "checkpoints" / "evil.py", "raise SystemExit(3)")
     written(tmp_path / "run" / "config.json", "{}")
     for place in (file, written(tmp_path / "run" / "evil.py", "raise SystemExit(3)")):
-        with pytest.raises(ConfigError, match="lies in a run's folder, from which kit imports no"):
+        with pytest.raises(ConfigError, match="is in a run's folder, from which kit imports no"):
             resolve(f"{place}:Evil")
 
 

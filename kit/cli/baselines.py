@@ -110,11 +110,11 @@ def baselines(
     found = None if run is None else locate(run)
     tracks = load(catalogue)
     probed = {}
-    heard, asker = (features, "train") if found is None else (found.experiment().features, "run")
+    excerpts, asker = (features, "train") if found is None else (found.experiment().features, "run")
     if probe:
         from kit.cli.stages.embedding import compute as embed
 
-        probed["musicnn"] = embed(tracks, "MSD_musicnn", heard, options, brief=True)
+        probed["musicnn"] = embed(tracks, "MSD_musicnn", excerpts, options, brief=True)
     with in_two_steps() as stop, terminal.bars() as progress:
         result = compute(
             tracks,
@@ -133,7 +133,7 @@ def baselines(
             stop=stop,
         )
     # The classifiers have no segments and accept any length.
-    said = left_out_in_words(result.failures, heard, SegmentConfig(pad=True), asker)
+    said = left_out_in_words(result.failures, excerpts, SegmentConfig(pad=True), asker)
     if said:
         terminal.warn(f"{said}; see {catalogue / 'failures.csv'}")
     if result.stopped:

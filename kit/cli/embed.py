@@ -41,6 +41,6 @@ def embed(
     from kit.catalogue import load
     from kit.cli.stages.embedding import compute
 
-    heard = FeatureConfig(clip_s=clip_s, n_frames=1)
-    result = compute(load(catalogue), model, heard, options, quiet=quiet)
+    excerpts = FeatureConfig(clip_s=clip_s, n_frames=1)
+    result = compute(load(catalogue), model, excerpts, options, quiet=quiet)
     return int(bool(result.failures))

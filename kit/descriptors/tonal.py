@@ -44,9 +44,9 @@ def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batc
         the tuning of Gómez's thesis, and Faraldo, Jordà and Herrera 2017.
     """
     peak, pitch = _peaks(y)
-    heard = jnp.where(pitch >= _TUNING_PITCH, peak, 0)
+    tonal = jnp.where(pitch >= _TUNING_PITCH, peak, 0)
     turn = 2 * np.pi * pitch
-    sine, cosine = (jnp.sum(heard * f(turn), axis=(-2, -1)) for f in (jnp.sin, jnp.cos))
+    sine, cosine = (jnp.sum(tonal * f(turn), axis=(-2, -1)) for f in (jnp.sin, jnp.cos))
     tuning = jnp.arctan2(sine, cosine) / (2 * np.pi)
     # One clip at a time: in a fused program XLA computes the tuning again for every bin.
     mean = jax.lax.map(_mean_chroma, (peak, pitch, tuning))

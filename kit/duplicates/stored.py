@@ -144,22 +144,22 @@ def _in_order(
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
+class _Audio:
     fingerprint: Fingerprint
     audio: str
 
 
-def _read(track: Track, _buffer: np.ndarray) -> _Heard:
-    def read(file: File) -> _Heard:
+def _read(track: Track, _buffer: np.ndarray) -> _Audio:
+    def read(file: File) -> _Audio:
         with open_source(file) as source:
             count = int(LONGEST_S * source.sample_rate)
-            heard = fingerprint(decode_part(source, SAMPLE_RATE, 0, count))
-            return _Heard(heard, payload_hash(file, source))
+            made = fingerprint(decode_part(source, SAMPLE_RATE, 0, count))
+            return _Audio(made, payload_hash(file, source))
 
     return read_if_unchanged(track, read)
 
 
-def _add(folder: Path, found: Mapping[str, _Heard]) -> None:
+def _add(folder: Path, found: Mapping[str, _Audio]) -> None:
     values = [one.fingerprint for one in found.values()]
     arrays = {
         "peaks": np.concatenate([one.peaks for one in values]),

@@ -121,9 +121,9 @@ def _match(
     if abs(1 / line.slope - 1) > 0.05:
         return None
     seconds = np.arange(int(np.ceil(one[0].duration_s)))
-    heard = _heard(one[1], seconds, 1.0, 0.0)
-    heard &= _heard(other[1], seconds, line.slope, line.offset)
-    overlap = int(heard.sum())
+    both = _with_sound(one[1], seconds, 1.0, 0.0)
+    both &= _with_sound(other[1], seconds, line.slope, line.offset)
+    overlap = int(both.sum())
     sounding = min(_sounding(one), _sounding(other))
     if overlap < min(LEAST_OVERLAP_S, LEAST_SHARE * sounding):
         return None
@@ -136,12 +136,12 @@ def _match(
         offset_s=line.offset,
         speed=1 / line.slope,
         overlap_s=float(overlap),
-        covered=float((on_line & heard).sum() / overlap),
+        covered=float((on_line & both).sum() / overlap),
         correlation=correlation,
     )
 
 
-def _heard(
+def _with_sound(
     triples: Triples, seconds: np.ndarray, slope: float, offset: float
 ) -> Bool[np.ndarray, " seconds"]:
     """Return which seconds of the first recording contain a hashed peak."""

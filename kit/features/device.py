@@ -197,8 +197,8 @@ def _one(
     if config.keep == "waveform":
         # Copy, because the buffer is reused before the row is written.
         frames = np.zeros((1, config.n_frames, config.width), np.float32)
-        heard = buffer[: min(length, frames.size)]
-        frames.reshape(-1)[: len(heard)] = heard
+        valid = buffer[: min(length, frames.size)]
+        frames.reshape(-1)[: len(valid)] = valid
         return frames
     lengths = np.array([length], np.int32)
     frames = log_mel(buffer[None], lengths, config.frontend, method=_METHOD)

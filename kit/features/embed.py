@@ -79,12 +79,12 @@ def embed(
     folder = catalogue.folder / "embeddings" / f"{trunk.name}-{trunk.hash}"
     store = Store(folder, partial(npz_parts.rows_of, folder), partial(_add, folder), PART_TRACKS)
     # Only the decoder runs in other processes, because a compiled network cannot be sent to them.
-    heard = partial(_clips, features=trunk.features)
+    read = partial(_clips, features=trunk.features)
     ready = partial(embed_clips, trunk=trunk)
     found = compute(
         catalogue,
         store,
-        heard if options.isolate else lambda track, buffer: ready(heard(track, buffer)),
+        read if options.isolate else lambda track, buffer: ready(read(track, buffer)),
         STAGE,
         options,
         finish=ready if options.isolate else None,
@@ -108,8 +108,8 @@ def embed_clips(clips: Sequence[tuple[np.ndarray, int]], trunk: Trunk) -> Vector
     patches = []
     for buffer, length in clips:
         levels = log_mel(buffer[None], np.array([length], np.int32), config.frontend)
-        heard = np.asarray(levels)[0, : valid_frames(length, config)]
-        patches.append(patches_of(heard, trunk.frames))
+        frames = np.asarray(levels)[0, : valid_frames(length, config)]
+        patches.append(patches_of(frames, trunk.frames))
     return embed_patches(trunk, np.concatenate(patches))
 
 

@@ -13,10 +13,10 @@ from kit.features.excerpts import valid_frames
 def stored(y: Float32[np.ndarray, " samples"], config: FeatureConfig) -> np.ndarray:
     """Return an excerpt bit for bit as `clips_of` returns it from a store of waveforms."""
     whole = valid_frames(len(y), config) * config.frontend.hop_length
-    heard = np.zeros(whole, np.float32)
-    heard[: len(y)] = y[:whole]
+    padded = np.zeros(whole, np.float32)
+    padded[: len(y)] = y[:whole]
     kept = replace(config, keep="waveform", dtype="float32")
-    return codec.decode(codec.encode(heard, kept), kept)[: config.clip_samples]
+    return codec.decode(codec.encode(padded, kept), kept)[: config.clip_samples]
 
 
 def clips_of(

@@ -52,7 +52,7 @@ def row_of(name: str) -> str:
 def experiments_of(recipe: Experiment) -> dict[str, Experiment]:
     """Return the experiment of each network of a recipe (`kit.shallow.recipe.small_set`).
 
-    A track that is shorter than a segment is repeated up to a segment (`kit.features.heard`).
+    A track that is shorter than a segment is repeated up to a segment (`kit.features.log_mel`).
 
     Raises:
         ConfigError: an excerpt is shorter than the network needs.
@@ -63,7 +63,7 @@ def experiments_of(recipe: Experiment) -> dict[str, Experiment]:
 
 def _short_chunk(recipe: Experiment) -> Experiment:
     own, model = recipe.model, recipe.model.short_chunk
-    features = _heard(recipe.features, _FRONTEND, model.least_frames, "short_chunk")
+    features = _log_mel(recipe.features, _FRONTEND, model.least_frames, "short_chunk")
     segments = SegmentConfig(frames=min(_FRAMES, features.n_frames))
     made = _experiment(recipe, features, segments, model, replace(_TRAIN, members=own.members))
     epochs = own.epochs or math.ceil(HEARD / made.segments_per_track)
@@ -74,12 +74,12 @@ def _musicnn(recipe: Experiment) -> Experiment:
     own, model = recipe.model, recipe.model.musicnn
     known = for_weights(model)
     segments, train = known["segments"], known["train"]
-    features = _heard(recipe.features, MUSICNN_FRONTEND, segments.frames, "musicnn")
+    features = _log_mel(recipe.features, MUSICNN_FRONTEND, segments.frames, "musicnn")
     train = replace(train, epochs=own.epochs or train.epochs)
     return _experiment(recipe, features, segments, model, train)
 
 
-def _heard(
+def _log_mel(
     features: FeatureConfig, frontend: FrontendConfig, least: int, name: str
 ) -> FeatureConfig:
     """Return the features of a network for the excerpts of a recipe."""

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Integer
 
 from kit.config import Experiment, FeatureConfig
 from kit.features.embed import embed_clips
-from kit.features.heard import at_rate, heard
+from kit.features.log_mel import at_rate, log_mel_row
 from kit.features.samples import clips_of
 from kit.shallow import ensemble as shallow
 from kit.shallow.ensemble import Part
@@ -73,7 +73,7 @@ class Ensemble:
         x: Float32[np.ndarray, "tracks row_frames n_mels"],
         frames: Integer[np.ndarray, " tracks"],
     ) -> Float[np.ndarray, "tracks classes"]:
-        """Return the probability of each label, given rows of `heard_rows`."""
+        """Return the probability of each label, given rows of `log_mel_rows`."""
         each = [np.exp(m.scores(x, frames).of_tracks()) for m in self.members]
         return np.mean(each, axis=0)
 
@@ -108,7 +108,7 @@ class Small:
         for one in self.ensembles if len(x) else ():
             key = (one.features, one.frames)
             if key not in taken:
-                taken[key] = heard_rows(x, frames, self.features, *key)
+                taken[key] = log_mel_rows(x, frames, self.features, *key)
             total = total + one.weight * one.probabilities(*taken[key])
         return SegmentScores([np.log(np.maximum(p, _LEAST_P))[None] for p in total])
 
@@ -123,7 +123,7 @@ class Small:
         return shallow.mean(self.parts, vectors_of(clips), layers)
 
 
-def heard_rows(
+def log_mel_rows(
     x: Float32[np.ndarray, "tracks row_frames hop_length"],
     frames: Integer[np.ndarray, " tracks"],
     stored: FeatureConfig,
@@ -134,7 +134,7 @@ def heard_rows(
 
     Tracks of fewer than `least` frames are repeated.
     """
-    made = [heard(row[:n], stored, wanted, least) for row, n in zip(x, frames, strict=True)]
+    made = [log_mel_row(row[:n], stored, wanted, least) for row, n in zip(x, frames, strict=True)]
     return np.stack([row for row, _ in made]), np.array([n for _, n in made], np.int32)
 
 

@@ -26,13 +26,13 @@ from kit.evaluation import evaluate
 from kit.evaluation.baselines.run import baselines
 from kit.evaluation.small_set import fit_small_set
 from kit.features import FeatureStore, extract, store_path
-from kit.features.heard import heard
+from kit.features.log_mel import log_mel_row
 from kit.models import build
 from kit.shallow.networks import experiments_of
 from kit.shallow.recipe import SmallSetConfig, small_set
 from kit.training.checkpoint import Checkpoints
 from kit.training.restore import restore, template_of
-from kit.training.small import heard_rows
+from kit.training.small import log_mel_rows
 from kit.weights.files import write_weights
 from kit.weights.musicnn import weights_file
 
@@ -192,7 +192,7 @@ def test_musicnn_is_fine_tuned_and_part_of_the_run(write_music, tmp_path, monkey
         assert small is not None
         (network,) = small.ensembles
         samples = store.read(kept["tracks"]), store.frames(kept["tracks"])
-        rows = heard_rows(*samples, small.features, network.features, network.frames)
+        rows = log_mel_rows(*samples, small.features, network.features, network.frames)
         np.testing.assert_allclose(network.probabilities(*rows), kept["probabilities"], atol=1e-5)
 
 
@@ -238,8 +238,8 @@ def test_a_short_track_is_repeated_up_to_a_segment():
         small_set("data", features=FEATURES, model=SmallSetConfig(networks=("musicnn",)))
     )["musicnn"].features
     y = np.random.default_rng(0).uniform(-0.3, 0.3, (60, 512)).astype(np.float32)
-    row, frames = heard(y, stored, wanted, 187)
-    alone, own = heard(y, stored, wanted, 1)
+    row, frames = log_mel_row(y, stored, wanted, 187)
+    alone, own = log_mel_row(y, stored, wanted, 1)
     assert (frames, own) == (187, 1 + round(60 * 512 * 16000 / 22050) // 256)
     np.testing.assert_array_equal(row[:187], np.resize(alone[:own], (187, 96)))
     assert row.shape == (wanted.row_frames, 96)

@@ -30,7 +30,7 @@ def test_tags(answers, command):
     code, out, err = command("write", answers, "--to", "tags")
     assert code == 1
     assert out.split("\n")[1].split() == ["–", "techno", str(folder / "a.flac")]
-    assert "gone.flac is not there" in err
+    assert "gone.flac does not exist" in err
     assert "1 uncertain predictions left out" in err
     assert "1 changes, none written yet; add --apply" in err
     assert (folder / "a.flac").read_bytes() == before

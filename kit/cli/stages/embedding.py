@@ -17,7 +17,7 @@ from kit.weights.trunk import musicnn_trunk
 def compute(
     catalogue: Catalogue,
     model: Model,
-    heard: FeatureConfig = FeatureConfig(),
+    excerpts: FeatureConfig = FeatureConfig(),
     options: ExtractConfig = ExtractConfig(),
     *,
     quiet: bool = False,
@@ -28,7 +28,7 @@ def compute(
     Args:
         catalogue: the tracks.
         model: name of musicnn's weights.
-        heard: excerpts of each track.
+        excerpts: position, number and length of the excerpts.
         options: workers, time limits and retries.
         quiet: print warnings only.
         brief: print no summary if nothing was missing.
@@ -38,7 +38,7 @@ def compute(
         KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.
     """
     use_cache()
-    trunk = musicnn_trunk(model, heard=heard)
+    trunk = musicnn_trunk(model, heard=excerpts)
     shown = contextlib.nullcontext(None) if quiet else terminal.bar("embed")
     with in_two_steps() as stop, shown as update:
         result = embed(catalogue, trunk, options, progress=update, stop=stop)

@@ -28,7 +28,7 @@ from kit.config import Experiment, FeatureConfig, replaced, to_dict
 from kit.errors import KitError
 from kit.evaluation.baselines.folds import Answered, Baseline, Fold, Task
 from kit.features import FeatureStore, store_path
-from kit.features.heard import heard
+from kit.features.log_mel import log_mel_row
 from kit.files import read_json, write_json
 from kit.models import Network, check
 from kit.shallow.networks import row_of
@@ -97,7 +97,7 @@ class Trainee:
         for first in range(0, len(ids), CHUNK):
             chunk = ids[first : first + CHUNK]
             for row, count in zip(store.read(chunk), store.frames(chunk), strict=True):
-                table[len(valid)], n = heard(row[:count], stored, features, frames)
+                table[len(valid)], n = log_mel_row(row[:count], stored, features, frames)
                 valid.append(n)
                 progress(len(valid), len(ids))
         own = dataclasses.replace(

@@ -20,7 +20,7 @@ def at_rate(clips: Clips, stored_hz: int, wanted_hz: int) -> Clips:
     return [soxr.resample(y, stored_hz, wanted_hz, quality="HQ") for y in clips]
 
 
-def heard(
+def log_mel_row(
     row: Float32[np.ndarray, "frames hop_length"],
     stored: FeatureConfig,
     wanted: FeatureConfig,
