@@ -1,4 +1,4 @@
-"""The embedded default data set: invented artists' techno and EDM, rendered as MP3 files."""
+"""Synthetic data set: techno and EDM of invented artists, rendered as MP3 files."""
 
 from kit.demo.render import render, synthesise
 from kit.demo.tracklist import Artist, TrackPlan, plan

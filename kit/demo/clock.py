@@ -1,4 +1,4 @@
-"""Musical time: where a sixteenth falls in samples, and how sounds are put there."""
+"""Musical time: convert sixteenth notes to samples, and place sounds there."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Clock:
 
     @property
     def bars(self) -> int:
-        """Bars that are begun before the track ends."""
+        """Number of bars that begin before the end of the track."""
         return math.ceil(self.samples / (STEPS_PER_BAR * self.step))
 
     def at(self, step: int | float) -> int:
@@ -51,11 +51,11 @@ def strike(
     """Add a mono sound to a stereo bus, in place, at each of `steps`.
 
     Args:
-        bus: left and right; what runs over the end is cut off.
+        bus: left and right; sounds are cut off at the end.
         clock: the grid of the track.
         shot: the sound.
-        steps: sixteenths from the start of the track; those past the end are passed over.
-        gains: one for all, or one for each step.
+        steps: sixteenths from the start of the track; steps after the end are ignored.
+        gains: one for all, or one per step.
         pan: -1 is left, 0 the middle, 1 right.
     """
     sides = (np.float32(min(1.0, 1.0 - pan)), np.float32(min(1.0, 1.0 + pan)))
@@ -82,11 +82,11 @@ def repeat(
 def automation(
     clock: Clock, values: Sequence[float], *, glide_steps: float = 0.0
 ) -> Float32[np.ndarray, "samples"]:
-    """Return a gain for every sample from one value a bar, held, or reached by a ramp.
+    """Return a gain for every sample from one value per bar, held or reached by a ramp.
 
     Args:
         clock: the grid of the track.
-        values: one for each bar of the track; the last is held.
+        values: one per bar of the track; the last is held.
         glide_steps: length of the ramp to the next value before its bar begins, steps.
     """
     ends = [clock.at(STEPS_PER_BAR * bar) for bar in range(len(values))]

@@ -1,4 +1,4 @@
-"""Drum sounds: each a mono one-shot, made from the parameters of an artist's kit."""
+"""Synthesise mono one-shot drums from the parameters of an artist's kit."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def _time(seconds: float) -> Shot:
 
 
 def _decay(t: Shot, seconds: float) -> Shot:
-    # The last 5 ms go to zero, so that a cut tail does not click.
+    # Fade the last 5 ms to zero, so that a cut tail does not click.
     fade = np.minimum(1, (t[-1] - t) / np.float32(0.005))
     return np.exp(-t / np.float32(seconds)) * fade
 
@@ -66,7 +66,7 @@ def _to_peak(x: Shot) -> Shot:
 
 
 def kick(kit: DrumKit, rng: np.random.Generator) -> Shot:
-    """Return a sine that falls in pitch, with a click in front."""
+    """Return a sine of falling pitch after a click."""
     t = _time(0.45)
     frequency = kit.kick_hz + kit.kick_sweep_hz * np.exp(-t / np.float32(0.025))
     body = np.sin(2 * np.pi * np.cumsum(frequency, dtype=np.float64) / SAMPLE_RATE)
@@ -76,7 +76,7 @@ def kick(kit: DrumKit, rng: np.random.Generator) -> Shot:
 
 
 def hat(kit: DrumKit, rng: np.random.Generator, *, opened: bool) -> Shot:
-    """Return noise and a cluster of square waves, high-passed; an open one rings."""
+    """Return high-passed noise and square waves; an open hi-hat decays slowly."""
     t = _time(0.3 if opened else 0.12)
     tones = np.zeros_like(t)
     for ratio in (1.0, 1.342, 1.531, 1.774, 2.13):

@@ -18,7 +18,7 @@ Stereo = Float32[np.ndarray, "2 samples"]
 PROGRESSIONS = ((0, 5, 2, 6), (5, 3, 0, 4), (0, 4, 5, 3), (3, 0, 4, 5), (0, 2, 5, 4))
 SCALES = {"minor": (0, 2, 3, 5, 7, 8, 10), "major": (0, 2, 4, 5, 7, 9, 11)}
 LOOP_BARS = 4
-# A cycle of sixteen bars; a track begins somewhere in it.
+# A cycle of sixteen bars; a track begins at a random bar.
 CYCLE = ("break",) * 3 + ("build",) * 3 + ("drop",) * 10
 
 
@@ -42,7 +42,7 @@ class Song:
         return automation(self.clock, [level[s] for s in self.sections], glide_steps=0.25)
 
     def steps(self, section: str) -> list[int]:
-        """Return every sixteenth that lies in a section of a kind."""
+        """Return all sixteenths in sections of a kind."""
         return [
             bar * STEPS_PER_BAR + step
             for bar, name in enumerate(self.sections)
@@ -57,7 +57,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
     Args:
         track: drums and habits come from its first artist, the lead from its last.
         clock: the grid of the track.
-        rng: the track's own source of chance.
+        rng: random generator of the track.
     """
     start = int(rng.integers(len(CYCLE)))
     song = Song(
@@ -112,7 +112,7 @@ def _roll(song: Song, snare: Float32[np.ndarray, "length"], buses: Buses) -> Non
     """Return snares that come twice as often in each bar of a build-up, and louder."""
     builds = [b for b, s in enumerate(song.sections) if s == "build"]
     for bar in builds:
-        # How far into the build-up this bar is, seen from its end: the track may begin within.
+        # Position in the build-up, from its end, because the track may begin within it.
         left = next((i for i in range(3) if bar + i + 1 not in builds), 2)
         every = (1, 2, 4)[left]
         hits = [bar * 16 + step for step in np.arange(0, 16, every).tolist()]
@@ -130,7 +130,7 @@ def _chords(song: Song, taste: tuple[float, ...], rng: np.random.Generator) -> S
     for i, degree in enumerate(song.progression):
         n = edges[i] - (edges[i - 1] if i else 0)
         notes = [song.note(degree + d) for d in (0, 2, 4, 7)]
-        # Kept within a tenth above the root, as a player's hand would.
+        # Keep notes within a tenth above the root, as on a keyboard.
         notes = [note - 12 if note > song.root + 19 else note for note in notes]
         parts.append(
             synths.supersaw([m + 12 for m in notes], n, voices=voices, detune=detune, rng=rng)
@@ -190,7 +190,7 @@ def _melody(song: Song, rng: np.random.Generator) -> list[tuple[int, int, float]
 
 
 def _lead(song: Song, taste: tuple[float, ...], rng: np.random.Generator) -> Mono:
-    """Return a melody that is sung or plucked in the drop, by artist, and sung elsewhere."""
+    """Return a melody, sung or plucked in the drop depending on the artist, and sung elsewhere."""
     clock = song.clock
     notes = _melody(song, rng)
     vowels = ["aeiou"[int(i)] for i in rng.integers(0, 5, len(notes))]
@@ -212,7 +212,7 @@ def _lead(song: Song, taste: tuple[float, ...], rng: np.random.Generator) -> Mon
 
 
 def _riser(song: Song, rng: np.random.Generator, buses: Buses) -> None:
-    """Return noise that climbs through a build-up."""
+    """Return noise with rising pitch through a build-up."""
     clock = song.clock
     for first in _entries(song, "build"):
         length = next(

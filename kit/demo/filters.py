@@ -1,4 +1,4 @@
-"""Filters that work on spectra: of a whole sound at once, or moving from frame to frame."""
+"""Spectral filters, for a whole sound or varying from frame to frame."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,16 +17,16 @@ def band(
     high_hz: float = SAMPLE_RATE / 2,
     slope: float = 4.0,
 ) -> Float32[np.ndarray, "*channels samples"]:
-    """Keep what lies between two frequencies; circular, so that a loop stays a loop.
+    """Band-pass a sound, circularly, so that a loop stays a loop.
 
     Args:
         x: sound; the last axis is time.
-        low_hz: below it the sound falls off; 0 keeps the bottom.
-        high_hz: above it the sound falls off.
-        slope: order of the fall, as of a Butterworth filter.
+        low_hz: lower cut-off; 0 for none.
+        high_hz: upper cut-off.
+        slope: order, as of a Butterworth filter.
     """
-    # The loop is continued a little at both ends up to a length that the FFT likes: that of a
-    # bar is often near a prime, which costs several times as much.
+    # Extend the loop at both ends to a length with a fast FFT: the length of a bar is often close
+    # to a prime, which takes several times as long.
     n = x.shape[-1]
     margin = min(n, MARGIN)
     size = fast_length(n + 2 * margin)
@@ -48,7 +48,7 @@ def frame_times(samples: int) -> Float32[np.ndarray, "frames"]:
 def filter_frames(
     x: Float32[np.ndarray, "samples"], gains: Float32[np.ndarray, "frames bins"]
 ) -> Float32[np.ndarray, "samples"]:
-    """Weigh each short spectrum of a sound by its own gains, and put the sound together again.
+    """Multiply the short-time spectra of a sound by gains, and synthesise it again.
 
     Args:
         x: mono sound.
@@ -61,7 +61,7 @@ def filter_frames(
     spectra = rfft(np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP] * window)
     spectra *= gains
     pieces = irfft(spectra, FRAME) * window
-    # A hop of half a frame: each block is a first half plus the second half of the frame before.
+    # A hop of half a frame: each block is a first half plus the second half of the previous frame.
     pieces[1:, :HOP] += pieces[:-1, HOP:]
     return pieces[:, :HOP].reshape(-1)[HOP : HOP + x.shape[0]]
 

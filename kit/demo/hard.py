@@ -1,10 +1,10 @@
-"""The harder demo: one kind of track, whose figure of three sounds climbs in techno, falls in EDM.
+"""The harder demo: a figure of three sounds rises in techno and falls in EDM.
 
 A bar has four beats, and a low, a middle and a high sound on three of them. In techno they come in
-that order; in EDM the highest comes first. The sounds lie a beat apart and each at the same place
-in its beat, so that less than a beat of a track tells nothing. The order in time is all that
-differs: a statistic that stays the same when time runs backwards, as spectra, modulation spectra
-and autocorrelations do, has the same distribution in both genres.
+this order, in EDM in reverse order. The sounds are a beat apart, each at the same position in its
+beat, so less than a beat has no information about the genre. Only the order in time differs:
+statistics that do not change under time reversal, such as spectra, modulation spectra and
+autocorrelations, have the same distribution in both genres.
 """
 
 import numpy as np
@@ -30,10 +30,10 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
     """Return the parts of a track, before its mix.
 
     Args:
-        track: drums and habits come from its artist; its label decides the order of the figure,
-            and nothing else.
+        track: drums and habits come from its artist; its label only decides the order of the
+            figure.
         clock: the grid of the track.
-        rng: the pair's own source of chance: the same draws for both labels.
+        rng: random generator of the pair, with the same draws for both labels.
     """
     buses = Buses.empty(clock.samples)
     _figure(track, clock, rng, buses)
@@ -48,13 +48,13 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
 def climbs(
     forwards: bool, bars: int, taste: tuple[float, ...], rng: np.random.Generator
 ) -> Bool[np.ndarray, "bars"]:
-    """Return in which bars the figure climbs: most of techno's, and by exception some of EDM's.
+    """Return in which bars the figure rises: most bars of techno, and few of EDM.
 
     Args:
-        forwards: the track's figure climbs.
-        bars: of the track.
-        taste: the artist's; one with a taste for exceptions turns the figure in 1 bar of 5.
-        rng: draws the exceptions.
+        forwards: whether the track's figure rises.
+        bars: number of bars.
+        taste: the artist's tastes; some artists reverse the figure in 1 bar of 5.
+        rng: draws these exceptions.
     """
     turned = rng.uniform(size=bars) < 0.2 * taste[0]
     return turned != forwards
@@ -63,7 +63,7 @@ def climbs(
 def _figure(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Buses) -> None:
     artist = track.artists[0]
     habit = np.random.default_rng(artist.drum_seed)
-    # The artist's habits: at which beat the figure begins, and where in a beat its sounds lie.
+    # The artist's habits: the first beat of the figure, and the position of its sounds in a beat.
     first, place = int(habit.integers(BEATS)), int(habit.integers(1, BEATS))
     middle = drums.clap if habit.uniform() < 0.5 else drums.snare
     shots = (
@@ -84,7 +84,7 @@ def _figure(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Bus
 
 
 def _bass(track: TrackPlan, rng: np.random.Generator) -> Shot:
-    """One note of the bass, which swells and fades alike."""
+    """A bass note with equal attack and release."""
     n = int(rng.uniform(0.16, 0.26) * SAMPLE_RATE)
     root = 36 + track.key if track.key < 6 else 24 + track.key
     frequency = np.full(n, synths.midi_hz(root), np.float32)
@@ -96,14 +96,14 @@ def _bass(track: TrackPlan, rng: np.random.Generator) -> Shot:
 
 
 def _layer(clock: Clock, rng: np.random.Generator, chance: float) -> Mono:
-    """Return the gain of a layer that plays, or does not, for four bars at a time."""
+    """Return the gain of a layer that is on or off for four bars at a time."""
     blocks = rng.uniform(size=clock.bars // BLOCK_BARS + 1) < chance
     values = [float(blocks[bar // BLOCK_BARS]) for bar in range(clock.bars)]
     return automation(clock, values, glide_steps=1.0)
 
 
 def _drums(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Buses) -> None:
-    """A kick on every beat, and hats and percussion in patterns that tell nothing."""
+    """Add a kick on every beat, and hats and percussion independent of the label."""
     artist = track.artists[0]
     own = np.random.default_rng([artist.drum_seed, 1])
     steps = clock.bars * STEPS_PER_BAR
@@ -141,7 +141,7 @@ def _chords(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Bus
 
 
 def _plucks(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Buses) -> None:
-    """A phrase of two bars at random."""
+    """Return a random phrase of two bars."""
     scale = SCALES[track.mode]
     length = 2 * STEPS_PER_BAR
     played = rng.uniform(size=length) < 0.1 + 0.25 * track.artists[0].tastes[7]

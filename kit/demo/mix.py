@@ -15,12 +15,12 @@ Stereo = Float32[np.ndarray, "2 samples"]
 Nodes = Float64[np.ndarray, "nodes"]
 
 CEILING = 0.7
-"""Highest sample before encoding, -3 dBFS: a decoded MP3 was seen to overshoot by 2 dB."""
+"""Peak before encoding, -3 dBFS, because decoded MP3 files overshoot by up to 2 dB."""
 
 
 @dataclass
 class Buses:
-    """Sums of parts: drums and music in stereo, and what goes to the reverb."""
+    """Sums of parts: drums and music in stereo, and the send to the reverb."""
 
     drums: Stereo
     music: Stereo
@@ -32,14 +32,14 @@ class Buses:
         return cls(*(np.zeros((2, samples), np.float32) for _ in range(3)))
 
     def add(self, part: Mono, *, pan: float, send: float) -> None:
-        """Add a mono part to the music, at a place in the width, and to the reverb."""
+        """Add a mono part to the music, panned, and to the reverb."""
         self.music[0] += part * np.float32(min(1.0, 1.0 - pan))
         self.music[1] += part * np.float32(min(1.0, 1.0 + pan))
         self.send_pair[0] += part * np.float32(send)
 
 
 def echo(part: Mono, clock: Clock, steps: int, feedback: float, times: int = 3) -> Mono:
-    """Return a part with repeats of itself, each softer."""
+    """Return a part with decaying echoes."""
     out = part.copy()
     for i in range(1, times + 1):
         late = clock.length(steps * i)
@@ -49,18 +49,18 @@ def echo(part: Mono, clock: Clock, steps: int, feedback: float, times: int = 3) 
 
 
 def pump(clock: Clock, depth: float, release: float = 0.75) -> Mono:
-    """Return the gain of a compressor that ducks at every beat and comes back before the next.
+    """Return the gain of a side-chain compressor that ducks at every beat.
 
     Args:
         clock: the grid of the track.
-        depth: how much is taken at the beat; 1 is all.
-        release: share of a beat until the gain is back.
+        depth: attenuation at the beat; 1 is silence.
+        release: share of a beat until the gain is 1 again.
     """
     n = clock.length(4)
     phase = np.arange(n, dtype=np.float32) / np.float32(n * release)
     rise = np.minimum(1, phase) ** np.float32(1.5)
     attack = np.clip(1 - np.arange(n - 1, -1, -1) / 200.0, 0, 1)
-    # The last samples of a beat fall into the next, so that the duck does not click.
+    # Fade the last samples of a beat into the next, so that ducking does not click.
     gain = 1 - depth * (1 - rise * (1 - attack))
     return repeat(gain.astype(np.float32), clock.samples)
 
@@ -70,10 +70,10 @@ def balance(mono: Mono, target_db: Sequence[float], share: float) -> tuple[Nodes
 
     Args:
         mono: the sound.
-        target_db: level of each of `SPECTRUM_BANDS` octave bands from 40 Hz, against each other.
-        share: what the level of a band is: the mean of its decibels over time (1), the decibels
-            of its mean power (0), or what lies between. The two differ by how a part is spread
-            over time; a share drawn for each track leaves neither to tell the genre.
+        target_db: relative level of each of `SPECTRUM_BANDS` octave bands from 40 Hz.
+        share: definition of a band's level: mean of its decibels over time (1), decibels of its
+            mean power (0), or a mix of the two. They differ for parts that vary in time; a random
+            share for each track keeps either from revealing the genre.
     Returns:
         Frequencies in octaves above 40 Hz, and gains in dB, of the equaliser's nodes.
     """
@@ -125,8 +125,8 @@ def master(track: TrackPlan, buses: Buses, rng: np.random.Generator) -> Stereo:
     """Return the finished mix: width, reverb, balance, loudness.
 
     Args:
-        track: the mix is that of its first artist; loudness and balance are its own.
-        buses: what `compose` made; changed in place.
+        track: its first artist determines the mix, the track itself loudness and balance.
+        buses: result of `compose`; changed in place.
         rng: draws the reverb.
     Returns:
         Stereo, peak at most `CEILING`, no energy below 20 Hz.
@@ -140,7 +140,7 @@ def master(track: TrackPlan, buses: Buses, rng: np.random.Generator) -> Stereo:
     send = rfft(buses.send_pair[0] + buses.send_pair[1], size)
     spectrum = rfft(dry, size)
     spectrum += np.float32(artist.reverb_level) * send * rfft(response, size)
-    # Power in octave bands that falls by 1.5 dB from each to the next, as in much dance music.
+    # Power in octave bands that falls by 1.5 dB per octave, as in much dance music.
     target = [gain - 1.5 * i for i, gain in enumerate(track.tilt_db)]
     nodes, gains = balance(dry.mean(0), target, rng.uniform())
     coarse = np.geomspace(1.0, SAMPLE_RATE / 2, 512)

@@ -1,4 +1,4 @@
-"""A stereo mix to the bytes of a tagged MP3 file, and the check that such a file is whole."""
+"""Encode a stereo mix as a tagged MP3 file, and check that a file is complete."""
 
 import hashlib
 import io
@@ -20,8 +20,8 @@ _MARK = "kit-demo"
 def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
     """Encode stereo as MP3 without tags, about 128 kbit/s (LAME's variable rate, -V 5).
 
-    The stream's LAME header holds the encoder's delay and padding, so that libsndfile decodes
-    exactly the samples that went in.
+    The stream's LAME header contains the encoder's delay and padding, so that libsndfile decodes
+    exactly the original number of samples.
     """
     stream = io.BytesIO()
     with soundfile.SoundFile(
@@ -39,9 +39,9 @@ def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
 
 
 def tagged(track: TrackPlan, stream: bytes) -> bytes:
-    """Return an MP3 stream with an ID3v2.4 tag in front.
+    """Return an MP3 stream after an ID3v2.4 tag.
 
-    mutagen writes it, because libsndfile's own tags keep Latin-1 only and one artist only.
+    mutagen writes the tag, because libsndfile only supports Latin-1 and one artist.
     """
     tags = ID3()
     tags.add(TPE1(encoding=3, text=track.artist_names))
@@ -56,7 +56,7 @@ def tagged(track: TrackPlan, stream: bytes) -> bytes:
 
 
 def is_whole(path: Path, track: TrackPlan) -> bool:
-    """Return whether the file at `path` is this track, every byte of it."""
+    """Return whether the file at `path` is a complete file of this track."""
     try:
         data = path.read_bytes()
         tags = ID3(io.BytesIO(data))

@@ -1,11 +1,11 @@
-"""Invented names of artists, titles and albums, and the file names made of them."""
+"""Invent names of artists, titles and albums, and make file names from them."""
 
 import re
 import unicodedata
 
 import numpy as np
 
-# Two halves make a name. The lists share no word: in the easy demo no artist plays both genres.
+# Two halves make a name. The lists share no word: in the easy demo each artist has one genre.
 _ARTISTS = {
     "techno": (
         "Kühlregal/Ölstand/Betonkatze/Nachtbus/Døgnvill/Fräse/Sumpfradio/Granulat/Żelbet/"
@@ -32,7 +32,7 @@ _TITLES = {
         "Baby",
     ),
 }
-# Letters which do not fall apart into a plain letter and an accent.
+# Letters without a decomposition into a plain letter and an accent.
 _PLAIN = str.maketrans({"ø": "o", "ß": "ss", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"})
 
 
@@ -40,8 +40,8 @@ def _draw(halves: tuple[str, str], n: int, rng: np.random.Generator) -> list[str
     first, second = (half.split("/") for half in halves)
     rng.shuffle(first)
     rng.shuffle(second)
-    # Every first half comes once before one comes back, each time with another second half, so
-    # that a small set is varied too.
+    # Use every first half once before repeating one, each time with another second half, so that
+    # small sets also vary.
     pairs = [
         f"{name} {second[(turn + i) % len(second)]}"
         for turn in range(len(second))

@@ -1,4 +1,4 @@
-"""Plans to MP3 files on disk, in as many processes as there are cores."""
+"""Render plans to MP3 files on disk, with one process per core."""
 
 import csv
 import multiprocessing
@@ -55,17 +55,17 @@ def render(
 ) -> Path:
     """Render the demo's tracks as MP3 files: `folder/audio/<label>/<artist>-<title>.mp3`.
 
-    Files of the same plan that are whole are kept, so that an interrupted rendering goes on.
-    Files that an earlier plan made there are removed; nothing else is touched.
+    Complete files of the same plan are kept, so that an interrupted rendering resumes. Files of an
+    earlier plan are removed; other files stay.
 
     Args:
-        config: how many tracks and artists, how long, which seed.
-        folder: where `audio/` and `truth.csv` go; made if missing. `truth.csv` is written first
-            and holds what is known of every track, one a row.
-        workers: processes; the number of cores if None. 1 stays in this process; more are
-            spawned, so a script that calls this needs the usual `if __name__ == "__main__":`.
-        fresh: render all anew.
-        progress: called with tracks done and tracks in all.
+        config: numbers of tracks and artists, duration and seed.
+        folder: folder of `audio/` and `truth.csv`; made if missing. `truth.csv` is written first,
+            with the facts about one track per row.
+        workers: number of processes; the number of cores if None. 1 renders in this process; more
+            are spawned, so a calling script needs `if __name__ == "__main__":`.
+        fresh: render all files again.
+        progress: called with (tracks done, number of tracks).
     Returns:
         `folder/audio`, ready for `kit.catalogue.from_folder`.
     Raises:
@@ -103,7 +103,7 @@ def _render_all(tracks: list[TrackPlan], audio: Path, workers: int) -> Iterator[
     except BrokenProcessPool as error:
         raise KitError(
             f"render: a worker process was killed while rendering to {audio}; "
-            "free some memory or pass workers=1, and run it again: what is done is kept"
+            "free some memory or pass workers=1, and run it again: finished files are kept"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -141,7 +141,7 @@ def _write_truth(path: Path, tracks: list[TrackPlan]) -> None:
 
 
 def _remove_stale(folder: Path, tracks: list[TrackPlan]) -> None:
-    """Remove what the last `truth.csv` lists and this plan has not: it would be scanned too."""
+    """Remove files of the last `truth.csv` that this plan lacks; scans would find them."""
     audio = folder / AUDIO_FOLDER
     wanted = {track.path for track in tracks}
     try:
@@ -155,7 +155,7 @@ def _remove_stale(folder: Path, tracks: list[TrackPlan]) -> None:
     for row in csv.DictReader(text.splitlines()):
         old = row.get("path") or ""
         path = audio / old
-        # A path that leads out of the folder is not one that was written here.
+        # A path outside the folder was not written by kit.
         if (
             old.endswith(".mp3")
             and old not in wanted

@@ -1,4 +1,4 @@
-"""Real FFTs over the last axis in the precision of the input, typed as what they return."""
+"""Real FFTs over the last axis in the precision of the input, with exact types."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from jaxtyping import Complex64, Float32
 def rfft(
     x: Float32[np.ndarray, "*channels samples"], n: int | None = None
 ) -> Complex64[np.ndarray, "*channels bins"]:
-    """Return the spectrum of a sound, which is filled with zeros up to `n` samples first."""
+    """Return the spectrum of a sound, zero-padded to `n` samples."""
     return np.asarray(scipy.fft.rfft(x, n))
 
 
@@ -22,5 +22,5 @@ def irfft(
 
 
 def fast_length(n: int) -> int:
-    """Return the next length from `n` upwards that is quick to transform."""
+    """Return the smallest length of at least `n` with a fast FFT."""
     return cast(int, scipy.fft.next_fast_len(n, real=True))

@@ -27,7 +27,7 @@ def midi_hz(note: int | float) -> float:
 
 
 def saw(frequency_hz: Mono) -> Mono:
-    """Return a saw wave whose frequency moves, its step rounded off over a sample (polyBLEP)."""
+    """Return a saw wave of varying frequency, with its step smoothed over a sample (polyBLEP)."""
     dt = frequency_hz / np.float32(SAMPLE_RATE)
     phase = (np.cumsum(dt, dtype=np.float64) % 1.0).astype(np.float32)
     wave = 2 * phase - 1
@@ -41,7 +41,7 @@ def saw(frequency_hz: Mono) -> Mono:
 
 
 def steady_saw(frequency_hz: float, n: int, phase: float) -> Mono:
-    """Return a plain saw wave of one frequency: cheap, for stacks of many."""
+    """Return a plain saw wave of one frequency, fast enough for many at once."""
     x = np.arange(n, dtype=np.float32) * np.float32(frequency_hz / SAMPLE_RATE)
     x += np.float32(phase)
     x -= np.floor(x)

@@ -19,7 +19,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
     Args:
         track: drums and habits come from its first artist, the line from its last.
         clock: the grid of the track.
-        rng: the track's own source of chance.
+        rng: random generator of the track.
     """
     buses = Buses.empty(clock.samples)
     taste = track.artists[-1].tastes
@@ -99,7 +99,7 @@ def _rumble(root: int, clock: Clock, rng: np.random.Generator) -> Float32[np.nda
 def _acid(
     root: int, clock: Clock, rng: np.random.Generator, taste: tuple[float, ...]
 ) -> Float32[np.ndarray, "samples"]:
-    """Return a saw through a resonant filter, opened by every note, more by an accented one."""
+    """Return a saw through a resonant filter that notes open, accented ones more."""
     length = int(rng.choice([16, 16, 32]))
     scale = PHRYGIAN if rng.uniform() < 0.5 else MINOR
     pitch = np.array([root + scale[int(rng.integers(4))] for _ in range(length)], float)

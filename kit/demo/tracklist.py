@@ -15,10 +15,10 @@ LABELS = ("techno", "edm")
 BOTH = "both"
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 SPECTRUM_BANDS = 10
-"""Bands, an octave each, in which a mix has its own balance."""
+"""Octave bands in which a mix has its own balance."""
 
 _ARTIST_STREAM, _PLAN_STREAM, _TRACK_STREAM = 0, 1, 2
-# Part of every track's fingerprint: raise it when the sound changes, and old files are redone.
+# Part of every track's fingerprint; raise it when the sound changes, to render files again.
 _VERSION = 3
 
 
@@ -45,7 +45,7 @@ class Artist:
 
 @dataclass(frozen=True)
 class TrackPlan:
-    """One track: all that is needed to render it, and all that is known to be true of it."""
+    """One track: the parameters to render it, and the facts about it."""
 
     index: int
     path: str
@@ -72,17 +72,17 @@ class TrackPlan:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with anything in the plan."""
+        """Sixteen hexadecimal digits that depend on the whole plan."""
         fields = dataclasses.asdict(self)
-        if self.pair is None:  # as it was before there were pairs: files that are there stay valid
+        if self.pair is None:  # as before pairs existed, so that existing files stay valid
             del fields["pair"]
         text = json.dumps([_VERSION, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def rng(self) -> np.random.Generator:
-        """Return the source of chance of the track or, in the harder demo, of its pair.
+        """Return the random generator of the track or, in the harder demo, of its pair.
 
-        It depends on the seed and the index, or the number of the pair, alone.
+        It depends only on the seed and the index, or the number of the pair.
         """
         number = self.index if self.pair is None else self.pair
         return np.random.default_rng(_sequence(self.seed, _TRACK_STREAM, number))
@@ -93,8 +93,8 @@ def _sequence(seed: int, stream: int, index: int) -> np.random.SeedSequence:
 
 
 def _draw_artist(name: str, label: str, rng: np.random.Generator) -> Artist:
-    # Tempo, loudness and balance come from the same ranges in both genres: they tell artists
-    # apart, not genres.
+    # Tempo, loudness and balance come from the same ranges in both genres: they identify artists,
+    # not genres.
     return Artist(
         name=name,
         label=label,
@@ -150,10 +150,10 @@ def _plan_track(
 def plan(config: DemoConfig) -> list[TrackPlan]:
     """Return every track of the demo, techno first; the same for the same configuration.
 
-    The artists take turns, so that their numbers of tracks differ by one at most in each genre; a
-    few tracks have two artists. In the easy demo an artist plays one genre. In the harder one
-    every artist plays both, and the tracks come in pairs: one of each genre, alike in artist,
-    tempo, key, level, balance and in all that chance decides.
+    The artists take turns, so that their numbers of tracks differ by at most one in each genre; a
+    few tracks have two artists. In the easy demo an artist has one genre. In the harder one every
+    artist has both, and tracks come in pairs, one of each genre, with equal artist, tempo, key,
+    level, balance and random draws.
     """
     return _plan_pairs(config) if config.difficulty == "hard" else _plan_apart(config)
 
