@@ -100,7 +100,7 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     if not rows:
         raise UsageError(
             f"all tracks of this scan were removed from {shown(tracks)} by hand; delete it to scan "
-            "anew"
+            "again"
         )
     said = []
     if changes:

@@ -193,7 +193,7 @@ def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple
     track_ids = [t for t in store.index["track_id"] if t in label_of]
     shape = (len(track_ids), store.config.row_frames, store.config.frontend.n_mels)
     with atomic_write(folder / "song_specs.npy", "wb") as stream:
-        # The same file as of `np.save`, without all tracks in memory.
+        # Writes the same file as `np.save`, without all tracks in memory.
         np.lib.format.write_array_header_1_0(
             stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
         )

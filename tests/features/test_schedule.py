@@ -210,7 +210,7 @@ def test_a_path_that_leaves_the_audio_s_folder_is_no_audio():
     plan = planned([], catalogue(["a"], path="../../etc/passwd"))
     assert plan.tracks == []
     assert plan.without_audio[0].reason == "no_audio"
-    assert "leaves /music" in plan.without_audio[0].message
+    assert "is outside /music" in plan.without_audio[0].message
 
 
 def test_a_message_is_text_whatever_the_folder_s_name():

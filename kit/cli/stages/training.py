@@ -111,8 +111,8 @@ def _say_networks(run: Run, trained: bool) -> None:
     if run.is_folded:
         terminal.say(run.facts()["kept_apart"]["in_words"])
     networks, how = len(run.trainings), "trained" if trained else "already trained"
-    anew = "" if trained else "; --fresh trains them again"
-    terminal.say(f"{how} {networks} networks: {run.folder}{anew}")
+    hint = "" if trained else "; --fresh trains them again"
+    terminal.say(f"{how} {networks} networks: {run.folder}{hint}")
 
 
 def say_next(run: Run) -> None:
