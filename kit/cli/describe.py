@@ -1,9 +1,7 @@
 """`kit describe`."""
 
-import math
-
 from kit.cli.arguments import CatalogueFolder, Flag, require_catalogue
-from kit.errors import UsageError
+from kit.config import ExtractConfig
 
 
 def describe(
@@ -34,10 +32,7 @@ def describe(
         retry_failed: Retry tracks that failed before, even if their files have not changed.
         isolate: Decode in processes, so that a file that crashes its decoder fails alone.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers is {workers}; it must be above 0")
-    if not 0 < timeout_s < math.inf:
-        raise UsageError(f"--timeout-s is {timeout_s:g}; it must be a number of seconds above 0")
+    ExtractConfig(workers=workers, timeout_s=timeout_s)  # raises for a value out of range
     require_catalogue(catalogue)
     from kit import terminal
     from kit.catalogue import load
