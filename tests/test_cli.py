@@ -495,8 +495,9 @@ def test_a_folder_of_every_odd_file(kit, job, write_music, tmp_path, unprivilege
     result = kit("predict", job.run, *shut, music / "low/eight.wav", tmp_path / "no.mp3")
     assert result.code == 1
     assert len(result.out.splitlines()) == 1
-    first, *lines = result.err.splitlines()
+    first, *lines, last = result.err.splitlines()
     assert "this network was not evaluated" in first
+    assert "a network trained with" in last
     assert len(lines) == len(shut) + 1
     for line, path in zip(lines, [*shut, tmp_path / "no.mp3"], strict=True):
         assert line.startswith("warning: ")
