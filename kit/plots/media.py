@@ -131,9 +131,9 @@ def sound(players: Sequence[Player], limit_mib: float | int) -> str:
     """
     kinds = [player.kind for player in players]
     inside, linked, missing = map(kinds.count, ("embedded", "linked", "missing"))
-    said = f"{inside} of its {len(kinds)} clips are inside (limit {limit_mib:g} MiB)"
+    said = f"It embeds {inside} of {len(kinds)} clips (limit {limit_mib:g} MiB)"
     if linked:
-        said += f"; {linked} are played from their files, which must stay in place"
+        said += f"; {linked} play from their files, which must stay in place"
     if missing:
         said += f"; {missing} are missing"
     return said + "."
