@@ -234,7 +234,7 @@ def test_what_comes_later_does_not_reach_back(samples, seed):
         (lambda: dsp.loudness(np.zeros(1000, np.float32), sr=SR), "y.shape is"),
         (lambda: dsp.loudness(np.zeros((3, SR)), sr=SR, weights=(1.0,)), "3 channels; give one"),
         (lambda: dsp.loudness(np.zeros((1, SR)), sr=SR, weights=(-1.0,)), "not negative"),
-        (lambda: dsp.loudness(np.zeros((9, SR)), sr=SR), "^y has 9 channels.*pass one weight for each channel.*LFE"),
+        (lambda: dsp.loudness(np.zeros((9, SR)), sr=SR), "^y has 9 channels.*one weight.*LFE"),
         (lambda: dsp.loudness(np.zeros(SR), sr=100), "sr is 100"),
         (lambda: dsp.loudness(np.zeros(SR), sr=float("inf")), "sr is inf"),
         (lambda: dsp.loudness_range(np.zeros(SR), sr=SR), r"3\.0 s at sr=48000"),
