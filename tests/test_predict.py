@@ -295,7 +295,7 @@ def test_many_waveforms_have_the_answers_of_each(restored):
         (np.zeros(9000, np.float32), None, UsageError, "give the sample_rate"),
         (np.zeros((9000, 2), np.float32), RATE, UsageError, r"shape \(9000, 2\); give .*y\.T"),
         (np.zeros((2, 2, 9), np.float32), RATE, UsageError, r"shape \(2, 2, 9\)"),
-        (np.zeros(9000, np.int16), RATE, UsageError, "of int16; give floats"),
+        (np.zeros(9000, np.int16), RATE, UsageError, "dtype int16; give floats"),
         (np.zeros(9000, np.float32), 0, UsageError, "sample_rate is 0"),
         (3.0, RATE, UsageError, "cannot predict 3.0; give a path or an array"),
         (np.zeros(9000, np.float32), RATE, SilentError, "waveform is silent"),

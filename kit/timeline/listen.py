@@ -1,4 +1,4 @@
-"""A file of any length to a run's answer for each stretch of it, in bounded memory."""
+"""Score a file of any length along its whole duration, in bounded memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ def _by_segment(
     frontend = features.frontend
     hop_s = frontend.hop_length / frontend.sample_rate
     length, hop = segments.frames, segments.hop_frames
-    stream = Levels(path, frontend, features.n_frames)
+    stream = FrameStream(path, frontend, features.n_frames)
     starts: list[np.ndarray] = []
     scored: list[np.ndarray] = []
     waiting: list[np.ndarray] = []
@@ -142,7 +142,7 @@ def _by_segment(
     return Answers(duration_s, start_s, end_s, np.concatenate(scored), stream.damage)
 
 
-class Levels:
+class FrameStream:
     """The frames of a file's log-mel spectrogram, as they come.
 
     Attributes:

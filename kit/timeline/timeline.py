@@ -49,7 +49,7 @@ class Timeline:
         duration_s: its length, seconds.
         labels: names of the labels.
         sections: tracks, and stretches of one label, which cover the file.
-        joins: between tracks; none where the frames were not heard.
+        joins: between tracks; none if windows were scored.
         tempo: every five seconds; none if it was not measured.
         times_s: the middle of each stretch that was scored, seconds.
         probabilities: of each label at each of these times, for the 30 s around it.

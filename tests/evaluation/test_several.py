@@ -266,7 +266,7 @@ def test_tracks_without_a_label_are_split_too(unlabelled):
 
 def test_a_label_of_one_artist_is_named():
     labels = ["a; b"] * 10 + ["a"] * 9 + ["a; c"]
-    with pytest.raises(UsageError, match="label 'c' has 1 artist only"):
+    with pytest.raises(UsageError, match="label 'c' has only 1 artist"):
         split(table(labels), SplitConfig(), several=True)
 
 

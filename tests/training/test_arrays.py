@@ -141,7 +141,7 @@ def test_the_front_end_that_made_them(tmp_path):
         ({"labels": ["a"]}, "y has 1, which is not an index of the 1 labels"),
         ({"labels": ["a", "b", "c"]}, "no item has the label 'c'"),
         ({"groups": ["a"]}, "groups has 1 entries for 40 items"),
-        ({"groups": ["a", "b"] * 20}, "label '0' has 1 group only"),
+        ({"groups": ["a", "b"] * 20}, "label '0' has only 1 group"),
         ({"frames": [3] * N + [4]}, "frames has 41 entries"),
         ({"frames": [25] * N}, r"frames\[0\] is 25; it must lie between 1 and 24"),
         ({"frames": [2.0] * N}, "give one integer an item"),
