@@ -40,7 +40,8 @@ def figure(timeline: Timeline, *, theme: Theme = LIGHT) -> Figure:
     colours = dict(zip(timeline.labels, map(str, own), strict=True))
     _spectrogram(mel, timeline)
     for one in timeline.sections:
-        width = one.end_s - one.start_s
+        # A gap between two tracks of one label.
+        width = one.end_s - one.start_s - timeline.duration_s / 800
         names.barh(0, width, 1, one.start_s, color=colours[one.label], align="edge", lw=0)
     _steps(shares, timeline, colours)
     for axes in (mel, names):
