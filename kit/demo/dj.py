@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from jaxtyping import Float32
 
 from kit.config import DemoConfig, MixConfig
 from kit.demo.clock import SAMPLE_RATE, STEPS_PER_BAR, Clock
 from kit.demo.mix import CEILING
+from kit.demo.mp3 import writer
 from kit.demo.render import synthesise
 from kit.demo.tracklist import KEYS, TrackPlan, plan
 from kit.files import atomic_write, write_text
@@ -168,16 +168,7 @@ def _gain(cut: Cut) -> Float32[np.ndarray, " samples"]:
 
 
 def _write_mp3(stream: Any, pieces: Iterator[np.ndarray]) -> None:
-    with soundfile.SoundFile(
-        stream,
-        "w",
-        samplerate=SAMPLE_RATE,
-        channels=2,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        bitrate_mode="VARIABLE",
-        compression_level=0.5,
-    ) as file:
+    with writer(stream) as file:
         for piece in pieces:
             for start in range(0, piece.shape[1], 10 * SAMPLE_RATE):
                 file.write(np.ascontiguousarray(piece[:, start : start + 10 * SAMPLE_RATE].T))

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,14 +18,9 @@ GENRES = {"techno": "Techno", "edm": "EDM"}
 _MARK = "kit-demo"
 
 
-def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
-    """Encode stereo as MP3 without tags, about 128 kbit/s (LAME's variable rate, -V 5).
-
-    The stream's LAME header contains the encoder's delay and padding, so that libsndfile decodes
-    exactly the original number of samples.
-    """
-    stream = io.BytesIO()
-    with soundfile.SoundFile(
+def writer(stream: Any) -> soundfile.SoundFile:
+    """Return a file that encodes the samples written to it, (samples, 2), as `encode` does."""
+    return soundfile.SoundFile(
         stream,
         "w",
         samplerate=SAMPLE_RATE,
@@ -33,7 +29,17 @@ def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
         subtype="MPEG_LAYER_III",
         bitrate_mode="VARIABLE",
         compression_level=0.5,
-    ) as file:
+    )
+
+
+def encode(mix: Float32[np.ndarray, "2 samples"]) -> bytes:
+    """Encode stereo as MP3 without tags, about 128 kbit/s (LAME's variable rate, -V 5).
+
+    The stream's LAME header contains the encoder's delay and padding, so that libsndfile decodes
+    exactly the original number of samples.
+    """
+    stream = io.BytesIO()
+    with writer(stream) as file:
         file.write(np.ascontiguousarray(mix.T))
     return stream.getvalue()
 
