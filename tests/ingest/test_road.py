@@ -73,7 +73,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sounds():
-    """Four rendered tracks of each label, and the stream of each number: a sound of its own."""
+    """A function of a label and a number: one of ten sounds of the label, all the artist's own."""
     found = {}
     for label in COUNTS:
         tracks = [track for track in plan(DemoConfig(tracks=16, artists=8)) if track.label == label]
@@ -83,10 +83,10 @@ def sounds():
     @cache
     def sound(label: str, number: int) -> tuple[TrackPlan, bytes]:
         track, y = found[label][number % 4]
-        # Equal audio under two names would tie their artists.
-        return track, encode(np.roll(y, 100 * number, axis=1))
+        return track, encode(np.roll(y, 1000 * number, axis=1))
 
-    return sound
+    # Equal audio under two names ties their artists, of whom each has three tracks.
+    return lambda label, number: sound(label, number // 3 % 10)
 
 
 @pytest.fixture(scope="module")
