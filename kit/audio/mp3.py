@@ -198,9 +198,10 @@ def measure(stream: io.BufferedIOBase, size: int) -> Length:
     """
     stated = tag(stream)
     if stated is not None and stated.frames is not None and stated.bytes:
-        behind = tags.back(stream, size) - stated.offset - stated.bytes
+        end = tags.back(stream, size)
+        behind = end - stated.offset - stated.bytes
         if behind * stated.frames < _IN_A_ROW * stated.bytes:
-            return Length(True, min(1.0, (size - stated.offset) / stated.bytes))
+            return Length(True, min(1.0, (end - stated.offset) / stated.bytes))
     every = list(runs(stream))
     if not every:
         return Length()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kit.audio import AudioError, ChangedRateError, blocks, decode, duration_samples, mp3, probe
@@ -198,6 +198,7 @@ LATENCY_S = 0.1  # what is not missed at the end of a file
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(extension="mp3", keep=0.9375, tail="APE and ID3v1", joined=False)
 @given(
     extension=st.sampled_from(FUZZED),
     keep=st.floats(0, 1) | st.just(1.0),

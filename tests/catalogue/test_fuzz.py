@@ -49,12 +49,12 @@ PATHS = st.one_of(
 FEW = settings(max_examples=20, deadline=None)
 
 
-def attempt(make: Callable[[], Scan], said: str) -> Scan | None:
-    """Return a scan; None if it is refused in a sentence that holds a word."""
+def attempt(make: Callable[[], Scan], *said: str) -> Scan | None:
+    """Return a scan; None if it is refused in a sentence that holds one of some words."""
     try:
         return make()
     except KitError as error:
-        if said not in str(error):
+        if not any(word in str(error) for word in said):
             raise
         return None
 
@@ -167,7 +167,7 @@ def test_every_choice_of_labels_takes_or_says_each_row(music, tags, several, onl
     def make() -> Scan:
         return gather([music / "t.csv"], several=several, only=only, background=background)
 
-    scan = attempt(make, "--only" if only or background else "t.csv")
+    scan = attempt(make, "t.csv", *(["--only"] if only or background else []))
     if scan is None:
         return
     left_out = [int(text.split()[0]) for text in scan.warnings if "are left out" in text]
