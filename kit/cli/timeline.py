@@ -53,7 +53,8 @@ def timeline(
 
     check_endings(out)
     from kit import terminal
-    from kit.audio import AudioError, probe
+    from kit.audio import AudioError
+    from kit.audio.open import open_source
     from kit.compilation import use_cache
     from kit.evaluation.certainty import thresholds_of
     from kit.timeline import timeline as along
@@ -70,7 +71,9 @@ def timeline(
     if missing:
         terminal.warn(missing)
     try:
-        whole_s = probe(mix).duration_s
+        # `probe` would decode some formats to their end.
+        with open_source(mix) as source:
+            whole_s = (source.frames or 0) / source.sample_rate
     except AudioError:
         whole_s = 0.0  # what can be heard before the damage still counts
     with terminal.bar("timeline") as progress:

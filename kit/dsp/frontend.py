@@ -161,9 +161,20 @@ def block_bands(
     """
     n_fft = config.n_fft
     window = padded_window(config.window, config.win_length or n_fft, n_fft)
-    basis = mel(
+    basis = mel_basis(config)
+    if method == "double":
+        spectrum: Any = rfft_in_double(frames, window)
+    else:
+        windowed = frames * jnp.asarray(window, frames.dtype)
+        spectrum = real_rfft(windowed) if method == "real" else rfft(windowed, method=method)
+    return banded_product(magnitude(spectrum, config.power), basis)
+
+
+def mel_basis(config: FrontendConfig) -> Float[np.ndarray, "n_mels bins"]:
+    """Return the mel filter bank of a configuration, float64."""
+    return mel(
         sr=config.sample_rate,
-        n_fft=n_fft,
+        n_fft=config.n_fft,
         n_mels=config.n_mels,
         fmin=config.fmin,
         fmax=config.fmax,
@@ -171,12 +182,6 @@ def block_bands(
         norm=config.norm,
         dtype=np.float64,
     )
-    if method == "double":
-        spectrum: Any = rfft_in_double(frames, window)
-    else:
-        windowed = frames * jnp.asarray(window, frames.dtype)
-        spectrum = real_rfft(windowed) if method == "real" else rfft(windowed, method=method)
-    return banded_product(magnitude(spectrum, config.power), basis)
 
 
 def relative_levels(

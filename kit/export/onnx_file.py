@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from kit.config import FrontendConfig
-from kit.dsp.mel import mel
+from kit.dsp.frontend import mel_basis
 from kit.dsp.windows import padded_window
 from kit.export.graph import Graph
 from kit.export.program import Program
@@ -79,16 +79,7 @@ def _log_mel(g: Graph, y: str, config: FrontendConfig) -> str:
     power = g.add("Add", *parts)
     if config.power != 2:
         power = g.add("Pow", power, config.power / 2)
-    basis = mel(
-        sr=config.sample_rate,
-        n_fft=n_fft,
-        n_mels=config.n_mels,
-        fmin=config.fmin,
-        fmax=config.fmax,
-        htk=config.htk,
-        norm=config.norm,
-        dtype=np.float64,
-    )
+    basis = mel_basis(config)
     bands = g.add(
         "Transpose", g.add("MatMul", g.constant(basis, np.float32), power), perm=[0, 2, 1]
     )

@@ -1,14 +1,14 @@
 """Read an iterator in a thread, some items ahead."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Full, Queue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], count: int = 4) -> Iterator[T]:
+def ahead(items: Iterable[T], count: int = 4) -> Generator[T, None, None]:
     """Yield the items of an iterable that a thread reads up to `count` items ahead.
 
     Errors of the iterable are raised here, after the items before them.

@@ -20,7 +20,7 @@ from kit.plots.style import (
 )
 from kit.timeline.formats import clock
 from kit.timeline.ticks import label_colours, ticks
-from kit.timeline.timeline import Timeline
+from kit.timeline.timeline import Timeline, step_edges
 
 
 def figure(timeline: Timeline, *, theme: Theme = LIGHT) -> Figure:
@@ -69,13 +69,11 @@ def _spectrogram(axes: Axes, timeline: Timeline) -> None:
 
 
 def _steps(axes: Axes, timeline: Timeline, colours: dict[str, str]) -> None:
-    times = timeline.times_s
-    edges = np.array([0.0, *((times[1:] + times[:-1]) / 2), timeline.duration_s])
+    edges = step_edges(timeline.times_s, timeline.duration_s)
     bounds = np.cumsum(np.pad(timeline.probabilities, ((0, 0), (1, 0))), axis=1)
     for k, label in enumerate(timeline.labels):
         axes.stairs(
             bounds[:, k + 1], edges, baseline=bounds[:, k], fill=True, color=colours[label], lw=0
         )
-    flips = np.diff(np.concatenate([[0], timeline.uncertain.astype(int), [0]]))
-    for a, b in zip(np.flatnonzero(flips == 1), np.flatnonzero(flips == -1), strict=True):
-        axes.axvspan(edges[a], edges[b], 0, 0.05, color="#808080", lw=0)
+    for begin, end in timeline.uncertain_s():
+        axes.axvspan(begin, end, 0, 0.05, color="#808080", lw=0)

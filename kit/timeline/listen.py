@@ -43,6 +43,11 @@ class Answers:
     log_probabilities: Float32[np.ndarray, "stretches labels"]
     damage: AudioError | None = None
 
+    @property
+    def times_s(self) -> Float64[np.ndarray, " stretches"]:
+        """The middle of each stretch, seconds."""
+        return (self.start_s + self.end_s) / 2
+
 
 Watch = Callable[[Float32[np.ndarray, "frames n_mels"]], None]
 """Takes new frames of the log-mel spectrogram, as they come, before `ref` and `top_db`."""

@@ -4,12 +4,13 @@ import io
 import json
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from markupsafe import Markup
 from PIL import Image
 
@@ -18,7 +19,7 @@ from kit.plots.html import data_uri, policy, render
 from kit.plots.media import Player, page_with_players
 from kit.timeline.formats import clock
 from kit.timeline.ticks import label_colours, ticks
-from kit.timeline.timeline import Timeline
+from kit.timeline.timeline import Timeline, step_edges
 
 _WIDTH = 10_000  # units of the drawings, whatever their width in pixels
 _SHARES = (33, 100)  # top and bottom of the probabilities
@@ -66,8 +67,8 @@ def _values(timeline: Timeline) -> dict[str, Any]:
     return {
         "name": Path(timeline.path).name,
         "headline": parts,
-        "said": f"{clock(duration)} in {count} section{'s' if count > 1 else ''}"
-        + (f"; {timeline.uncertain.mean():.0%} of the time is uncertain." if count else "."),
+        "said": f"{clock(duration)} in {count} section{'s' if count > 1 else ''}; "
+        f"{timeline.uncertain.mean():.0%} of the time is uncertain.",
         "damage": timeline.damage,
         "duration": round(duration, 3),
         "width": _WIDTH,
@@ -80,7 +81,7 @@ def _values(timeline: Timeline) -> dict[str, Any]:
             | {"title": f"{clock(one.start_s)} {one.label} {one.confidence:.0%}"}
             for one in timeline.sections
         ],
-        "unsure": _unsure(timeline.times_s, timeline.uncertain, duration),
+        "unsure": [_stretch(*ends, duration) for ends in timeline.uncertain_s()],
         "shares": [
             one | {"path": path}
             for one, path in zip(
@@ -89,8 +90,11 @@ def _values(timeline: Timeline) -> dict[str, Any]:
         ],
         "tempo": _tempo(timeline),
         "ticks": [
+            # A narrow screen leaves every second one out.
             {"x": f"{100 * s / duration:.3f}%", "text": clock(s), "kind": kind}
-            for s, kind in zip(*_kinds(ticks(duration)), strict=True)
+            for s, kind in zip(
+                ticks(duration), chain(["first"], cycle(["between", "even"])), strict=False
+            )
         ],
         "legend": colours,
         "rows": [
@@ -111,12 +115,6 @@ def _values(timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _kinds(seconds: list[float]) -> tuple[list[float], list[str]]:
-    """Return ticks with their kinds: a narrow screen leaves every second one out."""
-    kinds = ["first", *("between" if at % 2 else "even" for at in range(1, len(seconds)))]
-    return seconds, kinds
-
-
 def _x(seconds: float, duration: float) -> float:
     return round(_WIDTH * seconds / duration, 1)
 
@@ -127,19 +125,6 @@ def _stretch(start_s: float, end_s: float, duration: float) -> dict[str, float]:
     return {"x": x, "width": max(1.0, round(_x(end_s, duration) - x - _WIDTH / 800, 1))}
 
 
-def _edges(times: Float[np.ndarray, " times"], duration: float) -> list[float]:
-    """Return where each time's step begins and ends: halfway to its neighbours."""
-    return [0.0, *((times[1:] + times[:-1]) / 2).tolist(), duration]
-
-
-def _unsure(
-    times: Float[np.ndarray, " times"], uncertain: Bool[np.ndarray, " times"], duration: float
-) -> list[dict[str, float]]:
-    edges = _edges(times, duration)
-    flips = np.flatnonzero(np.diff(np.concatenate([[False], uncertain, [False]]).astype(int)))
-    return [_stretch(edges[a], edges[b], duration) for a, b in flips.reshape(-1, 2).tolist()]
-
-
 def _steps(
     times: Float[np.ndarray, " times"], p: Float[np.ndarray, "times labels"], duration: float
 ) -> list[str]:
@@ -148,7 +133,7 @@ def _steps(
     whole = len(times) // every * every
     mean = p[:whole].reshape(-1, every, p.shape[1]).mean(axis=1)
     middles = times[:whole].reshape(-1, every).mean(axis=1)
-    edges = [_x(edge, duration) for edge in _edges(middles, duration)]
+    edges = [_x(edge, duration) for edge in step_edges(middles, duration)]
     top, bottom = _SHARES
     bounds = top + (bottom - top) * np.cumsum(np.pad(mean, ((0, 0), (1, 0))), axis=1)
     paths = []

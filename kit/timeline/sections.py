@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
+from jaxtyping import Bool, Float64, Int
+from scipy.special import softmax
 
 from kit.timeline.hmm import Smoothed
 from kit.timeline.listen import Answers
@@ -54,7 +55,7 @@ def sections(
         labels: names of the labels.
         joins_s: where tracks were found to join, seconds.
     """
-    middles = (answers.start_s + answers.end_s) / 2
+    middles = answers.times_s
     cuts = np.flatnonzero(np.diff(smoothed.labels))
     changes = ((middles[cuts] + middles[cuts + 1]) / 2).tolist()
     alone = [at for at in changes if all(abs(at - join) > NEAR_S for join in joins_s)]
@@ -79,22 +80,15 @@ def _section(
     return Section(*edge, labels[best], float(mean[best]), float(uncertain[part].mean()))
 
 
-def pooled(
-    answers: Answers,
-    log_probabilities: Float[np.ndarray, "stretches labels"],
-    pool_s: float = POOL_S,
-) -> Float64[np.ndarray, "stretches labels"]:
-    """Return the answer for the time around each stretch: the mean of logarithms, normalised.
+def pooled(answers: Answers) -> Float64[np.ndarray, "stretches labels"]:
+    """Return the probabilities for the 30 s around each stretch: mean logarithms, normalised.
 
     Args:
-        answers: when the stretches are.
-        log_probabilities: theirs.
-        pool_s: seconds around the middle of a stretch.
+        answers: of `listen`.
     """
-    middles = (answers.start_s + answers.end_s) / 2
-    sums = np.cumsum(np.pad(log_probabilities.astype(np.float64), ((1, 0), (0, 0))), axis=0)
-    first = np.searchsorted(middles, middles - pool_s / 2)
-    last = np.searchsorted(middles, middles + pool_s / 2, side="right")
-    mean = (sums[last] - sums[first]) / (last - first)[:, None]
-    p = np.exp(mean - mean.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    middles = answers.times_s
+    logs = answers.log_probabilities.astype(np.float64)
+    sums = np.cumsum(np.pad(logs, ((1, 0), (0, 0))), axis=0)
+    first = np.searchsorted(middles, middles - POOL_S / 2)
+    last = np.searchsorted(middles, middles + POOL_S / 2, side="right")
+    return softmax((sums[last] - sums[first]) / (last - first)[:, None], axis=1)

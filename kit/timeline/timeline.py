@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
+from scipy.special import softmax
 
 from kit.evaluation.certainty import Thresholds
 from kit.timeline.hmm import smooth
@@ -73,10 +74,21 @@ class Timeline:
     spectrogram: UInt8[np.ndarray, "columns n_mels"]
     damage: str = ""
 
+    def uncertain_s(self) -> list[tuple[float, float]]:
+        """Return the start and the end of each uncertain stretch, seconds."""
+        edges = step_edges(self.times_s, self.duration_s)
+        flips = np.flatnonzero(np.diff(np.pad(self.uncertain, 1).astype(int)))
+        return [(edges[a], edges[b]) for a, b in flips.reshape(-1, 2).tolist()]
+
     def bpm_of(self, section: Section) -> float | None:
         """Return the median tempo of a section, None if it was not measured there."""
         inside = [t.bpm for t in self.tempo if section.start_s <= t.time_s < section.end_s]
         return float(np.median(inside)) if inside else None
+
+
+def step_edges(times_s: Float64[np.ndarray, " times"], duration_s: float) -> list[float]:
+    """Return where the step of each time begins and the last one ends: halfway between times."""
+    return [0.0, *((times_s[1:] + times_s[:-1]) / 2).tolist(), duration_s]
 
 
 def timeline(
@@ -147,11 +159,10 @@ def assembled(
         tempo: along the file.
         spectrogram: of the file.
     """
-    logs = answers.log_probabilities
-    times = (answers.start_s + answers.end_s) / 2
+    times = answers.times_s
     step_s = float(np.median(np.diff(times))) if len(times) > 1 else answers.duration_s
-    smoothed = smooth(_WEIGHT * logs, step_s, stay_s)
-    around = pooled(answers, logs)
+    smoothed = smooth(_WEIGHT * answers.log_probabilities, step_s, stay_s)
+    around = pooled(answers)
     uncertain = _uncertain(around, thresholds)
     found = sections(answers, smoothed, uncertain, labels, [one.middle for one in fades])
     return Timeline(
@@ -180,5 +191,5 @@ def _uncertain(p: np.ndarray, thresholds: Thresholds | None) -> np.ndarray:
     """Return where the most probable label is not probable enough."""
     if thresholds is None or thresholds.certain is None or thresholds.certain > 1:
         return p.max(axis=1) < _CERTAIN
-    scaled = np.maximum(p, 1e-300) ** thresholds.factor
-    return (scaled / scaled.sum(axis=1, keepdims=True)).max(axis=1) < thresholds.certain
+    calibrated = softmax(thresholds.factor * np.log(np.maximum(p, 1e-300)), axis=1)
+    return calibrated.max(axis=1) < thresholds.certain
