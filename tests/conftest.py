@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import resource
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -97,6 +98,22 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium without a window, driven by Playwright: `chromium.new_page()`."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium is not here; apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    # As root, Chromium refuses its sandbox.
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
 
 
 RATE = 8000
