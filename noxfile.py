@@ -4,6 +4,9 @@ Each session makes its own virtual environment with the versions of constraints.
 the machine does not have is skipped, with a line that says so.
 """
 
+import zipfile
+from pathlib import Path
+
 import nox
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -46,6 +49,25 @@ def core(session: nox.Session) -> None:
     """Run the tests of the core: dsp, features, models, training, evaluation, prediction."""
     install(session)
     session.run("python", "-m", "pytest", "-n", "2", *CORE, *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def wheel(session: nox.Session) -> None:
+    """Build the source distribution, a wheel from it, and use the wheel as a newcomer does."""
+    session.install("--quiet", "build")
+    folder = Path(session.create_tmp())
+    files = session.run("git", "ls-files", "kit", "experiments", external=True, silent=True)
+    session.run("python", "-m", "build", "--outdir", str(folder), ".", silent=True)
+    (built,) = folder.glob("*.whl")
+    packed = [name.rpartition("/share/genre-kit/")[2] for name in zipfile.ZipFile(built).namelist()]
+    if missing := sorted({*str(files).split()} - {*packed}):
+        session.error(f"not in the wheel: {', '.join(missing)}")
+    session.install("--quiet", "--constraint", "constraints.txt", str(built))
+    session.run("pip", "check")
+    session.chdir(folder)
+    session.run("kit", "demo", "--small")
+    session.run("kit", "predict", "demo-small", "data/demo-small/audio", "--out", "genres.csv")
+    session.run("kit", "baselines", "--help", silent=True)
 
 
 @nox.session(python="3.11")

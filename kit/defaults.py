@@ -34,6 +34,9 @@ DEMO = Experiment(
 DEMO_HELD_OUT = dataclasses.replace(DEMO, split=SplitConfig(by="artist", test_fraction=0.25))
 """The demo with one network and six held-out artists, for experiments that train many networks."""
 
+SMALL_DEMO = dataclasses.replace(DEMO_HELD_OUT, name="demo-small", catalogue="data/demo-small")
+"""One network for `kit demo --small`, which tries an installation."""
+
 
 def for_length(experiment: Experiment, duration_s: float) -> Experiment:
     """Shorten an experiment's excerpts and its shortest track to tracks of this length.

@@ -668,6 +668,7 @@ def test_a_folder_that_may_not_be_entered(kit, job, tmp_path, unprivileged):
         (("demo", "--demo.tracks", "2"), "--demo.tracks is 2"),
         (("demo", "--demo.artists", "5"), "--demo.artists is 5"),
         (("demo", "--demo.duration-s", "2"), "--demo.duration-s is 2"),
+        (("demo", "--small", "--demo.tracks", "30"), "--small chooses the tracks"),
         (("predict", "{run}"), "no audio file"),
         (("predict", "{run}", "x.mp3", "--plot", "x.png"), "add --timeline"),
         (("predict", "{run}", "x.mp3", "--timeline", "--hop-s", "0"), "--hop-s is 0"),

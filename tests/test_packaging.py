@@ -1,3 +1,4 @@
+import re
 import tomllib
 from pathlib import Path
 
@@ -25,6 +26,21 @@ def constrained(python: str) -> dict[str, str]:
     versions = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in pins}
     assert len(versions) == len(pins)
     return versions
+
+
+def test_the_citation_is_of_this_version():
+    lines = dict(re.findall(r"^([a-z-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.M))
+    assert lines["version"] == PROJECT["version"]
+    assert lines["license"] == PROJECT["license"]
+    assert lines["repository-code"] == PROJECT["urls"]["Source"]
+
+
+def test_what_security_promises_has_tests():
+    named = re.findall(r"`(tests/[^`]+)`", (ROOT / "SECURITY.md").read_text())
+    assert named
+    for name in named:
+        path = ROOT / name
+        assert any(path.rglob("test_*.py")) if path.is_dir() else path.is_file(), name
 
 
 def test_every_bound_on_jax_refuses_what_hangs():

@@ -8,17 +8,18 @@ from typing import Annotated
 
 import tyro
 
-from kit.cli.arguments import Flag, Runs
+from kit.cli.arguments import Flag, PathOrNot, Runs
 from kit.config import DemoConfig, MixConfig, TrainConfig, replaced
-from kit.defaults import DEMO, for_length
+from kit.defaults import DEMO, SMALL_DEMO, for_length
 from kit.errors import KitError, UsageError
 
 
 def demo(
     demo: DemoConfig = DemoConfig(),
     train: TrainConfig = DEMO.train,
-    data: Path = Path(DEMO.catalogue),
+    data: PathOrNot = None,
     runs: Runs = Path("runs"),
+    small: Flag = False,
     fresh: Flag = False,
     render_mix: Annotated[Flag, tyro.conf.arg(name="mix")] = False,
     mix: MixConfig = MixConfig(),
@@ -34,23 +35,33 @@ def demo(
     Args:
         demo: The tracks that are rendered.
         train: How the network is trained.
-        data: Folder of the rendered tracks and their features.
+        data: Folder of the rendered tracks and their features: data/demo, or data/demo-small.
+        small: Render 72 tracks of 15 s instead and train one network, in a third of the time, to
+            try an installation. It is tested on six artists, too few for a claim.
         fresh: Start over: render, scan and train anew.
         render_mix: Render a DJ mix of further tracks instead, and its truth as CSV: which track
             plays when. The demo has not been trained on them.
         mix: The mix.
     """
     if render_mix:
-        return _mix(mix, data, fresh)
-    experiment = dataclasses.replace(DEMO, catalogue=str(data), train=train)
+        return _mix(mix, data or Path(DEMO.catalogue), fresh)
+    preset = DEMO
+    if small:
+        preset = SMALL_DEMO
+        if demo != DemoConfig():
+            raise UsageError("--small chooses the tracks; leave out the flags --demo.…")
+        demo = DemoConfig(tracks=72, artists=24, duration_s=15.0)
+    data = data or Path(preset.catalogue)
+    experiment = dataclasses.replace(preset, catalogue=str(data), train=train)
     experiment = for_length(experiment, demo.duration_s)
     if demo.artists < 6:
         raise UsageError(
             f"DemoConfig.artists is {demo.artists}; to have one of each genre in every part of a "
             "split by artist it must be at least 6"
         )
-    folds = min(DEMO.split.folds or 0, demo.artists // 2)
-    experiment = replaced(experiment, "split.folds", folds)
+    if preset.split.folds:
+        folds = min(preset.split.folds, demo.artists // 2)
+        experiment = replaced(experiment, "split.folds", folds)
     from kit import terminal
     from kit.catalogue import load
     from kit.cli.scan import scan
