@@ -16,29 +16,39 @@ from kit.export.program import Program
 from kit.files import atomic_write, write_json, write_text
 from kit.training import restore
 
-Format = Literal["stablehlo", "onnx", "npz"]
+Format = Literal["stablehlo", "onnx", "npz", "web"]
 MODEL_CARD = "model-card.md"
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def export(run_folder: Path | str, to: Format, out: Path | str) -> list[Path]:
+def export(
+    run_folder: Path | str, to: Format, out: Path | str, *, onnxruntime_web: Path | None = None
+) -> list[Path]:
     """Write a run's networks as functions from waveforms to probabilities.
 
     Args:
         run_folder: the run; its best checkpoint is used.
-        to: format of the file. "npz" holds the arrays, and no function.
+        to: format of the file. "npz" holds the arrays, and no function; "web" is a page.
         out: folder of the files, made if missing.
+        onnxruntime_web: file that a page takes onnxruntime-web from; npm downloads it if None.
     Returns:
         The files: `model.*`, `labels.json`, and the model card if the run has one.
     Raises:
         UsageError: the run cannot be exported, or a package of the extra `export` is missing.
-        KitError: the run is damaged, or a file cannot be written.
+        KitError: the run is damaged, onnxruntime-web is missing, or a file cannot be written.
     """
     run_folder, out = Path(run_folder), Path(out)
     program = Program.of(restore(run_folder))
-    made = {"stablehlo": stablehlo, "onnx": onnx, "npz": None}[to]
-    paths = [out / f"model.{to}", out / "labels.json"]
-    content = None if made is None else made(program)
+    card = run_folder / MODEL_CARD
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    content: bytes | None = None
+    if to == "stablehlo":
+        content = stablehlo(program)
+    elif to == "onnx":
+        content = onnx(program)
+    elif to == "web":
+        content = web(program, text, onnxruntime_web)
+    paths = [out / f"model.{'html' if to == 'web' else to}", out / "labels.json"]
     with atomic_write(paths[0], "wb") as stream:
         if content is None:
             np.savez(stream, allow_pickle=False, **arrays(program))
@@ -46,9 +56,9 @@ def export(run_folder: Path | str, to: Format, out: Path | str) -> list[Path]:
             stream.write(content)
     versions = {"kit": __version__} | {name: version(name) for name in ("jax", "flax", "numpy")}
     write_json(paths[1], program.about | {"versions": versions})
-    if (card := run_folder / MODEL_CARD).is_file():
+    if text:
         paths.append(out / MODEL_CARD)
-        write_text(paths[-1], card.read_text(encoding="utf-8"))
+        write_text(paths[-1], text)
     return paths
 
 
@@ -82,6 +92,24 @@ def onnx(program: Program) -> bytes:
         raise _missing("--to onnx", "onnx") from error
     about = {name: json.dumps(value) for name, value in program.about.items()}
     return onnx_model(program, about).SerializeToString()
+
+
+def web(program: Program, card: str = "", onnxruntime_web: Path | None = None) -> bytes:
+    """Return a page that answers for files in the browser, and needs no network.
+
+    Args:
+        program: the run.
+        card: its model card.
+        onnxruntime_web: as for `export`.
+    Raises:
+        UsageError: as for `onnx`.
+        KitError: onnxruntime-web is missing.
+    """
+    from kit.export.page import to_html
+    from kit.export.runtime import runtime
+
+    runs = runtime(onnxruntime_web)
+    return to_html(onnx(program), program.about, program.experiment.name, card, runs).encode()
 
 
 def arrays(program: Program) -> dict[str, np.ndarray]:

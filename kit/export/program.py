@@ -75,6 +75,12 @@ class Program:
             "sample_rate": features.frontend.sample_rate,
             "least_samples": self.least_samples,
             "most_samples": features.clip_samples,
+            "excerpts": {
+                "position": features.position,
+                "count": features.excerpts,
+                "clip_s": features.clip_s,
+                "offset_s": features.offset_s,
+            },
             "frontend": to_dict(features.frontend),
         }
 

@@ -1,0 +1,65 @@
+"""A run as one page that answers for files in the browser, and needs no network."""
+
+import base64
+import gzip
+import json
+from importlib.resources import files
+from typing import Any
+
+from markupsafe import Markup
+
+from kit import __version__
+from kit.export.runtime import PACKAGE, Runtime
+from kit.plots.html import policy, render
+
+LONGEST_MIN = 15
+"""Minutes of the longest file that a page decodes: a browser decodes a file as a whole."""
+
+
+def to_html(model: bytes, about: dict[str, Any], title: str, card: str, runtime: Runtime) -> str:
+    """Return the page of a run.
+
+    Args:
+        model: the run as ONNX.
+        about: `Program.about`.
+        title: heading.
+        card: text of the model card; empty if there is none.
+        runtime: what runs the model.
+    """
+    own = files("kit.export")
+    css, js = (own.joinpath(f"page.{e}").read_text(encoding="utf-8") for e in ("css", "js"))
+    script = _with_exports(runtime.script) + js
+    return render(
+        "kit.export",
+        "page.html.j2",
+        {
+            "title": title,
+            "about": json.dumps(about | {"longest_s": 60 * LONGEST_MIN}),
+            "labels": about["labels"],
+            "card": card,
+            "own_css": Markup(css),
+            "script": Markup(script),
+            "policy": policy(style=css, script=script, local=True),
+            "model": _packed(model),
+            "program": _packed(runtime.program),
+            "longest_min": LONGEST_MIN,
+            "runtime": PACKAGE.replace("@", " "),
+            "kit": __version__,
+        },
+    )
+
+
+def _with_exports(module: str) -> str:
+    """Return a module with its exports in `window.onnxruntime`: no script can import a page's own.
+
+    Args:
+        module: it ends with one statement `export{NAME as EXPORT,…}` and a comment.
+    """
+    code, _, listed = module.rpartition("export{")
+    pairs = [pair.split(" as ") for pair in listed.partition("}")[0].split(",")]
+    named = ",".join(f"{outside}:{inside}" for inside, outside in pairs)
+    return f"{code}window.onnxruntime={{{named}}};\n"
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
