@@ -1,6 +1,7 @@
-"""The page of a timeline in Chromium: pointer, keys, buttons, playing, three widths, two schemes."""
+"""The page of a timeline in Chromium: pointer, keys, playing, three widths, two schemes."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def test_it_fits_screens_and_can_be_read_in_both_schemes(opened, width, scheme):
     boxes = [box for tick in ticks if (box := tick.bounding_box()) is not None]
     stage = page.locator("#stage").bounding_box()
     assert len(boxes) >= 3
-    for box, after in zip(boxes, boxes[1:], strict=False):
+    for box, after in pairwise(boxes):
         assert box["x"] + box["width"] + 8 < after["x"]
     assert boxes[0]["x"] > stage["x"]
     assert boxes[-1]["x"] + boxes[-1]["width"] < stage["x"] + stage["width"]
