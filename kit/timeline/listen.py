@@ -140,7 +140,10 @@ def _by_segment(
     if not starts:
         return None
     if stream.peak < _SILENCE:
-        raise SilentError(f"{path}: no sound in {stream.samples / frontend.sample_rate:.0f} s")
+        raise SilentError(
+            f"{path}: no sound in {stream.samples / frontend.sample_rate:.0f} s, or none once its "
+            "channels are mixed to mono; leave it out"
+        )
     start_s = np.concatenate(starts) * hop_s
     duration_s = stream.samples / frontend.sample_rate
     end_s = np.minimum(start_s + length * hop_s, duration_s)

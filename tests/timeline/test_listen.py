@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from kit import dsp
-from kit.audio import NotAudioError, SilentError, TooShortError
+from kit.audio import AudioError, NotAudioError, SilentError, TooShortError
 from kit.timeline.ahead import ahead
 from kit.timeline.listen import _step, listen, windows
 from kit.training import restore
@@ -84,7 +84,9 @@ def test_a_mix_changes_in_the_middle(restored, tmp_path):
     ("y", "error"),
     [
         (np.zeros(80000, np.float32), SilentError),
+        (tone(200.0, 10, 0)[:, None] * np.float32([1, -1]), SilentError),
         (np.zeros(100, np.float32), TooShortError),
+        (np.zeros(0, np.float32), AudioError),
     ],
 )
 def test_what_cannot_be_heard(restored, tmp_path, y, error):
@@ -93,6 +95,14 @@ def test_what_cannot_be_heard(restored, tmp_path, y, error):
     (tmp_path / "b.mp3").write_text("no audio")
     with pytest.raises(NotAudioError):
         listen(restored, tmp_path / "b.mp3")
+
+
+def test_eight_channels_are_averaged(restored, tmp_path):
+    y = tone(200.0, 10, 0)
+    shares = np.random.default_rng(0).permutation(8).astype(np.float32)
+    mono = listen(restored, written(tmp_path / "mono.wav", y * shares.mean()))
+    found = listen(restored, written(tmp_path / "eight.wav", y[:, None] * shares))
+    np.testing.assert_allclose(found.log_probabilities, mono.log_probabilities, atol=1e-3)
 
 
 def test_what_was_heard_before_the_damage_is_kept(restored, tmp_path):
