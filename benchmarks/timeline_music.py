@@ -55,7 +55,9 @@ def main(
         name="music", catalogue=str(catalogue), split=kit.SplitConfig(by=by, folds=5)
     )
     run = kit.fit(experiment, runs=work / "runs", progress=True)
-    table = load(catalogue).table.set_index("track_id")
+    music = load(catalogue)
+    table = music.table.assign(path=[str(music.audio_root / p) for p in music.table.path])
+    table = table.set_index("track_id")
     clips: list[bool] = []
     rows: dict[str, list[dict[str, Any]]] = {}
     for fold in sorted(run.folder.glob("fold-*")):
@@ -78,7 +80,7 @@ def main(
     result = {
         "clips_right": float(np.mean(clips)),
         "clips": len(clips),
-        **{name: {**summary(found), "mixes": found} for name, found in rows.items()},
+        **{name: summary(found) for name, found in rows.items()},
     }
     print(f"{np.mean(clips):.3f} of {len(clips)} clips are right")
     for name, found in rows.items():
@@ -94,9 +96,7 @@ def mixed(
     tracks: list[dict[str, Any]] = []
     y, fade = np.zeros(0, np.float32), 0
     for at in rng.permutation(len(pieces)):
-        clips = [
-            decode(path, sample_rate=RATE)[0] for path in pieces[at].sort_values("start_s").path
-        ]
+        clips = [decode(path, sample_rate=RATE)[0] for path in pieces[at].path]
         track = np.zeros(0, np.float32)
         for clip in clips * passes:
             track = faded(track, clip, RATE if len(track) else 0)

@@ -13,6 +13,7 @@ HOP_S = 5.0
 """Seconds from one tempo to the next."""
 
 _RANGE_DB = 80.0
+_BLOCK = 128  # windows at once: the transforms of all of a long mix would fill memory
 # A grid of tempi, and the multiples of the beat whose pulses count: beats, eighths, sixteenths.
 _TEMPI = np.arange(90.0, 180.0, 0.25)
 _PULSES = (1, 2, 4)
@@ -70,13 +71,16 @@ def tempi(onsets: Float32[np.ndarray, " frames"], frame_rate: float) -> tuple[Te
     if len(onsets) < size:
         return ()
     starts = np.arange(0, len(onsets) - size + 1, hop)
-    rows = onsets[starts[:, None] + np.arange(size)]
-    bpm = np.asarray(dance_tempo(onset_envelope=rows, sr=frame_rate, hop_length=1))
-    seconds = _second(rows, bpm.astype(float), frame_rate)
-    return tuple(
-        Tempo(float((start + size / 2) / frame_rate), float(one), other)
-        for start, one, other in zip(starts, bpm, seconds, strict=True)
-    )
+    found: list[Tempo] = []
+    for block in np.pad(starts, (0, -len(starts) % _BLOCK), mode="edge").reshape(-1, _BLOCK):
+        rows = onsets[block[:, None] + np.arange(size)]
+        bpm = np.asarray(dance_tempo(onset_envelope=rows, sr=frame_rate, hop_length=1))
+        seconds = _second(rows, bpm.astype(float), frame_rate)
+        found += [
+            Tempo(float((start + size / 2) / frame_rate), float(one), other)
+            for start, one, other in zip(block, bpm, seconds, strict=True)
+        ]
+    return tuple(found[: len(starts)])
 
 
 def _second(
