@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from kit.audio.errors import AudioError
 from kit.audio.mono import Mono, resampled, resampled_length
 from kit.audio.open import open_source
 from kit.audio.sound import Sound
@@ -114,18 +115,23 @@ def blocks(
 
 
 def _blocks(path: Path | str, sample_rate: int | None, block_s: float) -> Iterator[Mono]:
-    with open_source(path) as source:
+    with open_source(path, partly=True) as source:
         target = source.sample_rate if sample_rate is None else sample_rate
         size = max(1, round(block_s * target))
-        waiting = np.zeros(0, np.float32)
-        for part in resampled(source, target, 0, None):
-            # A copy: the part is valid only until the next one.
-            waiting = np.concatenate([waiting, part])
-            whole = len(waiting) - len(waiting) % size
-            yield from np.split(waiting[:whole], range(size, whole, size)) if whole else ()
-            waiting = waiting[whole:]
+        waiting, damage = np.zeros(0, np.float32), None
+        try:
+            for part in resampled(source, target, 0, None):
+                # A copy: the part is valid only until the next one.
+                waiting = np.concatenate([waiting, part])
+                whole = len(waiting) - len(waiting) % size
+                yield from np.split(waiting[:whole], range(size, whole, size)) if whole else ()
+                waiting = waiting[whole:]
+        except AudioError as error:
+            damage = error
         if len(waiting):
             yield waiting
+        if damage is not None:
+            raise damage
 
 
 def _check_arguments(sample_rate: int | None, offset_s: float, duration_s: float | None) -> None:

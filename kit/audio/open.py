@@ -17,11 +17,13 @@ RATES_HZ = (1_000, 1_536_000)
 
 
 @contextlib.contextmanager
-def open_source(file: Path | str | File) -> Iterator[Source]:
+def open_source(file: Path | str | File, *, partly: bool = False) -> Iterator[Source]:
     """Open a file for decoding. Its content chooses the decoder, not its name.
 
     Args:
         file: a path, or a file that is open already and stays open.
+        partly: of a file whose header states more bytes than there are, read what there is, and
+            raise the error behind it.
     Raises:
         UnreadableError: no permission, a folder, not there.
         EmptyError: no bytes.
@@ -33,7 +35,7 @@ def open_source(file: Path | str | File) -> Iterator[Source]:
         if not isinstance(file, File):
             file = stack.enter_context(open_file(file))
         _require_binary(file)
-        source = open_sndfile(file, stack) or open_foreign(file)
+        source = open_sndfile(file, stack, partly=partly) or open_foreign(file)
         if not RATES_HZ[0] <= source.sample_rate <= RATES_HZ[1]:
             raise NotAudioError(
                 f"{shown(file.path)} states a sample rate of {source.sample_rate} Hz, outside "

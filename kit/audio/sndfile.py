@@ -5,6 +5,7 @@ import io
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,13 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def open_sndfile(file: File, stack: contextlib.ExitStack) -> Source | None:
+def open_sndfile(file: File, stack: contextlib.ExitStack, *, partly: bool = False) -> Source | None:
     """Open a file, to be closed by `stack`; None if libsndfile does not know it.
 
+    Args:
+        file: the file.
+        stack: closes it.
+        partly: as for `kit.audio.open.open_source`.
     Raises:
         TruncatedError: its container states more bytes than there are.
     """
@@ -112,9 +117,17 @@ def open_sndfile(file: File, stack: contextlib.ExitStack) -> Source | None:
         check_end=check_end,
     )
     end_s, whole_s = _ends(file, sound, length)
-    if whole_s - end_s > TOLERANCE_S:
-        raise source.cut_at(end_s, whole_s)
-    return source
+    if whole_s - end_s <= TOLERANCE_S:
+        return source
+    error = source.cut_at(end_s, whole_s)
+    if not partly:
+        raise error
+
+    def read_what_there_is(start: int, count: int | None) -> Blocks:
+        yield from read(start, count)
+        raise error
+
+    return replace(source, read=read_what_there_is)
 
 
 def _opener(name: Callable[[], Any], stack: contextlib.ExitStack) -> _Opener:
