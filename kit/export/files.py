@@ -89,7 +89,7 @@ def onnx(program: Program) -> bytes:
     try:
         from kit.export.onnx_file import onnx_model
     except ImportError as error:
-        raise _missing("--to onnx", "onnx") from error
+        raise _missing("an ONNX model", "onnx") from error
     about = {name: json.dumps(value) for name, value in program.about.items()}
     return onnx_model(program, about).SerializeToString()
 
@@ -108,8 +108,9 @@ def web(program: Program, card: str = "", onnxruntime_web: Path | None = None) -
     from kit.export.page import to_html
     from kit.export.runtime import runtime
 
-    runs = runtime(onnxruntime_web)
-    return to_html(onnx(program), program.about, program.experiment.name, card, runs).encode()
+    model = onnx(program)
+    name, runs = program.experiment.name, runtime(onnxruntime_web)
+    return to_html(model, program.about, name, card, runs).encode()
 
 
 def arrays(program: Program) -> dict[str, np.ndarray]:
@@ -132,5 +133,5 @@ def arrays(program: Program) -> dict[str, np.ndarray]:
     return found | {"about": np.array(json.dumps(about))}
 
 
-def _missing(flag: str, package: str) -> UsageError:
-    return UsageError(f"{flag} needs the package {package}: pip install 'genre-kit[export]'")
+def _missing(what: str, package: str) -> UsageError:
+    return UsageError(f"{what} needs the package {package}: pip install 'genre-kit[export]'")

@@ -148,6 +148,7 @@
 
   const probabilities = async (session, file, player) => {
     if (!file.size) throw new Refused("is empty");
+    if (file.size > 1e9) throw new Refused("has more than 1 GB");
     const seconds = await length(player);
     if (seconds > about.longest_s) {
       throw new Refused(`is ${clock(seconds)} long, more than ${clock(about.longest_s)}; kit timeline reads mixes`);

@@ -180,6 +180,9 @@ def test_what_cannot_be_used_gets_a_sentence(exported, opened, tmp_path):
         soundfile.write(tmp_path / f"{name}.wav", y, RATE, subtype=kind)
     said |= {"empty.mp3": "is empty", "<b>text.mp3": "is no audio that this browser can decode"}
     (tmp_path / "empty.mp3").touch()
+    said["large.wav"] = "has more than 1 GB"
+    with (tmp_path / "large.wav").open("wb") as stream:
+        stream.truncate(1_000_000_001)  # no block of the disk
     (tmp_path / "<b>text.mp3").write_text("no audio")
     page = opened(exported / "model.html")
     page.set_input_files("#files", [tmp_path / name for name in said])
