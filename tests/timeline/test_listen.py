@@ -84,7 +84,7 @@ def test_a_mix_changes_in_the_middle(restored, tmp_path):
     ("y", "error"),
     [
         (np.zeros(80000, np.float32), SilentError),
-        (tone(200.0, 10, 0)[:, None] * np.float32([1, -1]), SilentError),
+        (tone(200.0, 10, 0)[:, None] * np.array([1, -1], np.float32), SilentError),
         (np.zeros(100, np.float32), TooShortError),
         (np.zeros(0, np.float32), AudioError),
     ],
