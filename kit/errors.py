@@ -2,7 +2,15 @@
 
 
 class KitError(Exception):
-    """A failure that the user can fix. The command line prints it as one line, with exit code 1."""
+    """A failure that the user can fix. The command line prints it as one line, with exit code 1.
+
+    Example:
+        >>> try:
+        ...     kit.catalogue.load("nowhere")
+        ... except kit.KitError as error:
+        ...     print(error)
+        nowhere is not a catalogue (no tracks.csv and catalogue.json); make one with: kit scan ...
+    """
 
     exit_code = 1
 
@@ -18,4 +26,9 @@ class ConfigError(UsageError):
 
 
 class KitWarning(UserWarning):
-    """A result that may mislead, such as tracks that were left out."""
+    """A result that may mislead, such as tracks that were left out.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("error", kit.KitWarning)  # stop at results that may mislead
+    """

@@ -72,6 +72,11 @@ def fit(
         KitError: no track can be used, a loss is not finite, or a folder cannot be written.
     Warns:
         KitWarning: tracks are left out, or have no artist in a split by artist.
+
+    Example:
+        >>> run = kit.fit(experiment)  # returns at once if it has run before
+        >>> run.scores["level"].tolist()
+        ['segment', 'track']
     """
     with _shown(progress) as show:
         tracks = _opened(experiment, catalogue, rights)
@@ -82,7 +87,12 @@ def fit(
 
 
 def run(experiment: Experiment, **options: Any) -> Run:
-    """Call `fit` with `report=True`; `options` are its other arguments."""
+    """Call `fit` with `report=True`; `options` are its other arguments.
+
+    Example:
+        >>> kit.run(experiment, report=False).finished()
+        True
+    """
     return fit(experiment, **{"report": True, **options})
 
 
@@ -132,6 +142,14 @@ def fit_arrays(
         The run; `run.scores` is a table of its accuracies.
     Raises:
         KitError: the arrays do not fit together, the split is impossible, or a loss is not finite.
+
+    Example:
+        >>> x = np.random.default_rng(0).standard_normal((40, 32, 8)).astype(np.float32)
+        >>> x[::2, :, 3] += 2  # what one label has and the other has not
+        >>> train = kit.TrainConfig(epochs=1)
+        >>> run = kit.fit_arrays(x, ["a", "b"] * 20, train=train, runs="data/runs")
+        >>> run.scores["n"].tolist()  # segments and items of the test part
+        [8, 8]
     """
     x, y = x if isinstance(x, np.ndarray) else np.asarray(x), np.asarray(y)
     frames = None if frames is None else np.asarray(frames)
@@ -184,6 +202,10 @@ def sweep(
     Raises:
         ConfigError: a path is unknown, or a value has the wrong type or is out of range; raised
             before any work.
+
+    Example:
+        >>> list(kit.sweep(experiment, {"train.seed": [0]}))[0].finished()
+        True
     """
     points = _points(experiment, values)
     return _swept(points, catalogue, progress, runs=runs, rights=rights, report=report)

@@ -181,6 +181,13 @@ def load(run_folder: Path | str, which: Which = "best") -> Model:
         which: the checkpoint with the highest validation accuracy, or the last one.
     Raises:
         KitError: the run or a checkpoint is missing or does not fit.
+
+    Example:
+        >>> model = kit.load(kit.training.locate("tiny").folder)
+        >>> model.labels
+        ('high', 'low')
+        >>> model.predict("music/high/00.flac")["high"] > 0.5
+        True
     """
     return Model(restore(run_folder, which))
 

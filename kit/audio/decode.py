@@ -51,6 +51,11 @@ def decode(
         AudioError: the class and its `reason` say what is wrong with the file.
         UsageError: an argument is out of range.
     Source: librosa 0.11 `load` with its default `soxr_hq`.
+
+    Example:
+        >>> y, rate = kit.audio.decode("music/high/00.flac")
+        >>> rate, y.dtype
+        (8000, dtype('float32'))
     """
     _check_arguments(sample_rate, offset_s, duration_s)
     _check_out(out)

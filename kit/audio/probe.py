@@ -29,6 +29,10 @@ def probe(path: Path | str) -> AudioInfo:
         Its facts; see `duration_samples` for the length.
     Raises:
         AudioError: the class and its `reason` say what is wrong with the file.
+
+    Example:
+        >>> kit.audio.probe("music/high/00.flac").channels
+        1
     """
     with open_source(path) as source:
         frames = source.length()
@@ -56,6 +60,10 @@ def duration_samples(path: Path | str) -> tuple[int, int]:
         Frames, which are samples a channel, and the sample rate in Hz.
     Raises:
         AudioError: the class and its `reason` say what is wrong with the file.
+
+    Example:
+        >>> kit.audio.duration_samples("music/high/00.flac")
+        (10400, 8000)
     """
     with open_source(path) as source:
         return source.length(), source.sample_rate

@@ -201,6 +201,10 @@ def load(folder: Path | str) -> Catalogue:
     Raises:
         UsageError: the folder is not a catalogue, or a value is invalid.
         KitError: a file cannot be read.
+
+    Example:
+        >>> kit.catalogue.load("data/tones").table.shape[0]
+        16
     """
     folder = Path(folder)
     if not (folder / META).is_file() or not (folder / TRACKS).is_file():

@@ -146,6 +146,10 @@ def from_folder(
         The usable tracks, and a failure for each other file.
     Raises:
         UsageError: the folder does not exist, or contains no usable audio.
+
+    Example:
+        >>> kit.catalogue.from_folder("music").table["label"].value_counts().to_dict()
+        {'high': 8, 'low': 8}
     """
     root = Path(folder)
     if not root.is_dir():

@@ -23,6 +23,14 @@ def run_script(experiment: Experiment) -> Any:
         The `kit.training.Run`.
     Raises:
         SystemExit: an error occurred; its message was printed.
+
+    Example:
+        >>> import sys
+        >>> sys.argv = ["mine.py", "--train.epochs", "0"]
+        >>> kit.run_script(kit.Experiment())
+        Traceback (most recent call last):
+            ...
+        SystemExit: 2
     """
 
     def script(

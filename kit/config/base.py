@@ -74,6 +74,11 @@ def replaced(config: T, path: str, value: Any) -> T:
 
     Raises:
         ConfigError: the field is unknown, or the value has the wrong type or is out of range.
+
+    Example:
+        >>> from kit.config import replaced
+        >>> replaced(kit.Experiment(), "train.epochs", 5).train.epochs
+        5
     """
     name, _, rest = path.partition(".")
     names = [f.name for f in dataclasses.fields(typing.cast(Any, config))]
@@ -89,6 +94,11 @@ def to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration in JSON's types; tuples become lists.
 
     An experiment's model has its `name`, and a user's model also its `file`.
+
+    Example:
+        >>> from kit.config import to_dict
+        >>> to_dict(kit.SegmentConfig())["frames"]
+        128
     """
     value = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
     for name, more in _names(config).items():
@@ -115,7 +125,13 @@ def _names(config: Any) -> dict[str, dict[str, str]]:
 
 
 def to_json(config: Any) -> str:
-    """Return a configuration as JSON with sorted keys; equal configurations have equal text."""
+    """Return a configuration as JSON with sorted keys; equal configurations have equal text.
+
+    Example:
+        >>> from kit.config import from_json, to_json
+        >>> from_json(kit.SplitConfig, to_json(kit.SplitConfig(folds=5))).folds
+        5
+    """
     return json.dumps(to_dict(config), sort_keys=True, allow_nan=False)
 
 
@@ -137,6 +153,11 @@ def from_dict(cls: type[T], value: Any) -> T:
 
     Raises:
         ConfigError: a field is unknown, or a value has the wrong type or is out of range.
+
+    Example:
+        >>> from kit.config import from_dict
+        >>> from_dict(kit.SplitConfig, {"by": "track"}).by
+        'track'
     """
     return build(cls, value, cls.__name__)
 

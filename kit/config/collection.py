@@ -9,7 +9,16 @@ from kit.config.base import LATER, Checked
 
 @dataclass(frozen=True)
 class SplitConfig(Checked):
-    """Configuration of the split into train, validation and test."""
+    """Configuration of the split into train, validation and test.
+
+    Example:
+        >>> kit.SplitConfig(by="track", folds=5).folds
+        5
+        >>> kit.SplitConfig(test_fraction=2.0)
+        Traceback (most recent call last):
+            ...
+        kit.errors.ConfigError: SplitConfig.test_fraction is 2.0; it must lie between 0 and 1
+    """
 
     by: str = "artist"
     """Column whose equal values stay in one part: "artist", "track", or any other column, such as
@@ -56,7 +65,12 @@ class SplitConfig(Checked):
 
 @dataclass(frozen=True)
 class PreviewConfig(Checked):
-    """Configuration of the download of previews."""
+    """Configuration of the download of previews.
+
+    Example:
+        >>> kit.PreviewConfig(connections=1).max_mb
+        20.0
+    """
 
     hosts: tuple[str, ...] = ()
     """Hosts to download from besides Spotify's scdn.co; their subdomains are included."""
@@ -96,7 +110,13 @@ class PreviewConfig(Checked):
 
 @dataclass(frozen=True)
 class DemoConfig(Checked):
-    """The embedded demo: synthetic techno and EDM of invented artists."""
+    """The embedded demo: synthetic techno and EDM of invented artists.
+
+    Example:
+        >>> from kit.demo import plan
+        >>> len(plan(kit.DemoConfig(tracks=8, artists=4)))
+        8
+    """
 
     tracks: int = 144
     """Number of tracks, half of each genre."""

@@ -13,7 +13,13 @@ from kit.config.training import AugmentConfig, SegmentConfig, TrainConfig
 
 @dataclass(frozen=True)
 class Experiment(Checked):
-    """A whole experiment: its catalogue, and one configuration for each stage."""
+    """A whole experiment: its catalogue, and one configuration for each stage.
+
+    Example:
+        >>> experiment = kit.Experiment(name="mine", catalogue="data/mine")
+        >>> experiment.split.by
+        'artist'
+    """
 
     name: str = "experiment"
     """Name of the folder under runs/."""

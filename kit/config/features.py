@@ -11,7 +11,13 @@ from kit.config.base import LATER, Checked, identity
 
 @dataclass(frozen=True)
 class FrontendConfig(Checked):
-    """Front end from waveform to log-mel spectrogram. The defaults are the original project's."""
+    """Front end from waveform to log-mel spectrogram. The defaults are the original project's.
+
+    Example:
+        >>> config = kit.FrontendConfig(n_mels=40)
+        >>> kit.dsp.log_mel(np.zeros(22050), config=config).shape
+        (44, 40)
+    """
 
     sample_rate: int = 22050
     """Sample rate of the front end, Hz; audio is resampled to it."""
@@ -77,7 +83,12 @@ class FrontendConfig(Checked):
 
 @dataclass(frozen=True)
 class FeatureConfig(Checked):
-    """Features of a track: frames of one or more excerpts, (excerpts * n_frames, n_mels)."""
+    """Features of a track: frames of one or more excerpts, (excerpts * n_frames, n_mels).
+
+    Example:
+        >>> kit.FeatureConfig(clip_s=10.0, n_frames=430).clip_frames
+        431
+    """
 
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     position: Literal["start", "middle", "spread"] = "middle"
@@ -195,7 +206,12 @@ class FeatureConfig(Checked):
 
 @dataclass(frozen=True)
 class ExtractConfig(Checked):
-    """Options of the computation of features; they do not change values."""
+    """Options of the computation of features; they do not change values.
+
+    Example:
+        >>> kit.ExtractConfig(workers=4).timeout_s
+        60.0
+    """
 
     workers: int | None = None
     """Number of concurrent decoders; one for each core if None."""
@@ -225,7 +241,13 @@ class ExtractConfig(Checked):
 
 
 def frames_of(samples: int, frontend: FrontendConfig) -> int:
-    """Return the number of frames for `samples` samples; 0 if there are too few."""
+    """Return the number of frames for `samples` samples; 0 if there are too few.
+
+    Example:
+        >>> from kit.config import frames_of
+        >>> frames_of(22050, kit.FrontendConfig())
+        44
+    """
     if frontend.center:
         return 1 + samples // frontend.hop_length if samples > 0 else 0
     return max(0, 1 + (samples - frontend.n_fft) // frontend.hop_length)

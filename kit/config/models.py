@@ -13,7 +13,12 @@ from kit.references import name_of, resolve
 
 @dataclass(frozen=True)
 class Conv1DConfig(Checked):
-    """The original project's network, with its defaults except `norm_momentum`."""
+    """The original project's network, with its defaults except `norm_momentum`.
+
+    Example:
+        >>> kit.Conv1DConfig(channels=(64, 64, 64)).receptive_field  # frames
+        29
+    """
 
     channels: tuple[int, ...] = (64, 128, 256)
     """Filters of each convolution."""
@@ -53,7 +58,12 @@ class Conv1DConfig(Checked):
 
 @dataclass(frozen=True)
 class ShortChunkConfig(Checked):
-    """Short-chunk CNN: residual blocks of 3x3 convolutions over time and mel bands."""
+    """Short-chunk CNN: residual blocks of 3x3 convolutions over time and mel bands.
+
+    Example:
+        >>> kit.ShortChunkConfig(depth=4).receptive_field  # frames
+        91
+    """
 
     width: int = 16
     """Channels of the first two blocks; the next four have twice as many, the seventh four times.
@@ -101,6 +111,10 @@ class MusicnnConfig(Checked):
     """musicnn: tall filters for timbre, long filters for time, convolutions and dense layers.
 
     The defaults are those of the published weights, except `norm_momentum`.
+
+    Example:
+        >>> kit.MusicnnConfig().receptive_field  # frames
+        146
     """
 
     timbral: int = 204

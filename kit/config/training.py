@@ -9,7 +9,12 @@ from kit.config.base import LATER, Checked
 
 @dataclass(frozen=True)
 class SegmentConfig(Checked):
-    """Segments of an excerpt, the inputs of the network."""
+    """Segments of an excerpt, the inputs of the network.
+
+    Example:
+        >>> kit.SegmentConfig(frames=64, hop=32).hop
+        32
+    """
 
     frames: int = 128
     """Frames of a segment; ten fit into an excerpt of 1280 frames."""
@@ -40,7 +45,13 @@ class SegmentConfig(Checked):
 
 @dataclass(frozen=True)
 class OptimiserConfig(Checked):
-    """Optimiser. The defaults are the original's Adam."""
+    """Optimiser. The defaults are the original's Adam.
+
+    Example:
+        >>> optimiser = kit.OptimiserConfig(name="adamw", warmup=0.1)
+        >>> kit.TrainConfig(optimiser=optimiser).optimiser.warmup
+        0.1
+    """
 
     name: Literal["adam", "adamw", "schedule_free"] = "adam"
     """adam; adamw, with decoupled weight decay; or schedule_free, AdamW that averages the weights
@@ -97,6 +108,10 @@ class AugmentConfig(Checked):
     """Augmentation of training segments; off by default.
 
     Evaluation and prediction use unchanged segments. Random crops are `SegmentConfig.draw`.
+
+    Example:
+        >>> kit.TrainConfig(augment=kit.AugmentConfig(gain_db=6.0)).augment.gain_db
+        6.0
     """
 
     gain_db: float = 0.0
@@ -164,7 +179,12 @@ class AugmentConfig(Checked):
 
 @dataclass(frozen=True)
 class TrainConfig(Checked):
-    """Configuration of the training."""
+    """Configuration of the training.
+
+    Example:
+        >>> kit.TrainConfig(epochs=20, seed=1).batch_size
+        64
+    """
 
     epochs: int = 20
     """Passes over the training segments."""

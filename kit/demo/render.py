@@ -36,6 +36,11 @@ def synthesise(track: TrackPlan) -> Float32[np.ndarray, "2 samples"]:
         track: one of `plan`; the same plan gives the same samples.
     Returns:
         `round(duration_s * 44100)` samples of two channels, peak at most `mix.CEILING`.
+
+    Example:
+        >>> from kit.demo import plan, synthesise
+        >>> synthesise(plan(kit.DemoConfig(tracks=4, artists=4, duration_s=1.0))[0]).shape
+        (2, 44100)
     """
     rng = track.rng()
     samples = round(track.duration_s * SAMPLE_RATE)

@@ -154,6 +154,11 @@ def plan(config: DemoConfig) -> list[TrackPlan]:
     few tracks have two artists. In the easy demo an artist has one genre. In the harder one every
     artist has both, and tracks come in pairs, one of each genre, with equal artist, tempo, key,
     level, balance and random draws.
+
+    Example:
+        >>> from kit.demo import plan
+        >>> [track.label for track in plan(kit.DemoConfig(tracks=4, artists=4))]
+        ['techno', 'techno', 'edm', 'edm']
     """
     return _plan_pairs(config) if config.difficulty == "hard" else _plan_apart(config)
 

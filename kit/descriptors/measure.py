@@ -44,6 +44,8 @@ class Descriptors:
 
 
 COLUMNS = tuple(field.name for field in fields(Descriptors))
+"""Names of the descriptors, as columns of a table."""
+
 # Decimal places; the other columns are integers.
 DIGITS = {
     name: 2 if name in ("loudness", "tempo") else 4

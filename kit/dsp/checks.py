@@ -28,7 +28,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ParameterError(ConfigError):
-    """An argument of a `kit.dsp` function is out of range, or arrays do not fit together."""
+    """An argument of a `kit.dsp` function is out of range, or arrays do not fit together.
+
+    Example:
+        >>> try:
+        ...     kit.dsp.stft(np.zeros(8000), n_fft=0)
+        ... except kit.dsp.ParameterError as error:
+        ...     print(error)
+        n_fft is 0; it must be a whole number of at least 1
+    """
 
 
 # Limits against a wrong unit, which would take all memory: samples of a frame, rows of a table.

@@ -46,6 +46,10 @@ def power_to_db(
     Warns:
         UserWarning: S is complex.
     Source: librosa 0.11 `power_to_db`, with 1.0's axes.
+
+    Example:
+        >>> kit.dsp.power_to_db(np.array([1.0, 0.1, 0.001]))
+        Array([  0., -10., -30.], dtype=float32)
     """
     return _to_db(S, ref=ref, amin=amin, top_db=top_db, axes=axes, scale=10.0)
 
@@ -61,6 +65,10 @@ def amplitude_to_db(
     """Convert amplitude to decibels, `20 log10(|S| / ref)`; see `power_to_db`.
 
     Source: librosa 0.11 `amplitude_to_db`, with 1.0's axes.
+
+    Example:
+        >>> kit.dsp.amplitude_to_db(np.array([1.0, 0.1, 0.001]))
+        Array([  0., -20., -60.], dtype=float32)
     """
     return _to_db(S, ref=ref, amin=amin, top_db=top_db, axes=axes, scale=20.0)
 
@@ -72,6 +80,10 @@ def db_to_power(
     """Return decibels as power, `ref * 10 ** (S_db / 10)`.
 
     Source: librosa 0.11 `db_to_power`.
+
+    Example:
+        >>> kit.dsp.db_to_power(np.array([0.0, -20.0]))
+        Array([1.  , 0.01], dtype=float32)
     """
     return ref * _power_of_ten(S_db, 0.1)
 
@@ -83,6 +95,10 @@ def db_to_amplitude(
     """Return decibels as amplitude, `abs(ref) * 10 ** (S_db / 20)`.
 
     Source: librosa 0.11 `db_to_amplitude`.
+
+    Example:
+        >>> kit.dsp.db_to_amplitude(np.array([0.0, -20.0])).round(3)
+        Array([1. , 0.1], dtype=float32)
     """
     return abs(ref) * _power_of_ten(S_db, 0.05)
 

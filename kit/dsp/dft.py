@@ -26,6 +26,10 @@ def rfft(
         method: "fft"; or "real", products with cosines and sines; "auto" is "fft".
     Raises:
         ParameterError: an unknown method, complex frames.
+
+    Example:
+        >>> kit.dsp.rfft(jnp.array([1.0, 0.0, -1.0, 0.0]))
+        Array([0.+0.j, 2.+0.j, 0.+0.j], dtype=complex64)
     """
     require(not jnp.iscomplexobj(frames), "frames.dtype", frames.dtype, "it must be real")
     frames = frames.astype(jnp.result_type(frames, jnp.float32))

@@ -46,6 +46,13 @@ def frame(
     Raises:
         ParameterError: a length or hop below 1, an unknown axis, or fewer samples than a frame.
     Source: librosa 0.11 `util.frame`.
+
+    Example:
+        >>> kit.dsp.frame(np.arange(6.0), frame_length=4, hop_length=2)
+        Array([[0., 2.],
+               [1., 3.],
+               [2., 4.],
+               [3., 5.]], dtype=float32)
     """
     frame_length = positive_int("frame_length", frame_length)
     hop_length = positive_int("hop_length", hop_length)

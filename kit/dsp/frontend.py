@@ -58,6 +58,10 @@ def preset(name: str) -> FrontendConfig:
 
     Raises:
         ParameterError: an unknown name.
+
+    Example:
+        >>> kit.dsp.preset("librosa").n_mels
+        128
     """
     if name not in PRESETS:
         raise ParameterError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}")
@@ -101,6 +105,11 @@ def log_mel(
         spoils only that clip.
     Raises:
         ParameterError: the shape of `lengths` differs from the batch, or y is not audio.
+
+    Example:
+        >>> clips = np.random.default_rng(0).standard_normal((2, 22050)).astype(np.float32)
+        >>> kit.dsp.log_mel(clips, np.array([22050, 11025])).shape  # clips, frames, bands
+        (2, 44, 128)
     """
     y = as_waveform(y, least=0)
     n_fft = config.n_fft

@@ -113,6 +113,10 @@ def preemphasis(
     Raises:
         ParameterError: fewer than two samples without `zi`, no samples, a state of another shape.
     Source: librosa 0.11 `effects.preemphasis`.
+
+    Example:
+        >>> kit.dsp.preemphasis(np.array([1.0, 1.0, 1.0]), coef=0.5, zi=0.0)
+        Array([1. , 0.5, 0.5], dtype=float32)
     """
     return _preemphasis(y, coef=coef, zi=_state(zi), return_zf=return_zf)
 
@@ -165,6 +169,11 @@ def deemphasis(
     Raises:
         ParameterError: as `preemphasis`.
     Source: librosa 0.11 `effects.deemphasis`.
+
+    Example:
+        >>> y = np.array([0.1, 0.5, -0.2])
+        >>> bool(np.allclose(kit.dsp.deemphasis(kit.dsp.preemphasis(y)), y))
+        True
     """
     return _deemphasis(y, coef=coef, zi=_state(zi), return_zf=return_zf)
 

@@ -194,6 +194,13 @@ def split_batch(
         function: of arrays whose first axis is the batch, to arrays whose first axis is the batch.
         mesh: devices; the size of its axis `axis` must divide the batch.
         axis: name of the axis along which the batch is split.
+
+    Example:
+        >>> import jax
+        >>> mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
+        >>> energy = kit.dsp.split_batch(lambda y: (y**2).sum(axis=-1), mesh)
+        >>> energy(jnp.ones((2, 4)))
+        Array([4., 4.], dtype=float32)
     """
     spec = PartitionSpec(axis)
     return jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)

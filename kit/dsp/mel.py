@@ -32,6 +32,10 @@ def hz_to_mel(frequencies: Any, *, htk: bool = False) -> Any:
         frequencies: Hz, any shape.
         htk: HTK's formula, 2595 log10(1 + f / 700), in place of Slaney's.
     Source: librosa 0.11 `hz_to_mel`.
+
+    Example:
+        >>> kit.dsp.hz_to_mel(np.array([200.0, 1000.0]))
+        array([ 3., 15.])
     """
 
     def mels(xp: Any, f: Any) -> Any:
@@ -48,6 +52,10 @@ def mel_to_hz(mels: Any, *, htk: bool = False) -> Any:
     """Convert mels to hertz, the inverse of `hz_to_mel`.
 
     Source: librosa 0.11 `mel_to_hz`.
+
+    Example:
+        >>> kit.dsp.mel_to_hz(np.array([3.0, 15.0]))
+        array([ 200., 1000.])
     """
 
     def hertz(xp: Any, m: Any) -> Any:
@@ -67,6 +75,10 @@ def mel_frequencies(
     Raises:
         ParameterError: `n_mels` below 1, or `fmin` below 0 or above `fmax`.
     Source: librosa 0.11 `mel_frequencies`.
+
+    Example:
+        >>> kit.dsp.mel_frequencies(n_mels=4, fmin=0, fmax=3000).round()
+        array([   0.,  688., 1475., 3000.])
     """
     n_mels = positive_int("n_mels", n_mels)
     require(0 <= fmin <= fmax, "fmin", fmin, f"it must lie between 0 and fmax (={fmax:g} Hz)")
@@ -105,6 +117,11 @@ def mel(
     Warns:
         UserWarning: a filter lies between two bins and is empty.
     Source: librosa 0.11 `filters.mel`.
+
+    Example:
+        >>> filters = kit.dsp.mel(sr=22050, n_fft=2048, n_mels=40)
+        >>> filters.shape  # bands, bins
+        (40, 1025)
     """
     require(0 < sr < math.inf, "sr", sr, "it must be above 0 Hz and finite")
     n_fft = positive_int("n_fft", n_fft)
@@ -204,6 +221,14 @@ def melspectrogram(
     Raises:
         ParameterError: neither or both of `y` and `S`, or as `stft` and `mel`.
     Source: librosa 0.11 `feature.melspectrogram`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
+        >>> S = kit.dsp.melspectrogram(y=y, sr=22050, n_mels=64)
+        >>> S.shape  # bands, frames
+        (64, 44)
+        >>> round(float(kit.dsp.mel_frequencies(n_mels=66, fmax=11025)[1 + S[:, 20].argmax()]))
+        461
     """
     basis = mel(
         sr=sr,

@@ -107,6 +107,11 @@ def resample(
             is not audio, or a result of more than 2**30 samples.
     Source: the role of librosa 0.11 `resample` with soxr; the design is Kaiser's (Oppenheim and
     Schafer, chapter 7).
+
+    Example:
+        >>> y = np.zeros(44100, np.float32)
+        >>> kit.dsp.resample(y, orig_sr=44100, target_sr=22050).shape
+        (22050,)
     """
     orig, target = _rate("orig_sr", orig_sr), _rate("target_sr", target_sr)
     require(res_type in _NAMES, "res_type", res_type, f"it must be one of {', '.join(_NAMES)}")

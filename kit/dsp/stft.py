@@ -97,6 +97,14 @@ def stft(
         ParameterError: a length below 1, `win_length` above `n_fft`, an unknown window or pad mode,
             no samples, fewer than `n_fft` samples when not centred, a dtype that is not audio.
     Source: librosa 0.11 `stft`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)
+        >>> D = kit.dsp.stft(y, n_fft=512)
+        >>> D.shape  # bins, frames
+        (257, 63)
+        >>> int(abs(D[:, 30]).argmax()) * 8000 / 512  # Hz
+        1000.0
     """
     wanted = jnp.result_type(as_waveform(y).dtype, jnp.complex64) if dtype is None else dtype
     spectrum, frames = map_spectrum(
@@ -172,13 +180,17 @@ def magnitude(
     S: Inexact[AnyArray, "*shape"] | tuple[Float[jax.Array, "*shape"], Float[jax.Array, "*shape"]],
     power: Number = 1,
 ) -> Float[jax.Array, "*shape"]:
-    """Return |S| to a power, with a gradient of zero where S is zero.
+    """Return `|S|` to a power, with a gradient of zero where S is zero.
 
     Args:
         S: complex spectrum (or real), any shape; or its real and imaginary part.
         power: exponent above 0; 1 for amplitude, 2 for power.
     Raises:
         ParameterError: `power` not above 0.
+
+    Example:
+        >>> kit.dsp.magnitude(np.array([3 + 4j, 0]), power=2.0)
+        Array([25.,  0.], dtype=float32)
     """
     require(power > 0, "power", power, "it must be above 0")
     return _of_parts(*S, power) if isinstance(S, tuple) else _of_elements(S=S, power=power)
@@ -289,5 +301,9 @@ def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarra
     """Return the centre of each bin of an STFT, Hz, in float64; bins = 1 + n_fft // 2.
 
     Source: librosa 0.11 `fft_frequencies`.
+
+    Example:
+        >>> kit.dsp.fft_frequencies(sr=8000, n_fft=8)
+        array([   0., 1000., 2000., 3000., 4000.])
     """
     return np.arange(1 + positive_int("n_fft", n_fft) // 2) * (sr / n_fft)

@@ -25,6 +25,10 @@ def get_window(
     Raises:
         ParameterError: an unknown name, or a number of values other than `Nx`.
     Source: `scipy.signal.get_window`; librosa 0.11 `filters.get_window`.
+
+    Example:
+        >>> kit.dsp.get_window("hann", 4)
+        array([0. , 0.5, 1. , 0.5])
     """
     length = positive_int("Nx", Nx)
     if callable(window):

@@ -78,6 +78,11 @@ def evaluate(
         UsageError: the catalogue is not a folder, or the run has no network to explain.
         KitError: the run, its checkpoint, the part or the features are missing, the run does not
             know a label, or a folder cannot be written.
+
+    Example:
+        >>> found = kit.evaluate(kit.training.locate("tiny"), report=False)
+        >>> found["track"]["n"]
+        4
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     require_one_split(run, part)

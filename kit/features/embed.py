@@ -74,6 +74,14 @@ def embed(
     Raises:
         KitError: the weights are missing, the folder cannot be read or written, another run is
             writing it, or a track failed and `options.strict` is set.
+
+    Example:
+        >>> import jax
+        >>> from kit.weights.trunk import Trunk
+        >>> layers = jax.jit(lambda x: {"mean": x.mean(axis=1)})
+        >>> trunk = Trunk("mine", experiment.features, 8, layers, "1")
+        >>> kit.embed(kit.catalogue.load("data/tones"), trunk).layers["mean"].shape
+        (16, 16)
     """
     trunk = musicnn_trunk() if trunk is None else trunk
     folder = catalogue.folder / "embeddings" / f"{trunk.name}-{trunk.hash}"

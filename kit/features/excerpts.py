@@ -82,6 +82,11 @@ def excerpts(path: Path | str, config: FeatureConfig) -> list[Excerpt]:
         SilentError: all excerpts were dropped, the first one because it is silent.
         CancelledError: all excerpts were dropped, the first one because its channels cancel.
         AudioError: the file cannot be decoded.
+
+    Example:
+        >>> found = kit.features.excerpts("music/high/00.flac", experiment.features)
+        >>> len(found), found[0].start_s < 0.2
+        (1, True)
     """
     with open_source(path) as source:
         return excerpts_of(source, config, room(config))
@@ -174,7 +179,12 @@ def _parts(source: Source, config: FeatureConfig) -> list[tuple[float, int, int]
 
 
 def valid_frames(samples: int, config: FeatureConfig) -> int:
-    """Return the number of frames in a row for an excerpt of `samples` samples."""
+    """Return the number of frames in a row for an excerpt of `samples` samples.
+
+    Example:
+        >>> kit.features.valid_frames(22050, kit.FeatureConfig())
+        44
+    """
     return min(config.n_frames, frames_of(samples, config.frontend))
 
 

@@ -50,6 +50,11 @@ def store_path(catalogue: Catalogue, config: FeatureConfig) -> Path | str:
         A folder in the catalogue's folder, or a URL if `set_place` named a bucket.
     Raises:
         KitError: the file that names the bucket is damaged.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> kit.features.store_path(catalogue, experiment.features).suffix
+        '.zarr'
     """
     name = f"{config.hash}.zarr"
     file = catalogue.folder / _PLACE
@@ -99,6 +104,11 @@ def extract(
     Raises:
         KitError: the store cannot be read or written, another run is writing it, or a track failed
             and `options.strict` is set.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> kit.features.extract(catalogue, experiment.features).computed  # all are stored
+        0
     """
     path = store_path(catalogue, config)
     labels = sorted(set(catalogue.table["label"]))

@@ -38,6 +38,13 @@ class FeatureStore:
         config: excerpts and front end.
         labels: labels in the order of the models' outputs.
         broken: shards with a damaged part of the table; only with `broken_too`.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> path = kit.features.store_path(catalogue, experiment.features)
+        >>> store = kit.features.FeatureStore.open(path)
+        >>> store.read(catalogue.table["track_id"].tolist()[:2]).shape  # tracks, frames, bands
+        (2, 32, 16)
     """
 
     path: Path | str

@@ -99,6 +99,10 @@ def small_set(
     Raises:
         ConfigError: the front end is not the default, since the vectors have their own; or excerpts
             are too short for a network.
+
+    Example:
+        >>> kit.small_set("data/mine").split.folds
+        5
     """
     if features.frontend != FrontendConfig():
         raise ConfigError(

@@ -93,7 +93,12 @@ def _new_folder(place: Path, key: str) -> Path:
 
 
 def listing(runs: Path | str = "runs") -> list[Run]:
-    """Return all runs under a folder, newest first."""
+    """Return all runs under a folder, newest first.
+
+    Example:
+        >>> len(kit.training.listing("runs"))
+        1
+    """
     folders = [config.parent for config in Path(runs).glob("*/*/config.json")]
     return [Run(folder) for folder in sorted(folders, key=lambda f: (f.name, f), reverse=True)]
 
@@ -107,6 +112,10 @@ def locate(name: Path | str | None, runs: Path | str = "runs") -> Run:
         runs: folder of the run folders.
     Raises:
         UsageError: no run has this name.
+
+    Example:
+        >>> kit.training.locate("tiny").finished()
+        True
     """
     if name is None:
         found = listing(runs)

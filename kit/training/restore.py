@@ -145,6 +145,11 @@ def restore(run_folder: Path | str, which: Which = "best") -> Restored:
         KitError: all checkpoints are damaged, or hold another network.
     Warns:
         KitWarning: the checkpoint is damaged, and another one is restored.
+
+    Example:
+        >>> restored = kit.training.restore(kit.training.locate("tiny").folder)
+        >>> restored.labels
+        ('high', 'low')
     """
     run = Run(Path(run_folder))
     if not run.folder.is_dir():

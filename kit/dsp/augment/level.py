@@ -42,6 +42,12 @@ def spec_augment(
     Raises:
         ParameterError: a negative number or width, a share outside [0, 1], `S` not floating point.
     Source: Park et al. 2019 (SpecAugment), policy LD, without time warping.
+
+    Example:
+        >>> import jax
+        >>> masked = kit.dsp.spec_augment(jax.random.key(0), np.ones((128, 100)), fill=0.0)
+        >>> bool((masked == 0).any())
+        True
     """
     require(0 <= time_share <= 1, "time_share", time_share, "it must lie between 0 and 1")
     time_width = positive_int("time_width", time_width, least=0)
@@ -157,6 +163,12 @@ def random_gain(
         low_db, high_db: limits of the gain, decibels.
     Raises:
         ParameterError: `low_db` above `high_db`.
+
+    Example:
+        >>> import jax
+        >>> y = np.ones((3, 8), np.float32)
+        >>> kit.dsp.random_gain(jax.random.key(0), y, low_db=-6, high_db=-6).round(2)[:, 0]
+        Array([0.5, 0.5, 0.5], dtype=float32)
     """
     require(low_db <= high_db, "low_db", low_db, f"it must not exceed high_db (={high_db})")
     return _gained(y=y, **keys_of(key, y, 1), low_db=low_db, high_db=high_db)
@@ -196,6 +208,12 @@ def eq_tilt(
         limit_db: greatest change at any frequency.
     Raises:
         ParameterError: a slope or limit below 0, a rate or a pivot not above 0.
+
+    Example:
+        >>> import jax
+        >>> y = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+        >>> kit.dsp.eq_tilt(jax.random.key(0), y, sr=8000).shape
+        (8000,)
     """
     require(db_per_octave >= 0, "db_per_octave", db_per_octave, "it must not be negative")
     require(limit_db >= 0, "limit_db", limit_db, "it must not be negative")
@@ -248,6 +266,12 @@ def time_shift(
         wrap: move samples past one end to the other end; otherwise fill with silence.
     Raises:
         ParameterError: `max_shift` below 0.
+
+    Example:
+        >>> import jax
+        >>> y = np.arange(4.0)
+        >>> sorted(kit.dsp.time_shift(jax.random.key(0), y, max_shift=2, wrap=True).tolist())
+        [0.0, 1.0, 2.0, 3.0]
     """
     max_shift = positive_int("max_shift", max_shift, least=0)
     return _shifted(y=y, **keys_of(key, y, 1), max_shift=np.asarray(max_shift), wrap=wrap)
@@ -288,6 +312,13 @@ def add_noise(
         noise: (samples,) in place of white Gaussian noise; shifted at random.
     Raises:
         ParameterError: `snr_db` above `high_snr_db`, noise of a different length.
+
+    Example:
+        >>> import jax
+        >>> y = np.ones(22050)
+        >>> noise = kit.dsp.add_noise(jax.random.key(0), y, snr_db=20) - y
+        >>> round(float(10 * np.log10((y**2).mean() / (noise**2).mean())))  # dB
+        20
     """
     top = snr_db if high_snr_db is None else high_snr_db
     require(snr_db <= top, "snr_db", snr_db, f"it must not exceed high_snr_db (={top})")

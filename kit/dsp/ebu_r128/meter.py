@@ -71,6 +71,11 @@ def loudness(
         ParameterError: shorter than 0.4 s, a rate below 8000 Hz, weights that are negative or not
             one for each channel, or more than eight channels without weights.
     Source: ITU-R BS.1770-4, annex 1.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 997 * np.arange(2 * 48000) / 48000)
+        >>> round(float(kit.dsp.loudness(y, sr=48000)), 1)  # LUFS, as BS.1770 states
+        -3.0
     """
     return _loudness(*_programmes(y), sr=sr, weights=weights)
 
@@ -87,6 +92,11 @@ def momentary_loudness(
     contain a sample that is not finite.
 
     Source: EBU Tech 3341.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 997 * np.arange(48000) / 48000)
+        >>> kit.dsp.momentary_loudness(y, sr=48000).round(1)  # LUFS
+        Array([-3., -3., -3., -3., -3., -3., -3.], dtype=float32)
     """
     return _in_time(*_programmes(y), sr=sr, weights=weights, block_s=0.4)
 
@@ -118,6 +128,11 @@ def loudness_range(
     Raises:
         ParameterError: shorter than 3 s, or as `loudness`.
     Source: EBU Tech 3342.
+
+    Example:
+        >>> y = np.sin(np.arange(10 * 8000) / 3)
+        >>> kit.dsp.loudness_range(y, sr=8000).round(1)  # LU, of a steady sound
+        Array(0., dtype=float32)
     """
     return _range(*_programmes(y), sr=sr, weights=weights)
 

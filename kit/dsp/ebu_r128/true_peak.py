@@ -27,6 +27,11 @@ def true_peak(y: Shaped[AnyArray, "*batch samples"], *, sr: Number) -> Float[jax
     Raises:
         ParameterError: a rate that is not finite and above 0.
     Source: ITU-R BS.1770-4, annex 2, with the filter of `resample` in place of its example.
+
+    Example:
+        >>> y = np.tile([0.5, 0.5, -0.5, -0.5], 500)  # a sine of amplitude 0.707, between its peaks
+        >>> round(float(kit.dsp.true_peak(y, sr=44100)))  # dBTP
+        -3
     """
     require(0 < sr < math.inf, "sr", sr, "it must be a finite number above 0 Hz")
     y = y if isinstance(y, jax.Array) else np.asarray(y)

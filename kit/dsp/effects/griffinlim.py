@@ -58,6 +58,12 @@ def griffinlim(
             as in `istft`.
     Source: librosa 0.11 `griffinlim`, with 1.0's `rng`; Griffin and Lim 1984; Perraudin, Balazs and
     Søndergaard 2013.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+        >>> S = abs(kit.dsp.stft(y, n_fft=512))
+        >>> kit.dsp.griffinlim(S, n_iter=4).shape
+        (7936,)
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
     key = key_arguments(random_state, rng)

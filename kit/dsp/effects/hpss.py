@@ -44,6 +44,10 @@ def softmask(
     Raises:
         ParameterError: shapes that differ, negative or complex values, `power` not above 0.
     Source: librosa 0.11 `util.softmask`.
+
+    Example:
+        >>> kit.dsp.softmask(np.array([3.0, 0.0]), np.array([1.0, 2.0]), power=1)
+        Array([0.75, 0.  ], dtype=float32)
     """
     require(power > 0, "power", power, "it must be above 0")
     both = [v if isinstance(v, jax.Array) else np.asarray(v) for v in (X, X_ref)]
@@ -125,6 +129,13 @@ def hpss_spectrum(
     Raises:
         ParameterError: a margin below 1, a kernel or power not above 0, magnitudes below 0.
     Source: librosa 0.11 `decompose.hpss`; Fitzgerald 2010; Driedger, Müller and Disch 2014.
+
+    Example:
+        >>> S = np.zeros((64, 64), np.float32)
+        >>> S[10], S[:, 20] = 1, 1  # a tone and a click
+        >>> harmonic, percussive = kit.dsp.hpss_spectrum(S)
+        >>> float(harmonic[10, 40]), float(percussive[40, 20])
+        (1.0, 1.0)
     """
     parts = separated(
         as_spectrogram(S), n, -1, kernel_size=kernel_size, power=power, mask=mask, margin=margin

@@ -168,6 +168,12 @@ def mfcc_to_mel(
     Warns:
         UserWarning: a lifter that set a coefficient to 0.
     Source: librosa 0.11 `feature.inverse.mfcc_to_mel`.
+
+    Example:
+        >>> M = np.random.default_rng(0).uniform(1, 2, (40, 3)).astype(np.float32)
+        >>> mfcc = kit.dsp.mfcc(S=kit.dsp.power_to_db(M), n_mfcc=40)
+        >>> bool(np.allclose(kit.dsp.mfcc_to_mel(mfcc, n_mels=40), M, rtol=1e-3))
+        True
     """
     n_mels = positive_int("n_mels", n_mels)
     mfcc = as_spectrogram(mfcc, "mfcc")

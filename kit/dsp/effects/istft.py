@@ -140,6 +140,12 @@ def istft(
     Warns:
         UserWarning: the hop leaves samples that no window reaches (NOLA); they are zero.
     Source: librosa 0.11 `istft`; Griffin and Lim 1984, section II.
+
+    Example:
+        >>> y = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+        >>> D = kit.dsp.stft(y, n_fft=512)
+        >>> bool(np.allclose(kit.dsp.istft(D, length=8000), y, atol=1e-5))
+        True
     """
     framing = {
         "hop_length": hop_length,

@@ -54,6 +54,10 @@ def overlap_add(
     Raises:
         ParameterError: `hop_length` below 1.
     Source: librosa 0.11 `util.utils`, the sum inside `istft`.
+
+    Example:
+        >>> kit.dsp.overlap_add(jnp.ones((4, 2)), hop_length=2)
+        Array([1., 1., 2., 2., 1., 1.], dtype=float32)
     """
     length, count = frames.shape
     hop_length = positive_int("hop_length", hop_length)
@@ -183,6 +187,10 @@ def window_sumsquare(
     Raises:
         ParameterError: a size below 1, `win_length` above `n_fft`.
     Source: librosa 0.11 `filters.window_sumsquare`.
+
+    Example:
+        >>> kit.dsp.window_sumsquare(window="ones", n_frames=2, n_fft=4, hop_length=2)
+        array([1., 1., 2., 2., 1., 1.], dtype=float32)
     """
     n_frames, n_fft = positive_int("n_frames", n_frames), positive_int("n_fft", n_fft)
     hop_length = positive_int("hop_length", hop_length)

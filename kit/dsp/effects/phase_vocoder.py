@@ -36,6 +36,11 @@ def magphase(
     Raises:
         ParameterError: `power` not above 0.
     Source: librosa 0.11 `magphase`.
+
+    Example:
+        >>> magnitude, phase = kit.dsp.magphase(np.array([3 + 4j]))
+        >>> magnitude
+        Array([5.], dtype=float32)
     """
     require(power > 0, "power", power, "it must be above 0")
     D = jnp.asarray(D)
@@ -237,6 +242,11 @@ def phase_vocoder(
     Warns:
         UserWarning: decreasing times.
     Source: librosa 0.11 `phase_vocoder`, with 1.0's `t_out` and `kind`.
+
+    Example:
+        >>> D = kit.dsp.stft(np.sin(np.arange(8000.0)), n_fft=512)
+        >>> D.shape, kit.dsp.phase_vocoder(D, rate=2.0).shape
+        ((257, 63), (257, 32))
     """
     if (rate is None) == (t_out is None):
         raise ParameterError("rate and t_out: give exactly one of them")

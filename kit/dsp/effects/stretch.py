@@ -68,6 +68,11 @@ def time_stretch(
     Raises:
         ParameterError: `rate` not above 0.
     Source: librosa 0.11 `effects.time_stretch`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
+        >>> kit.dsp.time_stretch(y, rate=2.0).shape
+        (11025,)
     """
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
     y = y if isinstance(y, jax.Array) else np.asarray(y)
@@ -109,6 +114,12 @@ def pitch_shift(
     Raises:
         ParameterError: `bins_per_octave` below 1, or steps that are not finite.
     Source: librosa 0.11 `effects.pitch_shift`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
+        >>> z = kit.dsp.pitch_shift(y, sr=22050, n_steps=12)
+        >>> round(float(kit.dsp.spectral_centroid(y=z)[0, 20]), -1)  # Hz, an octave higher
+        880.0
     """
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     octaves = float(n_steps) / bins_per_octave

@@ -62,6 +62,13 @@ def beat_track(
         ParameterError: several clips and `sparse`, `bpm` or `tightness` not above 0, a `bpm` that
             does not fit the frames, unknown units, or as `tempo`.
     Source: librosa 0.11 and 1.0 `beat.beat_track`; Ellis 2007.
+
+    Example:
+        >>> y = np.zeros(10 * 22050, np.float32)
+        >>> y[:: 22050 // 2] = 1  # two clicks a second
+        >>> tempo, beats = kit.dsp.beat_track(y=y, sr=22050, units="time")
+        >>> round(float(np.median(np.diff(beats))), 1)  # seconds
+        0.5
     """
     require(0 < tightness < math.inf, "tightness", tightness, "it must be above 0 and finite")
     require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")

@@ -61,6 +61,12 @@ def onset_strength(
         ParameterError: `lag` or `max_size` below 1, neither `y` nor `S`, a `ref` of another shape,
             a complex `S`, or as `melspectrogram`.
     Source: librosa 0.11 and 1.0 `onset.onset_strength`; Böck and Widmer 2013.
+
+    Example:
+        >>> y = np.zeros(22050, np.float32)
+        >>> y[11264] = 1  # a click on frame 22
+        >>> int(kit.dsp.onset_strength(y=y, sr=22050).argmax())
+        23
     """
     if aggregate is False:
         raise ParameterError(

@@ -53,6 +53,12 @@ def onset_detect(
             several clips or a traced array and `sparse`, `backtrack` without `sparse`, or arguments
             that `peak_pick` refuses.
     Source: librosa 0.11 `onset.onset_detect`; Böck, Krebs and Schedl 2012.
+
+    Example:
+        >>> y = np.zeros(22050, np.float32)
+        >>> y[11264] = 1
+        >>> kit.dsp.onset_detect(y=y, sr=22050, units="time").round(1)
+        array([0.5])
     """
     require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
     if backtrack and not sparse:
@@ -109,6 +115,11 @@ def onset_backtrack(
             several clips.
     Source: librosa 0.11 `onset.onset_backtrack`, which refuses an empty list of events, and returns
     0 for all events if the energy is (1, frames).
+
+    Example:
+        >>> energy = np.array([3.0, 1.0, 2.0, 4.0, 1.0])
+        >>> kit.dsp.onset_backtrack(np.array([3]), energy)  # to the minimum before
+        array([1])
     """
     at, level = np.asarray(events), np.asarray(energy)
     whole = np.issubdtype(at.dtype, np.integer) and bool(np.all(at >= 0))
@@ -154,6 +165,11 @@ def peak_pick(
         ParameterError: an argument out of range, an unknown method, NaN in x, or several axes or a
             traced array and `sparse`.
     Source: librosa 0.11 `util.peak_pick`, with librosa 1.0's `method`.
+
+    Example:
+        >>> x = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 0.0])
+        >>> kit.dsp.peak_pick(x, pre_max=2, post_max=2, pre_avg=2, post_avg=2, delta=0.1, wait=1)
+        array([2, 5])
     """
     least = {"pre_max": pre_max, "pre_avg": pre_avg, "delta": delta, "wait": wait}
     for name, value in least.items():

@@ -72,6 +72,12 @@ def tempo(
         ParameterError: `start_bpm`, `std_bpm` or `ac_size` not above 0, or a prior that excludes
             every tempo.
     Source: librosa 0.11 and 1.0 `feature.tempo`; Ellis 2007.
+
+    Example:
+        >>> y = np.zeros(10 * 22050, np.float32)
+        >>> y[:: 22050 // 2] = 1
+        >>> kit.dsp.tempo(y=y, sr=22050).round()
+        Array([117.], dtype=float32)
     """
     given = {"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length, "tg": tg}
     check_envelope(given)
@@ -286,6 +292,12 @@ def dance_tempo(
     Raises:
         ParameterError: `low_bpm`, `start_bpm` or `std_bpm` not above 0, or too few or too long
             frames for `low_bpm`.
+
+    Example:
+        >>> y = np.zeros(10 * 22050, np.float32)
+        >>> y[:: 22050 // 2] = 1  # two clicks a second
+        >>> round(float(kit.dsp.dance_tempo(y=y, sr=22050)))  # beats a minute
+        120
     """
     rate = sr / hop_length
     slowest = _slowest(sr, hop_length, low_bpm)

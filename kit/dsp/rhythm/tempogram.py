@@ -47,6 +47,10 @@ def autocorrelate(
     Raises:
         ParameterError: an unknown axis, no samples, or a negative `max_size`.
     Source: librosa 0.11 and 1.0 `autocorrelate`.
+
+    Example:
+        >>> kit.dsp.autocorrelate(np.array([1.0, 0.0, 1.0, 0.0]))
+        Array([2., 0., 1., 0.], dtype=float32)
     """
     y = y if isinstance(y, jax.Array) else np.asarray(y)
     require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
@@ -174,6 +178,10 @@ def tempogram(
         ParameterError: `win_length` below 1, or above the frames if not centred; neither `y` nor
             an envelope.
     Source: librosa 0.11 and 1.0 `feature.tempogram`; Grosche, Müller and Kurth 2010.
+
+    Example:
+        >>> kit.dsp.tempogram(onset_envelope=np.ones(400, np.float32)).shape  # lags, frames
+        (384, 400)
     """
     envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
     scale = 1.0 if norm is None else scale_of(envelope)
@@ -240,6 +248,10 @@ def fourier_tempogram(
     Raises:
         ParameterError: as `tempogram`.
     Source: librosa 0.11 and 1.0 `feature.fourier_tempogram`.
+
+    Example:
+        >>> kit.dsp.fourier_tempogram(onset_envelope=np.ones(400, np.float32)).shape
+        (193, 401)
     """
     envelope, n = envelope_of_clip(n, y, sr, onset_envelope, hop_length)
     return stft.of_clip(n, envelope, n_fft=win_length, hop_length=1, center=center, window=window)
@@ -293,6 +305,10 @@ def tempo_frequencies(
     Raises:
         ParameterError: `n_bins` or `hop_length` below 1.
     Source: librosa 0.11 and 1.0 `tempo_frequencies`.
+
+    Example:
+        >>> kit.dsp.tempo_frequencies(4, sr=22050, hop_length=512)[1:]  # beats a minute
+        array([2583.984375 , 1291.9921875,  861.328125 ])
     """
     bpm = np.full(positive_int("n_bins", n_bins, most=2**26), np.inf)
     bpm[1:] = 60.0 * sr / (positive_int("hop_length", hop_length) * np.arange(1.0, n_bins))

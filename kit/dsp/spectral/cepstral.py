@@ -43,6 +43,11 @@ def mfcc(
     Raises:
         ParameterError: a negative `lifter`, an unknown `dct_type` or `norm`.
     Source: librosa 0.11 `feature.mfcc`.
+
+    Example:
+        >>> y = np.random.default_rng(0).standard_normal(22050).astype(np.float32)
+        >>> kit.dsp.mfcc(y=y, n_mfcc=13).shape  # coefficients, frames
+        (13, 44)
     """
     n_mfcc = positive_int("n_mfcc", n_mfcc)
     check_lifter(lifter)

@@ -94,6 +94,11 @@ def spectral_contrast(
     Raises:
         ParameterError: a band that begins above `sr / 2` or has no bins, a bad share or size.
     Source: librosa 0.11 `feature.spectral_contrast`; Jiang et al. 2002.
+
+    Example:
+        >>> S = np.ones((1025, 1), np.float32)
+        >>> kit.dsp.spectral_contrast(S=S).tolist()  # of a flat spectrum, 0 dB
+        [[0.0], [0.0], [0.0], [0.0], [0.0], [0.0], [0.0]]
     """
     bands = _octaves(_centres(freq, sr, S, stft_arguments), sr, fmin, n_bands, quantile)
 

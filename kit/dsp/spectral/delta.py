@@ -42,6 +42,10 @@ def delta(
         ParameterError: no frames, an even `width` or one too long for "interp", an `order` below 1,
             an unknown mode or axis.
     Source: librosa 0.11 `feature.delta`; `scipy.signal.savgol_filter`.
+
+    Example:
+        >>> kit.dsp.delta(np.arange(9.0))  # of a line, its slope
+        Array([1., 1., 1., 1., 1., 1., 1., 1., 1.], dtype=float32)
     """
     known = not isinstance(data, Tracer)
     xp: Any = np if known else jnp
@@ -215,6 +219,11 @@ def stack_memory(
     Raises:
         ParameterError: `n_steps` below 1, `delay` 0, no frames.
     Source: librosa 0.11 `feature.stack_memory`.
+
+    Example:
+        >>> kit.dsp.stack_memory(np.array([1.0, 2.0, 3.0]), n_steps=2)
+        Array([[1., 2., 3.],
+               [0., 1., 2.]], dtype=float32)
     """
     xp: Any = jnp if isinstance(data, Tracer) else np
     data = data if np.ndim(data) > 1 else xp.atleast_2d(xp.asarray(data))

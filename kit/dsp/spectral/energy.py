@@ -127,6 +127,11 @@ def rms(
         ParameterError: neither y nor S, bins that do not fit `frame_length`, fewer samples than a
             frame.
     Source: librosa 0.11 `feature.rms`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 100 * np.arange(8000) / 8000)
+        >>> round(float(kit.dsp.rms(y=y)[0, 4]), 3)  # of a sine, 1 / sqrt(2)
+        0.708
     """
     if y is not None:
         y, before = as_waveform(y), 0
@@ -229,13 +234,17 @@ def zero_crossings(
     Args:
         y: any shape.
         threshold: samples up to this magnitude count as 0.
-        ref_magnitude: factor of `threshold`: a number, or a function of |y|.
+        ref_magnitude: factor of `threshold`: a number, or a function of `|y|`.
         pad: count the first sample as a crossing.
         zero_pos: count 0 as positive; otherwise 0 is a third sign.
         axis: axis of samples.
     Raises:
         ParameterError: known samples that are not finite.
     Source: librosa 0.11 `zero_crossings`.
+
+    Example:
+        >>> kit.dsp.zero_crossings(np.array([1.0, -1.0, -2.0, 3.0]))
+        Array([ True,  True, False,  True], dtype=bool)
     """
     y = y if isinstance(y, jax.Array) else np.asarray(y)
     require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
@@ -304,6 +313,11 @@ def zero_crossing_rate(
     Raises:
         ParameterError: fewer samples than a frame.
     Source: librosa 0.11 `feature.zero_crossing_rate`.
+
+    Example:
+        >>> y = np.tile([1.0, 1.0, -1.0, -1.0], 2048)
+        >>> round(float(kit.dsp.zero_crossing_rate(y)[0, 8]), 2)
+        0.5
     """
     options: dict[str, Any] = {"threshold": 1e-10, "ref_magnitude": None}
     options |= {"pad": False, "zero_pos": True} | {k: v for k, v in kwargs.items() if k != "axis"}

@@ -37,6 +37,11 @@ def normalize(
     Raises:
         ParameterError: a threshold not above 0, an unknown norm, fill or axis.
     Source: librosa 0.11 `util.normalize`.
+
+    Example:
+        >>> kit.dsp.normalize(np.array([[1.0, -2.0], [4.0, 4.0]]), axis=1)
+        Array([[ 0.5, -1. ],
+               [ 1. ,  1. ]], dtype=float32)
     """
     S = S if isinstance(S, jax.Array) else np.asarray(S)
     _check(norm, threshold, fill)

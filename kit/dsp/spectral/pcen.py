@@ -58,6 +58,11 @@ def pcen(
     Raises:
         ParameterError: an argument out of its range, arrays that do not fit S.
     Source: librosa 0.11 `pcen`; Wang et al. 2017.
+
+    Example:
+        >>> S = np.ones((2, 5), np.float32)
+        >>> kit.dsp.pcen(S).shape  # bands, frames
+        (2, 5)
     """
     for name, value in {"power": power, "gain": gain, "bias": bias}.items():
         require(value >= 0, name, value, "it must not be negative")

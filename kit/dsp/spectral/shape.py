@@ -121,6 +121,11 @@ def spectral_centroid(
     Raises:
         ParameterError: S complex or negative; a `freq` that does not fit the bins.
     Source: librosa 0.11 `feature.spectral_centroid`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050)
+        >>> round(float(kit.dsp.spectral_centroid(y=y)[0, 20]))  # Hz
+        1000
     """
     frequency = bin_frequencies(freq, sr, S, stft_arguments)
 
@@ -161,6 +166,12 @@ def spectral_bandwidth(
     Raises:
         ParameterError: `p` not above 0 or infinite, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_bandwidth`.
+
+    Example:
+        >>> S = np.zeros((5, 1), np.float32)
+        >>> S[[1, 3]] = 1
+        >>> kit.dsp.spectral_bandwidth(S=S, sr=8000).tolist()  # bins of 1000 Hz
+        [[1000.0]]
     """
     require(0 < p < math.inf, "p", p, "it must be above 0 and finite")
     frequency = bin_frequencies(freq, sr, S, stft_arguments)
@@ -214,6 +225,11 @@ def spectral_rolloff(
     Raises:
         ParameterError: a bad `roll_percent`, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_rolloff`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050)
+        >>> round(float(kit.dsp.spectral_rolloff(y=y)[0, 20]))  # Hz, to a bin
+        1012
     """
     require(0 < roll_percent < 1, "roll_percent", roll_percent, "it must lie between 0 and 1")
     frequency = bin_frequencies(freq, sr, S, stft_arguments)
@@ -296,7 +312,7 @@ def spectral_flatness(
     power: Number = 2.0,
     **stft_arguments: Any,
 ) -> tuple[Float[jax.Array, "*batch 1 frames"], Length]:
-    """Return the geometric over the arithmetic mean of |S|^power: 1 for noise, 0 for a tone.
+    """Return the geometric over the arithmetic mean of `|S|^power`: 1 for noise, 0 for a tone.
 
     Args:
         y, S, stft_arguments: as in `spectral_centroid`.
@@ -305,6 +321,11 @@ def spectral_flatness(
     Raises:
         ParameterError: `amin` or `power` not above 0, or as in `spectral_centroid`.
     Source: librosa 0.11 `feature.spectral_flatness`.
+
+    Example:
+        >>> S = np.ones((1025, 1), np.float32)
+        >>> kit.dsp.spectral_flatness(S=S).tolist()  # of noise, 1
+        [[1.0]]
     """
     _require_flatness(amin, power)
     log_amin = math.log(amin)
@@ -347,6 +368,13 @@ def poly_features(
     Raises:
         ParameterError: a negative `order`, a `freq` that does not fit the bins.
     Source: librosa 0.11 `feature.poly_features`.
+
+    Example:
+        >>> S = np.array([[1.0], [3.0], [5.0]], np.float32)
+        >>> freq = np.array([0.0, 1.0, 2.0])
+        >>> kit.dsp.poly_features(S=S, freq=freq, order=1).round(3)  # slope, start
+        Array([[2.],
+               [1.]], dtype=float32)
     """
     order = positive_int("order", order, least=0)
     frequency = bin_frequencies(freq, sr, S, stft_arguments)

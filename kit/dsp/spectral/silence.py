@@ -41,6 +41,11 @@ def loud_frames(
         frame_length, hop_length: samples of the root mean square's frames.
     Raises:
         ParameterError: known samples that are not finite.
+
+    Example:
+        >>> y = np.concatenate([np.zeros(2048), np.ones(2048)])
+        >>> kit.dsp.loud_frames(y, frame_length=512, hop_length=1024)
+        Array([False, False,  True,  True,  True], dtype=bool)
     """
     if not isinstance(y, Tracer):
         y = _finite(y)
@@ -121,6 +126,11 @@ def trim(
     Raises:
         ParameterError: samples that are not finite, fewer than a frame, or a call within `jit`.
     Source: librosa 0.11 `effects.trim`.
+
+    Example:
+        >>> y = np.concatenate([np.zeros(4096), np.ones(4096), np.zeros(4096)])
+        >>> kit.dsp.trim(y)[1]  # first sample and the one after the last
+        array([3584, 9216])
     """
     y, loud = _loud_together(
         y, top_db, ref, aggregate, frame_length=frame_length, hop_length=hop_length
@@ -143,6 +153,12 @@ def split(
     """Return start and end, in samples, of each part that is not silent; arguments as in `trim`.
 
     Source: librosa 0.11 `effects.split`.
+
+    Example:
+        >>> y = np.concatenate([np.ones(8192), np.zeros(8192), np.ones(8192)])
+        >>> kit.dsp.split(y)  # a row for each stretch with sound
+        array([[    0,  9216],
+               [15872, 24576]])
     """
     y, loud = _loud_together(
         y, top_db, ref, aggregate, frame_length=frame_length, hop_length=hop_length

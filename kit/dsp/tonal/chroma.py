@@ -69,6 +69,11 @@ def chroma_stft(
         ParameterError: neither y nor S; `tuning` is None and they are traced; or as `stft` and
             `chroma_filters`.
     Source: librosa 0.11 `feature.chroma_stft`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
+        >>> int(kit.dsp.chroma_stft(y=y, tuning=0.0)[:, 20].argmax())  # 0 is C, 9 is A
+        9
     """
     check_norm(norm)
     framing: dict[str, Any] = {
@@ -366,6 +371,11 @@ def tonnetz(
     Raises:
         ParameterError: neither y nor chroma, or as `chroma_cqt`.
     Source: librosa 0.11 `feature.tonnetz`; Harte, Sandler and Gasser 2006.
+
+    Example:
+        >>> chroma = np.eye(12, dtype=np.float32)
+        >>> kit.dsp.tonnetz(chroma=chroma).shape
+        (6, 12)
     """
     if chroma is None:
         if y is None and kwargs.get("C") is None:

@@ -42,6 +42,10 @@ def chroma_filters(
     Raises:
         ParameterError: `n_fft` below 2, or another argument out of its range.
     Source: librosa 0.11 `filters.chroma`; Ellis, "Chroma Feature Analysis and Synthesis", 2007.
+
+    Example:
+        >>> kit.dsp.chroma_filters(sr=22050, n_fft=4096).shape  # chroma, bins
+        (12, 2049)
     """
     n_chroma = positive_int("n_chroma", n_chroma)
     n_fft = positive_int("n_fft", n_fft, least=2)
@@ -92,6 +96,10 @@ def cq_to_chroma(
     Raises:
         ParameterError: `bins_per_octave` is not a multiple of `n_chroma`.
     Source: librosa 0.11 `filters.cq_to_chroma`.
+
+    Example:
+        >>> kit.dsp.cq_to_chroma(24, n_chroma=12).shape  # chroma, bins
+        (12, 24)
     """
     n_input, n_chroma = positive_int("n_input", n_input), positive_int("n_chroma", n_chroma)
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)

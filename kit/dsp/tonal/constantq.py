@@ -108,6 +108,12 @@ def cqt(
     """Return the constant-Q transform: `vqt` of equal intervals with `gamma` 0; arguments as there.
 
     Source: librosa 1.0 `cqt`; Brown 1991.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
+        >>> C = kit.dsp.cqt(y, sr=22050, fmin=55.0, n_bins=48)
+        >>> int(abs(C[:, 20]).argmax())  # three octaves above 55 Hz
+        36
     """
     check_res_type(res_type)
     bins = Bins(sr, hop_length, fmin, n_bins, bins_per_octave)

@@ -38,6 +38,10 @@ def pythagorean_intervals(
     Raises:
         ParameterError: `bins_per_octave` below 1.
     Source: librosa 0.11 `pythagorean_intervals`.
+
+    Example:
+        >>> kit.dsp.pythagorean_intervals(bins_per_octave=3)
+        array([1.   , 1.125, 1.5  ])
     """
     count = positive_int("bins_per_octave", bins_per_octave)
     logs, octaves, order = _folded(np.arange(count) * np.log2(3), sort)
@@ -84,6 +88,10 @@ def plimit_intervals(
     Raises:
         ParameterError: `bins_per_octave` below 1, no primes, an even number, or one below 3.
     Source: librosa 0.11 `plimit_intervals`; Tenney, "On 'Crystal Growth' in Harmonic Space".
+
+    Example:
+        >>> kit.dsp.plimit_intervals(primes=[3, 5], bins_per_octave=4).round(3)
+        array([1.   , 1.125, 1.333, 1.5  ])
     """
     count = positive_int("bins_per_octave", bins_per_octave)
     given = tuple(positive_int("primes", p, least=3) for p in np.atleast_1d(primes).tolist())

@@ -85,6 +85,13 @@ def key(
     Raises:
         ParameterError: an unknown profile, neither y nor chroma, not 12 classes, no frame, a rate
             too low for one octave; or as `chroma_cqt`.
+
+    Example:
+        >>> chroma = np.zeros((12, 1), np.float32)
+        >>> chroma[[9, 0, 4]] = 1  # A, C and E
+        >>> found = kit.dsp.key(chroma=chroma)
+        >>> int(found.tonic), int(found.mode)  # 9 is A, 0 is minor
+        (9, 0)
     """
     known = ", ".join(PROFILES)
     require(profile in PROFILES, "profile", profile, f"it must be one of {known}")

@@ -36,6 +36,10 @@ def hz_to_octs(frequencies: Any, *, tuning: Number = 0.0, bins_per_octave: int =
     Returns:
         A JAX array for a JAX array, otherwise NumPy; -inf for 0 Hz, NaN for negative frequencies.
     Source: librosa 0.11 `hz_to_octs`.
+
+    Example:
+        >>> kit.dsp.hz_to_octs(np.array([440.0, 880.0]))
+        array([4., 5.])
     """
     bins_per_octave = positive_int("bins_per_octave", bins_per_octave)
     check_tuning(tuning, bins_per_octave)
@@ -90,6 +94,12 @@ def piptrack(
     Raises:
         ParameterError: neither y nor S, an argument out of its range, or as `stft`.
     Source: librosa 0.11 `piptrack`; Smith, "Sinusoidal Peak Interpolation".
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
+        >>> pitches, magnitudes = kit.dsp.piptrack(y=y, sr=22050)
+        >>> round(float(pitches[magnitudes[:, 20].argmax(), 20]))  # Hz
+        440
     """
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
     numbers = {"fmin": fmin, "fmax": fmax, "threshold": threshold}
@@ -172,6 +182,10 @@ def pitch_tuning(
     Warns:
         UserWarning: all frequencies are ignored, and the result is 0.
     Source: librosa 0.11 `pitch_tuning`.
+
+    Example:
+        >>> kit.dsp.pitch_tuning(np.array([440.0, 880.0]) * 2 ** (0.25 / 12))
+        0.25
     """
     rule = "it must lie between 0 and 1"
     require(finite(resolution) and 0 < resolution < 1, "resolution", resolution, rule)
@@ -209,6 +223,11 @@ def estimate_tuning(
     Raises:
         ParameterError: y or S is traced, or holds NaN or infinity; or as `piptrack`.
     Source: librosa 0.11 `estimate_tuning`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * 2 ** (0.2 / 12) * np.arange(22050) / 22050)
+        >>> round(float(kit.dsp.estimate_tuning(y=y, sr=22050)), 1)  # semitones
+        0.2
     """
     _known("y", y)
     _known("S", S)

@@ -75,6 +75,10 @@ def interval_frequencies(
     Raises:
         ParameterError: unknown intervals.
     Source: librosa 0.11 `interval_frequencies`.
+
+    Example:
+        >>> kit.dsp.interval_frequencies(3, fmin=55, intervals="equal", bins_per_octave=12)
+        array([55.        , 58.27047019, 61.73541266])
     """
     n_bins = positive_int("n_bins", n_bins)
     require(finite(fmin) and fmin > 0, "fmin", fmin, "it must be a number above 0 Hz")
@@ -127,6 +131,10 @@ def window_bandwidth(window: WindowSpec, n: int = 1000) -> float:
     """Return the equivalent noise bandwidth of a window, bins.
 
     Source: Harris 1978; librosa 0.11 `filters.window_bandwidth`.
+
+    Example:
+        >>> kit.dsp.window_bandwidth("hann")
+        1.5
     """
     if callable(window):
         import scipy.signal
@@ -160,6 +168,11 @@ def wavelet_lengths(
     Raises:
         ParameterError: an argument out of its range, descending frequencies.
     Source: librosa 0.11 `filters.wavelet_lengths`; Schörkhuber et al. 2014.
+
+    Example:
+        >>> lengths, _ = kit.dsp.wavelet_lengths(freqs=np.array([55.0, 110.0]), sr=22050)
+        >>> float(lengths[0] / lengths[1])
+        2.0
     """
     freqs = numbers("freqs", freqs)
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
