@@ -73,12 +73,13 @@ bench-esc10 FOLDER *ARGS:
 bench-small-set CATALOGUE *ARGS:
     {{python}} benchmarks/small_set.py {{CATALOGUE}} {{ARGS}}
 
-# The pages of the API, from the docstrings.
-docs:
-    {{python}} -m pip install --quiet --constraint constraints.txt pdoc
-    {{python}} -m pdoc --docformat google --output-directory site kit
+# The site, in build/site/index.html, from docs/ and the docstrings; a warning is an error.
+docs *ARGS:
+    {{python}} -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+    {{python}} -m sphinx -W --keep-going --quiet -d build/doctrees docs build/site {{ARGS}}
+    KIT_SITE=build/site {{python}} -m pytest -q tests/test_site.py
 
 # Remove what was computed; audio that you put into data/ stays.
 clean:
-    rm -rf runs site build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+    rm -rf runs build dist .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
     find kit tests -name __pycache__ -prune -exec rm -rf {} +
