@@ -63,12 +63,16 @@ class Thresholds:
     in_set: float | None
     certain: float | None
 
-    def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
-        """Return the certainty of an answer from the probability of each label."""
+    def calibrated(self, probabilities: Mapping[str, float]) -> dict[str, float]:
+        """Return the probability of each label after temperature scaling, the highest first."""
         names = sorted(probabilities, key=lambda name: -probabilities[name])
         with np.errstate(divide="ignore"):
             log_p = np.log([probabilities[name] for name in names])
-        calibrated = float(np.exp(log_softmax(self.factor * log_p))[0])
+        return dict(zip(names, np.exp(log_softmax(self.factor * log_p)).tolist(), strict=True))
+
+    def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
+        """Return the certainty of an answer from the probability of each label."""
+        names, (calibrated, *_) = zip(*self.calibrated(probabilities).items(), strict=True)
         least = self.in_set
         return Verdict(
             calibrated,

@@ -172,7 +172,7 @@ class Processes:
         self._answer = answer
         self._pool = ProcessPool(
             max_workers=count,
-            initializer=_begin_process,
+            initializer=begin_process,
             context=multiprocessing.get_context("spawn"),
         )
 
@@ -240,8 +240,8 @@ def timed(track: Track, read: Read, shape: tuple[int, ...]) -> tuple[Any, float]
     return result, time.monotonic() - began
 
 
-def _begin_process() -> None:
-    """Set up a process of `Processes`."""
+def begin_process() -> None:
+    """Set up a child process: it ignores Ctrl-C, and ends with its parent, even a killed one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_from_ctrl_c()
     # A hanging decoder would outlive its parent.

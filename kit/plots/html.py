@@ -53,18 +53,24 @@ def data_uri(data: bytes, media_type: str) -> str:
 
 
 def policy(
-    *, linked_sound: bool = False, style: str = "", script: str = "", local: bool = False
+    *,
+    linked_sound: bool = False,
+    held_sound: bool = False,
+    style: str = "",
+    script: str = "",
+    local: bool = False,
 ) -> str:
     """Return a content security policy: kit's own style and script, and embedded media.
 
     Args:
         linked_sound: allow sound from files beside the page.
+        held_sound: allow sound that the reader's browser holds.
         style: second style sheet of the page, exactly as its element holds it.
         script: script of the page, exactly as its element holds it; if empty, none may run.
         local: allow the script to run WebAssembly, and to play files that the reader opens.
     """
     # 'self' where the page is served, file: where it is opened from a disk.
-    media = "data: 'self' file:" if linked_sound else "blob:" if local else "data:"
+    media = "data: 'self' file:" if linked_sound else "blob:" if local or held_sound else "data:"
     styles = " ".join(map(_digest, filter(None, (_css(), style))))
     assembly = " 'wasm-unsafe-eval'" if local else ""
     scripts = f" script-src {_digest(script)}{assembly};" if script else ""

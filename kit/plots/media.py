@@ -35,9 +35,10 @@ _AUDIO_TYPES = {
 class Player:
     """Where a page plays a clip from."""
 
-    kind: Literal["embedded", "linked", "missing"]
+    kind: Literal["embedded", "linked", "missing", "held"]
     src: str = ""
-    """Data URI, or percent-encoded URL relative to the page; empty if missing."""
+    """Data URI, or percent-encoded URL relative to the page; empty if missing, or if held by the
+    reader's browser, which gives it to the page."""
     note: str = ""
     """Sentence for the reader; empty if embedded."""
 

@@ -25,12 +25,13 @@ _WIDTH = 10_000  # units of the drawings, whatever their width in pixels
 _SHARES = (33, 100)  # top and bottom of the probabilities
 
 
-def to_html(timeline: Timeline, folder: Path, embed_mib: float = 24.0) -> str:
+def to_html(timeline: Timeline, folder: Path | None, embed_mib: float = 24.0) -> str:
     """Return the page of a timeline.
 
     Args:
         timeline: of a file.
-        folder: where the page will lie.
+        folder: where the page will lie; None if it has no audio until a script of the page around
+            it gives it the reader's.
         embed_mib: size of the page, MiB, up to which the audio is embedded; larger audio is played
             from its file, by a path relative to the page.
     """
@@ -41,13 +42,15 @@ def to_html(timeline: Timeline, folder: Path, embed_mib: float = 24.0) -> str:
 
     def page(players: Sequence[Player]) -> str:
         (one,) = players
-        linked = one.kind == "linked"
+        allowed = {"linked_sound": one.kind == "linked", "held_sound": one.kind == "held"}
         return render(
             "kit.timeline",
             "timeline.html.j2",
-            values | {"sound": one, "policy": policy(linked_sound=linked, style=css, script=js)},
+            values | {"sound": one, "policy": policy(**allowed, style=css, script=js)},
         )
 
+    if folder is None:
+        return page([Player("held")])
     return page_with_players(page, [path], folder, embed_mib)
 
 
