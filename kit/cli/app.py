@@ -39,6 +39,7 @@ COMMANDS = {
     "compare": "Compare runs track by track, with confidence intervals.",
     "predict": "Predict the label of tracks, or of each stretch of a long mix.",
     "timeline": "Show what plays when in a DJ mix: sections of one label, joins and tempo.",
+    "serve": "Open a page on this machine: drop an audio file, get its label and its timeline.",
     "export": "Write a run to one file, from waveform to probabilities, for use without kit.",
     "write": "Write labels to genre tags, M3U playlists or Rekordbox, after a dry run.",
 }
