@@ -18,7 +18,7 @@ CORE = (
     "tests/training",
     "tests/evaluation",
     "tests/test_compilation.py",
-    "tests/test_predict.py",
+    "tests/predict",
 )
 VERSIONS = """
 import platform

@@ -37,7 +37,7 @@ COMMANDS = {
     "evaluate": "Score runs on their held-out tracks, and write reports.",
     "confounds": "Change the sound of held-out tracks, and measure how predictions change.",
     "compare": "Compare runs track by track, with confidence intervals.",
-    "predict": "Predict the label of tracks, or of each stretch of a long mix.",
+    "predict": "Predict the label of tracks, in files, folders, playlists or a catalogue.",
     "timeline": "Show what plays when in a DJ mix: sections of one label, joins and tempo.",
     "serve": "Open a page on this machine: drop an audio file, get its label and its timeline.",
     "export": "Write a run to one file, from waveform to probabilities, for use without kit.",

@@ -15,11 +15,10 @@ from kit.audio.errors import shown
 from kit.audio.mono import Mono, resampled
 from kit.audio.open import open_source
 from kit.audio.source import Blocks, Source
-from kit.descriptors.spectra import CLIP_S, RATE, SAMPLES
+from kit.descriptors.spectra import CLIP_S, RATE, SAMPLES, SHORTEST_S
 from kit.dsp import k_weighting
 from kit.dsp.ebu_r128.meter import MOST_CHANNELS, channel_weights
 
-SHORTEST_S = 5.0
 # Maximum clips of a whole track; longer tracks are subsampled evenly to bound memory.
 MOST_CLIPS = 40
 _LEAST_RATE = 8000  # K-weighting is not defined below it

@@ -20,6 +20,8 @@ from kit.dsp.windows import padded_window
 RATE = 22050
 CLIP_S = 30
 SAMPLES = CLIP_S * RATE
+SHORTEST_S = 5.0
+"""Shorter audio has no descriptors."""
 N_FFT = 2048
 HOP = 512
 FRAME_RATE = RATE / HOP

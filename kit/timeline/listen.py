@@ -14,8 +14,8 @@ from kit.audio import AudioError, SilentError, blocks
 from kit.config import FrontendConfig, frames_of
 from kit.dsp.frontend import relative_levels
 from kit.dsp.streaming import begin, push
-from kit.predict import timeline as by_window
 from kit.timeline.ahead import ahead
+from kit.timeline.by_window import by_window
 from kit.training import Restored
 
 WINDOW_HOP_S = 5.0
@@ -98,17 +98,15 @@ def _by_window(restored: Restored, path: Path, progress: Callable[[float], None]
     try:
         for row in by_window(restored, path, WINDOW_HOP_S):
             rows.append(row)
-            progress(row.end_s)
+            progress(row[1])
     except AudioError as error:
         if not rows:
             raise
         damage = error
-    p = np.array([[row.probabilities[name] for name in restored.labels] for row in rows])
-    start_s, end_s = (
-        np.array([getattr(row, name) for row in rows]) for name in ("start_s", "end_s")
-    )
-    logs = np.log(np.maximum(p, 1e-12)).astype(np.float32)
-    return Answers(rows[-1].end_s, start_s, end_s, logs, damage)
+    start_s, end_s, log_p = map(np.array, zip(*rows, strict=True))
+    # Finite where a network is certain.
+    logs = np.maximum(log_p, np.log(1e-12)).astype(np.float32)
+    return Answers(float(end_s[-1]), start_s, end_s, logs, damage)
 
 
 def _by_segment(

@@ -63,7 +63,7 @@ def read_labels(source: Path, *, uncertain: bool = False) -> Labels:
     Returns:
         The files that exist, and a failure for each other row.
     Raises:
-        UsageError: the source is neither, or has predictions of the windows of a mix.
+        UsageError: the source is neither.
     """
     found = Labels()
     if source.is_dir():
@@ -75,25 +75,23 @@ def read_labels(source: Path, *, uncertain: bool = False) -> Labels:
     else:
         rows = _of_json(source)
     labels: dict[str, tuple[str, ...]] = {}
-    starts: dict[str, str] = {}
     for row in rows:
         if "label" not in row or "path" not in row:
             raise UsageError(
                 f"{shown(source)} has no column {'path' if 'label' in row else 'label'}; give what "
                 "kit predict --out wrote, or the folder of a catalogue"
             )
+        if reason := row.get("reason"):
+            # `kit predict` could not use the file.
+            message = shown(str(row.get("message") or f"{row['path']}: {reason}"))
+            found.failures.append(Failure(shown(str(row["path"])), STAGE, str(reason), message))
+            continue
         doubt = str(row.get("uncertain", "no")).lower()
         if doubt == "true" and not uncertain:
             found.uncertain += 1
             continue
         found.unjudged += doubt in ("", "none")
         path, names = absolute(str(row["path"])), several_labels(str(row["label"]))
-        start = str(row.get("start_s", ""))
-        if starts.setdefault(path, start) != start:
-            raise UsageError(
-                f"{shown(source)} has several sections of {shown(path)}, as --timeline writes "
-                "them; give predictions of whole tracks"
-            )
         reason, what = "", ""
         if not row["path"]:
             reason, what = "missing_file", "a row has no path"

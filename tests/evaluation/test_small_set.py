@@ -147,8 +147,8 @@ def test_the_run_is_the_mean_of_its_folds(learned):
     each = [list(kit.load(fold.folder).predict(path).values()) for fold in run.inside]
     whole = list(kit.load(run.folder).predict(path).values())
     np.testing.assert_allclose(whole, np.mean(each, axis=0), atol=1e-6)
-    windows = list(kit.load(run.folder).timeline(path))
-    assert [(w.start_s, w.label) for w in windows] == [(0.0, "high")]
+    along = kit.load(run.folder).timeline(path)
+    assert [(s.start_s, s.label) for s in along.sections] == [(0.0, "high")]
 
 
 def test_stopped_and_gone_on_with_it_ends_in_the_same_numbers(learned, tmp_path):

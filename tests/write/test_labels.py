@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from kit.catalogue import from_folder, save
+from kit.catalogue import Failure, from_folder, save
 from kit.catalogue.sources import from_playlists
 from kit.catalogue.sources.plain import m3u as read_m3u
+from kit.cli.answers import LINES, header, row_of, stamp_of
 from kit.errors import UsageError
+from kit.evaluation.certainty import Verdict
+from kit.predict.many import Prediction
 from kit.write.labels import Track, read_labels
 from kit.write.playlists import by_label, m3u, rekordbox
 
@@ -64,21 +67,28 @@ def test_predictions(music, tmp_path, monkeypatch):
     assert len(read_labels(tmp_path / "p.json", uncertain=True).tracks) == 3
 
 
-def test_predictions_as_the_command_writes_them(music, tmp_path):
-    from kit.cli.answers import prediction_writer
-    from kit.evaluation.certainty import Verdict
-    from kit.predict import Prediction
-
-    for format in ("json", "csv"):
-        with (tmp_path / f"p.{format}").open("w", encoding="utf-8") as stream:
-            write = prediction_writer(format, ["house", "techno"], stream, judged=True)
-            for name, doubt in zip(NAMES, (True, False, None, False), strict=True):
-                share = {"house": 0.25, "techno": 0.75}
-                row = Prediction(str(music / name), 0.0, 30.0, "techno", 0.75, share)
-                write(row, Verdict(0.7, doubt, ("techno",)))
-        found = read_labels(tmp_path / f"p.{format}")
-        assert [track.path for track in found.tracks] == [music / name for name in NAMES[1:]]
-        assert (found.uncertain, found.unjudged, found.failures) == (1, 1, [])
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_predictions_as_the_command_writes_them(music, tmp_path, ending):
+    share = {"house": 0.25, "techno": 0.75}
+    doubts = (True, False, None, False)
+    rows = [
+        Prediction(
+            music / name, 0.0, 30.0, share, Verdict(0.7, doubt, ("techno",)), 128.0, "A minor"
+        )
+        for name, doubt in zip(NAMES, doubts, strict=True)
+    ]
+    bad = Failure(str(music / "cut.flac"), "predict", "truncated", f"{music / 'cut.flac'} is cut")
+    lines = [
+        LINES[ending](row_of(row, stamp_of(music), "run/0"), ("house", "techno"))
+        for row in (*rows, bad)
+    ]
+    path = tmp_path / f"p.{ending}"
+    path.write_text("".join([header(ending, ("house", "techno")), *lines]), encoding="utf-8")
+    found = read_labels(path)
+    assert found.tracks == [Track(music / name, ("techno",)) for name in NAMES[1:]]
+    assert (found.uncertain, found.unjudged) == (1, 1)
+    (why,) = found.failures
+    assert (why.path, why.reason, why.message) == (bad.path, "truncated", bad.message)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +107,6 @@ def test_what_holds_no_labels(tmp_path, name, text, said):
         (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
         read_labels(tmp_path / name)
-
-
-def test_windows_of_a_mix_are_refused(music, tmp_path):
-    rows = [prediction(music / NAMES[0], "techno", start_s=at) for at in (0.0, 15.0)]
-    (tmp_path / "p.json").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(UsageError, match=r"several sections of .*a b.flac, as --timeline writes"):
-        read_labels(tmp_path / "p.json")
 
 
 def test_playlists_of_a_catalogue_are_read_again(music, tmp_path):

@@ -1,7 +1,8 @@
 """Read labels from playlists, collections and databases of DJ programs."""
 
-from kit.catalogue.sources.compose import EXTENSIONS, from_playlists, is_playlist
+from kit.catalogue.sources.compose import from_playlists
 from kit.catalogue.sources.entry import Entry, Playlist, Source, SourceError
+from kit.catalogue.sources.files import EXTENSIONS, files_of, is_playlist
 
 __all__ = [
     "EXTENSIONS",
@@ -9,6 +10,7 @@ __all__ = [
     "Playlist",
     "Source",
     "SourceError",
+    "files_of",
     "from_playlists",
     "is_playlist",
 ]

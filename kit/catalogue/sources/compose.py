@@ -11,31 +11,11 @@ from kit.audio.errors import shown
 from kit.catalogue.artist_from import ArtistFrom, fill_artist
 from kit.catalogue.failures import Failure
 from kit.catalogue.inspect import Facts, Progress, inspect_all
-from kit.catalogue.other_files import refuse_other_files
-from kit.catalogue.scan import STAGE, Labeller, Scan, bad_name, finish, refusal
-from kit.catalogue.schema import alike, is_absent, is_plain, one_line
-from kit.catalogue.sources.databases import database
-from kit.catalogue.sources.entry import Disk, Entry, Playlist, Source, SourceError, absolute, below
-from kit.catalogue.sources.plain import m3u, pls
-from kit.catalogue.sources.xml import traktor, xml, xspf
+from kit.catalogue.scan import Labeller, Scan, finish, refusal
+from kit.catalogue.schema import alike, is_absent, one_line
+from kit.catalogue.sources.entry import Disk, Entry, Playlist, Source, absolute, below
+from kit.catalogue.sources.files import failed, located, read
 from kit.errors import UsageError
-
-_PARSERS: dict[str, Callable[[bytes, str], Source]] = {
-    "m3u": m3u,
-    "m3u8": m3u,
-    "pls": pls,
-    "xspf": xspf,
-    "xml": xml,
-    "nml": traktor,
-}
-_DATABASES = frozenset(("db", "sqlite"))
-
-EXTENSIONS = frozenset(_PARSERS) | _DATABASES
-"""Extensions of playlists and collections, without the dot, in lower case."""
-
-# MiB. XML of a collection of 100,000 tracks, with beat grids and cues, has about 200.
-_LARGEST = 64
-_LARGEST_XML = 512
 
 _REMEDY = "give its playlist a name, or add --label NAME"
 _SHOWN = 20
@@ -55,11 +35,6 @@ class Chosen:
     playlist: Playlist
     base: Path
     label: str
-
-
-def is_playlist(path: Path) -> bool:
-    """Return whether the name of a file is that of a playlist or a collection."""
-    return path.suffix[1:].lower() in EXTENSIONS
 
 
 def from_playlists(
@@ -108,9 +83,13 @@ def from_playlists(
     disk = Disk()
     for one in chosen:
         for entry in one.playlist.entries:
-            name = one.label if label is None else label
-            if why := _add(entry, one.base, name, disk, tracks):
-                failures.append(why)
+            found = located(entry, one.base, disk)
+            if isinstance(found, Failure):
+                failures.append(found)
+            elif found:
+                track = tracks.setdefault(found, _Track(entry))
+                if name := one.label if label is None else label:
+                    track.labels.setdefault(name)
     # A file that is missing from several playlists is one failure.
     failures = list(dict.fromkeys(failures))
     _refuse(tracks, failures, audio_root, labelled=labels is None)
@@ -122,7 +101,7 @@ def from_playlists(
     results = inspect_all([Path(path) for path in tracks], progress=progress)
     for (path, track), result in zip(tracks.items(), results, strict=True):
         if isinstance(result, AudioError):
-            failures.append(_failure(path, result.reason, str(result)))
+            failures.append(failed(path, result.reason, str(result)))
             continue
         row = _row(track.entry, result)
         row["path"] = below(path, root)
@@ -141,37 +120,6 @@ def from_playlists(
     scan = finish(rows, failures, Path(root))
     scan = scan if labels is None else labels.say(scan)
     return replace(scan, warnings=(*scan.warnings, *_left(sources, chosen)))
-
-
-def read(path: Path) -> Source:
-    """Read one playlist or collection.
-
-    Raises:
-        UsageError: the file cannot be read, is too large, or does not match its extension.
-    """
-    extension = path.suffix[1:].lower()
-    try:
-        source = database(path) if extension in _DATABASES else _parsed(path, extension)
-    except SourceError as error:
-        raise UsageError(f"{shown(path)} cannot be used: {error}") from error
-    return replace(source, base=path.parent)
-
-
-def _parsed(path: Path, extension: str) -> Source:
-    largest = _LARGEST_XML if extension in ("xml", "nml") else _LARGEST
-    try:
-        with path.open("rb") as stream:
-            data = stream.read((largest << 20) + 1)
-    except OSError as error:
-        raise UsageError(
-            f"{shown(path)} cannot be read: {error.strerror or error}; give a playlist"
-        ) from error
-    if len(data) > largest << 20:
-        raise UsageError(
-            f"{shown(path)} has more than {largest} MiB, too much for a playlist; give another file"
-        )
-    refuse_other_files(path, data[:1000])
-    return _PARSERS[extension](data, path.stem)
 
 
 def choose(sources: Sequence[Source], wanted: Sequence[str]) -> list[Chosen]:
@@ -269,7 +217,7 @@ def _unknown(playlist: Playlist, key: str) -> Failure:
         f"playlist {one_line(playlist.path)!r} has track {one_line(key)!r}, which is not "
         "in the collection; export it again"
     )
-    return _failure(f"{playlist.path}: {key}", "unknown_track", message)
+    return failed(f"{playlist.path}: {key}", "unknown_track", message)
 
 
 def _left(sources: Sequence[Source], chosen: Sequence[Chosen]) -> list[str]:
@@ -277,39 +225,6 @@ def _left(sources: Sequence[Source], chosen: Sequence[Chosen]) -> list[str]:
     tracks = {(source.base, entry.location) for source in sources for entry in source.tracks}
     left = len(tracks - used)
     return [f"{left} tracks of the collection are in none of the playlists used"] if left else []
-
-
-def _add(
-    entry: Entry, base: Path, label: str, disk: Disk, tracks: dict[str, _Track]
-) -> Failure | None:
-    """Add the file of an entry to the tracks, or return the reason why it is unusable."""
-    name = entry.location or str(entry.columns.get("title", "")) or "a track without a path"
-    if not entry.is_file or not entry.location:
-        message = (
-            f"{shown(name)} is not a file on this machine, and kit downloads none; get it and "
-            "name its path"
-        )
-        return _failure(name, "not_a_file", message)
-    path = disk.find(base, entry.location)
-    if path is None and entry.other:
-        path = disk.find(base, entry.other)
-    if path is None:
-        if entry.doubt == "directive":
-            return None
-        if entry.doubt and disk.find(base, entry.location.lstrip("# ")):
-            return None
-        message = f"{shown(name)} is not there; get it, or correct the playlist"
-        return _failure(name, "missing_file", message)
-    if not is_plain(path):
-        return _failure(path, "bad_name", bad_name(Path(path)))
-    if not Path(path).is_file():
-        # Reading a pipe or a device may block.
-        message = f"{shown(path)} is not a regular file; give an audio file"
-        return _failure(path, "not_a_file", message)
-    track = tracks.setdefault(path, _Track(entry))
-    if label:
-        track.labels.setdefault(label)
-    return None
 
 
 def _refuse(
@@ -324,7 +239,7 @@ def _refuse(
         why = refusal(shown(path), tuple(track.labels), _REMEDY) if labelled else None
         if why is None and audio_root is not None and below(path, audio_root) is None:
             message = f"{shown(path)} is outside {shown(audio_root)}; give another --audio-root"
-            why = _failure(path, "path_outside", message)
+            why = failed(path, "path_outside", message)
         if why is not None:
             failures.append(why)
             del tracks[path]
@@ -337,10 +252,6 @@ def _row(entry: Entry, facts: Facts) -> dict[str, Any]:
         if column not in facts.measured() and (entry.counts or is_absent(row.get(column))):
             row[column] = one_line(value) if isinstance(value, str) else value
     return row
-
-
-def _failure(name: str, reason: str, message: str) -> Failure:
-    return Failure(shown(name), STAGE, reason, message)
 
 
 def _nothing(files: Sequence[Path | str], failures: Sequence[Failure]) -> str:

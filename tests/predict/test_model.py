@@ -1,9 +1,8 @@
-"""A restored run applied to audio: the answer for a track, and for every window of a long one."""
+"""A restored run applied to files, waveforms and features."""
 
 import dataclasses
 import subprocess
 import sys
-import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,28 +10,21 @@ import pytest
 import soundfile
 
 from kit.audio import (
-    AudioError,
     CancelledError,
     NonFiniteError,
-    NotAudioError,
     SilentError,
     TooShortError,
-    TruncatedError,
-    UnreadableError,
 )
 from kit.catalogue import Catalogue, from_folder, load, save
 from kit.config import SegmentConfig, SplitConfig
 from kit.errors import KitError, UsageError
 from kit.evaluation import evaluate
-from kit.features import FeatureStore, compute, extract, store_path
-from kit.predict import Model, timeline, track
+from kit.features import compute, extract
+from kit.predict import Model
 from kit.predict import load as load_run
 from kit.training import fit, fit_arrays, restore
-from kit.training.scores import track_log_probabilities
 
 RATE = 8000
-WINDOW = 8800  # samples of clip_s = 1.1
-LEAST = 31 * 256  # samples that give 32 frames
 
 
 @pytest.fixture(scope="module")
@@ -52,132 +44,6 @@ def sound(seconds, *frequencies, seed=0):
 def written(path, y):
     soundfile.write(path, y, RATE, subtype="FLOAT")
     return path
-
-
-def answer(restored, y):
-    """Probabilities of one window by the parts that `predict` is made of."""
-    frames = np.array([min(32, 1 + len(y) // 256)], np.int32)
-    scores = restored.segment_scores(compute([y], restored.experiment.features), frames).segments
-    return np.exp(track_log_probabilities(scores))[0]
-
-
-def probabilities(prediction):
-    return np.array(list(prediction.probabilities.values()))
-
-
-def test_a_track_has_the_answer_of_its_stored_features(job, restored):
-    catalogue = load(job.catalogue)
-    store = FeatureStore.open(store_path(catalogue, job.experiment.features))
-    ids = catalogue.table["track_id"].tolist()
-    scores = restored.segment_scores(store.read(ids), store.frames(ids)).segments
-    want = np.exp(track_log_probabilities(scores))
-    for row, p in zip(catalogue.table.to_dict("records"), want, strict=True):
-        path = catalogue.path_of(row)
-        got = track(restored, path)
-        assert (got.path, got.start_s) == (str(path), 0.1)
-        assert got.end_s == pytest.approx(1.2)
-        assert tuple(got.probabilities) == restored.labels == ("high", "low")
-        np.testing.assert_allclose(probabilities(got), p, rtol=1e-5)
-        assert sum(got.probabilities.values()) == pytest.approx(1, abs=1e-5)
-        assert got.label == row["label"]
-        assert got.probability == got.probabilities[got.label] == max(got.probabilities.values())
-
-
-def test_a_short_track_has_its_own_end(restored, tmp_path):
-    y = sound(1.0, 200)
-    got = track(restored, written(tmp_path / "a.wav", y))
-    assert (got.start_s, got.end_s) == (0.0, 1.0)
-    np.testing.assert_allclose(probabilities(got), answer(restored, y), rtol=1e-5)
-
-
-@pytest.mark.parametrize("hop_s", [0.3, 1.1, 2.5, 40.0])
-@pytest.mark.parametrize("seconds", [1.1, 3.05, 10.0])
-def test_windows_are_slices_of_the_file(restored, tmp_path, hop_s, seconds):
-    y = sound(seconds, 200, 1500, 200)
-    path = written(tmp_path / "a.wav", y)
-    got = list(timeline(restored, path, hop_s))
-    hop = round(hop_s * RATE)
-    starts = [s for s in range(0, len(y), hop) if len(y) - s >= WINDOW]
-    # Then one more, if what is left still makes a whole set of frames.
-    after = starts[-1] + hop
-    starts += [after] if len(y) - after >= LEAST else []
-    assert [g.start_s for g in got] == [s / RATE for s in starts]
-    for prediction, s in zip(got, starts, strict=True):
-        window = y[s : s + WINDOW]
-        assert prediction.path == str(path)
-        assert prediction.end_s == pytest.approx((s + len(window)) / RATE)
-        np.testing.assert_allclose(
-            probabilities(prediction), answer(restored, window), rtol=1e-4, atol=1e-6
-        )
-
-
-def test_the_window_in_the_middle_is_the_track(restored, tmp_path):
-    path = written(tmp_path / "a.wav", sound(5.1, 200))
-    windows = list(timeline(restored, path, 2.0))
-    assert windows[1].start_s == 2.0
-    assert windows[1] == track(restored, path)
-
-
-def test_a_mix_of_two_labels_changes_in_the_middle(restored, tmp_path):
-    # Longer than a block of what is read at once, so windows lie across its edges.
-    path = written(tmp_path / "mix.wav", sound(100, 200, 1500))
-    got = list(timeline(restored, path, 2.0))
-    assert len(got) == 50
-    assert [g.label for g in got] == ["low"] * 25 + ["high"] * 25
-
-
-@pytest.mark.parametrize("samples", [1, LEAST - 1])
-def test_less_than_a_window_is_too_short(restored, tmp_path, samples):
-    path = written(tmp_path / "a.wav", sound(2, 200)[:samples])
-    for use in (track, lambda *a: list(timeline(*a))):
-        with pytest.raises(TooShortError, match=r"0\.992 s are needed") as caught:
-            use(restored, path)
-        assert caught.value.length_s == pytest.approx(samples / RATE)
-    written(path, sound(2, 200)[:LEAST])
-    assert len(list(timeline(restored, path))) == 1
-    assert track(restored, path).end_s == LEAST / RATE
-
-
-def test_bad_files_raise_their_own_errors(restored, tmp_path):
-    (tmp_path / "text.mp3").write_text("no sound")
-    for use in (track, lambda *a: list(timeline(*a))):
-        with pytest.raises(NotAudioError):
-            use(restored, tmp_path / "text.mp3")
-        with pytest.raises(UnreadableError):
-            use(restored, tmp_path / "none.mp3")
-        with pytest.raises(AudioError):
-            use(restored, tmp_path)
-
-
-def test_what_was_heard_before_the_damage_is_told(restored, tmp_path):
-    soundfile.write(tmp_path / "a.flac", sound(100, 200), RATE)
-    data = (tmp_path / "a.flac").read_bytes()
-    (tmp_path / "a.flac").write_bytes(data[: len(data) * 7 // 10])
-    heard = []
-    with pytest.raises(TruncatedError):
-        for prediction in timeline(restored, tmp_path / "a.flac", 5.0):
-            heard.append(prediction)
-    assert [p.start_s for p in heard] == [5.0 * i for i in range(len(heard))]
-    assert heard[-1].end_s == pytest.approx(70, abs=5)
-
-
-def test_a_long_file_takes_the_memory_of_a_short_one(restored, tmp_path):
-    minute = sound(60, 200)
-
-    def peak(minutes):
-        path = tmp_path / f"{minutes}.wav"
-        with soundfile.SoundFile(path, "w", RATE, 1, subtype="FLOAT") as file:
-            for _ in range(minutes):
-                file.write(minute)
-        tracemalloc.start()
-        count = sum(1 for _ in timeline(restored, path, 30.0))
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert count == 2 * minutes
-        return most
-
-    peak(5)  # what is allocated once
-    assert peak(20) < 1.2 * peak(5)
 
 
 @dataclass(frozen=True)
@@ -271,8 +137,6 @@ def test_tracks_shorter_than_a_segment_are_heard_with_silence_behind(job, tmp_pa
     for row in tracks:
         path = catalogue.path_of(row)
         assert model.predict(path) == pytest.approx(row["probabilities"], abs=1e-5)
-        (window,) = model.timeline(path)
-        assert window.probabilities == pytest.approx(row["probabilities"], abs=1e-5)
         y, _ = soundfile.read(path, dtype="float32")
         valid = compute([y], features)[0][: min(32, 1 + len(y) // 256)]
         assert model.predict_features(valid) == pytest.approx(row["probabilities"], abs=1e-5)
@@ -309,23 +173,16 @@ def test_what_is_no_waveform_is_refused(restored, x, rate, error, message):
         Model(restored).predict(x, rate)
 
 
-def test_a_timeline_takes_files_from_the_shortest_track_on(spread, tmp_path):
-    path = tmp_path / "short.wav"
-    soundfile.write(path, sound(0.5, 200), RATE)
-    (only,) = spread.model.timeline(path)
-    assert (only.start_s, only.end_s) == (0.0, 0.5)
-    assert only.probabilities == pytest.approx(spread.model.predict(path), abs=1e-5)
-    soundfile.write(path, sound(0.5, 200)[:-300], RATE)
-    with pytest.raises(TooShortError):
-        list(spread.model.timeline(path))
-    # The last window holds the rest of a long file.
-    soundfile.write(path, sound(2.8, 200), RATE)
-    windows = list(spread.model.timeline(path, 1.1))
-    assert [w.start_s for w in windows] == [0.0, 1.1, 2.2]
-    assert windows[-1].end_s == pytest.approx(2.8)
-    # An end that has been heard already is not heard again.
-    soundfile.write(path, sound(2.2, 200), RATE)
-    assert len(list(spread.model.timeline(path, 0.55))) == 3
+def test_a_timeline_is_that_of_the_command(job, restored, tmp_path):
+    path = written(tmp_path / "a.wav", sound(12, 200, 1500))
+    found = Model(restored).timeline(path, stay_s=3.0)
+    assert found.duration_s == 12
+    assert {section.label for section in found.sections} == {"low", "high"}
+    assert found.sections[0].label == "low"
+    several = dataclasses.replace(restored.experiment.train, labels="several")
+    experiment = dataclasses.replace(restored.experiment, train=several)
+    with pytest.raises(UsageError, match="several labels"):
+        Model(dataclasses.replace(restored, experiment=experiment)).timeline(path)
 
 
 def test_a_run_from_arrays_predicts_features_and_says_why_it_cannot_hear(job, tmp_path):
