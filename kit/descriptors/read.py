@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.signal
 from jaxtyping import Float32, Float64
 
 from kit.audio import AudioError, SilentError, TooShortError
@@ -153,12 +152,15 @@ class _StepPowers:
         self._waiting = block[whole:].copy()
 
     def _add(self, block: Float32[np.ndarray, "frames channels"]) -> None:
+        # Takes half a second to import; tempo and key alone do not need it.
+        from scipy.signal import sosfilt
+
         x = np.zeros((len(block), 2 * self._pairs))
         x[:, : block.shape[1]] = block
         if self._surround:
             x[:, : block.shape[1]] *= self._gains
         with np.errstate(all="ignore"):  # the reader rejects infinity and NaN
-            y, self._state = scipy.signal.sosfilt(self._sos, x.view(complex).T, zi=self._state)
+            y, self._state = sosfilt(self._sos, x.view(complex).T, zi=self._state)
             steps = y.view(float).reshape(self._pairs, -1, 2 * self._size)
             self._powers.append(np.einsum("pns,pns->n", steps, steps) / self._size)
 

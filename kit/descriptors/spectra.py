@@ -76,12 +76,21 @@ class Spectra(NamedTuple):
 def spectra(y: Float[AnyArray, "batch samples"]) -> Spectra:
     """Return the measurements of a batch of clips."""
     frames = map_windowed(y, measure_frames, n_fft=N_FFT, hop_length=HOP)
-    levels = power_to_db(jnp.swapaxes(frames.fine, -1, -2))
-    return Spectra(
-        frames,
-        jnp.swapaxes(frames.coarse, -1, -2),
-        onset_strength(S=levels, sr=RATE, hop_length=HOP),
-    )
+    return Spectra(frames, jnp.swapaxes(frames.coarse, -1, -2), _onsets(frames.fine))
+
+
+def onsets_of(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batch frames"]:
+    """Return `Spectra.onsets` alone."""
+
+    def fine(windowed: Float[jax.Array, "frames 2048"]) -> Float[jax.Array, "frames 128"]:
+        return banded_product(magnitude(rfft(windowed), 2), _FINE_MEL)
+
+    return _onsets(map_windowed(y, fine, n_fft=N_FFT, hop_length=HOP))
+
+
+def _onsets(fine: Float[jax.Array, "batch frames 128"]) -> Float[jax.Array, "batch frames"]:
+    levels = power_to_db(jnp.swapaxes(fine, -1, -2))
+    return onset_strength(S=levels, sr=RATE, hop_length=HOP)
 
 
 def measure_frames(windowed: Float[jax.Array, "frames 2048"]) -> Frames:

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import soxr
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Float64
 
 from kit.compilation import ONE_CORE
 from kit.descriptors import rhythm, tonal
-from kit.descriptors.spectra import RATE, SAMPLES, SHORTEST_S, spectra
+from kit.descriptors.spectra import RATE, SAMPLES, SHORTEST_S, onsets_of
 from kit.dsp.checks import AnyArray
+from kit.dsp.tonal.key import unit_profiles
 
 PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -33,8 +34,9 @@ def tempo_and_key(
     clips = [clip for y in waveforms for clip in _clips(y, sample_rate)]
     if sum(map(len, waveforms)) < SHORTEST_S * sample_rate:
         return None, None
-    tempi, keys = zip(*(map(np.asarray, _compiled()(clip[None])) for clip in clips), strict=True)
-    mode, tonic = divmod(int(np.argmax(np.mean(keys, axis=0))), 12)
+    tempi, classes = zip(*(map(np.asarray, _compiled()(clip[None])) for clip in clips), strict=True)
+    correlations = [_correlation(one[0].astype(np.float64)) for one in classes]
+    mode, tonic = divmod(int(np.argmax(np.mean(correlations, axis=0))), 12)
     return round(float(np.median(tempi)), 2), f"{PITCHES[tonic]} {('minor', 'major')[mode]}"
 
 
@@ -48,6 +50,12 @@ def _clips(y: Float32[np.ndarray, " _"], rate: int) -> list[Float32[np.ndarray, 
     return [np.resize(clip, SAMPLES) for clip in whole]
 
 
+def _correlation(classes: Float64[np.ndarray, "12"]) -> Float64[np.ndarray, "2 12"]:
+    """Return `kit.dsp.key`'s correlations without compiling a program for twelve numbers."""
+    centred = classes - classes.mean()
+    return unit_profiles(tonal.PROFILE) @ centred / max(float(np.linalg.norm(centred)), 1e-9)
+
+
 @lru_cache
 def _compiled() -> Any:
     shape = jax.ShapeDtypeStruct((1, SAMPLES), jnp.float32)
@@ -56,5 +64,5 @@ def _compiled() -> Any:
 
 def _of_clips(
     y: Float[AnyArray, "batch samples"],
-) -> tuple[Float[jax.Array, "batch"], Float[jax.Array, "batch 2 12"]]:
-    return rhythm.tempo(spectra(y).onsets), tonal.key_of(y).correlation
+) -> tuple[Float[jax.Array, "batch"], Float[jax.Array, "batch 12"]]:
+    return rhythm.tempo(onsets_of(y)), tonal.pitch_classes(y)

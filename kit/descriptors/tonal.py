@@ -13,6 +13,9 @@ from kit.dsp.checks import AnyArray
 from kit.dsp.dft import rfft
 from kit.dsp.stft import magnitude
 
+PROFILE = "bgate"
+"""Of dance music, see `kit.dsp.key`."""
+
 _N_FFT = 8192
 _HOP = 4096
 # From the lowest bass notes to the range where overtones outnumber fundamentals.
@@ -28,8 +31,8 @@ _LAST = int(np.searchsorted(_HZ, _HIGH_HZ))
 
 
 def key_of(y: Float[AnyArray, "batch samples"]) -> Key:
-    """Return the tonic and the mode of each clip by the "bgate" profiles."""
-    return key(chroma=pitch_classes(y)[..., None], profile="bgate")
+    """Return the tonic and the mode of each clip by `PROFILE`."""
+    return key(chroma=pitch_classes(y)[..., None], profile=PROFILE)
 
 
 def pitch_classes(y: Float[AnyArray, "batch samples"]) -> Float[jax.Array, "batch 12"]:

@@ -33,6 +33,9 @@ def get_window(
     length = positive_int("Nx", Nx)
     if callable(window):
         values = np.asarray(window(length), np.float64)
+    elif isinstance(window, str) and window == "hann" and length > 1:
+        # The window of every front end, to the last bit, without 0.4 s of imports.
+        values = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + bool(fftbins))[:length])
     elif isinstance(window, str | tuple | int | float | np.number):
         import scipy.signal  # 0.4 s, so not before a window is computed
 

@@ -49,11 +49,6 @@ class Scores:
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def step_in_json(restored: Restored) -> int | list[int]:
-    """Return the checkpoint's step, or the list of each network's step, in JSON's types."""
-    return list(restored.step) if isinstance(restored.step, tuple) else restored.step
-
-
 def groups_of(tracks: pd.DataFrame) -> np.ndarray:
     """Return each track's group in the split, or else its artist, or else its own id."""
     rows = zip(*(tracks[name] for name in ("group", "artists", "track_id")), strict=True)

@@ -1,7 +1,7 @@
-"""Certainty of a run's answers, measured on held-out tracks, for evaluation and prediction.
+"""Certainty of a run's answers, from its answers for held-out tracks.
 
-Held-out tracks give three numbers: the temperature, the threshold of prediction sets, and the
-threshold of certain answers.
+These give three numbers: the temperature, the threshold of prediction sets, and the threshold of
+certain answers.
 """
 
 import shlex
@@ -12,16 +12,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import log_softmax
 
 from kit.errors import KitError
-from kit.evaluation.answers import Scores, groups_of, step_in_json
-from kit.evaluation.calibration import calibration, of_others, temperature
 from kit.evaluation.conformal import answer_threshold, set_threshold
-from kit.evaluation.intervals import group_interval, mean_interval
 from kit.files import read_json, write_json
-from kit.training import Restored
-from kit.training.collection import targets
+from kit.training.restore import Restored
 
 NAME = "calibration.json"
 LEVELS = (0.9, 0.8)
@@ -67,8 +62,9 @@ class Thresholds:
         """Return the probability of each label after temperature scaling, the highest first."""
         names = sorted(probabilities, key=lambda name: -probabilities[name])
         with np.errstate(divide="ignore"):
-            log_p = np.log([probabilities[name] for name in names])
-        return dict(zip(names, np.exp(log_softmax(self.factor * log_p)).tolist(), strict=True))
+            scores = self.factor * np.log([probabilities[name] for name in names])
+        shares = np.exp(scores - np.logaddexp.reduce(scores))
+        return dict(zip(names, shares.tolist(), strict=True))
 
     def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
         """Return the certainty of an answer from the probability of each label."""
@@ -162,6 +158,11 @@ class Certainty:
         return Certainty(*parts, self.factor, self.learned_on, self.step)
 
 
+def step_in_json(restored: Restored) -> int | list[int]:
+    """Return the checkpoint's step, or the list of each network's step, in JSON's types."""
+    return list(restored.step) if isinstance(restored.step, tuple) else restored.step
+
+
 def groups_needed(level: float) -> int:
     """Return the number of groups that a level, or `1 - risk`, needs: 9 for 0.9."""
     return int(np.ceil(level / (1 - level) - 1e-9))
@@ -193,125 +194,4 @@ def thresholds_of(
         f"this run was calibrated on {len(kept.true)} tracks of {kept.groups} artists, too few for "
         f"uncertain or labels, which take {needed} artists and {LEAST_TRACKS} tracks; train with "
         "--split.folds 5 to calibrate on every track"
-    )
-
-
-def certainty(
-    restored: Restored, scores: Scores, held: Scores | None
-) -> tuple[dict[str, Any], Certainty, Float[np.ndarray, "tracks classes"]]:
-    """Return entries of evaluation.json, calibration.json, and calibrated log-probabilities.
-
-    The validation part gives the temperature and thresholds of the test part. In a run of folds,
-    the other folds give them for each fold. So no track calibrates itself.
-
-    Returns:
-        `sets`, `certain` and, with enough tracks for a temperature, `calibration`; the answers to
-        keep; and the log-probabilities, which stay uncalibrated without a temperature.
-    """
-    log_p, y = _answered(scores, restored)
-    groups, step = groups_of(scores.tracks), step_in_json(restored)
-    factor, scaled = None, log_p
-    if "fold" in scores.tracks:
-        folds, source = np.array(scores.tracks["fold"].tolist()), "the other folds"
-        if len(y) >= LEAST_TRACKS:
-            scaled, factor = of_others(log_p, y, folds.tolist()), temperature(log_p, y)
-        kept = _kept(log_p, scaled, y, groups, (factor, source, step))
-        parts = [(folds == name, kept.only(folds != name)) for name in np.unique(folds)]
-    else:
-        source = "the validation part"
-        other, true = (log_p[:0], y[:0]) if held is None else _answered(held, restored)
-        if len(true) >= LEAST_TRACKS:
-            factor = temperature(other, true)
-            scaled = log_softmax(factor * log_p, axis=1)
-        of_held = groups[:0] if held is None else groups_of(held.tracks)
-        scaled_held = log_softmax((factor or 1.0) * other, axis=1)
-        kept = _kept(other, scaled_held, true, of_held, (factor, source, step))
-        parts = [(np.ones(len(y), bool), kept)]
-    entries = measured(log_p, scaled, y, groups, kept, parts)
-    if factor is not None:
-        entries["calibration"] = calibration(log_p, scaled, y, factor, source)
-    return entries, kept, scaled
-
-
-def measured(
-    log_p: Float[np.ndarray, "tracks classes"],
-    scaled: Float[np.ndarray, "tracks classes"],
-    y: Int[np.ndarray, " tracks"],
-    groups: np.ndarray,
-    kept: Certainty,
-    parts: list[tuple[np.ndarray, Certainty]],
-) -> dict[str, Any]:
-    """Return `sets` and `certain` of evaluation.json: results of the thresholds on held-out tracks.
-
-    Args:
-        log_p: uncalibrated log-probabilities.
-        scaled: calibrated log-probabilities.
-        y: the label of each track, by number.
-        groups: the group of each track.
-        kept: gives the thresholds for predictions.
-        parts: masks that divide the tracks, each with the answers that give its thresholds.
-    """
-    p, answer, right = np.exp(log_p), np.exp(scaled.max(axis=1)), log_p.argmax(axis=1) == y
-    number = np.unique(groups, return_inverse=True)[1]
-    sets = []
-    for level in LEVELS:
-        least = np.zeros(len(y))
-        for chosen, others in parts:
-            least[chosen] = set_threshold(others.true, others.group, level) or 0.0
-        taken = (p >= least[:, None]) | (p == p.max(axis=1, keepdims=True))
-        covered = taken[np.arange(len(y)), y]
-        by_group = np.bincount(number, covered) / np.bincount(number)
-        row: dict[str, Any] = {
-            "level": level,
-            "least": set_threshold(kept.true, kept.group, level),
-            "calibrated_on": kept.groups,
-            "needed": groups_needed(level),
-        }
-        if kept.carries(level):
-            row |= {
-                "covered": float(covered.mean()),
-                **group_interval(covered, groups),
-                "covered_by_group": float(by_group.mean()),
-                "interval_by_group": mean_interval(by_group)["interval"],
-                "size": float(taken.sum(axis=1).mean()),
-                "one": float((taken.sum(axis=1) == 1).mean()),
-            }
-        sets.append(row)
-    sure = np.zeros(len(y), bool)
-    for chosen, others in parts:
-        least = answer_threshold(others.answer, others.right, others.group, RISK)
-        sure[chosen] = answer[chosen] >= (np.inf if least is None else least)
-    certain: dict[str, Any] = {
-        "risk": RISK,
-        "least": answer_threshold(kept.answer, kept.right, kept.group, RISK),
-        "calibrated_on": kept.groups,
-        "needed": groups_needed(1 - RISK),
-        "n": len(y),
-        "certain": int(sure.sum()),
-        "wrong": int((sure & ~right).sum()),
-        "interval": None,
-    }
-    if sure.any():
-        certain |= group_interval(~right[sure], groups[sure])
-    return {"sets": sets, "certain": certain}
-
-
-def _answered(scores: Scores, restored: Restored) -> tuple[np.ndarray, np.ndarray]:
-    labels = scores.tracks["label"].tolist()
-    return scores.answers.of_tracks().astype(float), targets(labels, restored.labels, False)
-
-
-def _kept(
-    log_p: np.ndarray,
-    scaled: np.ndarray,
-    y: np.ndarray,
-    groups: np.ndarray,
-    about: tuple[float | None, str, Any],
-) -> Certainty:
-    return Certainty(
-        np.exp(log_p[np.arange(len(y)), y]),
-        np.exp(scaled).max(axis=1, initial=0.0),
-        log_p.argmax(axis=1) == y,
-        np.unique(groups, return_inverse=True)[1],
-        *about,
     )

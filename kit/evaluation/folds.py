@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from kit.errors import UsageError
-from kit.evaluation.answers import Progress, Scores, step_in_json
+from kit.evaluation.answers import Progress, Scores
+from kit.evaluation.certainty import step_in_json
 from kit.evaluation.parts import Part
 from kit.evaluation.summary import numbers
 from kit.training import Restored, Run, restore

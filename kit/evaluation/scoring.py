@@ -21,11 +21,12 @@ from kit.evaluation.answers import (
     score_part,
 )
 from kit.evaluation.baselines.beside import NETWORK, RECIPE, find, in_their_midst
-from kit.evaluation.certainty import LEAST_TRACKS, Certainty, certainty
+from kit.evaluation.certainty import LEAST_TRACKS, Certainty
 from kit.evaluation.data_card import NAME as DATA_CARD
 from kit.evaluation.data_card import data_card
 from kit.evaluation.explain.tracks import Explained, explained, require_network
 from kit.evaluation.folds import mean_metrics, out_of_fold, predictions_in_csv, require_one_split
+from kit.evaluation.measured_certainty import certainty
 from kit.evaluation.model_card import NAME as MODEL_CARD
 from kit.evaluation.model_card import model_card
 from kit.evaluation.parts import Part, file_name, place

@@ -9,7 +9,8 @@ import numpy as np
 from kit import __version__
 from kit.catalogue.folds import fold_names
 from kit.catalogue.schema import several_labels
-from kit.evaluation.answers import Scores, groups_of, step_in_json
+from kit.evaluation.answers import Scores, groups_of
+from kit.evaluation.certainty import step_in_json
 from kit.evaluation.metrics import summarise
 from kit.evaluation.several import summarise_several
 from kit.training import Restored, Run

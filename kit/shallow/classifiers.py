@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import log_softmax
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -43,7 +42,8 @@ class Classifier:
         """Return the probability of each label."""
         found = _SCORES[self.kind](self.arrays, np.asarray(x, np.float64))
         scores = spread(found, self.arrays["present"], self.classes)
-        return np.exp(log_softmax(float(self.arrays["temperature"]) * scores, axis=1))
+        scores = float(self.arrays["temperature"]) * scores
+        return np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
 
 
 def spread(

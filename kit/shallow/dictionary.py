@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float, Float16, Float32
 
 FRAMES = 16
@@ -109,6 +108,8 @@ def _whitening(
     covariance = (x.T @ x).astype(np.float64) / len(x) - np.outer(mean, mean)
     size = len(covariance)
     strongest = (size - min(_COMPONENTS, len(x)), size - 1)
+    import scipy.linalg  # 0.1 s, which networks do not need
+
     variance, directions = scipy.linalg.eigh(covariance, subset_by_index=strongest)
     scale = np.sqrt(np.maximum(variance, 0) + _NOISE)
     return (directions / scale)[:, ::-1].astype(np.float32)

@@ -8,7 +8,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Integer
-from scipy.special import log_softmax, logsumexp
 
 from kit.catalogue.split import memberships
 from kit.config import Experiment, from_dict
@@ -66,13 +65,13 @@ class Restored:
         """
         return self._outputs(segments)[:, : len(self.labels)]
 
-    def _outputs(self, segments: np.ndarray) -> np.ndarray:
+    def _outputs(self, segments: np.ndarray, least: int = 1) -> np.ndarray:
         """Return log-probabilities, with the attention score, if any, as a last column."""
         parts = []
         for start in range(0, len(segments), BATCH):
             part = segments[start : start + BATCH]
             # Pad to a power of two, so that few shapes are compiled.
-            size = 1 << (len(part) - 1).bit_length()
+            size = 1 << (max(len(part), min(least, BATCH)) - 1).bit_length()
             padded = part[np.arange(size) % len(part)]
             parts.append(self._predict(padded)[: len(part)])
         width = self.experiment.train.outputs(len(self.labels))
@@ -104,15 +103,18 @@ class Restored:
         track = np.repeat(np.arange(len(x)), counts)
         start = np.concatenate([np.zeros(0, np.int64), *starts])
         labels = len(self.labels)
+        # Short tracks share the program of whole ones.
+        least = len(grid(x.shape[1], config.features.n_frames, config.segments))
         scores = [np.zeros((0, config.train.outputs(labels)), np.float32)]
         for first in range(0, len(track), BATCH):
             chosen = slice(first, first + BATCH)
             at = start[chosen, None] + np.arange(length)
-            scores.append(self._outputs(x[track[chosen, None], at]))
+            scores.append(self._outputs(x[track[chosen, None], at], least))
         each = np.split(np.concatenate(scores), np.cumsum(counts)[:-1]) if counts else []
         if config.train.loss != "attention":
             return SegmentScores(each, several=config.train.several)
-        weights = [log_softmax(outputs[:, -1].astype(np.float64)) for outputs in each]
+        last = [outputs[:, -1].astype(np.float64) for outputs in each]
+        weights = [one - np.logaddexp.reduce(one) for one in last]
         segments = [outputs[:, :-1] for outputs in each]
         return SegmentScores(segments, weights, config.train.several)
 
@@ -254,7 +256,7 @@ def _mean(run: Run, networks: Sequence[Restored]) -> Restored:
     def predict(x: np.ndarray) -> np.ndarray:
         each = [network._predict(x)[:, : len(first.labels)] for network in networks]
         each = np.stack(each).astype(np.float64)
-        return (logsumexp(each, axis=0) - np.log(len(networks))).astype(np.float32)
+        return (np.logaddexp.reduce(each, axis=0) - np.log(len(networks))).astype(np.float32)
 
     steps = [network.step for network in networks]
     flat = [step for of in steps for step in (of if isinstance(of, tuple) else (of,))]

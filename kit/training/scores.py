@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64
-from scipy.special import logsumexp
 
 from kit.errors import KitError
 
@@ -104,7 +103,7 @@ def track_log_probabilities(
         means = np.stack([np.logaddexp.reduce(scores + w[:, None]) for scores, w in pairs])
     if several:
         return means
-    return means - logsumexp(means, axis=1, keepdims=True)
+    return means - np.logaddexp.reduce(means, axis=1, keepdims=True)
 
 
 def _mean(scores: np.ndarray) -> np.ndarray:

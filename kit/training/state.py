@@ -1,5 +1,6 @@
 """State of a training as one pytree, with the averaged weights that evaluation uses."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -52,8 +53,9 @@ def begin(config: TrainConfig, params: Tree, buffers: Tree) -> TrainState:
     return TrainState(step, params, buffers, _first(Recipe.of(config), params, buffers))
 
 
+@lru_cache(maxsize=8)
 def template(network: Network, config: TrainConfig) -> TrainState:
-    """Return the shapes and dtypes of `init_state` without computing it."""
+    """Return the shapes and dtypes of `init_state` without computing it; cached, for folds."""
     params, buffers = network.shapes()
     step = cast(Any, jax.ShapeDtypeStruct((), jnp.int32))
     first = jax.eval_shape(lambda p, b: _first(Recipe.of(config), p, b), params, buffers)

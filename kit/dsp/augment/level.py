@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.fft
 from jax.core import Tracer
 from jaxtyping import Float, Shaped
 
@@ -242,6 +241,8 @@ def _tilted(
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # One transform for all lengths that share a program, with room for the end to fade out.
+    import scipy.fft  # 0.1 s, so not before a call
+
     size: Any = scipy.fft.next_fast_len(padded_length(y.shape[0]) * 3 // 2, real=True)
     octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
     steepest = (-db_per_octave, db_per_octave)

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.fft
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
@@ -221,6 +220,8 @@ def mean_tempogram(
     power, times = map_windows(powers, n, envelope, win_length=win_length)
     inside = (jnp.arange(power.shape[0]) < times)[:, None]
     mean = jnp.sum(jnp.where(inside, power, 0), axis=0) / times
+    import scipy.fft  # 0.1 s, so not before a call
+
     n_fft = scipy.fft.next_fast_len(2 * win_length - 1, real=True)
     return jnp.fft.irfft(mean, n=n_fft)[:win_length, None]
 

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.fft
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
@@ -87,6 +86,8 @@ def power_of_rows(
 ) -> tuple[Float[jax.Array, "*batch bins"], int]:
     """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
     real = not jnp.iscomplexobj(rows)
+    import scipy.fft  # 0.1 s, so not before a call
+
     n_fft: Any = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
     F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
     return jnp.square(F.real) + jnp.square(F.imag), n_fft

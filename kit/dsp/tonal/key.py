@@ -137,7 +137,7 @@ def _key(
     centred = mean - jnp.mean(mean)
     squared = jnp.sum(jnp.square(centred))
     correlation = jnp.einsum(
-        "c,mtc->mt", centred, jnp.asarray(_unit_profiles(profile), mean.dtype), precision=HIGHEST
+        "c,mtc->mt", centred, jnp.asarray(unit_profiles(profile), mean.dtype), precision=HIGHEST
     )
     # The root has no finite slope at zero. Rounding gives constant chroma a small variance.
     flat = squared <= 12 * jnp.square(jnp.finfo(mean.dtype).eps * jnp.max(jnp.abs(mean)))
@@ -152,7 +152,8 @@ def _key(
     ), None
 
 
-def _unit_profiles(name: str) -> Float[np.ndarray, "2 12 12"]:
+def unit_profiles(name: str) -> Float[np.ndarray, "2 12 12"]:
+    """Return the centred profiles of each mode and tonic, of norm 1."""
     rows = np.array(PROFILES[name])
     rows = rows - rows.mean(axis=1, keepdims=True)
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -12,7 +12,8 @@ import pandas as pd
 from kit import __version__
 from kit.catalogue import Catalogue
 from kit.errors import KitError, UsageError
-from kit.evaluation.answers import open_catalogue, step_in_json
+from kit.evaluation.answers import open_catalogue
+from kit.evaluation.certainty import step_in_json
 from kit.evaluation.confounds.answers import Answer, answers
 from kit.evaluation.confounds.probes import (
     FAMILIES,
