@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from kit.audio.errors import shown
 from kit.catalogue import Failure
@@ -23,6 +23,9 @@ from kit.predict.many import Prediction
 
 Row = dict[str, Any]
 """The fields of an answer, None where they are unknown."""
+
+RowOf = Callable[[Input], Row | None]
+Append = Callable[[Row], None]
 
 Stamp = tuple[int | None, str | None]
 """Size of a file in bytes, and its modification time; None if there is no file."""
@@ -135,8 +138,8 @@ class Answers:
     run: str
 
     @contextlib.contextmanager
-    def open(self, *, fresh: bool) -> Iterator[tuple[Callable[[Input], Row | None], IO[str]]]:
-        """Open the file to append to it; each row is on disk before the next one is computed.
+    def open(self, *, fresh: bool) -> Iterator[tuple[RowOf, Append]]:
+        """Open the file to append to it; each row is in the file before the next one is computed.
 
         Rows of files that have changed, and of failures that may have passed, are removed, as is
         a row that a killed run has not finished.
@@ -144,7 +147,8 @@ class Answers:
         Args:
             fresh: replace the file.
         Yields:
-            A function that returns the row of an input, None if there is none, and the stream.
+            A function that returns the row of an input, None if there is none, and one that adds a
+            row.
         Raises:
             UsageError: the file holds other content, or answers of another run.
             KitError: the file cannot be read or written, or another command writes it.
@@ -152,8 +156,8 @@ class Answers:
         with only_one(self.path, "writes", remove=True):
             before, whole = ([], False) if fresh else self._rows()
             kept = [row for row in before if _stands(row)]
+            line = LINES[self.format]
             if not whole or len(kept) < len(before):
-                line = LINES[self.format] if self.format == "json" else _again
                 rows = "".join(line(row, self.labels) for row in kept)
                 write_text(self.path, header(self.format, self.labels) + rows)
             known = {absolute(row["path"]): row for row in kept}
@@ -163,11 +167,13 @@ class Answers:
 
             try:
                 with self.path.open("a", encoding="utf-8", newline="") as stream:
-                    yield (
-                        lambda one: None if isinstance(one, Failure) else known.get(absolute(one)),
-                        stream,
-                    )
-            except OSError as error:
+
+                    def append(row: Row) -> None:
+                        stream.write(line(row, self.labels))
+                        stream.flush()
+
+                    yield row_in_file, append
+            except OSError as error:  # also when what was not written is written at the end
                 raise KitError(
                     f"cannot write {self.path}: {error.strerror or error}; free some space and "
                     "run the same command again to resume"
@@ -203,15 +209,16 @@ class Answers:
         head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         if head != [*_COLUMNS, *self.labels] or any(len(row) != len(head) for row in rows):
             raise ValueError("other columns")
-        return [dict(zip(head, row, strict=True)) for row in rows]
+        count = len(_COLUMNS)
+        return [
+            dict(zip(_COLUMNS, row[:count], strict=True))
+            | {"probabilities": dict(zip(self.labels, row[count:], strict=True))}
+            for row in rows
+        ]
 
 
 def _of_json(text: str) -> list[Row]:
-    return [json.loads(line) for line in text.splitlines() if line]
-
-
-def _again(row: Row, labels: Sequence[str]) -> str:
-    return _csv_line([row[name] for name in (*_COLUMNS, *labels)])
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def _stands(row: Mapping[str, Any]) -> bool:

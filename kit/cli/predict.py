@@ -96,32 +96,34 @@ def predict(
     chosen = format or ("table" if sys.stdout.isatty() else "json")
     failures: list[Failure] = []
     with contextlib.ExitStack() as stack:
-        todo, bad_before, stream = inputs, 0, None
+        todo, bad_before, append = inputs, 0, None
         if out is not None:
-            chosen = "csv" if out.suffix.lower() == ".csv" else "json"
-            answers = Answers(out, chosen, model.labels, name)
-            row_in_file, stream = stack.enter_context(answers.open(fresh=fresh))
+            answers = Answers(
+                out, "csv" if out.suffix.lower() == ".csv" else "json", model.labels, name
+            )
+            row_in_file, append = stack.enter_context(answers.open(fresh=fresh))
             before = [row_in_file(one) for one in inputs]
             todo = [one for one, row in zip(inputs, before, strict=True) if row is None]
             bad_before = sum(bool(row["reason"]) for row in before if row)
-        elif chosen != "table":
+        else:
             sys.stdout.write(header(chosen, model.labels))
         stamps = [stamp_of(one) for one in todo]
         each = predictions(model, todo, music=not no_music)
         progress = stack.enter_context(_bar(len(todo)))
         stack.enter_context(contextlib.closing(each))
         for at, (one, stamp) in enumerate(zip(each, stamps, strict=True), start=1):
-            if chosen == "table":
-                line = in_words(one, model.labels)
+            row = row_of(one, stamp, name)
+            if append:
+                append(row)
             else:
-                line = LINES[chosen](row_of(one, stamp, name), model.labels)
-            # On a terminal, the bar replaces standard output, so that rows go above it.
-            to = stream or sys.stdout
-            to.write(line)
-            to.flush()
+                table = chosen == "table"
+                line = in_words(one, model.labels) if table else LINES[chosen](row, model.labels)
+                # On a terminal, the bar replaces standard output, so that rows go above it.
+                sys.stdout.write(line)
+                sys.stdout.flush()
             if isinstance(one, Failure):
                 failures.append(one)
-                if chosen != "table":
+                if append or chosen != "table":
                     terminal.warn(one.message)
             progress(at, len(todo), Path(one.path).name)
     experiment = model.experiment

@@ -123,7 +123,7 @@ def _of_catalogue(folder: Path) -> Iterator[Mapping[str, Any]]:
 
 def _of_json(source: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        lines = source.read_text(encoding="utf-8").splitlines()
+        lines = source.read_text(encoding="utf-8").split("\n")
         rows = [json.loads(line) for line in lines if line.strip()]
         if not all(isinstance(row, dict) for row in rows):
             raise ValueError("a line is not an object")
