@@ -39,7 +39,7 @@ def public_modules() -> list[ModuleType]:
     for room in pkgutil.iter_modules(kit.__path__, "kit."):
         if room.name not in ("kit.__main__", "kit.cli"):
             module = importlib.import_module(room.name)
-            if hasattr(module, "__all__") or module is kit.predict:
+            if hasattr(module, "__all__"):
                 found.append(module)
     return found
 
