@@ -15,7 +15,7 @@ from kit.evaluation.certainty import Thresholds, Verdict, thresholds_of
 from kit.features.excerpts import excerpts
 from kit.plots.html import data_uri, policy, render
 from kit.plots.media import thumbnail
-from kit.predict import Model, load, track
+from kit.predict import Model, load
 from kit.timeline import timeline
 from kit.timeline.formats import clock
 from kit.timeline.page import to_html
@@ -72,17 +72,18 @@ def answer(folder: Path, file: Path, most_minutes: float) -> str:
             "minutes; cut it, or start `kit serve` with a larger --max-minutes"
         )
     model, thresholds, missing = _restored(folder)
-    found = track(model.restored, file)
-    shares = thresholds.calibrated(found.probabilities) if thresholds else found.probabilities
-    verdict = thresholds.verdict(found.probabilities) if thresholds else Verdict()
+    found = model.predict(file)
+    label = max(found, key=lambda name: found[name])
+    shares = thresholds.calibrated(found) if thresholds else found
+    verdict = thresholds.verdict(found) if thresholds else Verdict()
     page, sections = _page(model, thresholds, file)
     values = {
         "name": file.name,
-        "label": found.label,
+        "label": label,
         "shares": sorted(shares.items(), key=lambda one: -one[1]),
         "kind": "calibrated probability" if thresholds else "probability, not calibrated",
         "verdict": verdict,
-        "others": [name for name in verdict.labels or () if name != found.label],
+        "others": [name for name in verdict.labels or () if name != label],
         "note": missing,
         "page": page,
         "sections": sections,
