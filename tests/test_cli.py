@@ -650,6 +650,7 @@ def test_a_folder_that_may_not_be_entered(kit, job, tmp_path, unprivileged):
         (("serve", "--max-minutes", "0"), "--max-minutes is 0"),
         (("serve", "--runs", "nowhere"), "nowhere has no run"),
         (("predict", "{run}", "x.mp3", "--risk", "0"), "--risk is 0"),
+        (("predict", "{run}", "x.mp3", "--timeout-s", "0"), "--timeout-s is 0"),
         (("predict", "{run}", "x.mp3", "--fresh"), "add --out FILE"),
         (("predict", "{run}", "x.mp3", "--out", "x.txt"), "its ending, .csv, .json or .jsonl"),
         (("predict", "{run}", "x.mp3", "--out", "x.csv", "--format", "json"), "leave out --format"),

@@ -1,6 +1,7 @@
 """`kit predict`."""
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ def predict(
     out: PathOrNot = None,
     fresh: Flag = False,
     no_music: Flag = False,
+    timeout_s: float = 120.0,
     risk: float = 0.1,
     runs: Runs = Path("runs"),
 ) -> int:
@@ -55,6 +57,7 @@ def predict(
             it exists, only files that are not in it, or that have changed since, are predicted.
         fresh: Replace OUT in place of going on with it.
         no_music: Leave out tempo and key, which take as long as the features.
+        timeout_s: Time limit for decoding a file, seconds.
         risk: Share of wrong answers that you accept among those that are not uncertain, such as
             0.05. The threshold for it comes from the artists that `kit evaluate` held
             out.
@@ -62,6 +65,8 @@ def predict(
     """
     if not sources:
         raise UsageError("no audio file given; add one or more after the run's folder")
+    if not 0 < timeout_s < math.inf:
+        raise UsageError(f"--timeout-s is {timeout_s:g}; it must be a number of seconds above 0")
     if not 0 < risk < 1:
         raise UsageError(f"--risk is {risk:g}; it must be between 0 and 1, such as 0.1")
     if out is not None and (format or out.suffix.lower() not in (".csv", ".json", ".jsonl")):
@@ -108,7 +113,7 @@ def predict(
         else:
             sys.stdout.write(header(chosen, model.labels))
         stamps = [stamp_of(one) for one in todo]
-        each = predictions(model, todo, music=not no_music)
+        each = predictions(model, todo, music=not no_music, timeout_s=timeout_s)
         progress = stack.enter_context(_bar(len(todo)))
         stack.enter_context(contextlib.closing(each))
         for at, (one, stamp) in enumerate(zip(each, stamps, strict=True), start=1):

@@ -277,7 +277,7 @@ def _attempt(track: Track, buffer: Buffer, read: Read) -> Any:
 def _timed_out(track: Track, timeout_s: float) -> TimedOutError:
     return TimedOutError(
         f"{shown(track.path)} was not decoded within {timeout_s:g} s; convert it, leave it out, "
-        "or give it more time with --timeout-s and --retry-failed"
+        "or give it more time with --timeout-s (and --retry-failed, but not in kit predict)"
     )
 
 

@@ -1,5 +1,6 @@
 """What reaches Gradio: the page, its queue and its uploads, from this machine."""
 
+import contextlib
 import re
 import secrets
 import shutil
@@ -72,8 +73,8 @@ class Gate:
             return await self._app(scope, receive, _with_policy(send))
         return await reply(scope, receive, send)
 
-    async def _upload(self, request: Request) -> Response:
-        size = request.headers.get("content-length", "")
+    def _refused(self, size: str) -> Response | None:
+        """Return why an upload of this many bytes is refused, or None."""
         if not size.isdecimal() or int(size) > self._limits.mib * 2**20 + _SLACK:
             return _sentence(f"The file is too large. {self._limits.in_words()}", 413)
         age_s = self._limits.seconds * self._limits.waiting
@@ -81,6 +82,13 @@ class Gate:
             return _sentence(
                 f"{self._limits.waiting} files wait already; try again in a minute.", 503
             )
+        return None
+
+    async def _upload(self, request: Request) -> Response:
+        refused = self._refused(request.headers.get("content-length", ""))
+        if refused is not None:
+            await _discard(request, int(4 * self._limits.mib * 2**20))
+            return refused
         room = self._uploads / secrets.token_hex(16)
         room.mkdir(mode=0o700)
         paths = []
@@ -99,6 +107,15 @@ class Gate:
             if not paths:
                 shutil.rmtree(room, ignore_errors=True)
         return JSONResponse(paths)
+
+
+async def _discard(request: Request, most: int) -> None:
+    """Read a body, up to some bytes: a client that still sends does not see the answer."""
+    with contextlib.suppress(ClientDisconnect):
+        async for part in request.stream():
+            most -= len(part)
+            if most < 0:
+                return
 
 
 def upload_of(payload: object, uploads: Path) -> Path | None:

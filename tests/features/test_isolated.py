@@ -56,7 +56,7 @@ def test_a_decoder_that_hangs_costs_its_file(
     assert read_failures(catalogue.folder) == result.failures
     for failure in result.failures:
         assert "was not decoded within 2 s" in failure.message
-        assert "--timeout-s and --retry-failed" in failure.message
+        assert "--timeout-s (and --retry-failed" in failure.message
 
     # Not tried again, unless it is asked for: not even opened.
     assert ffmpeg.count("hangs") == 2

@@ -116,7 +116,7 @@ def test_long_files_and_many_channels(server, hostile):
 
 
 def test_large_uploads_and_a_full_queue_are_refused(server):
-    large = {"files": ("large.wav", bytes(3 * 2**20))}
+    large = {"files": ("large.wav", bytes(7 * 2**20))}
     reply = requests.post(f"{server.url}/gradio_api/upload", files=large)
     assert (reply.status_code, reply.text[:23]) == (413, "The file is too large. ")
     (uploads,) = (folder / "uploads" for folder in server.folders)
