@@ -55,7 +55,7 @@ def test_a_named_file_is_there(name):
         ("kit/evaluation/section.py", "Section"),
         ("kit/evaluation/sections.py", "sections"),
         ("kit/evaluation/scoring.py", "_write_report"),
-        ("kit/catalogue/sources/compose.py", "_PARSERS"),
+        ("kit/catalogue/sources/files.py", "_PARSERS"),
         ("kit/plots/style.py", "new_figure Theme"),
         ("kit/plots/html.py", "page_figure picture"),
         ("kit/cli/app.py", "COMMANDS"),
