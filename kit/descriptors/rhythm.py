@@ -24,7 +24,7 @@ _WINDOWS = tuple(
 )
 
 
-def tempo(onsets: Float[AnyArray, "batch frames"]) -> Float[jax.Array, "batch"]:
+def tempo(onsets: Float[AnyArray, "*batch frames"]) -> Float[jax.Array, "*batch"]:
     """Return the tempo, bpm within [90, 180)."""
     return dance_tempo(onset_envelope=onsets, sr=RATE, hop_length=HOP)
 

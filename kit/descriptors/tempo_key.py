@@ -34,8 +34,8 @@ def tempo_and_key(
     clips = [clip for y in waveforms for clip in _clips(y, sample_rate)]
     if sum(map(len, waveforms)) < SHORTEST_S * sample_rate:
         return None, None
-    tempi, classes = zip(*(map(np.asarray, _compiled()(clip[None])) for clip in clips), strict=True)
-    correlations = [_correlation(one[0].astype(np.float64)) for one in classes]
+    tempi, classes = zip(*(map(np.asarray, _compiled()(clip)) for clip in clips), strict=True)
+    correlations = [_correlation(one.astype(np.float64)) for one in classes]
     mode, tonic = divmod(int(np.argmax(np.mean(correlations, axis=0))), 12)
     return round(float(np.median(tempi)), 2), f"{PITCHES[tonic]} {('minor', 'major')[mode]}"
 
@@ -58,11 +58,12 @@ def _correlation(classes: Float64[np.ndarray, "12"]) -> Float64[np.ndarray, "2 1
 
 @lru_cache
 def _compiled() -> Any:
-    shape = jax.ShapeDtypeStruct((1, SAMPLES), jnp.float32)
-    return jax.jit(_of_clips).lower(shape).compile(compiler_options=ONE_CORE)
+    shape = jax.ShapeDtypeStruct((SAMPLES,), jnp.float32)
+    return jax.jit(_of_clip).lower(shape).compile(compiler_options=ONE_CORE)
 
 
-def _of_clips(
-    y: Float[AnyArray, "batch samples"],
-) -> tuple[Float[jax.Array, "batch"], Float[jax.Array, "batch 12"]]:
-    return rhythm.tempo(onsets_of(y)), tonal.pitch_classes(y)
+def _of_clip(
+    y: Float[AnyArray, " samples"],
+) -> tuple[Float[jax.Array, ""], Float[jax.Array, "12"]]:
+    # A batch of one would take half as long again to trace.
+    return rhythm.tempo(onsets_of(y[None])[0]), tonal.pitch_classes(y[None])[0]

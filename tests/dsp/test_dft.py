@@ -2,8 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
 
 from kit.dsp import ParameterError, log_mel, rfft
+from kit.dsp.dft import fast_length
 
 SIZES = [2048, 1200, 405, 64, 61, 2, 1]
 
@@ -31,3 +33,8 @@ def test_unknown_method():
     with pytest.raises(Exception, match="method") as caught:
         function(jnp.ones(8), method="dct")
     assert isinstance(caught.value, ParameterError) or "TypeCheckError" in str(caught.type)
+
+
+def test_fast_lengths_are_those_of_scipy():
+    for n in [*range(1, 3000), 2**20 + 1, 3_000_017]:
+        assert fast_length(n) == scipy.fft.next_fast_len(n, real=True)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Shaped
 
 from kit.dsp.augment.draws import PRNGKey, bands, draws_by_length, key_of, keys_of
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
+from kit.dsp.dft import fast_length
 from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 
 
@@ -241,9 +242,7 @@ def _tilted(
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # One transform for all lengths that share a program, with room for the end to fade out.
-    import scipy.fft  # 0.1 s, so not before a call
-
-    size: Any = scipy.fft.next_fast_len(padded_length(y.shape[0]) * 3 // 2, real=True)
+    size = fast_length(padded_length(y.shape[0]) * 3 // 2)
     octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
     steepest = (-db_per_octave, db_per_octave)
     slope = jax.random.uniform(key_of(**keys), (), y.dtype, *steepest)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.arrays import of_numpy, traceable
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.dft import fast_length
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
@@ -220,9 +221,7 @@ def mean_tempogram(
     power, times = map_windows(powers, n, envelope, win_length=win_length)
     inside = (jnp.arange(power.shape[0]) < times)[:, None]
     mean = jnp.sum(jnp.where(inside, power, 0), axis=0) / times
-    import scipy.fft  # 0.1 s, so not before a call
-
-    n_fft = scipy.fft.next_fast_len(2 * win_length - 1, real=True)
+    n_fft = fast_length(2 * win_length - 1)
     return jnp.fft.irfft(mean, n=n_fft)[:win_length, None]
 
 

@@ -20,6 +20,7 @@ from kit.dsp.checks import (
     positive_int,
     require,
 )
+from kit.dsp.dft import fast_length
 from kit.dsp.framing import map_frames, pad_ends
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.onset import flux, onset_strength
@@ -86,9 +87,7 @@ def power_of_rows(
 ) -> tuple[Float[jax.Array, "*batch bins"], int]:
     """Return the power spectrum of each row, padded to hold all lags, and the FFT's length."""
     real = not jnp.iscomplexobj(rows)
-    import scipy.fft  # 0.1 s, so not before a call
-
-    n_fft: Any = scipy.fft.next_fast_len(2 * rows.shape[-1] - 1, real=real)
+    n_fft = fast_length(2 * rows.shape[-1] - 1)
     F = jnp.fft.rfft(rows, n=n_fft) if real else jnp.fft.fft(rows, n=n_fft)
     return jnp.square(F.real) + jnp.square(F.imag), n_fft
 
