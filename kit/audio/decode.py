@@ -113,6 +113,10 @@ def blocks(
         AudioError: the class and its `reason` say what is wrong with the file; a file that is cut
             short gives its blocks first.
         UsageError: an argument is out of range.
+
+    Example:
+        >>> sum(len(block) for block in kit.audio.blocks("music/high/00.flac", block_s=0.5))
+        10400
     """
     _check_arguments(sample_rate, 0.0, block_s)
     # A generator would check its arguments at the first block only.

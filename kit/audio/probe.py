@@ -8,7 +8,12 @@ from kit.audio.open import open_source
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Length, rate, channels and format of a file."""
+    """Length, rate, channels and format of a file.
+
+    Example:
+        >>> kit.audio.probe("music/high/00.flac").channels
+        1
+    """
 
     duration_s: float
     """Seconds: the number of frames that decoding gives, over the sample rate."""

@@ -23,6 +23,10 @@ class Failure:
         message: one line for the user, with a remedy.
         track_id: id of the track, if known.
         length_s: length of a track that is too short, seconds; else None.
+
+    Example:
+        >>> kit.catalogue.Failure("a.mp3", "scan", "empty", "a.mp3 has 0 bytes").reason
+        'empty'
     """
 
     path: str
@@ -41,6 +45,10 @@ def read_failures(folder: Path | str) -> list[Failure]:
 
     Raises:
         KitError: the file cannot be read, or has other columns.
+
+    Example:
+        >>> kit.catalogue.read_failures("data/tones")
+        []
     """
     path = Path(folder) / NAME
     try:

@@ -101,6 +101,11 @@ def save(scan: Scan, folder: Path | str) -> None:
     Raises:
         UsageError: a value is invalid.
         KitError: the folder cannot be written.
+
+    Example:
+        >>> kit.catalogue.save(kit.catalogue.from_folder("music"), "data/saved")
+        >>> kit.catalogue.load("data/saved").table["label"].nunique()
+        2
     """
     folder = Path(folder)
     table = validate(scan.table, source="the table")
@@ -126,6 +131,11 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
     Raises:
         UsageError: a value is invalid.
         KitError: the file cannot be written.
+
+    Example:
+        >>> table = kit.catalogue.load("data/tones").table
+        >>> len(kit.catalogue.write_table(table, "data/tones"))
+        16
     """
     table = validate(table, source="the table")
     settle(Path(folder))

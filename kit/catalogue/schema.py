@@ -190,6 +190,12 @@ def validate(
     Raises:
         UsageError: a column is missing, a value is invalid, or an id occurs twice; the message
             contains line, column, value and rule.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"track_id": ["1"], "label": ["techno"], "tempo": ["128"]})
+        >>> kit.catalogue.validate(table, source="mine")["tempo"].tolist()
+        [128.0]
     """
     at = _lines(table, lines)
     names = [str(name) for name in table.columns]

@@ -62,6 +62,11 @@ def from_csv(
     Raises:
         UsageError: the file cannot be read, is not CSV, has none of the columns `path`, `track_id`,
             `isrc` and `title`, or no row can be used.
+
+    Example:
+        >>> scan = kit.catalogue.from_csv("data/tones/tracks.csv", audio_root="music")
+        >>> len(scan.table), scan.failures
+        (16, [])
     """
     path = Path(path)
     root = path.parent if audio_root is None else Path(audio_root)
@@ -113,6 +118,11 @@ def read_table(path: Path | str, *, label: str | None = None) -> tuple[pd.DataFr
         and, as text, the rows left out because an earlier one has their id.
     Raises:
         UsageError: the file is missing, is not CSV, has no tracks, or has an invalid value.
+
+    Example:
+        >>> table, twice = kit.catalogue.read_table("data/tones/tracks.csv")
+        >>> len(table), len(twice)
+        (16, 0)
     """
     path = Path(path)
     table, lines = read_csv(path)

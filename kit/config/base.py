@@ -107,7 +107,13 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def identity(config: Any) -> dict[str, Any]:
-    """Return `to_dict` for hashes, without `LATER` fields at their defaults."""
+    """Return `to_dict` for hashes, without `LATER` fields at their defaults.
+
+    Example:
+        >>> from kit.config import identity
+        >>> identity(kit.SplitConfig())["by"]
+        'artist'
+    """
     value = to_dict(config)
     for field_ in dataclasses.fields(config):
         own = getattr(config, field_.name)
@@ -140,6 +146,11 @@ def from_json(cls: type[T], text: str) -> T:
 
     Raises:
         ConfigError: the text is not JSON, or as for `from_dict`.
+
+    Example:
+        >>> from kit.config import from_json
+        >>> from_json(kit.SplitConfig, '{"folds": 5}').folds
+        5
     """
     try:
         value = json.loads(text)

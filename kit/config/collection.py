@@ -145,7 +145,12 @@ class DemoConfig(Checked):
 
 @dataclass(frozen=True)
 class MixConfig(Checked):
-    """A synthetic DJ mix of tracks of the demo's kind."""
+    """A synthetic DJ mix of tracks of the demo's kind.
+
+    Example:
+        >>> kit.config.MixConfig(minutes=30.0).longest_fade_s
+        60.0
+    """
 
     minutes: float = 90.0
     """Length of the mix, minutes."""

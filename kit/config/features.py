@@ -254,7 +254,12 @@ def frames_of(samples: int, frontend: FrontendConfig) -> int:
 
 
 def seconds_of(frames: int, frontend: FrontendConfig) -> float:
-    """Return the shortest duration with `frames` frames, seconds."""
+    """Return the shortest duration with `frames` frames, seconds.
+
+    Example:
+        >>> round(kit.config.seconds_of(1280, kit.FrontendConfig()), 1)  # the original's excerpt
+        29.7
+    """
     lead = 0 if frontend.center else frontend.n_fft
     return max((frames - 1) * frontend.hop_length + lead, 1) / frontend.sample_rate
 

@@ -232,6 +232,10 @@ def model_class(name: str, file: str | None = None) -> type:
         file: file that defines the class, if its module is not installed.
     Raises:
         ConfigError: the class cannot be found.
+
+    Example:
+        >>> kit.config.model_class("conv1d").__name__
+        'Conv1DConfig'
     """
     if name in MODELS:
         return MODELS[name]

@@ -285,6 +285,10 @@ class DistributedConfig(Checked):
 
     With the defaults, one process trains alone. If some are given, the others come from the
     environment of Slurm, Open MPI, Kubernetes or a TPU pod.
+
+    Example:
+        >>> kit.config.DistributedConfig().processes
+        1
     """
 
     detect: bool = False

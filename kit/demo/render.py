@@ -75,6 +75,12 @@ def render(
         `folder/audio`, ready for `kit.catalogue.from_folder`.
     Raises:
         KitError: a file cannot be written, a worker was killed, or `workers` is below 1.
+
+    Example:
+        >>> from kit.demo import render
+        >>> config = kit.DemoConfig(tracks=4, artists=4, duration_s=1.0)
+        >>> len(list(render(config, "data/demo", workers=1).rglob("*.mp3")))
+        4
     """
     if workers is not None and workers < 1:
         raise KitError(f"render: workers is {workers}; it must be at least 1")

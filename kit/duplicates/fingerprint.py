@@ -58,6 +58,12 @@ def fingerprint(y: Float32[np.ndarray, " samples"]) -> Fingerprint:
 
     Args:
         y: mono samples at `SAMPLE_RATE`, full scale 1.0.
+
+    Example:
+        >>> from kit.duplicates.fingerprint import SAMPLE_RATE
+        >>> y = np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32)
+        >>> kit.duplicates.fingerprint(y).duration_s
+        5.0
     """
     if len(y) < _N_FFT:
         y = np.pad(y, (0, _N_FFT - len(y)))

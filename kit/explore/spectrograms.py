@@ -49,6 +49,10 @@ def track(
         stacked: for a narrow screen.
     Raises:
         UsageError: no samples, or too few for one frame.
+
+    Example:
+        >>> y = np.zeros(8000, np.float32)
+        >>> figure = kit.explore.track(y, experiment.features.frontend, "silence")
     """
     if len(y) == 0 or (not config.center and len(y) < config.n_fft):
         raise UsageError(

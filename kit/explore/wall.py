@@ -50,6 +50,9 @@ def wall(
         theme: colours.
     Raises:
         UsageError: no tracks, or another number of titles.
+
+    Example:
+        >>> figure = kit.explore.wall(np.zeros((3, 32, 16)), ["a", "b", "c"], "techno")
     """
     if len(features) == 0:
         raise UsageError(f"there is no track of {label!r} to draw")

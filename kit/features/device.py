@@ -53,6 +53,11 @@ def compute(waveforms: Sequence[Float32[np.ndarray, " _"]], config: FeatureConfi
     Returns:
         dB, or samples. In a shorter clip, frames after `valid_frames(len(y), config)` have the
         level of silence.
+
+    Example:
+        >>> y = np.zeros(8000, np.float32)
+        >>> kit.features.compute([y], experiment.features).shape  # clips, frames, mel bands
+        (1, 32, 16)
     """
     return codec.decode(codec.encode(_exact(waveforms, config), config), config)
 

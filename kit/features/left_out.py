@@ -52,6 +52,10 @@ def left_out_in_words(
         config: the requested features.
         segments: segments to take from the features; a track must contain one, unless padded.
         asker: decides which flags are named.
+
+    Example:
+        >>> kit.features.left_out_in_words([], experiment.features) is None
+        True
     """
     listed = list(failures)
     if not listed:

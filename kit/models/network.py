@@ -159,6 +159,9 @@ def build(options: Any, *, n_mels: int, n_classes: int) -> Network:
     Raises:
         ConfigError: the options are not such a dataclass, `build` fails, or its result is not an
             `nnx.Module`.
+
+    Example:
+        >>> network = kit.models.build(kit.Conv1DConfig(), n_mels=128, n_classes=5)
     """
     require_model(options)
     return _of_kit(_build, options, n_mels, n_classes)
@@ -206,6 +209,9 @@ def check(options: Any, frames: int, n_mels: int, n_classes: int = 2) -> Network
     Raises:
         ConfigError: the network fails on such segments, or its output is not
             `(batch, n_classes)`.
+
+    Example:
+        >>> network = kit.models.check(kit.Conv1DConfig(), frames=128, n_mels=128)
     """
     require_model(options)
     return _of_kit(_check, options, frames, n_mels, n_classes)
@@ -238,7 +244,12 @@ def _check(options: Any, frames: int, n_mels: int, n_classes: int) -> Network:
 
 
 def size(tree: Tree) -> int:
-    """Return the number of values in a tree."""
+    """Return the number of values in a tree.
+
+    Example:
+        >>> kit.models.size({"kernel": jnp.zeros((4, 128, 64)), "bias": jnp.zeros(64)})
+        32832
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 

@@ -30,6 +30,11 @@ def inputs_of(sources: Sequence[Path]) -> list[Input]:
     Raises:
         UsageError: a folder has no audio, or a playlist cannot be read.
         KitError: a catalogue cannot be read, or all its audio has moved.
+
+    Example:
+        >>> from pathlib import Path
+        >>> len(kit.predict.inputs_of([Path("music/high"), Path("music/high/00.flac")]))
+        8
     """
     found: dict[object, Input] = {}
     for one in (one for source in sources for one in _inputs(source)):

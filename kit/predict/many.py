@@ -74,6 +74,13 @@ def predictions(
         timeout_s: time limit for a file, seconds.
     Raises:
         KitError: the run was trained on arrays of an unknown front end.
+
+    Example:
+        >>> from pathlib import Path
+        >>> model = kit.load(kit.training.locate("tiny").folder)
+        >>> files = kit.predict.inputs_of([Path("music/high")])
+        >>> [one.label for one in kit.predict.predictions(model, files, music=False)][:2]
+        ['high', 'high']
     """
     model.require_front_end()
     config = model.experiment.features

@@ -110,6 +110,11 @@ def timeline(
         progress: called with the seconds that were scored.
     Raises:
         AudioError: the file is unreadable, too short or silent.
+
+    Example:
+        >>> restored = kit.training.restore(kit.training.locate("tiny").folder)
+        >>> [one.label for one in kit.timeline.timeline(restored, "music/low/00.flac").sections]
+        ['low']
     """
     frontend = restored.experiment.features.frontend
     rate = frontend.sample_rate / frontend.hop_length
