@@ -287,8 +287,8 @@ class DistributedConfig(Checked):
     environment of Slurm, Open MPI, Kubernetes or a TPU pod.
 
     Example:
-        >>> kit.config.DistributedConfig().processes
-        1
+        >>> kit.config.DistributedConfig(num_processes=4, process_id=0).coordinator_address is None
+        True
     """
 
     detect: bool = False
