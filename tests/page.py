@@ -44,3 +44,15 @@ class Page(HTMLParser):
         (meta,) = [m for m in self.all("meta") if m.get("http-equiv")]
         assert meta["http-equiv"] == "Content-Security-Policy"
         return dict(part.strip().split(" ", 1) for part in meta["content"].split(";"))
+
+
+def watched(page):
+    """A page of Chromium that notes its requests and errors, and what its policy forbids."""
+    page.requests, page.errors = [], []
+    page.on("request", lambda one: page.requests.append(one.url))
+    page.on("pageerror", lambda one: page.errors.append(str(one)))
+    page.add_init_script(
+        "window.refused = []; document.addEventListener('securitypolicyviolation',"
+        " (event) => window.refused.push(event.effectiveDirective));"
+    )
+    return page

@@ -116,7 +116,7 @@ def predictions(
 
 @dataclass(frozen=True)
 class _Heard:
-    """What a decoder's thread makes of a file."""
+    """Features, tempo and key of a decoded file."""
 
     start_s: float
     end_s: float

@@ -11,15 +11,14 @@ import soundfile
 from kit.audio import AudioError, duration_samples
 from kit.dsp import log_mel
 from kit.errors import KitError, UsageError
-from kit.evaluation.certainty import Thresholds, Verdict, thresholds_of
+from kit.evaluation.certainty import Verdict, thresholds_of
 from kit.features.excerpts import excerpts
 from kit.plots.html import data_uri, policy, render
 from kit.plots.media import thumbnail
-from kit.predict import Model, load
-from kit.timeline import timeline
+from kit.predict import Model
 from kit.timeline.formats import clock
 from kit.timeline.page import to_html
-from kit.training import Run, listing, locate
+from kit.training import Run, listing, locate, restore
 
 _NETWORKS = 4  # runs that stay in memory
 
@@ -71,12 +70,13 @@ def answer(folder: Path, file: Path, most_minutes: float) -> str:
             f"{file.name} lasts {clock(frames / rate)}, and this page takes {most_minutes:g} "
             "minutes; cut it, or start `kit serve` with a larger --max-minutes"
         )
-    model, thresholds, missing = _restored(folder)
+    model, missing = _restored(folder)
+    thresholds = model.thresholds
     found = model.predict(file)
     label = max(found, key=lambda name: found[name])
     shares = thresholds.calibrated(found) if thresholds else found
     verdict = thresholds.verdict(found) if thresholds else Verdict()
-    page, sections = _page(model, thresholds, file)
+    page, sections = _page(model, file)
     values = {
         "name": file.name,
         "label": label,
@@ -109,15 +109,17 @@ def warm(folder: Path, room: Path) -> None:
 
 
 @lru_cache(_NETWORKS)
-def _restored(folder: Path) -> tuple[Model, Thresholds | None, str]:
-    model = load(folder)
-    return model, *thresholds_of(folder, model.restored)
+def _restored(folder: Path) -> tuple[Model, str]:
+    """Return a run, and why its answers are not judged if they are not."""
+    restored = restore(folder)
+    thresholds, missing = thresholds_of(folder, restored)
+    return Model(restored, thresholds), missing
 
 
-def _page(model: Model, thresholds: Thresholds | None, file: Path) -> tuple[str, int]:
+def _page(model: Model, file: Path) -> tuple[str, int]:
     """Return the timeline's page and its sections, or the spectrogram of a run that has none."""
     if not model.experiment.train.several:
-        made = timeline(model.restored, file, thresholds=thresholds)
+        made = model.timeline(file)
         if made.spectrogram.size or len(made.sections) > 1:
             return to_html(made, None), len(made.sections)
     config = model.experiment.features

@@ -1,4 +1,4 @@
-"""What reaches Gradio: the page, its queue and its uploads, from this machine."""
+"""Let only requests of this machine for the page, its queue and its uploads reach Gradio."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""What the page takes."""
+"""Limits on the files that the page accepts."""
 
 from dataclasses import dataclass
 

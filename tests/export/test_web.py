@@ -24,7 +24,7 @@ from kit.export.runtime import TARBALL, runtime
 from kit.features.excerpts import excerpts
 from kit.predict import Model, load
 from tests.conftest import RATE, tone
-from tests.page import Page
+from tests.page import Page, watched
 
 ROOT = Path(__file__).parents[2]
 # One for all tests of a checkout: 33 MB.
@@ -34,7 +34,7 @@ READY = "Ready."
 
 @pytest.fixture(scope="module")
 def tarball():
-    """What npm downloaded."""
+    """The package that npm downloaded."""
     kept = DATA / "genre-kit" / TARBALL
     if not kept.is_file() and shutil.which("npm") is None:
         pytest.skip("npm is not here, which downloads onnxruntime-web; apt-get install npm")
@@ -68,14 +68,7 @@ def opened(chromium):
     pages = []
 
     def opens(path):
-        page = chromium.new_page()
-        page.requests, page.errors = [], []
-        page.on("request", lambda one: page.requests.append(one.url))
-        page.on("pageerror", lambda one: page.errors.append(str(one)))
-        page.add_init_script(
-            "window.refused = []; document.addEventListener('securitypolicyviolation',"
-            " (event) => window.refused.push(event.effectiveDirective));"
-        )
+        page = watched(chromium.new_page())
         page.goto(Path(path).as_uri())
         page.get_by_text(READY, exact=True).wait_for()
         pages.append(page)
@@ -225,7 +218,10 @@ def test_several_excerpts_are_one_answer(exported, job, opened, tmp_path, positi
 
 def test_it_works_by_keyboard_and_fits_narrow_screens(exported, opened):
     page = opened(exported / "model.html")
+    # The browser takes a moment to hand file choosers over; a key before that opens none.
+    page.on("filechooser", lambda _: None)
     page.bring_to_front()
+    page.wait_for_timeout(500)
     page.locator("body").press("Tab")
     assert page.evaluate("document.activeElement.id") == "files"
     with page.expect_file_chooser():

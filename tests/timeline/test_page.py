@@ -13,6 +13,7 @@ from kit.timeline.listen import Answers
 from kit.timeline.tempo import Tempo
 from kit.timeline.timeline import assembled
 from tests.conftest import RATE, tone
+from tests.page import watched
 
 STARTS = (0.0, 20.0, 45.0)
 DURATION = 70.0
@@ -54,14 +55,7 @@ def opened(chromium, pages):
     def opens(name, **options):
         context = chromium.new_context(**options)
         contexts.append(context)
-        page = context.new_page()
-        page.requests, page.errors = [], []
-        page.on("request", lambda one: page.requests.append(one.url))
-        page.on("pageerror", lambda one: page.errors.append(str(one)))
-        page.add_init_script(
-            "window.refused = []; document.addEventListener('securitypolicyviolation',"
-            " (event) => window.refused.push(event.effectiveDirective));"
-        )
+        page = watched(context.new_page())
         page.goto(pages[name].as_uri(), wait_until="load")
         return page
 
