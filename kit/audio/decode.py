@@ -127,18 +127,22 @@ def _blocks(path: Path | str, sample_rate: int | None, block_s: float) -> Iterat
     with open_source(path, partly=True) as source:
         target = source.sample_rate if sample_rate is None else sample_rate
         size = max(1, round(block_s * target))
-        waiting, damage = np.zeros(0, np.float32), None
+        waiting: list[Mono] = []
+        samples, damage = 0, None
         try:
             for part in resampled(source, target, 0, None):
                 # A copy: the part is valid only until the next one.
-                waiting = np.concatenate([waiting, part])
-                whole = len(waiting) - len(waiting) % size
-                yield from np.split(waiting[:whole], range(size, whole, size)) if whole else ()
-                waiting = waiting[whole:]
+                rest = part.copy()
+                while samples + len(rest) >= size:
+                    yield np.concatenate([*waiting, rest[: size - samples]])
+                    rest = rest[size - samples :]
+                    waiting, samples = [], 0
+                waiting.append(rest)
+                samples += len(rest)
         except AudioError as error:
             damage = error
-        if len(waiting):
-            yield waiting
+        if samples:
+            yield np.concatenate(waiting)
         if damage is not None:
             raise damage
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kit.audio import tags
-from kit.audio.spans import Spans
+from kit.audio.spans import joined_spans
 
 # By the two version bits: 0 is MPEG 2.5, 2 is MPEG 2, 3 is MPEG 1; 1 is reserved.
 _RATES = {
@@ -224,7 +224,7 @@ def measure(stream: io.BufferedIOBase, size: int) -> Length:
     return Length(True, 1.0, counted, tuple(spans))
 
 
-def with_tag(stream: io.BufferedIOBase, length: Length) -> Spans:
+def with_tag(stream: io.BufferedIOBase, length: Length) -> io.BufferedReader:
     """Return a file of the counted frames behind a silent one whose tag states their number.
 
     Args:
@@ -233,15 +233,15 @@ def with_tag(stream: io.BufferedIOBase, length: Length) -> Spans:
     """
     first = next(runs(stream, 1)).first
     spans = length.spans or ((first.offset, stream.seek(0, io.SEEK_END)),)
-    return Spans(stream, spans, _tag_frame(first, (length.counted or 0) // first.samples))
+    return joined_spans(stream, spans, _tag_frame(first, (length.counted or 0) // first.samples))
 
 
-def without_zeros(stream: io.BufferedIOBase, size: int) -> Spans | None:
+def without_zeros(stream: io.BufferedIOBase, size: int) -> io.BufferedReader | None:
     """Return an MP3 file without the zeros in front of it, None if there are none, or no frames."""
     start = _first(stream)
     if not start or _behind_zeros(stream) != start or next(runs(stream)).count < _IN_A_ROW:
         return None
-    return Spans(stream, ((start, size),))
+    return joined_spans(stream, ((start, size),))
 
 
 def _tag_frame(like: Frame, count: int) -> bytes:

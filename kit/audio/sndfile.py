@@ -15,7 +15,7 @@ from kit.audio import flac, mp3, tags
 from kit.audio.errors import AudioError, ChangedRateError, CorruptError, shown
 from kit.audio.file import File
 from kit.audio.source import TOLERANCE_S, Blocks, Source
-from kit.audio.spans import Spans
+from kit.audio.spans import joined_spans
 from kit.audio.whole import is_joined, joined, ogg_is_cut, sndfile_share
 
 # Samples of all channels in one block: 512 KiB of float32, which stays in a core's cache while it
@@ -141,10 +141,10 @@ def _opened(file: File, stack: contextlib.ExitStack) -> tuple[_Opener, soundfile
         os.lseek(file.descriptor, 0, os.SEEK_SET)
         return file.descriptor
 
-    def without_tag() -> Spans | None:
+    def without_tag() -> io.BufferedReader | None:
         return _flac_without_tag(stack.enter_context(file.reading()), file.size)
 
-    def without_zeros() -> Spans | None:
+    def without_zeros() -> io.BufferedReader | None:
         return mp3.without_zeros(stack.enter_context(file.reading()), file.size)
 
     # By its name only where it is not known by its bytes: then its suffix counts, as in an MP3 file
@@ -167,14 +167,14 @@ def _opened(file: File, stack: contextlib.ExitStack) -> tuple[_Opener, soundfile
     return None
 
 
-def _flac_without_tag(stream: io.BufferedIOBase, size: int) -> Spans | None:
+def _flac_without_tag(stream: io.BufferedIOBase, size: int) -> io.BufferedReader | None:
     """Return a FLAC file of unknown length without the tag at its end; None for any other file.
 
     libsndfile takes the tag for a damaged frame.
     """
     info, end = flac.info(stream), tags.back(stream, size)
     unknown = info is not None and info.samples == 0
-    return Spans(stream, ((0, end),)) if unknown and end < size else None
+    return joined_spans(stream, ((0, end),)) if unknown and end < size else None
 
 
 def _measured(file: File) -> mp3.Length:
@@ -182,7 +182,7 @@ def _measured(file: File) -> mp3.Length:
         return mp3.measure(stream, file.size)
 
 
-def _tagged(file: File, stack: contextlib.ExitStack, length: mp3.Length) -> Spans:
+def _tagged(file: File, stack: contextlib.ExitStack, length: mp3.Length) -> io.BufferedReader:
     return mp3.with_tag(stack.enter_context(file.reading()), length)
 
 

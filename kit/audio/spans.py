@@ -5,24 +5,38 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+_BUFFER = 1 << 16
 
-class Spans(io.RawIOBase):
-    """A file of some bytes in front, and of parts of another file behind them.
+
+def joined_spans(
+    stream: io.BufferedIOBase, spans: Sequence[tuple[int, int]], head: bytes = b""
+) -> io.BufferedReader:
+    """Return a file of some bytes in front, and of parts of another file behind them.
 
     Args:
         stream: the other file, open for reading in binary.
         spans: first byte of each part, and the byte after its last.
         head: the bytes in front.
     """
+    # libsndfile reads four bytes at a time: without a buffer that is a third of the decoding.
+    return io.BufferedReader(_Spans(stream, spans, head), _BUFFER)
 
+
+class _Spans(io.RawIOBase):
     def __init__(
-        self, stream: io.BufferedIOBase, spans: Sequence[tuple[int, int]], head: bytes = b""
+        self, stream: io.BufferedIOBase, spans: Sequence[tuple[int, int]], head: bytes
     ) -> None:
         self._stream = stream
         self._head = head
         self._spans = spans
         self._size = len(head) + sum(end - start for start, end in spans)
         self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to `offset` bytes from `whence`, and return the new position."""

