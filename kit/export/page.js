@@ -141,6 +141,9 @@
   };
 
   const length = (player) => new Promise((resolve) => {
+    // A file that was dropped while the network was loading: its events are over.
+    if (player.readyState) resolve(player.duration);
+    if (player.error) resolve(0);
     player.addEventListener("loadedmetadata", () => resolve(player.duration), { once: true });
     // What the player does not know, the decoder may.
     player.addEventListener("error", () => resolve(0), { once: true });

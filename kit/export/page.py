@@ -15,6 +15,13 @@ from kit.plots.html import policy, render
 LONGEST_MIN = 15
 """Minutes of the longest file that a page decodes: a browser decodes a file as a whole."""
 
+# Before the rest of the script, which may fail where a browser lacks something.
+_SAY_WHY = """addEventListener("error", (event) => {
+  document.getElementById("status").textContent =
+    `This browser cannot run the page: ${event.message}`;
+});
+"""
+
 
 def to_html(model: bytes, about: dict[str, Any], title: str, card: str, runtime: Runtime) -> str:
     """Return the page of a run.
@@ -28,7 +35,7 @@ def to_html(model: bytes, about: dict[str, Any], title: str, card: str, runtime:
     """
     own = files("kit.export")
     css, js = (own.joinpath(f"page.{e}").read_text(encoding="utf-8") for e in ("css", "js"))
-    script = _with_exports(runtime.script) + js
+    script = _SAY_WHY + _with_exports(_for_files(runtime.script)) + js
     return render(
         "kit.export",
         "page.html.j2",
@@ -47,6 +54,17 @@ def to_html(model: bytes, about: dict[str, Any], title: str, card: str, runtime:
             "kit": __version__,
         },
     )
+
+
+def _for_files(module: str) -> str:
+    """Return onnxruntime-web for a page that is opened as a file.
+
+    It resolves its own address against `location.origin`. For a file, Firefox gives "null" there,
+    which is no address.
+    """
+    origin = "location.origin"
+    assert module.count(origin) == 1, "another version of onnxruntime-web"
+    return module.replace(origin, f'({origin}==="null"?void 0:{origin})')
 
 
 def _with_exports(module: str) -> str:

@@ -137,6 +137,42 @@ def test_it_answers_as_kit_does_and_requests_nothing(exported, job, opened, tmp_
     assert page.evaluate("window.refused") == []
 
 
+def test_a_file_that_is_dropped_while_the_network_loads(exported, chromium, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, mixture(3.0, RATE), RATE)
+    page = chromium.new_page()
+    # Until the metadata of the file is there, and the event that says so is over.
+    page.add_init_script(
+        """const create = WebAssembly.instantiate;
+        WebAssembly.instantiate = async (...all) => {
+            await new Promise((done) => setTimeout(done, 1000));
+            return create(...all);
+        };"""
+    )
+    page.goto((exported / "model.html").as_uri())
+    assert page.get_by_text(READY, exact=True).count() == 0
+    page.set_input_files("#files", path)
+    assert heard(page)["a.wav"].keys() == {"high", "low"}
+    page.close()
+
+
+def test_a_browser_that_cannot_run_it_says_so(exported, chromium):
+    page = chromium.new_page()
+    page.add_init_script("window.URL = class { constructor() { throw TypeError('no URL'); } };")
+    page.goto((exported / "model.html").as_uri())
+    said = page.locator("#status").inner_text()
+    assert said.startswith("This browser cannot run the page: ")
+    assert said.endswith("no URL")
+    page.close()
+
+
+def test_onnxruntime_is_made_for_pages_that_are_files(exported, tarball):
+    # In Firefox, the origin of a file is "null", which is no base of an address.
+    script = (exported / "model.html").read_text(encoding="utf-8")
+    assert runtime(tarball).script.count("location.origin") == 1
+    assert script.count('(location.origin==="null"?void 0:location.origin)') == 1
+
+
 def test_nothing_can_leave(exported, opened):
     page = opened(exported / "model.html")
     page.evaluate(
