@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from kit.cli.arguments import (
     CatalogueFolder,
     Flag,
+    Format,
     PathOrNot,
     Rights,
     TextOrNot,
@@ -23,7 +24,7 @@ def baselines(
     catalogue: CatalogueFolder,
     run: TextOrNot = None,
     out: PathOrNot = None,
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
     fold: TextOrNot = None,
     probe: Flag = False,
     choose: Flag = False,
@@ -67,10 +68,8 @@ def baselines(
     Example: kit baselines data/mine --run train
 
     Args:
-        catalogue: Folder that `kit scan` made.
         run: Folder of a run, or name of an experiment, whose split and excerpts to use.
         out: Folder of baselines.json and baselines.csv.
-        format: Format of the printed table.
         fold: Predict this fold only, such as "test" in a column that names the part of each track.
         probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` downloads
             them.

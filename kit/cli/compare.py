@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from kit.cli.arguments import PathOrNot, Runs
+from kit.cli.arguments import Format, PathOrNot, Runs
 from kit.errors import UsageError
 
 Several = Annotated[
@@ -20,7 +20,7 @@ def compare(
     run: Several,
     runs: Runs = Path("runs"),
     out: PathOrNot = None,
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
 ) -> int:
     """Compare runs track by track, with confidence intervals.
 
@@ -40,9 +40,7 @@ def compare(
 
     Args:
         run: Folders of runs, or names of experiments for their newest run.
-        runs: Folder that contains the run folders.
         out: Folder for compare.json and compare.svg.
-        format: Format of the printed table; csv and json omit the conclusions.
     """
     if len(run) < 2:
         raise UsageError("name two runs or more: kit compare RUN RUN")

@@ -24,7 +24,6 @@ def describe(
     Example: kit describe data/mine
 
     Args:
-        catalogue: Folder that `kit scan` made.
         whole: Measure each whole file instead of the middle 30 s.
         replace: Overwrite features from another source.
         workers: Threads (or processes) that decode and compute; one more than cores if not given.

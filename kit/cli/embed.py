@@ -2,18 +2,17 @@
 
 import math
 
-from kit.cli.arguments import CatalogueFolder, Flag, Options, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Musicnn, Options, Quiet, require_catalogue
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import UsageError
-from kit.weights import Model
 
 
 def embed(
     catalogue: CatalogueFolder,
-    model: Model = "MSD_musicnn",
+    model: Musicnn = "MSD_musicnn",
     clip_s: float = 30.0,
     options: Options = ExtractConfig(),
-    quiet: Flag = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compute the missing musicnn embeddings of a catalogue.
 
@@ -26,11 +25,7 @@ def embed(
     Example: kit embed data/mine --model MTT_musicnn
 
     Args:
-        catalogue: Folder that `kit scan` made.
-        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
         clip_s: Length of the excerpt from the middle of each track, seconds.
-        options: Workers, time limits and retries; they do not change the result.
-        quiet: Print warnings and errors only.
     """
     if options.engine != "local" or options.verify:
         name = "--verify" if options.verify else "--engine ray"

@@ -52,7 +52,6 @@ def evaluate(
         explain: Show in the report which parts of the spectrogram a prediction depends on, for the
             most certain correct prediction of each label and for two errors. Takes seconds per
             track, or minutes with musicnn on a CPU.
-        runs: Folder that contains the run folders.
     """
     if catalogue is not None:
         require_catalogue(catalogue)

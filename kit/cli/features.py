@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kit.cli.arguments import CatalogueFolder, Flag, Options, TextOrNot, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Options, Quiet, TextOrNot, require_catalogue
 from kit.config import ExtractConfig, FeatureConfig
 
 
@@ -12,7 +12,7 @@ def features(
     options: Options = ExtractConfig(),
     store: TextOrNot = None,
     export: Literal["npy"] | None = None,
-    quiet: Flag = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compute the missing log-mel features of a catalogue.
 
@@ -25,13 +25,10 @@ def features(
     Example: kit features data/mine --features.dtype int8 --workers 8
 
     Args:
-        catalogue: Folder that `kit scan` made.
         features: Excerpts and front end; each configuration has its own store.
-        options: Workers, time limits and retries; they do not change the result.
         store: Bucket for this catalogue's features, now and in later runs, as s3://NAME/PREFIX or
             gs://NAME/PREFIX. Without it, features are stored in the catalogue's folder.
         export: Also write song_specs.npy and genres.npy into the catalogue's folder.
-        quiet: Print warnings and errors only.
     """
     require_catalogue(catalogue)
     from kit import terminal

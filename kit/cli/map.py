@@ -2,16 +2,15 @@
 
 from typing import Literal
 
-from kit.cli.arguments import CatalogueFolder, PathOrNot, require_catalogue
-from kit.weights import Model
+from kit.cli.arguments import CatalogueFolder, Layer, Musicnn, PathOrNot, require_catalogue
 
 
 def map(
     catalogue: CatalogueFolder,
     out: PathOrNot = None,
     projection: Literal["tsne", "pca", "umap"] = "tsne",
-    model: Model = "MSD_musicnn",
-    layer: Literal["penultimate", "pooled"] = "penultimate",
+    model: Musicnn = "MSD_musicnn",
+    layer: Layer = "penultimate",
 ) -> int:
     """Draw a map on which similar tracks lie close together, with players.
 
@@ -25,12 +24,9 @@ def map(
     Example: kit map data/mine
 
     Args:
-        catalogue: Folder that `kit scan` made.
         out: File of the page; CATALOGUE/map.html if not given.
         projection: t-SNE and UMAP preserve neighbours; principal components preserve large
             distances. umap needs pip install "genre-kit[umap]".
-        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        layer: The penultimate layer, or the pooling layer.
     """
     require_catalogue(catalogue)
     from kit import terminal

@@ -34,6 +34,7 @@ def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
             raise UsageError(f"--{name} is {value}; it must be at least 1")
     classes = [model_class(name) for name in names or MODELS]
     from kit.cli.output import write_rows
+    from kit.models import build, size
 
     rows = []
     for cls in classes:
@@ -45,21 +46,13 @@ def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
         rows.append(
             {
                 "name": model_name(cls),
-                "parameters": _parameters(options, n_mels, labels),
+                "parameters": size(build(options, n_mels=n_mels, n_classes=labels).shapes()[0]),
                 "receptive_field": _field(options),
                 "options": ", ".join(f.name for f in dataclasses.fields(options)),
             }
         )
     write_rows("table", rows)
     return 0
-
-
-def _parameters(options: Any, n_mels: int, labels: int) -> int:
-    import jax
-    from flax import nnx
-
-    module = nnx.eval_shape(lambda: options.build(n_mels, labels, rngs=nnx.Rngs(0)))
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
 
 
 def _field(options: Any) -> str:

@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from kit.cli.arguments import Flag, PathOrNot, Runs
+from kit.cli.arguments import Flag, PathOrNot, RunName, Runs
 from kit.errors import UsageError
 
-Name = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Sources = Annotated[
     tuple[Path, ...],
     tyro.conf.Positional,
@@ -25,7 +24,7 @@ Format = Annotated[
 
 
 def predict(
-    run: Name,
+    run: RunName,
     sources: Sources,
     format: Format = None,
     out: PathOrNot = None,
@@ -47,8 +46,6 @@ def predict(
     Example: kit predict train ~/Music/new --out genres.csv
 
     Args:
-        run: Folder that `kit train` made, or the name of an experiment, which stands for its
-            newest run.
         sources: Audio files; folders, of which all audio below is used; playlists (M3U, PLS, XSPF)
             and collections of DJ programs; and catalogues.
         format: Of standard output: a table, one JSON object a line, or CSV. Default: a table on a
@@ -61,7 +58,6 @@ def predict(
         risk: Share of wrong answers that you accept among those that are not uncertain, such as
             0.05. The threshold for it comes from the artists that `kit evaluate` held
             out.
-        runs: Folder of the run folders.
     """
     if not sources:
         raise UsageError("no audio file given; add one or more after the run's folder")

@@ -1,8 +1,6 @@
 """`kit split`."""
 
-from typing import Literal
-
-from kit.cli.arguments import CatalogueFolder, Flag, TextOrNot, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Flag, Format, TextOrNot, require_catalogue
 from kit.config import ExtractConfig, SplitConfig
 from kit.errors import UsageError
 
@@ -12,7 +10,7 @@ def split(
     given: TextOrNot = None,
     check: Flag = False,
     keep_together: Flag = False,
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
     workers: int | None = None,
     timeout_s: float = 60.0,
     retry_failed: Flag = False,
@@ -34,14 +32,12 @@ def split(
     Example: kit split data/esc10 --check --given fold
 
     Args:
-        catalogue: Folder that `kit scan` made.
         given: Check this split instead of the one that `kit train` draws: a column of the table, a
             CSV file with the columns track_id or path, and part, or "folders" if the paths contain
             folders named train, validation and test.
         check: List leaks instead of parts.
         keep_together: With --check, also write the copies into the column recording of tracks.csv.
             Every later split keeps the copies of a recording in one part.
-        format: A text table, CSV with a header, or JSON.
         workers: Threads that decode and compute; one per core if not given.
         timeout_s: Time limit for one file, seconds.
         retry_failed: Retry tracks that failed before, even if their files have not changed.

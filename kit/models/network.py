@@ -1,6 +1,6 @@
 """A Flax module as pure functions over flat dictionaries of arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -243,8 +243,8 @@ def _check(options: Any, frames: int, n_mels: int, n_classes: int) -> Network:
     return network
 
 
-def size(tree: Tree) -> int:
-    """Return the number of values in a tree.
+def size(tree: Mapping[str, Any]) -> int:
+    """Return the number of values in a tree of arrays or of their shapes.
 
     Example:
         >>> kit.models.size({"kernel": jnp.zeros((4, 128, 64)), "bias": jnp.zeros(64)})
