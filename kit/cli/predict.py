@@ -79,7 +79,6 @@ def predict(
     from kit.evaluation.certainty import thresholds_of
     from kit.features.left_out import left_out_in_words
     from kit.predict import Model
-    from kit.predict.identity import identity
     from kit.predict.inputs import inputs_of
     from kit.predict.many import predictions
     from kit.training.folders import locate
@@ -93,7 +92,7 @@ def predict(
     if missing:
         terminal.warn(missing)
     model = Model(restored, thresholds)
-    name = identity(found.folder, model, music=not no_music)
+    name = model.identity(found.folder, music=not no_music)
     chosen = format or ("table" if sys.stdout.isatty() else "json")
     failures: list[Failure] = []
     with contextlib.ExitStack() as stack:

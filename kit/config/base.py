@@ -1,6 +1,7 @@
 """Base of all configurations: types of fields, checks, and JSON."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import types
@@ -128,6 +129,12 @@ def identity(config: Any) -> dict[str, Any]:
 
 def _names(config: Any) -> dict[str, dict[str, str]]:
     return config._names() if isinstance(config, Checked) else {}
+
+
+def hash_of(value: Any, digits: int = 12) -> str:
+    """Return the first hexadecimal digits of the SHA-256 of a value in JSON's types."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def to_json(config: Any) -> str:

@@ -1,12 +1,10 @@
 """Options of features: the front end, the excerpts of a track, and the computation."""
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kit.config.base import LATER, Checked, identity
+from kit.config.base import LATER, Checked, hash_of, identity
 
 
 @dataclass(frozen=True)
@@ -200,8 +198,7 @@ class FeatureConfig(Checked):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that identify this configuration."""
-        text = json.dumps(identity(self), sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hash_of(identity(self))
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compute missing features and score a run, with progress bars and a summary.
 
-    Args:
-        run: folder of the run.
-        catalogue: the tracks; those of the training if None.
-        part: part of the run's split.
-        which: the best checkpoint or the last one.
-        labels_map: label of the run by label of another collection.
-        explain: show the parts of the spectrogram that predictions depend on.
-        named: begin with the run's folder.
+    If `named`, it begins with the run's folder; the others are as for `kit.evaluation.evaluate`.
+
     Raises:
         UsageError: the catalogue has moved, or the run was trained on arrays.
     """

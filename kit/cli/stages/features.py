@@ -24,14 +24,8 @@ def compute(
 ) -> Extraction:
     """Compute missing features, with a progress bar and a summary.
 
-    Args:
-        catalogue: the tracks.
-        config: excerpts and front end.
-        options: workers, time limits and retries.
-        segments: the segments to take from the features; a track must contain one.
-        asker: decides which flags a warning names.
-        quiet: print warnings only.
-        brief: print no summary if nothing was missing.
+    A `quiet` call prints only warnings, and a `brief` one no summary if nothing was missing.
+
     Raises:
         KitError: no track can be used.
         KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.

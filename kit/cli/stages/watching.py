@@ -48,11 +48,6 @@ def require_seconds(every_s: float) -> None:
 def follow(run: Run, *, once: bool, every_s: float, tensorboard: bool) -> None:
     """Show the epochs of a training until it ends.
 
-    Args:
-        run: a run with its own checkpoints.
-        once: show the current state and return.
-        every_s: seconds between two updates.
-        tensorboard: also write TensorBoard's files.
     Raises:
         UsageError: the folder is not a run, or TensorBoard's files cannot be written.
         KitError: a file of the run is damaged.
@@ -97,14 +92,7 @@ def screen(folder: Path, experiment: Experiment) -> Iterator[Callable[[Rows, boo
 
 
 def drawn(folder: Path, experiment: Experiment, rows: Rows, ended: bool) -> Group:
-    """Return a title, a table of the last epochs, and sparklines of the losses.
-
-    Args:
-        folder: folder of the run.
-        experiment: its configuration.
-        rows: rows of metrics.jsonl.
-        ended: whether the training has ended.
-    """
+    """Return a title, a table of the last epochs, and sparklines of the losses."""
     title = Text(f"{folder}: {_state(experiment, rows, ended)}", style="bold", overflow="fold")
     if not rows:
         return Group(title)
