@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from kit.config import ExtractConfig
+from kit.config import DecodeConfig, ExtractConfig
 from kit.errors import UsageError
 from kit.weights import Model
 
@@ -39,6 +39,11 @@ Musicnn = Annotated[
     tyro.conf.arg(
         help="Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT)."
     ),
+]
+Decoding = Annotated[
+    DecodeConfig,
+    tyro.conf.arg(name="", help="Workers, time limits and retries; they do not change the result."),
+    tyro.conf.FlagCreatePairsOff,
 ]
 Options = Annotated[
     ExtractConfig,

@@ -1,14 +1,14 @@
 """`kit baselines`."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from kit.cli.arguments import (
     CatalogueFolder,
+    Decoding,
     Flag,
     Format,
     PathOrNot,
@@ -16,7 +16,7 @@ from kit.cli.arguments import (
     TextOrNot,
     require_catalogue,
 )
-from kit.config import ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
+from kit.config import DecodeConfig, ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
 from kit.errors import UsageError
 
 
@@ -31,10 +31,7 @@ def baselines(
     curve: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...")] = (),
     curve_draws: int = 3,
     seed: int = 0,
-    workers: int | None = None,
-    timeout_s: float = 60.0,
-    retry_failed: Flag = False,
-    isolate: Flag = False,
+    options: Decoding = DecodeConfig(),
     i_have_the_rights_to_this_audio: Rights = False,
     split: SplitConfig = SplitConfig(),
     features: FeatureConfig = FeatureConfig(),
@@ -79,10 +76,6 @@ def baselines(
             such as 5 10 20 40; written as a table and as baselines.svg.
         curve_draws: Random draws of clips for each of these numbers; the mean is shown.
         seed: Seed of forests, dictionaries and inner folds.
-        workers: Threads that decode and compute vectors; one per core if not given.
-        timeout_s: Time limit for one file, seconds.
-        retry_failed: Retry tracks that failed before, even if their files have not changed.
-        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: What the folds keep apart, and their number (5 if not given) or their column.
         features: Position, number and length of the excerpts. The vectors have their own front end.
     """
@@ -92,9 +85,7 @@ def baselines(
         )
     if run is not None and fold is not None:
         raise UsageError("--run uses the test part of the run; leave out --fold")
-    options = ExtractConfig(
-        workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
-    )
+    computing = ExtractConfig(**vars(options))
     require_catalogue(catalogue)
     from kit import terminal
     from kit.catalogue import load
@@ -113,7 +104,7 @@ def baselines(
     if probe:
         from kit.cli.stages.embedding import compute as embed
 
-        probed["musicnn"] = embed(tracks, "MSD_musicnn", excerpts, options, brief=True)
+        probed["musicnn"] = embed(tracks, "MSD_musicnn", excerpts, computing, brief=True)
     with in_two_steps() as stop, terminal.bars() as progress:
         result = compute(
             tracks,
@@ -126,7 +117,7 @@ def baselines(
             curve=curve,
             draws=curve_draws,
             seed=seed,
-            options=options,
+            options=computing,
             rights=i_have_the_rights_to_this_audio,
             progress=progress,
             stop=stop,
@@ -141,7 +132,7 @@ def baselines(
     files = result.write(Path(folder))
     for note in result.notes:
         terminal.warn(note)
-    write_rows(format, _rows(result.table))
+    write_rows(format, result.table.to_dict("records"))
     if result.chosen:
         terminal.say(f"chosen: {result.chosen}")
     for point in result.curve:
@@ -152,11 +143,7 @@ def baselines(
             )
     if curve and format == "table":
         sys.stdout.write("\n")
-        write_rows(format, _rows(result.curve_table))
+        write_rows(format, result.curve_table.to_dict("records"))
     terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))
-
-
-def _rows(table: Any) -> Sequence[Mapping[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -56,7 +56,7 @@ def compare(
     write_rows(format, found.rows)
     if format == "table":
         said = [f"{found.tracks} tracks of {found.groups} groups."]
-        said += [_field(name, values) for name, values in found.config.items()]
+        said += [f"{name}: {', '.join(map(str, values))}" for name, values in found.config.items()]
         sys.stdout.write("\n" + "\n".join([*said, *found.seeds, *found.claims]) + "\n")
     if out is not None:
         from kit.evaluation.figures import comparison
@@ -68,7 +68,3 @@ def compare(
         save(comparison(found.rows), folder / "compare.svg")
         terminal.say(f"wrote {folder / 'compare.json'} and compare.svg")
     return 0
-
-
-def _field(name: str, values: list[Any]) -> str:
-    return f"{name}: {', '.join(map(str, values))}"

@@ -1,17 +1,14 @@
 """`kit describe`."""
 
-from kit.cli.arguments import CatalogueFolder, Flag, require_catalogue
-from kit.config import ExtractConfig
+from kit.cli.arguments import CatalogueFolder, Decoding, Flag, require_catalogue
+from kit.config import DecodeConfig
 
 
 def describe(
     catalogue: CatalogueFolder,
     whole: Flag = False,
     replace: Flag = False,
-    workers: int | None = None,
-    timeout_s: float = 60.0,
-    retry_failed: Flag = False,
-    isolate: Flag = False,
+    options: Decoding = DecodeConfig(),
 ) -> int:
     """Measure tempo, key, loudness and nine other descriptors.
 
@@ -26,12 +23,7 @@ def describe(
     Args:
         whole: Measure each whole file instead of the middle 30 s.
         replace: Overwrite features from another source.
-        workers: Threads (or processes) that decode and compute; one more than cores if not given.
-        timeout_s: Time limit for one file, seconds.
-        retry_failed: Retry tracks that failed before, even if their files have not changed.
-        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
     """
-    ExtractConfig(workers=workers, timeout_s=timeout_s)  # raises for a value out of range
     require_catalogue(catalogue)
     from kit import terminal
     from kit.catalogue import load
@@ -50,12 +42,9 @@ def describe(
 
         result = fill(
             tracks,
-            workers=workers,
             whole=whole,
             replace=replace,
-            retry_failed=retry_failed,
-            isolate=isolate,
-            timeout_s=timeout_s,
+            **vars(options),
             progress=progress,
             stop=stop,
         )

@@ -1,7 +1,7 @@
 """`kit models`."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -43,18 +43,14 @@ def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
             raise UsageError(
                 f"{cls.__name__} has fields without a default; give each one a default"
             )
+        field = getattr(options, "receptive_field", None)
         rows.append(
             {
                 "name": model_name(cls),
                 "parameters": size(build(options, n_mels=n_mels, n_classes=labels).shapes()[0]),
-                "receptive_field": _field(options),
+                "receptive_field": "not stated" if field is None else f"{field} frames",
                 "options": ", ".join(f.name for f in dataclasses.fields(options)),
             }
         )
     write_rows("table", rows)
     return 0
-
-
-def _field(options: Any) -> str:
-    frames = getattr(options, "receptive_field", None)
-    return "not stated" if frames is None else f"{frames} frames"

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -109,7 +108,10 @@ def predict(
             sys.stdout.write(header(chosen, model.labels))
         stamps = [stamp_of(one) for one in todo]
         each = predictions(model, todo, music=not no_music, timeout_s=timeout_s)
-        progress = stack.enter_context(_bar(len(todo)))
+        several = len(todo) > 1
+        bar = terminal.bar("predict") if several else contextlib.nullcontext(lambda *_: None)
+        progress = stack.enter_context(bar)
+        progress(0, len(todo), "")
         stack.enter_context(contextlib.closing(each))
         for at, (one, stamp) in enumerate(zip(each, stamps, strict=True), start=1):
             row = row_of(one, stamp, name)
@@ -137,16 +139,3 @@ def predict(
         what = f"{len(inputs)} files{there}, {bad} of them without an answer"
         terminal.say(f"{what}, in {out}")
     return int(bool(bad))
-
-
-@contextlib.contextmanager
-def _bar(count: int) -> Iterator[Callable[..., None]]:
-    """Show the progress of several files."""
-    from kit import terminal
-
-    if count < 2:
-        yield lambda *_: None
-        return
-    with terminal.bar("predict") as progress:
-        progress(0, count, "")
-        yield progress

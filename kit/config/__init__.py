@@ -19,6 +19,7 @@ from kit.config.collection import DemoConfig, MixConfig, PreviewConfig, SplitCon
 from kit.config.experiment import Experiment
 from kit.config.features import (
     MUSICNN_FRONTEND,
+    DecodeConfig,
     ExtractConfig,
     FeatureConfig,
     FrontendConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "AugmentConfig",
     "Checked",
     "Conv1DConfig",
+    "DecodeConfig",
     "DemoConfig",
     "DistributedConfig",
     "Experiment",

@@ -6,7 +6,7 @@ import json
 import math
 import types
 import typing
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from kit.errors import ConfigError
 
@@ -35,10 +35,13 @@ class Checked:
         raise NotImplementedError
 
     def _require(self, name: str, ok: bool, rule: str) -> None:
-        """Raise ConfigError with a field's name, value and rule unless `ok`."""
+        """Refuse a field's value unless `ok`."""
         if not ok:
-            value = getattr(self, name)
-            raise ConfigError(f"{type(self).__name__}.{name} is {value!r}; {rule}")
+            self._refuse(name, rule)
+
+    def _refuse(self, name: str, rule: str) -> NoReturn:
+        """Raise ConfigError with a field's name, value and rule."""
+        raise ConfigError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; {rule}")
 
     def _at_least(self, least: int, *names: str) -> None:
         """Check that fields are None or at least `least`."""

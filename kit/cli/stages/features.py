@@ -31,7 +31,7 @@ def compute(
         KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.
     """
     use_cache()
-    shown = contextlib.nullcontext(_nothing) if quiet else terminal.bar("features")
+    shown = contextlib.nullcontext(lambda *_: None) if quiet else terminal.bar("features")
     with in_two_steps() as stop, shown as update:
 
         def progress(p: ExtractionProgress) -> None:
@@ -66,7 +66,3 @@ def _summarise(result: Extraction, usable: int) -> None:
     terminal.say(
         f"features of {usable} tracks, {result.computed} computed now{rate}, in {result.store.path}"
     )
-
-
-def _nothing(done: int, total: int, note: str = "") -> None:
-    """Show no bar."""
