@@ -1,13 +1,16 @@
 """Argument types that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from kit.config import DecodeConfig, ExtractConfig
 from kit.errors import UsageError
 from kit.weights import Model
+
+if TYPE_CHECKING:
+    from kit.catalogue import Catalogue
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 Repeated = tyro.conf.UseAppendAction[tuple[str, ...]]
@@ -82,3 +85,11 @@ def require_catalogue(folder: Path) -> None:
         raise UsageError(
             f"{folder} is not a catalogue: the folder does not exist; make one with `kit scan`"
         )
+
+
+def opened(folder: Path) -> "Catalogue":
+    """Return the catalogue in a folder; raise UsageError before slow imports."""
+    require_catalogue(folder)
+    from kit.catalogue import load
+
+    return load(folder)

@@ -14,7 +14,7 @@ from kit.cli.arguments import (
     PathOrNot,
     Rights,
     TextOrNot,
-    require_catalogue,
+    opened,
 )
 from kit.config import DecodeConfig, ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
 from kit.errors import UsageError
@@ -86,9 +86,8 @@ def baselines(
     if run is not None and fold is not None:
         raise UsageError("--run uses the test part of the run; leave out --fold")
     computing = ExtractConfig(**vars(options))
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.interrupt import in_two_steps
     from kit.cli.output import write_rows
     from kit.compilation import use_cache
@@ -98,7 +97,6 @@ def baselines(
 
     use_cache()
     found = None if run is None else locate(run)
-    tracks = load(catalogue)
     probed = {}
     excerpts, asker = (features, "train") if found is None else (found.experiment().features, "run")
     if probe:

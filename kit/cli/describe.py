@@ -1,6 +1,6 @@
 """`kit describe`."""
 
-from kit.cli.arguments import CatalogueFolder, Decoding, Flag, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Decoding, Flag, opened
 from kit.config import DecodeConfig
 
 
@@ -24,9 +24,8 @@ def describe(
         whole: Measure each whole file instead of the middle 30 s.
         replace: Overwrite features from another source.
     """
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.counts import say_failures
     from kit.cli.interrupt import in_two_steps
     from kit.compilation import use_cache
@@ -34,7 +33,6 @@ def describe(
     from kit.descriptors import describe as fill
 
     use_cache()
-    tracks = load(catalogue)
     with in_two_steps() as stop, terminal.bar("describe") as update:
 
         def progress(p: DescribeProgress) -> None:

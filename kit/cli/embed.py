@@ -2,7 +2,7 @@
 
 import math
 
-from kit.cli.arguments import CatalogueFolder, Musicnn, Options, Quiet, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Musicnn, Options, Quiet, opened
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import UsageError
 
@@ -32,10 +32,9 @@ def embed(
         raise UsageError(f"{name} is for `kit features`; leave it out")
     if not 3 <= clip_s < math.inf:
         raise UsageError(f"--clip-s is {clip_s:g}; it must be at least 3, the length of a patch")
-    require_catalogue(catalogue)
-    from kit.catalogue import load
+    tracks = opened(catalogue)
     from kit.cli.stages.embedding import compute
 
     excerpts = FeatureConfig(clip_s=clip_s, n_frames=1)
-    result = compute(load(catalogue), model, excerpts, options, quiet=quiet)
+    result = compute(tracks, model, excerpts, options, quiet=quiet)
     return int(bool(result.failures))

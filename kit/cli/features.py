@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kit.cli.arguments import CatalogueFolder, Options, Quiet, TextOrNot, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Options, Quiet, TextOrNot, opened
 from kit.config import ExtractConfig, FeatureConfig
 
 
@@ -30,13 +30,11 @@ def features(
             gs://NAME/PREFIX. Without it, features are stored in the catalogue's folder.
         export: Also write song_specs.npy and genres.npy into the catalogue's folder.
     """
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.stages.features import compute
     from kit.features import export_npy, set_place
 
-    tracks = load(catalogue)
     if store is not None:
         set_place(tracks, store)
     result = compute(tracks, features, options, asker="features", quiet=quiet)

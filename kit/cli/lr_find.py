@@ -8,7 +8,7 @@ from kit.cli.arguments import (
     ModelName,
     PathOrNot,
     Rights,
-    require_catalogue,
+    opened,
 )
 from kit.config import (
     Conv1DConfig,
@@ -54,13 +54,12 @@ def lr_find(
         segments: Length and draw of the network's input.
         features: Excerpts and front end.
     """
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     experiment = Experiment("lr_find", str(catalogue), features, split, segments, model, train)
     rights = i_have_the_rights_to_this_audio
     import pandas as pd
 
     from kit import terminal
-    from kit.catalogue import load
     from kit.catalogue.rights import require_audio_rights
     from kit.cli.stages.features import compute
     from kit.evaluation import figures
@@ -68,7 +67,6 @@ def lr_find(
     from kit.plots.style import save
     from kit.training.lr_find import lr_find as range_test
 
-    tracks = load(catalogue)
     # Fail before hours of work; `range_test` checks the tracks that it trains on again.
     require_audio_rights(tracks, stated=rights)
     compute(tracks, features, segments=segments, brief=True)

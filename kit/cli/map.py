@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kit.cli.arguments import CatalogueFolder, Layer, Musicnn, PathOrNot, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Layer, Musicnn, PathOrNot, opened
 
 
 def map(
@@ -28,13 +28,11 @@ def map(
         projection: t-SNE and UMAP preserve neighbours; principal components preserve large
             distances. umap needs pip install "genre-kit[umap]".
     """
-    require_catalogue(catalogue)
+    loaded = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.stages.embedding import compute
     from kit.explore.map import write_map
 
-    loaded = load(catalogue)
     found = compute(loaded, model, brief=True)
     out = out or catalogue / "map.html"
     page = write_map(out, loaded, found.track_ids, found.layers[layer], projection=projection)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import tyro
 
-from kit.cli.arguments import CatalogueFolder, Format, Layer, Musicnn, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Format, Layer, Musicnn, opened
 from kit.errors import UsageError
 
 Tracks = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TRACK ...")]
@@ -33,13 +33,11 @@ def similar(
         raise UsageError(f"--count is {count}; it must be at least 1")
     if not tracks:
         raise UsageError("no track given; give a track_id, a path or a file name")
-    require_catalogue(catalogue)
-    from kit.catalogue import load
+    loaded = opened(catalogue)
     from kit.cli.output import write_rows
     from kit.cli.stages.embedding import compute
     from kit.features.similar import nearest, row_of_track, units_of
 
-    loaded = load(catalogue)
     found = compute(loaded, model, brief=True)
     table = loaded.table.set_index("track_id").loc[found.track_ids]
     paths = table["path"].fillna("").astype(str).tolist()

@@ -1,6 +1,6 @@
 """`kit split`."""
 
-from kit.cli.arguments import CatalogueFolder, Decoding, Flag, Format, TextOrNot, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Decoding, Flag, Format, TextOrNot, opened
 from kit.config import DecodeConfig, ExtractConfig, SplitConfig
 from kit.errors import UsageError
 
@@ -42,16 +42,14 @@ def split(
     if given is not None and split != SplitConfig():
         raise UsageError("--given uses an existing split; leave out --split.*")
     computing = ExtractConfig(**vars(options))
-    require_catalogue(catalogue)
+    loaded = opened(catalogue)
     from dataclasses import asdict
 
     from kit import terminal
-    from kit.catalogue import load
     from kit.catalogue.leaks import in_words
     from kit.cli.output import write_rows
     from kit.cli.stages import checking
 
-    loaded = load(catalogue)
     table = loaded.table
     parts = checking.parts_of(table, given, split)
     if not check:

@@ -4,7 +4,6 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, TimeoutError
 from pathlib import Path
-from typing import Any
 
 from markupsafe import escape
 from pebble import ProcessExpired, ProcessPool
@@ -40,18 +39,15 @@ class Worker:
         return html or refused(refusal.replace(f"{shown(file.parent)}/", ""))
 
     def _answer(self, folder: Path, file: Path) -> tuple[str, str]:
-        job: dict[str, Any] = {
-            "args": (folder, file, self._limits.minutes),
-            "timeout": self._limits.seconds,
-        }
+        args = folder, file, self._limits.minutes
         try:
-            return self._pool.schedule(_answer, **job).result()
+            return self._pool.schedule(_answer, args, timeout=self._limits.seconds).result()
         except RuntimeError:
             # The process was killed while it waited, perhaps for memory.
             if self._closed:
                 raise
             self._pool = _pool()
-            return self._pool.schedule(_answer, **job).result()
+            return self._pool.schedule(_answer, args, timeout=self._limits.seconds).result()
 
     def close(self) -> None:
         """End the process, and drop what waits."""
