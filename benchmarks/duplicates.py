@@ -94,7 +94,7 @@ def copy_of(path: Path, way: str) -> Fingerprint:
 
 def pairs_of(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
     found = find(len(prints), lambda numbers: [prints[i] for i in numbers])
-    return [(one.first, one.second) for one in found]
+    return [(one, other) for one, other, _ in found]
 
 
 def piece_of(path: Path) -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kit.files import user_folder
+
 ONE_CORE: dict[str, Any] = {"xla_cpu_multi_thread_eigen": False}
 """Compiler options for a program that several Python threads run concurrently.
 
@@ -43,8 +45,7 @@ def use_cache() -> Path | None:
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "genre-kit" / "jax"
+    folder = user_folder("XDG_CACHE_HOME", ".cache") / "jax"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         facts = folder.stat()

@@ -86,6 +86,13 @@ def _reserve(stream: IO[bytes], size: int) -> None:
         stream.write(bytes(min(_ROOM_BLOCK, size - start)))
 
 
+def user_folder(variable: str, otherwise: str) -> Path:
+    """Return kit's folder below one of the user's: that of an XDG variable, or one in the home."""
+    base = Path(os.environ.get(variable, ""))
+    # The XDG specification ignores relative paths.
+    return (base if base.is_absolute() else Path.home() / otherwise) / "genre-kit"
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_write(path) as stream:

@@ -13,7 +13,17 @@ SECTION = re.compile(r"^Args:\n((?:[ \t]+\S.*\n?)*)", re.MULTILINE)
 ENTRY = re.compile(r"^ {4}(\*{0,2}\w+(?:, \*{0,2}\w+)*): ", re.MULTILINE)
 REST = re.compile(r"^ {4}(?:\w+ and the|The) others: ", re.MULTILINE)
 # Their flags' help is part of their types, in kit/cli/arguments.py.
-SHARED_FLAGS = {"Rights", "Runs"}
+SHARED_FLAGS = {
+    "CatalogueFolder",
+    "Decoding",
+    "Format",
+    "Layer",
+    "ModelName",
+    "Musicnn",
+    "Options",
+    "Quiet",
+}
+SHARED_FLAGS |= {"Rights", "RunName", "RunOrNewest", "Runs"}
 
 
 def documented(function):

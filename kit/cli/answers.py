@@ -39,13 +39,7 @@ _COLUMNS = (
 
 
 def row_of(found: Prediction | Failure, stamp: Stamp, run: str) -> Row:
-    """Return the fields of an answer: those of a prediction, or the reason why there is none.
-
-    Args:
-        found: the answer.
-        stamp: of the file before it was read.
-        run: see `Answers.run`.
-    """
+    """Return the fields of an answer: those of a prediction, or the reason why there is none."""
     size, modified = stamp
     row: Row = dict.fromkeys(_COLUMNS) | {"path": str(found.path), "size": size}
     row |= {"modified": modified, "run": run, "probabilities": None}
@@ -144,8 +138,6 @@ class Answers:
         Rows of files that have changed, and of failures that may have passed, are removed, as is
         a row that a killed run has not finished.
 
-        Args:
-            fresh: replace the file.
         Yields:
             A function that returns the row of an input, None if there is none, and one that adds a
             row.

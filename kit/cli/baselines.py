@@ -1,21 +1,22 @@
 """`kit baselines`."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
 from kit.cli.arguments import (
     CatalogueFolder,
+    Decoding,
     Flag,
+    Format,
     PathOrNot,
     Rights,
     TextOrNot,
-    require_catalogue,
+    opened,
 )
-from kit.config import ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
+from kit.config import DecodeConfig, ExtractConfig, FeatureConfig, SegmentConfig, SplitConfig
 from kit.errors import UsageError
 
 
@@ -23,17 +24,14 @@ def baselines(
     catalogue: CatalogueFolder,
     run: TextOrNot = None,
     out: PathOrNot = None,
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
     fold: TextOrNot = None,
     probe: Flag = False,
     choose: Flag = False,
     curve: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...")] = (),
     curve_draws: int = 3,
     seed: int = 0,
-    workers: int | None = None,
-    timeout_s: float = 60.0,
-    retry_failed: Flag = False,
-    isolate: Flag = False,
+    options: Decoding = DecodeConfig(),
     i_have_the_rights_to_this_audio: Rights = False,
     split: SplitConfig = SplitConfig(),
     features: FeatureConfig = FeatureConfig(),
@@ -67,10 +65,8 @@ def baselines(
     Example: kit baselines data/mine --run train
 
     Args:
-        catalogue: Folder that `kit scan` made.
         run: Folder of a run, or name of an experiment, whose split and excerpts to use.
         out: Folder of baselines.json and baselines.csv.
-        format: Format of the printed table.
         fold: Predict this fold only, such as "test" in a column that names the part of each track.
         probe: Also fit a linear model to musicnn's frozen layers; `kit weights musicnn` downloads
             them.
@@ -80,10 +76,6 @@ def baselines(
             such as 5 10 20 40; written as a table and as baselines.svg.
         curve_draws: Random draws of clips for each of these numbers; the mean is shown.
         seed: Seed of forests, dictionaries and inner folds.
-        workers: Threads that decode and compute vectors; one per core if not given.
-        timeout_s: Time limit for one file, seconds.
-        retry_failed: Retry tracks that failed before, even if their files have not changed.
-        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: What the folds keep apart, and their number (5 if not given) or their column.
         features: Position, number and length of the excerpts. The vectors have their own front end.
     """
@@ -93,12 +85,9 @@ def baselines(
         )
     if run is not None and fold is not None:
         raise UsageError("--run uses the test part of the run; leave out --fold")
-    options = ExtractConfig(
-        workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
-    )
-    require_catalogue(catalogue)
+    computing = ExtractConfig(**vars(options))
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.interrupt import in_two_steps
     from kit.cli.output import write_rows
     from kit.compilation import use_cache
@@ -108,13 +97,12 @@ def baselines(
 
     use_cache()
     found = None if run is None else locate(run)
-    tracks = load(catalogue)
     probed = {}
     excerpts, asker = (features, "train") if found is None else (found.experiment().features, "run")
     if probe:
         from kit.cli.stages.embedding import compute as embed
 
-        probed["musicnn"] = embed(tracks, "MSD_musicnn", excerpts, options, brief=True)
+        probed["musicnn"] = embed(tracks, "MSD_musicnn", excerpts, computing, brief=True)
     with in_two_steps() as stop, terminal.bars() as progress:
         result = compute(
             tracks,
@@ -127,7 +115,7 @@ def baselines(
             curve=curve,
             draws=curve_draws,
             seed=seed,
-            options=options,
+            options=computing,
             rights=i_have_the_rights_to_this_audio,
             progress=progress,
             stop=stop,
@@ -142,7 +130,7 @@ def baselines(
     files = result.write(Path(folder))
     for note in result.notes:
         terminal.warn(note)
-    write_rows(format, _rows(result.table))
+    write_rows(format, result.table.to_dict("records"))
     if result.chosen:
         terminal.say(f"chosen: {result.chosen}")
     for point in result.curve:
@@ -153,11 +141,7 @@ def baselines(
             )
     if curve and format == "table":
         sys.stdout.write("\n")
-        write_rows(format, _rows(result.curve_table))
+        write_rows(format, result.curve_table.to_dict("records"))
     terminal.say(f"{result.in_words}. Intervals are over groups of tracks.")
     terminal.say(f"wrote {files[0]} and {files[1].name}")
     return int(bool(result.failures))
-
-
-def _rows(table: Any) -> Sequence[Mapping[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
-from kit.cli.arguments import PathOrNot, Runs
+from kit.cli.arguments import Format, PathOrNot, Runs
 from kit.errors import UsageError
 
 Several = Annotated[
@@ -20,7 +20,7 @@ def compare(
     run: Several,
     runs: Runs = Path("runs"),
     out: PathOrNot = None,
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
 ) -> int:
     """Compare runs track by track, with confidence intervals.
 
@@ -40,9 +40,7 @@ def compare(
 
     Args:
         run: Folders of runs, or names of experiments for their newest run.
-        runs: Folder that contains the run folders.
         out: Folder for compare.json and compare.svg.
-        format: Format of the printed table; csv and json omit the conclusions.
     """
     if len(run) < 2:
         raise UsageError("name two runs or more: kit compare RUN RUN")
@@ -58,7 +56,7 @@ def compare(
     write_rows(format, found.rows)
     if format == "table":
         said = [f"{found.tracks} tracks of {found.groups} groups."]
-        said += [_field(name, values) for name, values in found.config.items()]
+        said += [f"{name}: {', '.join(map(str, values))}" for name, values in found.config.items()]
         sys.stdout.write("\n" + "\n".join([*said, *found.seeds, *found.claims]) + "\n")
     if out is not None:
         from kit.evaluation.figures import comparison
@@ -70,7 +68,3 @@ def compare(
         save(comparison(found.rows), folder / "compare.svg")
         terminal.say(f"wrote {folder / 'compare.json'} and compare.svg")
     return 0
-
-
-def _field(name: str, values: list[Any]) -> str:
-    return f"{name}: {', '.join(map(str, values))}"

@@ -6,26 +6,21 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from kit.cli.arguments import PathOrNot, Runs, require_catalogue
+from kit.cli.arguments import Format, PathOrNot, RunOrNewest, Runs, require_catalogue
 
-Chosen = Annotated[
-    Path | None,
-    tyro.conf.Positional,
-    tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
-]
 Family = Literal["tilt", "level", "mp3", "band", "tempo", "speed", "start", "pitch"]
 Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 
 
 def confounds(
-    run: Chosen = None,
+    run: RunOrNewest = None,
     probes: tuple[Family, ...] = (),
     tracks: Number = None,
     seed: int = 0,
     catalogue: PathOrNot = None,
     checkpoint: Literal["best", "last"] = "best",
     runs: Runs = Path("runs"),
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
 ) -> int:
     """Change the sound of held-out tracks, and measure how predictions change.
 
@@ -41,8 +36,6 @@ def confounds(
     Example: kit confounds runs/train/* --probes tilt level --tracks 200
 
     Args:
-        run: Folder that `kit train` made, or name of an experiment for its newest run; the newest
-            of all runs if not given.
         probes: Kinds of changes; all if not given. tilt: bass down and treble up by 3 dB per octave
             around 1 kHz, and the reverse, 12 dB at most; level: 6 dB up and down; mp3: 64, 128 and
             320 kb/s; band: high-pass at 200 Hz, low-pass at 4 and 10 kHz; tempo: 6% faster and
@@ -53,8 +46,6 @@ def confounds(
         seed: Seed of the draw.
         catalogue: Folder of the catalogue, if it has moved since training.
         checkpoint: The best checkpoint, or the last one.
-        runs: Folder that contains the run folders.
-        format: Format of the printed table; csv and json omit the conclusion.
     """
     if catalogue is not None:
         require_catalogue(catalogue)
@@ -79,7 +70,8 @@ def confounds(
             progress=progress,
         )
     save_both(figure(result), found.folder / "confounds")
-    write_rows(format, _rows(result))
+    unchanged = {**result["unchanged"], "probe": "unchanged", "n": result["n"]}
+    write_rows(format, [_row(row) for row in (unchanged, *result["probes"])])
     if format == "table":
         sys.stdout.write(f"\n{result['said']}\n")
     for why, number in result["left_out"].items():
@@ -88,17 +80,11 @@ def confounds(
     return 1 if result["left_out"] else 0
 
 
-def _rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    was = result["unchanged"]
-    rows = [_row("unchanged", was, result["n"])]
-    return rows + [_row(row["probe"], row, row["n"]) for row in result["probes"]]
-
-
-def _row(name: str, row: dict[str, Any], tracks: int) -> dict[str, Any]:
+def _row(row: dict[str, Any]) -> dict[str, Any]:
     ends = row.get("change_interval") or (None, None)
     return {
-        "probe": name,
-        "tracks": tracks,
+        "probe": row["probe"],
+        "tracks": row["n"],
         "accuracy": row["accuracy"],
         **dict(zip(("low", "high"), row["interval"], strict=True)),
         "change": row.get("change"),

@@ -1,17 +1,14 @@
 """`kit describe`."""
 
-from kit.cli.arguments import CatalogueFolder, Flag, require_catalogue
-from kit.config import ExtractConfig
+from kit.cli.arguments import CatalogueFolder, Decoding, Flag, opened
+from kit.config import DecodeConfig
 
 
 def describe(
     catalogue: CatalogueFolder,
     whole: Flag = False,
     replace: Flag = False,
-    workers: int | None = None,
-    timeout_s: float = 60.0,
-    retry_failed: Flag = False,
-    isolate: Flag = False,
+    options: Decoding = DecodeConfig(),
 ) -> int:
     """Measure tempo, key, loudness and nine other descriptors.
 
@@ -24,18 +21,11 @@ def describe(
     Example: kit describe data/mine
 
     Args:
-        catalogue: Folder that `kit scan` made.
         whole: Measure each whole file instead of the middle 30 s.
         replace: Overwrite features from another source.
-        workers: Threads (or processes) that decode and compute; one more than cores if not given.
-        timeout_s: Time limit for one file, seconds.
-        retry_failed: Retry tracks that failed before, even if their files have not changed.
-        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
     """
-    ExtractConfig(workers=workers, timeout_s=timeout_s)  # raises for a value out of range
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.counts import say_failures
     from kit.cli.interrupt import in_two_steps
     from kit.compilation import use_cache
@@ -43,7 +33,6 @@ def describe(
     from kit.descriptors import describe as fill
 
     use_cache()
-    tracks = load(catalogue)
     with in_two_steps() as stop, terminal.bar("describe") as update:
 
         def progress(p: DescribeProgress) -> None:
@@ -51,12 +40,9 @@ def describe(
 
         result = fill(
             tracks,
-            workers=workers,
             whole=whole,
             replace=replace,
-            retry_failed=retry_failed,
-            isolate=isolate,
-            timeout_s=timeout_s,
+            **vars(options),
             progress=progress,
             stop=stop,
         )

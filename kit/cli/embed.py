@@ -2,18 +2,17 @@
 
 import math
 
-from kit.cli.arguments import CatalogueFolder, Flag, Options, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Musicnn, Options, Quiet, opened
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import UsageError
-from kit.weights import Model
 
 
 def embed(
     catalogue: CatalogueFolder,
-    model: Model = "MSD_musicnn",
+    model: Musicnn = "MSD_musicnn",
     clip_s: float = 30.0,
     options: Options = ExtractConfig(),
-    quiet: Flag = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compute the missing musicnn embeddings of a catalogue.
 
@@ -26,21 +25,16 @@ def embed(
     Example: kit embed data/mine --model MTT_musicnn
 
     Args:
-        catalogue: Folder that `kit scan` made.
-        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
         clip_s: Length of the excerpt from the middle of each track, seconds.
-        options: Workers, time limits and retries; they do not change the result.
-        quiet: Print warnings and errors only.
     """
     if options.engine != "local" or options.verify:
         name = "--verify" if options.verify else "--engine ray"
         raise UsageError(f"{name} is for `kit features`; leave it out")
     if not 3 <= clip_s < math.inf:
         raise UsageError(f"--clip-s is {clip_s:g}; it must be at least 3, the length of a patch")
-    require_catalogue(catalogue)
-    from kit.catalogue import load
+    tracks = opened(catalogue)
     from kit.cli.stages.embedding import compute
 
     excerpts = FeatureConfig(clip_s=clip_s, n_frames=1)
-    result = compute(load(catalogue), model, excerpts, options, quiet=quiet)
+    result = compute(tracks, model, excerpts, options, quiet=quiet)
     return int(bool(result.failures))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from kit.cli.arguments import Flag, PathOrNot, Repeated, Runs, require_catalogue
+from kit.cli.arguments import Flag, PathOrNot, Repeated, Runs, opened
 
 Chosen = Annotated[
     tuple[Path, ...],
@@ -52,17 +52,13 @@ def evaluate(
         explain: Show in the report which parts of the spectrogram a prediction depends on, for the
             most certain correct prediction of each label and for two errors. Takes seconds per
             track, or minutes with musicnn on a CPU.
-        runs: Folder that contains the run folders.
     """
-    if catalogue is not None:
-        require_catalogue(catalogue)
-    from kit.catalogue import load
+    tracks = None if catalogue is None else opened(catalogue)
     from kit.cli.stages.evaluation import evaluate as stage
     from kit.evaluation.another import parse_map
     from kit.training.folders import locate
 
     found = [locate(name, runs) for name in run or (None,)]
-    tracks = None if catalogue is None else load(catalogue)
     mapped = parse_map(labels_map)
     for one in found:
         stage(

@@ -1,15 +1,13 @@
 """`kit export`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from kit.cli.arguments import PathOrNot, Runs
+from kit.cli.arguments import PathOrNot, RunName, Runs
 
 
 def export(
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    run: RunName,
     to: Literal["stablehlo", "onnx", "npz", "web"],
     out: PathOrNot = None,
     onnxruntime_web: PathOrNot = None,
@@ -28,13 +26,10 @@ def export(
     Example: kit export train --to onnx --out for-the-browser
 
     Args:
-        run: Folder that `kit train` made, or the name of an experiment, which stands for its
-            newest run.
         to: onnx for onnxruntime, in any language; stablehlo for JAX on CPU, CUDA and TPU; web for a
             page that opens in a browser; npz for the arrays and their configuration alone.
         out: Folder of the files; `export` in the run's folder if not given.
         onnxruntime_web: File that `npm pack` downloaded, for a machine without npm or network.
-        runs: Folder of the run folders.
     """
     from kit import terminal
     from kit.compilation import use_cache

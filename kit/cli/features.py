@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kit.cli.arguments import CatalogueFolder, Flag, Options, TextOrNot, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Options, Quiet, TextOrNot, opened
 from kit.config import ExtractConfig, FeatureConfig
 
 
@@ -12,7 +12,7 @@ def features(
     options: Options = ExtractConfig(),
     store: TextOrNot = None,
     export: Literal["npy"] | None = None,
-    quiet: Flag = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compute the missing log-mel features of a catalogue.
 
@@ -25,21 +25,16 @@ def features(
     Example: kit features data/mine --features.dtype int8 --workers 8
 
     Args:
-        catalogue: Folder that `kit scan` made.
         features: Excerpts and front end; each configuration has its own store.
-        options: Workers, time limits and retries; they do not change the result.
         store: Bucket for this catalogue's features, now and in later runs, as s3://NAME/PREFIX or
             gs://NAME/PREFIX. Without it, features are stored in the catalogue's folder.
         export: Also write song_specs.npy and genres.npy into the catalogue's folder.
-        quiet: Print warnings and errors only.
     """
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.stages.features import compute
     from kit.features import export_npy, set_place
 
-    tracks = load(catalogue)
     if store is not None:
         set_place(tracks, store)
     result = compute(tracks, features, options, asker="features", quiet=quiet)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from kit.config import (
     MODELS,
+    DecodeConfig,
     DemoConfig,
     DistributedConfig,
     Experiment,
@@ -19,6 +20,7 @@ from kit.errors import KitError
 
 ROOTS: dict[type, str] = {
     Experiment: "",
+    DecodeConfig: "",
     ExtractConfig: "",
     PreviewConfig: "",
     DemoConfig: "demo.",

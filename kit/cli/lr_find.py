@@ -1,11 +1,15 @@
 """`kit lr-find`."""
 
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from kit.cli.arguments import CatalogueFolder, PathOrNot, Rights, require_catalogue
+from kit.cli.arguments import (
+    CatalogueFolder,
+    ModelName,
+    PathOrNot,
+    Rights,
+    opened,
+)
 from kit.config import (
     Conv1DConfig,
     Experiment,
@@ -25,7 +29,7 @@ def lr_find(
     i_have_the_rights_to_this_audio: Rights = False,
     train: TrainConfig = TrainConfig(),
     split: SplitConfig = SplitConfig(),
-    model_name: Annotated[str, tyro.conf.arg(name="model.name")] = "conv1d",
+    model_name: ModelName = "conv1d",
     model: Any = Conv1DConfig(),
     segments: SegmentConfig = SegmentConfig(),
     features: FeatureConfig = FeatureConfig(),
@@ -40,26 +44,22 @@ def lr_find(
     Example: kit lr-find data/mine --train.optimiser.name adamw
 
     Args:
-        catalogue: Folder that `kit scan` made.
         steps: Steps from the lowest rate to the highest.
         lowest: First learning rate.
         highest: Last learning rate; the test ends earlier if the loss diverges.
         out: Folder of lr_find.svg and lr_find.csv; CATALOGUE/lr_find if not given.
         train: Options of the training.
         split: How tracks are split into training, validation and test.
-        model_name: The network: one that `kit models` lists, or your own class as
-            path/to/file.py:Class or package.module:Class.
         model: Options of the network.
         segments: Length and draw of the network's input.
         features: Excerpts and front end.
     """
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     experiment = Experiment("lr_find", str(catalogue), features, split, segments, model, train)
     rights = i_have_the_rights_to_this_audio
     import pandas as pd
 
     from kit import terminal
-    from kit.catalogue import load
     from kit.catalogue.rights import require_audio_rights
     from kit.cli.stages.features import compute
     from kit.evaluation import figures
@@ -67,7 +67,6 @@ def lr_find(
     from kit.plots.style import save
     from kit.training.lr_find import lr_find as range_test
 
-    tracks = load(catalogue)
     # Fail before hours of work; `range_test` checks the tracks that it trains on again.
     require_audio_rights(tracks, stated=rights)
     compute(tracks, features, segments=segments, brief=True)

@@ -2,16 +2,15 @@
 
 from typing import Literal
 
-from kit.cli.arguments import CatalogueFolder, PathOrNot, require_catalogue
-from kit.weights import Model
+from kit.cli.arguments import CatalogueFolder, Layer, Musicnn, PathOrNot, opened
 
 
 def map(
     catalogue: CatalogueFolder,
     out: PathOrNot = None,
     projection: Literal["tsne", "pca", "umap"] = "tsne",
-    model: Model = "MSD_musicnn",
-    layer: Literal["penultimate", "pooled"] = "penultimate",
+    model: Musicnn = "MSD_musicnn",
+    layer: Layer = "penultimate",
 ) -> int:
     """Draw a map on which similar tracks lie close together, with players.
 
@@ -25,20 +24,15 @@ def map(
     Example: kit map data/mine
 
     Args:
-        catalogue: Folder that `kit scan` made.
         out: File of the page; CATALOGUE/map.html if not given.
         projection: t-SNE and UMAP preserve neighbours; principal components preserve large
             distances. umap needs pip install "genre-kit[umap]".
-        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        layer: The penultimate layer, or the pooling layer.
     """
-    require_catalogue(catalogue)
+    loaded = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.cli.stages.embedding import compute
     from kit.explore.map import write_map
 
-    loaded = load(catalogue)
     found = compute(loaded, model, brief=True)
     out = out or catalogue / "map.html"
     page = write_map(out, loaded, found.track_ids, found.layers[layer], projection=projection)

@@ -65,10 +65,6 @@ def with_model(
     If `--model.transfer` names published weights, the other parameters default to the values that
     suit the weights.
 
-    Args:
-        command: a function with a parameter `model`.
-        cls: a frozen dataclass of options.
-        arguments: the command line.
     Raises:
         ConfigError: kit cannot use the class.
     """

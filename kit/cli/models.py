@@ -1,7 +1,7 @@
 """`kit models`."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -34,6 +34,7 @@ def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
             raise UsageError(f"--{name} is {value}; it must be at least 1")
     classes = [model_class(name) for name in names or MODELS]
     from kit.cli.output import write_rows
+    from kit.models import build, size
 
     rows = []
     for cls in classes:
@@ -42,26 +43,14 @@ def models(names: Names = (), n_mels: int = 128, labels: int = 2) -> int:
             raise UsageError(
                 f"{cls.__name__} has fields without a default; give each one a default"
             )
+        field = getattr(options, "receptive_field", None)
         rows.append(
             {
                 "name": model_name(cls),
-                "parameters": _parameters(options, n_mels, labels),
-                "receptive_field": _field(options),
+                "parameters": size(build(options, n_mels=n_mels, n_classes=labels).shapes()[0]),
+                "receptive_field": "not stated" if field is None else f"{field} frames",
                 "options": ", ".join(f.name for f in dataclasses.fields(options)),
             }
         )
     write_rows("table", rows)
     return 0
-
-
-def _parameters(options: Any, n_mels: int, labels: int) -> int:
-    import jax
-    from flax import nnx
-
-    module = nnx.eval_shape(lambda: options.build(n_mels, labels, rngs=nnx.Rngs(0)))
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
-
-
-def _field(options: Any) -> str:
-    frames = getattr(options, "receptive_field", None)
-    return "not stated" if frames is None else f"{frames} frames"

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import tyro
 
-from kit.weights import Model
+from kit.cli.arguments import Musicnn
 
 Wheel = Annotated[
     Path | None, tyro.conf.arg(name="from", metavar="FILE.whl", help_behavior_hint="")
 ]
 
 
-def musicnn(model: Model = "MSD_musicnn", wheel: Wheel = None) -> int:
+def musicnn(model: Musicnn = "MSD_musicnn", wheel: Wheel = None) -> int:
     """Download musicnn's published weights, trained on up to 200,000 songs.
 
     pip downloads the authors' package musicnn 0.1.0. kit checks its SHA-256 and reads the weights;
@@ -24,7 +24,6 @@ def musicnn(model: Model = "MSD_musicnn", wheel: Wheel = None) -> int:
     Example: kit weights musicnn --from musicnn-0.1.0-py3-none-any.whl
 
     Args:
-        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
         wheel: File of the package, for a machine without network access.
     """
     from kit import terminal

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def write_rows(format: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_rows(format: str, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Write rows of the same keys to standard output.
 
     Args:

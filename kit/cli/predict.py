@@ -3,16 +3,14 @@
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from kit.cli.arguments import Flag, PathOrNot, Runs
+from kit.cli.arguments import Flag, PathOrNot, RunName, Runs
 from kit.errors import UsageError
 
-Name = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Sources = Annotated[
     tuple[Path, ...],
     tyro.conf.Positional,
@@ -25,7 +23,7 @@ Format = Annotated[
 
 
 def predict(
-    run: Name,
+    run: RunName,
     sources: Sources,
     format: Format = None,
     out: PathOrNot = None,
@@ -47,8 +45,6 @@ def predict(
     Example: kit predict train ~/Music/new --out genres.csv
 
     Args:
-        run: Folder that `kit train` made, or the name of an experiment, which stands for its
-            newest run.
         sources: Audio files; folders, of which all audio below is used; playlists (M3U, PLS, XSPF)
             and collections of DJ programs; and catalogues.
         format: Of standard output: a table, one JSON object a line, or CSV. Default: a table on a
@@ -61,7 +57,6 @@ def predict(
         risk: Share of wrong answers that you accept among those that are not uncertain, such as
             0.05. The threshold for it comes from the artists that `kit evaluate` held
             out.
-        runs: Folder of the run folders.
     """
     if not sources:
         raise UsageError("no audio file given; add one or more after the run's folder")
@@ -83,7 +78,6 @@ def predict(
     from kit.evaluation.certainty import thresholds_of
     from kit.features.left_out import left_out_in_words
     from kit.predict import Model
-    from kit.predict.identity import identity
     from kit.predict.inputs import inputs_of
     from kit.predict.many import predictions
     from kit.training.folders import locate
@@ -97,7 +91,7 @@ def predict(
     if missing:
         terminal.warn(missing)
     model = Model(restored, thresholds)
-    name = identity(found.folder, model, music=not no_music)
+    name = model.identity(found.folder, music=not no_music)
     chosen = format or ("table" if sys.stdout.isatty() else "json")
     failures: list[Failure] = []
     with contextlib.ExitStack() as stack:
@@ -114,7 +108,10 @@ def predict(
             sys.stdout.write(header(chosen, model.labels))
         stamps = [stamp_of(one) for one in todo]
         each = predictions(model, todo, music=not no_music, timeout_s=timeout_s)
-        progress = stack.enter_context(_bar(len(todo)))
+        several = len(todo) > 1
+        bar = terminal.bar("predict") if several else contextlib.nullcontext(lambda *_: None)
+        progress = stack.enter_context(bar)
+        progress(0, len(todo), "")
         stack.enter_context(contextlib.closing(each))
         for at, (one, stamp) in enumerate(zip(each, stamps, strict=True), start=1):
             row = row_of(one, stamp, name)
@@ -142,16 +139,3 @@ def predict(
         what = f"{len(inputs)} files{there}, {bad} of them without an answer"
         terminal.say(f"{what}, in {out}")
     return int(bool(bad))
-
-
-@contextlib.contextmanager
-def _bar(count: int) -> Iterator[Callable[..., None]]:
-    """Show the progress of several files."""
-    from kit import terminal
-
-    if count < 2:
-        yield lambda *_: None
-        return
-    with terminal.bar("predict") as progress:
-        progress(0, count, "")
-        yield progress

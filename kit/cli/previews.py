@@ -4,7 +4,7 @@ from typing import Annotated
 
 import tyro
 
-from kit.cli.arguments import CatalogueFolder, require_catalogue
+from kit.cli.arguments import CatalogueFolder, opened
 from kit.config import PreviewConfig
 
 
@@ -28,15 +28,13 @@ def previews(
         catalogue: Folder of a catalogue whose table has a column preview_url.
         options: Allowed hosts, and limits on size, time and retries.
     """
-    require_catalogue(catalogue)
+    tracks = opened(catalogue)
     from kit import terminal
-    from kit.catalogue import load
     from kit.catalogue.rights import FLAG, from_spotify
     from kit.cli.counts import say_failures
     from kit.cli.interrupt import in_two_steps
     from kit.ingest.previews import DownloadProgress, download
 
-    tracks = load(catalogue)
     with in_two_steps() as stop, terminal.bar("previews") as update:
 
         def progress(p: DownloadProgress) -> None:
@@ -49,7 +47,7 @@ def previews(
     say_failures(result.failures, catalogue)
     if result.stopped:
         raise KeyboardInterrupt
-    if count := from_spotify(load(catalogue).table):
+    if count := from_spotify(opened(catalogue).table):
         terminal.warn(
             f"{count} tracks have audio from Spotify, whose Developer Policy, section III.14, "
             "forbids training a machine-learning model on it; kit train refuses them unless you "

@@ -2,10 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
+from kit.cli.arguments import Format
 from kit.errors import KitError, UsageError
 
 _STAMP = "%Y%m%d-%H%M%S"
@@ -13,7 +14,7 @@ _STAMP = "%Y%m%d-%H%M%S"
 
 def runs(
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = Path("runs"),
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
 ) -> int:
     """List the runs, newest first, with their scores.
 
@@ -25,7 +26,6 @@ def runs(
 
     Args:
         folder: Folder that contains the run folders.
-        format: A text table, CSV with a header, or JSON.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; train a run with `kit train`, or give another")

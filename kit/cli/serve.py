@@ -47,7 +47,6 @@ def serve(
         max_minutes: Longest file, minutes.
         max_seconds: Longest computing time of an answer, seconds.
         open: Open the page in the browser.
-        runs: Folder of the run folders.
     """
     if host not in ("127.0.0.1", "::1", "localhost"):
         raise UsageError(

@@ -1,12 +1,11 @@
 """`kit similar`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from kit.cli.arguments import CatalogueFolder, require_catalogue
+from kit.cli.arguments import CatalogueFolder, Format, Layer, Musicnn, opened
 from kit.errors import UsageError
-from kit.weights import Model
 
 Tracks = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TRACK ...")]
 
@@ -15,9 +14,9 @@ def similar(
     catalogue: CatalogueFolder,
     tracks: Tracks,
     count: int = 5,
-    model: Model = "MSD_musicnn",
-    layer: Literal["penultimate", "pooled"] = "penultimate",
-    format: Literal["table", "csv", "json"] = "table",
+    model: Musicnn = "MSD_musicnn",
+    layer: Layer = "penultimate",
+    format: Format = "table",
 ) -> int:
     """List the tracks of a catalogue that are most similar to given ones.
 
@@ -27,24 +26,18 @@ def similar(
     Example: kit similar data/mine "techno/Surgeon - Magneze.mp3" --count 10
 
     Args:
-        catalogue: Folder that `kit scan` made.
         tracks: The given tracks, by track_id, path or file name.
         count: Number of similar tracks to list for each.
-        model: Weights trained on the Million Song Dataset (MSD) or on MagnaTagATune (MTT).
-        layer: The penultimate layer, or the pooling layer.
-        format: A text table, CSV with a header, or JSON.
     """
     if count < 1:
         raise UsageError(f"--count is {count}; it must be at least 1")
     if not tracks:
         raise UsageError("no track given; give a track_id, a path or a file name")
-    require_catalogue(catalogue)
-    from kit.catalogue import load
+    loaded = opened(catalogue)
     from kit.cli.output import write_rows
     from kit.cli.stages.embedding import compute
     from kit.features.similar import nearest, row_of_track, units_of
 
-    loaded = load(catalogue)
     found = compute(loaded, model, brief=True)
     table = loaded.table.set_index("track_id").loc[found.track_ids]
     paths = table["path"].fillna("").astype(str).tolist()

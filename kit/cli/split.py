@@ -1,9 +1,7 @@
 """`kit split`."""
 
-from typing import Literal
-
-from kit.cli.arguments import CatalogueFolder, Flag, TextOrNot, require_catalogue
-from kit.config import ExtractConfig, SplitConfig
+from kit.cli.arguments import CatalogueFolder, Decoding, Flag, Format, TextOrNot, opened
+from kit.config import DecodeConfig, ExtractConfig, SplitConfig
 from kit.errors import UsageError
 
 
@@ -12,11 +10,8 @@ def split(
     given: TextOrNot = None,
     check: Flag = False,
     keep_together: Flag = False,
-    format: Literal["table", "csv", "json"] = "table",
-    workers: int | None = None,
-    timeout_s: float = 60.0,
-    retry_failed: Flag = False,
-    isolate: Flag = False,
+    format: Format = "table",
+    options: Decoding = DecodeConfig(),
     split: SplitConfig = SplitConfig(),
 ) -> int:
     """Show which part each track is in, or check the split for leaks.
@@ -34,45 +29,34 @@ def split(
     Example: kit split data/esc10 --check --given fold
 
     Args:
-        catalogue: Folder that `kit scan` made.
         given: Check this split instead of the one that `kit train` draws: a column of the table, a
             CSV file with the columns track_id or path, and part, or "folders" if the paths contain
             folders named train, validation and test.
         check: List leaks instead of parts.
         keep_together: With --check, also write the copies into the column recording of tracks.csv.
             Every later split keeps the copies of a recording in one part.
-        format: A text table, CSV with a header, or JSON.
-        workers: Threads that decode and compute; one per core if not given.
-        timeout_s: Time limit for one file, seconds.
-        retry_failed: Retry tracks that failed before, even if their files have not changed.
-        isolate: Decode in processes, so that a file that crashes its decoder fails alone.
         split: The split that `kit train` draws with the same flags.
     """
     if keep_together and not check:
         raise UsageError("--keep-together writes the copies that --check finds; add --check")
     if given is not None and split != SplitConfig():
         raise UsageError("--given uses an existing split; leave out --split.*")
-    options = ExtractConfig(
-        workers=workers, isolate=isolate, timeout_s=timeout_s, retry_failed=retry_failed
-    )
-    require_catalogue(catalogue)
+    computing = ExtractConfig(**vars(options))
+    loaded = opened(catalogue)
     from dataclasses import asdict
 
     from kit import terminal
-    from kit.catalogue import load
     from kit.catalogue.leaks import in_words
     from kit.cli.output import write_rows
     from kit.cli.stages import checking
 
-    loaded = load(catalogue)
     table = loaded.table
     parts = checking.parts_of(table, given, split)
     if not check:
         columns = [name for name in ("track_id", "path", "label") if name in table]
-        rows = table[columns].assign(part=parts).to_dict("records")
-        write_rows(format, [{str(name): cell for name, cell in row.items()} for row in rows])
+        write_rows(format, table[columns].assign(part=parts).to_dict("records"))
         return 0
-    found, copies = checking.copies_of(loaded, options)
+    found, copies = checking.copies_of(loaded, computing)
     leaking = checking.check(table, parts, found, copies)
     if leaking or format == "json":
         write_rows(format, [asdict(leak) for leak in leaking])

@@ -56,7 +56,9 @@ def spotify(
             private=private,
             market=market,
             note=lambda terms: terminal.say(f"note: {terms}"),
-            show=lambda url: _show(url),
+            show=lambda url: terminal.say(
+                f"sign in at Spotify in a browser of this machine; if none opens: {url}"
+            ),
             progress=progress,
             wait=wait,
         )
@@ -70,12 +72,6 @@ def spotify(
         )
     say_failures(added.left_out, out)
     return int(bool(added.left_out))
-
-
-def _show(url: str) -> None:
-    from kit import terminal
-
-    terminal.say(f"sign in at Spotify in a browser of this machine; if none opens: {url}")
 
 
 def _pause(seconds: float, tell: Callable[[float], None]) -> None:

@@ -6,17 +6,16 @@ from typing import Annotated
 
 import tyro
 
-from kit.cli.arguments import Runs
+from kit.cli.arguments import RunName, Runs
 from kit.errors import UsageError
 
-Name = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Mix = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MIX")]
 Outs = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")]
 Minutes = Annotated[float | None, tyro.conf.arg(metavar="MINUTES", help_behavior_hint="")]
 
 
 def timeline(
-    run: Name,
+    run: RunName,
     mix: Mix,
     out: Outs = (),
     section_minutes: Minutes = None,
@@ -34,8 +33,6 @@ def timeline(
     Example: kit timeline train mix.mp3 --out mix.html mix.cue
 
     Args:
-        run: Folder that `kit train` made, or the name of an experiment, which stands for its
-            newest run.
         mix: An audio file of any length.
         out: Files to write.
         section_minutes: Mean duration of a section, minutes. A longer one joins short sections to
@@ -43,7 +40,6 @@ def timeline(
         risk: Share of wrong answers that you accept among those that are not uncertain. The
             threshold comes from the artists that `kit evaluate` held out.
         embed_mib: Embed audio up to this size in a page, MiB; larger audio must stay where it is.
-        runs: Folder of the run folders.
     """
     if not 0 < risk < 1:
         raise UsageError(f"--risk is {risk:g}; it must be between 0 and 1, such as 0.1")

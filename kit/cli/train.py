@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from kit.cli.arguments import CatalogueFolder, Flag, Rights, Runs, require_catalogue
+from kit.cli.arguments import (
+    CatalogueFolder,
+    Flag,
+    ModelName,
+    Rights,
+    Runs,
+    require_catalogue,
+)
 from kit.config import (
     Conv1DConfig,
     DistributedConfig,
@@ -30,7 +37,7 @@ def train(
     i_have_the_rights_to_this_audio: Rights = False,
     train: TrainConfig = TrainConfig(),
     split: SplitConfig = SplitConfig(),
-    model_name: Annotated[str, tyro.conf.arg(name="model.name")] = "conv1d",
+    model_name: ModelName = "conv1d",
     model: Any = Conv1DConfig(),
     segments: SegmentConfig = SegmentConfig(),
     features: FeatureConfig = FeatureConfig(),
@@ -53,22 +60,18 @@ def train(
     Example: kit train data/mine --recipe small --model.networks short_chunk musicnn
 
     Args:
-        catalogue: Folder that `kit scan` made.
         name: Name of the folder under RUNS.
         recipe: small, for 30 to 150 tracks per label: instead of a network, train simple
             classifiers on statistics and on frozen musicnn layers. Cross-validation inside each of
             five folds chooses the best one or their average, without any test track.
             --model.networks adds networks. Excerpts, --split, --train.seed and the --model flags
             that --recipe small --help shows apply; other training flags have no effect.
-        runs: Folder that contains the run folders.
         fresh: Start a new run even if one with the same configuration exists.
         memory_gib: Keep features up to this size, GiB, and up to half of the device's memory, on
             the device (in main memory on a CPU). Larger ones are read batch by batch. The result is
             the same.
         train: Options of the training.
         split: How tracks are split into training, validation and test.
-        model_name: The network: one that `kit models` lists, or your own class as
-            path/to/file.py:Class or package.module:Class.
         model: Options of the network.
         segments: Length and draw of the network's input.
         features: Excerpts and front end.

@@ -1,17 +1,8 @@
 """`kit watch`."""
 
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from kit.cli.arguments import Flag, Runs
-
-RunOrNewest = Annotated[
-    Path | None,
-    tyro.conf.Positional,
-    tyro.conf.arg(metavar="[RUN]", help_behavior_hint=""),
-]
+from kit.cli.arguments import Flag, RunOrNewest, Runs
 
 
 def watch(
@@ -31,9 +22,6 @@ def watch(
     Example: kit watch runs/train/20261127-093450-036a2bd6 --tensorboard
 
     Args:
-        run: Folder that `kit train` made, or name of an experiment for its newest run; the newest
-            of all runs if not given.
-        runs: Folder that contains the run folders.
         once: Show the current state and exit; of folds and members, the network in training.
         every_s: Seconds between two updates.
         tensorboard: Also write TensorBoard's files to RUN/tensorboard. Needs

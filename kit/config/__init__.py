@@ -9,6 +9,7 @@ from kit.config.base import (
     Checked,
     from_dict,
     from_json,
+    hash_of,
     identity,
     replaced,
     to_dict,
@@ -18,6 +19,7 @@ from kit.config.collection import DemoConfig, MixConfig, PreviewConfig, SplitCon
 from kit.config.experiment import Experiment
 from kit.config.features import (
     MUSICNN_FRONTEND,
+    DecodeConfig,
     ExtractConfig,
     FeatureConfig,
     FrontendConfig,
@@ -47,6 +49,7 @@ __all__ = [
     "AugmentConfig",
     "Checked",
     "Conv1DConfig",
+    "DecodeConfig",
     "DemoConfig",
     "DistributedConfig",
     "Experiment",
@@ -64,6 +67,7 @@ __all__ = [
     "frames_of",
     "from_dict",
     "from_json",
+    "hash_of",
     "identity",
     "model_class",
     "replaced",

@@ -1,11 +1,12 @@
 """Base of all configurations: types of fields, checks, and JSON."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import types
 import typing
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from kit.errors import ConfigError
 
@@ -34,10 +35,13 @@ class Checked:
         raise NotImplementedError
 
     def _require(self, name: str, ok: bool, rule: str) -> None:
-        """Raise ConfigError with a field's name, value and rule unless `ok`."""
+        """Refuse a field's value unless `ok`."""
         if not ok:
-            value = getattr(self, name)
-            raise ConfigError(f"{type(self).__name__}.{name} is {value!r}; {rule}")
+            self._refuse(name, rule)
+
+    def _refuse(self, name: str, rule: str) -> NoReturn:
+        """Raise ConfigError with a field's name, value and rule."""
+        raise ConfigError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}; {rule}")
 
     def _at_least(self, least: int, *names: str) -> None:
         """Check that fields are None or at least `least`."""
@@ -128,6 +132,12 @@ def identity(config: Any) -> dict[str, Any]:
 
 def _names(config: Any) -> dict[str, dict[str, str]]:
     return config._names() if isinstance(config, Checked) else {}
+
+
+def hash_of(value: Any, digits: int = 12) -> str:
+    """Return the first hexadecimal digits of the SHA-256 of a value in JSON's types."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def to_json(config: Any) -> str:

@@ -48,18 +48,14 @@ class SplitConfig(Checked):
     def _check(self) -> None:
         self._require("by", bool(self.by), 'name a column, "artist", "track" or "random"')
         self._require("test_fraction", 0 < self.test_fraction < 1, "it must lie between 0 and 1")
-        self._require(
-            "validation_fraction",
-            0 <= self.validation_fraction < 1 - self.test_fraction,
-            f"it must lie between 0 and 1 - test_fraction (={1 - self.test_fraction:g})",
-        )
+        if not 0 <= self.validation_fraction < (most := 1 - self.test_fraction):
+            rule = f"it must lie between 0 and 1 - test_fraction (={most:g})"
+            self._refuse("validation_fraction", rule)
         self._is_seed("seed")
         self._at_least(2, "folds")
-        self._require(
-            "folds",
-            self.folds is None or self.fold_column is None,
-            f"leave it out: SplitConfig.fold_column (={self.fold_column!r}) names the folds",
-        )
+        if self.folds is not None and self.fold_column is not None:
+            rule = f"leave it out: SplitConfig.fold_column (={self.fold_column!r}) names the folds"
+            self._refuse("folds", rule)
         self._require("fold_column", self.fold_column != "", "name a column")
 
 
@@ -133,12 +129,12 @@ class DemoConfig(Checked):
     def _check(self) -> None:
         self._at_least(4, "artists")
         self._at_least(self.artists, "tracks")
-        self._require(
-            "tracks",
-            self.difficulty == "easy" or self.tracks >= 2 * self.artists,
-            "with DemoConfig.difficulty hard every artist has a track of each genre: it must be at "
-            f"least {2 * self.artists}",
-        )
+        if self.difficulty == "hard" and self.tracks < 2 * self.artists:
+            self._refuse(
+                "tracks",
+                "with DemoConfig.difficulty hard every artist has a track of each genre: it must "
+                f"be at least {2 * self.artists}",
+            )
         self._at_least(1, "duration_s")
         self._is_seed("seed")
 
@@ -175,11 +171,9 @@ class MixConfig(Checked):
         for short, long in (("shortest_s", "longest_s"), ("shortest_fade_s", "longest_fade_s")):
             rule = f"it must be at least {short} (={getattr(self, short):g})"
             self._require(long, getattr(self, long) >= getattr(self, short), rule)
-        self._require(
-            "shortest_s",
-            self.shortest_s >= 2 * self.longest_fade_s,
-            f"a track must hold two cross-fades: it must be at least {2 * self.longest_fade_s:g}",
-        )
+        if self.shortest_s < (both := 2 * self.longest_fade_s):
+            rule = f"a track must hold two cross-fades: it must be at least {both:g}"
+            self._refuse("shortest_s", rule)
 
     @property
     def name(self) -> str:

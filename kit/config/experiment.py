@@ -34,34 +34,28 @@ class Experiment(Checked):
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def _check(self) -> None:
-        self._require(
-            "name",
-            bool(self.name) and not set(self.name) & set('/\\:*?"<>|') and self.name[0] != ".",
-            "it names a folder: no slash, and no dot in front",
-        )
+        if not self.name or set(self.name) & set('/\\:*?"<>|') or self.name[0] == ".":
+            self._refuse("name", "it names a folder: no slash, and no dot in front")
         require_model(self.model)
         least, frames = self.features.least_frames, self.segments.frames
-        self.segments._require(
-            "frames",
-            frames <= self.features.n_frames,
-            f"it must not exceed FeatureConfig.n_frames (={self.features.n_frames})",
-        )
-        self.segments._require(
-            "frames",
-            frames <= least or self.segments.pad,
-            f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps has "
-            f"{least} frames; raise FeatureConfig.least_s to {self.features._least_for(frames):g}, "
-            "or set SegmentConfig.pad",
-        )
+        if frames > (most := self.features.n_frames):
+            self.segments._refuse("frames", f"it must not exceed FeatureConfig.n_frames (={most})")
+        if frames > least and not self.segments.pad:
+            self.segments._refuse(
+                "frames",
+                f"the shortest track that FeatureConfig.least_s (={self.features.least_s}) keeps "
+                f"has {least} frames; raise FeatureConfig.least_s to "
+                f"{self.features._least_for(frames):g}, or set SegmentConfig.pad",
+            )
         self._check_augment(self.train.augment, self.features, frames)
         if isinstance(self.model, MusicnnConfig) and self.model.transfer != "none":
             self._check_transfer(self.model.transfer)
-        self.train._require(
-            "batch_size",
-            not self.train.by_track or self.train.batch_size >= self.segments_per_track,
-            f"TrainConfig.loss {self.train.loss} takes whole tracks of {self.segments_per_track} "
-            f"segments; raise it to {self.segments_per_track} at least",
-        )
+        if self.train.by_track and self.train.batch_size < (count := self.segments_per_track):
+            self.train._refuse(
+                "batch_size",
+                f"TrainConfig.loss {self.train.loss} takes whole tracks of {count} segments; raise "
+                f"it to {count} at least",
+            )
 
     @property
     def segments_per_track(self) -> int:
@@ -74,12 +68,9 @@ class Experiment(Checked):
             known = getattr(MUSICNN_FRONTEND, field_.name)
             rule = f"MusicnnConfig.transfer {transfer} needs {known!r}; leave it out"
             frontend._require(field_.name, getattr(frontend, field_.name) == known, rule)
-        train._require(
-            "standardise",
-            train.standardise == "none",
-            f"MusicnnConfig.transfer {transfer} needs levels without standardisation; set it to "
-            "none",
-        )
+        if train.standardise != "none":
+            rule = f"MusicnnConfig.transfer {transfer} needs levels without standardisation"
+            train._refuse("standardise", f"{rule}; set it to none")
         if transfer == "head":
             return
         for name, only in (("labels", ("one",)), ("loss", ("segments", "mean"))):
@@ -107,24 +98,15 @@ class Experiment(Checked):
                 )
         if frontend.compression != "db":
             for name, off in (("gain_db", 0), ("tilt_db", 0), ("mix", "none")):
-                value = getattr(augment, name)
-                augment._require(
-                    name,
-                    value in (off, "mixup"),
-                    f"it changes decibels, and FrontendConfig.compression is "
-                    f"{frontend.compression}; leave it out",
-                )
-        augment._require(
-            "time_width",
-            not augment.time_masks or augment.time_width < frames,
-            f"it must be below SegmentConfig.frames (={frames}), or a mask could cover a segment",
-        )
-        augment._require(
-            "band_width",
-            not augment.band_masks or augment.band_width < frontend.n_mels,
-            f"it must be below FrontendConfig.n_mels (={frontend.n_mels}), or a mask could cover "
-            "a segment",
-        )
+                if getattr(augment, name) not in (off, "mixup"):
+                    set_to = f"FrontendConfig.compression is {frontend.compression}"
+                    augment._refuse(name, f"it changes decibels, and {set_to}; leave it out")
+        for masks, name, most, of in (
+            (augment.time_masks, "time_width", frames, "SegmentConfig.frames"),
+            (augment.band_masks, "band_width", frontend.n_mels, "FrontendConfig.n_mels"),
+        ):
+            rule = f"it must be below {of} (={most}), or a mask could cover a segment"
+            augment._require(name, not masks or getattr(augment, name) < most, rule)
 
     def _names(self) -> dict[str, dict[str, str]]:
         return {"model": name_of_model(self.model)}

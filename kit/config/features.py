@@ -1,12 +1,10 @@
 """Options of features: the front end, the excerpts of a track, and the computation."""
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kit.config.base import LATER, Checked, identity
+from kit.config.base import LATER, Checked, hash_of, identity
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,12 @@ class FrontendConfig(Checked):
 
     def _check(self) -> None:
         self._at_least(1, "sample_rate", "n_fft", "hop_length", "n_mels")
-        self._require(
-            "win_length",
-            self.win_length is None or 1 <= self.win_length <= self.n_fft,
-            f"it must lie between 1 and n_fft (={self.n_fft})",
-        )
+        if self.win_length is not None and not 1 <= self.win_length <= self.n_fft:
+            self._refuse("win_length", f"it must lie between 1 and n_fft (={self.n_fft})")
         nyquist = self.sample_rate / 2
-        self._require(
-            "fmax",
-            self.fmax is None or 0 < self.fmax <= nyquist,
-            f"it must lie above 0 and not above sample_rate / 2 = {nyquist:g} Hz; "
-            "lower fmax or raise sample_rate",
-        )
+        if self.fmax is not None and not 0 < self.fmax <= nyquist:
+            rule = f"it must lie above 0 and not above sample_rate / 2 = {nyquist:g} Hz"
+            self._refuse("fmax", f"{rule}; lower fmax or raise sample_rate")
         top = nyquist if self.fmax is None else self.fmax
         self._require("fmin", 0 <= self.fmin < top, f"it must lie between 0 and fmax = {top:g} Hz")
         self._above_zero("power", "amin", "gain", "top_db")
@@ -117,44 +109,29 @@ class FeatureConfig(Checked):
     int16 with full scale 2.0, in twice the space of float32 dB; `dtype` does not apply."""
 
     def _check(self) -> None:
-        self._require(
-            "keep",
-            self.keep == "log_mel" or self.frontend.center,
-            "it needs FrontendConfig.center, since segments of samples are padded; leave that on",
-        )
-        self._require(
-            "dtype",
-            self.keep == "log_mel" or self.dtype == "float32",
-            "it is the type of log-mel frames, and FeatureConfig.keep waveform stores int16; leave "
-            "it out",
-        )
-        relative = self.frontend.ref == "max" and self.frontend.top_db is not None
-        self._require(
-            "dtype",
-            self.dtype != "int8" or relative,
-            'it needs frontend.ref "max" and a frontend.top_db: levels between 0 and -top_db dB',
-        )
-        self._require(
-            "dtype",
-            self.dtype != "int8" or self.frontend.compression == "db",
-            f"FrontendConfig.compression {self.frontend.compression} has no highest value; take "
-            "float16",
-        )
+        if self.keep == "waveform":
+            rule = "it needs FrontendConfig.center, since segments of samples are padded"
+            self._require("keep", self.frontend.center, f"{rule}; leave that on")
+            rule = "it is the type of log-mel frames, and FeatureConfig.keep waveform stores int16"
+            self._require("dtype", self.dtype == "float32", f"{rule}; leave it out")
+        if self.dtype == "int8":
+            relative = self.frontend.ref == "max" and self.frontend.top_db is not None
+            rule = (
+                'it needs frontend.ref "max" and a frontend.top_db: levels between 0 and -top_db dB'
+            )
+            self._require("dtype", relative, rule)
+            compression = self.frontend.compression
+            rule = f"FrontendConfig.compression {compression} has no highest value; take float16"
+            self._require("dtype", compression == "db", rule)
         self._require("excerpts", 1 <= self.excerpts <= 64, "it must lie between 1 and 64")
         self._at_least(1, "n_frames")
         self._require("offset_s", 0 <= self.offset_s < math.inf, "it must not be negative")
         self._above_zero("clip_s", "least_s")
-        self._require(
-            "clip_s",
-            self.clip_frames >= self.n_frames,
-            f"it gives {self.clip_frames} frames, fewer than n_frames (={self.n_frames}); "
-            "raise clip_s or lower n_frames",
-        )
-        self._require(
-            "least_s",
-            self.least_frames >= 1,
-            f"it is shorter than one frame; raise it to {self._least_for(1):g}",
-        )
+        if self.clip_frames < self.n_frames:
+            rule = f"it gives {self.clip_frames} frames, fewer than n_frames (={self.n_frames})"
+            self._refuse("clip_s", f"{rule}; raise clip_s or lower n_frames")
+        rule = f"it is shorter than one frame; raise it to {self._least_for(1):g}"
+        self._require("least_s", self.least_frames >= 1, rule)
 
     def _least_for(self, frames: int) -> float:
         return math.ceil(100 * seconds_of(frames, self.frontend)) / 100
@@ -200,24 +177,15 @@ class FeatureConfig(Checked):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that identify this configuration."""
-        text = json.dumps(identity(self), sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hash_of(identity(self))
 
 
 @dataclass(frozen=True)
-class ExtractConfig(Checked):
-    """Options of the computation of features; they do not change values.
-
-    Example:
-        >>> kit.ExtractConfig(workers=4).timeout_s
-        60.0
-    """
+class DecodeConfig(Checked):
+    """Options of the decoding of a catalogue's files; they do not change values."""
 
     workers: int | None = None
-    """Number of concurrent decoders; one for each core if None."""
-    engine: Literal["local", "ray"] = "local"
-    """Compute on this machine (local), or on a Ray cluster (ray, with the extra `cluster`):
-    RAY_ADDRESS's, or a new one here."""
+    """Number of concurrent decoders; if None, about one for each core."""
     isolate: bool = False
     """Decode in separate processes, so that a file that crashes its decoder stops no other file.
     Slower."""
@@ -225,19 +193,33 @@ class ExtractConfig(Checked):
     """Time limit for the decoding of a file, seconds."""
     retry_failed: bool = False
     """Retry tracks that failed before, even if their files have not changed."""
+
+    def _check(self) -> None:
+        self._at_least(1, "workers")
+        self._above_zero("timeout_s")
+
+
+@dataclass(frozen=True)
+class ExtractConfig(DecodeConfig):
+    """Options of the computation of features; they do not change values.
+
+    Example:
+        >>> kit.ExtractConfig(workers=4).timeout_s
+        60.0
+    """
+
+    engine: Literal["local", "ray"] = "local"
+    """Compute on this machine (local), or on a Ray cluster (ray, with the extra `cluster`):
+    RAY_ADDRESS's, or a new one here."""
     strict: bool = False
     """Stop at the first track that fails."""
     verify: bool = False
     """Read all stored features first, and recompute those with wrong checksums."""
 
     def _check(self) -> None:
-        self._at_least(1, "workers")
-        self._above_zero("timeout_s")
-        self._require(
-            "isolate",
-            not self.isolate or self.engine == "local",
-            "engine ray decodes in separate processes already; leave it out",
-        )
+        super()._check()
+        rule = "engine ray decodes in separate processes already; leave it out"
+        self._require("isolate", not self.isolate or self.engine == "local", rule)
 
 
 def frames_of(samples: int, frontend: FrontendConfig) -> int:

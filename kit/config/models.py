@@ -33,11 +33,8 @@ class Conv1DConfig(Checked):
     the averages need several epochs of a small collection to converge."""
 
     def _check(self) -> None:
-        self._require(
-            "channels",
-            len(self.channels) >= 1 and min(self.channels) >= 1,
-            "give one number of at least 1 for each convolution",
-        )
+        rule = "give one number of at least 1 for each convolution"
+        self._require("channels", min(self.channels, default=0) >= 1, rule)
         self._at_least(1, "kernel_size", "dense")
         self._below_one("dropout", "norm_momentum")
 
@@ -149,16 +146,10 @@ class MusicnnConfig(Checked):
     def _check(self) -> None:
         self._require("layer_decay", 0 < self.layer_decay <= 1, "it must lie above 0, up to 1")
         self._at_least(1, "timbral", "temporal", "middle", "dense")
-        self._require(
-            "heights",
-            len(self.heights) >= 1 and all(0 < height <= 1 for height in self.heights),
-            "give one share of the mel bands, above 0 and up to 1, for each kind of filter",
-        )
-        self._require(
-            "lengths",
-            len(self.lengths) >= 1 and min(self.lengths) >= 1,
-            "give one number of at least 1 for each kind of filter",
-        )
+        rule = "give one share of the mel bands, above 0 and up to 1, for each kind of filter"
+        self._require("heights", bool(self.heights) and all(0 < h <= 1 for h in self.heights), rule)
+        rule = "give one number of at least 1 for each kind of filter"
+        self._require("lengths", min(self.lengths, default=0) >= 1, rule)
         self._below_one("dropout", "norm_momentum")
 
     @property

@@ -31,11 +31,8 @@ class SegmentConfig(Checked):
 
     def _check(self) -> None:
         self._at_least(1, "frames")
-        self._require(
-            "hop",
-            self.hop is None or 1 <= self.hop <= self.frames,
-            f"it must lie between 1 and frames (={self.frames}), so that no frames are skipped",
-        )
+        rule = f"it must lie between 1 and frames (={self.frames}), so that no frames are skipped"
+        self._require("hop", self.hop is None or 1 <= self.hop <= self.frames, rule)
 
     @property
     def hop_frames(self) -> int:
@@ -78,22 +75,14 @@ class OptimiserConfig(Checked):
         self._at_least(0, "weight_decay", "warmup")
         self._at_least(1, "accumulate")
         self._above_zero("clip_norm")
-        self._require(
-            "weight_decay",
-            self.weight_decay is None or self.name != "adam",
-            "adam has no weight decay; leave it out, or set OptimiserConfig.name to adamw",
-        )
-        self._require(
-            "ema_decay",
-            self.ema_decay is None or 0 < self.ema_decay < 1,
-            "it must lie between 0 and 1",
-        )
-        self._require(
-            "ema_decay",
-            self.ema_decay is None or self.name != "schedule_free",
-            "schedule_free averages the weights itself; leave it out, or set OptimiserConfig.name "
-            "to adamw",
-        )
+        otherwise = "leave it out, or set OptimiserConfig.name to adamw"
+        if self.weight_decay is not None and self.name == "adam":
+            self._refuse("weight_decay", f"adam has no weight decay; {otherwise}")
+        if self.ema_decay is not None:
+            self._require("ema_decay", 0 < self.ema_decay < 1, "it must lie between 0 and 1")
+            if self.name == "schedule_free":
+                rule = f"schedule_free averages the weights itself; {otherwise}"
+                self._refuse("ema_decay", rule)
 
     @property
     def decay(self) -> float:
@@ -157,17 +146,11 @@ class AugmentConfig(Checked):
         self._at_least(0, "shift", "time_masks", "band_masks")
         self._at_least(1, "time_width", "band_width")
         self._above_zero("mix_alpha")
-        self._require(
-            "mix_alpha",
-            self.mix_alpha is None or self.mix != "none",
-            "nothing is mixed; set AugmentConfig.mix, or leave it out",
-        )
+        if self.mix_alpha is not None and self.mix == "none":
+            self._refuse("mix_alpha", "nothing is mixed; set AugmentConfig.mix, or leave it out")
         self._require("speed", 0 <= self.speed <= 0.25, "it must lie between 0 and 0.25")
-        self._require(
-            "snr_db",
-            self.snr_db is None or -20 <= self.snr_db <= 100,
-            "it must lie between -20 and 100 dB",
-        )
+        within = self.snr_db is None or -20 <= self.snr_db <= 100
+        self._require("snr_db", within, "it must lie between -20 and 100 dB")
 
     @property
     def alpha(self) -> float:
@@ -236,17 +219,14 @@ class TrainConfig(Checked):
         self._above_zero("learning_rate")
         self._below_one("label_smoothing")
         if self.several:
-            self._require(
-                "balance",
-                self.balance == "none",
-                "it needs one label a track, and TrainConfig.labels is several; leave it out",
-            )
-            self.augment._require(
-                "mix",
-                self.augment.mix != "between_class",
-                "it mixes tracks of different labels, and with TrainConfig.labels several tracks "
-                "may share some; use mixup",
-            )
+            rule = "it needs one label a track, and TrainConfig.labels is several; leave it out"
+            self._require("balance", self.balance == "none", rule)
+            if self.augment.mix == "between_class":
+                self.augment._refuse(
+                    "mix",
+                    "it mixes tracks of different labels, and with TrainConfig.labels several "
+                    "tracks may share some; use mixup",
+                )
         # In a sum of powers (between_class), the level of each band matters.
         if self.standardise == "clip" and self.augment.mix != "between_class":
             for name in ("gain_db", "tilt_db"):
@@ -302,16 +282,10 @@ class DistributedConfig(Checked):
 
     def _check(self) -> None:
         if self.coordinator_address is not None:
-            port = self.coordinator_address.rpartition(":")[2]
-            self._require(
-                "coordinator_address",
-                ":" in self.coordinator_address and port.isdecimal(),
-                "give a host and a port, such as 10.0.0.1:4321",
-            )
+            _, colon, port = self.coordinator_address.rpartition(":")
+            rule = "give a host and a port, such as 10.0.0.1:4321"
+            self._require("coordinator_address", bool(colon) and port.isdecimal(), rule)
         if self.process_id is not None:
             count = math.inf if self.num_processes is None else self.num_processes
-            self._require(
-                "process_id",
-                0 <= self.process_id < count,
-                "it must be at least 0, and below DistributedConfig.num_processes",
-            )
+            rule = "it must be at least 0, and below DistributedConfig.num_processes"
+            self._require("process_id", 0 <= self.process_id < count, rule)

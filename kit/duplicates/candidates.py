@@ -126,29 +126,18 @@ def _compared(asked: range, triples: Sequence[Triples], index: _Index) -> Iterat
     if not len(query):
         return
     offset = np.floor((index.time[entry] - time[query]) / _BIN_S).astype(np.int64)
-    per_s = _Rates(asked, triples, index)
-    yield from _frequent(first[query], second[often], speed[query], offset, per_s)
-
-
-class _Rates:
-    """The end in seconds and the hashes per second of each compared recording."""
-
-    def __init__(self, asked: range, triples: Sequence[Triples], index: _Index) -> None:
-        self._start = asked.start
-        ends = [float(one.time.max(initial=0)) for one in triples]
-        self._ends = np.maximum(ends, 1)
-        self._rates = np.array([len(one.time) / 4 for one in triples]) / self._ends
-        self._index = index
+    ends = np.maximum([float(one.time.max(initial=0)) for one in triples], 1)
+    rates = np.array([len(one.time) / 4 for one in triples]) / ends
 
     def expected(
-        self, first: np.ndarray, second: np.ndarray, speed: np.ndarray, offset: np.ndarray
+        first: np.ndarray, second: np.ndarray, speed: np.ndarray, offset: np.ndarray
     ) -> np.ndarray:
         """Return the number of hashes in the overlap of pairs, the smaller one of the two."""
-        end = self._ends[first - self._start] / speed
-        rate = self._rates[first - self._start] * speed
-        other_end, other_rate = self._index.ends[second], self._index.rates[second]
-        overlap = np.minimum(other_end, offset + end) - np.maximum(0, offset)
-        return np.maximum(overlap, 0) * np.minimum(rate, other_rate)
+        end, rate = ends[first - asked.start] / speed, rates[first - asked.start] * speed
+        overlap = np.minimum(index.ends[second], offset + end) - np.maximum(0, offset)
+        return np.maximum(overlap, 0) * np.minimum(rate, index.rates[second])
+
+    yield from _frequent(first[query], second[often], speed[query], offset, expected)
 
 
 def _frequent(
@@ -156,7 +145,7 @@ def _frequent(
     second: np.ndarray,
     speed: np.ndarray,
     offset: np.ndarray,
-    rates: _Rates,
+    expected: Callable[..., np.ndarray],
 ) -> Iterator[Candidate]:
     """Yield the pairs with enough equal hashes in two neighbouring bins of offsets."""
     lowest = offset.min()
@@ -172,10 +161,9 @@ def _frequent(
     keys, equal = keys[enough], equal[enough]
     pairs, line = np.divmod(keys, bins * len(SPEEDS))
     which, at = np.divmod(line, bins)
-    expected = rates.expected(
-        *np.divmod(pairs, owners), np.array(SPEEDS)[which], (at + lowest + 1) * _BIN_S
-    )
-    enough = equal >= LEAST_SHARE * expected
+    offsets = (at + lowest + 1) * _BIN_S
+    overlap = expected(*np.divmod(pairs, owners), np.array(SPEEDS)[which], offsets)
+    enough = equal >= LEAST_SHARE * overlap
     keys, equal = keys[enough], equal[enough]
     pairs = keys // (bins * len(SPEEDS))
     # Sort by pair, the most frequent line first.

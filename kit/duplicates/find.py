@@ -1,7 +1,6 @@
 """Find duplicate recordings: candidates by hashes, then verification."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from kit.duplicates.candidates import candidates
@@ -12,29 +11,14 @@ from kit.duplicates.verify import Match, verify
 _CACHED = 256  # recordings: 20 MB for clips of 30 s
 
 
-@dataclass(frozen=True)
-class Duplicate:
-    """Two copies of one recording.
-
-    Attributes:
-        first: index of a recording.
-        second: index of another one, above `first`.
-        match: offset, speed and similarity of the two.
-    """
-
-    first: int
-    second: int
-    match: Match
-
-
 def find(
     count: int,
     read: Callable[[Sequence[int]], Sequence[Fingerprint]],
     *,
     block: int = 4096,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Duplicate]:
-    """Return all pairs of copies, in order.
+) -> list[tuple[int, int, Match]]:
+    """Return the indices of each pair of copies and their match, in order.
 
     Args:
         count: number of recordings.
@@ -51,9 +35,9 @@ def find(
         return one, triples(one.peaks)
 
     found = [
-        Duplicate(pair.first, pair.second, match)
+        (pair.first, pair.second, match)
         for pair in candidates(count, triples_of, block=block, progress=progress)
         if (match := verify(pair, recording(pair.first), recording(pair.second))) is not None
         and match.holds
     ]
-    return sorted(found, key=lambda one: (one.first, one.second))
+    return sorted(found, key=lambda one: one[:2])

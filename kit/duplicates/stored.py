@@ -10,7 +10,8 @@ The number is the version of the fingerprints.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from kit.audio.open import open_source
 from kit.audio.payload import payload_hash
 from kit.catalogue import Catalogue, Failure
 from kit.config import ExtractConfig
-from kit.duplicates.find import Duplicate, find
+from kit.duplicates.find import find
 from kit.duplicates.fingerprint import SAMPLE_RATE, VERSION, Fingerprint, fingerprint
 from kit.duplicates.verify import Match
 from kit.features import npz_parts
@@ -96,13 +97,18 @@ class Fingerprints:
         for track_id, source in self.sources.items():
             tracks.setdefault(source, []).append(track_id)
         place = {track_id: at for at, track_id in enumerate(self.sources)}
-        reader = _Reader(self.rows, files)
-        pairs = [
-            _in_order(one, other, found, place)
-            for found in find(len(files), reader.read, progress=progress)
-            for one in tracks[files[found.first]]
-            for other in tracks[files[found.second]]
-        ]
+        part_of = lru_cache(maxsize=_CACHED)(_fingerprints_of)
+
+        def read(numbers: Sequence[int]) -> list[Fingerprint]:
+            return [part_of(part)[row] for part, row in (self.rows[files[n]] for n in numbers)]
+
+        pairs = []
+        for first, second, match in find(len(files), read, progress=progress):
+            for one, other in product(tracks[files[first]], tracks[files[second]]):
+                if place[one] < place[other]:
+                    pairs.append((one, other, match))
+                else:
+                    pairs.append((other, one, match.seen_from_the_second()))
         return sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))
 
 
@@ -135,14 +141,6 @@ def fingerprints(
     )
 
 
-def _in_order(
-    one: str, other: str, found: Duplicate, place: Mapping[str, int]
-) -> tuple[str, str, Match]:
-    if place[one] < place[other]:
-        return one, other, found.match
-    return other, one, found.match.seen_from_the_second()
-
-
 @dataclass(frozen=True, eq=False)
 class _Audio:
     fingerprint: Fingerprint
@@ -170,25 +168,6 @@ def _add(folder: Path, found: Mapping[str, _Audio]) -> None:
         "audio": np.array([one.audio for one in found.values()]),
     }
     npz_parts.add_part(folder, list(found), arrays)
-
-
-class _Reader:
-    """Reads fingerprints by index, and caches the parts that were read last."""
-
-    def __init__(self, rows: npz_parts.Rows, files: Sequence[str]) -> None:
-        self._rows = rows
-        self._files = files
-        self._parts: dict[Path, list[Fingerprint]] = {}
-
-    def read(self, numbers: Sequence[int]) -> list[Fingerprint]:
-        return [self._one(*self._rows[self._files[number]]) for number in numbers]
-
-    def _one(self, part: Path, row: int) -> Fingerprint:
-        found = self._parts.pop(part, None) or _fingerprints_of(part)
-        self._parts[part] = found
-        if len(self._parts) > _CACHED:
-            del self._parts[next(iter(self._parts))]
-        return found[row]
 
 
 def _fingerprints_of(part: Path) -> list[Fingerprint]:

@@ -97,10 +97,6 @@ def onnx(program: Program) -> bytes:
 def web(program: Program, card: str = "", onnxruntime_web: Path | None = None) -> bytes:
     """Return a page that answers for files in the browser, and needs no network.
 
-    Args:
-        program: the run.
-        card: its model card.
-        onnxruntime_web: as for `export`.
     Raises:
         UsageError: as for `onnx`.
         KitError: onnxruntime-web is missing.

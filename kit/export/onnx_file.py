@@ -18,9 +18,6 @@ def onnx_model(program: Program, about: dict[str, str]) -> onnx.ModelProto:
 
     Its values are those of `Program.probabilities`; samples past an excerpt are ignored.
 
-    Args:
-        program: the run.
-        about: text for the model's metadata.
     Raises:
         UsageError: the network has an operation that is not written to ONNX.
     """

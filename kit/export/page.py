@@ -24,15 +24,7 @@ _SAY_WHY = """addEventListener("error", (event) => {
 
 
 def to_html(model: bytes, about: dict[str, Any], title: str, card: str, runtime: Runtime) -> str:
-    """Return the page of a run.
-
-    Args:
-        model: the run as ONNX.
-        about: `Program.about`.
-        title: heading.
-        card: text of the model card; empty if there is none.
-        runtime: what runs the model.
-    """
+    """Return the page of a run."""
     own = files("kit.export")
     css, js = (own.joinpath(f"page.{e}").read_text(encoding="utf-8") for e in ("css", "js"))
     script = _SAY_WHY + _with_exports(_for_files(runtime.script)) + js

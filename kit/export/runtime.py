@@ -1,26 +1,28 @@
 """Get onnxruntime-web, which runs ONNX models in a browser, from its npm package."""
 
 import base64
-import hashlib
-import shutil
-import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.errors import KitError
 from kit.files import atomic_write
 from kit.weights.files import data_folder
+from kit.weights.package import Package
 
 PACKAGE = "onnxruntime-web@1.30.0"
-TARBALL = "onnxruntime-web-1.30.0.tgz"
 # In npm's notation, as in `npm view onnxruntime-web@1.30.0 dist.integrity`.
-SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+_SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+TARBALL = Package(
+    PACKAGE,
+    "onnxruntime-web-1.30.0.tgz",
+    hash=f"SHA-512 {base64.b64decode(_SHA512).hex()}",
+    fetch=f"npm pack {PACKAGE}",
+    flag="--onnxruntime-web",
+)
 
 _SCRIPT = "package/dist/ort.wasm.bundle.min.mjs"
 _PROGRAM = "package/dist/ort-wasm-simd-threaded.wasm"
-_PATIENCE_S = 900
 
 
 @dataclass(frozen=True)
@@ -44,59 +46,19 @@ def runtime(tarball: Path | None = None) -> Runtime:
     Raises:
         KitError: npm or the network is missing, or the file is another one.
     """
-    kept = data_folder().parent / TARBALL
+    kept = data_folder().parent / TARBALL.file
     if tarball is None and not kept.is_file():
+        command = ["npm", "pack", PACKAGE, "--silent", "--ignore-scripts"]
         with tempfile.TemporaryDirectory() as folder:
-            _download(Path(folder))
-            found = _read(Path(folder) / TARBALL)
-            with atomic_write(kept, "wb") as stream:
-                stream.write((Path(folder) / TARBALL).read_bytes())
-            return found
-    return _read(tarball or kept)
-
-
-def _read(tarball: Path) -> Runtime:
-    try:
-        with tarball.open("rb") as stream:
-            digest = base64.b64encode(hashlib.file_digest(stream, "sha512").digest()).decode()
-    except OSError as error:
-        raise KitError(f"cannot read {tarball}: {error.strerror or error}") from error
-    if digest != SHA512:
-        raise KitError(
-            f"{tarball} is not {TARBALL}: its SHA-512 is {digest}, not {SHA512}; delete it and "
-            f"fetch it with npm pack {PACKAGE}"
-        )
-    parts = {}
-    with tarfile.open(tarball) as archive:
+            content = TARBALL.read(TARBALL.download("npm", command, Path(folder)))
+        with atomic_write(kept, "wb") as stream:
+            stream.write(content.getvalue())
+    else:
+        content = TARBALL.read(tarball or kept)
+    parts = []
+    with tarfile.open(fileobj=content) as archive:
         for name in (_SCRIPT, _PROGRAM):
             part = archive.extractfile(name)
             assert part is not None
-            parts[name] = part.read()
-    return Runtime(parts[_SCRIPT].decode("utf-8"), parts[_PROGRAM])
-
-
-def _download(folder: Path) -> None:
-    npm = shutil.which("npm")
-    why = "npm is not on this machine"
-    if npm is not None:
-        command = [npm, "pack", PACKAGE, "--silent", "--ignore-scripts"]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                timeout=_PATIENCE_S,
-                check=False,
-            )
-            if done.returncode == 0 and (folder / TARBALL).is_file():
-                return
-            why = f"npm ended with code {done.returncode}: {' '.join(done.stderr.split())}"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            why = " ".join(str(error).split())
-    raise KitError(
-        f"a page needs onnxruntime-web, and {why[:300]}; on a machine with npm and a network, run "
-        f"npm pack {PACKAGE}, and pass the file with --onnxruntime-web {TARBALL}"
-    )
+            parts.append(part.read())
+    return Runtime(parts[0].decode("utf-8"), parts[1])

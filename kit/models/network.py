@@ -1,6 +1,6 @@
 """A Flax module as pure functions over flat dictionaries of arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -243,8 +243,8 @@ def _check(options: Any, frames: int, n_mels: int, n_classes: int) -> Network:
     return network
 
 
-def size(tree: Tree) -> int:
-    """Return the number of values in a tree.
+def size(tree: Mapping[str, Any]) -> int:
+    """Return the number of values in a tree of arrays or of their shapes.
 
     Example:
         >>> kit.models.size({"kernel": jnp.zeros((4, 128, 64)), "bias": jnp.zeros(64)})
@@ -254,18 +254,10 @@ def size(tree: Tree) -> int:
 
 
 def _names(state: Any) -> list[str]:
+    only_child = jax.tree_util.GetAttrKey("value")  # of a variable
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(state)]
-    return ["/".join(_parts(path)) for path in paths]
-
-
-def _parts(path: Sequence[Any]) -> list[str]:
-    # Leave out "value", the only child of a variable.
-    keys = [getattr(part, "key", getattr(part, "name", getattr(part, "idx", ""))) for part in path]
-    return [
-        str(key)
-        for part, key in zip(path, keys, strict=True)
-        if not (isinstance(part, jax.tree_util.GetAttrKey) and key == "value")
-    ]
+    named = [tuple(part for part in path if part != only_child) for path in paths]
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path in named]
 
 
 def _named(state: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from jaxtyping import Float32, Integer
 
-from kit.config import Experiment
+from kit.config import Experiment, hash_of, to_dict
 from kit.errors import KitError, UsageError
 from kit.evaluation.certainty import RISK, Thresholds, thresholds_of
 from kit.features.device import row_of
@@ -127,6 +127,12 @@ class Model:
         if self.experiment.train.several:
             raise UsageError("the run gives tracks several labels, and a section has one")
         return timeline(self.restored, path, thresholds=self.thresholds, stay_s=stay_s)
+
+    def identity(self, folder: Path, *, music: bool) -> str:
+        """Return the name of the run's folder, and a hash of what else answers depend on."""
+        run, thresholds = self.restored, vars(self.thresholds) if self.thresholds else None
+        digest = hash_of([to_dict(run.experiment), run.labels, run.step, thresholds, music], 8)
+        return f"{folder.resolve().name}/{digest}"
 
     def require_front_end(self) -> None:
         """Check that the network's features can be computed from audio.

@@ -56,10 +56,6 @@ def answer(folder: Path, file: Path, most_minutes: float) -> str:
 
     The page inside plays no audio by itself: a browser that holds the file gives it to the page.
 
-    Args:
-        folder: of the run.
-        file: audio.
-        most_minutes: longest duration that is taken.
     Raises:
         AudioError: the file is unreadable, too short, too long or silent.
         KitError: the run cannot be restored.
@@ -93,12 +89,7 @@ def answer(folder: Path, file: Path, most_minutes: float) -> str:
 
 
 def warm(folder: Path, room: Path) -> None:
-    """Compile what an answer of a run takes, by the answer for a file of noise.
-
-    Args:
-        folder: of the run.
-        room: for the file.
-    """
+    """Compile what an answer of a run takes, by the answer for a file of noise."""
     config = _restored(folder)[0].experiment.features
     rate = config.frontend.sample_rate
     noise = 0.1 * np.random.default_rng(0).standard_normal(round(4 * config.clip_s * rate))

@@ -1,7 +1,6 @@
 """The folder of a server's uploads, which no server leaves behind."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.files import user_folder
 from kit.lock import only_one
 
 
@@ -21,7 +21,7 @@ def own_folder() -> Iterator[Path]:
     Raises:
         KitError: the user's cache cannot be written, or is another user's.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genre-kit" / "serve"
+    base = user_folder("XDG_CACHE_HOME", ".cache") / "serve"
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
         base.chmod(0o700)

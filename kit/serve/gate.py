@@ -35,13 +35,7 @@ _SLACK = 65536  # bytes of a form around its file
 
 
 class Gate:
-    """Refuses other sites, other paths and large uploads, and keeps each upload apart.
-
-    Args:
-        app: Gradio.
-        uploads: folder of the uploads; each gets a folder of its own.
-        limits: of the files.
-    """
+    """Refuses other sites, other paths and large uploads, and keeps each upload apart."""
 
     def __init__(self, app: ASGIApp, uploads: Path, limits: Limits) -> None:
         self._app, self._uploads, self._limits = app, uploads, limits
@@ -119,12 +113,7 @@ async def _discard(request: Request, most: int) -> None:
 
 
 def upload_of(payload: object, uploads: Path) -> Path | None:
-    """Return the file that a request names, or None if it is no upload.
-
-    Args:
-        payload: of a component of Gradio.
-        uploads: folder of the uploads.
-    """
+    """Return the file that a request names, or None if it is no upload."""
     path = payload.get("path") if isinstance(payload, dict) else None
     if not isinstance(path, str) or "\0" in path:
         return None

@@ -4,7 +4,6 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, TimeoutError
 from pathlib import Path
-from typing import Any
 
 from markupsafe import escape
 from pebble import ProcessExpired, ProcessPool
@@ -16,33 +15,18 @@ from kit.serve.limits import Limits
 
 
 class Worker:
-    """The process, which is started again after a crash.
-
-    Args:
-        limits: of the files.
-    """
+    """The process, which is started again after a crash."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._closed = limits, False
         self._pool = _pool()
 
     def warm(self, names: Sequence[Path], runs: Path, room: Path) -> Future[dict[str, Path]]:
-        """Begin to find the runs, and to compile the programs of the first one.
-
-        Args:
-            names: see `kit.serve.answer.find`.
-            runs: folder of the run folders.
-            room: for a file.
-        """
+        """Begin to find the runs, and to compile the programs of the first one."""
         return self._pool.schedule(_warm, args=(names, runs, room))
 
     def answer(self, folder: Path, file: Path) -> str:
-        """Return a run's answer for a file as HTML, or a sentence that says why there is none.
-
-        Args:
-            folder: of the run.
-            file: the upload.
-        """
+        """Return a run's answer for a file as HTML, or a sentence that says why there is none."""
         try:
             html, refusal = self._answer(folder, file)
         except TimeoutError:
@@ -55,18 +39,15 @@ class Worker:
         return html or refused(refusal.replace(f"{shown(file.parent)}/", ""))
 
     def _answer(self, folder: Path, file: Path) -> tuple[str, str]:
-        job: dict[str, Any] = {
-            "args": (folder, file, self._limits.minutes),
-            "timeout": self._limits.seconds,
-        }
+        args = folder, file, self._limits.minutes
         try:
-            return self._pool.schedule(_answer, **job).result()
+            return self._pool.schedule(_answer, args, timeout=self._limits.seconds).result()
         except RuntimeError:
             # The process was killed while it waited, perhaps for memory.
             if self._closed:
                 raise
             self._pool = _pool()
-            return self._pool.schedule(_answer, **job).result()
+            return self._pool.schedule(_answer, args, timeout=self._limits.seconds).result()
 
     def close(self) -> None:
         """End the process, and drop what waits."""

@@ -73,23 +73,23 @@ def saved(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], dict[str, np.nda
     return about, arrays
 
 
+def below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose paths begin with a prefix, by the rest of their paths."""
+    return {
+        path.removeprefix(prefix): np.asarray(array)
+        for path, array in arrays.items()
+        if path.startswith(prefix)
+    }
+
+
 def restored(
     about: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
 ) -> tuple[Part, ...]:
     """Return the parts from the result of `saved`."""
     parts = []
     for number, one in enumerate(about):
-        prefix = f"{number}/"
-        own = {
-            name.removeprefix(prefix): np.asarray(x)
-            for name, x in arrays.items()
-            if name.startswith(prefix)
-        }
-        learned = {
-            name: own.pop(path)
-            for path in list(own)
-            if (name := path.removeprefix("dictionary/")) != path
-        }
+        learned = below(arrays, f"{number}/dictionary/")
+        own = {n: x for n, x in below(arrays, f"{number}/").items() if "/" not in n}
         parts.append(
             Part(
                 one["vector"],

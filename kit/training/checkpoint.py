@@ -52,30 +52,25 @@ class Checkpoints:
         if read_only and not folder.is_dir():
             raise UsageError(f"{folder} holds no checkpoint; give a folder that `kit train` made")
         self._folder = folder.resolve()
+        # Orbax's `read_only` warns three times when it opens a folder. Without deletion it needs no
+        # scores, and a damaged score would prevent it from opening the folder.
+        about: dict[str, Any] = {"lightweight_initialize": True}
         if not read_only:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._set_aside_unscored()
-        policies = [
-            # Keep two, so that training can resume if the newest is damaged.
-            preservation_policy.LatestN(2),
-            preservation_policy.BestN(get_metric_fn=_score, reverse=True, n=1),
-        ]
-        # Orbax's `read_only` warns three times when it opens a folder. Without deletion it needs no
-        # scores, and a damaged score would prevent it from opening the folder.
-        alone = _alone()
-        options = (
-            ocp.CheckpointManagerOptions(
-                create=False, lightweight_initialize=True, multiprocessing_options=alone
-            )
-            if read_only
-            else ocp.CheckpointManagerOptions(
-                create=False,
-                multiprocessing_options=alone,
-                best_fn=_score,
-                best_mode="min",
-                preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-                cleanup_tmp_directories=True,
-            )
+            policies = [
+                # Keep two, so that training can resume if the newest is damaged.
+                preservation_policy.LatestN(2),
+                preservation_policy.BestN(get_metric_fn=_score, reverse=True, n=1),
+            ]
+            about = {
+                "best_fn": _score,
+                "best_mode": "min",
+                "preservation_policy": preservation_policy.AnyPreservationPolicy(policies),
+                "cleanup_tmp_directories": True,
+            }
+        options = ocp.CheckpointManagerOptions(
+            create=False, multiprocessing_options=_alone(), **about
         )
         self._manager = ocp.CheckpointManager(
             self._folder, options=options, item_names=("state", "meta")

@@ -21,7 +21,7 @@ from kit.catalogue.rights import require_rights
 from kit.catalogue.schema import several_labels
 from kit.catalogue.split import kept_apart, memberships, split
 from kit.config import Experiment, SplitConfig
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.features import FeatureStore, codec, failures_of, left_out_in_words, store_path
 from kit.training.data import Part, Read, Source, hold
 
@@ -84,6 +84,12 @@ class Collection:
             targets(chosen["label"].tolist(), self.labels, self.several),
             n_frames,
         )
+
+    def training(self, n_frames: int) -> Part:
+        """Return the training part; raise UsageError if it is empty."""
+        if (part := self.part("train", n_frames)) is None:
+            raise UsageError("the training part is empty; lower SplitConfig.test_fraction")
+        return part
 
 
 def open_collection(

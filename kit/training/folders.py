@@ -1,7 +1,5 @@
 """Run folders, runs/<experiment>/<time>-<id>, keyed by a hash of the experiment and its inputs."""
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from kit.config import Experiment, to_dict
+from kit.config import Experiment, hash_of, to_dict
 from kit.config import identity as identity_of
 from kit.errors import KitError, UsageError
 from kit.training.members import Plan
@@ -37,8 +35,7 @@ def identity(
     model.pop("file", None)
     columns = [*SPLIT_COLUMNS[:-1], split.columns[-1]]
     rows = split.loc[:, columns].sort_values("track_id").to_numpy().tolist()
-    text = json.dumps([config, sorted(sources.items()), rows, code], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hash_of([config, sorted(sources.items()), rows, code], 8)
 
 
 def find(experiment: Experiment, key: str, runs: Path) -> Run | None:

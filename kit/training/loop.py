@@ -10,7 +10,6 @@ import jax
 
 from kit import __version__
 from kit.config import Experiment, MusicnnConfig, to_dict
-from kit.errors import UsageError
 from kit.models import Network
 from kit.training import processes
 from kit.training.batches import Batches
@@ -90,7 +89,9 @@ def train_run(
         path = choose(collection.nbytes, memory_gib, jax.default_backend(), scan)
         if path.resident:
             collection = collection.held()
-        training, validation = _parts(experiment, collection)
+        n_frames = experiment.features.n_frames
+        training = collection.training(n_frames)
+        validation = collection.part("validation", n_frames)
         batches = Batches.of(experiment, training)
         per_epoch = batches.per_epoch
         total = per_epoch * config.epochs
@@ -191,14 +192,6 @@ def train_run(
             row["seconds"] = round(time.monotonic() - started, 3)
             record.add(row, state, meta)
         record.wait()
-
-
-def _parts(experiment: Experiment, collection: Collection) -> tuple[Part, Part | None]:
-    n_frames = experiment.features.n_frames
-    training, validation = (collection.part(p, n_frames) for p in ("train", "validation"))
-    if training is None:
-        raise UsageError("the training part is empty; lower SplitConfig.test_fraction")
-    return training, validation
 
 
 def _scaling(

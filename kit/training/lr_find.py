@@ -139,9 +139,7 @@ def lr_find(
     how = dataclasses.replace(experiment.train.optimiser, warmup=0.0, accumulate=1, ema_decay=None)
     config = dataclasses.replace(experiment.train, schedule="constant", optimiser=how)
     collection, _ = open_collection(experiment, catalogue, rights=rights)
-    part = collection.part("train", experiment.features.n_frames)
-    if part is None:
-        raise UsageError("the training part is empty; lower SplitConfig.test_fraction")
+    part = collection.training(experiment.features.n_frames)
     outputs = config.outputs(len(collection.labels))
     network = check(experiment.model, experiment.segments.frames, collection.n_mels, outputs)
     scaling = measured(experiment, collection, part)

@@ -74,12 +74,7 @@ def _members(experiment: Experiment, parts: pd.DataFrame, facts: Mapping[str, An
 
 
 def place_in_words(path: PurePosixPath, plan: Plan) -> str:
-    """Return the place of a network, such as "fold 2/5, member 1/4"; empty for a single network.
-
-    Args:
-        path: path of its folder inside the run.
-        plan: plan of the run.
-    """
+    """Return the place of a network, such as "fold 2/5, member 1/4"; empty for a single network."""
     said = []
     for name in path.parts:
         names = list(plan.inside)

@@ -184,12 +184,8 @@ class Run:
         config: Mapping[str, Any],
         statements: Sequence[str] = (),
     ) -> None:
-        """Write the split or the folds, and config.json.
+        """Write the split or the folds, and config.json, which also holds the statements.
 
-        Args:
-            table: `SPLIT_COLUMNS`, or `FOLD_COLUMNS` for a run of folds.
-            config: content of config.json without statements.
-            statements: statements of the user.
         Raises:
             KitError: a file cannot be written.
         """

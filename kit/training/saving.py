@@ -29,9 +29,6 @@ class Record:
     def __init__(self, run: Run, template: TrainState) -> None:
         """Read the newest checkpoint and the metrics.
 
-        Args:
-            run: folder of the training.
-            template: shapes and dtypes of its state.
         Raises:
             KitError: a checkpoint has another format or network, or a file is damaged.
         Warns:

@@ -96,8 +96,8 @@ def track_log_probabilities(
     if not len(segments):
         return np.zeros((0, 0))
     if log_weights is None:
-        mean = _mean_of_logits if several else _mean
-        means = np.stack([mean(scores) for scores in segments])
+        each = [scores.astype(np.float64) for scores in segments]
+        means = np.stack([_mean_of_logits(x) if several else x.mean(axis=0) for x in each])
     else:
         pairs = zip(segments, log_weights, strict=True)
         means = np.stack([np.logaddexp.reduce(scores + w[:, None]) for scores, w in pairs])
@@ -106,12 +106,8 @@ def track_log_probabilities(
     return means - np.logaddexp.reduce(means, axis=1, keepdims=True)
 
 
-def _mean(scores: np.ndarray) -> np.ndarray:
-    return scores.mean(axis=0, dtype=np.float64)
-
-
 def _mean_of_logits(scores: np.ndarray) -> np.ndarray:
-    yes, no = with_absence(scores.astype(np.float64))
+    yes, no = with_absence(scores)
     return -np.logaddexp(0, -(yes - no).mean(axis=0))
 
 

@@ -190,28 +190,17 @@ def restored(
     member_of: Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], Member],
 ) -> Small:
     """Return the model of a checkpoint; `member_of` restores a trained network inside it."""
-
-    def below(prefix: str) -> dict[str, np.ndarray]:
-        return {
-            path.removeprefix(prefix): np.asarray(array)
-            for path, array in arrays.items()
-            if path.startswith(prefix)
-        }
-
     about = meta["small"]
     trunks = {
-        name: musicnn_trunk(heard=features, weights=below(f"{name}/")) for name in about["networks"]
+        name: musicnn_trunk(heard=features, weights=shallow.below(arrays, f"{name}/"))
+        for name in about["networks"]
     }
     # Earlier versions of kit trained no networks here.
-    ensembles = [
-        Ensemble(
-            one["name"],
-            tuple(
-                member_of(below(_prefix(at, number)), own)
-                for number, own in enumerate(one["members"])
-            ),
-            one["weight"],
-        )
-        for at, one in enumerate(about.get("trained", ()))
-    ]
+    ensembles = []
+    for at, one in enumerate(about.get("trained", ())):
+        members = [
+            member_of(shallow.below(arrays, _prefix(at, number)), own)
+            for number, own in enumerate(one["members"])
+        ]
+        ensembles.append(Ensemble(one["name"], tuple(members), one["weight"]))
     return Small(shallow.restored(about["parts"], arrays), trunks, features, tuple(ensembles))

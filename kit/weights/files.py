@@ -1,7 +1,6 @@
 """Read and write weights as `.npz` files in the user's data folder."""
 
 import hashlib
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from kit.errors import KitError
-from kit.files import atomic_write
+from kit.files import atomic_write, user_folder
 
 Weights: TypeAlias = dict[str, np.ndarray]
 """Arrays by path in a Flax module, such as "dense/kernel": parameters and batch statistics."""
@@ -21,11 +20,7 @@ _BAD = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile
 
 def data_folder() -> Path:
     """Return the folder of weights: $XDG_DATA_HOME/genre-kit/weights, or ~/.local/share/…."""
-    base = Path(os.environ.get("XDG_DATA_HOME", ""))
-    # The XDG specification ignores relative paths.
-    if not base.is_absolute():
-        base = Path.home() / ".local" / "share"
-    return base / "genre-kit" / "weights"
+    return user_folder("XDG_DATA_HOME", ".local/share") / "weights"
 
 
 def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:

@@ -8,8 +8,6 @@ Source: Pons and Serra, "musicnn: pre-trained convolutional neural networks for 
 """
 
 import dataclasses
-import hashlib
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -23,15 +21,18 @@ from kit.errors import ConfigError, KitError
 from kit.files import write_text
 from kit.weights import Model
 from kit.weights.files import Weights, data_folder, read_weights, write_weights
+from kit.weights.package import Package
 from kit.weights.tensorbundle import read_bundle
 
 PACKAGE = "musicnn==0.1.0"
-WHEEL = "musicnn-0.1.0-py3-none-any.whl"
-SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
+WHEEL = Package(
+    PACKAGE,
+    "musicnn-0.1.0-py3-none-any.whl",
+    hash="SHA-256 f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
+    fetch=f"python -m pip download --no-deps {PACKAGE}",
+    flag="--from",
+)
 BANDS, CLASSES = 96, 50
-
-_FETCH = f"python -m pip download --no-deps {PACKAGE}"
-_PATIENCE_S = 900
 
 _LAYERS = (
     *("timbral/0", "timbral/1", "temporal/0", "temporal/1", "temporal/2"),
@@ -134,7 +135,7 @@ def install(model: Model, wheel: Path | None = None) -> Path:
     card = _CARD.format(
         model=model,
         package=PACKAGE,
-        sha256=SHA256,
+        sha256=WHEEL.hash.split()[1],
         trained=_TRAINED[model],
         licence=licence.strip(),
     )
@@ -152,28 +153,7 @@ def download(folder: Path) -> Path:
     """
     pip = "-m pip download --no-deps --only-binary=:all: --no-input --disable-pip-version-check"
     quick = "--retries=1 --timeout=15 --quiet"
-    try:
-        done = subprocess.run(
-            [sys.executable, *pip.split(), *quick.split(), f"--dest={folder}", PACKAGE],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        # Without a network, the first ERROR line explains more than the last line.
-        why = next((line for line in said if line.startswith("ERROR")), said[-1])
-        failed = done.returncode != 0
-    except (OSError, subprocess.TimeoutExpired) as error:
-        failed, why = True, " ".join(str(error).split())
-    if failed:
-        raise KitError(
-            f"pip could not download {PACKAGE} ({why[:200]}); on a machine with a network, run "
-            f"{_FETCH}, and pass the file with --from {WHEEL}"
-        )
-    return folder / WHEEL
+    return WHEEL.download("pip", [sys.executable, *pip.split(), *quick.split(), PACKAGE], folder)
 
 
 def read_wheel(wheel: Path, model: Model) -> tuple[Weights, str]:
@@ -182,16 +162,7 @@ def read_wheel(wheel: Path, model: Model) -> tuple[Weights, str]:
     Raises:
         KitError: the file cannot be read, or its SHA-256 is not the wheel's.
     """
-    try:
-        with wheel.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise KitError(f"cannot read {wheel}: {error.strerror or error}") from error
-    if digest != SHA256:
-        raise KitError(
-            f"{wheel} is not {WHEEL}: its SHA-256 is {digest}, not {SHA256}; fetch it with {_FETCH}"
-        )
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(WHEEL.read(wheel)) as archive:
         index = archive.read(f"musicnn/{model}/.index")
         data = archive.read(f"musicnn/{model}/.data-00000-of-00001")
         licence = archive.read("musicnn-0.1.0.dist-info/LICENSE.md").decode()

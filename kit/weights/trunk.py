@@ -1,7 +1,5 @@
 """Trunk: a network with frozen weights whose hidden layers are embeddings of audio."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kit.compilation import ONE_CORE
-from kit.config import FeatureConfig, MusicnnConfig, frames_of, identity
+from kit.config import FeatureConfig, MusicnnConfig, frames_of, hash_of, identity
 from kit.dsp.frontend import preset
 from kit.errors import ConfigError, KitError
 from kit.models import Network, build
@@ -59,9 +57,7 @@ class Trunk:
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that identify weights, front end and length of a patch."""
-        parts = [self.digest, self.frames, identity(self.features)]
-        text = json.dumps(parts, sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hash_of([self.digest, self.frames, identity(self.features)])
 
 
 def musicnn_trunk(

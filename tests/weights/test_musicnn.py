@@ -63,14 +63,14 @@ def wheel(tmp_path_factory):
         folder = folder.parent
     failure = folder / "musicnn.failed"
     with FileLock(folder / "musicnn.lock"):
-        if not (folder / WHEEL).exists() and not failure.exists():
+        if not (folder / WHEEL.file).exists() and not failure.exists():
             try:
                 download(folder)
             except KitError as error:
                 failure.write_text(str(error), encoding="utf-8")
     if failure.exists():
         pytest.skip(f"musicnn's weights could not be fetched: {failure.read_text('utf-8')}")
-    return folder / WHEEL
+    return folder / WHEEL.file
 
 
 @pytest.fixture
@@ -124,13 +124,13 @@ def test_without_a_network_one_sentence_says_what_to_do(home, monkeypatch):
     words = (
         r"pip could not download musicnn==0\.1\.0 \(ERROR: .*\); on a machine with a network, .*"
     )
-    with pytest.raises(KitError, match=f"^{words}--from {WHEEL}$"):
+    with pytest.raises(KitError, match=f"^{words}--from {WHEEL.file}$"):
         install("MSD_musicnn")
     assert not home.exists()
 
 
 def test_another_file_is_refused_by_its_hash(tmp_path, home):
-    other = tmp_path / WHEEL
+    other = tmp_path / WHEEL.file
     other.write_bytes(b"PK\3\4")
     with pytest.raises(KitError, match=r"its SHA-256 is .*, not f38a4890"):
         install("MSD_musicnn", other)

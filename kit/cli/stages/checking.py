@@ -25,12 +25,8 @@ Copies = list[tuple[str, str, Match]]
 
 
 def parts_of(table: pd.DataFrame, given: str | None, config: SplitConfig) -> list[str]:
-    """Return the part, or the fold, of each track.
+    """Return the part, or the fold, of each track; that of `kit train` if no split is given.
 
-    Args:
-        table: one row a track.
-        given: see `given_parts`; the split that `kit train` draws if None.
-        config: configuration of that split.
     Raises:
         UsageError: the split does not exist.
     """

@@ -23,15 +23,8 @@ def compute(
     quiet: bool = False,
     brief: bool = False,
 ) -> Embeddings:
-    """Compute missing embeddings, with a progress bar and a summary.
+    """Compute missing embeddings, with a progress bar and a summary; see `features.compute`.
 
-    Args:
-        catalogue: the tracks.
-        model: name of musicnn's weights.
-        excerpts: position, number and length of the excerpts.
-        options: workers, time limits and retries.
-        quiet: print warnings only.
-        brief: print no summary if nothing was missing.
     Raises:
         KitError: the weights are missing, no track can be used, or the store cannot be read or
             written.

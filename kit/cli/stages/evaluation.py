@@ -30,14 +30,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compute missing features and score a run, with progress bars and a summary.
 
-    Args:
-        run: folder of the run.
-        catalogue: the tracks; those of the training if None.
-        part: part of the run's split.
-        which: the best checkpoint or the last one.
-        labels_map: label of the run by label of another collection.
-        explain: show the parts of the spectrogram that predictions depend on.
-        named: begin with the run's folder.
+    If `named`, it begins with the run's folder; the others are as for `kit.evaluation.evaluate`.
+
     Raises:
         UsageError: the catalogue has moved, or the run was trained on arrays.
     """
@@ -50,7 +44,10 @@ def evaluate(
             f"{run.folder} was trained on arrays, which kit does not store; give "
             "kit.fit_arrays the same arrays to score it"
         )
-    tracks = load(_there(Path(experiment.catalogue))) if catalogue is None else catalogue
+    folder = Path(experiment.catalogue)
+    if catalogue is None and not folder.is_dir():
+        raise UsageError(f"the catalogue {folder} of the training does not exist; set --catalogue")
+    tracks = load(folder) if catalogue is None else catalogue
     if labels_map:
         prepared(tracks, run, restore(run.folder, which), part, labels_map)  # raises, before work
     compute(tracks, experiment.features, segments=experiment.segments, asker="run", brief=True)
@@ -68,9 +65,3 @@ def evaluate(
         terminal.say(sentence)
     terminal.say(f"report: {run.folder / file_name('report', place(result), '.html')}")
     return result
-
-
-def _there(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise UsageError(f"the catalogue {folder} of the training does not exist; set --catalogue")
-    return folder

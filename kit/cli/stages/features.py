@@ -24,20 +24,14 @@ def compute(
 ) -> Extraction:
     """Compute missing features, with a progress bar and a summary.
 
-    Args:
-        catalogue: the tracks.
-        config: excerpts and front end.
-        options: workers, time limits and retries.
-        segments: the segments to take from the features; a track must contain one.
-        asker: decides which flags a warning names.
-        quiet: print warnings only.
-        brief: print no summary if nothing was missing.
+    A `quiet` call prints only warnings, and a `brief` one no summary if nothing was missing.
+
     Raises:
         KitError: no track can be used.
         KeyboardInterrupt: stopped by Ctrl-C; the files in progress were finished.
     """
     use_cache()
-    shown = contextlib.nullcontext(_nothing) if quiet else terminal.bar("features")
+    shown = contextlib.nullcontext(lambda *_: None) if quiet else terminal.bar("features")
     with in_two_steps() as stop, shown as update:
 
         def progress(p: ExtractionProgress) -> None:
@@ -72,7 +66,3 @@ def _summarise(result: Extraction, usable: int) -> None:
     terminal.say(
         f"features of {usable} tracks, {result.computed} computed now{rate}, in {result.store.path}"
     )
-
-
-def _nothing(done: int, total: int, note: str = "") -> None:
-    """Show no bar."""

@@ -1,10 +1,10 @@
 """Show the epochs of a training on the screen."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group
@@ -48,17 +48,12 @@ def require_seconds(every_s: float) -> None:
 def follow(run: Run, *, once: bool, every_s: float, tensorboard: bool) -> None:
     """Show the epochs of a training until it ends.
 
-    Args:
-        run: a run with its own checkpoints.
-        once: show the current state and return.
-        every_s: seconds between two updates.
-        tensorboard: also write TensorBoard's files.
     Raises:
         UsageError: the folder is not a run, or TensorBoard's files cannot be written.
         KitError: a file of the run is damaged.
     """
     board = Board(run.folder / "tensorboard") if tensorboard else None
-    with Screen(run.folder, run.experiment()) as show:
+    with screen(run.folder, run.experiment()) as show:
         while True:
             ended = run.finished()
             rows = run.metrics()
@@ -70,52 +65,34 @@ def follow(run: Run, *, once: bool, every_s: float, tensorboard: bool) -> None:
             time.sleep(every_s)
 
 
-class Screen:
-    """Show the epochs of a run: as a live table in a terminal, otherwise one line each."""
+@contextlib.contextmanager
+def screen(folder: Path, experiment: Experiment) -> Iterator[Callable[[Rows, bool], None]]:
+    """Yield a function that shows the epochs of a run, given all rows and whether it has ended.
 
-    def __init__(self, folder: Path, experiment: Experiment) -> None:
-        """Take the run's folder and its configuration."""
-        self._folder, self._experiment = folder, experiment
-        console = Console(highlight=False)
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._lines = 0
+    In a terminal they are a live table, otherwise one line each.
+    """
+    console = Console(highlight=False)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda rows, ended: live.update(
+                drawn(folder, experiment, rows, ended), refresh=True
+            )
+        return
+    sys.stdout.write("\t".join(COLUMNS) + "\n")
+    shown = 0
 
-    def __enter__(self) -> Callable[[Rows, bool], None]:
-        if self._live:
-            self._live.start()
-        return self._show
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
-    def _show(self, rows: Rows, ended: bool) -> None:
-        if self._live:
-            self._live.update(drawn(self._folder, self._experiment, rows, ended), refresh=True)
-            return
-        if not self._lines:
-            sys.stdout.write("\t".join(COLUMNS) + "\n")
-            self._lines = 1
-        for row in rows[self._lines - 1 :]:
+    def show(rows: Rows, _ended: bool) -> None:
+        nonlocal shown
+        for row in rows[shown:]:
             sys.stdout.write("\t".join(_cell(row.get(name)) for name in COLUMNS) + "\n")
-            self._lines += 1
+        shown = len(rows)
         sys.stdout.flush()
+
+    yield show
 
 
 def drawn(folder: Path, experiment: Experiment, rows: Rows, ended: bool) -> Group:
-    """Return a title, a table of the last epochs, and sparklines of the losses.
-
-    Args:
-        folder: folder of the run.
-        experiment: its configuration.
-        rows: rows of metrics.jsonl.
-        ended: whether the training has ended.
-    """
+    """Return a title, a table of the last epochs, and sparklines of the losses."""
     title = Text(f"{folder}: {_state(experiment, rows, ended)}", style="bold", overflow="fold")
     if not rows:
         return Group(title)
