@@ -25,6 +25,9 @@ from kit.features.excerpts import Excerpt, excerpts_of
 from kit.features.scanned import read_if_unchanged
 from kit.features.schedule import Track
 
+LOOK_EVERY_S = 0.5
+"""Seconds between two calls of `Threads.give_up_late`."""
+
 Buffer: TypeAlias = Float32[np.ndarray, "excerpts clip_samples"]
 
 

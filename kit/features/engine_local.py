@@ -22,10 +22,17 @@ from kit.audio import AudioError, TooShortError
 from kit.audio.errors import shown
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
-from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError, reader
+from kit.features.decoders import (
+    LOOK_EVERY_S,
+    Decoded,
+    Decoders,
+    Processes,
+    Threads,
+    TimedOutError,
+    reader,
+)
 from kit.features.device import Device, local_device
 from kit.features.excerpts import lay_out, room
-from kit.features.feeding import LOOK_EVERY_S
 from kit.features.manifest import Entry
 from kit.features.schedule import Plan, Track
 from kit.features.store import FeatureStore
