@@ -111,13 +111,7 @@ def first(stream: io.BufferedIOBase, of: Info) -> Frame | None:
 
 
 def last(stream: io.BufferedIOBase, of: Info, size: int) -> Frame | None:
-    """Return the last frame, by its header; None if there is none near the end.
-
-    Args:
-        stream: a buffered binary file; its position is moved.
-        of: its STREAMINFO.
-        size: its bytes.
-    """
+    """Return the last frame, by its header; None if there is none near the end."""
     end = tags.back(stream, size)
     start = max(of.offset, end - _TAIL)
     stream.seek(start)

@@ -92,10 +92,6 @@ def read_rows(path: Path, *, unicode_only: bool = False, least: int = 1) -> CsvF
 
     The encoding is UTF-8, UTF-16 or Windows-1252. Empty rows and a first line `sep=;` are skipped.
 
-    Args:
-        path: the file, with a header.
-        unicode_only: refuse Windows-1252.
-        least: minimum number of rows.
     Raises:
         UsageError: the file is missing, is not CSV, has too few rows, or has a column twice.
     """

@@ -49,9 +49,6 @@ class Facts:
 def inspect(path: Path, *, hashed: bool = True) -> Facts:
     """Hash, probe and read the tags of one file.
 
-    Args:
-        path: the file.
-        hashed: read the whole file for its hash.
     Raises:
         AudioError: the file cannot be used.
     """

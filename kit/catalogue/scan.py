@@ -93,13 +93,7 @@ class Labeller:
 
 
 def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
-    """Return why a track cannot be used with these labels; None if it can.
-
-    Args:
-        name: path of the track, for the message.
-        labels: all its labels.
-        remedy: advice for a track without a label, to follow a semicolon.
-    """
+    """Return why a track cannot be used with these labels; None if it can."""
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
     # Labels that differ only in case become one label.

@@ -99,12 +99,6 @@ def render_mix(
 ) -> tuple[Path, Path]:
     """Render a mix as an MP3 file, and its truth as CSV. A mix that is there is kept.
 
-    Args:
-        config: how long, which seed.
-        folder: where `NAME.mp3` and `NAME.csv` go; made if missing.
-        workers: processes; the number of cores if None.
-        fresh: render it again.
-        progress: called with tracks done and tracks in all.
     Returns:
         The paths of the mix and of its truth. The truth has a row a track: `start_s` and `end_s`
         of what is heard of it, `fade_in_s` and `fade_out_s`, and the track's label, artists,

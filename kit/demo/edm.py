@@ -52,13 +52,7 @@ class Song:
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """Return the parts of an EDM track, before its mix.
-
-    Args:
-        track: drums and habits come from its first artist, the lead from its last.
-        clock: the grid of the track.
-        rng: random generator of the track.
-    """
+    """Return the parts of an EDM track, before its mix."""
     start = int(rng.integers(len(CYCLE)))
     song = Song(
         clock=clock,

@@ -27,14 +27,7 @@ BLOCK_BARS = 4
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """Return the parts of a track, before its mix.
-
-    Args:
-        track: drums and habits come from its artist; its label only decides the order of the
-            figure.
-        clock: the grid of the track.
-        rng: random generator of the pair, with the same draws for both labels.
-    """
+    """Return the parts of a track, before its mix."""
     buses = Buses.empty(clock.samples)
     _figure(track, clock, rng, buses)
     _drums(track, clock, rng, buses)
@@ -48,14 +41,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
 def climbs(
     forwards: bool, bars: int, taste: tuple[float, ...], rng: np.random.Generator
 ) -> Bool[np.ndarray, "bars"]:
-    """Return in which bars the figure rises: most bars of techno, and few of EDM.
-
-    Args:
-        forwards: whether the track's figure rises.
-        bars: number of bars.
-        taste: the artist's tastes; some artists reverse the figure in 1 bar of 5.
-        rng: draws these exceptions.
-    """
+    """Return in which bars the figure rises: most bars of techno, and few of EDM."""
     turned = rng.uniform(size=bars) < 0.2 * taste[0]
     return turned != forwards
 

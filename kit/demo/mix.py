@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from kit.demo.clock import SAMPLE_RATE, Clock, repeat
-from kit.demo.spectrum import fast_length, irfft, rfft
+from kit.demo.filters import fast_length, irfft, rfft
 from kit.demo.tracklist import SPECTRUM_BANDS, TrackPlan
 
 Mono = Float32[np.ndarray, "samples"]

@@ -122,15 +122,7 @@ def voice(
     steps: int,
     rng: np.random.Generator,
 ) -> Mono:
-    """Return a melody sung without words: a saw and breath through moving formants.
-
-    Args:
-        clock: the grid of the track.
-        notes: as for `line`.
-        vowels: one of "aeiou" for each note.
-        steps: length of the whole, steps.
-        rng: draws the breath.
-    """
+    """Return a melody sung without words: a saw and breath through moving formants."""
     frequency, gain = line(clock, notes, steps, glide=0.25, vibrato=0.25)
     source = saw(frequency) + 0.08 * rng.standard_normal(frequency.shape[0], dtype=np.float32)
     starts = [float(clock.at(start)) for start, _, _ in notes]

@@ -14,13 +14,7 @@ PHRYGIAN = (0, 1, 3, 5, 7, 8, 10)
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """Return the parts of a techno track, before its mix.
-
-    Args:
-        track: drums and habits come from its first artist, the line from its last.
-        clock: the grid of the track.
-        rng: random generator of the track.
-    """
+    """Return the parts of a techno track, before its mix."""
     buses = Buses.empty(clock.samples)
     taste = track.artists[-1].tastes
     root = 36 + track.key if track.key < 6 else 24 + track.key

@@ -135,12 +135,7 @@ def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], ClipDescriptors]:
 def describe_clips(
     y: Float[AnyArray, "batch samples"], loudness: Float[AnyArray, "batch"]
 ) -> ClipDescriptors:
-    """Return the descriptors of a batch of clips; pure, to be jitted.
-
-    Args:
-        y: mono at 22,050 Hz, full scale 1.
-        loudness: loudness of the tracks, LUFS.
-    """
+    """Return the descriptors of a batch of clips; pure, to be jitted."""
     frames, mel, onsets = spectra(y)
     key = tonal.key_of(y)
     tempo = rhythm.tempo(onsets)

@@ -167,10 +167,6 @@ def files_of(catalogue: Catalogue, stage: str) -> tuple[dict[str, tuple[str, Pat
     """Return the SHA-256 and the path of each track's file, and the tracks without a file.
 
     Files without a SHA-256 in the table are hashed. Tracks are in the order of the table.
-
-    Args:
-        catalogue: the tracks.
-        stage: name of the work, for the failures.
     """
     found: dict[str, tuple[str, Path]] = {}
     without: list[Failure] = []

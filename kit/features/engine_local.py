@@ -63,13 +63,6 @@ def run(
 ) -> Meter:
     """Compute the tracks of a plan and write them.
 
-    Args:
-        store: store with space for all rows.
-        plan: the work.
-        options: workers, isolation, time limit, strictness.
-        progress: called after each track.
-        stop: called regularly; once it returns True, tracks in progress are finished and written,
-            and no others begin.
     Raises:
         KitError: the store cannot be written, or a track failed and `options.strict` is set; tracks
             computed before that are written.
@@ -256,13 +249,7 @@ def rows_of(
     features: Float32[np.ndarray, "clips n_frames width"],
     config: FeatureConfig,
 ) -> Iterator[tuple[Decoded, Entry, Float32[np.ndarray, "row_frames width"]]]:
-    """Yield the entry and the row of each decoded track.
-
-    Args:
-        group: the tracks.
-        features: features of all their excerpts, concatenated.
-        config: the layout of a row.
-    """
+    """Yield the entry and the row of each decoded track."""
     at = 0
     for decoded in group:
         lengths, track = decoded.lengths, decoded.track

@@ -48,10 +48,6 @@ def by_part(rows: Rows, sources: Sequence[str]) -> Iterator[tuple[Path, list[tup
 def add_part(folder: Path, sources: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a part.
 
-    Args:
-        folder: folder of the parts.
-        sources: SHA-256 of each file.
-        arrays: arrays by name.
     Raises:
         KitError: the part cannot be written.
     """

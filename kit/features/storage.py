@@ -140,15 +140,7 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def storage_errors(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
-    """Convert TensorStore exceptions to `KitError`.
-
-    Args:
-        what: the operation: "open", "read", "write" or "make".
-        where: the file or place.
-        remedy: advice; by default one that suits the operation.
-    Raises:
-        KitError: TensorStore raised an exception.
-    """
+    """Convert TensorStore exceptions to `KitError`."""
     try:
         yield
     except _FAILED as error:

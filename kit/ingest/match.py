@@ -8,15 +8,15 @@ benchmarks/match.py.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 from rapidfuzz import fuzz
 
 from kit.catalogue.names import Name, parse
-from kit.ingest.trigrams import nearest
 
 LENGTHS_AGREE_S = 3.0
 """Largest difference of matching lengths, seconds, because of cut fades and added silence."""
@@ -37,6 +37,11 @@ _THE_SAME = 99.0
 _DOUBT = 8.0
 # Maximum number of files offered for a row.
 _OFFERED = 3
+# Candidates of a row, and their minimum cosine.
+_NEAREST = 8
+_LEAST_COSINE = 0.2
+# Memory for a block of cosines, MiB: the default of scikit-learn is 1024.
+_BLOCK_MIB = 64
 
 
 Pass = Literal["isrc", "name", "likeness"]
@@ -61,15 +66,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Match:
-    """A row and a file.
-
-    Attributes:
-        row: index of the row.
-        file: index of the file.
-        score: 0 to 100.
-        why: agreements and differences, as text.
-        by: the pass that found it.
-    """
+    """A row and a file by their indices, with a score of 0 to 100 and its reasons as text."""
 
     row: int
     file: int
@@ -228,6 +225,31 @@ def _by_likeness(
         pair = _compared(row, file, rows[row], files[file], names[0][row], names[1][file])
         if pair is not None:
             yield pair
+
+
+def nearest(rows: Sequence[str], others: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of texts with many common trigrams, as indices in `rows` and `others`.
+
+    Ten thousand names with ten thousand others make a hundred million pairs; their eight nearest
+    names are eighty thousand, and include misspelt names. Trigrams do not cross words, so the order
+    of artist and title does not matter.
+    """
+    texts = [*rows, *others]
+    if not rows or not others or not any(text.strip() for text in texts):
+        return
+    # sklearn takes a second to import.
+    from sklearn import config_context
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.neighbors import NearestNeighbors
+
+    trigrams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), lowercase=False, binary=True)
+    vectors = trigrams.fit_transform(texts)
+    index = NearestNeighbors(n_neighbors=min(_NEAREST, len(others)), metric="cosine")
+    index.fit(vectors[len(rows) :])
+    with config_context(working_memory=_BLOCK_MIB):
+        distances, columns = index.kneighbors(vectors[: len(rows)])
+    for row, at in np.argwhere(distances <= 1 - _LEAST_COSINE):
+        yield int(row), int(columns[row, at])
 
 
 def _text(name: Name) -> str:

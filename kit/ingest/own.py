@@ -21,8 +21,7 @@ from kit.catalogue import (
     write_failures,
 )
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
-from kit.catalogue.io import add_facts, rebased
-from kit.catalogue.meta import META
+from kit.catalogue.io import META, add_facts, rebased
 from kit.catalogue.rights import OWN
 from kit.catalogue.scan import STAGE as SCAN
 from kit.catalogue.scan import bad_name, finish, walk
@@ -71,12 +70,6 @@ def join(
 ) -> Joined:
     """Attach the files of a folder to matching rows without audio.
 
-    Args:
-        catalogue: the catalogue; rows without a `path` are matched.
-        folder: folder of audio files.
-        asked: questions of earlier runs. Accepted files are attached, and answered questions are
-            not asked again.
-        progress: called with (files read, number of files).
     Raises:
         UsageError: the folder has no audio, or its name cannot be written.
     """
@@ -121,11 +114,6 @@ def match_folder(
 ) -> Joined:
     """Match a catalogue on disk to a folder of files, and write the result and the questions.
 
-    Args:
-        catalogue: folder of the catalogue.
-        folder: folder of audio files.
-        out: folder for the catalogue with audio and for the questions; may be the same folder.
-        progress: called with (files read, number of files).
     Raises:
         KitError: another run writes into `out`, or it cannot be written.
     """

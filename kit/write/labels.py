@@ -20,12 +20,7 @@ STAGE = "write"
 
 @dataclass(frozen=True)
 class Track:
-    """A file and the labels to write for it.
-
-    Attributes:
-        path: absolute.
-        labels: at least one.
-    """
+    """A file and the labels to write for it."""
 
     path: Path
     labels: tuple[str, ...]

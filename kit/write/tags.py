@@ -37,13 +37,7 @@ _HASHED = (MP3, FLAC, WAVE)  # decoding other formats takes seconds per track
 
 @dataclass(frozen=True)
 class Change:
-    """The genre tag of one file, before and after.
-
-    Attributes:
-        path: the file.
-        before: values of the tag, () for none.
-        after: values to write, () to remove the tag.
-    """
+    """The genre tag of one file, before and after."""
 
     path: Path
     before: tuple[str, ...]

@@ -24,13 +24,7 @@ _EACH = "/*"  # at the end of --playlist: each playlist in that folder is a labe
 
 @dataclass(frozen=True)
 class Chosen:
-    """A playlist to use.
-
-    Attributes:
-        playlist: the playlist.
-        base: root of its relative paths.
-        label: label of its tracks, "" for none.
-    """
+    """A playlist to use, the root of its relative paths, and the label of its tracks or ""."""
 
     playlist: Playlist
     base: Path

@@ -27,14 +27,7 @@ _TICK_S = 0.2
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """State of a download.
-
-    Attributes:
-        done: number of existing and failed previews.
-        total: number of wanted previews.
-        bytes: bytes downloaded.
-        waiting: description of the pause that a server asked for, or "".
-    """
+    """State of a download."""
 
     done: int
     total: int

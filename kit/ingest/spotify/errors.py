@@ -81,11 +81,7 @@ class FaultError(AttemptError):
 
 
 class RefusedError(KitError):
-    """Spotify refused a request.
-
-    Attributes:
-        status: HTTP status; 0 without a response.
-    """
+    """Spotify refused a request."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
