@@ -19,9 +19,6 @@ def payload_hash(file: File, source: Source) -> str:
     The packets of MP3 and FLAC and the samples of WAV and AIFF are hashed as they are in the file,
     without the tags before, between and behind them. Of other formats the decoded samples are
     hashed.
-
-    Raises:
-        AudioError: the file cannot be read, or not decoded.
     """
     if found := packets_hash(file, source.format):
         return found

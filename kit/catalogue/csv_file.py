@@ -60,14 +60,7 @@ _COMMA_NUMBER = re.compile(r"\s*-?[0-9]+,[0-9]+\s*")
 
 @dataclass(frozen=True, eq=False)
 class CsvFile:
-    """The rows of a CSV file.
-
-    Attributes:
-        table: cells as text, with kit's column names.
-        lines: line of each row in the file.
-        bad: rows that cannot be read.
-        warnings: messages for the user.
-    """
+    """The rows of a CSV file as text with kit's column names, their lines, and the bad rows."""
 
     table: pd.DataFrame
     lines: list[int]

@@ -119,9 +119,6 @@ def with_known_ids(scan: Scan, folder: Path) -> Scan:
 
     Ids are hashes of the whole files, including tags. Runs and corrected labels refer to tracks by
     id, so a new file with the same audio as a missing one gets its id.
-
-    Raises:
-        UsageError: `tracks.csv` cannot be read.
     """
     if not (folder / TRACKS).is_file() or "audio_hash" not in scan.table:
         return scan

@@ -155,10 +155,6 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
     """Make the paths of a catalogue relative to another folder; no file moves.
 
     If this is stopped at any time, every path is still valid.
-
-    Raises:
-        UsageError: a path would be invalid.
-        KitError: the catalogue cannot be read or written.
     """
     before = load(folder)
     old, root = before.audio_root.resolve(), root.resolve()
@@ -198,11 +194,7 @@ def _write_tracks(table: pd.DataFrame, folder: Path, audio_root: str) -> None:
 
 
 def read_meta(folder: Path) -> Any:
-    """Return the content of the file, with the root that matches the present table.
-
-    Raises:
-        KitError: the file cannot be read, or is not JSON.
-    """
+    """Return the content of the file, with the root that matches the present table."""
     meta = read_json(folder / META)
     coming = meta.pop(_COMING, None) if isinstance(meta, dict) else None
     if isinstance(coming, dict) and coming.get("tracks") == hash_file(folder / TRACKS):
@@ -223,11 +215,7 @@ def _settle(folder: Path) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of tracks as CSV, atomically.
-
-    Raises:
-        KitError: the file cannot be written.
-    """
+    """Write a table of tracks as CSV, atomically."""
     with atomic_write(path) as stream:
         _csv(table, stream)
 

@@ -73,12 +73,8 @@ class Scan:
 class Labeller:
     """A rule that gives a track its label once its file has been read.
 
-    Attributes:
-        of: maps the file and its row so far (columns of `Facts.row`) to all labels; a track needs
-            exactly one.
-        remedy: maps the row of a track without a label to advice that follows a semicolon.
-        failures: rows of the rule's table that cannot be read.
-        warnings: messages for the user.
+    `of` maps the file and its row (columns of `Facts.row`) to all labels, of which a track needs
+    exactly one. `remedy` maps the row of a track without a label to advice after a semicolon.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]

@@ -102,11 +102,7 @@ def warm_up() -> None:
 
 
 def integrated_loudness(powers: Float[np.ndarray, "steps"]) -> float:
-    """Return the integrated loudness, LUFS; -70, the gate, if all lies below it.
-
-    Args:
-        powers: K-weighted power of each 0.1 s.
-    """
+    """Return the integrated loudness, LUFS; -70, the gate, if all lies below it."""
     size = _STEPS * 2 ** max(0, math.ceil(math.log2(max(len(powers), 1) / _STEPS)))
     padded = np.zeros((1, size), np.float32)
     padded[0, : len(powers)] = powers

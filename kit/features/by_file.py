@@ -16,7 +16,7 @@ import numpy as np
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
-from kit.catalogue import Catalogue, Failure, read_failures, write_failures
+from kit.catalogue import Catalogue, Failure, write_failures
 from kit.catalogue.inspect import hash_file
 from kit.config import ExtractConfig
 from kit.errors import KitError
@@ -151,8 +151,7 @@ def compute_files(
     finally:
         # Report the failures even if the run raised an error.
         failures = [*without, *_failures(sources, run.unusable, stage)]
-        if failures != [f for f in read_failures(catalogue.folder) if f.stage == stage]:
-            write_failures(catalogue.folder, stage, failures)
+        write_failures(catalogue.folder, stage, failures)
     known = store.known()
     return Computed(
         {track: digest for track, (digest, _) in sources.items() if digest in known},

@@ -119,8 +119,6 @@ def excerpts_of(
         more_s: seconds to read after each excerpt.
     Returns:
         Excerpts whose samples are views of `out`; excerpt i starts row i.
-    Raises:
-        AudioError: see `excerpts`.
     """
     found: list[Excerpt] = []
     dropped: SilentError | CancelledError | None = None

@@ -39,14 +39,9 @@ _NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)
 
 @dataclass(frozen=True)
 class Joined:
-    """A catalogue after the matching.
+    """A catalogue after the matching, and the questions, answered and open.
 
-    Attributes:
-        scan: its rows with the new files.
-        questions: answered and open questions.
-        failures: files and answers that cannot be used.
-        without: number of rows that had no audio before.
-        by: number of rows with a new file, by pass or "answer".
+    `without` counts rows that had no audio before, `by` those with a new file by pass or "answer".
     """
 
     scan: Scan

@@ -36,13 +36,15 @@ class Patience:
 class AttemptError(KitError):
     """One attempt failed.
 
-    Attributes:
+    Args:
+        message: for the user.
         passing: whether another attempt may succeed.
         retry_after: the server's `Retry-After` header.
     """
 
-    passing: bool = False
-    retry_after: str = ""
+    def __init__(self, message: str, *, passing: bool = False, retry_after: str = "") -> None:
+        super().__init__(message)
+        self.passing, self.retry_after = passing, retry_after
 
 
 class TooLongError(KitError):

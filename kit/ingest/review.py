@@ -90,11 +90,7 @@ def read_review(folder: Path) -> list[Question]:
 
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
-    """Replace the file; without questions, no new file is made.
-
-    Raises:
-        KitError: the file cannot be written.
-    """
+    """Replace the file; without questions, no new file is made."""
     rows = [dataclasses.astuple(question) for question in questions]
     if not rows and not (folder / NAME).exists():
         return

@@ -40,10 +40,8 @@ class PreviewError(AttemptError):
     def __init__(
         self, reason: str, message: str, *, passing: bool = False, retry_after: str = ""
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, passing=passing, retry_after=retry_after)
         self.reason = reason
-        self.passing = passing
-        self.retry_after = retry_after
 
 
 def make_pool(config: PreviewConfig) -> PoolManager:

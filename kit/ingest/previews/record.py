@@ -25,9 +25,6 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
 
     Returns:
         The catalogue, and the folder of downloads as in the column `path`.
-    Raises:
-        UsageError: the name of a folder cannot be written into the column.
-        KitError: the catalogue cannot be written.
     """
     root, base = catalogue.audio_root.resolve(), catalogue.folder.resolve()
     table, downloads = catalogue.table, base / AUDIO

@@ -74,10 +74,9 @@ class FaultError(AttemptError):
     def __init__(
         self, code: str = "", *, status: int = 0, retry_after: str = "", sign_in: bool = False
     ) -> None:
-        super().__init__(f"status {status} {code}")
+        passing = status == 429 or status >= 500 or code in ("connection", "answer")
+        super().__init__(f"status {status} {code}", passing=passing, retry_after=retry_after)
         self.status, self.code, self.sign_in = status, code, sign_in
-        self.retry_after = retry_after
-        self.passing = status == 429 or status >= 500 or code in ("connection", "answer")
 
 
 class RefusedError(KitError):
