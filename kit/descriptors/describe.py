@@ -17,7 +17,7 @@ from kit.descriptors.cache import NAME, Extent, Record, read_records, write_reco
 from kit.descriptors.fill import fill, other_sources
 from kit.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.descriptors.read import TrackAudio, read_track
-from kit.features.by_file import Store, Unusable, compute_files, files_of
+from kit.features.by_file import Store, Unusable, compute, files_of
 from kit.features.scanned import read_if_unchanged
 from kit.features.schedule import Track
 from kit.lock import only_one
@@ -105,13 +105,13 @@ def describe(
         hashes = {str(row.get("source_hash", "")) for row in catalogue.table.to_dict("records")}
         hashes |= {digest for digest, _ in files[0].values()}
         records = _Records(catalogue.folder, "whole" if whole else "clip", hashes)
-        found = compute_files(
+        found = compute(
             catalogue,
-            files,
             records.store(flush_every_s),
             read,
             STAGE,
             options,
+            files=files,
             # A process only reads its file; a thread has measured it too.
             finish=measure if isolate else None,
             warm_up=warm_up,

@@ -3,6 +3,7 @@
 Existing results are kept, keyed by the SHA-256 of the file, beside a list of unusable files.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -81,7 +82,9 @@ def compute(
     stage: str,
     options: ExtractConfig = ExtractConfig(),
     *,
+    files: tuple[dict[str, tuple[str, Path]], list[Failure]] | None = None,
     finish: Callable[[Any], Any] | None = None,
+    warm_up: Callable[[], None] = lambda: None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Computed:
@@ -96,7 +99,10 @@ def compute(
         read: returns the result of a track; with `options.isolate` it must be picklable.
         stage: name of the work in failures.csv.
         options: only `workers`, `isolate`, `timeout_s`, `retry_failed` and `strict` are used.
+        files: those of the wanted tracks, as `files_of` returns them, from a caller that holds the
+            lock of the store; those of all tracks if None.
         finish: converts the return value of `read` to the result, in this process.
+        warm_up: called before the first file, outside its time limit.
         progress: called with (files done, number of files).
         stop: called regularly; once it returns True, files in progress are finished and no others
             begin.
@@ -104,54 +110,21 @@ def compute(
         KitError: the store cannot be read or written, another run is writing it, or a track failed
             and `options.strict` is set.
     """
-    with only_one(store.folder):
-        return compute_files(
-            catalogue,
-            files_of(catalogue, stage),
-            store,
-            read,
-            stage,
-            options,
-            finish=finish,
-            progress=progress,
-            stop=stop,
-        )
-
-
-def compute_files(
-    catalogue: Catalogue,
-    files: tuple[dict[str, tuple[str, Path]], list[Failure]],
-    store: Store,
-    read: Read,
-    stage: str,
-    options: ExtractConfig,
-    *,
-    finish: Callable[[Any], Any] | None = None,
-    warm_up: Callable[[], None] = lambda: None,
-    progress: Callable[[int, int], None] | None = None,
-    stop: Callable[[], bool] = lambda: False,
-) -> Computed:
-    """Compute the results of some tracks, while the caller holds the lock of the store.
-
-    Args:
-        files: files of the wanted tracks, as `files_of` returns them.
-        warm_up: called before the first file, outside its time limit.
-        The others: as for `compute`.
-    """
     began = time.monotonic()
-    run = _Run(store, options, finish, progress)
-    sources, without = files
-    todo = run.todo(sources)
-    try:
-        if todo:
-            if gone := catalogue.missing_audio():
-                raise KitError(gone)
-            warm_up()
-            run.to_end(todo, read, stop)
-    finally:
-        # Report the failures even if the run raised an error.
-        failures = [*without, *_failures(sources, run.unusable, stage)]
-        write_failures(catalogue.folder, stage, failures)
+    with only_one(store.folder) if files is None else contextlib.nullcontext():
+        run = _Run(store, options, finish, progress)
+        sources, without = files or files_of(catalogue, stage)
+        todo = run.todo(sources)
+        try:
+            if todo:
+                if gone := catalogue.missing_audio():
+                    raise KitError(gone)
+                warm_up()
+                run.to_end(todo, read, stop)
+        finally:
+            # Report the failures even if the run raised an error.
+            failures = [*without, *_failures(sources, run.unusable, stage)]
+            write_failures(catalogue.folder, stage, failures)
     known = store.known()
     return Computed(
         {track: digest for track, (digest, _) in sources.items() if digest in known},

@@ -154,35 +154,25 @@ def _files(
             failures.append(Failure(shown(path), STAGE, result.reason, str(result)))
         else:
             good[path] = result
-    return _once(good, failures)
+    return _once(good)
 
 
-def _once(files: Mapping[Path, Facts], failures: list[Failure]) -> dict[Path, Facts]:
+def _once(files: Mapping[Path, Facts]) -> dict[Path, Facts]:
     """Keep the first of identical files: copies would tie and be doubtful."""
+    # A file that is gone by now is reported when it is attached.
     alike: dict[tuple[int, float], list[Path]] = defaultdict(list)
-    good = dict(files)
     for path, facts in files.items():
-        try:
+        with contextlib.suppress(OSError):
             alike[path.stat().st_size, facts.duration_s].append(path)
-        except OSError as error:
-            _gone(path, error.strerror or str(error), good, failures)
+    copies: set[Path] = set()
     for paths in alike.values():
         seen: set[str] = set()
         for path in paths if len(paths) > 1 else ():
-            try:
+            with contextlib.suppress(AudioError):
                 digest = hash_file(path)
-            except AudioError as error:
-                _gone(path, str(error), good, failures)
-                continue
-            if digest in seen:
-                del good[path]
-            seen.add(digest)
-    return good
-
-
-def _gone(path: Path, why: str, good: dict[Path, Facts], failures: list[Failure]) -> None:
-    del good[path]
-    failures.append(Failure(shown(path), STAGE, "unreadable", f"{shown(path)}: {why}"))
+                copies |= {path} if digest in seen else set()
+                seen.add(digest)
+    return {path: facts for path, facts in files.items() if path not in copies}
 
 
 def _item(row: Mapping[Any, Any]) -> Item:

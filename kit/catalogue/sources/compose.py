@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +200,10 @@ def _joined(node: tuple[str, ...]) -> str:
     return "/".join(node)
 
 
+@dataclass(frozen=True)
 class _Track:
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self.labels: dict[str, None] = {}
+    entry: Entry
+    labels: dict[str, None] = field(default_factory=dict)
 
 
 def _unknown(playlist: Playlist, key: str) -> Failure:
