@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -140,14 +141,13 @@ def _read_and_measure(track: Track, buffer: np.ndarray, *, whole: bool) -> Descr
 
 
 def _with_rate(progress: Callable[[DescribeProgress], None]) -> Callable[[int, int], None]:
-    began = time.monotonic()
-    before: int | None = None
+    start: tuple[int, float] | None = None
 
     def say(done: int, total: int) -> None:
-        nonlocal before
-        before = done if before is None else before
-        seconds = max(time.monotonic() - began, 1e-9)
-        progress(DescribeProgress(done, total, (done - before) / seconds))
+        nonlocal start
+        before, began = start = start or (done, time.monotonic())
+        rate = (done - before) / max(time.monotonic() - began, 1e-9)
+        progress(DescribeProgress(done, total, rate))
 
     return say
 
@@ -165,12 +165,12 @@ class _Records:
         """Return the rows as a store, whose file is replaced as a whole at regular intervals."""
         return Store(
             self._folder / NAME,
-            self.results,
-            self._add,
-            2**63 - 1,
-            self._unusable,
-            self._set_unusable,
-            save_every_s,
+            known=self.results,
+            add=self._add,
+            part_tracks=sys.maxsize,
+            unusable=self._unusable,
+            set_unusable=self._set_unusable,
+            save_every_s=save_every_s,
         )
 
     def results(self) -> dict[str, Descriptors]:
