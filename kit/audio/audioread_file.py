@@ -31,10 +31,7 @@ def open_stream(file: File, container: Container) -> Stream | None:
             stated_s = float(sound.duration or 0)
     except DecoderError:
         return None
-    if rate < 1 or channels < 1:
-        return None
-    believed = stated_s if stated_s > 0 and np.isfinite(stated_s) else None
-    return Stream(rate, channels, believed, lambda: _blocks(file, channels))
+    return Stream(rate, channels, stated_s, lambda: _blocks(file, channels))
 
 
 def _opened(file: File) -> Any:

@@ -46,14 +46,11 @@ def open_stream(file: File, container: Container) -> Stream | None:
     if sound is None:
         raise NotAudioError(f"{shown(file.path)} is {container.name} without sound; leave it out")
     rate, channels = int(sound.get("sample_rate", 0)), int(sound.get("channels", 0))
-    if rate < 1 or channels < 1:
-        return None
     stated_s = float(sound.get("duration", "nan"))
     if math.isnan(stated_s) and len(streams) == 1:
         # The length of all streams together, of which pictures may be the longest.
         stated_s = float(facts.get("format", {}).get("duration", "nan"))
-    believed = stated_s if math.isfinite(stated_s) and stated_s > 0 else None
-    return Stream(rate, channels, believed, lambda: _blocks(file.path, container, rate, channels))
+    return Stream(rate, channels, stated_s, lambda: _blocks(file.path, container, rate, channels))
 
 
 def _is_cover(stream: dict[str, Any]) -> bool:

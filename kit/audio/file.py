@@ -14,13 +14,7 @@ from kit.audio.errors import UnreadableError, shown
 
 @dataclass(frozen=True)
 class File:
-    """An open regular file. Make one with `open_file`.
-
-    Attributes:
-        path: its name.
-        descriptor: open for reading. Its position belongs to the decoder.
-        status: size, time of change and other facts when it was opened.
-    """
+    """An open regular file. Make one with `open_file`. A decoder moves its position."""
 
     path: Path
     descriptor: int
@@ -36,9 +30,6 @@ class File:
         """Yield a stream of the file's bytes from the first one on.
 
         The decoder must not read meanwhile. Afterwards it finds the position that it left.
-
-        Raises:
-            UnreadableError: the file cannot be read.
         """
         try:
             position = os.lseek(self.descriptor, 0, os.SEEK_CUR)
@@ -54,11 +45,7 @@ class File:
             ) from error
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the file's bytes as hexadecimal digits.
-
-        Raises:
-            UnreadableError: the file cannot be read.
-        """
+        """Return the SHA-256 of the file's bytes as hexadecimal digits."""
         with self.reading() as stream:
             # Its annotation wants a memoryview's buffer, which every binary stream fills.
             return hashlib.file_digest(stream, "sha256").hexdigest()  # pyright: ignore

@@ -111,13 +111,7 @@ def first(stream: io.BufferedIOBase, of: Info) -> Frame | None:
 
 
 def last(stream: io.BufferedIOBase, of: Info, size: int) -> Frame | None:
-    """Return the last frame, by its header; None if there is none near the end.
-
-    Args:
-        stream: a buffered binary file; its position is moved.
-        of: its STREAMINFO.
-        size: its bytes.
-    """
+    """Return the last frame, by its header; None if there is none near the end."""
     end = tags.back(stream, size)
     start = max(of.offset, end - _TAIL)
     stream.seek(start)
@@ -144,17 +138,7 @@ def _samples(code: int, follows: bytes) -> int:
 def _crc8(data: bytes) -> int:
     crc = 0
     for byte in data:
-        crc = _CRC8[crc ^ byte]
-    return crc
-
-
-def _crc8_table() -> tuple[int, ...]:
-    table = []
-    for value in range(256):
+        crc ^= byte
         for _ in range(8):
-            value = value << 1 ^ (0x107 if value & 0x80 else 0)
-        table.append(value)
-    return tuple(table)
-
-
-_CRC8 = _crc8_table()
+            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+    return crc

@@ -36,7 +36,7 @@ def open_foreign(file: File) -> Source:
         )
     for decoder in (pyav, ffmpeg, audioread_file):
         opened = decoder.open_stream(file, found)
-        if opened is not None:
+        if opened is not None and opened.sample_rate > 0 and opened.channels > 0:
             return _source(file, found, opened)
     if pyav.is_installed() or ffmpeg.is_installed():
         raise CorruptError(
@@ -52,7 +52,8 @@ def open_foreign(file: File) -> Source:
 def _source(file: File, container: Container, stream: Stream) -> Source:
     rate = stream.sample_rate
     # FFmpeg guesses the length of files that state none.
-    stated_s = (container.states_length and stream.stated_s) or math.inf
+    believed = 0 < stream.stated_s < math.inf
+    stated_s = stream.stated_s if believed and container.states_length else math.inf
 
     def read(start: int, count: int | None) -> Blocks:
         # From the beginning: the first samples after a seek are wrong.
@@ -83,7 +84,7 @@ def _source(file: File, container: Container, stream: Stream) -> Source:
         channels=stream.channels,
         format=container.name,
         # Close only: no such container states its length to the sample.
-        frames=None if stream.stated_s is None else round(stream.stated_s * rate),
+        frames=round(stream.stated_s * rate) if believed else None,
         exact=False,
         read=read,
     )

@@ -190,12 +190,7 @@ class Length:
 
 
 def measure(stream: io.BufferedIOBase, size: int) -> Length:
-    """Return the length of a file of `size` bytes. Reads it whole unless its tag accounts for it.
-
-    Args:
-        stream: a buffered binary file; its position is moved.
-        size: bytes.
-    """
+    """Return the length of a file of `size` bytes; read it whole unless its tag gives that."""
     stated = tag(stream)
     if stated is not None and stated.frames is not None and stated.bytes:
         end = tags.back(stream, size)
@@ -225,12 +220,7 @@ def measure(stream: io.BufferedIOBase, size: int) -> Length:
 
 
 def with_tag(stream: io.BufferedIOBase, length: Length) -> io.BufferedReader:
-    """Return a file of the counted frames behind a silent one whose tag states their number.
-
-    Args:
-        stream: the MP3 file.
-        length: of the file, counted.
-    """
+    """Return a file of the counted frames behind a silent one whose tag states their number."""
     first = next(runs(stream, 1)).first
     spans = length.spans or ((first.offset, stream.seek(0, io.SEEK_END)),)
     return joined_spans(stream, spans, _tag_frame(first, (length.counted or 0) // first.samples))

@@ -19,12 +19,6 @@ def payload_hash(file: File, source: Source) -> str:
     The packets of MP3 and FLAC and the samples of WAV and AIFF are hashed as they are in the file,
     without the tags before, between and behind them. Of other formats the decoded samples are
     hashed.
-
-    Args:
-        file: the file.
-        source: of the same file.
-    Raises:
-        AudioError: the file cannot be read, or not decoded.
     """
     if found := packets_hash(file, source.format):
         return found
@@ -42,8 +36,6 @@ def packets_hash(file: File, format: str) -> str:
         format: `Source.format` of the same file.
     Returns:
         Hexadecimal digits; "" if it is not known where in the file the audio lies.
-    Raises:
-        UnreadableError: the file cannot be read.
     """
     digest = hashlib.sha256()
     with file.reading() as stream:
@@ -72,14 +64,7 @@ def _spans(stream: io.BufferedIOBase, size: int, format: str) -> list[tuple[int,
 def _chunks(
     stream: io.BufferedIOBase, size: int, order: Literal["little", "big"], names: Sequence[bytes]
 ) -> list[tuple[int, int]]:
-    """Return where the chunks with the format and with the samples lie.
-
-    Args:
-        stream: the file.
-        size: its bytes.
-        order: of the bytes in a chunk's length.
-        names: of the file's form, of the format, and of the samples.
-    """
+    """Return where the chunks with the format and with the samples lie."""
     if _bytes(stream, 0, 4) != names[0]:
         return []
     spans: list[tuple[int, int]] = []

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,8 +43,6 @@ def open_stream(file: File, container: Container) -> Stream | None:
             rate, channels = first.sample_rate, len(first.layout.channels)
     except DecoderError:
         return None
-    if rate < 1 or channels < 1:
-        return None
     return Stream(rate, channels, stated_s, lambda: _blocks(file, container, rate, channels))
 
 
@@ -66,14 +63,12 @@ def _opened(file: File, container: Container) -> Iterator[tuple[Any, Any]]:
             yield opened, next(iter(opened.streams.audio), None)
 
 
-def _stated_s(opened: Any, sound: Any) -> float | None:
+def _stated_s(opened: Any, sound: Any) -> float:
     if sound.duration is not None and sound.time_base is not None:
-        stated_s = float(sound.duration * sound.time_base)
-    else:
-        pictures = [s for s in opened.streams.video if not s.disposition & _cover()]
-        # The length of all streams together, of which pictures may be the longest.
-        stated_s = (opened.duration or 0) / 1e6 if not pictures else 0.0
-    return stated_s if stated_s > 0 and math.isfinite(stated_s) else None
+        return float(sound.duration * sound.time_base)
+    pictures = [s for s in opened.streams.video if not s.disposition & _cover()]
+    # The length of all streams together, of which pictures may be the longest.
+    return 0.0 if pictures else (opened.duration or 0) / 1e6
 
 
 def _cover() -> Any:

@@ -49,10 +49,6 @@ class _Sequential(soundfile.SoundFile):
 def open_sndfile(file: File, stack: contextlib.ExitStack, *, partly: bool = False) -> Source | None:
     """Open a file, to be closed by `stack`; None if libsndfile does not know it.
 
-    Args:
-        file: the file.
-        stack: closes it.
-        partly: as for `kit.audio.open.open_source`.
     Raises:
         TruncatedError: its container states more bytes than there are.
     """

@@ -37,12 +37,7 @@ class Sound:
         self._apart = 0.0
 
     def add(self, block: Float32[np.ndarray, "frames channels"], mixed: float) -> None:
-        """Measure the next block.
-
-        Args:
-            block: its channels.
-            mixed: `energy` of their mean.
-        """
+        """Measure the next block."""
         self._frames += len(block)
         if not self._heard and len(block):
             # The range, where that is less: the offset of a sound card is not sound.

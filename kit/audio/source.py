@@ -122,12 +122,12 @@ class Stream:
     Attributes:
         sample_rate: Hz.
         channels: number of channels.
-        stated_s: length by the header, seconds; None if it states none.
+        stated_s: length by the header, seconds; NaN or 0 if it states none.
         blocks: decodes it from its beginning, in blocks of shape (frames, channels); raises
             `DecoderError` where a part of it cannot be decoded.
     """
 
     sample_rate: int
     channels: int
-    stated_s: float | None
+    stated_s: float
     blocks: Callable[[], Blocks]

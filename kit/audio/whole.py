@@ -60,8 +60,6 @@ _OVERLAP = 96
 def sndfile_share(log: str) -> float:
     """Return the share of a WAV, RF64, AIFF or AU file that is there, by libsndfile's log.
 
-    Args:
-        log: `extra_info` of a sound file.
     Returns:
         Between 0 and 1; 1 where nothing is missing, or the file does not know its size.
     """

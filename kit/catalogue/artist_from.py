@@ -94,11 +94,15 @@ def unknown_artists(table: pd.DataFrame) -> str:
         )
     elif folders := named("folder"):
         remedy = (
+            'files named "Artist - Title" need --artist-from filename; '
             f"{folders} of them {'is' if folders == 1 else 'are'} in a folder that may be named "
             "after the artist: if so, add --artist-from folder"
         )
     else:
-        remedy = "write artists into the tags, or scan a CSV file with a column artists"
+        remedy = (
+            'write artists into the tags, name the files "Artist - Title" and add --artist-from '
+            "filename, or scan a CSV file with a column artists"
+        )
     have = "has" if len(rows) == 1 else "have"
     return (
         f"{len(rows)} of {len(table)} tracks {have} no artist, so a split by artist cannot "

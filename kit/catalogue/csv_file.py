@@ -60,14 +60,7 @@ _COMMA_NUMBER = re.compile(r"\s*-?[0-9]+,[0-9]+\s*")
 
 @dataclass(frozen=True, eq=False)
 class CsvFile:
-    """The rows of a CSV file.
-
-    Attributes:
-        table: cells as text, with kit's column names.
-        lines: line of each row in the file.
-        bad: rows that cannot be read.
-        warnings: messages for the user.
-    """
+    """The rows of a CSV file as text with kit's column names, their lines, and the bad rows."""
 
     table: pd.DataFrame
     lines: list[int]
@@ -92,10 +85,6 @@ def read_rows(path: Path, *, unicode_only: bool = False, least: int = 1) -> CsvF
 
     The encoding is UTF-8, UTF-16 or Windows-1252. Empty rows and a first line `sep=;` are skipped.
 
-    Args:
-        path: the file, with a header.
-        unicode_only: refuse Windows-1252.
-        least: minimum number of rows.
     Raises:
         UsageError: the file is missing, is not CSV, has too few rows, or has a column twice.
     """

@@ -13,8 +13,7 @@ import pandas as pd
 
 from kit.audio.errors import shown
 from kit.catalogue.csv_file import read_csv
-from kit.catalogue.io import save, write_csv
-from kit.catalogue.meta import TRACKS
+from kit.catalogue.io import TRACKS, save, write_csv
 from kit.catalogue.scan import Scan, with_rows
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import UsageError
@@ -49,11 +48,6 @@ def with_edits(scan: Scan, folder: Path) -> Scan:
     Changed cells stay changed, removed rows stay removed, and added rows stay. Facts about the
     files come from the new scan.
 
-    Args:
-        scan: the new scan.
-        folder: folder of the catalogue.
-    Returns:
-        The scan, with a warning for each kind of change.
     Raises:
         UsageError: `tracks.csv` cannot be read; has files for tracks that have none in the new
             scan; or has changes, but none of the new scan's tracks.
@@ -125,12 +119,6 @@ def with_known_ids(scan: Scan, folder: Path) -> Scan:
 
     Ids are hashes of the whole files, including tags. Runs and corrected labels refer to tracks by
     id, so a new file with the same audio as a missing one gets its id.
-
-    Args:
-        scan: the new scan.
-        folder: folder of the catalogue.
-    Raises:
-        UsageError: `tracks.csv` cannot be read.
     """
     if not (folder / TRACKS).is_file() or "audio_hash" not in scan.table:
         return scan
@@ -156,11 +144,6 @@ def save_with_edits(scan: Scan, folder: Path) -> Scan:
 
     A lock makes other processes wait.
 
-    Args:
-        scan: the new scan.
-        folder: folder of the catalogue; made if missing.
-    Returns:
-        The written scan.
     Raises:
         UsageError: as for `with_edits`.
         KitError: a file cannot be written, or another process holds the lock for over a minute.

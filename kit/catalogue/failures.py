@@ -80,6 +80,8 @@ def _failure(path: str, stage: str, reason: str, message: str, id_: str, s: str 
 def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) -> None:
     """Replace the rows of one stage in `failures.csv` atomically, and keep all others.
 
+    A file that has these rows already is not written.
+
     Args:
         folder: the catalogue's folder.
         stage: the stage whose rows are replaced.
@@ -87,9 +89,12 @@ def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) 
     Raises:
         KitError: the file cannot be read or written.
     """
-    rows = [failure for failure in read_failures(folder) if failure.stage != stage]
-    rows += failures
-    with atomic_write(Path(folder) / NAME) as stream:
+    before, new = read_failures(folder), list(failures)
+    path = Path(folder) / NAME
+    if path.is_file() and new == [failure for failure in before if failure.stage == stage]:
+        return
+    rows = [failure for failure in before if failure.stage != stage] + new
+    with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_FIELDS)
         writer.writerows([_line(v) for v in dataclasses.astuple(row)] for row in rows)

@@ -11,12 +11,13 @@ import pandas as pd
 
 from kit.catalogue.split import (
     TRIALS,
-    another,
     count,
+    counts_of,
     kept_apart,
     labels_and_groups,
     memberships,
     strata,
+    too_few,
 )
 from kit.catalogue.split import validation_groups as hold_out
 from kit.config import SplitConfig
@@ -29,10 +30,6 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 def folds_of(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> pd.DataFrame:
     """Assign each track to a fold.
 
-    Args:
-        table: one row per track: `track_id`, `label`, and the columns that the configuration names.
-        config: `folds` or `fold_column`, and the options of `kit.catalogue.split.split`.
-        several: as for `kit.catalogue.split.split`.
     Returns:
         `track_id`, `label` (the one to train on), `group` and `fold`, in the order of the table.
         Drawn folds are named "0", "1" … and do not depend on the order of the rows.
@@ -74,7 +71,7 @@ def split_of_fold(
     if config.validation_fraction > 0:
         groups = folds["group"].to_numpy(str)
         _, has = strata(folds["label"].to_numpy(str), groups, several)
-        counts, member = _counts(has * ~test[:, None], groups)
+        counts, member = counts_of(has * ~test[:, None], groups)
         target = has.sum(axis=0) * config.validation_fraction
         number = fold_names(folds).index(name)
         # Not the random stream of splits or of shuffled labels, which have the same seed.
@@ -92,13 +89,7 @@ def split_of_fold(
 
 
 def folds_in_words(table: pd.DataFrame, folds: pd.DataFrame, config: SplitConfig) -> str:
-    """Return a sentence that says which groups are in one fold, and which in several.
-
-    Args:
-        table: as for `folds_of`.
-        folds: as `folds_of` returns them.
-        config: as for `folds_of`.
-    """
+    """Return a sentence that says which groups are in one fold, and which in several."""
     if config.fold_column is None:
         words = kept_apart(table, config).in_words()
         return words.replace("Split ", "Folds ", 1).replace("on both sides", "in two folds")
@@ -142,10 +133,11 @@ def _drawn(
     """Return the best of many assignments of the groups, largest first, to the emptiest fold."""
     n = config.folds or 0
     values, has = strata(labels, groups, several, n)
-    counts, member = _counts(has, groups.astype(str))
+    counts, member = counts_of(has, groups.astype(str))
     for number, value in enumerate(values):
-        if (counts[:, number] > 0).sum() < n:
-            raise UsageError(_too_few(value, counts[:, number], config))
+        if (found := (counts[:, number] > 0).sum()) < n:
+            needs, remedy = f"each of the {n} folds needs one", f"--split.folds {found}"
+            raise too_few(value, counts[:, number], n, config.by, needs, remedy)
     target = counts.sum(axis=0) / n
     rng = np.random.default_rng([config.seed, 2])
     orders = rng.permuted(np.tile(np.arange(len(counts)), (TRIALS, 1)), axis=1)
@@ -170,19 +162,6 @@ def _drawn(
             "tracks of several labels; lower --split.folds, or use --split.by track"
         )
     return fold[best][member].astype(str)
-
-
-def _too_few(label: str, counts: np.ndarray, config: SplitConfig) -> str:
-    tracks, groups = int(counts.sum()), int((counts > 0).sum())
-    noun = config.by if config.by in ("artist", "track") else "group"
-    remedies = [f"--split.folds {groups}"] if groups > 1 else []
-    if config.by != "track" and tracks >= (config.folds or 0):
-        remedies.append("--split.by track")
-    use = f"use {' or '.join(remedies)}, or add" if remedies else "add"
-    return (
-        f"label {label!r} has only {count(groups, noun)} ({count(tracks, 'track')}), and each of "
-        f"the {config.folds} folds needs one; {use} audio of {another(config.by)} with this label"
-    )
 
 
 def _official(table: pd.DataFrame, labels: np.ndarray, column: str, several: bool) -> np.ndarray:
@@ -222,16 +201,3 @@ def _official(table: pd.DataFrame, labels: np.ndarray, column: str, several: boo
                 "--split.folds 5"
             )
     return folds
-
-
-def _counts(has: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of tracks, (groups, labels), and the group of each track.
-
-    Args:
-        has: labels of each track, (tracks, labels) of 0 and 1.
-        groups: group of each track.
-    """
-    names, member = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), has.shape[1]), int)
-    np.add.at(counts, member, has)
-    return counts, member

@@ -92,11 +92,6 @@ def keep_only(
 ) -> Scan:
     """Return a scan with some of its labels, and one label for the tracks of all others.
 
-    Args:
-        scan: the tracks.
-        only: labels to keep, ignoring case; all if empty.
-        several: "first" keeps the first of these labels that a track has; other values keep each.
-        background: label of the tracks of all other labels; they are left out if None.
     Raises:
         UsageError: no track has one of these labels, or only `background` is given.
     """

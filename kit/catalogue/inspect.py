@@ -20,14 +20,7 @@ Progress = Callable[[int, int], None]
 class Facts:
     """Facts read from one file; the names are those of the columns.
 
-    Attributes:
-        source_hash: SHA-256, hexadecimal; "" if not requested.
-        audio_hash: SHA-256 of the audio without tags; "" if not requested, or if the format would
-            have to be decoded.
-        duration_s: length, seconds.
-        sample_rate: Hz.
-        channels: number of channels.
-        tags: tags of the file.
+    `audio_hash` is of the audio without tags, and "" for formats that would have to be decoded.
     """
 
     source_hash: str
@@ -49,9 +42,6 @@ class Facts:
 def inspect(path: Path, *, hashed: bool = True) -> Facts:
     """Hash, probe and read the tags of one file.
 
-    Args:
-        path: the file.
-        hashed: read the whole file for its hash.
     Raises:
         AudioError: the file cannot be used.
     """

@@ -1,4 +1,9 @@
-"""Read and write the folder of a catalogue."""
+"""Read and write the folder of a catalogue.
+
+`catalogue.json` names the root, the folder that paths in `tracks.csv` are relative to. A new root
+changes both files, and a process may be killed between the two writes. So `_write_tracks` first
+records the new root with the hash of the new table, and a reader uses the root whose hash matches.
+"""
 
 import csv
 import hashlib
@@ -15,15 +20,18 @@ import pandas as pd
 from kit.audio.errors import shown
 from kit.catalogue.csv_file import read_csv
 from kit.catalogue.failures import write_failures
-from kit.catalogue.inspect import Facts
-from kit.catalogue.meta import META, TRACKS, announce, read_meta, settle, write_meta
+from kit.catalogue.inspect import Facts, hash_file
 from kit.catalogue.scan import STAGE, Scan
 from kit.catalogue.scan_warnings import duplicates
 from kit.catalogue.schema import is_absent, validate
 from kit.errors import KitError, UsageError
-from kit.files import atomic_write
+from kit.files import atomic_write, read_json, write_json
 
 FORMAT = 1
+META = "catalogue.json"
+TRACKS = "tracks.csv"
+
+_COMING = "coming"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +126,7 @@ def save(scan: Scan, folder: Path | str) -> None:
         "duplicates": [list(ids) for ids in duplicates(table)],
         "notices": list(scan.notices),
     }
-    _announced(table, folder, meta["audio_root"])
+    _write_tracks(table, folder, meta["audio_root"])
     write_failures(folder, STAGE, scan.failures)
     write_meta(folder, meta)
 
@@ -138,7 +146,7 @@ def write_table(table: pd.DataFrame, folder: Path | str) -> pd.DataFrame:
         16
     """
     table = validate(table, source="the table")
-    settle(Path(folder))
+    _settle(Path(folder))
     write_csv(table, Path(folder) / TRACKS)
     return table
 
@@ -147,13 +155,6 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
     """Make the paths of a catalogue relative to another folder; no file moves.
 
     If this is stopped at any time, every path is still valid.
-
-    Args:
-        folder: the catalogue's folder.
-        root: a parent of the present root; any folder if the catalogue has no paths.
-    Raises:
-        UsageError: a path would be invalid.
-        KitError: the catalogue cannot be read or written.
     """
     before = load(folder)
     old, root = before.audio_root.resolve(), root.resolve()
@@ -162,7 +163,7 @@ def move_root(folder: Path | str, root: Path) -> Catalogue:
         table = table.assign(path=[rebased(path, old, root) for path in table["path"]])
         table = validate(table, source="the table")
     name = _named(root, before.folder)
-    _announced(table, before.folder, name)
+    _write_tracks(table, before.folder, name)
     write_meta(before.folder, read_meta(before.folder) | {"audio_root": name})
     return load(folder)
 
@@ -179,17 +180,42 @@ def _named(root: Path, folder: Path) -> str:
     return root.relative_to(base).as_posix() if root.is_relative_to(base) else str(root)
 
 
-def _announced(table: pd.DataFrame, folder: Path, audio_root: str) -> None:
-    announce(folder, audio_root, lambda: hashlib.sha256(_csv(table).encode()).hexdigest())
+def _write_tracks(table: pd.DataFrame, folder: Path, audio_root: str) -> None:
+    """Write `tracks.csv`, after recording the root that its paths are relative to."""
+    try:
+        _settle(folder)
+        meta = read_meta(folder)
+    except KitError:
+        meta = None  # a new catalogue has no old table to confuse it with
+    if isinstance(meta, dict) and meta.get("audio_root") != audio_root:
+        digest = hashlib.sha256(_csv(table).encode()).hexdigest()
+        write_meta(folder, meta | {_COMING: {"audio_root": audio_root, "tracks": digest}})
     write_csv(table, folder / TRACKS)
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of tracks as CSV, atomically.
+def read_meta(folder: Path) -> Any:
+    """Return the content of the file, with the root that matches the present table."""
+    meta = read_json(folder / META)
+    coming = meta.pop(_COMING, None) if isinstance(meta, dict) else None
+    if isinstance(coming, dict) and coming.get("tracks") == hash_file(folder / TRACKS):
+        meta["audio_root"] = coming.get("audio_root")
+    return meta
 
-    Raises:
-        KitError: the file cannot be written.
-    """
+
+def write_meta(folder: Path, meta: dict[str, Any]) -> None:
+    """Replace the file atomically, and clear the pending root."""
+    write_json(folder / META, meta)
+
+
+def _settle(folder: Path) -> None:
+    """Resolve a pending root before only the table changes."""
+    meta = read_json(folder / META) if (folder / META).is_file() else None
+    if isinstance(meta, dict) and _COMING in meta:
+        write_meta(folder, read_meta(folder))
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table of tracks as CSV, atomically."""
     with atomic_write(path) as stream:
         _csv(table, stream)
 

@@ -24,16 +24,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Leak:
-    """Tracks in two parts of a split that should be in one.
+    """Tracks in two parts of a split that should be in one, with one example.
 
-    Attributes:
-        kind: one of `KINDS`.
-        key: the artist, album or code that they share; for an acoustic copy, a description.
-        part: one part.
-        path: a track in `part`.
-        other_part: another part.
-        other_path: a related track in `other_part`.
-        pairs: number of related pairs of tracks in the two parts.
+    `key` is the artist, album or code that they share; for an acoustic copy, a description.
     """
 
     kind: str

@@ -125,12 +125,7 @@ def _decomposed(text: str) -> str:
 
 
 def parse(artists: str, title: str) -> Name:
-    """Split a name into its components.
-
-    Args:
-        artists: one or several artists, as in a tag or a table.
-        title: may contain versions in brackets or after a dash, and featured artists.
-    """
+    """Split a name into its components."""
     rest, versions = _versions(_without_guests(unaccented(title)))
     rest = rest or plain(title)
     numbers = re.findall(r"\d+", " ".join(_ROMAN.get(w, w) for w in f"{rest} {versions}".split()))

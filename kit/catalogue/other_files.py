@@ -36,9 +36,6 @@ _BY_CONTENT = (
 def refuse_other_files(path: Path, head: bytes) -> None:
     """Raise an error that names the kind of a file, if it is known and kit does not read it.
 
-    Args:
-        path: the file; its extension matters.
-        head: its first few hundred bytes.
     Raises:
         UsageError: the file is neither a playlist nor a table.
     """

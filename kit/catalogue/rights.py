@@ -45,11 +45,6 @@ def require_rights(
 ) -> str:
     """Raise UsageError if rows come from Spotify and no right to them is stated.
 
-    Args:
-        table: the rows to train on.
-        place: their folder, for the message.
-        stated: the user states a right to them.
-        column: `audio_source` or `feature_source`.
     Returns:
         The statement as a sentence to store with the run; "" if none was needed.
     """

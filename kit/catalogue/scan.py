@@ -73,12 +73,8 @@ class Scan:
 class Labeller:
     """A rule that gives a track its label once its file has been read.
 
-    Attributes:
-        of: maps the file and its row so far (columns of `Facts.row`) to all labels; a track needs
-            exactly one.
-        remedy: maps the row of a track without a label to advice that follows a semicolon.
-        failures: rows of the rule's table that cannot be read.
-        warnings: messages for the user.
+    `of` maps the file and its row (columns of `Facts.row`) to all labels, of which a track needs
+    exactly one. `remedy` maps the row of a track without a label to advice after a semicolon.
     """
 
     of: Callable[[Path, Mapping[str, Any]], tuple[str, ...]]
@@ -93,13 +89,7 @@ class Labeller:
 
 
 def refusal(name: str, labels: Sequence[str], remedy: str) -> Failure | None:
-    """Return why a track cannot be used with these labels; None if it can.
-
-    Args:
-        name: path of the track, for the message.
-        labels: all its labels.
-        remedy: advice for a track without a label, to follow a semicolon.
-    """
+    """Return why a track cannot be used with these labels; None if it can."""
     if not labels:
         return Failure(name, STAGE, "no_label", f"{name} has no label; {remedy}")
     # Labels that differ only in case become one label.

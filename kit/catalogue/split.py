@@ -20,6 +20,8 @@ PARTS = ("train", "validation", "test")
 # Random orders of the groups to try; the best result is used.
 TRIALS = 64
 
+_NO_VALIDATION = "--split.validation-fraction 0"
+
 
 @dataclass(frozen=True)
 class KeptApart:
@@ -132,12 +134,7 @@ def split(table: pd.DataFrame, config: SplitConfig, several: bool = False) -> pd
 
 
 def memberships(labels: np.ndarray, several: bool) -> tuple[list[str], np.ndarray]:
-    """Return the labels in sorted order, and which tracks have them, (tracks, labels) of 0 and 1.
-
-    Args:
-        labels: label of each track, or several separated by ";".
-        several: separate them.
-    """
+    """Return the sorted labels, and which tracks have them, (tracks, labels) of 0 and 1."""
     if not several:
         values, code = np.unique(labels.astype(str), return_inverse=True)
         return values.tolist(), np.eye(len(values), dtype=int)[code]
@@ -223,22 +220,21 @@ def _at_random(labels: np.ndarray, groups: np.ndarray, config: SplitConfig) -> n
 def _by_group(
     labels: np.ndarray, groups: np.ndarray, config: SplitConfig, several: bool
 ) -> np.ndarray:
-    names, member = np.unique(groups, return_inverse=True)
     values, has = strata(labels, groups, several)
-    # Tracks of each group and label; everything below is about these counts alone.
-    counts = np.zeros((len(names), len(values)), int)
-    np.add.at(counts, member, has)
+    # Everything below is about these counts alone.
+    counts, member = counts_of(has, groups)
     for number, value in enumerate(values):
         if (counts[:, number] > 0).sum() < 2:
-            raise UsageError(_too_few(value, counts[:, number], 2, config.by))
+            needs = "train and test need one each"
+            raise too_few(value, counts[:, number], 2, config.by, needs, _NO_VALIDATION)
     total = counts.sum(axis=0)
     rng = np.random.default_rng([config.seed, 0])
-    test = _draw(counts, np.ones(len(names), bool), total * config.test_fraction, True, rng)
+    test = _draw(counts, np.ones(len(counts), bool), total * config.test_fraction, True, rng)
     if test is None:
         raise UsageError(
             f"no split by {config.by} has every label in train and test, because too many "
             f"groups have tracks of several labels; use --split.by track, or add audio of "
-            f"{another(config.by)} with one label"
+            f"{_another(config.by)} with one label"
         )
     parts = np.where(test, "test", "train").astype(object)
     if config.validation_fraction > 0:
@@ -248,7 +244,8 @@ def _by_group(
             in_groups = (counts > 0).sum(axis=0)
             fewest = int(np.argmin(in_groups))
             if in_groups[fewest] < 3:
-                raise UsageError(_too_few(values[fewest], counts[:, fewest], 3, config.by))
+                needs, few = "train, validation and test need one each", counts[:, fewest]
+                raise too_few(values[fewest], few, 3, config.by, needs, _NO_VALIDATION)
             raise UsageError(
                 f"no split by {config.by} leaves tracks for validation: too many groups have "
                 "tracks of several labels; use --split.validation-fraction 0 or --split.by track"
@@ -275,31 +272,38 @@ def validation_groups(
     return held if held is not None and held.any() else None
 
 
-def _too_few(label: str, counts: np.ndarray, needed: int, by: str) -> str:
-    """Return advice for a label with too few groups.
+def counts_of(has: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of tracks, (groups, labels), and the group of each track.
 
     Args:
-        label: its name.
-        counts: tracks of the label in each group, (groups,).
-        needed: number of parts that need one of its groups; 3 with validation.
-        by: `SplitConfig.by`.
+        has: labels of each track, (tracks, labels) of 0 and 1.
+        groups: group of each track.
     """
+    names, member = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), has.shape[1]), int)
+    np.add.at(counts, member, has)
+    return counts, member
+
+
+def too_few(
+    label: str, counts: np.ndarray, needed: int, by: str, needs: str, remedy: str
+) -> UsageError:
+    """Return the error for a label with too few groups."""
     tracks, groups = int(counts.sum()), int((counts > 0).sum())
-    remedies = ["--split.validation-fraction 0"] if groups > 1 else []
+    remedies = [remedy] if groups > 1 else []
     # Copies of a track are one group in every split.
     if by != "track" and tracks >= needed:
         remedies.append("--split.by track")
     use = f"use {' or '.join(remedies)}, or add" if remedies else "add"
-    parts = "train, validation and test" if needed == 3 else "train and test"
     noun = by if by in ("artist", "track") else "group"
     of = "" if noun == "track" and groups == tracks else f" ({count(tracks, 'track')})"
-    return (
-        f"label {label!r} has only {count(groups, noun)}{of}, and {parts} need one each; "
-        f"{use} audio of {another(by)} with this label"
+    return UsageError(
+        f"label {label!r} has only {count(groups, noun)}{of}, and {needs}; "
+        f"{use} audio of {_another(by)} with this label"
     )
 
 
-def another(by: str) -> str:
+def _another(by: str) -> str:
     """Return the words for an additional group of the column `by`, such as "another artist"."""
     return f"another {by}" if by in ("artist", "track") else f"another group by {by}"
 

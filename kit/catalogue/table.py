@@ -236,13 +236,7 @@ def _with_facts(
 
 
 def _found(given: str, root: Path, disk: Disk) -> str | Failure:
-    """Return the path of a file below a folder, or the reason why it is unusable.
-
-    Args:
-        given: cell of the table: relative, absolute, or `file://`.
-        root: the folder.
-        disk: finds the file.
-    """
+    """Return the path of a file below a folder, or the reason why it is unusable."""
     text, is_file = from_text(given)
     if not is_file:
         message = f"{shown(given)} is not a file on this machine, and kit downloads none; get it"
@@ -265,10 +259,6 @@ def _again(rows: _Rows, files: Iterable[int]) -> Iterator[tuple[int, Failure]]:
     """Return the reason for leaving out each row that repeats a file, by line.
 
     The first row of a file stays, unless its rows have several labels.
-
-    Args:
-        rows: the table.
-        files: lines of the rows with a file.
     """
     of_path: dict[str, list[int]] = {}
     for line in files:

@@ -10,6 +10,10 @@ from jaxtyping import Float32
 SAMPLE_RATE = 44100
 STEPS_PER_BAR = 16
 
+Mono = Float32[np.ndarray, "samples"]
+Stereo = Float32[np.ndarray, "2 samples"]
+Shot = Float32[np.ndarray, "length"]
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -41,9 +45,9 @@ class Clock:
 
 
 def strike(
-    bus: Float32[np.ndarray, "2 samples"],
+    bus: Stereo,
     clock: Clock,
-    shot: Float32[np.ndarray, "length"],
+    shot: Shot,
     steps: Sequence[int | float],
     gains: Sequence[float] | float = 1.0,
     pan: float = 0.0,
@@ -70,6 +74,11 @@ def strike(
             bus[channel, begin : begin + sound.shape[0]] += sound * side
 
 
+def seconds(n: int) -> Mono:
+    """Return the time of each of `n` samples, seconds."""
+    return np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
+
+
 def repeat(
     loop: Float32[np.ndarray, "*channels length"], samples: int
 ) -> Float32[np.ndarray, "*channels samples"]:
@@ -79,9 +88,7 @@ def repeat(
     return np.ascontiguousarray(tiled[..., :samples])
 
 
-def automation(
-    clock: Clock, values: Sequence[float], *, glide_steps: float = 0.0
-) -> Float32[np.ndarray, "samples"]:
+def automation(clock: Clock, values: Sequence[float], *, glide_steps: float = 0.0) -> Mono:
     """Return a gain for every sample from one value per bar, held or reached by a ramp.
 
     Args:

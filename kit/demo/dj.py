@@ -1,7 +1,5 @@
 """A DJ mix of the demo's kind of tracks, and the truth about it: what plays when."""
 
-import csv
-import io
 import multiprocessing
 import os
 from collections import deque
@@ -9,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float32
 
 from kit.config import DemoConfig, MixConfig
@@ -99,12 +97,6 @@ def render_mix(
 ) -> tuple[Path, Path]:
     """Render a mix as an MP3 file, and its truth as CSV. A mix that is there is kept.
 
-    Args:
-        config: how long, which seed.
-        folder: where `NAME.mp3` and `NAME.csv` go; made if missing.
-        workers: processes; the number of cores if None.
-        fresh: render it again.
-        progress: called with tracks done and tracks in all.
     Returns:
         The paths of the mix and of its truth. The truth has a row a track: `start_s` and `end_s`
         of what is heard of it, `fade_in_s` and `fade_out_s`, and the track's label, artists,
@@ -116,8 +108,11 @@ def render_mix(
     audio, truth = (folder / f"{config.name}{suffix}" for suffix in (".mp3", ".csv"))
     cuts = plan_mix(config)
     if fresh or not (audio.is_file() and truth.is_file()):
-        with atomic_write(audio, "wb") as stream:
-            _write_mp3(stream, _mixed(cuts, workers or os.cpu_count() or 1, progress))
+        with atomic_write(audio, "wb") as stream, writer(stream) as file:
+            for piece in _mixed(cuts, workers or os.cpu_count() or 1, progress):
+                for start in range(0, piece.shape[1], 10 * SAMPLE_RATE):
+                    part = piece[:, start : start + 10 * SAMPLE_RATE]
+                    file.write(np.ascontiguousarray(part.T))
         write_text(truth, _truth(cuts))
     elif progress is not None:
         progress(len(cuts), len(cuts))
@@ -167,26 +162,20 @@ def _gain(cut: Cut) -> Float32[np.ndarray, " samples"]:
     return gain
 
 
-def _write_mp3(stream: Any, pieces: Iterator[np.ndarray]) -> None:
-    with writer(stream) as file:
-        for piece in pieces:
-            for start in range(0, piece.shape[1], 10 * SAMPLE_RATE):
-                file.write(np.ascontiguousarray(piece[:, start : start + 10 * SAMPLE_RATE].T))
-
-
 def _truth(cuts: Sequence[Cut]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    times = ("start_s", "end_s", "fade_in_s", "fade_out_s")
-    writer.writerow([*times, "label", "artists", "title", "tempo_bpm", "key", "mode"])
-    for cut in cuts:
-        samples = (cut.start, cut.start + cut.samples, cut.fade_in, cut.fade_out)
-        track = cut.track
-        writer.writerow(
-            [
-                *(round(n / SAMPLE_RATE, 3) for n in samples),
-                *(track.label, "; ".join(track.artist_names), track.title),
-                *(track.tempo_bpm, KEYS[track.key], track.mode),
-            ]
-        )
-    return text.getvalue()
+    rows = [
+        {
+            "start_s": round(cut.start / SAMPLE_RATE, 3),
+            "end_s": round((cut.start + cut.samples) / SAMPLE_RATE, 3),
+            "fade_in_s": round(cut.fade_in / SAMPLE_RATE, 3),
+            "fade_out_s": round(cut.fade_out / SAMPLE_RATE, 3),
+            "label": cut.track.label,
+            "artists": "; ".join(cut.track.artist_names),
+            "title": cut.track.title,
+            "tempo_bpm": cut.track.tempo_bpm,
+            "key": KEYS[cut.track.key],
+            "mode": cut.track.mode,
+        }
+        for cut in cuts
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")

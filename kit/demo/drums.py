@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
 
-from kit.demo.clock import SAMPLE_RATE
+from kit.demo.clock import SAMPLE_RATE, Shot, seconds
 from kit.demo.filters import band
-
-Shot = Float32[np.ndarray, "length"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,14 @@ def draw_kit(rng: np.random.Generator) -> DrumKit:
     )
 
 
-def _time(seconds: float) -> Shot:
-    return np.arange(int(seconds * SAMPLE_RATE), dtype=np.float32) / np.float32(SAMPLE_RATE)
+def _time(length_s: float) -> Shot:
+    return seconds(int(length_s * SAMPLE_RATE))
 
 
-def _decay(t: Shot, seconds: float) -> Shot:
+def _decay(t: Shot, decay_s: float) -> Shot:
     # Fade the last 5 ms to zero, so that a cut tail does not click.
     fade = np.minimum(1, (t[-1] - t) / np.float32(0.005))
-    return np.exp(-t / np.float32(seconds)) * fade
+    return np.exp(-t / np.float32(decay_s)) * fade
 
 
 def _noise(rng: np.random.Generator, n: int) -> Shot:

@@ -3,20 +3,25 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
 
 from kit.demo import drums, synths
-from kit.demo.clock import STEPS_PER_BAR, Clock, automation, repeat, strike
+from kit.demo.clock import (
+    SAMPLE_RATE,
+    STEPS_PER_BAR,
+    Clock,
+    Mono,
+    Shot,
+    Stereo,
+    automation,
+    repeat,
+    strike,
+)
 from kit.demo.filters import band, filter_frames, frame_times, resonant_gains
 from kit.demo.mix import Buses, pump
-from kit.demo.tracklist import TrackPlan
-
-Mono = Float32[np.ndarray, "samples"]
-Stereo = Float32[np.ndarray, "2 samples"]
+from kit.demo.tracklist import SCALES, TrackPlan
 
 # Degrees of the scale, one chord a bar.
 PROGRESSIONS = ((0, 5, 2, 6), (5, 3, 0, 4), (0, 4, 5, 3), (3, 0, 4, 5), (0, 2, 5, 4))
-SCALES = {"minor": (0, 2, 3, 5, 7, 8, 10), "major": (0, 2, 4, 5, 7, 9, 11)}
 LOOP_BARS = 4
 # A cycle of sixteen bars; a track begins at a random bar.
 CYCLE = ("break",) * 3 + ("build",) * 3 + ("drop",) * 10
@@ -52,18 +57,12 @@ class Song:
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """Return the parts of an EDM track, before its mix.
-
-    Args:
-        track: drums and habits come from its first artist, the lead from its last.
-        clock: the grid of the track.
-        rng: random generator of the track.
-    """
+    """Return the parts of an EDM track, before its mix."""
     start = int(rng.integers(len(CYCLE)))
     song = Song(
         clock=clock,
         sections=tuple(CYCLE[(start + bar) % len(CYCLE)] for bar in range(clock.bars)),
-        root=48 + track.key if track.key < 6 else 36 + track.key,
+        root=track.root + 12,
         scale=SCALES[track.mode],
         progression=PROGRESSIONS[int(rng.integers(len(PROGRESSIONS)))],
     )
@@ -108,7 +107,7 @@ def _entries(song: Song, section: str) -> list[int]:
     return [b for b, s in enumerate(names) if s == section and (b == 0 or names[b - 1] != section)]
 
 
-def _roll(song: Song, snare: Float32[np.ndarray, "length"], buses: Buses) -> None:
+def _roll(song: Song, snare: Shot, buses: Buses) -> None:
     """Return snares that come twice as often in each bar of a build-up, and louder."""
     builds = [b for b, s in enumerate(song.sections) if s == "build"]
     for bar in builds:
@@ -164,7 +163,7 @@ def _bass(song: Song, rng: np.random.Generator) -> Mono:
         starts = range(2, 16, 4) if off_beat else range(0, 16, 2)
         notes += [(bar * 16 + s, 2, float(low)) for s in starts]
     frequency, gain = synths.line(clock, notes, LOOP_BARS * 16)
-    phase = np.cumsum(frequency, dtype=np.float64) / 44100
+    phase = np.cumsum(frequency, dtype=np.float64) / SAMPLE_RATE
     tone = np.sin(2 * np.pi * phase).astype(np.float32)
     edge = band(synths.saw(frequency), 0.0, rng.uniform(200, 700), 2.0)
     return repeat((tone + 0.5 * edge) * gain, clock.samples)

@@ -1,14 +1,35 @@
-"""Spectral filters, for a whole sound or varying from frame to frame."""
+"""Real FFTs and spectral filters, for a whole sound or varying from frame to frame."""
+
+from typing import cast
 
 import numpy as np
-from jaxtyping import Float32
+import scipy.fft
+from jaxtyping import Complex64, Float32
 
 from kit.demo.clock import SAMPLE_RATE
-from kit.demo.spectrum import fast_length, irfft, rfft
 
 FRAME = 512
 HOP = 256
 MARGIN = 2048
+
+
+def rfft(
+    x: Float32[np.ndarray, "*channels samples"], n: int | None = None
+) -> Complex64[np.ndarray, "*channels bins"]:
+    """Return the spectrum of a sound, zero-padded to `n` samples."""
+    return np.asarray(scipy.fft.rfft(x, n))
+
+
+def irfft(
+    spectrum: Complex64[np.ndarray, "*channels bins"], n: int
+) -> Float32[np.ndarray, "*channels samples"]:
+    """Return the `n` samples of a spectrum."""
+    return np.asarray(scipy.fft.irfft(spectrum, n))
+
+
+def fast_length(n: int) -> int:
+    """Return the smallest length of at least `n` with a fast FFT."""
+    return cast(int, scipy.fft.next_fast_len(n, real=True))
 
 
 def band(
@@ -17,14 +38,7 @@ def band(
     high_hz: float = SAMPLE_RATE / 2,
     slope: float = 4.0,
 ) -> Float32[np.ndarray, "*channels samples"]:
-    """Band-pass a sound, circularly, so that a loop stays a loop.
-
-    Args:
-        x: sound; the last axis is time.
-        low_hz: lower cut-off; 0 for none.
-        high_hz: upper cut-off.
-        slope: order, as of a Butterworth filter.
-    """
+    """Band-pass a sound, circularly, so that a loop stays a loop."""
     # Extend the loop at both ends to a length with a fast FFT: the length of a bar is often close
     # to a prime, which takes several times as long.
     n = x.shape[-1]

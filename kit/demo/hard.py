@@ -8,18 +8,14 @@ autocorrelations, have the same distribution in both genres.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 
 from kit.demo import drums, synths
-from kit.demo.clock import SAMPLE_RATE, STEPS_PER_BAR, Clock, automation, repeat, strike
+from kit.demo.clock import SAMPLE_RATE, STEPS_PER_BAR, Clock, Mono, Shot, automation, repeat, strike
 from kit.demo.filters import band
 from kit.demo.mix import Buses, pump
-from kit.demo.tracklist import TrackPlan
+from kit.demo.tracklist import SCALES, TrackPlan
 
-Mono = Float32[np.ndarray, "samples"]
-Shot = Float32[np.ndarray, "length"]
-
-SCALES = {"minor": (0, 2, 3, 5, 7, 8, 10), "major": (0, 2, 4, 5, 7, 9, 11)}
 PROGRESSIONS = ((0, 5, 2, 6), (5, 3, 0, 4), (0, 0, 3, 3), (0, 0, 0, 0), (0, 2, 5, 4))
 BEATS = 4
 LOOP_BARS = 4
@@ -27,14 +23,7 @@ BLOCK_BARS = 4
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """Return the parts of a track, before its mix.
-
-    Args:
-        track: drums and habits come from its artist; its label only decides the order of the
-            figure.
-        clock: the grid of the track.
-        rng: random generator of the pair, with the same draws for both labels.
-    """
+    """Return the parts of a track, before its mix."""
     buses = Buses.empty(clock.samples)
     _figure(track, clock, rng, buses)
     _drums(track, clock, rng, buses)
@@ -48,14 +37,7 @@ def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
 def climbs(
     forwards: bool, bars: int, taste: tuple[float, ...], rng: np.random.Generator
 ) -> Bool[np.ndarray, "bars"]:
-    """Return in which bars the figure rises: most bars of techno, and few of EDM.
-
-    Args:
-        forwards: whether the track's figure rises.
-        bars: number of bars.
-        taste: the artist's tastes; some artists reverse the figure in 1 bar of 5.
-        rng: draws these exceptions.
-    """
+    """Return in which bars the figure rises: most bars of techno, and few of EDM."""
     turned = rng.uniform(size=bars) < 0.2 * taste[0]
     return turned != forwards
 
@@ -86,8 +68,7 @@ def _figure(track: TrackPlan, clock: Clock, rng: np.random.Generator, buses: Bus
 def _bass(track: TrackPlan, rng: np.random.Generator) -> Shot:
     """A bass note with equal attack and release."""
     n = int(rng.uniform(0.16, 0.26) * SAMPLE_RATE)
-    root = 36 + track.key if track.key < 6 else 24 + track.key
-    frequency = np.full(n, synths.midi_hz(root), np.float32)
+    frequency = np.full(n, synths.midi_hz(track.root), np.float32)
     tone = np.sin(2 * np.pi * np.cumsum(frequency, dtype=np.float64) / SAMPLE_RATE)
     note = tone.astype(np.float32) + 0.7 * band(
         synths.saw(frequency), 0.0, rng.uniform(200, 600), 2.0

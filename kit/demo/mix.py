@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from kit.demo.clock import SAMPLE_RATE, Clock, repeat
-from kit.demo.spectrum import fast_length, irfft, rfft
+from kit.demo.clock import SAMPLE_RATE, Clock, Mono, Stereo, repeat, seconds
+from kit.demo.filters import fast_length, irfft, rfft
 from kit.demo.tracklist import SPECTRUM_BANDS, TrackPlan
 
-Mono = Float32[np.ndarray, "samples"]
-Stereo = Float32[np.ndarray, "2 samples"]
 Nodes = Float64[np.ndarray, "nodes"]
 
 CEILING = 0.7
@@ -104,7 +102,7 @@ def _reverb_response(
     samples: int, decay_s: float, rng: np.random.Generator
 ) -> Float32[np.ndarray, "2 length"]:
     n = min(samples, int(3 * decay_s * SAMPLE_RATE))
-    t = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
+    t = seconds(n)
     noise = rng.standard_normal((2, n), dtype=np.float32)
     noise *= np.exp(-t / np.float32(decay_s)) * (t > 0.012)
     return noise / np.float32(np.sqrt(np.sum(noise[0] ** 2)) + 1e-9)

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float32
 
 from kit.config import DemoConfig
@@ -18,15 +19,11 @@ from kit.demo.mix import master
 from kit.demo.mp3 import encode, is_whole, tagged
 from kit.demo.tracklist import KEYS, TrackPlan, plan
 from kit.errors import KitError
-from kit.files import atomic_write
+from kit.files import atomic_write, write_text
 
 AUDIO_FOLDER = "audio"
 TRUTH_FILE = "truth.csv"
 _COMPOSERS = {"techno": techno.compose, "edm": edm.compose}
-_COLUMNS = (
-    *("path", "label", "artists", "title", "album", "release_date", "duration_s"),
-    *("tempo_bpm", "key", "mode", "loudness_db", "swing", "seed", "index"),
-)
 
 
 def synthesise(track: TrackPlan) -> Float32[np.ndarray, "2 samples"]:
@@ -127,28 +124,26 @@ def _render_one(track: TrackPlan, audio: Path) -> None:
 
 
 def _write_truth(path: Path, tracks: list[TrackPlan]) -> None:
-    with atomic_write(path) as stream:
-        writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for track in tracks:
-            writer.writerow(
-                {
-                    "path": track.path,
-                    "label": track.label,
-                    "artists": "; ".join(track.artist_names),
-                    "title": track.title,
-                    "album": track.album,
-                    "release_date": track.date,
-                    "duration_s": track.duration_s,
-                    "tempo_bpm": track.tempo_bpm,
-                    "key": KEYS[track.key],
-                    "mode": track.mode,
-                    "loudness_db": track.loudness_db,
-                    "swing": track.artists[0].swing,
-                    "seed": track.seed,
-                    "index": track.index,
-                }
-            )
+    rows = [
+        {
+            "path": track.path,
+            "label": track.label,
+            "artists": "; ".join(track.artist_names),
+            "title": track.title,
+            "album": track.album,
+            "release_date": track.date,
+            "duration_s": track.duration_s,
+            "tempo_bpm": track.tempo_bpm,
+            "key": KEYS[track.key],
+            "mode": track.mode,
+            "loudness_db": track.loudness_db,
+            "swing": track.artists[0].swing,
+            "seed": track.seed,
+            "index": track.index,
+        }
+        for track in tracks
+    ]
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def _remove_stale(folder: Path, tracks: list[TrackPlan]) -> None:

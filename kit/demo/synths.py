@@ -3,13 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32
 
-from kit.demo.clock import SAMPLE_RATE, Clock
+from kit.demo.clock import SAMPLE_RATE, Clock, Mono, Stereo, seconds
 from kit.demo.filters import FRAME, band, filter_frames, frame_times
-
-Mono = Float32[np.ndarray, "samples"]
-Stereo = Float32[np.ndarray, "2 samples"]
 
 # First three formants of five sung vowels, Hz (Peterson and Barney 1952, rounded).
 VOWELS = {
@@ -109,7 +105,7 @@ def line(
         gain[max(a, b - 882) : b] *= np.linspace(1, 0, min(882, size), dtype=np.float32)
         before = note
     if vibrato > 0:
-        t = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
+        t = seconds(n)
         pitch += np.float32(vibrato) * np.sin(2 * np.pi * np.float32(5.5) * t)
     frequency = np.float32(440) * np.exp2((pitch - 69) / np.float32(12))
     return frequency.astype(np.float32), gain
@@ -122,15 +118,7 @@ def voice(
     steps: int,
     rng: np.random.Generator,
 ) -> Mono:
-    """Return a melody sung without words: a saw and breath through moving formants.
-
-    Args:
-        clock: the grid of the track.
-        notes: as for `line`.
-        vowels: one of "aeiou" for each note.
-        steps: length of the whole, steps.
-        rng: draws the breath.
-    """
+    """Return a melody sung without words: a saw and breath through moving formants."""
     frequency, gain = line(clock, notes, steps, glide=0.25, vibrato=0.25)
     source = saw(frequency) + 0.08 * rng.standard_normal(frequency.shape[0], dtype=np.float32)
     starts = [float(clock.at(start)) for start, _, _ in notes]
@@ -144,13 +132,13 @@ def voice(
     return filter_frames(source * gain, gains.astype(np.float32))
 
 
-def pluck(note: float, seconds: float, brightness_hz: float) -> Mono:
+def pluck(note: float, length_s: float, brightness_hz: float) -> Mono:
     """Return a short bright note that darkens as it falls: three saws about an octave apart."""
-    n = int(seconds * SAMPLE_RATE)
-    t = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
+    n = int(length_s * SAMPLE_RATE)
+    t = seconds(n)
     wave = steady_saw(midi_hz(note), n, 0.0) + steady_saw(midi_hz(note + 0.09), n, 0.3)
     wave += 0.4 * steady_saw(midi_hz(note + 12), n, 0.6)
     dark = band(wave, 0.0, brightness_hz / 4, 2.0)
-    bright = band(wave, 0.0, brightness_hz, 2.0) * np.exp(-t / np.float32(seconds / 8))
+    bright = band(wave, 0.0, brightness_hz, 2.0) * np.exp(-t / np.float32(length_s / 8))
     fade = np.minimum(1, (t[-1] - t) / np.float32(0.01))
-    return (dark + bright) * np.exp(-t / np.float32(seconds / 4)) * fade * np.float32(0.5)
+    return (dark + bright) * np.exp(-t / np.float32(length_s / 4)) * fade * np.float32(0.5)

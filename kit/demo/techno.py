@@ -1,29 +1,30 @@
 """Techno: a kick on every beat, hats, rumble, an acid line or stabs, and slow change."""
 
 import numpy as np
-from jaxtyping import Float32
 
 from kit.demo import drums, synths
-from kit.demo.clock import SAMPLE_RATE, STEPS_PER_BAR, Clock, automation, repeat, strike
+from kit.demo.clock import (
+    SAMPLE_RATE,
+    STEPS_PER_BAR,
+    Clock,
+    Mono,
+    automation,
+    repeat,
+    seconds,
+    strike,
+)
 from kit.demo.filters import band, filter_frames, frame_times, resonant_gains
 from kit.demo.mix import Buses, echo, pump
-from kit.demo.tracklist import TrackPlan
+from kit.demo.tracklist import SCALES, TrackPlan
 
-MINOR = (0, 2, 3, 5, 7, 8, 10)
 PHRYGIAN = (0, 1, 3, 5, 7, 8, 10)
 
 
 def compose(track: TrackPlan, clock: Clock, rng: np.random.Generator) -> Buses:
-    """Return the parts of a techno track, before its mix.
-
-    Args:
-        track: drums and habits come from its first artist, the line from its last.
-        clock: the grid of the track.
-        rng: random generator of the track.
-    """
+    """Return the parts of a techno track, before its mix."""
     buses = Buses.empty(clock.samples)
     taste = track.artists[-1].tastes
-    root = 36 + track.key if track.key < 6 else 24 + track.key
+    root = track.root
     low_end = _low_end(clock, rng)
     _beat(track, clock, rng, buses, low_end)
     rumble = _rumble(root, clock, rng) * automation(clock, low_end, glide_steps=1.0)
@@ -85,9 +86,9 @@ def _beat(
     strike(buses.send_pair, clock, tick, hits, 0.2)
 
 
-def _rumble(root: int, clock: Clock, rng: np.random.Generator) -> Float32[np.ndarray, "samples"]:
+def _rumble(root: int, clock: Clock, rng: np.random.Generator) -> Mono:
     n = clock.length(STEPS_PER_BAR)
-    t = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
+    t = seconds(n)
     tone = np.sin(2 * np.pi * np.float32(synths.midi_hz(root)) * t)
     body = tone + 0.8 * band(rng.standard_normal(n, dtype=np.float32), 35.0, 110.0, 3.0) * 8
     beat_phase = (np.arange(n) / clock.step) % 4
@@ -96,12 +97,10 @@ def _rumble(root: int, clock: Clock, rng: np.random.Generator) -> Float32[np.nda
     return repeat(band(dirt.astype(np.float32), 30.0, rng.uniform(120, 400), 2.0), clock.samples)
 
 
-def _acid(
-    root: int, clock: Clock, rng: np.random.Generator, taste: tuple[float, ...]
-) -> Float32[np.ndarray, "samples"]:
+def _acid(root: int, clock: Clock, rng: np.random.Generator, taste: tuple[float, ...]) -> Mono:
     """Return a saw through a resonant filter that notes open, accented ones more."""
     length = int(rng.choice([16, 16, 32]))
-    scale = PHRYGIAN if rng.uniform() < 0.5 else MINOR
+    scale = PHRYGIAN if rng.uniform() < 0.5 else SCALES["minor"]
     pitch = np.array([root + scale[int(rng.integers(4))] for _ in range(length)], float)
     pitch[rng.uniform(size=length) < 0.45] = root
     pitch += 12 * (rng.uniform(size=length) < 0.15)
@@ -142,7 +141,7 @@ def _stabs(
     root: int, clock: Clock, rng: np.random.Generator, taste: tuple[float, ...], buses: Buses
 ) -> None:
     n = int(0.22 * SAMPLE_RATE)
-    t = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
+    t = seconds(n)
     chord = synths.supersaw([root, root + 3, root + 7], n, voices=2, detune=0.08, rng=rng)
     shot = band(chord[0], 150.0, rng.uniform(700, 2500), 2.0) * np.exp(-t / np.float32(0.06))
     pattern = [int(s) for s in rng.choice([2, 3, 6, 7, 10, 11, 14], int(rng.integers(1, 4)), False)]

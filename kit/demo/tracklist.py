@@ -14,6 +14,7 @@ from kit.demo.drums import DrumKit, draw_kit
 LABELS = ("techno", "edm")
 BOTH = "both"
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+SCALES = {"minor": (0, 2, 3, 5, 7, 8, 10), "major": (0, 2, 4, 5, 7, 9, 11)}
 SPECTRUM_BANDS = 10
 """Octave bands in which a mix has its own balance."""
 
@@ -66,6 +67,11 @@ class TrackPlan:
     in the easy one."""
 
     @property
+    def root(self) -> int:
+        """MIDI note of the bass: the key's tonic from F#1 to F2."""
+        return 36 + self.key if self.key < 6 else 24 + self.key
+
+    @property
     def artist_names(self) -> list[str]:
         """Names of the artists, the main one first."""
         return [artist.name for artist in self.artists]
@@ -90,6 +96,14 @@ class TrackPlan:
 
 def _sequence(seed: int, stream: int, index: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(entropy=seed, spawn_key=(stream, index))
+
+
+def _draw_artists(called: list[str], label: str, config: DemoConfig, first: int) -> list[Artist]:
+    streams = (_sequence(config.seed, _ARTIST_STREAM, first + i) for i in range(len(called)))
+    return [
+        _draw_artist(name, label, np.random.default_rng(stream))
+        for name, stream in zip(called, streams, strict=True)
+    ]
 
 
 def _draw_artist(name: str, label: str, rng: np.random.Generator) -> Artist:
@@ -169,14 +183,7 @@ def _plan_apart(config: DemoConfig) -> list[TrackPlan]:
         share = _share(config.tracks, which)
         count = _share(config.artists, which)
         rng = np.random.default_rng(_sequence(config.seed, _PLAN_STREAM, 10**6 + which))
-        artists = [
-            _draw_artist(
-                name,
-                label,
-                np.random.default_rng(_sequence(config.seed, _ARTIST_STREAM, which * 10**6 + i)),
-            )
-            for i, name in enumerate(names.artists(label, count, rng))
-        ]
+        artists = _draw_artists(names.artists(label, count, rng), label, config, which * 10**6)
         for i, title in enumerate(names.titles(label, share, rng)):
             track = _plan_track(len(tracks), i // count, i % count, artists, title, config)
             tracks.append(track)
@@ -190,14 +197,7 @@ def _plan_pairs(config: DemoConfig) -> list[TrackPlan]:
         for which, label in enumerate(LABELS)
         for name in names.artists(label, _share(config.artists, which), rng)
     ]
-    artists = [
-        _draw_artist(
-            name,
-            BOTH,
-            np.random.default_rng(_sequence(config.seed, _ARTIST_STREAM, 2 * 10**6 + i)),
-        )
-        for i, name in enumerate(called)
-    ]
+    artists = _draw_artists(called, BOTH, config, 2 * 10**6)
     tracks: list[TrackPlan] = []
     for which, label in enumerate(LABELS):
         for pair, title in enumerate(names.titles(label, _share(config.tracks, which), rng)):

@@ -2,39 +2,25 @@
 
 import dataclasses
 import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from kit.audio import AudioError
-from kit.audio.errors import shown
-from kit.catalogue import (
-    Catalogue,
-    Failure,
-    load,
-    read_failures,
-    validate,
-    write_failures,
-    write_table,
-)
+from kit.catalogue import Catalogue, Failure, load, validate, write_table
+from kit.config import ExtractConfig
 from kit.descriptors.cache import NAME, Extent, Record, read_records, write_records
 from kit.descriptors.fill import fill, other_sources
 from kit.descriptors.measure import SOURCE, Descriptors, measure, warm_up
 from kit.descriptors.read import TrackAudio, read_track
-from kit.errors import KitError
-from kit.features.by_file import files_of
-from kit.features.decoders import Buffer, Decoded, Decoders, Processes, Threads
-from kit.features.feeding import feed
+from kit.features.by_file import Store, Unusable, compute, files_of
 from kit.features.scanned import read_if_unchanged
-from kit.features.schedule import PASSING, Track
+from kit.features.schedule import Track
 from kit.lock import only_one
 
 STAGE = "describe"  # in failures.csv
@@ -104,43 +90,45 @@ def describe(
     Raises:
         KitError: a file of the catalogue cannot be read or written, or another run is active.
     """
-    began = time.monotonic()
-    extent: Extent = "whole" if whole else "clip"
+    options = ExtractConfig(
+        # One more than cores, because threads sometimes wait for Python's lock.
+        workers=workers or (os.cpu_count() or 1) + 1,
+        isolate=isolate,
+        timeout_s=timeout_s,
+        retry_failed=retry_failed,
+    )
+    read = partial(_read if isolate else _read_and_measure, whole=whole)
     with only_one(catalogue.folder / NAME):
-        known = {r.source_hash: r for r in read_records(catalogue.folder)}
         wanted = catalogue.table
         if not replace:
             wanted = wanted.loc[[not other for other in other_sources(wanted)]]
-        plan = _make_plan(catalogue, wanted, known, extent, retry_failed=retry_failed)
-        run = _Run(catalogue.folder, plan, known, extent, progress)
-        if plan.tracks:
-            if gone := catalogue.missing_audio():
-                raise KitError(gone)
-            read = partial(_read if isolate else _read_and_measure, whole=whole)
-            kind = Processes if isolate else Threads
-            # One more than cores, because threads sometimes wait for Python's lock.
-            count = workers or (os.cpu_count() or 1) + 1
-            warm_up()
-            pool = kind(count, read, timeout_s, run.answers.put)
-            run.to_end(pool, 2 * count, flush_every_s, stop)
-        current = _current(plan, known, extent)
-        described = {track: r.descriptors for track, r in current.items() if r.descriptors}
+        files = files_of(dataclasses.replace(catalogue, table=wanted), STAGE)
+        hashes = {str(row.get("source_hash", "")) for row in catalogue.table.to_dict("records")}
+        hashes |= {digest for digest, _ in files[0].values()}
+        records = _Records(catalogue.folder, "whole" if whole else "clip", hashes)
+        found = compute(
+            catalogue,
+            records.store(flush_every_s),
+            read,
+            STAGE,
+            options,
+            files=files,
+            # A process only reads its file; a thread has measured it too.
+            finish=measure if isolate else None,
+            warm_up=warm_up,
+            progress=progress and _with_rate(progress),
+            stop=stop,
+        )
+        results = records.results()
+        described = {track: results[digest] for track, digest in found.sources.items()}
         # Load the table again, because another command may have changed it.
         now = load(catalogue.folder).table
         result = fill(now, described, replace=replace)
         table = validate(result.table, source="the table")
         if not table.equals(now):
             write_table(table, catalogue.folder)
-        failures = plan.without_audio + [
-            Failure(shown(plan.files[track][1]), STAGE, r.reason, r.message, track)
-            for track, r in current.items()
-            if r.reason
-        ]
-        if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
-            write_failures(catalogue.folder, STAGE, failures)
-    seconds = time.monotonic() - began
     return Description(
-        result.filled, result.kept, failures, run.computed, seconds, stopped=bool(stop())
+        result.filled, result.kept, found.failures, found.computed, found.seconds, found.stopped
     )
 
 
@@ -152,138 +140,66 @@ def _read_and_measure(track: Track, buffer: np.ndarray, *, whole: bool) -> Descr
     return measure(_read(track, buffer, whole=whole))
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The work of a run.
+def _with_rate(progress: Callable[[DescribeProgress], None]) -> Callable[[int, int], None]:
+    start: tuple[int, float] | None = None
 
-    Attributes:
-        files: SHA-256 and path of the file of each wanted track, by track_id.
-        tracks: one track for each file to measure.
-        without_audio: wanted tracks without a readable file.
-        hashes: hashes of all files of the catalogue, including rows of other sources.
-    """
+    def say(done: int, total: int) -> None:
+        nonlocal start
+        before, began = start = start or (done, time.monotonic())
+        rate = (done - before) / max(time.monotonic() - began, 1e-9)
+        progress(DescribeProgress(done, total, rate))
 
-    files: dict[str, tuple[str, Path]]
-    tracks: list[Track]
-    without_audio: list[Failure]
-    hashes: frozenset[str]
+    return say
 
 
-def _make_plan(
-    catalogue: Catalogue,
-    wanted: pd.DataFrame,
-    known: Mapping[str, Record],
-    extent: Extent,
-    *,
-    retry_failed: bool,
-) -> _Plan:
-    """Compare the records with the wanted rows of a catalogue's table.
+class _Records:
+    """The rows of `descriptors.csv`, of which those of one extent are results or failures."""
 
-    Records with another extent or other definitions are ignored.
-    """
-    files, without_audio = files_of(dataclasses.replace(catalogue, table=wanted), STAGE)
-    tracks: list[Track] = []
-    seen: set[str] = set()
-    for track_id, (digest, path) in files.items():
-        if digest in seen:
-            continue
-        seen.add(digest)
-        if not _is_done(known.get(digest), extent, shown(path), retry_failed):
-            tracks.append(Track(len(tracks), track_id, digest, path))
-    listed = {str(row.get("source_hash", "")) for row in catalogue.table.to_dict("records")}
-    return _Plan(files, tracks, without_audio, frozenset(listed | seen))
-
-
-def _is_done(record: Record | None, extent: Extent, path: str, retry_failed: bool) -> bool:
-    if record is None or not record.is_current(extent):
-        return False
-    if record.descriptors is not None:
-        return True
-    # Ignore a message that names another path of the file.
-    return record.reason not in PASSING and not retry_failed and record.path == path
-
-
-def _current(plan: _Plan, known: Mapping[str, Record], extent: Extent) -> dict[str, Record]:
-    """Return the records of wanted tracks, by track_id."""
-    return {
-        track_id: record
-        for track_id, (digest, _) in plan.files.items()
-        if (record := known.get(digest)) is not None and record.is_current(extent)
-    }
-
-
-class _Run:
-    """A run: workers post results to one queue; only this thread changes state."""
-
-    # Not the loop of `kit.features.by_file`: results and failures are rows of one file that is
-    # replaced as a whole, and the lock must be held until the table is filled.
-
-    def __init__(
-        self,
-        folder: Path,
-        plan: _Plan,
-        known: dict[str, Record],
-        extent: Extent,
-        progress: Callable[[DescribeProgress], None] | None,
-    ) -> None:
+    def __init__(self, folder: Path, extent: Extent, hashes: Collection[str]) -> None:
         self._folder = folder
-        self._plan = plan
-        self._known = known
         self._extent: Extent = extent
-        self._progress = progress
-        self.answers: SimpleQueue[Decoded] = SimpleQueue()
-        self._began = time.monotonic()
-        self._total = len({digest for digest, _ in plan.files.values()})
-        self._tried = self.computed = 0
-        self._unsaved = False
+        self._hashes = hashes
+        self._rows = {r.source_hash: r for r in read_records(folder)}
 
-    def to_end(
-        self, pool: Decoders, in_flight: int, flush_every_s: float, stop: Callable[[], bool]
-    ) -> None:
-        self._began = time.monotonic()
-        self._say()
-        feed(
-            pool,
-            self.answers,
-            self._plan.tracks,
-            [np.zeros((0, 0), np.float32)] * in_flight,
-            self._take,
-            self._save,
-            save_every_s=flush_every_s,
-            stop=stop,
+    def store(self, save_every_s: float) -> Store:
+        """Return the rows as a store, whose file is replaced as a whole at regular intervals."""
+        return Store(
+            self._folder / NAME,
+            known=self.results,
+            add=self._add,
+            part_tracks=sys.maxsize,
+            unusable=self._unusable,
+            set_unusable=self._set_unusable,
+            save_every_s=save_every_s,
         )
 
-    def _take(self, answer: Decoded) -> Buffer:
-        """Handle a result."""
-        track, found = answer.track, self._measured(answer.result)
-        record = Record(track.source_hash, SOURCE, self._extent, None)
-        if isinstance(found, AudioError):
-            message = " ".join(str(found).split())
-            record = dataclasses.replace(
-                record, reason=found.reason, path=shown(track.path), message=message
-            )
-        else:
-            record = dataclasses.replace(record, descriptors=found)
-            self.computed += 1
-        self._known[track.source_hash] = record
-        self._unsaved = True
-        self._tried += 1
-        self._say()
-        return answer.buffer
+    def results(self) -> dict[str, Descriptors]:
+        """Return the descriptors of each measured file, by SHA-256."""
+        return {d: r.descriptors for d, r in self._current().items() if r.descriptors is not None}
 
-    def _measured(self, found: Any) -> Descriptors | AudioError:
-        # A thread has already measured its file; a process has only read it.
-        return measure(found) if isinstance(found, TrackAudio) else found
+    def _current(self) -> dict[str, Record]:
+        return {d: r for d, r in self._rows.items() if r.is_current(self._extent)}
 
-    def _save(self) -> None:
-        if self._unsaved:
-            # Drop records of files that were removed from the catalogue.
-            rows = [r for r in self._known.values() if r.source_hash in self._plan.hashes]
-            write_records(self._folder, rows)
-            self._unsaved = False
+    def _add(self, found: Mapping[str, Descriptors]) -> None:
+        for digest, descriptors in found.items():
+            self._rows[digest] = Record(digest, SOURCE, self._extent, descriptors)
+        self._write()
 
-    def _say(self) -> None:
-        if self._progress:
-            seconds = max(time.monotonic() - self._began, 1e-9)
-            done = self._total - len(self._plan.tracks) + self._tried
-            self._progress(DescribeProgress(done, self._total, self._tried / seconds))
+    def _unusable(self) -> Unusable:
+        return {
+            d: {"reason": r.reason, "path": r.path, "message": r.message, "length_s": None}
+            for d, r in self._current().items()
+            if r.reason
+        }
+
+    def _set_unusable(self, failures: Unusable) -> None:
+        for digest, row in failures.items():
+            what = {name: row[name] for name in ("reason", "path", "message")}
+            self._rows[digest] = Record(digest, SOURCE, self._extent, None, **what)
+        self._write()
+
+    def _write(self) -> None:
+        # Drop records of files that were removed from the catalogue.
+        write_records(
+            self._folder, [r for r in self._rows.values() if r.source_hash in self._hashes]
+        )

@@ -17,13 +17,7 @@ UNNAMED = "unnamed"
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """The result of `fill`.
-
-    Attributes:
-        table: the new table.
-        filled: number of rows with kit's descriptors.
-        kept: number of unchanged rows with descriptors from another source, by `feature_source`.
-    """
+    """A new table, and its numbers of rows filled, and kept from other sources, by source."""
 
     table: pd.DataFrame
     filled: int
@@ -58,11 +52,6 @@ def fill(
 
     Rows from another source stay unchanged unless `replace`. Earlier values of kit are removed from
     rows without new descriptors.
-
-    Args:
-        table: one row per track, with the columns of `kit.catalogue.schema`.
-        described: descriptors by `track_id`.
-        replace: also fill rows with descriptors from another source.
     """
     foreign = other_sources(table)
     columns = {

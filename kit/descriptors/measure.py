@@ -102,11 +102,7 @@ def warm_up() -> None:
 
 
 def integrated_loudness(powers: Float[np.ndarray, "steps"]) -> float:
-    """Return the integrated loudness, LUFS; -70, the gate, if all lies below it.
-
-    Args:
-        powers: K-weighted power of each 0.1 s.
-    """
+    """Return the integrated loudness, LUFS; -70, the gate, if all lies below it."""
     size = _STEPS * 2 ** max(0, math.ceil(math.log2(max(len(powers), 1) / _STEPS)))
     padded = np.zeros((1, size), np.float32)
     padded[0, : len(powers)] = powers
@@ -135,12 +131,7 @@ def compiled(batch: int = 1) -> Callable[[AnyArray, AnyArray], ClipDescriptors]:
 def describe_clips(
     y: Float[AnyArray, "batch samples"], loudness: Float[AnyArray, "batch"]
 ) -> ClipDescriptors:
-    """Return the descriptors of a batch of clips; pure, to be jitted.
-
-    Args:
-        y: mono at 22,050 Hz, full scale 1.
-        loudness: loudness of the tracks, LUFS.
-    """
+    """Return the descriptors of a batch of clips; pure, to be jitted."""
     frames, mel, onsets = spectra(y)
     key = tonal.key_of(y)
     tempo = rhythm.tempo(onsets)

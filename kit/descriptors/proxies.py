@@ -37,9 +37,6 @@ def danceability(
     1.5 per second. Without the second factor steady noise would count as a beat, because its
     exponent is equally low.
 
-    Args:
-        exponent: `kit.descriptors.rhythm.scaling_exponent`.
-        onset_rate: onsets a second.
     Source: Streich and Herrera 2005 for the exponent; the onset rate is kit's own.
     """
     return unit(exponent, 1.1, 0.4) * unit(onset_rate, 0.25, 1.5)
@@ -53,9 +50,6 @@ def energy(
     0.6 of `unit` of the loudness from -30 to -8 LUFS, and 0.4 of `unit` of the onset rate from 0.5
     to 8 per second.
 
-    Args:
-        loudness: integrated, LUFS.
-        onset_rate: onsets a second.
     Source: loudness and onset rate are two of the five properties that Spotify names for its
         "energy"; the weights are kit's own.
     """
@@ -162,10 +156,6 @@ def instrumentalness(found: Modulation, frames: Frames) -> Float[jax.Array, "bat
     The score is `speechiness` of the bands between 200 and 3400 Hz, times `unit` of their flatness
     from -4 down to -14 dB: tones at the rate of syllables that do not follow a beat. It is not a
     voice detector: a quiet voice in a band is missed, and an expressive saxophone counts as one.
-
-    Args:
-        found: modulation of the bands from 200 to 3400 Hz.
-        frames: frames of the same clips.
     """
     tonality = jnp.mean(frames.voice_flatness, axis=-1)
     return 1 - speechiness(found) * unit(tonality, -4, -14)

@@ -135,8 +135,6 @@ def map_windowed(
         function: maps a block of frames to an array (frames, ...) or a tree of arrays, each frame
             independently of the others.
         n_fft, hop_length: samples of a frame, and between the starts of two frames.
-    Returns:
-        Arrays of (batch, frames, ...); frames = 1 + samples // hop_length.
     """
     window = padded_window("hann", n_fft, n_fft)
     half = n_fft // 2

@@ -25,6 +25,9 @@ from kit.features.excerpts import Excerpt, excerpts_of
 from kit.features.scanned import read_if_unchanged
 from kit.features.schedule import Track
 
+LOOK_EVERY_S = 0.5
+"""Seconds between two calls of `Threads.give_up_late`."""
+
 Buffer: TypeAlias = Float32[np.ndarray, "excerpts clip_samples"]
 
 
@@ -157,14 +160,7 @@ class Threads:
 
 
 class Processes:
-    """Decoders in separate processes, spawned because JAX's threads do not survive a fork.
-
-    Args:
-        count: number of processes.
-        read: applied to each track; it and its result are pickled.
-        timeout_s: time limit for a file, seconds. A process that exceeds it is killed and replaced.
-        answer: called with each result.
-    """
+    """Decoders in separate processes, spawned because JAX's threads do not survive a fork."""
 
     def __init__(self, count: int, read: Read, timeout_s: float, answer: Answer) -> None:
         self._read = read
@@ -224,10 +220,6 @@ class _Samples:
 def timed(track: Track, read: Read, shape: tuple[int, ...]) -> tuple[Any, float]:
     """Apply `read` to a track in a process of `Processes`.
 
-    Args:
-        track: the track.
-        read: the function.
-        shape: shape of the buffer.
     Returns:
         The result of `read`, with samples instead of their numbers, or its `AudioError`; and the
         decoding time in seconds.

@@ -143,13 +143,7 @@ class CpuPool:
 
 
 class Accelerators:
-    """Devices that compute a batch together during the transfer of the next one.
-
-    Attributes:
-        batch: clips per program.
-        in_flight: calls of `submit` to keep pending, so that no device waits.
-        lanes: calls of `submit` that run in parallel.
-    """
+    """Devices that compute a batch together during the transfer of the next one."""
 
     def __init__(self, devices: Sequence[Any]) -> None:
         self.batch = PER_DEVICE * len(devices)

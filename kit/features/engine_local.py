@@ -10,8 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -22,10 +21,17 @@ from kit.audio import AudioError, TooShortError
 from kit.audio.errors import shown
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError
-from kit.features.decoders import Decoded, Decoders, Processes, Threads, TimedOutError, reader
-from kit.features.device import Device, local_device
+from kit.features.decoders import (
+    LOOK_EVERY_S,
+    Decoded,
+    Decoders,
+    Processes,
+    Threads,
+    TimedOutError,
+    reader,
+)
+from kit.features.device import Computed, Device, local_device
 from kit.features.excerpts import lay_out, room
-from kit.features.feeding import LOOK_EVERY_S
 from kit.features.manifest import Entry
 from kit.features.schedule import Plan, Track
 from kit.features.store import FeatureStore
@@ -33,17 +39,6 @@ from kit.features.throughput import ExtractionProgress, Meter
 from kit.features.writer import ShardWriter
 
 FLUSH_EVERY_S = 60.0  # interval of saving; a killed run loses at most this
-
-
-@dataclass(frozen=True)
-class _Computed:
-    group: list[Decoded]
-    future: Future
-
-
-@dataclass(frozen=True)
-class _Written:
-    outcome: float | Exception
 
 
 def run(
@@ -56,13 +51,6 @@ def run(
 ) -> Meter:
     """Compute the tracks of a plan and write them.
 
-    Args:
-        store: store with space for all rows.
-        plan: the work.
-        options: workers, isolation, time limit, strictness.
-        progress: called after each track.
-        stop: called regularly; once it returns True, tracks in progress are finished and written,
-            and no others begin.
     Raises:
         KitError: the store cannot be written, or a track failed and `options.strict` is set; tracks
             computed before that are written.
@@ -82,7 +70,7 @@ class _Run:
         self._config = store.config
         self._strict = options.strict
         self._progress = progress
-        self._messages: SimpleQueue[Any] = SimpleQueue()
+        self._messages: SimpleQueue[Callable[[], None]] = SimpleQueue()
         # Sorted by row, so that rows not yet begun come last.
         todo = [*plan.tracks, *plan.without_audio]
         self._todo: deque[Track | Entry] = deque(sorted(todo, key=lambda row: row.offset))
@@ -94,20 +82,20 @@ class _Run:
         self._device: Device = local_device()
         kind = Processes if options.isolate else Threads
         self._decoders: Decoders = kind(
-            workers, reader(self._config), options.timeout_s, self._messages.put
+            workers, reader(self._config), options.timeout_s, self._post(self._decoded)
         )
         # Tracks per call of the device; their excerpts fill a batch.
         self._together = max(1, self._device.batch // self._config.excerpts)
         ahead = workers + 2 + self._together * (self._device.in_flight + 1)
         self._buffers = [room(self._config) for _ in range(min(ahead, len(plan.tracks)))]
-        self._writer = ShardWriter(
-            store,
-            [row.offset for row in todo],
-            lambda outcome: self._messages.put(_Written(outcome)),
-        )
+        self._writer = ShardWriter(store, [row.offset for row in todo], self._post(self._written))
         self._meter = Meter(
             plan.done, plan.total, {"decode": workers, "device": self._device.lanes, "write": 1}
         )
+
+    def _post(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a function for workers that makes the loop call `handle`."""
+        return lambda result: self._messages.put(partial(handle, result))
 
     def to_end(self, stop: Callable[[], bool]) -> Meter:
         drop = True
@@ -181,7 +169,7 @@ class _Run:
             clips = [clip for decoded in group for clip in decoded.clips]
             future = self._device.submit(clips, self._config)
             self._computing += 1
-            future.add_done_callback(lambda f, group=group: self._messages.put(_Computed(group, f)))
+            future.add_done_callback(self._post(partial(self._computed, group)))
         self._ready = [*waiting, *fit]
 
     def _unfinished(self) -> bool:
@@ -194,17 +182,10 @@ class _Run:
     def _take(self) -> None:
         """Wait for a message and handle it."""
         try:
-            message = self._messages.get(timeout=LOOK_EVERY_S)
+            handle = self._messages.get(timeout=LOOK_EVERY_S)
         except Empty:
             return
-        if isinstance(message, Decoded):
-            self._decoded(message)
-        elif isinstance(message, _Computed):
-            self._computed(message)
-        elif isinstance(message.outcome, Exception):
-            raise message.outcome
-        else:
-            self._meter.busy("write", message.outcome)
+        handle()
 
     def _decoded(self, answer: Decoded) -> None:
         self._decoding -= 1
@@ -217,11 +198,16 @@ class _Run:
         self._buffers.append(room(self._config) if late else answer.buffer)
         self._failed(failure(answer.track, answer.result))
 
-    def _computed(self, message: _Computed) -> None:
+    def _written(self, outcome: float | Exception) -> None:
+        if isinstance(outcome, Exception):
+            raise outcome
+        self._meter.busy("write", outcome)
+
+    def _computed(self, group: list[Decoded], future: Computed) -> None:
         self._computing -= 1
-        features, seconds = message.future.result()
+        features, seconds = future.result()
         self._meter.busy("device", seconds)
-        for decoded, entry, row in rows_of(message.group, features, self._config):
+        for decoded, entry, row in rows_of(group, features, self._config):
             self._buffers.append(decoded.buffer)
             self._put(entry, row)
             self._meter.track(sum(decoded.lengths) / self._config.frontend.sample_rate)
@@ -249,13 +235,7 @@ def rows_of(
     features: Float32[np.ndarray, "clips n_frames width"],
     config: FeatureConfig,
 ) -> Iterator[tuple[Decoded, Entry, Float32[np.ndarray, "row_frames width"]]]:
-    """Yield the entry and the row of each decoded track.
-
-    Args:
-        group: the tracks.
-        features: features of all their excerpts, concatenated.
-        config: the layout of a row.
-    """
+    """Yield the entry and the row of each decoded track."""
     at = 0
     for decoded in group:
         lengths, track = decoded.lengths, decoded.track

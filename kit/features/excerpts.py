@@ -97,13 +97,6 @@ def longer_excerpts(path: Path | str, config: FeatureConfig, more_s: float) -> l
 
     The first `config.clip_samples` samples equal those of `excerpts`, except for the last few,
     which depend on the following samples through resampling.
-
-    Args:
-        path: the file.
-        config: position, number and length of the excerpts.
-        more_s: seconds to read after each excerpt; fewer at the end of the file.
-    Raises:
-        AudioError: see `excerpts`.
     """
     samples = config.clip_samples + math.ceil(more_s * config.frontend.sample_rate)
     with open_source(path) as source:
@@ -126,8 +119,6 @@ def excerpts_of(
         more_s: seconds to read after each excerpt.
     Returns:
         Excerpts whose samples are views of `out`; excerpt i starts row i.
-    Raises:
-        AudioError: see `excerpts`.
     """
     found: list[Excerpt] = []
     dropped: SilentError | CancelledError | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.catalogue import Catalogue, Failure, read_failures, write_failures
+from kit.catalogue import Catalogue, Failure, write_failures
 from kit.config import ExtractConfig, FeatureConfig
 from kit.errors import KitError, UsageError
 from kit.features.left_out import STAGE, failures_of
@@ -184,8 +184,7 @@ def _finished(catalogue: Catalogue, store: FeatureStore, *, mended: int = 0) -> 
 def _write_failures(catalogue: Catalogue, store: FeatureStore) -> list[Failure]:
     """Write the tracks without features to the catalogue's failures.csv, and return them."""
     found = failures_of(store, catalogue)
-    if found != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
-        write_failures(catalogue.folder, STAGE, found)
+    write_failures(catalogue.folder, STAGE, found)
     return found
 
 

@@ -80,11 +80,7 @@ def empty_shard(config: FeatureConfig) -> np.ndarray:
 
 
 def open_array(place: Storage, config: FeatureConfig, *, create: bool) -> Any:
-    """Open the array of a store, or with `create` replace it by an empty one.
-
-    Raises:
-        KitError: the array cannot be opened or made.
-    """
+    """Open the array of a store, or with `create` replace it by an empty one."""
     track = [config.row_frames, config.width]
     spec: dict[str, Any] = {
         "driver": "zarr3",

@@ -29,12 +29,6 @@ def log_mel_row(
     """Return a track's row of log-mel frames, and the number of its valid frames.
 
     A track with fewer than `least` frames is repeated to this length.
-
-    Args:
-        row: valid frames of a row of samples.
-        stored: configuration of the store.
-        wanted: configuration with excerpts of the same length, in log-mel frames.
-        least: number of frames, such as those of a segment.
     """
     clips = clips_of(row, stored)
     rates = (stored.frontend.sample_rate, wanted.frontend.sample_rate)

@@ -90,15 +90,7 @@ def part_name(number: int) -> str:
 
 
 def read_parts(place: Storage, size: int, rows: int) -> tuple[dict[int, list[Entry]], list[int]]:
-    """Return the entries of each shard, and the shards with a damaged part.
-
-    Args:
-        place: the store.
-        size: tracks per shard.
-        rows: rows of the array.
-    Raises:
-        KitError: the store cannot be read.
-    """
+    """Return the entries of each shard of `size` tracks, and the shards with a damaged part."""
     names = place.names("index/")
     parts: dict[int, list[Entry]] = {}
     broken: list[int] = []

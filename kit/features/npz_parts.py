@@ -3,7 +3,8 @@
     <folder>/000000.npz      arrays of some files, and their SHA-256 in `source`
     <folder>/failures.json   files that cannot be used
 
-Each part is written atomically, so a killed run loses at most one part.
+Each part is written atomically, so a killed run loses at most one part. All functions raise
+`KitError` for a damaged file.
 """
 
 import itertools
@@ -24,11 +25,7 @@ Rows = Mapping[str, tuple[Path, int]]
 
 
 def rows_of(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Return part and row of each file; empty if the folder does not exist.
-
-    Raises:
-        KitError: a part is damaged.
-    """
+    """Return part and row of each file; empty if the folder does not exist."""
     return {
         str(source): (part, row)
         for part in sorted(folder.glob("*.npz"))
@@ -46,26 +43,14 @@ def by_part(rows: Rows, sources: Sequence[str]) -> Iterator[tuple[Path, list[tup
 
 
 def add_part(folder: Path, sources: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a part.
-
-    Args:
-        folder: folder of the parts.
-        sources: SHA-256 of each file.
-        arrays: arrays by name.
-    Raises:
-        KitError: the part cannot be written.
-    """
+    """Write a part."""
     number = next(n for n in itertools.count() if not (folder / f"{n:06d}.npz").exists())
     with atomic_write(folder / f"{number:06d}.npz", "wb") as stream:
         np.savez(stream, allow_pickle=False, source=np.array(list(sources)), **arrays)
 
 
 def read_failures(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return `reason`, `message` and `length_s` of each failed file, by SHA-256.
-
-    Raises:
-        KitError: the list is damaged.
-    """
+    """Return `reason`, `message` and `length_s` of each failed file, by SHA-256."""
     path = folder / _FAILURES
     found = read_json(path) if path.is_file() else {}
     fields = {"reason", "path", "message", "length_s"}
@@ -82,20 +67,12 @@ def write_failures(folder: Path, failures: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def member(part: Path, name: str) -> np.ndarray:
-    """Return an array of a part.
-
-    Raises:
-        KitError: the part is damaged.
-    """
+    """Return an array of a part."""
     return _read(part, lambda names: [name])[name]
 
 
 def members(part: Path, prefix: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a part whose names begin with `prefix`, by the rest of the name.
-
-    Raises:
-        KitError: the part is damaged.
-    """
+    """Return the arrays of a part whose names begin with `prefix`, by the rest of the name."""
     found = _read(part, lambda names: [name for name in names if name.startswith(prefix)])
     return {name.removeprefix(prefix): array for name, array in found.items()}
 

@@ -57,11 +57,6 @@ def make_plan(entries: Iterable[Entry], catalogue: Catalogue, *, retry_failed: b
     """Compare a store's table with a catalogue.
 
     Features stay valid until their file changes; a track without a file keeps its features.
-
-    Args:
-        entries: the table.
-        catalogue: the wanted tracks.
-        retry_failed: retry failed tracks whose files have not changed.
     """
     known = {entry.track_id: entry for entry in entries}
     free = _free({entry.offset for entry in known.values()})

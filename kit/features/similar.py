@@ -17,10 +17,6 @@ def nearest(
 ) -> list[tuple[int, float]]:
     """Return the rows with the highest cosine to another row.
 
-    Args:
-        units: as `units_of` returns them.
-        at: index of the row to compare with.
-        count: maximum number of rows.
     Returns:
         Index and cosine of each row, the most similar first, ties by index. The cosine of a row of
         zeros is 0.

@@ -36,7 +36,8 @@ class Storage:
     """A folder, or `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Credentials and region come from the settings of the cloud's tools (environment, profile).
-    `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names another server with S3's protocol.
+    `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names another server with S3's protocol. Methods
+    raise `KitError` if the place cannot be read or written.
 
     Attributes:
         path: the folder or the URL.
@@ -79,11 +80,7 @@ class Storage:
         return spec
 
     def read(self, name: str) -> bytes | None:
-        """Return the bytes of a name; None if it does not exist.
-
-        Raises:
-            KitError: the bytes cannot be read.
-        """
+        """Return the bytes of a name; None if it does not exist."""
         with self._errors("read", name):
             result = self._keys.read(name).result()
         return bytes(result.value) if result.state == "value" else None
@@ -95,29 +92,17 @@ class Storage:
         return [bytes(r.value) if r.state == "value" else None for r in results]
 
     def write(self, name: str, data: bytes) -> None:
-        """Write the bytes of a name atomically, and flush them to the disk.
-
-        Raises:
-            KitError: the bytes cannot be written.
-        """
+        """Write the bytes of a name atomically, and flush them to the disk."""
         with self._errors("write", name):
             self._keys.write(name, data).result()
 
     def delete(self, name: str) -> None:
-        """Delete a name, if it exists.
-
-        Raises:
-            KitError: it cannot be deleted.
-        """
+        """Delete a name, if it exists."""
         with self._errors("write", name):
             self._keys.write(name, None).result()
 
     def names(self, inside: str) -> list[str]:
-        """Return the sorted names in a folder of this place, each prefixed by the folder.
-
-        Raises:
-            KitError: the folder cannot be listed.
-        """
+        """Return the sorted names in a folder of this place, each prefixed by the folder."""
         with self._errors("read", inside):
             found = self._keys.list(ts.KvStore.KeyRange(inside, inside + "\xff")).result()
         return sorted(k.decode() for k in found)
@@ -140,15 +125,7 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def storage_errors(what: str, where: object, remedy: str | None = None) -> Iterator[None]:
-    """Convert TensorStore exceptions to `KitError`.
-
-    Args:
-        what: the operation: "open", "read", "write" or "make".
-        where: the file or place.
-        remedy: advice; by default one that suits the operation.
-    Raises:
-        KitError: TensorStore raised an exception.
-    """
+    """Convert TensorStore exceptions to `KitError`."""
     try:
         yield
     except _FAILED as error:

@@ -33,6 +33,8 @@ _VERIFY = "run `kit features CATALOGUE --verify`, which finds and repairs the da
 class FeatureStore:
     """The features of a catalogue under one configuration. Make one with `open` or `create`.
 
+    All methods raise `KitError` if the place cannot be read or written.
+
     Attributes:
         path: folder or URL.
         config: excerpts and front end.
@@ -210,11 +212,7 @@ class FeatureStore:
         return list(entries), kept
 
     def reserve(self, rows: int) -> None:
-        """Resize the array to `rows` rows. Call it before writing their shards.
-
-        Raises:
-            KitError: the store cannot be written.
-        """
+        """Resize the array to `rows` rows. Call it before writing their shards."""
         if rows > self._array.shape[0]:
             # Another run may have made the array larger.
             self._array = layout.open_array(self._place, self.config, create=False)
@@ -225,11 +223,7 @@ class FeatureStore:
                 ).result()
 
     def set_labels(self, labels: Iterable[str]) -> None:
-        """Store the order of the labels if it has changed.
-
-        Raises:
-            KitError: the store cannot be written.
-        """
+        """Store the order of the labels if it has changed."""
         if tuple(labels) != self.labels:
             self.labels = tuple(labels)
             layout.write_group(self._place, self.config, self.labels)
@@ -317,11 +311,7 @@ class FeatureStore:
         return sorted(found)
 
     def forget(self, number: int) -> None:
-        """Remove a shard's rows from the table, so that they are computed again.
-
-        Raises:
-            KitError: the store cannot be written.
-        """
+        """Remove a shard's rows from the table, so that they are computed again."""
         self._place.delete(manifest.part_name(number))
         self._parts.pop(number, None)
         self._found = None

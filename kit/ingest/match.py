@@ -8,15 +8,15 @@ benchmarks/match.py.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 from rapidfuzz import fuzz
 
 from kit.catalogue.names import Name, parse
-from kit.ingest.trigrams import nearest
 
 LENGTHS_AGREE_S = 3.0
 """Largest difference of matching lengths, seconds, because of cut fades and added silence."""
@@ -37,6 +37,11 @@ _THE_SAME = 99.0
 _DOUBT = 8.0
 # Maximum number of files offered for a row.
 _OFFERED = 3
+# Candidates of a row, and their minimum cosine.
+_NEAREST = 8
+_LEAST_COSINE = 0.2
+# Memory for a block of cosines, MiB: the default of scikit-learn is 1024.
+_BLOCK_MIB = 64
 
 
 Pass = Literal["isrc", "name", "likeness"]
@@ -61,15 +66,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Match:
-    """A row and a file.
-
-    Attributes:
-        row: index of the row.
-        file: index of the file.
-        score: 0 to 100.
-        why: agreements and differences, as text.
-        by: the pass that found it.
-    """
+    """A row and a file by their indices, with a score of 0 to 100 and its reasons as text."""
 
     row: int
     file: int
@@ -104,18 +101,16 @@ def match(
         files: audio without a track.
         refused: pairs (row, file) that the user has refused.
     """
-    state = _State()
-    names = (
-        [parse(item.artists, item.title) for item in rows],
-        [parse(item.artists, item.title) for item in files],
-    )
-    passes: dict[Pass, Callable[[], Iterable[_Pair]]] = {
-        "isrc": lambda: _by_isrc(rows, files),
-        "name": lambda: _by_name(rows, files, names, state),
-        "likeness": lambda: _by_likeness(rows, files, names, state),
+    sides = tuple(rows), tuple(files)
+    names = tuple(tuple(parse(item.artists, item.title) for item in side) for side in sides)
+    state = _State(sides, names)
+    passes: dict[Pass, Callable[[_State], Iterable[_Pair]]] = {
+        "isrc": _by_isrc,
+        "name": _by_name,
+        "likeness": _by_likeness,
     }
     for by, pairs in passes.items():
-        _settle([p for p in pairs() if (p.row, p.file) not in refused], by, state)
+        _settle([p for p in pairs(state) if (p.row, p.file) not in refused], by, state)
     return Decision(tuple(sorted(state.sure, key=lambda m: m.row)), tuple(_offered(state)))
 
 
@@ -131,13 +126,19 @@ class _Pair:
 
 @dataclass
 class _State:
-    rows: set[int] = field(default_factory=set)
-    files: set[int] = field(default_factory=set)
+    """Rows and files, in this order, with their parsed names, and the decisions so far."""
+
+    items: tuple[tuple[Item, ...], ...]
+    names: tuple[tuple[Name, ...], ...]
+    done: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
     sure: list[Match] = field(default_factory=list)
     doubtful: dict[tuple[int, int], Match] = field(default_factory=dict)
 
+    def apart(self, row: int, file: int) -> float:
+        return abs(self.items[0][row].duration_s - self.items[1][file].duration_s)
+
     def is_open(self, row: int, file: int) -> bool:
-        return row not in self.rows and file not in self.files
+        return row not in self.done[0] and file not in self.done[1]
 
 
 def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
@@ -153,8 +154,8 @@ def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
         rival = _rival(pair, (of_row[pair.row], of_file[pair.file]), state)
         found = Match(pair.row, pair.file, round(pair.score, 1), pair.why, by)
         if pair.good and rival is None:
-            state.rows.add(pair.row)
-            state.files.add(pair.file)
+            state.done[0].add(pair.row)
+            state.done[1].add(pair.file)
             state.sure.append(found)
             continue
         if pair.good and rival is not None:
@@ -183,60 +184,75 @@ def _offered(state: _State) -> Iterable[Match]:
         yield from sorted(by_row[row], key=lambda m: (-m.score, m.file))[:_OFFERED]
 
 
-def _by_isrc(rows: Sequence[Item], files: Sequence[Item]) -> Iterable[_Pair]:
-    keys = [{at: item.isrc for at, item in enumerate(side) if item.isrc} for side in (rows, files)]
-    return _equal(rows, files, keys, "the same ISRC")
+def _by_isrc(state: _State) -> Iterable[_Pair]:
+    keys = [{at: item.isrc for at, item in enumerate(side) if item.isrc} for side in state.items]
+    return _equal(state, keys, "the same ISRC")
 
 
-def _by_name(
-    rows: Sequence[Item],
-    files: Sequence[Item],
-    names: tuple[Sequence[Name], Sequence[Name]],
-    state: _State,
-) -> Iterable[_Pair]:
+def _by_name(state: _State) -> Iterable[_Pair]:
     keys = [
         {at: n.key for at, n in enumerate(side) if n.artists and n.title and at not in done}
-        for side, done in zip(names, (state.rows, state.files), strict=True)
+        for side, done in zip(state.names, state.done, strict=True)
     ]
-    return _equal(rows, files, keys, "the same artist and title")
+    return _equal(state, keys, "the same artist and title")
 
 
-def _equal(
-    rows: Sequence[Item], files: Sequence[Item], keys: Sequence[Mapping[int, Any]], why: str
-) -> Iterable[_Pair]:
+def _equal(state: _State, keys: Sequence[Mapping[int, Any]], why: str) -> Iterable[_Pair]:
     """Yield the pairs with the same key; for a key with very many files, the first few."""
     places: dict[Any, list[int]] = defaultdict(list)
     for file, key in keys[1].items():
         places[key].append(file)
     for row, key in keys[0].items():
         for file in places.get(key, ())[: 2 * _OFFERED]:
-            apart = _apart(rows[row], files[file])
+            apart = state.apart(row, file)
             yield _Pair(row, file, 100.0, _why(why, apart), not _differ(apart))
 
 
-def _by_likeness(
-    rows: Sequence[Item],
-    files: Sequence[Item],
-    names: tuple[Sequence[Name], Sequence[Name]],
-    state: _State,
-) -> Iterable[_Pair]:
-    left = [at for at in range(len(rows)) if at not in state.rows]
-    free = [at for at in range(len(files)) if at not in state.files]
-    near = nearest([_text(names[0][at]) for at in left], [_text(names[1][at]) for at in free])
-    for at_row, at_file in near:
-        row, file = left[at_row], free[at_file]
-        pair = _compared(row, file, rows[row], files[file], names[0][row], names[1][file])
-        if pair is not None:
-            yield pair
+def _by_likeness(state: _State) -> Iterable[_Pair]:
+    left, free = (
+        [at for at in range(len(side)) if at not in done]
+        for side, done in zip(state.names, state.done, strict=True)
+    )
+    rows, files = state.names
+    near = nearest([_text(rows[at]) for at in left], [_text(files[at]) for at in free])
+    pairs = (_compared(state, left[row], free[file]) for row, file in near)
+    return (pair for pair in pairs if pair is not None)
+
+
+def nearest(rows: Sequence[str], others: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of texts with many common trigrams, as indices in `rows` and `others`.
+
+    Ten thousand names with ten thousand others make a hundred million pairs; their eight nearest
+    names are eighty thousand, and include misspelt names. Trigrams do not cross words, so the order
+    of artist and title does not matter.
+    """
+    texts = [*rows, *others]
+    if not rows or not others or not any(text.strip() for text in texts):
+        return
+    # sklearn takes a second to import.
+    from sklearn import config_context
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.neighbors import NearestNeighbors
+
+    trigrams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), lowercase=False, binary=True)
+    vectors = trigrams.fit_transform(texts)
+    index = NearestNeighbors(n_neighbors=min(_NEAREST, len(others)), metric="cosine")
+    index.fit(vectors[len(rows) :])
+    with config_context(working_memory=_BLOCK_MIB):
+        distances, columns = index.kneighbors(vectors[: len(rows)])
+    for row, at in np.argwhere(distances <= 1 - _LEAST_COSINE):
+        yield int(row), int(columns[row, at])
 
 
 def _text(name: Name) -> str:
     return " ".join((*name.artists, name.title, name.version))
 
 
-def _compared(row: int, file: int, a: Item, b: Item, name_a: Name, name_b: Name) -> _Pair | None:
+def _compared(state: _State, row: int, file: int) -> _Pair | None:
     """Compare two names; return None if the score is too low."""
-    apart = _apart(a, b)
+    a, b = state.items[0][row], state.items[1][file]
+    name_a, name_b = state.names[0][row], state.names[1][file]
+    apart = state.apart(row, file)
     differ, known = _differ(apart), not math.isnan(apart)
     score, doubts = likeness(name_a, name_b)
     if score < _DOUBTFUL and name_b.artists and name_b.title:
@@ -293,10 +309,6 @@ def _artists_alike(a: Sequence[str], b: Sequence[str]) -> float:
     # One list may omit featured artists, so the two most similar artists also count.
     together = fuzz.token_sort_ratio(" ".join(a), " ".join(b))
     return max(together, *(fuzz.ratio(one, other) - 1 for one in a for other in b))
-
-
-def _apart(a: Item, b: Item) -> float:
-    return abs(a.duration_s - b.duration_s)
 
 
 def _differ(apart: float) -> bool:

@@ -21,8 +21,7 @@ from kit.catalogue import (
     write_failures,
 )
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
-from kit.catalogue.io import add_facts, rebased
-from kit.catalogue.meta import META
+from kit.catalogue.io import META, add_facts, rebased
 from kit.catalogue.rights import OWN
 from kit.catalogue.scan import STAGE as SCAN
 from kit.catalogue.scan import bad_name, finish, walk
@@ -40,14 +39,9 @@ _NUMBER = re.compile(r"(?:\d{1,3}(?:-\d{1,3})?|[A-H]\d{1,2})(?:\s*[-._)]\s*|\s+)
 
 @dataclass(frozen=True)
 class Joined:
-    """A catalogue after the matching.
+    """A catalogue after the matching, and the questions, answered and open.
 
-    Attributes:
-        scan: its rows with the new files.
-        questions: answered and open questions.
-        failures: files and answers that cannot be used.
-        without: number of rows that had no audio before.
-        by: number of rows with a new file, by pass or "answer".
+    `without` counts rows that had no audio before, `by` those with a new file by pass or "answer".
     """
 
     scan: Scan
@@ -71,12 +65,6 @@ def join(
 ) -> Joined:
     """Attach the files of a folder to matching rows without audio.
 
-    Args:
-        catalogue: the catalogue; rows without a `path` are matched.
-        folder: folder of audio files.
-        asked: questions of earlier runs. Accepted files are attached, and answered questions are
-            not asked again.
-        progress: called with (files read, number of files).
     Raises:
         UsageError: the folder has no audio, or its name cannot be written.
     """
@@ -121,11 +109,6 @@ def match_folder(
 ) -> Joined:
     """Match a catalogue on disk to a folder of files, and write the result and the questions.
 
-    Args:
-        catalogue: folder of the catalogue.
-        folder: folder of audio files.
-        out: folder for the catalogue with audio and for the questions; may be the same folder.
-        progress: called with (files read, number of files).
     Raises:
         KitError: another run writes into `out`, or it cannot be written.
     """
@@ -171,35 +154,25 @@ def _files(
             failures.append(Failure(shown(path), STAGE, result.reason, str(result)))
         else:
             good[path] = result
-    return _once(good, failures)
+    return _once(good)
 
 
-def _once(files: Mapping[Path, Facts], failures: list[Failure]) -> dict[Path, Facts]:
+def _once(files: Mapping[Path, Facts]) -> dict[Path, Facts]:
     """Keep the first of identical files: copies would tie and be doubtful."""
+    # A file that is gone by now is reported when it is attached.
     alike: dict[tuple[int, float], list[Path]] = defaultdict(list)
-    good = dict(files)
     for path, facts in files.items():
-        try:
+        with contextlib.suppress(OSError):
             alike[path.stat().st_size, facts.duration_s].append(path)
-        except OSError as error:
-            _gone(path, error.strerror or str(error), good, failures)
+    copies: set[Path] = set()
     for paths in alike.values():
         seen: set[str] = set()
         for path in paths if len(paths) > 1 else ():
-            try:
+            with contextlib.suppress(AudioError):
                 digest = hash_file(path)
-            except AudioError as error:
-                _gone(path, str(error), good, failures)
-                continue
-            if digest in seen:
-                del good[path]
-            seen.add(digest)
-    return good
-
-
-def _gone(path: Path, why: str, good: dict[Path, Facts], failures: list[Failure]) -> None:
-    del good[path]
-    failures.append(Failure(shown(path), STAGE, "unreadable", f"{shown(path)}: {why}"))
+                copies |= {path} if digest in seen else set()
+                seen.add(digest)
+    return {path: facts for path, facts in files.items() if path not in copies}
 
 
 def _item(row: Mapping[Any, Any]) -> Item:

@@ -36,21 +36,19 @@ class Patience:
 class AttemptError(KitError):
     """One attempt failed.
 
-    Attributes:
+    Args:
+        message: for the user.
         passing: whether another attempt may succeed.
         retry_after: the server's `Retry-After` header.
     """
 
-    passing: bool = False
-    retry_after: str = ""
+    def __init__(self, message: str, *, passing: bool = False, retry_after: str = "") -> None:
+        super().__init__(message)
+        self.passing, self.retry_after = passing, retry_after
 
 
 class TooLongError(KitError):
-    """The server asks for a longer pause than allowed.
-
-    Attributes:
-        seconds: the requested pause.
-    """
+    """The server asks for a longer pause than allowed."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"asked to wait {seconds:.0f} s")
@@ -65,10 +63,6 @@ def sleep(seconds: float, _why: str) -> None:
 def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait = sleep) -> T:
     """Call `attempt` until it returns, fails permanently, or reaches the limit of attempts.
 
-    Args:
-        attempt: raises `AttemptError` with `passing` set to be called again.
-        patience: limits.
-        wait: called between two attempts.
     Raises:
         AttemptError: the error of the last attempt.
         TooLongError: the server asks for a longer pause than `longest_wait_s`.

@@ -39,20 +39,9 @@ _NO = frozenset(
 
 @dataclass(frozen=True)
 class Question:
-    """Question whether a file is the audio of a row, with its answer.
+    """Question whether a file (absolute path) is the audio of a row, with its answer, as text.
 
-    Attributes:
-        track_id: id of the row.
-        artists: artists of the row.
-        title: title of the row.
-        duration_s: length in the row, seconds; "" if unknown.
-        file: absolute path of the file.
-        file_artists: artists in the file's tags or name.
-        file_title: title in the file's tags or name.
-        file_duration_s: length of the file, seconds.
-        score: 0 to 100.
-        why: agreements and differences.
-        accept: yes, no, or empty.
+    Lengths are in seconds, the score is 0 to 100, and `accept` is yes, no or empty.
     """
 
     track_id: str
@@ -101,11 +90,7 @@ def read_review(folder: Path) -> list[Question]:
 
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
-    """Replace the file; without questions, no new file is made.
-
-    Raises:
-        KitError: the file cannot be written.
-    """
+    """Replace the file; without questions, no new file is made."""
     rows = [dataclasses.astuple(question) for question in questions]
     if not rows and not (folder / NAME).exists():
         return

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from kit.audio.errors import shown
 from kit.catalogue import Failure, load
-from kit.catalogue.meta import TRACKS
+from kit.catalogue.io import TRACKS
 from kit.catalogue.scan import bad_name, walk
 from kit.catalogue.schema import is_plain
 from kit.catalogue.sources import files_of, is_playlist

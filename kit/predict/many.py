@@ -17,10 +17,9 @@ from kit.catalogue import Failure
 from kit.config import FeatureConfig
 from kit.descriptors.tempo_key import tempo_and_key
 from kit.evaluation.certainty import Verdict
-from kit.features.decoders import Decoded, Threads, TimedOutError
+from kit.features.decoders import LOOK_EVERY_S, Decoded, Threads, TimedOutError
 from kit.features.device import row_of
 from kit.features.excerpts import excerpts_of, room
-from kit.features.feeding import LOOK_EVERY_S
 from kit.features.schedule import Track
 from kit.predict.inputs import STAGE, Input
 from kit.predict.model import Model, Probabilities

@@ -20,12 +20,7 @@ STAGE = "write"
 
 @dataclass(frozen=True)
 class Track:
-    """A file and the labels to write for it.
-
-    Attributes:
-        path: absolute.
-        labels: at least one.
-    """
+    """A file and the labels to write for it."""
 
     path: Path
     labels: tuple[str, ...]
@@ -38,13 +33,9 @@ class Track:
 
 @dataclass
 class Labels:
-    """Content of predictions or of a catalogue.
+    """Files with their labels, each once, rows that cannot be used, and numbers of predictions.
 
-    Attributes:
-        tracks: files with their labels, each once.
-        failures: rows that cannot be used.
-        uncertain: number of uncertain predictions that were left out.
-        unjudged: number of predictions without a measured certainty.
+    `uncertain` ones were left out; `unjudged` ones have no measured certainty.
     """
 
     tracks: list[Track] = field(default_factory=list)

@@ -39,11 +39,7 @@ def by_label(tracks: Sequence[Track]) -> dict[str, list[Track]]:
 
 
 def m3u(lists: dict[str, list[Track]]) -> dict[str, str]:
-    """Return the text of an M3U8 playlist for each label, by file name.
-
-    Args:
-        lists: tracks by label, see `by_label`.
-    """
+    """Return the text of an M3U8 playlist for each label, by file name."""
     files: dict[str, str] = {}
     taken: set[str] = set()
     for label, tracks in lists.items():
@@ -63,8 +59,6 @@ def m3u(lists: dict[str, list[Track]]) -> dict[str, str]:
 def rekordbox(lists: dict[str, list[Track]]) -> str:
     """Return XML for Rekordbox: a collection of all tracks, and a playlist for each label.
 
-    Args:
-        lists: tracks by label, see `by_label`.
     Source: https://cdn.rekordbox.com/files/20200410160904/xml_format_list.pdf
     """
     tracks = list(dict.fromkeys(track for tracks in lists.values() for track in tracks))

@@ -37,13 +37,7 @@ _HASHED = (MP3, FLAC, WAVE)  # decoding other formats takes seconds per track
 
 @dataclass(frozen=True)
 class Change:
-    """The genre tag of one file, before and after.
-
-    Attributes:
-        path: the file.
-        before: values of the tag, () for none.
-        after: values to write, () to remove the tag.
-    """
+    """The genre tag of one file, before and after."""
 
     path: Path
     before: tuple[str, ...]
@@ -64,9 +58,6 @@ def undo_plan(backup: Path) -> Iterator[Change | Failure]:
     """Yield the reverse of each change in a backup, or a failure.
 
     Genres that were changed since then stay unchanged.
-
-    Raises:
-        KitError: the backup is missing or cannot be read.
     """
     for change in _read(backup):
         now = _try(change.path, genre_of)
@@ -113,11 +104,7 @@ def write_tags(
 
 
 def genre_of(path: Path) -> tuple[str, ...]:
-    """Return the values of a file's genre tag; () for none.
-
-    Raises:
-        KitError: kit does not write tags to this format.
-    """
+    """Return the values of a file's genre tag; () for none."""
     tags = _opened(path).tags
     if tags is None or _key(tags) not in tags:
         return ()

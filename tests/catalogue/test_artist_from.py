@@ -195,6 +195,7 @@ def test_a_scan_says_how_many_artists_are_unknown_and_what_helps(music, track):
     (warning,) = from_folder(music, artist_from="filename").warnings
     assert warning.startswith("2 of 4 tracks have no artist")
     assert warning.endswith(
+        'files named "Artist - Title" need --artist-from filename; '
         "1 of them is in a folder that may be named after the artist: if so, "
         "add --artist-from folder"
     )
@@ -204,4 +205,5 @@ def test_a_scan_says_how_many_artists_are_unknown_and_what_helps(music, track):
     (music / "t.csv").write_text("track_id,label\na,x\nb,y\n")
     (warning,) = from_csv(music / "t.csv").warnings
     assert warning.startswith("2 of 2 tracks have no artist")
+    assert "add --artist-from filename" in warning
     assert warning.endswith("scan a CSV file with a column artists")

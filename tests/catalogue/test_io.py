@@ -158,7 +158,7 @@ def test_killed_between_two_files_every_path_leads_to_its_file(catalogued, tmp_p
 def test_killed_twice(catalogued, tmp_path):
     want = audio_of(catalogued)
     assert killed(catalogued, tmp_path, 2)
-    for renames in range(4):
+    for renames in range(3):
         again = tmp_path / f"data/{renames}"
         shutil.copytree(catalogued, again)
         assert killed(again, tmp_path, renames)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,7 @@ _EACH = "/*"  # at the end of --playlist: each playlist in that folder is a labe
 
 @dataclass(frozen=True)
 class Chosen:
-    """A playlist to use.
-
-    Attributes:
-        playlist: the playlist.
-        base: root of its relative paths.
-        label: label of its tracks, "" for none.
-    """
+    """A playlist to use, the root of its relative paths, and the label of its tracks or ""."""
 
     playlist: Playlist
     base: Path
@@ -206,10 +200,10 @@ def _joined(node: tuple[str, ...]) -> str:
     return "/".join(node)
 
 
+@dataclass(frozen=True)
 class _Track:
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self.labels: dict[str, None] = {}
+    entry: Entry
+    labels: dict[str, None] = field(default_factory=dict)
 
 
 def _unknown(playlist: Playlist, key: str) -> Failure:

@@ -83,7 +83,7 @@ def _mixxx(copy: Path) -> Source:
             lists: dict[str, list[Any]] = {}
             for name, key in connection.execute(query):
                 lists.setdefault(name, []).append(key)
-            playlists += [_playlist(tracks, keys, name) for name, keys in lists.items()]
+            playlists += [Playlist.of_keys(name, lists[name], tracks) for name in lists]
     return Source(tuple(playlists), tuple(tracks.values()))
 
 
@@ -124,12 +124,12 @@ def _rekordbox(master: Any, copy: Path) -> Source:
                 else:
                     keys = _items(rows, "djmdSongPlaylist", "PlaylistID", key)
                 if kind != _FOLDER:
-                    playlists.append(_playlist(tracks, keys, name, folders))
+                    playlists.append(Playlist.of_keys(name, keys, tracks, folders))
             for key, folders, name, _ in _nodes(rows, "djmdMyTag"):
                 # A tag is in a top-level category.
                 if folders:
                     keys = _items(rows, "djmdSongMyTag", "MyTagID", key)
-                    tag = _playlist(tracks, keys, name, (MY_TAG, *folders))
+                    tag = Playlist.of_keys(name, keys, tracks, (MY_TAG, *folders))
                     playlists.append(replace(tag, asked=True))
     finally:
         database.close()
@@ -161,14 +161,6 @@ def _items(rows: _Rows, table: str, column: str, key: str) -> list[Any]:
         (key,),
     )
     return [track for (track,) in found]
-
-
-def _playlist(
-    tracks: dict[Any, Entry], keys: list[Any], name: str, folders: tuple[str, ...] = ()
-) -> Playlist:
-    found = tuple(tracks[key] for key in keys if key in tracks)
-    lost = tuple(str(key) for key in keys if key not in tracks)
-    return Playlist(name, found, folders, lost)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +60,18 @@ class Playlist:
     folders: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     asked: bool = False
+
+    @classmethod
+    def of_keys(
+        cls,
+        name: str,
+        keys: Sequence[Any],
+        tracks: Mapping[Any, Entry],
+        folders: tuple[str, ...] = (),
+    ) -> "Playlist":
+        """Return the playlist of the tracks with these keys in a collection."""
+        found = tuple(tracks[key] for key in keys if key in tracks)
+        return cls(name, found, folders, tuple(str(key) for key in keys if key not in tracks))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -170,9 +182,6 @@ class Disk:
         The location is tried as written, with backslashes as "/", and percent-decoded; each of
         them first exactly, then ignoring Unicode form, case and outer spaces.
 
-        Args:
-            base: root of a relative path.
-            location: a path with "/" or a backslash.
         Returns:
             The path without `..` and with unresolved links; None if no file or several files match.
         """

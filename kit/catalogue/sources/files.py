@@ -81,13 +81,7 @@ def files_of(path: Path) -> list[Path | Failure]:
 
 
 def located(entry: Entry, base: Path, disk: Disk) -> str | Failure | None:
-    """Return the absolute path of an entry's file, or why there is none; None for a comment.
-
-    Args:
-        entry: of a playlist.
-        base: root of its relative path.
-        disk: finds files.
-    """
+    """Return the absolute path of an entry's file, or why there is none; None for a comment."""
     name = entry.location or str(entry.columns.get("title", "")) or "a track without a path"
     if not entry.is_file or not entry.location:
         message = (

@@ -28,10 +28,6 @@ def m3u(data: bytes, name: str) -> Source:
     `#EXTINF:SECONDS,ARTIST - TITLE`, `#EXTART:`, `#EXTALB:` and `#EXTGENRE:` describe the next
     entry, and `#PLAYLIST:` names the list. Another line that begins with # and ends like the name
     of an audio file, such as `#1 Crush.mp3`, is also an entry.
-
-    Args:
-        data: the file.
-        name: the playlist's name if the file has no title.
     """
     entries: list[Entry] = []
     columns: dict[str, Any] = {}
@@ -58,9 +54,6 @@ def m3u(data: bytes, name: str) -> Source:
 def pls(data: bytes, name: str) -> Source:
     """Return the entries of a PLS playlist, in the order of their numbers.
 
-    Args:
-        data: the file.
-        name: name of the playlist; the file has no title.
     Raises:
         SourceError: the section [playlist] is missing.
     """

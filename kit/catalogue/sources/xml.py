@@ -21,9 +21,6 @@ _OF_TRAKTOR = frozenset(("_LOOPS", "_RECORDINGS"))
 def xml(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a collection: Rekordbox, Traktor, iTunes or Apple Music.
 
-    Args:
-        data: the file; its first kilobyte identifies the program that wrote it.
-        name: not used, because each playlist has its own name.
     Raises:
         SourceError: the file is not XML of these programs, or not safe to read.
     """
@@ -36,9 +33,6 @@ def xml(data: bytes, name: str) -> Source:
 def xspf(data: bytes, name: str) -> Source:
     """Return the entries of an XSPF playlist.
 
-    Args:
-        data: the file.
-        name: the playlist's name if the file has no title.
     Raises:
         SourceError: it is not XML of this kind, or not safe to read.
     Source: https://www.xspf.org/spec
@@ -75,10 +69,6 @@ def _xspf_entry(track: Element) -> Entry:
 def rekordbox(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a collection that Rekordbox exported.
 
-    Args:
-        data, name: see `xml`.
-    Raises:
-        SourceError: it is not XML of this kind, or not safe to read.
     Source: https://cdn.rekordbox.com/files/20200410160904/xml_format_list.pdf
     """
     tracks: list[Entry] = []
@@ -91,17 +81,17 @@ def rekordbox(data: bytes, name: str) -> Source:
             title = child.get("Name", "")
             if child.get("Type", "0") == "1":
                 keys = [track.get("Key", "") for track in child.iterfind("TRACK")]
-                found = _by_id(keys) if child.get("KeyType", "0") == "0" else _by_place(keys)
-                lost = tuple(key for key, entry in zip(keys, found, strict=True) if entry is None)
-                playlists.append(Playlist(title, tuple(filter(None, found)), folders, lost))
+                found = by_id if child.get("KeyType", "0") == "0" else _by_place(keys)
+                playlists.append(Playlist.of_keys(title, keys, found, folders))
             walk(child, (*folders, title))
 
-    def _by_id(keys: list[str]) -> list[Entry | None]:
-        return [by_id.get(key) for key in keys]
-
-    def _by_place(keys: list[str]) -> list[Entry | None]:
-        places = [from_url(key) for key in keys]
-        return [by_place.get(p) or (Entry(*p, counts=True) if p[0] else None) for p in places]
+    def _by_place(keys: list[str]) -> dict[str, Entry]:
+        places = {key: from_url(key) for key in keys}
+        return {
+            key: by_place.get(place) or Entry(*place, counts=True)
+            for key, place in places.items()
+            if place in by_place or place[0]
+        }
 
     for path, element in _elements(
         data, "DJ_PLAYLISTS", "export the collection from Rekordbox as XML"
@@ -134,10 +124,6 @@ def _rekordbox_entry(track: dict[str, str]) -> Entry:
 def traktor(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a collection or an exported playlist of Traktor (NML).
 
-    Args:
-        data, name: see `xml`.
-    Raises:
-        SourceError: it is not XML of this kind, or not safe to read.
     Source: files of Traktor 3 and 4 (NML versions 19 and 20), and Mixxx's `traktorfeature.cpp`
     """
     entries: dict[str, Entry] = {}
@@ -148,9 +134,7 @@ def traktor(data: bytes, name: str) -> Source:
             title = node.get("NAME", "")
             if (listed := node.find("PLAYLIST")) is not None and title not in _OF_TRAKTOR:
                 keys = [key.get("KEY", "") for key in listed.iterfind("ENTRY/PRIMARYKEY")]
-                found = tuple(entries[key] for key in keys if key in entries)
-                lost = tuple(key for key in keys if key not in entries)
-                playlists.append(Playlist(title, found, folders, lost))
+                playlists.append(Playlist.of_keys(title, keys, entries, folders))
             for inner in node.iterfind("SUBNODES"):
                 walk(inner, folders if title == "$ROOT" else (*folders, title))
 
@@ -191,11 +175,6 @@ def itunes(data: bytes, name: str) -> Source:
     """Return the tracks and playlists of a library that iTunes or Apple Music exported as XML.
 
     Built-in playlists, such as Music and Podcasts, are left out.
-
-    Args:
-        data, name: see `xml`.
-    Raises:
-        SourceError: the file is not a library, or declares entities.
     """
     try:
         # plistlib rejects declarations of entities, and does not resolve document types.
@@ -206,9 +185,8 @@ def itunes(data: bytes, name: str) -> Source:
         for each in library["Playlists"]:
             if not (each.keys() & {"Master", "Distinguished Kind"} or each.get("Folder")):
                 keys = [str(item["Track ID"]) for item in each.get("Playlist Items", ())]
-                found = tuple(tracks[key] for key in keys if key in tracks)
-                lost = tuple(key for key in keys if key not in tracks)
-                playlists.append(Playlist(each["Name"], found, _itunes_folders(each, lists), lost))
+                folders = _itunes_folders(each, lists)
+                playlists.append(Playlist.of_keys(each["Name"], keys, tracks, folders))
     except Exception as error:
         # plistlib raises ExpatError, ValueError, KeyError, AttributeError …
         raise SourceError(

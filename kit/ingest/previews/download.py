@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 
 from kit.audio import AudioError
-from kit.catalogue import Catalogue, Failure, read_failures, write_failures
+from kit.catalogue import Catalogue, Failure, write_failures
 from kit.catalogue.inspect import Facts, inspect_all
 from kit.config import PreviewConfig
 from kit.errors import KitError
@@ -27,14 +27,7 @@ _TICK_S = 0.2
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """State of a download.
-
-    Attributes:
-        done: number of existing and failed previews.
-        total: number of wanted previews.
-        bytes: bytes downloaded.
-        waiting: description of the pause that a server asked for, or "".
-    """
+    """State of a download."""
 
     done: int
     total: int
@@ -44,16 +37,7 @@ class DownloadProgress:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """Result of `download`.
-
-    Attributes:
-        downloaded: number of new previews.
-        found: number of complete files from earlier runs that the table did not have.
-        bytes: bytes downloaded.
-        seconds: duration of the run.
-        failures: rows without audio, in the order of the table.
-        stopped: whether the run was stopped early.
-    """
+    """Result of `download`; `found` counts files of earlier runs that the table did not have."""
 
     downloaded: int
     found: int
@@ -111,8 +95,7 @@ def download(
         record_whole(catalogue.folder)
         order = {str(row["track_id"]): at for at, row in enumerate(rows)}
         failures = sorted([*failures, *run.failures], key=lambda f: order[f.track_id])
-        if failures != [f for f in read_failures(catalogue.folder) if f.stage == STAGE]:
-            write_failures(catalogue.folder, STAGE, failures)
+        write_failures(catalogue.folder, STAGE, failures)
     found = len(wanted) - len(missing)
     stopped = run.done < len(wanted)
     seconds = time.monotonic() - began

@@ -35,19 +35,13 @@ _SHORT = 1 << 14
 
 
 class PreviewError(AttemptError):
-    """A preview cannot be downloaded.
-
-    Attributes:
-        reason: category for `failures.csv`, such as "too_large".
-    """
+    """A preview cannot be downloaded."""
 
     def __init__(
         self, reason: str, message: str, *, passing: bool = False, retry_after: str = ""
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, passing=passing, retry_after=retry_after)
         self.reason = reason
-        self.passing = passing
-        self.retry_after = retry_after
 
 
 def make_pool(config: PreviewConfig) -> PoolManager:
@@ -110,11 +104,6 @@ def host_of(url: str, more: tuple[str, ...] = ()) -> str:
 def fetch_file(pool: PoolManager, url: str, target: Path, config: PreviewConfig) -> Facts:
     """Download one preview to a temporary file, check that it is audio, and rename the file.
 
-    Args:
-        pool: from `make_pool`.
-        url: address of the preview.
-        target: file to make; its folder exists.
-        config: limits of size and time.
     Raises:
         PreviewError: no complete audio file can be downloaded within the limits.
         KitError: the file cannot be written.

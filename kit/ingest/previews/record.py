@@ -8,8 +8,7 @@ import pandas as pd
 
 from kit.catalogue import Catalogue, load
 from kit.catalogue.inspect import Facts
-from kit.catalogue.io import add_facts, move_root, write_table
-from kit.catalogue.meta import read_meta, write_meta
+from kit.catalogue.io import add_facts, move_root, read_meta, write_meta, write_table
 from kit.catalogue.rights import NOTICE, from_spotify
 from kit.catalogue.scan import bad_name
 from kit.catalogue.scan_warnings import duplicates
@@ -26,9 +25,6 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
 
     Returns:
         The catalogue, and the folder of downloads as in the column `path`.
-    Raises:
-        UsageError: the name of a folder cannot be written into the column.
-        KitError: the catalogue cannot be written.
     """
     root, base = catalogue.audio_root.resolve(), catalogue.folder.resolve()
     table, downloads = catalogue.table, base / AUDIO
@@ -55,14 +51,7 @@ def _lacks_audio(table: pd.DataFrame) -> bool:
 
 
 def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
-    """Fill in `tracks.csv`, after reading it again, because another command may have changed it.
-
-    Args:
-        folder: folder of the catalogue.
-        found: downloads with the facts of their files, by track_id.
-    Raises:
-        KitError: the catalogue cannot be read or written.
-    """
+    """Fill in `tracks.csv`, after reading it again, because another command may have changed it."""
     if not found:
         return
     rows = load(folder).table.to_dict("records")

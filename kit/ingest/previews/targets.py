@@ -20,15 +20,7 @@ _SPOTIFY_HOSTS = ("scdn.co", "spotify.com", "spotifycdn.com")
 
 @dataclass(frozen=True)
 class Wanted:
-    """One preview to download.
-
-    Attributes:
-        track_id: id of the row.
-        url: address.
-        host: host of the address.
-        path: value for the column `path`.
-        source: value for the column `audio_source`.
-    """
+    """One preview to download, with its values for the columns `path` and `audio_source`."""
 
     track_id: str
     url: str
@@ -48,13 +40,6 @@ def make_plan(
     """Return the downloads, and the rows that cannot be downloaded.
 
     Rows with audio are skipped, except for earlier downloads whose file is missing.
-
-    Args:
-        rows: rows of a valid table.
-        notices: notices of the catalogue.
-        prefix: folder of downloads, as in the column `path`.
-        root: folder that the column `path` is relative to.
-        hosts: hosts that are allowed besides Spotify's.
     """
     wanted: list[Wanted] = []
     failures: list[Failure] = []

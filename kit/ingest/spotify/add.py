@@ -28,13 +28,7 @@ from kit.lock import only_one
 
 @dataclass(frozen=True)
 class Added:
-    """The catalogue after adding a playlist.
-
-    Attributes:
-        warnings: messages about the playlist.
-        whole: the catalogue with the tracks of the playlist.
-        left_out: rows of the playlist that are not tracks.
-    """
+    """The catalogue after adding a playlist."""
 
     warnings: tuple[str, ...]
     whole: Scan
@@ -55,16 +49,6 @@ def add(
 ) -> Added:
     """Add the tracks of a playlist to the catalogue in `out`.
 
-    Args:
-        source: address, URI or id of the playlist.
-        out: folder of the catalogue, made if missing.
-        label: label of all its tracks.
-        private: sign in, to read a private playlist.
-        market: two-letter code of the country whose licences apply.
-        note: called with Spotify's terms before the first request for a new catalogue.
-        show: called with the address of the sign-in page.
-        progress: called after each response; see `playlist`.
-        wait: called between two attempts, with the seconds and the reason.
     Raises:
         KitError: another run adds a playlist to `out`.
     """

@@ -45,17 +45,7 @@ _LOGGERS = ("spotipy.client", "spotipy.oauth2", "spotipy.cache_handler", "spotip
 
 @dataclass(frozen=True, eq=False)
 class Client:
-    """Connection to the Web API; `connect` makes one.
-
-    Attributes:
-        spotify: spotipy's client.
-        tokens: file of its token.
-        host: host of the Web API, for messages.
-        private: whether a user is signed in.
-        session: session of requests.
-        patience: limits on retries.
-        wait: called between two attempts.
-    """
+    """Connection to the Web API; `connect` makes one."""
 
     spotify: spotipy.Spotify = field(repr=False)
     tokens: TokenFile = field(repr=False)
@@ -93,9 +83,6 @@ class Client:
     def sign_in(self, show: Callable[[str], None], *, wait_s: float = WAIT_S) -> None:
         """Make sure that a user is signed in, if required.
 
-        Args:
-            show: called with the address to open in a browser, if needed.
-            wait_s: time limit for the sign-in, seconds.
         Raises:
             RefusedError: nobody signed in, or Spotify refused.
             UsageError: SPOTIPY_REDIRECT_URI is missing or is not on this machine.
@@ -162,13 +149,6 @@ def connect(
 ) -> Client:
     """Return a client of the Web API, without a request.
 
-    Args:
-        private: sign in as a user (`Client.sign_in`) to read private playlists; otherwise as the
-            app.
-        environment: credentials under spotipy's variable names; `os.environ` by default.
-        patience: limits on retries.
-        timeout_s: timeouts for connecting and between packets, seconds.
-        wait: called between two attempts, with the seconds and the reason.
     Raises:
         UsageError: credentials or the address of the server are missing or malformed.
     """

@@ -74,18 +74,13 @@ class FaultError(AttemptError):
     def __init__(
         self, code: str = "", *, status: int = 0, retry_after: str = "", sign_in: bool = False
     ) -> None:
-        super().__init__(f"status {status} {code}")
+        passing = status == 429 or status >= 500 or code in ("connection", "answer")
+        super().__init__(f"status {status} {code}", passing=passing, retry_after=retry_after)
         self.status, self.code, self.sign_in = status, code, sign_in
-        self.retry_after = retry_after
-        self.passing = status == 429 or status >= 500 or code in ("connection", "answer")
 
 
 class RefusedError(KitError):
-    """Spotify refused a request.
-
-    Attributes:
-        status: HTTP status; 0 without a response.
-    """
+    """Spotify refused a request."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)

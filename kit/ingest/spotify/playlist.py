@@ -63,13 +63,6 @@ def playlist(
 ) -> Scan:
     """Return the tracks of a playlist, with audio features if the app may read them.
 
-    Args:
-        source: address, URI or id of the playlist.
-        label: label of all its tracks.
-        folder: folder of the catalogue; its subfolder `audio` is for the audio.
-        client: from `connect`.
-        market: two-letter code of the country whose licences apply.
-        progress: called after each response.
     Returns:
         One row per track, in the playlist's order, and a failure for each row that is not a track.
         Nothing is saved.

@@ -27,9 +27,6 @@ _WHERE = "an app at https://developer.spotify.com/dashboard"
 def credentials(environment: Mapping[str, str], *, private: bool) -> tuple[str, str, str]:
     """Return id, secret and redirect address of the app, under spotipy's variable names.
 
-    Args:
-        environment: such as `os.environ`.
-        private: sign in as a user, without the secret; otherwise as the app.
     Raises:
         UsageError: a value is missing or malformed; the message does not contain the value.
     """
@@ -141,10 +138,6 @@ def code_of(manager: SpotifyPKCE, show: Callable[[str], None], wait_s: float) ->
     spotipy's own server waits without a limit and handles only one request, which may be the
     browser's request for an icon.
 
-    Args:
-        manager: has the app and its redirect address.
-        show: called with the address to open, in case no browser opens.
-        wait_s: time limit, seconds.
     Raises:
         UsageError: the redirect address is missing.
         KitError: its port is in use.

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.catalogue import from_csv
-from kit.ingest.match import Item, match
-from kit.ingest.trigrams import nearest
+from kit.ingest.match import Item, match, nearest
 
 ISRC, ISRC2 = "GBAYE6900001", "GBAYE6900002"
 

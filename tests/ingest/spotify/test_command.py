@@ -101,7 +101,7 @@ def test_a_catalogue_of_ones_own_music_is_added_to(kit, serve, tmp_path, write_m
     assert after.table["label"].tolist() == ["high", "high", "low", "low", "low", "techno"]
     assert after.table["path"][:5].tolist() == before.table["path"].tolist()
     assert after.path_of(after.table.iloc[0]).exists()
-    assert [f.stage for f in read_failures(out)] == ["features", "scan"]
+    assert [f.stage for f in read_failures(out)] == ["scan", "features"]
     twins = [after.table["track_id"][at] for at in (2, 4)]
     assert json.loads((out / "catalogue.json").read_text())["duplicates"] == [twins]
 
