@@ -161,13 +161,7 @@ def block_levels(
 def block_bands(
     frames: Float[Array, "*batch n_fft"], config: FrontendConfig, method: Precise = "auto"
 ) -> Float[Array, "*batch n_mels"]:
-    """Return the mel spectrum of frames.
-
-    Args:
-        frames: samples, one frame per row.
-        config: all settings.
-        method: method of the DFT.
-    """
+    """Return the mel spectrum of frames, one per row."""
     n_fft = config.n_fft
     window = padded_window(config.window, config.win_length or n_fft, n_fft)
     basis = mel_basis(config)

@@ -25,14 +25,8 @@ def one_pole(
 ) -> Float[jax.Array, "*batch samples"]:
     """Return y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
 
-    Each block is a product with a triangular matrix of the pole's powers. The last outputs of the
-    blocks are computed by a one-pole filter in turn.
-
-    Args:
-        x: input (…, samples).
-        pole: feedback coefficient, between -1 and 1 for a stable filter.
-        start: y[-1], (…, 1).
-        block: samples of one product.
+    Each block of samples is a product with a triangular matrix of the pole's powers. The last
+    outputs of the blocks are computed by a one-pole filter in turn.
     """
     samples = x.shape[-1]
     if samples == 0:

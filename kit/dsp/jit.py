@@ -160,11 +160,7 @@ def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
 
 
 def _named(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
-    """Return the keyword arguments to pass on.
-
-    Raises:
-        TypeError: no function in `passes` has an argument of that name.
-    """
+    """Return the keyword arguments to pass on, if a function in `passes` has each of them."""
     taken = {n for f in passes for n in inspect.signature(f).parameters}
     for name in rest if passes else ():
         if name not in taken:

@@ -288,12 +288,10 @@ def _by_blocks(
     """Filter and convert by products with one block's matrices.
 
     Args:
-        x: input samples.
+        x, ratio: input samples, and output rate over input rate; its numerator divides `lead`.
         before: index in `x` of the sample at time 0.
-        ratio: output rate over input rate; its numerator divides `lead`.
         kind: the low-pass filter.
-        lead: outputs before time 0.
-        samples: outputs in all.
+        lead, samples: outputs before time 0, and in all.
         wanted: see `_resampled`.
     """
     made = _block(ratio, kind)

@@ -14,14 +14,9 @@ PRNGKey = Key[jax.Array, ""]
 
 
 def keys_of(key: PRNGKey, x: Any, inner: int) -> dict[str, Any]:
-    """Return the arguments `words`, `example` and `impl` of a function of each example.
+    """Return the arguments `words`, `example` and `impl` of a function of each example of `x`.
 
-    Args:
-        key: key of the whole batch.
-        x: batch of examples.
-        inner: number of axes of one example, the last axes of `x`.
-    Raises:
-        ParameterError: `x` has fewer axes.
+    `inner` is the number of axes of one example, the last axes of `x`.
     """
     shape = np.shape(x)
     require(len(shape) >= inner, "shape", shape, f"an example has {inner} axes")
@@ -49,14 +44,9 @@ def draws_by_length(given: dict[str, Any]) -> bool:
 def bands(
     key: Shaped[jax.Array, ""], room: int, size: Length, count: int, widest: Any
 ) -> Bool[jax.Array, " room"]:
-    """Return a mask of random bands of an axis, each 0 to `widest` long.
+    """Return a mask of `count` random bands, each 0 to `widest` long, of an axis of length `room`.
 
-    Args:
-        key: JAX key.
-        room: length of the axis.
-        size: valid entries; the bands lie within them.
-        count: number of bands.
-        widest: at most `size`; may be traced.
+    The bands lie within the first `size` entries. `widest` is at most `size`, and may be traced.
     """
     of_width, of_start = jax.random.split(key)
     width = jax.random.randint(of_width, (count, 1), 0, widest + 1)

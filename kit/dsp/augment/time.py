@@ -111,13 +111,9 @@ def _moved(
 def stretched(
     y: Float[jax.Array, "samples"], n: Length, rate: Float[jax.Array, ""], n_fft: int
 ) -> Float[jax.Array, "samples"]:
-    """Return a clip played at a traced rate, cut or filled with silence to its own length.
+    """Return a clip, zero past `n`, played at a traced rate.
 
-    Args:
-        y: samples; those past `n` are zero.
-        n: valid samples.
-        rate: above 1 is faster.
-        n_fft: length of the phase vocoder's transform, samples.
+    It is cut, or filled with silence, to its own length.
     """
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, n_fft=n_fft)
@@ -142,10 +138,7 @@ def read_at_speed(
 ) -> Float[jax.Array, "{count}"]:
     """Return `count` samples of x at positions 0, speed, 2 speed, …, by a windowed sinc of 64 taps.
 
-    Args:
-        x: waveform.
-        speed: between 0.5 and 2, a multiple of 2**-15.
-        count: samples of the result.
+    The speed is a multiple of 2**-15 between 0.5 and 2.
     """
     whole, part = _positions(speed, count)
     low = jnp.minimum(1.0, 1 / speed) * 0.95
@@ -174,13 +167,11 @@ def read_around(
 ) -> Float[jax.Array, "samples"]:
     """Return x, repeated, at positions 0, speed, 2 speed, …, with the length of x.
 
+    The speed, between 0.5 and 2, is rounded to a multiple of 2**-15.
+
     A polynomial of degree 5 through six samples takes a 25th of the time of `read_at_speed`. A tone
     at half the Nyquist frequency loses 0.3 dB, one at 0.8 of it 2.7 dB. Frequencies that a higher
     speed moves above the Nyquist frequency are aliased.
-
-    Args:
-        x: waveform.
-        speed: between 0.5 and 2, rounded to a multiple of 2**-15.
     """
     whole, part = _positions(speed, len(x))
     around = jnp.concatenate([x[-2:], x, x[:3]])

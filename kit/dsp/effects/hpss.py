@@ -58,7 +58,7 @@ def softmask(
 
 
 def check_energies(values: Any, name: str) -> None:
-    """Raise `ParameterError` for values that are complex or, where known, below zero."""
+    """Refuse values that are complex or, where known, below zero."""
     require(
         not np.issubdtype(values.dtype, np.complexfloating), name, values.dtype, "it must be real"
     )
@@ -153,13 +153,9 @@ def separated(
     mask: bool,
     margin: Any,
 ) -> Parts:
-    """Return the parts of one spectrogram, or the masks.
+    """Return the parts of one spectrogram with `n` valid frames on `time_axis`, or the masks.
 
-    Args:
-        S: complex values or magnitudes, one axis of frames and one of bins.
-        n: valid frames.
-        time_axis: the axis of frames, -1 or -2.
-        kernel_size, power, mask, margin: see `hpss_spectrum`.
+    Arguments are as in `hpss_spectrum`; `time_axis` is -1 or -2.
     """
     size, phase = split_phase(S)
     in_time, in_frequency = _pair("kernel_size", kernel_size)

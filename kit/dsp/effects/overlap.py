@@ -22,11 +22,7 @@ _MOST_SAMPLES = 2048 * _MOST_FRAMES
 
 
 def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
-    """Refuse a hop that would take too much memory.
-
-    Raises:
-        ParameterError: more than 2**30 samples, or more than 2**26 in the frames over one sample.
-    """
+    """Refuse a hop that would take too much memory."""
     check_size("hop_length", hop_length, hop_length * frames, most=2**30)
     overlapping = -(-frame_length // hop_length)
     rule = f"{overlapping} frames of {frame_length} samples would overlap; raise it"
@@ -86,18 +82,13 @@ def add_frames(
     start: int = 0,
     squared_window: Float[np.ndarray, "frame_length"] | None = None,
 ) -> Shaped[jax.Array, "{size}"]:
-    """Sum overlapping frames that are computed some at a time.
+    """Sum overlapping frames, computed some at a time; return `size` samples of it from `start` on.
 
     Args:
         function: function from indices of frames, 0 to n - 1, to frames, one per row.
-        n: number of frames.
-        frame_length, hop_length: samples.
-        size: samples of the result.
         valid: samples to compute; later ones are undefined.
-        start: first sample of the result, in samples of the sum.
         squared_window: divide by the sum of this over the frames, where it is above zero.
-    Returns:
-        The samples from `start` to `start + size`.
+        The others: as named.
     """
     # Rows of one hop; zeros before each frame align the result with the rows.
     lead = -start % hop_length

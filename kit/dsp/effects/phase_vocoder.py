@@ -94,22 +94,14 @@ class Steps(NamedTuple):
 
 
 def steps_of_rate(frames: int, rate: Number) -> Steps:
-    """Return the steps of a constant rate.
-
-    Raises:
-        ParameterError: a rate that is not above 0, or not finite.
-    """
+    """Return the steps of a constant rate."""
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
     require(frames / rate <= 2**22, "rate", rate, f"it gives too many frames from {frames}")
     return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, "linear")
 
 
 def steps_at(times: Any, frames: int, kind: str) -> Steps:
-    """Return the steps at times in frames, from 0 up to but not including `frames`.
-
-    Raises:
-        ParameterError: an unknown kind, or too few frames for it.
-    """
+    """Return the steps at times in frames, from 0 up to but not including `frames`."""
     require(kind in get_args(Kind), "kind", kind, f"it must be one of {', '.join(get_args(Kind))}")
     known = not isinstance(times, Tracer)
     times = np.asarray(times, np.float64) if known else times
@@ -162,13 +154,9 @@ def stretched_rows(
     steps: Steps,
     count: Int[AnyArray, ""] | None = None,
 ) -> Complex[jax.Array, "stretched bins"]:
-    """Return a spectrum at other times, one frame per row.
+    """Return a spectrum, one frame per row, at the times of `steps`.
 
-    Args:
-        D: one frame per row.
-        n: valid frames; later ones count as zero.
-        steps: times of the result.
-        count: valid steps; all if not given. Rows past them are zero.
+    Frames past `n` count as zero. Rows past the first `count` are zero; all are computed if None.
     """
     real = jnp.finfo(D.dtype).dtype
     weights = jnp.asarray(steps.weights, real)

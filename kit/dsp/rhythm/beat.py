@@ -124,12 +124,7 @@ def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
 
 
 def _given(bpm: Any, heard: Any) -> Any:
-    """Return the given tempo, but 0 for silence and NaN for a clip that is not finite.
-
-    Args:
-        bpm: the argument of `beat_track`.
-        heard: (…, 1), 1, 0 or NaN for each clip.
-    """
+    """Return the given tempo, but 0 or NaN where `heard`, (…, 1) for each clip, is not 1."""
     traced = isinstance(bpm, Tracer) or isinstance(heard, Tracer)
     xp: Any = jnp if traced else np
     heard = heard if traced else np.asarray(heard)

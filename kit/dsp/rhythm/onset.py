@@ -195,10 +195,8 @@ def flux(
 ) -> tuple[Float[jax.Array, "..."], Length]:
     """Return the onset strength of one clip: (frames,), or (channels, frames) with `groups`.
 
-    Args:
-        aggregate: a function that can be traced; False for every band.
-        groups: groups of bands, from `_groups`; None for one group without an axis.
-        The others: see `onset_strength_multi`.
+    `aggregate` can be traced, or is False for every band. `groups` is from `_groups`; None is one
+    group without an axis.
     """
     if S is None:
         power, n = melspectrogram.of_clip(

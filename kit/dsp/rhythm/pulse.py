@@ -118,13 +118,12 @@ def _synthesis(
     values: Complex[jax.Array, "times"],
     win_length: int,
 ) -> Float[jax.Array, "samples"]:
-    """Return the inverse STFT, at hop 1, of spectra of one bin each.
+    """Return the inverse STFT, at hop 1 and with a Hann window, of spectra of one bin each.
 
     Args:
         times: number of valid spectra.
-        bins: the bin of each spectrum.
-        values: the value at that bin; zero past `times`.
-        win_length: length of the Hann window and of the transform.
+        bins, values: the bin of each spectrum, and its value; zero past `times`.
+        win_length: length of the window and of the transform.
     """
     window = get_window("hann", win_length)
     size, half = win_length, win_length // 2

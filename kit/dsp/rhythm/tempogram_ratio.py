@@ -267,11 +267,7 @@ def _geometric_mean(
 def _interpolation(
     places: Float[np.ndarray, "rows"], wanted: Float[np.ndarray, "..."], kind: str
 ) -> tuple[Float[np.ndarray, "... rows"], Float[np.ndarray, "..."]]:
-    """Return an interpolation matrix, zero outside `places`, and 1 where `wanted` is outside.
-
-    Raises:
-        ParameterError: an unknown kind, or too few rows for it.
-    """
+    """Return an interpolation matrix, zero outside `places`, and 1 where `wanted` is outside."""
     try:
         function = scipy.interpolate.interp1d(
             places, np.eye(len(places)), axis=0, kind=kind, bounds_error=False, fill_value=0.0

@@ -187,12 +187,7 @@ def _frame_sums(
 ) -> Any:
     """Return the sums of all frames; each hop is summed once, not in each of its frames.
 
-    Args:
-        sums_of: function from k to the sums of the first k samples of each of
-            `frames + frame_length // hop_length` hops.
-        frame_length: samples of a frame.
-        hop_length: samples between frames.
-        frames: number of frames.
+    `sums_of(k)` sums the first k samples of each of `frames + frame_length // hop_length` hops.
     """
     whole, part = divmod(frame_length, hop_length)
     total = sums_of(part)[whole:] if part else 0

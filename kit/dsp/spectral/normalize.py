@@ -80,11 +80,9 @@ def to_unit_norm(
     fill: bool | None = None,
     n: Length | None = None,
 ) -> Num[jax.Array, "*shape"]:
-    """Normalize an array inside a larger program; see `normalize`.
+    """Normalize an array inside a larger program; arguments as in `normalize`.
 
-    Args:
-        S, axis, norm, threshold, fill: see `normalize`.
-        n: valid elements along `axis`, which must then be the last axis; all if not given.
+    `n` is the number of valid elements along `axis`, which must then be the last axis.
     """
     _check(norm, threshold, fill)
     S = jnp.asarray(S)

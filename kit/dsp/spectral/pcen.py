@@ -118,11 +118,7 @@ def pcen(
 
 
 def newest_weight(time_constant: Number, sr: Number, hop_length: int) -> float:
-    """Return `b` for a time constant in seconds.
-
-    Raises:
-        ParameterError: a rate or a hop not above 0.
-    """
+    """Return `b` for a time constant in seconds."""
     hops = time_constant * sr / positive_int("hop_length", hop_length)
     require(hops > 0, "sr", sr, "it must be above 0 Hz")
     return float((np.sqrt(1 + 4 * hops**2) - 1) / (2 * hops**2))

@@ -269,11 +269,7 @@ class _Tones(NamedTuple):
 
 
 def _tones(bins: Bins, shape: Shape, tuning: Number) -> tuple[Bins, _Tones]:
-    """Return `bins` with whole numbers checked, and the tones of its filters.
-
-    Raises:
-        ParameterError: a filter that passes more than `sr / 2`, or an argument out of its range.
-    """
+    """Return `bins` with whole numbers checked, and the tones of its filters."""
     sr, per_octave = bins.sr, bins.per_octave
     bins = bins._replace(hop_length=positive_int("hop_length", bins.hop_length))
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")

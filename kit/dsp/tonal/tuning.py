@@ -250,10 +250,7 @@ def _of_peaks(
 def clip_tunings(
     *, sr: Number, bins_per_octave: int, y: Any = None, S: Any = None
 ) -> Float[np.ndarray, "*batch"]:
-    """Return the tuning of each clip; see `estimate_tuning`.
-
-    The tuning of a clip with NaN or infinity is 0, and its chroma is NaN.
-    """
+    """Return the tuning of each clip, as `estimate_tuning` does; 0 for one with NaN or infinity."""
     rule = "its estimate needs known values; give a number if the sound is traced"
     require(not isinstance(y, Tracer) and not isinstance(S, Tracer), "tuning", None, rule)
     pitch, mag = (np.asarray(v) for v in piptrack(y=y, S=S, sr=sr))
