@@ -1,7 +1,6 @@
 """Random changes of tempo and pitch at constant length: pure functions of a key."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +8,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Shaped
 
-from kit.dsp.augment.draws import PRNGKey, key_of, keys_of
+from kit.dsp.augment.draws import PRNGKey, by_example
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
 from kit.dsp.effects.istft import sizes_of, synthesis
 from kit.dsp.effects.phase_vocoder import Steps, stretched_rows
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length
 from kit.dsp.stft import map_spectrum
 
 # Positions in a stretched signal are integers in units of 2**-15 samples, exact at any length.
@@ -21,14 +20,16 @@ _BITS = 15
 _TAPS = 32
 
 
+@by_example(y="t")
 def random_stretch(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     low: Number = 0.9,
     high: Number = 1.1,
     n_fft: int = 2048,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms played at a rate drawn uniformly, at the same pitch.
 
     Args:
@@ -42,32 +43,21 @@ def random_stretch(
     ordered = 0 < low <= high < math.inf
     require(ordered, "low", low, f"it must lie above 0 and not above high (={high}), both finite")
     n_fft = positive_int("n_fft", n_fft)
-    return _played(y=y, **keys_of(key, y, 1), low=low, high=high, n_fft=n_fft)
-
-
-@by_clip(y="t", words="k", example="")
-def _played(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    low: Number,
-    high: Number,
-    n_fft: int,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    rate = jax.random.uniform(key_of(**keys), (), y.dtype, low, high)
+    rate = jax.random.uniform(key, (), y.dtype, low, high)
     return stretched(y, n, rate, n_fft), n
 
 
+@by_example(y="t")
 def random_pitch(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     low_steps: Number = -2.0,
     high_steps: Number = 2.0,
     n_fft: int = 2048,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms shifted in pitch by semitones drawn uniformly, at the same tempo.
 
     Args:
@@ -81,20 +71,6 @@ def random_pitch(
     rule = f"low_steps <= high_steps (={high_steps}), both within 12"
     require(-12 <= low_steps <= high_steps <= 12, "low_steps", low_steps, rule)
     n_fft = positive_int("n_fft", n_fft)
-    steps = {"low_steps": low_steps, "high_steps": high_steps}
-    return _moved(y=y, **keys_of(key, y, 1), **steps, n_fft=n_fft)
-
-
-@by_clip(y="t", words="k", example="")
-def _moved(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    low_steps: Number,
-    high_steps: Number,
-    n_fft: int,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # Room for the highest pitch: an octave up takes a stretch to twice the length.
     ratio = 2.0 ** (max(0.0, high_steps) / 12)
@@ -102,7 +78,7 @@ def _moved(
     longest: Length = room
     if not isinstance(n, int):
         longest = jnp.minimum(room, (n * ratio).astype(jnp.int32) + 2 * n_fft)
-    steps = jax.random.uniform(key_of(**keys), (), y.dtype, low_steps, high_steps)
+    steps = jax.random.uniform(key, (), y.dtype, low_steps, high_steps)
     speed = jnp.round(2.0 ** (steps / 12) * 2**_BITS) / 2**_BITS
     long = stretched(jnp.pad(y, (0, room - y.shape[0])), longest, 1 / speed, n_fft)
     return read_at_speed(long, speed, y.shape[0]), n
