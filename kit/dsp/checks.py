@@ -57,6 +57,11 @@ def require(ok: object, name: str, value: object, rule: str) -> None:
         raise ParameterError(f"{name} is {value!r}; {rule}")
 
 
+def one_of(name: str, value: object, known: Iterable[str]) -> None:
+    """Refuse a name that is not among the `known`."""
+    require(value in [*known], name, value, f"it must be one of {', '.join(known)}")
+
+
 def positive_int(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
     """Return `value` as a Python int; refuse True, 2.0, and values out of `least` to `most`.
 

@@ -64,7 +64,7 @@ def by_clip(
 
     Args:
         check: function of all arguments, called before tracing. It may read known values and the
-            clip's length, and raises `ParameterError` or warns.
+            clip's length, raises `ParameterError` or warns, and may replace arguments.
         passes: functions that take the keyword arguments without a name in the signature. An
             argument equal to their default does not make another program.
         exact: function of all arguments; True if the body must know the clip's length, which makes

@@ -1,6 +1,5 @@
 """Separation of harmonic and percussive sound."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,6 +18,7 @@ from kit.dsp.checks import (
     positive_int,
     require,
 )
+from kit.dsp.decibel import safe_power
 from kit.dsp.effects.istft import check_round_trip, sizes_of_stft, synthesis
 from kit.dsp.effects.phase_vocoder import split_phase
 from kit.dsp.jit import Length, by_clip, elementwise
@@ -85,18 +85,10 @@ def masks(
     larger = jnp.where(X_ref < X, X, X_ref)
     nothing = larger < jnp.finfo(larger.dtype).tiny
     larger = jnp.where(nothing, 1, larger)
-    mine, other = (_power(v / larger, power) for v in (X, X_ref))
+    mine, other = (safe_power(v / larger, power) for v in (X, X_ref))
     share = mine / jnp.where(nothing, 1, mine + other)
     share = jnp.where(nothing, 0.5 if split else 0.0, share)
     return jnp.where(spoilt, jnp.nan, share)
-
-
-def _power(ratio: Float[jax.Array, "*shape"], power: Number) -> Float[jax.Array, "*shape"]:
-    """Return a power whose slope at zero is finite."""
-    if power >= 1:
-        return jnp.square(ratio) if power == 2 else ratio**power
-    nothing = ratio == 0
-    return jnp.where(nothing, 0, jnp.where(nothing, 1, ratio) ** power)
 
 
 def _check_spectrum(given: dict[str, Any]) -> None:
@@ -204,20 +196,6 @@ def hpss(
         ParameterError: as `hpss_spectrum` and `stft`.
     Source: librosa 0.11 `effects.hpss`.
     """
-    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
-    return (back(parts[0]), back(parts[1])), n
-
-
-def _parts(
-    n: Length,
-    y: Any,
-    kernel_size: Any,
-    power: Number,
-    mask: bool,
-    margin: Any,
-    stft_arguments: dict[str, Any],
-) -> tuple[Parts, Callable[[jax.Array], jax.Array]]:
-    """Return both parts of the STFT, and a function from a part to its waveform."""
     y = as_waveform(y)
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, **stft_arguments)
@@ -235,7 +213,7 @@ def _parts(
             valid=n,
         )
 
-    return parts, back
+    return (back(parts[0]), back(parts[1])), n
 
 
 @by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
@@ -253,8 +231,8 @@ def harmonic(
 
     Source: librosa 0.11 `effects.harmonic`.
     """
-    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
-    return back(parts[0]), n
+    options = {"kernel_size": kernel_size, "power": power, "mask": mask, "margin": margin}
+    return hpss.of_clip(n, y, **options, **stft_arguments)[0][0], n
 
 
 @by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
@@ -272,5 +250,5 @@ def percussive(
 
     Source: librosa 0.11 `effects.percussive`.
     """
-    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
-    return back(parts[1]), n
+    options = {"kernel_size": kernel_size, "power": power, "mask": mask, "margin": margin}
+    return hpss.of_clip(n, y, **options, **stft_arguments)[0][1], n

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import at_least, db_to_power
+from kit.dsp.decibel import at_least, db_to_power, safe_power
 from kit.dsp.effects.griffinlim import griffinlim
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
@@ -55,10 +55,7 @@ def mel_to_stft(
     """
     M = as_spectrogram(M, "M")
     basis = mel(sr=sr, n_fft=n_fft, n_mels=M.shape[-2], dtype=np.float64, **kwargs)
-    solution = nonnegative_least_squares(basis, M)
-    # The root has no finite slope at zero.
-    zero = solution == 0
-    return jnp.where(zero, 0, jnp.where(zero, 1, solution) ** (1 / power)), n
+    return safe_power(nonnegative_least_squares(basis, M), 1 / power), n
 
 
 def nonnegative_least_squares(

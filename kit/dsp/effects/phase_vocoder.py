@@ -10,7 +10,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Int, Num
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, one_of, positive_int, require
+from kit.dsp.decibel import safe_power
 from kit.dsp.effects.istft import pads_clips
 from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 
@@ -45,10 +46,7 @@ def magphase(
     require(power > 0, "power", power, "it must be above 0")
     D = jnp.asarray(D)
     size, real, imag = polar(D.astype(jnp.result_type(D, jnp.complex64)))
-    if power != 1:
-        nothing = size == 0
-        size = jnp.where(nothing, 0, jnp.where(nothing, 1, size) ** power)
-    return size, lax.complex(real, imag)
+    return safe_power(size, power), lax.complex(real, imag)
 
 
 def polar(D: Complex[jax.Array, "*shape"]) -> tuple[Any, Any, Any]:
@@ -86,11 +84,10 @@ class Steps(NamedTuple):
         if not padded:
             return {**self._asdict(), "count": None}
         fill = padded_length(count) - count
-        filled = {k: np.pad(v, [(0, fill)] + [(0, 0)] * (v.ndim - 1)) for k, v in self._named()}
+        filled = {
+            k: np.pad(v, [(0, fill)] + [(0, 0)] * (v.ndim - 1)) for k, v in self._asdict().items()
+        }
         return {**filled, "count": np.asarray(count, np.int32)}
-
-    def _named(self) -> list[tuple[str, np.ndarray]]:
-        return [(k, np.asarray(v)) for k, v in self._asdict().items()]
 
 
 def steps_of_rate(frames: int, rate: Number) -> Steps:
@@ -102,7 +99,7 @@ def steps_of_rate(frames: int, rate: Number) -> Steps:
 
 def steps_at(times: Any, frames: int, kind: str) -> Steps:
     """Return the steps at times in frames, from 0 up to but not including `frames`."""
-    require(kind in get_args(Kind), "kind", kind, f"it must be one of {', '.join(get_args(Kind))}")
+    one_of("kind", kind, get_args(Kind))
     known = not isinstance(times, Tracer)
     times = np.asarray(times, np.float64) if known else times
     xp: Any = np if known else jnp

@@ -10,9 +10,10 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, numbers, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, numbers, one_of, require
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
+from kit.dsp.rhythm.onset_detect import UNITS
 from kit.dsp.rhythm.tempo import best_tempo, log_weight, mean_tempogram, window_of
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
@@ -20,7 +21,6 @@ from kit.dsp.rhythm.tempogram import (
 )
 from kit.dsp.stft import scale_of
 
-_UNITS = ("frames", "samples", "time")
 # Frames whose best predecessors are searched at once, and lags of one step of that search.
 _SIDE_BY_SIDE = 32
 
@@ -71,7 +71,7 @@ def beat_track(
         0.5
     """
     require(0 < tightness < math.inf, "tightness", tightness, "it must be above 0 and finite")
-    require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
+    one_of("units", units, UNITS)
     check_envelope({"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length})
     source: Any = y if onset_envelope is None else onset_envelope
     if sparse and np.ndim(source) != 1:

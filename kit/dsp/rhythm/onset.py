@@ -142,11 +142,12 @@ def _strength(
     ref = None if ref is None else _two_axes(ref)
     known = aggregate is None or aggregate is False or callable(aggregate)
     require(known, "aggregate", aggregate, "it must be a function, False or None")
-    aggregate = jnp.mean if aggregate is None else _twin(aggregate)
+    aggregate = jnp.mean if aggregate is None else traceable(aggregate)
     framing: Any = {"lag": lag, "center": center, "n_fft": n_fft, "hop_length": hop_length}
     of_bands: Any = {"y": y, "sr": sr, "S": S, "ref": ref, "max_size": max_size, **kwargs}
     known = not any(isinstance(a, Tracer) for a in (y, S, ref))
-    if not known or not callable(aggregate) or _has_twin(aggregate):
+    of_jax = aggregate is getattr(jnp, getattr(aggregate, "__name__", ""), None)
+    if not known or not callable(aggregate) or of_jax:
         return flux(aggregate=aggregate, groups=groups, detrend=detrend, **framing, **of_bands)
     raw = {**framing, "center": False}
     every = np.asarray(flux(aggregate=False, groups=(), detrend=False, **raw, **of_bands))
@@ -206,7 +207,7 @@ def flux(
         S = power_to_db(jnp.where(jnp.arange(power.shape[-1]) < n, power, 0))
     S = as_spectrogram(S)
     if ref is None:
-        before = S if max_size == 1 else _widened(S, max_size)
+        before = S if max_size == 1 else maximum_filter(S, max_size, axis=-2)
     else:
         before = as_spectrogram(ref, "ref").astype(S.dtype)
         require(before.shape == S.shape, "ref.shape", before.shape, f"S has shape {S.shape}")
@@ -239,13 +240,6 @@ def _placed(
         step = placed - jnp.pad(placed, [(0, 0)] * (placed.ndim - 1) + [(1, 0)])[..., :-1]
         placed = one_pole(step, 0.99, jnp.zeros_like(step[..., :1]))
     return placed[..., : lag + grown.shape[-1]] if center else placed, lag + n
-
-
-def _widened(S: Float[jax.Array, "bands frames"], size: int) -> Float[jax.Array, "bands frames"]:
-    """Return the maximum over neighbouring bands, NaN if one of them is NaN."""
-    wide = maximum_filter(S, size, axis=-2)
-    spoilt = maximum_filter(jnp.isnan(S).astype(S.dtype), size, axis=-2)
-    return jnp.where(spoilt > 0, jnp.nan, wide)
 
 
 def _groups(channels: Any) -> tuple[Any, ...]:
@@ -287,14 +281,3 @@ def _two_axes(S: Any) -> Any:
     if S.ndim > 1:
         return S
     return S.reshape(1, -1) if isinstance(S, Tracer) else np.asarray(S).reshape(1, -1)
-
-
-def _has_twin(function: Callable[..., Any]) -> bool:
-    name = getattr(function, "__name__", "")
-    return getattr(jnp, name, None) is function
-
-
-def _twin(aggregate: Any) -> Any:
-    """Replace a NumPy function by the JAX function of its name, if JAX has one."""
-    name = getattr(aggregate, "__name__", "")
-    return traceable(aggregate) if callable(aggregate) and hasattr(jnp, name) else aggregate

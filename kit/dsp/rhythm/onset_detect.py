@@ -11,12 +11,20 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.arrays import known, placed
-from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, positive_int, require
+from kit.dsp.checks import (
+    AnyArray,
+    Number,
+    ParameterError,
+    check_values,
+    one_of,
+    positive_int,
+    require,
+)
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempogram import envelope_of
 
 _METHODS = ("greedy", "dp_count", "dp_value")
-_UNITS = ("frames", "samples", "time")
+UNITS = ("frames", "samples", "time")
 
 
 def onset_detect(
@@ -60,7 +68,7 @@ def onset_detect(
         >>> kit.dsp.onset_detect(y=y, sr=22050, units="time").round(1)
         array([0.5])
     """
-    require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
+    one_of("units", units, UNITS)
     if backtrack and not sparse:
         raise ParameterError("backtrack is True and sparse is False; give sparse=True")
     hop_length = positive_int("hop_length", hop_length)
@@ -179,7 +187,7 @@ def peak_pick(
     sizes = {"pre_max": pre_max, "post_max": post_max, "pre_avg": pre_avg, "post_avg": post_avg}
     for name, value in (sizes | {"wait": wait}).items():
         require(value < 2**31, name, value, "it must be below 2**31")
-    require(method in _METHODS, "method", method, f"it must be one of {', '.join(_METHODS)}")
+    one_of("method", method, _METHODS)
     array = known(x)
     _check_sparse(sparse, "x", array)
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")

@@ -10,7 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
 
-from kit.dsp.arrays import array_of, axis_moved, known, placed
+from kit.dsp.arrays import array_of, axis_moved, known, moved_back, placed
 from kit.dsp.checks import (
     AnyArray,
     Number,
@@ -59,7 +59,7 @@ def autocorrelate(
         require(0 <= max_size < math.inf, "max_size", max_size, "it must not be negative")
         max_size = int(max_size)
     lags = _autocorrelated(axis_moved(y, axis, -1), max_size=max_size)
-    return jnp.asarray(axis_moved(lags, -1, axis))
+    return moved_back(lags, -1, axis)
 
 
 @by_clip(y="t")

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
 from kit.dsp.arrays import known, of_numpy, placed, traceable
-from kit.dsp.checks import AnyArray, Number, ParameterError, numbers, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, numbers, one_of, positive_int, require
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempo import tempo
 from kit.dsp.rhythm.tempogram import (
@@ -76,8 +76,7 @@ def tempogram_ratio(
             unknown kind, or arguments that `tempogram` or `tempo` refuse.
     Source: librosa 0.11 `feature.tempogram_ratio`; Peeters 2005; Prockup et al. 2015.
     """
-    rule = f"it must be one of {', '.join(_NEIGHBOURS)}"
-    require(kind in _NEIGHBOURS, "kind", kind, rule)
+    one_of("kind", kind, _NEIGHBOURS)
     if tg is None:
         tg = tempogram(
             y=y,

@@ -11,6 +11,7 @@ from jaxtyping import Float, Num
 
 from kit.dsp.arrays import array_of
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.decibel import safe_power
 from kit.dsp.iir import one_pole
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
@@ -151,9 +152,7 @@ def _pcen(
     if power == 0:
         out = jnp.log1p(quotient)
     elif bias == 0:
-        # A power below 1 has no finite slope at zero.
-        zero = quotient == 0
-        out = jnp.where(zero, 0, jnp.where(zero, 1, quotient) ** power)
+        out = safe_power(quotient, power)
     elif power == 0.5:
         # The difference of two roots without cancellation.
         out = quotient / (jnp.sqrt(quotient + bias) + bias**0.5)

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import at_least
+from kit.dsp.decibel import at_least, safe_power
 from kit.dsp.jit import ByClip, Empty, Length, by_clip
 from kit.dsp.stft import (
     check_framing,
@@ -181,13 +181,7 @@ def spectral_bandwidth(
         f = jnp.asarray(f, m.dtype) / unit
         centre = _mean_frequency(m, f, 1) if given is None else given.astype(m.dtype) / unit
         distance = jnp.abs(f - centre)
-        if p == 2:
-            total = jnp.sum(m * jnp.square(distance), axis=-1, keepdims=True)
-        else:
-            # A power below 1 has no finite slope at zero.
-            zero = distance == 0
-            powers = jnp.where(zero, 0, jnp.where(zero, 1, distance) ** p)
-            total = jnp.sum(m * powers, axis=-1, keepdims=True)
+        total = jnp.sum(m * safe_power(distance, p), axis=-1, keepdims=True)
         if norm:
             whole = jnp.sum(m, axis=-1, keepdims=True)
             total = total / jnp.where(whole < jnp.finfo(m.dtype).tiny, 1, whole)

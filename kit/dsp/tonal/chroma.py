@@ -20,7 +20,7 @@ from kit.dsp.checks import (
 )
 from kit.dsp.framing import frames_first
 from kit.dsp.jit import Length, by_clip
-from kit.dsp.spectral.normalize import normalize
+from kit.dsp.spectral.normalize import check_norm, normalize
 from kit.dsp.stft import (
     PadMode,
     as_spectrogram,
@@ -30,7 +30,7 @@ from kit.dsp.stft import (
     needs_length,
     scale_of,
 )
-from kit.dsp.tonal.chroma_weights import check_norm, chroma_filters, cq_to_chroma
+from kit.dsp.tonal.chroma_weights import chroma_filters, cq_to_chroma
 from kit.dsp.tonal.constantq import as_clips, check_short, response
 from kit.dsp.tonal.filters import Bins, Filters, Shape, Transform, hybrid_filters, octave_filters
 from kit.dsp.tonal.octaves import HIGHEST

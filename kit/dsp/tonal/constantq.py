@@ -10,9 +10,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Shaped
 
-from kit.dsp.checks import AnyArray, Number, as_waveform, require
+from kit.dsp.checks import AnyArray, Number, as_waveform, one_of, require
 from kit.dsp.jit import Length, by_clip
-from kit.dsp.resample import _NAMES
+from kit.dsp.resample import RES_TYPES
 from kit.dsp.stft import PadMode, check_pad_mode, map_magnitude, needs_length
 from kit.dsp.tonal.filters import (
     Bins,
@@ -181,7 +181,9 @@ def check_short(given: dict[str, Any]) -> None:
     if y is None or plan is None or np.ndim(y) == 0:
         return
     if isinstance(plan.octaves, Octaves):
-        octaves = [(plan.octaves.n_fft, k + len(plan.octaves.early)) for k in plan.octaves.halvings]
+        octaves = [
+            (max(plan.octaves.lengths), k + len(plan.octaves.early)) for k in plan.octaves.halvings
+        ]
     else:
         octaves = [(octave.n_fft, len(octave.halvings)) for octave in plan.octaves]
     for n_fft, halvings in octaves:
@@ -270,7 +272,5 @@ def as_clips(y: Any) -> AnyArray:
 
 def check_res_type(res_type: str | None) -> None:
     """Refuse a name that `resample` does not know."""
-    known = ", ".join(_NAMES)
-    require(
-        res_type is None or res_type in _NAMES, "res_type", res_type, f"it must be one of {known}"
-    )
+    if res_type is not None:
+        one_of("res_type", res_type, RES_TYPES)

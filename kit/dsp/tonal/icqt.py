@@ -17,7 +17,7 @@ from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
 from kit.dsp.tonal.constantq import check_res_type
 from kit.dsp.tonal.filters import (
     Bins,
-    Inverse,
+    Octaves,
     Shape,
     Transform,
     inverse_filters,
@@ -103,7 +103,7 @@ def _inverse(
     *,
     C: Num[AnyArray, "*batch n_bins frames"],
     filters: Float[AnyArray, "*batch values"],
-    sizes: Inverse,
+    sizes: Octaves,
     dtype: Any,
 ) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     y, samples = inverse(n, _complex(C), filters, sizes)
@@ -202,7 +202,7 @@ def _griffinlim(
     forth: Float[AnyArray, "values"],
     back: Float[AnyArray, "values2"],
     plan: Transform,
-    sizes: Inverse,
+    sizes: Octaves,
     n_iter: int,
     momentum: Number,
     init: str | None,

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, one_of, positive_int, require
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import as_spectrogram
 from kit.dsp.tonal.chroma import chroma_cqt
@@ -93,8 +93,7 @@ def key(
         >>> int(found.tonic), int(found.mode)  # 9 is A, 0 is minor
         (9, 0)
     """
-    known = ", ".join(PROFILES)
-    require(profile in PROFILES, "profile", profile, f"it must be one of {known}")
+    one_of("profile", profile, PROFILES)
     if chroma is None:
         if y is None and kwargs.get("C") is None:
             raise ParameterError("y and chroma: give one of them")
