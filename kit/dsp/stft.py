@@ -102,7 +102,7 @@ def stft(
         1000.0
     """
     wanted = jnp.result_type(as_waveform(y).dtype, jnp.complex64) if dtype is None else dtype
-    spectrum, frames = map_spectrum(
+    return map_spectrum(
         lambda S: S.astype(wanted),
         n,
         y,
@@ -114,7 +114,6 @@ def stft(
         pad_mode=pad_mode,
         time_last=True,
     )
-    return spectrum, frames
 
 
 def map_spectrum(

@@ -90,11 +90,11 @@ class Steps(NamedTuple):
         return {**filled, "count": np.asarray(count, np.int32)}
 
 
-def steps_of_rate(frames: int, rate: Number) -> Steps:
+def steps_of_rate(frames: int, rate: Number, kind: str = "linear") -> Steps:
     """Return the steps of a constant rate."""
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
     require(frames / rate <= 2**22, "rate", rate, f"it gives too many frames from {frames}")
-    return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, "linear")
+    return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, kind)
 
 
 def steps_at(times: Any, frames: int, kind: str) -> Steps:
@@ -243,8 +243,7 @@ def phase_vocoder(
     frames = D.shape[-1]
     require(frames >= 1, "D.shape", D.shape, "it must have at least one frame")
     if t_out is None:
-        times = steps_of_rate(frames, rate or 0) if kind == "linear" else None
-        steps = times or steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, kind)
+        steps = steps_of_rate(frames, rate or 0, kind)
     else:
         steps = steps_at(_checked(t_out, frames), frames, kind)
     padded = pads_clips(D, steps.whole)

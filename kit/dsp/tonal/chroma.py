@@ -97,15 +97,11 @@ def chroma_stft(
     if S is None:
         assert y is not None
         require(not isinstance(y, Tracer), "tuning", None, "give a number where y is traced")
-        assert y is not None
         S = _power(y=y, **framing)
     tunings = clip_tunings(S=S, sr=sr, bins_per_octave=n_chroma)
     filters = {t: chroma_filters(tuning=t, **of_filters) for t in np.unique(tunings).tolist()}
     weights = np.array([filters[t] for t in tunings.reshape(-1).tolist()])
-    if weights.size:
-        weights = weights.reshape(*tunings.shape, *weights.shape[1:])
-    else:
-        weights = chroma_filters(tuning=0.0, **of_filters)
+    weights = weights.reshape(*tunings.shape, n_chroma, of_filters["n_fft"] // 2 + 1)
     return _chroma_of_spectrum(y=None, S=S, weights=weights, norm=norm, **framing)
 
 

@@ -117,7 +117,7 @@ def piptrack(
         around = [(0, 0), (int(inside[0]), S.shape[1] - int(inside[-1]) - 1)]
         return jnp.pad(pitches, around), jnp.pad(magnitudes, around)
 
-    made, frames = map_magnitude(
+    return map_magnitude(
         peaks,
         n,
         y=y,
@@ -130,7 +130,6 @@ def piptrack(
         pad_mode=pad_mode,
         time_last=True,
     )
-    return made, frames
 
 
 def _peaks(
