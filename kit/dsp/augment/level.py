@@ -109,6 +109,13 @@ def mixup(
     Raises:
         ParameterError: `alpha` not above 0, numbers of targets and examples that differ.
     Source: Zhang et al. 2018. Here an example depends on the others, by definition.
+
+    Example:
+        >>> import jax
+        >>> x = np.eye(2, dtype=np.float32)
+        >>> mixed, targets = kit.dsp.mixup(jax.random.key(0), x, x)
+        >>> targets.sum(axis=1)
+        Array([1., 1.], dtype=float32)
     """
     require(alpha > 0 and np.isfinite(alpha), "alpha", alpha, "it must be above 0, and finite")
     count = np.shape(x)[0]

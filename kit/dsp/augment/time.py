@@ -39,6 +39,11 @@ def random_stretch(
         n_fft: length of the phase vocoder's transform, samples.
     Raises:
         ParameterError: rates not above 0, not finite or out of order.
+
+    Example:
+        >>> import jax
+        >>> kit.dsp.random_stretch(jax.random.key(0), np.ones((2, 1000)), n_fft=64).shape
+        (2, 1000)
     """
     ordered = 0 < low <= high < math.inf
     require(ordered, "low", low, f"it must lie above 0 and not above high (={high}), both finite")
@@ -67,6 +72,11 @@ def random_pitch(
         n_fft: length of the phase vocoder's transform, samples.
     Raises:
         ParameterError: steps out of order or beyond an octave.
+
+    Example:
+        >>> import jax
+        >>> kit.dsp.random_pitch(jax.random.key(0), np.ones((2, 1000)), n_fft=64).shape
+        (2, 1000)
     """
     rule = f"low_steps <= high_steps (={high_steps}), both within 12"
     require(-12 <= low_steps <= high_steps <= 12, "low_steps", low_steps, rule)

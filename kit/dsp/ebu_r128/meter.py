@@ -138,6 +138,11 @@ def short_term_loudness(
     """Return the loudness of 3 s every 0.1 s, LUFS, not gated; otherwise as `momentary_loudness`.
 
     Source: EBU Tech 3341.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 997 * np.arange(26000) / 8000)
+        >>> kit.dsp.short_term_loudness(y, sr=8000).round(1)  # LUFS
+        Array([-3., -3., -3.], dtype=float32)
     """
     return _in_time(y, sr=sr, weights=weights, block_s=3.0)
 
@@ -201,6 +206,11 @@ def loudness_of_steps(
     Raises:
         ParameterError: fewer than four steps.
     Source: ITU-R BS.1770-4, annex 1.
+
+    Example:
+        >>> power = np.full(10, 0.1, np.float32)  # of a second
+        >>> kit.dsp.loudness_of_steps(power, np.array(10)).round(1)  # LUFS
+        Array(-10.7, dtype=float32)
     """
     power = jnp.asarray(power)
     counts = jnp.minimum(jnp.asarray(counts), n)

@@ -195,6 +195,13 @@ def hpss(
     Raises:
         ParameterError: as `hpss_spectrum` and `stft`.
     Source: librosa 0.11 `effects.hpss`.
+
+    Example:
+        >>> y = np.zeros(1024)
+        >>> y[512] = 1  # a click
+        >>> harmonic, percussive = kit.dsp.hpss(y, n_fft=64, kernel_size=11)
+        >>> int(percussive.argmax()), float(abs(harmonic).max().round(2))
+        (512, 0.0)
     """
     y = as_waveform(y)
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
@@ -230,6 +237,12 @@ def harmonic(
     """Return only the harmonic part; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.harmonic`.
+
+    Example:
+        >>> y = np.zeros(1024)
+        >>> y[512] = 1  # a click
+        >>> float(abs(kit.dsp.harmonic(y, n_fft=64, kernel_size=11)).max().round(2))
+        0.0
     """
     options = {"kernel_size": kernel_size, "power": power, "mask": mask, "margin": margin}
     return hpss.of_clip(n, y, **options, **stft_arguments)[0][0], n
@@ -249,6 +262,12 @@ def percussive(
     """Return only the percussive part; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.percussive`.
+
+    Example:
+        >>> y = np.zeros(1024)
+        >>> y[512] = 1  # a click
+        >>> int(kit.dsp.percussive(y, n_fft=64, kernel_size=11).argmax())
+        512
     """
     options = {"kernel_size": kernel_size, "power": power, "mask": mask, "margin": margin}
     return hpss.of_clip(n, y, **options, **stft_arguments)[0][1], n

@@ -105,6 +105,12 @@ def onset_strength_multi(
     Raises:
         ParameterError: as `onset_strength`, or an empty group.
     Source: librosa 0.11 and 1.0 `onset.onset_strength_multi`.
+
+    Example:
+        >>> y = np.zeros(11025, np.float32)
+        >>> y[5632] = 1  # a click
+        >>> kit.dsp.onset_strength_multi(y=y, channels=[0, 32, 64, 128]).shape  # groups, frames
+        (3, 22)
     """
     options: dict[str, Any] = {"n_fft": n_fft, "hop_length": hop_length, **kwargs}
     groups = _groups(channels)

@@ -50,6 +50,12 @@ def plp(
     Raises:
         ParameterError: `tempo_max` not above `tempo_min`, or as `fourier_tempogram`.
     Source: librosa 0.11 and 1.0 `beat.plp`; Grosche and Müller 2011.
+
+    Example:
+        >>> envelope = np.tile([1.0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 6)  # an onset every ten frames
+        >>> pulse = kit.dsp.plp(onset_envelope=envelope, win_length=30)
+        >>> np.flatnonzero(pulse > 0.9)
+        array([ 0, 10, 20, 30, 40, 50])
     """
     if tempo_min is not None and tempo_max is not None:
         require(tempo_max > tempo_min, "tempo_max", tempo_max, f"it must be above {tempo_min} bpm")

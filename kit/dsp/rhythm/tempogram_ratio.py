@@ -75,6 +75,11 @@ def tempogram_ratio(
         ParameterError: neither y, an envelope nor a tempogram, `freqs` that do not fit it, an
             unknown kind, or arguments that `tempogram` or `tempo` refuse.
     Source: librosa 0.11 `feature.tempogram_ratio`; Peeters 2005; Prockup et al. 2015.
+
+    Example:
+        >>> tg = np.ones((64, 3), np.float32)
+        >>> kit.dsp.tempogram_ratio(tg=tg, bpm=120.0, factors=[0.5, 1, 2]).shape  # factors, frames
+        (3, 3)
     """
     one_of("kind", kind, _NEIGHBOURS)
     if tg is None:
@@ -182,6 +187,11 @@ def metrogram(
     Raises:
         ParameterError: `freqs` that do not fit the tempogram, an unknown kind.
     Source: librosa 1.0 `feature.metrogram`; Cozens and Godsill 2023.
+
+    Example:
+        >>> tg = np.array([[1.0], [0.0], [0.0], [1.0]])  # at 30 and at 120 beats a minute
+        >>> kit.dsp.metrogram(tg=tg, freqs=[30, 60, 90, 120], factors=[1 / 2, 1 / 4]).tolist()
+        [[0.0], [1.0]]
     """
     tempi = numbers("freqs", freqs)
     _ascending(tempi, _shape(tg)[0])
@@ -228,6 +238,11 @@ def hybrid_tempogram(
     Raises:
         ParameterError: `win_length` below 3, an unknown kind, neither y nor an envelope.
     Source: librosa 1.0 `feature.hybrid_tempogram`; Peeters 2005.
+
+    Example:
+        >>> envelope = np.tile([1.0, 0.0, 0.0, 0.0], 8)
+        >>> kit.dsp.hybrid_tempogram(onset_envelope=envelope, win_length=16).shape  # tempi, frames
+        (9, 32)
     """
     win_length = positive_int("win_length", win_length, least=3)
     shared = {

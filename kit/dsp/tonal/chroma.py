@@ -164,6 +164,12 @@ def chroma_cqt(
     Raises:
         ParameterError: neither y nor C, or as `cqt` and `cq_to_chroma`.
     Source: librosa 0.11 `feature.chroma_cqt`.
+
+    Example:
+        >>> C = np.zeros((84, 10), np.float32)
+        >>> C[9::12] = 1  # A in seven octaves
+        >>> int(kit.dsp.chroma_cqt(C=C, bins_per_octave=12)[:, 0].argmax())  # 0 is C, 9 is A
+        9
     """
     bins_per_octave = n_chroma if bins_per_octave is None else bins_per_octave
     require(cqt_mode in ("full", "hybrid"), "cqt_mode", cqt_mode, 'it must be "full" or "hybrid"')
@@ -259,6 +265,12 @@ def chroma_vqt(
     Arguments are as in `vqt` and `chroma_cqt`.
 
     Source: librosa 0.11 `feature.chroma_vqt`.
+
+    Example:
+        >>> V = np.zeros((6, 1), np.float32)
+        >>> V[1::3] = 1  # the third in two octaves
+        >>> kit.dsp.chroma_vqt(V=V, intervals=[1, 5 / 4, 3 / 2]).tolist()
+        [[0.0], [1.0], [0.0]]
     """
     count = bins_of_octave(intervals, bins_per_octave)
     n_octaves = positive_int("n_octaves", n_octaves)
@@ -301,6 +313,12 @@ def chroma_cens(
     Raises:
         ParameterError: as `chroma_cqt`, or a smoothing window out of its range.
     Source: librosa 0.11 `feature.chroma_cens`; Müller and Ewert 2011.
+
+    Example:
+        >>> C = np.zeros((84, 60), np.float32)
+        >>> C[9::12] = 1  # A in seven octaves
+        >>> int(kit.dsp.chroma_cens(C=C, bins_per_octave=12)[:, 30].argmax())  # 0 is C, 9 is A
+        9
     """
     if win_len_smooth is not None:
         win_len_smooth = positive_int("win_len_smooth", win_len_smooth)

@@ -80,6 +80,12 @@ def vqt(
     Warns:
         UserWarning: the clip is shorter than the longest filters.
     Source: librosa 1.0 `vqt`; Schörkhuber and Klapuri 2010.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 880 * np.arange(4000) / 8000)
+        >>> V = kit.dsp.vqt(y, sr=8000, hop_length=128, fmin=440.0, n_bins=18)
+        >>> int(abs(V[:, 16]).argmax())  # an octave above 440 Hz
+        12
     """
     check_res_type(res_type)
     bins = Bins(sr, hop_length, fmin, n_bins, bins_per_octave, intervals, gamma)
@@ -141,6 +147,12 @@ def pseudo_cqt(
     """Return magnitudes of a constant-Q transform from one STFT; arguments as in `vqt`.
 
     Source: librosa 1.0 `pseudo_cqt`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 880 * np.arange(4000) / 8000)
+        >>> C = kit.dsp.pseudo_cqt(y, sr=8000, hop_length=128, fmin=440.0, n_bins=18)
+        >>> int(C[:, 16].argmax())  # an octave above 440 Hz
+        12
     """
     bins = Bins(sr, hop_length, fmin, n_bins, bins_per_octave)
     shape = Shape(filter_scale, norm, sparsity, window, scale)
@@ -168,6 +180,12 @@ def hybrid_cqt(
     """Return `pseudo_cqt` where filters are shorter than two hops, and magnitudes of `cqt` below.
 
     Source: librosa 1.0 `hybrid_cqt`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 880 * np.arange(4000) / 8000)
+        >>> C = kit.dsp.hybrid_cqt(y, sr=8000, hop_length=128, fmin=440.0, n_bins=18)
+        >>> int(C[:, 16].argmax())  # an octave above 440 Hz
+        12
     """
     check_res_type(res_type)
     bins = Bins(sr, hop_length, fmin, n_bins, bins_per_octave)

@@ -57,6 +57,13 @@ def icqt(
     Raises:
         ParameterError: fewer than two frames and no `length`, or as `cqt`.
     Source: librosa 1.0 `icqt`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 880 * np.arange(2048) / 8000)
+        >>> C = kit.dsp.cqt(y, sr=8000, hop_length=64, fmin=440.0, n_bins=24)
+        >>> z = kit.dsp.icqt(C, sr=8000, hop_length=64, fmin=440.0, length=2048)
+        >>> bool(np.corrcoef(y[512:1536], z[512:1536])[0, 1] > 0.99)
+        True
     """
     check_res_type(res_type)
     C = _as_transform(C)
@@ -151,6 +158,11 @@ def griffinlim_cqt(
     Raises:
         ParameterError: both `rng` and `random_state`, or as `griffinlim` and `icqt`.
     Source: librosa 1.0 `griffinlim_cqt`.
+
+    Example:
+        >>> C = np.ones((12, 9), np.float32)
+        >>> kit.dsp.griffinlim_cqt(C, sr=8000, hop_length=64, fmin=440.0, n_iter=2).shape
+        (512,)
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
     require(init in ("random", None), "init", init, 'it must be "random" or None')

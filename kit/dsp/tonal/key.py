@@ -50,7 +50,13 @@ PROFILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 class Key(NamedTuple):
-    """The best key of each clip, and how well every key fits."""
+    """The best key of each clip, and how well every key fits.
+
+    Example:
+        >>> found = kit.dsp.key(chroma=np.ones((12, 1), np.float32))  # every class alike
+        >>> found.correlation.shape, float(found.correlation.max())  # modes and tonics
+        ((2, 12), 0.0)
+    """
 
     tonic: Int[jax.Array, "*batch"]
     """0 is C, 11 is B, -1 is unknown."""

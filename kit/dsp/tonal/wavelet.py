@@ -208,6 +208,11 @@ def wavelet(
         norm: order of each filter's norm.
         dtype: dtype of the filters; computed in complex128.
     Source: librosa 0.11 `filters.wavelet`.
+
+    Example:
+        >>> filters, lengths = kit.dsp.wavelet(freqs=np.array([440.0, 880.0]), sr=22050)
+        >>> filters.shape, lengths.round()  # samples: one filter is half as long as the other
+        ((2, 128), array([84., 42.]))
     """
     freqs = numbers("freqs", freqs)
     lengths, _ = wavelet_lengths(
