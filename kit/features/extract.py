@@ -32,6 +32,12 @@ class Extraction:
         seconds: duration of the run.
         stopped: whether the run was stopped early.
         mended: number of damaged shards that were computed again.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> found = kit.features.extract(catalogue, experiment.features)
+        >>> found.computed, found.failures, found.stopped  # all are stored
+        (0, [], False)
     """
 
     store: FeatureStore
