@@ -203,6 +203,15 @@ def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple
 
     Raises:
         KitError: the folder cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> path = kit.features.store_path(catalogue, experiment.features)
+        >>> store = kit.features.FeatureStore.open(path)
+        >>> files = kit.features.export_npy(store, catalogue, Path("."))
+        >>> [len(np.load(file)) for file in files]  # tracks
+        [16, 16]
     """
     label_of = dict(zip(catalogue.table["track_id"], catalogue.table["label"], strict=True))
     track_ids = [t for t in store.index["track_id"] if t in label_of]
