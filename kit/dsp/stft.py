@@ -263,14 +263,15 @@ def n_fft_of(S: Num[AnyArray, "*batch bins frames"] | None, n_fft: int) -> int:
     return 2 * (S.shape[-2] - 1)
 
 
-def energies(what: str, S: Num[AnyArray, "..."]) -> None:
+def energies(what: str, S: Num[AnyArray, "..."], name: str = "S") -> None:
     """Refuse `S` if it is complex or, where its values are known, negative."""
-    require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, f"{what} is of magnitudes: take jnp.abs")
+    rule = f"it must be real: {what} is of magnitudes; take jnp.abs"
+    require(not jnp.iscomplexobj(S), f"{name}.dtype", S.dtype, rule)
     if not isinstance(S, Tracer):
         rule = f"{what} is defined for energies of at least 0"
         # `fmin` ignores NaN and needs no array of booleans.
         least = np.fmin.reduce(np.asarray(S), axis=None, initial=0)
-        check_values(not least < 0, "S", rule)
+        check_values(not least < 0, name, rule)
 
 
 def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarray, "bins"]:

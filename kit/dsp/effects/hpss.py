@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
 from kit.dsp.checks import (
@@ -13,7 +12,6 @@ from kit.dsp.checks import (
     AnyArray,
     Number,
     as_waveform,
-    check_values,
     of_kind,
     positive_int,
     require,
@@ -23,7 +21,7 @@ from kit.dsp.effects.istft import check_round_trip, sizes_of_stft, synthesis
 from kit.dsp.effects.phase_vocoder import split_phase
 from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.spectral.rank_filters import median_filter
-from kit.dsp.stft import as_spectrogram, map_spectrum, needs_length, stft
+from kit.dsp.stft import as_spectrogram, energies, map_spectrum, needs_length, stft
 
 Parts = tuple[Inexact[jax.Array, "bins frames"], Inexact[jax.Array, "bins frames"]]
 
@@ -53,17 +51,8 @@ def softmask(
     both = [v if isinstance(v, jax.Array) else np.asarray(v) for v in (X, X_ref)]
     require(both[0].shape == both[1].shape, "X.shape", both[0].shape, f"X_ref has {both[1].shape}")
     for value in both:
-        check_energies(value, "X, X_ref")
+        energies("a mask", value, "X, X_ref")
     return _softmask(*both, power=power, split_zeros=split_zeros)
-
-
-def check_energies(values: Any, name: str) -> None:
-    """Refuse values that are complex or, where known, below zero."""
-    require(
-        not np.issubdtype(values.dtype, np.complexfloating), name, values.dtype, "it must be real"
-    )
-    if not isinstance(values, Tracer):
-        check_values(~(np.asarray(values) < 0), name, "they must be at least 0")
 
 
 @elementwise("X", "X_ref")
@@ -92,9 +81,8 @@ def masks(
 
 
 def _check_spectrum(given: dict[str, Any]) -> None:
-    S = given["S"]
-    if not np.issubdtype(S.dtype, np.complexfloating):
-        check_energies(S, "S")
+    if not jnp.iscomplexobj(given["S"]):
+        energies("the separation", given["S"])
 
 
 @by_clip(S="bt", check=_check_spectrum)

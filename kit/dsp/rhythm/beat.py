@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Num, Shaped
 from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, numbers, one_of, require
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
-from kit.dsp.rhythm.onset_detect import UNITS
+from kit.dsp.rhythm.onset_detect import UNITS, check_sparse, in_units
 from kit.dsp.rhythm.tempo import best_tempo, log_weight, mean_tempogram, window_of
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
@@ -74,11 +74,7 @@ def beat_track(
     one_of("units", units, UNITS)
     check_envelope({"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length})
     source: Any = y if onset_envelope is None else onset_envelope
-    if sparse and np.ndim(source) != 1:
-        raise ParameterError(
-            f"sparse is True and there are {np.ndim(source) - 1} axes of clips; "
-            "give sparse=False for a mask, or one clip"
-        )
+    check_sparse(sparse, "y" if onset_envelope is None else "onset_envelope", source)
     frames = np.shape(source)[-1]
     frames = frames if onset_envelope is not None else 1 + frames // hop_length
     tempi = {} if bpm is None else _tempi(bpm, np.ndim(source), frames)
@@ -100,11 +96,7 @@ def beat_track(
         return estimate, beats
     if isinstance(beats, Tracer):
         raise ParameterError("sparse is True and the values are traced; give sparse=False")
-    found: Any = np.flatnonzero(np.asarray(beats))
-    if units == "samples":
-        found = found * hop_length
-    elif units == "time":
-        found = found * hop_length / sr
+    found = in_units(np.flatnonzero(np.asarray(beats)), units, sr, hop_length)
     estimate = np.asarray(estimate)
     return (0.0 if np.all(estimate == 0) else estimate), found
 

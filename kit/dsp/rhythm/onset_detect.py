@@ -73,7 +73,7 @@ def onset_detect(
         raise ParameterError("backtrack is True and sparse is False; give sparse=True")
     hop_length = positive_int("hop_length", hop_length)
     envelope = known(envelope_of(y, sr, onset_envelope, hop_length))
-    _check_sparse(sparse, "onset_envelope", envelope)
+    check_sparse(sparse, "onset_envelope", envelope)
     frames = envelope.shape[-1] if envelope.ndim else 0
     require(frames > 0, "onset_envelope.shape", envelope.shape, "it must have a frame")
     xp = jnp if isinstance(envelope, Tracer) else np
@@ -97,12 +97,20 @@ def onset_detect(
     onsets = np.flatnonzero(mask)
     if backtrack:
         onsets = onset_backtrack(onsets, np.asarray(envelope) if energy is None else energy)
+    return in_units(onsets, units, sr, hop_length)
+
+
+def in_units(
+    frames: Int[np.ndarray, "events"], units: str, sr: Number, hop_length: int
+) -> Num[np.ndarray, "events"]:
+    """Return frames as "frames", "samples" or "time" (seconds)."""
     if units == "samples":
-        return onsets * hop_length
-    return onsets * hop_length / sr if units == "time" else onsets
+        return frames * hop_length
+    return frames * hop_length / sr if units == "time" else frames
 
 
-def _check_sparse(sparse: bool, name: str, array: Any) -> None:
+def check_sparse(sparse: bool, name: str, array: Any) -> None:
+    """Refuse `sparse` for several clips, or traced values."""
     if sparse and (array.ndim != 1 or isinstance(array, Tracer)):
         found = "is traced" if isinstance(array, Tracer) else f"has {array.ndim} axes"
         raise ParameterError(f"sparse is True and {name} {found}; give sparse=False for a mask")
@@ -189,7 +197,7 @@ def peak_pick(
         require(value < 2**31, name, value, "it must be below 2**31")
     one_of("method", method, _METHODS)
     array = known(x)
-    _check_sparse(sparse, "x", array)
+    check_sparse(sparse, "x", array)
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")
     require(array.shape[axis] > 0, "x.shape", array.shape, "the signal must have a value")
     require(not np.iscomplexobj(array), "x.dtype", array.dtype, "it must be real")
