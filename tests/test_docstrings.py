@@ -41,9 +41,9 @@ def arguments(function):
     given = function.args
     some = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
     types = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in some if a}
-    # `by_clip` gives the number of valid samples itself.
-    by_clip = any("by_clip" in ast.unparse(one) for one in function.decorator_list)
-    if by_clip:
+    # These decorators give the number of valid samples themselves.
+    decorators = {ast.unparse(one).partition("(")[0] for one in function.decorator_list}
+    if decorators & {"by_clip", "by_example", "of_frames"}:
         del types["n"]
     return types
 

@@ -13,13 +13,28 @@ def shown(path: Path | str) -> str:
 
 
 class AudioError(KitError):
-    """A file that cannot be used as audio. The message names the file and what to do."""
+    """A file that cannot be used as audio. The message names the file and what to do.
+
+    Example:
+        >>> try:
+        ...     kit.audio.decode("missing.flac")
+        ... except kit.audio.AudioError as error:
+        ...     print(error.reason)
+        unreadable
+    """
 
     reason = "audio"
 
 
 class NotAudioError(AudioError):
-    """No decoder knows the file, or what it claims to hold is not sound."""
+    """No decoder knows the file, or what it claims to hold is not sound.
+
+    Example:
+        >>> kit.audio.decode("data/tones/tracks.csv")
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.NotAudioError: data/tones/tracks.csv is not audio but text, ...
+    """
 
     reason = "not_audio"
 
@@ -29,13 +44,28 @@ class DecoderError(Exception):
 
 
 class UnreadableError(AudioError):
-    """The file cannot be opened: no permission, a folder, gone, a loop of links."""
+    """The file cannot be opened: no permission, a folder, gone, a loop of links.
+
+    Example:
+        >>> kit.audio.decode("missing.flac")
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.UnreadableError: missing.flac cannot be read: No such file ...
+    """
 
     reason = "unreadable"
 
 
 class EmptyError(AudioError):
-    """The file has no bytes, or no samples."""
+    """The file has no bytes, or no samples.
+
+    Example:
+        >>> open("empty.wav", "wb").close()
+        >>> kit.audio.decode("empty.wav")
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.EmptyError: empty.wav has no bytes; get it again or leave it out
+    """
 
     reason = "empty"
 
@@ -47,25 +77,63 @@ class TruncatedError(AudioError):
 
 
 class CorruptError(AudioError):
-    """The file is of a known format, and not one sample of it can be decoded."""
+    """The file is of a known format, and not one sample of it can be decoded.
+
+    Example:
+        >>> from pathlib import Path
+        >>> whole = Path("music/high/00.flac").read_bytes()
+        >>> count = Path("begun.flac").write_bytes(whole[: len(whole) // 8])
+        >>> kit.audio.decode("begun.flac")
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.CorruptError: begun.flac is FLAC, and none of it can be decoded: ...
+    """
 
     reason = "corrupt"
 
 
 class NonFiniteError(AudioError):
-    """The samples hold NaN or infinity."""
+    """The samples hold NaN or infinity.
+
+    Example:
+        >>> import soundfile
+        >>> soundfile.write("nan.wav", np.full(800, np.nan), 8000, subtype="FLOAT")
+        >>> kit.audio.decode("nan.wav")
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.NonFiniteError: nan.wav holds NaN or infinity ...
+    """
 
     reason = "non_finite"
 
 
 class SilentError(AudioError):
-    """No channel of the file, or of the part that was decoded, holds any sound."""
+    """No channel of the file, or of the part that was decoded, holds any sound.
+
+    Example:
+        >>> import soundfile
+        >>> soundfile.write("silent.wav", np.zeros(800), 8000)
+        >>> kit.audio.decode("silent.wav", check_sound=True)
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.SilentError: silent.wav is silent from 0.00 to 0.10 s (constant); ...
+    """
 
     reason = "silent"
 
 
 class CancelledError(AudioError):
-    """The channels cancel each other when they are mixed to mono."""
+    """The channels cancel each other when they are mixed to mono.
+
+    Example:
+        >>> import soundfile
+        >>> y = np.sin(np.arange(800))
+        >>> soundfile.write("out_of_phase.wav", np.stack([y, -y], axis=1), 8000)
+        >>> kit.audio.decode("out_of_phase.wav", check_sound=True)
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.CancelledError: out_of_phase.wav: its channels cancel ...
+    """
 
     reason = "cancelled"
 
@@ -89,6 +157,12 @@ class TooShortError(AudioError):
         path: the file.
         length_s: how long it is, seconds.
         needed_s: how long it would have to be, seconds.
+
+    Example:
+        >>> kit.audio.decode("music/high/00.flac", offset_s=60.0)
+        Traceback (most recent call last):
+            ...
+        kit.audio.errors.TooShortError: music/high/00.flac is 1.300 s long, 60.000 s are needed; ...
     """
 
     reason = "too_short"

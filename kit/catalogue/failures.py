@@ -88,6 +88,12 @@ def write_failures(folder: Path | str, stage: str, failures: Iterable[Failure]) 
         failures: the new rows.
     Raises:
         KitError: the file cannot be read or written.
+
+    Example:
+        >>> failure = kit.catalogue.Failure("a.mp3", "scan", "empty", "a.mp3 has no bytes")
+        >>> kit.catalogue.write_failures(".", "scan", [failure])
+        >>> [one.path for one in kit.catalogue.read_failures(".")]
+        ['a.mp3']
     """
     before, new = read_failures(folder), list(failures)
     path = Path(folder) / NAME

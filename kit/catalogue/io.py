@@ -43,6 +43,11 @@ class Catalogue:
         table: one row per track, with the columns of `kit.catalogue.schema`.
         audio_root: folder that the column `path` is relative to.
         notices: sentences about the whole catalogue, such as the terms of its audio.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> catalogue.path_of(catalogue.table.iloc[0]).exists()
+        True
     """
 
     folder: Path

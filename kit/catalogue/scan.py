@@ -59,6 +59,11 @@ class Scan:
         warnings: messages for the user.
         ignored: number of files whose names are not those of audio.
         notices: sentences to store with the catalogue, such as the terms of its audio.
+
+    Example:
+        >>> scan = kit.catalogue.from_folder("music")
+        >>> len(scan.table), scan.failures
+        (16, [])
     """
 
     table: pd.DataFrame

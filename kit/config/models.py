@@ -198,6 +198,12 @@ def require_model(model: Any) -> None:
     Raises:
         ConfigError: it is not an instance of a frozen dataclass with a method `build`, or it has a
             field "name" or "file".
+
+    Example:
+        >>> kit.config.require_model("conv1d")
+        Traceback (most recent call last):
+            ...
+        kit.errors.ConfigError: Experiment.model is 'conv1d'; give an instance of ...
     """
     kind = type(model).__name__
     if not dataclasses.is_dataclass(model) or isinstance(model, type):

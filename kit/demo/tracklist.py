@@ -25,7 +25,14 @@ _VERSION = 3
 
 @dataclass(frozen=True)
 class Artist:
-    """Properties that all tracks of one artist share, whatever their genre."""
+    """Properties that all tracks of one artist share, whatever their genre.
+
+    Example:
+        >>> from kit.demo import plan
+        >>> track = plan(kit.DemoConfig(tracks=4, artists=4))[0]
+        >>> [artist.label for artist in track.artists]
+        ['techno']
+    """
 
     name: str
     label: str
@@ -46,7 +53,14 @@ class Artist:
 
 @dataclass(frozen=True)
 class TrackPlan:
-    """One track: the parameters to render it, and the facts about it."""
+    """One track: the parameters to render it, and the facts about it.
+
+    Example:
+        >>> from kit.demo import plan
+        >>> track = plan(kit.DemoConfig(tracks=4, artists=4))[0]
+        >>> track.label, track.mode, track.duration_s
+        ('techno', 'minor', 30.0)
+    """
 
     index: int
     path: str

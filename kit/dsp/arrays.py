@@ -25,6 +25,12 @@ def axis_moved(x: AnyArray, source: int, target: int) -> AnyArray:
     return np.moveaxis(np.asarray(x), source, target)
 
 
+def moved_back(x: AnyArray, source: int, target: int) -> jax.Array:
+    """Return `axis_moved` as a JAX array."""
+    moved = axis_moved(x, source, target)
+    return moved if isinstance(moved, jax.Array) else placed(moved)
+
+
 def array_of(name: str, value: Any) -> Any:
     """Return an array of a dtype that JAX has, in this machine's byte order."""
     if isinstance(value, jax.Array):
@@ -59,10 +65,10 @@ def of_numbers(compute: Callable[[Any, Any], Any], values: Any) -> Any:
     return placed(np.asarray(known, jnp.result_type(values, jnp.float32)))
 
 
-def traceable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace a NumPy function by the JAX function of the same name, which can be traced."""
+def traceable(function: Any) -> Any:
+    """Replace a NumPy function by the JAX function of its name, if any, which can be traced."""
     name = getattr(function, "__name__", "")
-    return getattr(jnp, name) if getattr(np, name, None) is function else function
+    return getattr(jnp, name, function) if getattr(np, name, None) is function else function
 
 
 def of_numpy(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,21 +52,20 @@ _AUDIO = "it must be floating point, or int16 of full scale 32768"
 
 
 def require(ok: object, name: str, value: object, rule: str) -> None:
-    """Refuse the argument `name` unless `ok`.
-
-    Raises:
-        ParameterError: `ok` is false; the message has the name, the value and the rule.
-    """
+    """Refuse the argument `name` unless `ok`."""
     if not ok:
         raise ParameterError(f"{name} is {value!r}; {rule}")
 
 
-def positive_int(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
-    """Return `value` as a Python int.
+def one_of(name: str, value: object, known: Iterable[str]) -> None:
+    """Refuse a name that is not among the `known`."""
+    require(value in [*known], name, value, f"it must be one of {', '.join(known)}")
 
-    Raises:
-        ParameterError: a value that is not an integer (True and 2.0 are refused), is below
-            `least`, or is above the limit for this name (2**31 - 1 for most).
+
+def positive_int(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
+    """Return `value` as a Python int; refuse True, 2.0, and values out of `least` to `most`.
+
+    By default `most` is the limit for this name, 2**31 - 1 for most.
     """
     rule = f"it must be a whole number of at least {least}"
     require(not isinstance(value, bool | np.bool_), name, value, rule)
@@ -82,22 +81,15 @@ def positive_int(name: str, value: object, *, least: int = 1, most: int | None =
 
 
 def check_size(name: str, value: object, count: int, *, most: int = 2**26) -> None:
-    """Refuse an argument that would make an array of more than `most` numbers.
-
-    Raises:
-        ParameterError: `count` is above `most`; the message has the name, the value and `count`.
-    """
+    """Refuse an argument that would make an array of more than `most` numbers."""
     require(count <= most, name, value, f"an array would hold {count} numbers; lower it")
 
 
 def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
-    """Return a waveform as floating point.
+    """Return a waveform as floating point; refuse other dtypes and less than `least` samples.
 
     float32 and float64 stay as they are, float16 and bfloat16 are widened to float32, int16 is
     divided by 32768. Without 64-bit JAX, float64 becomes float32.
-
-    Raises:
-        ParameterError: another dtype, no axis, or fewer than `least` samples.
     """
     array = y if isinstance(y, jax.Array) else np.asarray(y)
     dtype = array.dtype
@@ -115,11 +107,7 @@ def as_waveform(y: object, name: str = "y", *, least: int = 1) -> jax.Array:
 
 
 def known_waveform(y: AnyArray, name: str = "y") -> np.ndarray:
-    """Return a known waveform as a NumPy array, with the dtypes of `as_waveform`.
-
-    Raises:
-        ParameterError: a dtype that is not audio.
-    """
+    """Return a known waveform as a NumPy array, with the dtypes of `as_waveform`."""
     values = np.asarray(y)
     if jnp.issubdtype(values.dtype, jnp.floating):
         return values if values.dtype.itemsize >= 4 else values.astype(np.float32)
@@ -129,15 +117,7 @@ def known_waveform(y: AnyArray, name: str = "y") -> np.ndarray:
 
 
 def check_values(ok: object, name: str, rule: str) -> None:
-    """Refuse known values unless all are `ok`; traced values are not checked.
-
-    Args:
-        ok: booleans, any shape.
-        name: name of the argument.
-        rule: the condition, for the message.
-    Raises:
-        ParameterError: one of `ok` is False.
-    """
+    """Refuse known values unless all are `ok`; traced values are not checked."""
     if not isinstance(ok, Tracer) and not np.all(np.asarray(ok)):
         raise ParameterError(f"{name} has values out of range; {rule}")
 
@@ -189,11 +169,7 @@ def checked(function: Function) -> Function:
 def bind(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> inspect.BoundArguments:
-    """Bind arguments to a signature.
-
-    Raises:
-        TypeError: they do not fit it; the message begins with `name`, as Python's do.
-    """
+    """Bind arguments to a signature; a `TypeError` begins with `name`, as Python's does."""
     try:
         return signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -233,12 +209,9 @@ def _kinds_in(annotation: Any) -> Iterator[Any]:
 
 
 def of_kind(name: str, value: Any, kinds: frozenset[Any]) -> Any:
-    """Return a value of one of the kinds, in a form that JAX accepts.
+    """Return a value of one of the kinds, in a form that JAX accepts; refuse others, and NaN.
 
     A list for an array becomes an array. A whole number too large for JAX becomes a float.
-
-    Raises:
-        ParameterError: the value is of another kind, or NaN.
     """
     if kinds is _DTYPE:
         _check_dtype(name, value)
@@ -294,11 +267,7 @@ def _array(name: str, values: Any) -> Any:
 
 
 def numbers(name: str, values: Any) -> np.ndarray:
-    """Return known numbers in float64.
-
-    Raises:
-        ParameterError: a value is not a real number.
-    """
+    """Return known real numbers in float64; refuse other values."""
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Conversion to and from decibels, and maxima that keep NaN.
+"""Conversion to and from decibels, maxima that keep NaN, and powers with a slope.
 
 On CPU, XLA's maximum of NaN and a number may be the number, and its maximum over an array that
 contains NaN may be any value, even -inf (jax 0.10, arrays of some thousand elements).
@@ -293,3 +293,11 @@ def peak_of(x: Float[jax.Array, "..."], axes: tuple[int, ...]) -> Float[jax.Arra
     nans = jnp.isnan(x)
     peak = jnp.max(jnp.where(nans, -jnp.inf, x), axis=axes, keepdims=True)
     return jnp.where(jnp.any(nans, axis=axes, keepdims=True), jnp.nan, peak)
+
+
+def safe_power(x: Float[jax.Array, "..."], exponent: Number) -> Float[jax.Array, "..."]:
+    """Return `x ** exponent` of values of at least 0, with a finite slope where `x` is 0."""
+    if exponent in (1, 2):
+        return x if exponent == 1 else jnp.square(x)
+    zero = x == 0
+    return jnp.where(zero, 0, jnp.where(zero, 1, x) ** exponent)

@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Complex, Float
 
 from kit.dsp.arrays import placed
-from kit.dsp.checks import AnyArray, require
+from kit.dsp.checks import AnyArray, one_of, require
 from kit.dsp.jit import Length, by_clip
 
 Method: TypeAlias = Literal["auto", "fft", "real"]
@@ -33,8 +33,7 @@ def rfft(
     """
     require(not jnp.iscomplexobj(frames), "frames.dtype", frames.dtype, "it must be real")
     frames = frames.astype(jnp.result_type(frames, jnp.float32))
-    known = get_args(Method)
-    require(method in known, "method", method, f"it must be one of {', '.join(known)}")
+    one_of("method", method, get_args(Method))
     samples = frames.shape[-1] if frames.ndim else 0
     require(samples, "frames.shape", frames.shape, "its last axis must be samples, at least one")
     if isinstance(frames, Tracer):

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Int, Shaped
 
 from kit.dsp.arrays import array_of, placed
-from kit.dsp.checks import AnyArray, positive_int, require
+from kit.dsp.checks import AnyArray, one_of, positive_int, require
 from kit.dsp.jit import Length
 
 # Up to this number of hops in a frame, frames are shifted views of one reshaped array. With more
@@ -112,15 +112,15 @@ def map_frames(
     hop_length: int,
     time_last: bool = False,
 ) -> tuple[Any, Length]:
-    """Apply a function of frames to all frames of a clip, some at a time.
+    """Apply a function of frames, one per row, to all frames of a clip, some at a time.
 
     Args:
-        function: from frames, one per row, to an array (or a tree of arrays) with the same number
-            of rows. It must treat frames independently.
+        function: returns an array, or a tree of arrays, with one row for each frame. It must treat
+            frames independently.
         y: samples; those past `n` are zero.
         n: valid samples. A loop over frames ends with the last valid one.
-        frame_length, hop_length: samples of a frame, and between two.
         time_last: give results as (values, frames) in place of (frames, values).
+        The others: as named, in samples.
     Returns:
         The results for all frames of `y`, and the number of valid frames. Results past them are
         zero or computed from zeros.
@@ -209,24 +209,39 @@ def _in_order(a: Shaped[jax.Array, "phases rows *rest"], made: int, axis: int) -
     return frames if axis == 0 else frames.T
 
 
+def map_blocks(function: Callable[[Any], jax.Array], blocks: int, valid: Length) -> jax.Array:
+    """Return `function` of the block numbers below `valid`, and zeros for the other blocks.
+
+    The loop can be differentiated if `valid` is an int.
+    """
+    if blocks == 1:
+        return function(0)[None]
+    if isinstance(valid, int):
+        return lax.map(function, jnp.arange(blocks))
+    shape = jax.eval_shape(function, 0)
+    return lax.fori_loop(
+        0,
+        jnp.minimum(valid, blocks),
+        lambda i, made: lax.dynamic_update_index_in_dim(made, function(i), i, 0),
+        jnp.zeros((blocks, *shape.shape), shape.dtype),
+    )
+
+
 def pad_ends(
     y: Float[jax.Array, "samples"], n: Length, amount: int, pad_mode: Any, right: int | None = None
 ) -> tuple[Float[jax.Array, "padded"], Length]:
-    """Extend a clip at both of its ends, wherever in the buffer it ends.
+    """Extend a clip at both of its ends, wherever in the buffer it ends; samples past `n` are zero.
 
     Args:
-        y: samples past `n` are zero.
-        n: valid samples.
+        y, n: the clip and its valid samples.
         amount: samples added before the clip.
         pad_mode: of NumPy: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp" (to
             zero) or "empty"; with an int `n`, all modes of `jax.numpy.pad`.
         right: samples added after the clip; `amount` if None.
-    Returns:
-        The extended clip, `amount + right` samples longer, and its number of valid samples.
     """
     right = amount if right is None else right
-    known = callable(pad_mode) or (isinstance(pad_mode, str) and pad_mode in NUMPY_PAD_MODES)
-    require(known, "pad_mode", pad_mode, f"it must be one of {', '.join(NUMPY_PAD_MODES)}")
+    if not callable(pad_mode):
+        one_of("pad_mode", pad_mode, NUMPY_PAD_MODES)
     valid = n + amount + right
     if not isinstance(n, jax.Array) or pad_mode in ("constant", "empty"):
         return jnp.pad(y, (amount, right), mode=pad_mode), valid

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from kit.config import MUSICNN_FRONTEND, FrontendConfig, frames_of
-from kit.dsp.checks import AnyArray, ParameterError, as_waveform, require
+from kit.dsp.checks import AnyArray, as_waveform, one_of, require
 from kit.dsp.decibel import at_least, peak_of
 from kit.dsp.dft import Method, real_rfft, rfft, rfft_in_double
 from kit.dsp.framing import map_frames, pad_ends
@@ -63,8 +63,7 @@ def preset(name: str) -> FrontendConfig:
         >>> kit.dsp.preset("librosa").n_mels
         128
     """
-    if name not in PRESETS:
-        raise ParameterError(f"preset is {name!r}; it must be one of {', '.join(PRESETS)}")
+    one_of("preset", name, PRESETS)
     return PRESETS[name]
 
 
@@ -161,13 +160,7 @@ def block_levels(
 def block_bands(
     frames: Float[Array, "*batch n_fft"], config: FrontendConfig, method: Precise = "auto"
 ) -> Float[Array, "*batch n_mels"]:
-    """Return the mel spectrum of frames.
-
-    Args:
-        frames: samples, one frame per row.
-        config: all settings.
-        method: method of the DFT.
-    """
+    """Return the mel spectrum of frames, one per row."""
     n_fft = config.n_fft
     window = padded_window(config.window, config.win_length or n_fft, n_fft)
     basis = mel_basis(config)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Num, Shaped
+from jaxtyping import Float, Shaped
 
 from kit.dsp.checks import AnyArray, Number, as_waveform, known_waveform, require
 from kit.dsp.framing import fit
@@ -25,14 +25,8 @@ def one_pole(
 ) -> Float[jax.Array, "*batch samples"]:
     """Return y[t] = x[t] + pole * y[t - 1], with `start` for y[-1].
 
-    Each block is a product with a triangular matrix of the pole's powers. The last outputs of the
-    blocks are computed by a one-pole filter in turn.
-
-    Args:
-        x: input (…, samples).
-        pole: feedback coefficient, between -1 and 1 for a stable filter.
-        start: y[-1], (…, 1).
-        block: samples of one product.
+    Each block of samples is a product with a triangular matrix of the pole's powers. The last
+    outputs of the blocks are computed by a one-pole filter in turn.
     """
     samples = x.shape[-1]
     if samples == 0:
@@ -62,6 +56,7 @@ def _check(given: dict[str, Any]) -> None:
     least, rule = (2, "without zi it must hold two samples") if zi is None else (1, "it is empty")
     require(y.shape[-1] >= least, "y.shape", y.shape, rule)
     if zi is not None:
+        given["zi"] = zi = zi if zi.ndim else zi[None]
         require(zi.shape[-1] == 1, "zi.shape", zi.shape, "its last axis must be 1")
 
 
@@ -79,27 +74,14 @@ def _preemphasis_of_known(
 
 
 @by_clip(y="t", zi="z", check=_check, of_known=lambda _: _preemphasis_of_known)
-def _preemphasis(
-    n: Length,
-    y: Shaped[AnyArray, "*batch samples"],
-    *,
-    coef: Number,
-    zi: Num[AnyArray, "*#batch 1"] | None,
-    return_zf: bool,
-) -> tuple[Any, Any]:
-    y = as_waveform(y)
-    state = 2 * y[:1] - y[1:2] if zi is None else jnp.asarray(zi, y.dtype)
-    out = y + jnp.concatenate([state, -coef * y[:-1]])
-    return ((out, -coef * y[n - 1][None]), (n, None)) if return_zf else (out, n)
-
-
 def preemphasis(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     coef: Number = 0.97,
     zi: Any = None,
     return_zf: bool = False,
-) -> Any:
+) -> tuple[Any, Any]:
     """Return y[t] - coef * y[t - 1], which raises the high frequencies.
 
     Args:
@@ -118,44 +100,21 @@ def preemphasis(
         >>> kit.dsp.preemphasis(np.array([1.0, 1.0, 1.0]), coef=0.5, zi=0.0)
         Array([1. , 0.5, 0.5], dtype=float32)
     """
-    return _preemphasis(y, coef=coef, zi=_state(zi), return_zf=return_zf)
+    y = as_waveform(y)
+    state = 2 * y[:1] - y[1:2] if zi is None else jnp.asarray(zi, y.dtype)
+    out = y + jnp.concatenate([state, -coef * y[:-1]])
+    return ((out, -coef * y[n - 1][None]), (n, None)) if return_zf else (out, n)
 
 
 @by_clip(y="t", zi="z", check=_check)
-def _deemphasis(
-    n: Length,
-    y: Shaped[AnyArray, "*batch samples"],
-    *,
-    coef: Number,
-    zi: Num[AnyArray, "*#batch 1"] | None,
-    return_zf: bool,
-) -> tuple[Any, Any]:
-    y = as_waveform(y)
-    if zi is None:
-        # librosa subtracts `slack * coef**t` from the result: the filter's response to a first
-        # sample that is smaller by `slack`.
-        slack = ((2 - coef) * y[:1] - y[1:2]) / (3 - coef)
-        first = y[:1] - slack
-    else:
-        slack = None
-        first = y[:1] + jnp.asarray(zi, y.dtype)
-    out = one_pole(jnp.concatenate([first, y[1:]]), coef, jnp.zeros_like(first))
-    if not return_zf:
-        return out, n
-    last = out[n - 1][None]
-    if slack is not None:
-        # librosa returns the state before this subtraction.
-        last = last + slack * jnp.power(jnp.asarray(coef, y.dtype), n - 1)
-    return (out, coef * last), (n, None)
-
-
 def deemphasis(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     coef: Number = 0.97,
     zi: Any = None,
     return_zf: bool = False,
-) -> Any:
+) -> tuple[Any, Any]:
     """Return the inverse of `preemphasis`: y[t] + coef * out[t - 1].
 
     Args:
@@ -175,10 +134,20 @@ def deemphasis(
         >>> bool(np.allclose(kit.dsp.deemphasis(kit.dsp.preemphasis(y)), y))
         True
     """
-    return _deemphasis(y, coef=coef, zi=_state(zi), return_zf=return_zf)
-
-
-def _state(zi: Any) -> Any:
-    if zi is None or isinstance(zi, jax.Array):
-        return zi if zi is None or zi.ndim else zi[None]
-    return np.atleast_1d(np.asarray(zi))
+    y = as_waveform(y)
+    if zi is None:
+        # librosa subtracts `slack * coef**t` from the result: the filter's response to a first
+        # sample that is smaller by `slack`.
+        slack = ((2 - coef) * y[:1] - y[1:2]) / (3 - coef)
+        first = y[:1] - slack
+    else:
+        slack = None
+        first = y[:1] + jnp.asarray(zi, y.dtype)
+    out = one_pole(jnp.concatenate([first, y[1:]]), coef, jnp.zeros_like(first))
+    if not return_zf:
+        return out, n
+    last = out[n - 1][None]
+    if slack is not None:
+        # librosa returns the state before this subtraction.
+        last = last + slack * jnp.power(jnp.asarray(coef, y.dtype), n - 1)
+    return (out, coef * last), (n, None)

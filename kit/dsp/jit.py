@@ -64,7 +64,7 @@ def by_clip(
 
     Args:
         check: function of all arguments, called before tracing. It may read known values and the
-            clip's length, and raises `ParameterError` or warns.
+            clip's length, raises `ParameterError` or warns, and may replace arguments.
         passes: functions that take the keyword arguments without a name in the signature. An
             argument equal to their default does not make another program.
         exact: function of all arguments; True if the body must know the clip's length, which makes
@@ -160,11 +160,7 @@ def _defaults(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
 
 
 def _named(rest: dict[str, Any], passes: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
-    """Return the keyword arguments to pass on.
-
-    Raises:
-        TypeError: no function in `passes` has an argument of that name.
-    """
+    """Return the keyword arguments to pass on, if a function in `passes` has each of them."""
     taken = {n for f in passes for n in inspect.signature(f).parameters}
     for name in rest if passes else ():
         if name not in taken:

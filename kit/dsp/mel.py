@@ -240,7 +240,7 @@ def melspectrogram(
         norm=norm,
         dtype=dtype,
     )
-    bands, frames = map_magnitude(
+    return map_magnitude(
         lambda rows: banded_product(rows, basis),
         n,
         y=y,
@@ -254,4 +254,3 @@ def melspectrogram(
         pad_mode=pad_mode,
         time_last=True,
     )
-    return bands, frames

@@ -103,10 +103,12 @@ class Plan:
         self, clips: dict[str, Any], constants: tuple[Any, ...], batch: tuple[int, ...], n: int
     ) -> Any:
         """Compute with the exact length, in one program for all clips."""
+        program = _exact(self, constants, batch, n)
         if not hashable(constants):
-            return _exact(self, constants, batch, n)(clips)
+            return program(clips)
         shapes = tuple((k, a.shape, a.dtype) for k, a in clips.items())
-        return _exact_program(self, constants, batch, n, shapes)(clips)
+        key = ("exact", self, constants, batch, n, shapes)
+        return PROGRAMS.get(key, lambda: jax.jit(program))(clips)
 
     def _padded(
         self,
@@ -124,7 +126,7 @@ class Plan:
             timed = self.arrays[name].endswith("t") and array.shape[-1] == n
             shapes[name] = (*array.shape[1:-1], size) if timed else array.shape[1:]
         made = by_program(
-            _program_of(self, constants, shapes, flat),
+            _padded_program(self, constants, shapes, flat),
             lambda i: {k: a[i, ...] for k, a in flat.items()},
             shapes,
             math.prod(batch),
@@ -179,7 +181,7 @@ class Plan:
         size = min(padded_length(count), _BLOCK)
         flat = {k: np.broadcast_to(np.asarray(a), shape).reshape(-1) for k, a in values.items()}
         made = by_program(
-            _program_of(self, as_keys(constants), dict.fromkeys(flat, (size,)), flat),
+            _padded_program(self, as_keys(constants), dict.fromkeys(flat, (size,)), flat),
             lambda i: {k: a[i * size : (i + 1) * size] for k, a in flat.items()},
             dict.fromkeys(flat, (size,)),
             -(-count // size),
@@ -196,18 +198,12 @@ def _cut(leaf: np.ndarray, length: int | None, time_axis: int) -> np.ndarray:
     return leaf[(..., slice(length), *[slice(None)] * (-1 - time_axis))]
 
 
-def _program_of(
+def _padded_program(
     plan: Plan,
     constants: tuple[Any, ...],
     shapes: dict[str, tuple[int, ...]],
     arrays: dict[str, np.ndarray],
 ) -> Program:
-    return _padded_program(
-        plan, constants, tuple((k, shape, arrays[k].dtype) for k, shape in shapes.items())
-    )
-
-
-def _padded_program(plan: Plan, constants: tuple[Any, ...], shapes: tuple[Any, ...]) -> Program:
     """Return the program of one padded clip."""
 
     def program(clips: dict[str, Any], n: Any) -> tuple[Any, list[Any]]:
@@ -215,21 +211,8 @@ def _padded_program(plan: Plan, constants: tuple[Any, ...], shapes: tuple[Any, .
         return result, _broadcast_prefix(lengths, result)
 
     return PROGRAMS.get(
-        ("padded", plan, constants, shapes),
+        ("padded", plan, constants, tuple((k, s, arrays[k].dtype) for k, s in shapes.items())),
         lambda: Program(jax.jit(program, compiler_options=quick_to_compile())),
-    )
-
-
-def _exact_program(
-    plan: Plan,
-    constants: tuple[Any, ...],
-    batch: tuple[int, ...],
-    n: int,
-    shapes: tuple[Any, ...],
-) -> Callable[..., Any]:
-    return PROGRAMS.get(
-        ("exact", plan, constants, batch, n, shapes),
-        lambda: jax.jit(_exact(plan, constants, batch, n)),
     )
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Shaped
 
-from kit.dsp.arrays import axis_moved
-from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, require
-from kit.dsp.framing import fit
+from kit.dsp.arrays import axis_moved, moved_back
+from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, one_of, require
+from kit.dsp.framing import fit, map_blocks
 from kit.dsp.jit import Length, by_clip
 
 Count: TypeAlias = Int[jax.Array, ""] | None
 """Traced number of outputs to compute; None for all."""
 
-_NAMES = (
+RES_TYPES = (
     *("soxr_vhq", "soxr_hq", "soxr_mq", "soxr_lq", "soxr_qq", "kaiser_best", "kaiser_fast", "fft"),
     *("scipy", "polyphase", "linear", "zero_order_hold", "sinc_best", "sinc_medium"),
     "sinc_fastest",
@@ -114,7 +114,7 @@ def resample(
         (22050,)
     """
     orig, target = _rate("orig_sr", orig_sr), _rate("target_sr", target_sr)
-    require(res_type in _NAMES, "res_type", res_type, f"it must be one of {', '.join(_NAMES)}")
+    one_of("res_type", res_type, RES_TYPES)
     require(
         res_type != "polyphase" or (orig.denominator == 1 and target.denominator == 1),
         "res_type",
@@ -131,7 +131,7 @@ def resample(
     out = _converted(
         axis_moved(y, axis, -1), np.asarray([samples], np.int32), ratio=ratio, scale=bool(scale)
     )
-    return jnp.asarray(axis_moved(out, -1, axis))
+    return moved_back(out, -1, axis)
 
 
 def _rate(name: str, value: Number) -> Fraction:
@@ -213,19 +213,13 @@ def _resampled(
 
 
 def _in_turns(
-    turn: Callable[[Int[jax.Array, ""]], Float[jax.Array, "rows made"]], turns: int, wanted: Count
+    turn: Callable[[Any], Float[jax.Array, "rows made"]], turns: int, wanted: Count
 ) -> Float[jax.Array, "outputs"]:
     """Return the outputs of all turns in order, and zeros after the turn that reaches `wanted`."""
-    if wanted is None:
-        return lax.map(turn, jnp.arange(turns)).reshape(-1)
-    like = jax.eval_shape(turn, jax.ShapeDtypeStruct((), jnp.int32))
-
-    def another(index: Int[jax.Array, ""], out: jax.Array) -> jax.Array:
-        return lax.dynamic_update_index_in_dim(out, turn(index), index, 0)
-
-    needed = jnp.clip(-(-wanted // math.prod(like.shape)), 0, turns)
-    out = jnp.zeros((turns, *like.shape), like.dtype)
-    return lax.fori_loop(0, needed, another, out).reshape(-1)
+    needed: Length = turns
+    if wanted is not None:
+        needed = -(-wanted // jax.eval_shape(turn, jax.ShapeDtypeStruct((), jnp.int32)).size)
+    return map_blocks(turn, turns, needed).reshape(-1)
 
 
 def _coefficients(
@@ -288,12 +282,10 @@ def _by_blocks(
     """Filter and convert by products with one block's matrices.
 
     Args:
-        x: input samples.
+        x, ratio: input samples, and output rate over input rate; its numerator divides `lead`.
         before: index in `x` of the sample at time 0.
-        ratio: output rate over input rate; its numerator divides `lead`.
         kind: the low-pass filter.
-        lead: outputs before time 0.
-        samples: outputs in all.
+        lead, samples: outputs before time 0, and in all.
         wanted: see `_resampled`.
     """
     made = _block(ratio, kind)
@@ -372,7 +364,7 @@ def _between(
     first = before - math.ceil(_BETWEEN.reach)
     x = fit(x, max(len(x), first + math.ceil(turns * count * row / ratio) + len(table) + 2))
 
-    def turn(index: Int[jax.Array, ""]) -> Float[jax.Array, "count row"]:
+    def turn(index: Int[jax.Array, ""] | int) -> Float[jax.Array, "count row"]:
         rest = rest_steps + rests[index]
         carry = jnp.round(rest)
         begin = first + wholes[index] + whole_steps + carry.astype(jnp.int32)

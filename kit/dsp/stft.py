@@ -17,6 +17,7 @@ from kit.dsp.checks import (
     ParameterError,
     as_waveform,
     check_values,
+    one_of,
     positive_int,
     require,
 )
@@ -32,13 +33,7 @@ PadMode = str | Callable[..., Any]
 
 
 def check_framing(given: dict[str, Any]) -> None:
-    """Check the lengths of the frames of a known signal.
-
-    Raises:
-        ParameterError: no samples, or fewer than a frame if frames are not centred.
-    Warns:
-        UserWarning: fewer samples than a frame if frames are centred.
-    """
+    """Refuse a known signal shorter than a frame; warn of it if frames are centred."""
     y, n_fft = given.get("y"), given.get("n_fft", 2048)
     if y is None or given.get("S") is not None or np.ndim(y) == 0:
         return
@@ -107,7 +102,7 @@ def stft(
         1000.0
     """
     wanted = jnp.result_type(as_waveform(y).dtype, jnp.complex64) if dtype is None else dtype
-    spectrum, frames = map_spectrum(
+    return map_spectrum(
         lambda S: S.astype(wanted),
         n,
         y,
@@ -119,7 +114,6 @@ def stft(
         pad_mode=pad_mode,
         time_last=True,
     )
-    return spectrum, frames
 
 
 def map_spectrum(
@@ -138,15 +132,13 @@ def map_spectrum(
     """Apply a function of spectra to the STFT of one clip, some frames at a time.
 
     Args:
-        function: from spectra, one per row, to arrays with the same number of rows; it must treat
+        function: from spectra, one per row, to arrays with one row for each frame. It must treat
             frames independently.
         n: valid samples of `y`.
-        y and the others: see `stft`.
         time_last: give results as (values, frames) in place of (frames, values).
+        The others: see `stft`.
     Returns:
         The results and the number of valid frames.
-    Raises:
-        ParameterError: as `stft`.
     """
     n_fft = positive_int("n_fft", n_fft)
     win_length = n_fft if win_length is None else positive_int("win_length", win_length)
@@ -172,8 +164,8 @@ def map_spectrum(
 
 def check_pad_mode(pad_mode: PadMode) -> None:
     """Refuse the modes of NumPy that a spectrogram cannot use, and unknown ones."""
-    rule = f"it must be one of {', '.join(PAD_MODES)}"
-    require(callable(pad_mode) or pad_mode in PAD_MODES, "pad_mode", pad_mode, rule)
+    if not callable(pad_mode):
+        one_of("pad_mode", pad_mode, PAD_MODES)
 
 
 def magnitude(
@@ -238,21 +230,9 @@ def map_magnitude(
     time_last: bool = False,
     **framing: Any,
 ) -> tuple[Any, Length]:
-    """Apply a function of magnitudes to each frame of a clip, or of a spectrogram.
+    """Apply a function of |STFT|^power to each frame of a clip; otherwise as `map_spectrum`.
 
-    Args:
-        function: from |STFT|^power, one frame per row, to arrays with the same number of rows; it
-            must treat frames independently.
-        n: valid samples of `y`, or valid frames of `S`.
-        y: waveform.
-        S: magnitudes in place of `y`, widened to single precision.
-        power: exponent of the magnitude.
-        time_last: give results as (values, frames) in place of (frames, values).
-        framing: the other arguments of `stft`.
-    Returns:
-        The results and the number of valid frames.
-    Raises:
-        ParameterError: neither y nor S, or as `stft`.
+    If the spectrogram `S` is given, apply the function to its frames instead.
     """
     if S is not None:
         made = function(jnp.swapaxes(as_spectrogram(S), -1, -2))
@@ -268,11 +248,7 @@ def map_magnitude(
 
 
 def as_spectrogram(S: Num[AnyArray, "..."], name: str = "S") -> Num[jax.Array, "..."]:
-    """Return a spectrogram in floating point of at least single precision, complex or real.
-
-    Raises:
-        ParameterError: fewer than two axes, bins and frames, or no bins.
-    """
+    """Return a spectrogram in floating point of at least single precision, complex or real."""
     S = jnp.asarray(S)
     require(S.ndim >= 2, f"{name}.shape", S.shape, "its last two axes are bins and frames")
     require(S.shape[-2] >= 1, f"{name}.shape", S.shape, "it must have at least one bin")
@@ -287,14 +263,15 @@ def n_fft_of(S: Num[AnyArray, "*batch bins frames"] | None, n_fft: int) -> int:
     return 2 * (S.shape[-2] - 1)
 
 
-def energies(what: str, S: Num[AnyArray, "..."]) -> None:
-    """Raise `ParameterError` if `S` is complex or, where its values are known, negative."""
-    require(not jnp.iscomplexobj(S), "S.dtype", S.dtype, f"{what} is of magnitudes: take jnp.abs")
+def energies(what: str, S: Num[AnyArray, "..."], name: str = "S") -> None:
+    """Refuse `S` if it is complex or, where its values are known, negative."""
+    rule = f"it must be real: {what} is of magnitudes; take jnp.abs"
+    require(not jnp.iscomplexobj(S), f"{name}.dtype", S.dtype, rule)
     if not isinstance(S, Tracer):
         rule = f"{what} is defined for energies of at least 0"
         # `fmin` ignores NaN and needs no array of booleans.
         least = np.fmin.reduce(np.asarray(S), axis=None, initial=0)
-        check_values(not least < 0, "S", rule)
+        check_values(not least < 0, name, rule)
 
 
 def fft_frequencies(*, sr: Number = 22050, n_fft: int = 2048) -> Float[np.ndarray, "bins"]:

@@ -27,13 +27,11 @@ def by_program(
     """Run a program on `count` clips.
 
     Args:
-        program: the compiled function of one clip.
         clip_of: function from a clip's number to its arguments, of `shapes` or shorter.
         shapes: the shape of each argument's buffer.
-        count: number of clips.
         n: valid length of each clip, passed to the program.
-        device: JAX device that runs the program.
         cut: function from a result and its valid length to the part to keep.
+        The others: as named.
     """
     length = np.int32(n)
 
@@ -68,10 +66,9 @@ def on_threads(
     Args:
         worker: function from the results of all clips to a function of a clip's number, one for
             each thread, which returns the clip's result and its arrays.
-        count: number of clips.
-        device: JAX device that the threads compute on.
         compiled: if False, the other threads wait for the first clip.
         most: most threads; one per core if not given.
+        The others: as named.
     """
     results = Results(count)
     indices = iter(range(count))
@@ -154,13 +151,7 @@ class Results:
             return self.first[index]
 
     def put(self, index: int, tree: Any, parts: list[np.ndarray]) -> None:
-        """Store the result of a clip.
-
-        Args:
-            index: number of the clip.
-            tree: the result; only its structure is kept.
-            parts: its leaves as NumPy arrays, of the same shapes for every clip.
-        """
+        """Store the leaves `parts` of a clip's result; only the structure of `tree` is kept."""
         with self.changed:
             self.changed.wait_for(lambda: self.arrays or self._may_allocate())
             if not self.arrays:

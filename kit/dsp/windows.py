@@ -56,21 +56,13 @@ def get_window(
 def padded_window(
     window: WindowSpec, win_length: int, n_fft: int
 ) -> Float64[np.ndarray, "samples"]:
-    """Return the periodic window of `win_length`, zero-padded on both sides to `n_fft`.
-
-    Raises:
-        ParameterError: `win_length` above `n_fft`, or as `get_window`.
-    """
+    """Return the periodic window of `win_length`, zero-padded on both sides to `n_fft`."""
     require(win_length <= n_fft, "win_length", win_length, f"it must not exceed n_fft (={n_fft})")
     return pad_center(get_window(window, win_length), n_fft)
 
 
 def pad_center(values: Num[np.ndarray, "samples"], size: int) -> Num[np.ndarray, "size"]:
-    """Pad with zeros on both sides to `size`, the odd one on the right.
-
-    Raises:
-        ParameterError: more than `size` values.
-    """
+    """Pad with zeros on both sides to `size`, the odd one on the right."""
     spare = size - len(values)
     require(spare >= 0, "size", size, f"it must not be below the {len(values)} values")
     return np.pad(values, (spare // 2, spare - spare // 2))

@@ -24,6 +24,13 @@ def find(
         count: number of recordings.
         read: returns the fingerprints of recordings by index.
         The others: as for `candidates`.
+
+    Example:
+        >>> y = np.random.default_rng(0).standard_normal(44100).astype(np.float32)
+        >>> one = kit.duplicates.fingerprint(y)
+        >>> found = kit.duplicates.find(2, lambda numbers: [one for _ in numbers])
+        >>> [(first, second) for first, second, _ in found]
+        [(0, 1)]
     """
 
     def triples_of(numbers: range) -> list[Triples]:

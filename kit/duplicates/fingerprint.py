@@ -46,6 +46,12 @@ class Fingerprint:
         levels: spectrogram in steps of 0.5 dB, 10 frames per second; 0 is at most 60 dB below the
             loudest band of the recording.
         duration_s: length of the recording, seconds.
+
+    Example:
+        >>> y = np.random.default_rng(0).standard_normal(44100).astype(np.float32)
+        >>> one = kit.duplicates.fingerprint(y)
+        >>> one.levels.shape  # tenths of a second, bands
+        (55, 32)
     """
 
     peaks: Float32[np.ndarray, "peaks 2"]

@@ -38,6 +38,13 @@ class Match:
         overlap_s: seconds of the first recording with sound in both.
         covered: share of these seconds with an equal hash on the line.
         correlation: correlation of the levels of both.
+
+    Example:
+        >>> y = np.random.default_rng(0).standard_normal(44100).astype(np.float32)
+        >>> one = kit.duplicates.fingerprint(y)
+        >>> found = kit.duplicates.find(2, lambda numbers: [one for _ in numbers])
+        >>> round(found[0][2].speed, 3), found[0][2].holds
+        (1.0, True)
     """
 
     offset_s: float

@@ -27,6 +27,11 @@ def evaluation_in_words(evaluation: Evaluation) -> list[str]:
 
     They give the score by track with its interval, its baseline, the tracks that were not scored
     and the groups that the split keeps apart.
+
+    Example:
+        >>> found = kit.evaluate(kit.training.locate("tiny"), report=False)
+        >>> len(kit.evaluation.evaluation_in_words(found)) > 1
+        True
     """
     track, unseen = evaluation["track"], evaluation.get("unseen")
     first = headline(evaluation)

@@ -71,6 +71,12 @@ def row_of(
         waveforms: samples of 1 to `config.excerpts` excerpts, as `excerpts` returns them. All but
             the last have `config.n_frames` frames.
         config: excerpts and front end.
+
+    Example:
+        >>> excerpts = kit.features.excerpts("music/high/00.flac", experiment.features)
+        >>> row, frames = kit.features.row_of([one.y for one in excerpts], experiment.features)
+        >>> row.shape == (experiment.features.row_frames, experiment.features.frontend.n_mels)
+        True
     """
     samples = config.clip_samples
     lengths = [min(len(y), samples) for y in waveforms]

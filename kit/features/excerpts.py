@@ -27,6 +27,11 @@ class Excerpt:
     Attributes:
         start_s: its start in the file, seconds.
         y: at most `config.clip_samples` mono samples at the front end's rate.
+
+    Example:
+        >>> excerpt = kit.features.excerpts("music/high/00.flac", experiment.features)[0]
+        >>> len(excerpt.y) <= experiment.features.clip_samples
+        True
     """
 
     start_s: float

@@ -32,6 +32,12 @@ class Extraction:
         seconds: duration of the run.
         stopped: whether the run was stopped early.
         mended: number of damaged shards that were computed again.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> found = kit.features.extract(catalogue, experiment.features)
+        >>> found.computed, found.failures, found.stopped  # all are stored
+        (0, [], False)
     """
 
     store: FeatureStore
@@ -197,6 +203,15 @@ def export_npy(store: FeatureStore, catalogue: Catalogue, folder: Path) -> tuple
 
     Raises:
         KitError: the folder cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> path = kit.features.store_path(catalogue, experiment.features)
+        >>> store = kit.features.FeatureStore.open(path)
+        >>> files = kit.features.export_npy(store, catalogue, Path("."))
+        >>> [len(np.load(file)) for file in files]  # tracks
+        [16, 16]
     """
     label_of = dict(zip(catalogue.table["track_id"], catalogue.table["label"], strict=True))
     track_ids = [t for t in store.index["track_id"] if t in label_of]

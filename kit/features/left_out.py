@@ -30,7 +30,15 @@ _SHORTEST_S = 0.1  # shortest track for which the message names a flag
 
 
 def failures_of(store: FeatureStore, catalogue: Catalogue) -> list[Failure]:
-    """Return the tracks of a catalogue that a store lists without features."""
+    """Return the tracks of a catalogue that a store lists without features.
+
+    Example:
+        >>> catalogue = kit.catalogue.load("data/tones")
+        >>> path = kit.features.store_path(catalogue, experiment.features)
+        >>> store = kit.features.FeatureStore.open(path)
+        >>> kit.features.failures_of(store, catalogue)
+        []
+    """
     wanted = set(catalogue.table["track_id"])
     return [
         Failure(e.path, STAGE, e.reason, e.message, e.track_id, e.length_s)

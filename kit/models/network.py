@@ -37,6 +37,11 @@ class Network:
     - buffers: every other variable or array, such as batch statistics, which training updates;
     - random streams, which each call of `apply` sets from its key;
     - sown intermediates, which are dropped.
+
+    Example:
+        >>> network = kit.models.build(kit.Conv1DConfig(), n_mels=128, n_classes=5)
+        >>> network.module.__name__
+        'Conv1D'
     """
 
     module: type

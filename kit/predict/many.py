@@ -37,6 +37,13 @@ class Prediction:
         verdict: certainty of the answer.
         tempo: beats per minute; None if it was not measured.
         key: such as "A minor"; None if it was not measured.
+
+    Example:
+        >>> from pathlib import Path
+        >>> model = kit.load(kit.training.locate("tiny").folder)
+        >>> (one,) = kit.predict.predictions(model, [Path("music/high/00.flac")], music=False)
+        >>> one.label, sorted(one.probabilities)
+        ('high', ['high', 'low'])
     """
 
     path: Path

@@ -29,6 +29,11 @@ class Model:
     Attributes:
         restored: the network of the run's checkpoint.
         thresholds: say which answers are uncertain; None before `kit evaluate`.
+
+    Example:
+        >>> model = kit.load(kit.training.locate("tiny").folder)
+        >>> model.labels
+        ('high', 'low')
     """
 
     restored: Restored

@@ -12,6 +12,10 @@ class Limits:
         minutes: duration of a file.
         seconds: computing time of an answer.
         waiting: files that may wait at once.
+
+    Example:
+        >>> kit.serve.Limits(mib=100.0, minutes=20.0).in_words()
+        'A file may have 100 MiB and 20 minutes, and its answer may take 300 s.'
     """
 
     mib: float = 512.0

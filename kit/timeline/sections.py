@@ -27,6 +27,12 @@ class Section:
         label: the label.
         confidence: mean of the label's smoothed probability over the section.
         uncertain: share of the section in which the answer is uncertain.
+
+    Example:
+        >>> restored = kit.training.restore(kit.training.locate("tiny").folder)
+        >>> found = kit.timeline.timeline(restored, "music/low/00.flac")
+        >>> [(one.start_s, one.end_s, one.label) for one in found.sections]
+        [(0.0, 1.3, 'low')]
     """
 
     start_s: float

@@ -59,6 +59,12 @@ class Timeline:
         spectrogram: a picture of the file, a column a stretch of equal length, from the lowest
             band to the highest; without columns if it was not computed.
         damage: why the file could not be read to its end; empty if it could.
+
+    Example:
+        >>> restored = kit.training.restore(kit.training.locate("tiny").folder)
+        >>> found = kit.timeline.timeline(restored, "music/low/00.flac")
+        >>> found.duration_s, found.labels
+        (1.3, ('high', 'low'))
     """
 
     path: str

@@ -27,6 +27,11 @@ class Run:
     A run of folds or members holds other runs in its folders `fold-0`, `member-0` or
     `fold-0/member-0`; only those have checkpoints. Methods that read the files raise UsageError if
     the folder is not a run, and KitError if a file is missing or damaged.
+
+    Example:
+        >>> run = kit.training.locate("tiny")
+        >>> run.is_run, run.is_folded
+        (True, False)
     """
 
     folder: Path

@@ -80,6 +80,11 @@ def track_log_probabilities(
             log-probabilities.
     Raises:
         KitError: a track has no segments, or a value is not finite.
+
+    Example:
+        >>> segments = np.log([[0.5, 0.5], [0.9, 0.1]])  # of one track
+        >>> np.exp(kit.training.track_log_probabilities([segments])).round(2)
+        array([[0.75, 0.25]])
     """
     for number, scores in enumerate(segments):
         if 0 in scores.shape:

@@ -1,43 +1,64 @@
-"""Random keys of the examples of a batch, as arguments for `by_clip`, and draws."""
+"""Random keys of the examples of a batch, and draws."""
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Int, Key, Shaped, UInt32
+from jaxtyping import Bool, Key
 
-from kit.dsp.checks import AnyArray, require
-from kit.dsp.jit import Length
+from kit.dsp.checks import bind, require
+from kit.dsp.jit import Length, by_clip
 
 PRNGKey = Key[jax.Array, ""]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def keys_of(key: PRNGKey, x: Any, inner: int) -> dict[str, Any]:
-    """Return the arguments `words`, `example` and `impl` of a function of each example.
 
-    Args:
-        key: key of the whole batch.
-        x: batch of examples.
-        inner: number of axes of one example, the last axes of `x`.
-    Raises:
-        ParameterError: `x` has fewer axes.
+def by_example(
+    *,
+    check: Callable[[dict[str, Any]], None] | None = None,
+    exact: Callable[[dict[str, Any]], bool] | None = None,
+    **arrays: str,
+) -> Callable[[Callable[Concatenate[Length, P], tuple[R, Any]]], Callable[P, R]]:
+    """Return a decorator as `by_clip` does, for a function whose second argument is a random key.
+
+    The body gets the key of its own example: `fold_in(key, i)` for number i of the batch. The first
+    of `arrays` is the example.
     """
-    shape = np.shape(x)
-    require(len(shape) >= inner, "shape", shape, f"an example has {inner} axes")
-    batch = shape[: len(shape) - inner]
-    return {
-        "words": jax.random.key_data(key),
-        "example": np.arange(np.prod(batch, dtype=int), dtype=np.int32).reshape(batch),
-        "impl": jax.random.key_impl(key),
-    }
+    first, axes = next(iter(arrays.items()))
 
+    def decorate(body: Callable[..., Any]) -> Any:
+        parameters = list(inspect.signature(body).parameters.values())[1:]
+        signature = inspect.signature(body).replace(parameters=parameters)
 
-def key_of(
-    words: UInt32[jax.Array, "words"], example: Int[AnyArray, ""], impl: Any
-) -> Shaped[jax.Array, ""]:
-    """Return the key of one example, from the arguments of `keys_of`."""
-    return jax.random.fold_in(jax.random.wrap_key_data(words, impl=impl), example)
+        @by_clip(check=check, exact=exact, words="k", example="", **cast(Any, arrays))
+        def of_example(n: Length, *, words: Any, example: Any, impl: Any, **given: Any) -> Any:
+            key = jax.random.wrap_key_data(words, impl=impl)
+            return body(n, jax.random.fold_in(key, example), **given)
+
+        @functools.wraps(body)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            bound = bind(body.__name__, signature, args, kwargs)
+            bound.apply_defaults()
+            given = dict(bound.arguments)
+            key, shape = given.pop("key"), np.shape(given[first])
+            require(len(shape) >= len(axes), "shape", shape, f"an example has {len(axes)} axes")
+            batch = shape[: len(shape) - len(axes)]
+            number = np.arange(np.prod(batch, dtype=int), dtype=np.int32).reshape(batch)
+            words, impl = jax.random.key_data(key), jax.random.key_impl(key)
+            return of_example(words=words, example=number, impl=impl, **given)
+
+        untyped = cast(Any, call)
+        untyped.__signature__ = signature
+        del untyped.__wrapped__
+        return call
+
+    return decorate
 
 
 def draws_by_length(given: dict[str, Any]) -> bool:
@@ -47,16 +68,11 @@ def draws_by_length(given: dict[str, Any]) -> bool:
 
 
 def bands(
-    key: Shaped[jax.Array, ""], room: int, size: Length, count: int, widest: Any
+    key: PRNGKey, room: int, size: Length, count: int, widest: Any
 ) -> Bool[jax.Array, " room"]:
-    """Return a mask of random bands of an axis, each 0 to `widest` long.
+    """Return a mask of `count` random bands, each 0 to `widest` long, of an axis of length `room`.
 
-    Args:
-        key: JAX key.
-        room: length of the axis.
-        size: valid entries; the bands lie within them.
-        count: number of bands.
-        widest: at most `size`; may be traced.
+    The bands lie within the first `size` entries. `widest` is at most `size`, and may be traced.
     """
     of_width, of_start = jax.random.split(key)
     width = jax.random.randint(of_width, (count, 1), 0, widest + 1)

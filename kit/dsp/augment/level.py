@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Shaped
 
-from kit.dsp.augment.draws import PRNGKey, bands, draws_by_length, key_of, keys_of
+from kit.dsp.augment.draws import PRNGKey, bands, by_example, draws_by_length
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
 from kit.dsp.dft import fast_length
 from kit.dsp.jit import Length, by_clip, elementwise, padded_length
@@ -55,8 +55,8 @@ def spec_augment(
     frames = np.shape(S)[-1]
     require(jnp.issubdtype(S.dtype, jnp.floating), "S.dtype", S.dtype, "it must be floating point")
     return _masked(
-        S=S,
-        **keys_of(key, S, 2),
+        key,
+        S,
         freq_masks=positive_int("freq_masks", freq_masks, least=0),
         freq_width=positive_int("freq_width", freq_width, least=0),
         time_masks=positive_int("time_masks", time_masks, least=0),
@@ -65,21 +65,21 @@ def spec_augment(
     )
 
 
-@by_clip(S="bt", words="k", example="", longest="")
+@by_example(S="bt", longest="")
 def _masked(
     n: Length,
+    key: PRNGKey,
+    S: Float[AnyArray, "*batch bins frames"],
     *,
-    S: Float[AnyArray, "bins frames"],
     freq_masks: int,
     freq_width: int,
     time_masks: int,
     longest: Any,
     fill: Number | None,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "bins frames"], Length]:
+) -> tuple[Float[jax.Array, "*batch bins frames"], Length]:
     S = jnp.asarray(S)
     bins, frames = S.shape
-    in_bins, in_frames = jax.random.split(key_of(**keys))
+    in_bins, in_frames = jax.random.split(key)
     blank = bands(in_bins, bins, bins, freq_masks, min(freq_width, bins))[:, None]
     blank = blank | bands(in_frames, frames, n, time_masks, longest)[None, :]
     if fill is None:
@@ -109,6 +109,13 @@ def mixup(
     Raises:
         ParameterError: `alpha` not above 0, numbers of targets and examples that differ.
     Source: Zhang et al. 2018. Here an example depends on the others, by definition.
+
+    Example:
+        >>> import jax
+        >>> x = np.eye(2, dtype=np.float32)
+        >>> mixed, targets = kit.dsp.mixup(jax.random.key(0), x, x)
+        >>> targets.sum(axis=1)
+        Array([1., 1.], dtype=float32)
     """
     require(alpha > 0 and np.isfinite(alpha), "alpha", alpha, "it must be above 0, and finite")
     count = np.shape(x)[0]
@@ -148,13 +155,15 @@ def _mixed(*, x: AnyArray, other: AnyArray, share: AnyArray) -> jax.Array:
     return mine * x + (1 - mine) * other
 
 
+@by_example(y="t")
 def random_gain(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     low_db: Number = -6.0,
     high_db: Number = 6.0,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms with a gain drawn uniformly between two limits in decibels.
 
     Args:
@@ -171,24 +180,14 @@ def random_gain(
         Array([0.5, 0.5, 0.5], dtype=float32)
     """
     require(low_db <= high_db, "low_db", low_db, f"it must not exceed high_db (={high_db})")
-    return _gained(y=y, **keys_of(key, y, 1), low_db=low_db, high_db=high_db)
-
-
-@by_clip(y="t", words="k", example="")
-def _gained(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    low_db: Number,
-    high_db: Number,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    db = jax.random.uniform(key_of(**keys), (), y.dtype, low_db, high_db)
+    db = jax.random.uniform(key, (), y.dtype, low_db, high_db)
     return y * 10 ** (db / 20), n
 
 
+@by_example(y="t")
 def eq_tilt(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
@@ -196,7 +195,7 @@ def eq_tilt(
     db_per_octave: Number = 1.5,
     pivot_hz: Number = 1000.0,
     limit_db: Number = 12.0,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms with a spectrum tilted about a frequency, by a slope drawn uniformly.
 
     Args:
@@ -219,33 +218,12 @@ def eq_tilt(
     require(limit_db >= 0, "limit_db", limit_db, "it must not be negative")
     require(pivot_hz > 0, "pivot_hz", pivot_hz, "it must be above 0 Hz")
     require(sr > 0 and np.isfinite(sr), "sr", sr, "it must be above 0 Hz, and finite")
-    return _tilted(
-        y=y,
-        **keys_of(key, y, 1),
-        sr=sr,
-        db_per_octave=db_per_octave,
-        pivot_hz=pivot_hz,
-        limit_db=limit_db,
-    )
-
-
-@by_clip(y="t", words="k", example="")
-def _tilted(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    sr: Number,
-    db_per_octave: Number,
-    pivot_hz: Number,
-    limit_db: Number,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # One transform for all lengths that share a program, with room for the end to fade out.
     size = fast_length(padded_length(y.shape[0]) * 3 // 2)
     octaves = jnp.log2(jnp.maximum(jnp.arange(size // 2 + 1) * (sr / size), 1.0) / pivot_hz)
     steepest = (-db_per_octave, db_per_octave)
-    slope = jax.random.uniform(key_of(**keys), (), y.dtype, *steepest)
+    slope = jax.random.uniform(key, (), y.dtype, *steepest)
     db = jnp.clip(slope * octaves.astype(y.dtype), -limit_db, limit_db)
     return jnp.fft.irfft(jnp.fft.rfft(y, n=size) * 10 ** (db / 20), n=size)[: y.shape[0]], n
 
@@ -274,34 +252,39 @@ def time_shift(
         [0.0, 1.0, 2.0, 3.0]
     """
     max_shift = positive_int("max_shift", max_shift, least=0)
-    return _shifted(y=y, **keys_of(key, y, 1), max_shift=np.asarray(max_shift), wrap=wrap)
+    return _shifted(key, y, max_shift=np.asarray(max_shift), wrap=wrap)
 
 
-@by_clip(y="t", words="k", example="", max_shift="")
+@by_example(y="t", max_shift="")
 def _shifted(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    max_shift: Any,
-    wrap: bool,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
+    n: Length, key: PRNGKey, y: Shaped[AnyArray, "*batch samples"], *, max_shift: Any, wrap: bool
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     y = as_waveform(y)
-    shift = jax.random.randint(key_of(**keys), (), -max_shift, max_shift + 1)
+    shift = jax.random.randint(key, (), -max_shift, max_shift + 1)
     came = jnp.arange(y.shape[0]) - shift
     if wrap:
         return y[came % n], n
     return jnp.where((came >= 0) & (came < n), y[jnp.clip(came, 0, n - 1)], 0), n
 
 
+def _check_noise(given: dict[str, Any]) -> None:
+    low, high, noise = given["snr_db"], given["high_snr_db"], given["noise"]
+    require(high is None or low <= high, "snr_db", low, f"it must not exceed high_snr_db (={high})")
+    if noise is not None:
+        samples = given["y"].shape[-1:]
+        require(noise.shape == samples, "noise.shape", noise.shape, f"it must be {samples}")
+
+
+@by_example(y="t", noise="t", check=_check_noise, exact=draws_by_length)
 def add_noise(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     snr_db: Number = 20.0,
     high_snr_db: Number | None = None,
     noise: Any = None,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms with noise at a given signal-to-noise ratio.
 
     Args:
@@ -320,27 +303,11 @@ def add_noise(
         >>> round(float(10 * np.log10((y**2).mean() / (noise**2).mean())))  # dB
         20
     """
-    top = snr_db if high_snr_db is None else high_snr_db
-    require(snr_db <= top, "snr_db", snr_db, f"it must not exceed high_snr_db (={top})")
-    samples = np.shape(y)[-1:]
-    if noise is not None:
-        require(np.shape(noise) == samples, "noise.shape", np.shape(noise), f"it must be {samples}")
-    return _noisy(y=y, noise=noise, **keys_of(key, y, 1), low=snr_db, high=top)
-
-
-@by_clip(y="t", noise="t", words="k", example="", exact=draws_by_length)
-def _noisy(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    noise: Shaped[AnyArray, "samples"] | None,
-    low: Number,
-    high: Number,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    of_level, of_noise = jax.random.split(key_of(**keys))
-    db = jax.random.uniform(of_level, (), y.dtype, low, high) if high > low else low
+    of_level, of_noise = jax.random.split(key)
+    db = snr_db
+    if high_snr_db is not None and high_snr_db > snr_db:
+        db = jax.random.uniform(of_level, (), y.dtype, snr_db, high_snr_db)
     at = jnp.arange(y.shape[0])
     if noise is None:
         drawn = jnp.where(at < n, jax.random.normal(of_noise, y.shape, y.dtype), 0)

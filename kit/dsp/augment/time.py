@@ -1,7 +1,6 @@
 """Random changes of tempo and pitch at constant length: pure functions of a key."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +8,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Shaped
 
-from kit.dsp.augment.draws import PRNGKey, key_of, keys_of
+from kit.dsp.augment.draws import PRNGKey, by_example
 from kit.dsp.checks import AnyArray, Number, as_waveform, positive_int, require
 from kit.dsp.effects.istft import sizes_of, synthesis
 from kit.dsp.effects.phase_vocoder import Steps, stretched_rows
-from kit.dsp.jit import Length, by_clip
+from kit.dsp.jit import Length
 from kit.dsp.stft import map_spectrum
 
 # Positions in a stretched signal are integers in units of 2**-15 samples, exact at any length.
@@ -21,14 +20,16 @@ _BITS = 15
 _TAPS = 32
 
 
+@by_example(y="t")
 def random_stretch(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     low: Number = 0.9,
     high: Number = 1.1,
     n_fft: int = 2048,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms played at a rate drawn uniformly, at the same pitch.
 
     Args:
@@ -38,36 +39,30 @@ def random_stretch(
         n_fft: length of the phase vocoder's transform, samples.
     Raises:
         ParameterError: rates not above 0, not finite or out of order.
+
+    Example:
+        >>> import jax
+        >>> kit.dsp.random_stretch(jax.random.key(0), np.ones((2, 1000)), n_fft=64).shape
+        (2, 1000)
     """
     ordered = 0 < low <= high < math.inf
     require(ordered, "low", low, f"it must lie above 0 and not above high (={high}), both finite")
     n_fft = positive_int("n_fft", n_fft)
-    return _played(y=y, **keys_of(key, y, 1), low=low, high=high, n_fft=n_fft)
-
-
-@by_clip(y="t", words="k", example="")
-def _played(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    low: Number,
-    high: Number,
-    n_fft: int,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
-    rate = jax.random.uniform(key_of(**keys), (), y.dtype, low, high)
+    rate = jax.random.uniform(key, (), y.dtype, low, high)
     return stretched(y, n, rate, n_fft), n
 
 
+@by_example(y="t")
 def random_pitch(
+    n: Length,
     key: PRNGKey,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     low_steps: Number = -2.0,
     high_steps: Number = 2.0,
     n_fft: int = 2048,
-) -> Float[jax.Array, "*batch samples"]:
+) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     """Return waveforms shifted in pitch by semitones drawn uniformly, at the same tempo.
 
     Args:
@@ -77,24 +72,15 @@ def random_pitch(
         n_fft: length of the phase vocoder's transform, samples.
     Raises:
         ParameterError: steps out of order or beyond an octave.
+
+    Example:
+        >>> import jax
+        >>> kit.dsp.random_pitch(jax.random.key(0), np.ones((2, 1000)), n_fft=64).shape
+        (2, 1000)
     """
     rule = f"low_steps <= high_steps (={high_steps}), both within 12"
     require(-12 <= low_steps <= high_steps <= 12, "low_steps", low_steps, rule)
     n_fft = positive_int("n_fft", n_fft)
-    steps = {"low_steps": low_steps, "high_steps": high_steps}
-    return _moved(y=y, **keys_of(key, y, 1), **steps, n_fft=n_fft)
-
-
-@by_clip(y="t", words="k", example="")
-def _moved(
-    n: Length,
-    *,
-    y: Shaped[AnyArray, "samples"],
-    low_steps: Number,
-    high_steps: Number,
-    n_fft: int,
-    **keys: Any,
-) -> tuple[Float[jax.Array, "samples"], Length]:
     y = as_waveform(y)
     # Room for the highest pitch: an octave up takes a stretch to twice the length.
     ratio = 2.0 ** (max(0.0, high_steps) / 12)
@@ -102,7 +88,7 @@ def _moved(
     longest: Length = room
     if not isinstance(n, int):
         longest = jnp.minimum(room, (n * ratio).astype(jnp.int32) + 2 * n_fft)
-    steps = jax.random.uniform(key_of(**keys), (), y.dtype, low_steps, high_steps)
+    steps = jax.random.uniform(key, (), y.dtype, low_steps, high_steps)
     speed = jnp.round(2.0 ** (steps / 12) * 2**_BITS) / 2**_BITS
     long = stretched(jnp.pad(y, (0, room - y.shape[0])), longest, 1 / speed, n_fft)
     return read_at_speed(long, speed, y.shape[0]), n
@@ -111,13 +97,9 @@ def _moved(
 def stretched(
     y: Float[jax.Array, "samples"], n: Length, rate: Float[jax.Array, ""], n_fft: int
 ) -> Float[jax.Array, "samples"]:
-    """Return a clip played at a traced rate, cut or filled with silence to its own length.
+    """Return a clip, zero past `n`, played at a traced rate.
 
-    Args:
-        y: samples; those past `n` are zero.
-        n: valid samples.
-        rate: above 1 is faster.
-        n_fft: length of the phase vocoder's transform, samples.
+    It is cut, or filled with silence, to its own length.
     """
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, n_fft=n_fft)
@@ -142,10 +124,7 @@ def read_at_speed(
 ) -> Float[jax.Array, "{count}"]:
     """Return `count` samples of x at positions 0, speed, 2 speed, …, by a windowed sinc of 64 taps.
 
-    Args:
-        x: waveform.
-        speed: between 0.5 and 2, a multiple of 2**-15.
-        count: samples of the result.
+    The speed is a multiple of 2**-15 between 0.5 and 2.
     """
     whole, part = _positions(speed, count)
     low = jnp.minimum(1.0, 1 / speed) * 0.95
@@ -174,13 +153,11 @@ def read_around(
 ) -> Float[jax.Array, "samples"]:
     """Return x, repeated, at positions 0, speed, 2 speed, …, with the length of x.
 
+    The speed, between 0.5 and 2, is rounded to a multiple of 2**-15.
+
     A polynomial of degree 5 through six samples takes a 25th of the time of `read_at_speed`. A tone
     at half the Nyquist frequency loses 0.3 dB, one at 0.8 of it 2.7 dB. Frequencies that a higher
     speed moves above the Nyquist frequency are aliased.
-
-    Args:
-        x: waveform.
-        speed: between 0.5 and 2, rounded to a multiple of 2**-15.
     """
     whole, part = _positions(speed, len(x))
     around = jnp.concatenate([x[-2:], x, x[:3]])

@@ -1,15 +1,16 @@
 """Loudness meter: ITU-R BS.1770-4 and EBU Tech 3341 and 3342."""
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Shaped
 
+from kit.dsp.arrays import known
 from kit.dsp.checks import AnyArray, Number, ParameterError, as_waveform, numbers, require
 from kit.dsp.ebu_r128.weighting import k_weighted, k_weighting
 from kit.dsp.jit import Length, by_clip
@@ -50,12 +51,38 @@ def channel_weights(channels: int) -> tuple[float, ...]:
     return _LAYOUTS[channels]
 
 
+def _hops(block_s: float) -> int:
+    return round(block_s / _STEP_S)
+
+
+def _check(given: dict[str, Any], least_s: float = 0.4) -> None:
+    sr, y, weights = given["sr"], given["y"], given["weights"]
+    k_weighting(sr)
+    require(y.ndim, "y.shape", y.shape, "its last axis must be samples")
+    if y.ndim == 1:
+        given["y"] = y = known(y)[None]
+    channels = y.shape[-2]
+    if weights is None:
+        channel_weights(channels)
+    else:
+        values = numbers("weights", weights)
+        rule = f"y has {channels} channels; give one weight for each"
+        require(values.shape == (channels,), "weights", weights, rule)
+        rule = "they must be finite and not negative"
+        require(np.all((values >= 0) & np.isfinite(values)), "weights", weights, rule)
+    block_s = given.get("block_s", least_s)
+    need = _hops(block_s) * round(_STEP_S * sr)
+    require(y.shape[-1] >= need, "y.shape", y.shape, f"{block_s} s at sr={sr} take {need} samples")
+
+
+@by_clip(y="ct", check=_check)
 def loudness(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     sr: Number,
     weights: tuple[float, ...] | None = None,
-) -> Float[jax.Array, "*programmes"]:
+) -> tuple[Float[jax.Array, "*programmes"], None]:
     """Return the integrated loudness of each programme, with both gates of BS.1770.
 
     Args:
@@ -77,7 +104,8 @@ def loudness(
         >>> round(float(kit.dsp.loudness(y, sr=48000)), 1)  # LUFS, as BS.1770 states
         -3.0
     """
-    return _loudness(*_programmes(y), sr=sr, weights=weights)
+    blocks, counted = _blocks(n, y, sr, weights, 0.4)
+    return _or_nan(_gated(blocks, counted), y), None
 
 
 def momentary_loudness(
@@ -98,7 +126,7 @@ def momentary_loudness(
         >>> kit.dsp.momentary_loudness(y, sr=48000).round(1)  # LUFS
         Array([-3., -3., -3., -3., -3., -3., -3.], dtype=float32)
     """
-    return _in_time(*_programmes(y), sr=sr, weights=weights, block_s=0.4)
+    return _in_time(y, sr=sr, weights=weights, block_s=0.4)
 
 
 def short_term_loudness(
@@ -110,16 +138,23 @@ def short_term_loudness(
     """Return the loudness of 3 s every 0.1 s, LUFS, not gated; otherwise as `momentary_loudness`.
 
     Source: EBU Tech 3341.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 997 * np.arange(26000) / 8000)
+        >>> kit.dsp.short_term_loudness(y, sr=8000).round(1)  # LUFS
+        Array([-3., -3., -3.], dtype=float32)
     """
-    return _in_time(*_programmes(y), sr=sr, weights=weights, block_s=3.0)
+    return _in_time(y, sr=sr, weights=weights, block_s=3.0)
 
 
+@by_clip(y="ct", check=partial(_check, least_s=3.0))
 def loudness_range(
+    n: Length,
     y: Shaped[AnyArray, "*batch samples"],
     *,
     sr: Number,
     weights: tuple[float, ...] | None = None,
-) -> Float[jax.Array, "*programmes"]:
+) -> tuple[Float[jax.Array, "*programmes"], None]:
     """Return the loudness range of each programme, LU; arguments as in `loudness`.
 
     The range is the difference between the 95th and the 10th percentile of short-term loudness: 0
@@ -134,99 +169,6 @@ def loudness_range(
         >>> kit.dsp.loudness_range(y, sr=8000).round(1)  # LU, of a steady sound
         Array(0., dtype=float32)
     """
-    return _range(*_programmes(y), sr=sr, weights=weights)
-
-
-def loudness_of_steps(
-    power: Float[AnyArray, "*programmes steps"], counts: Int[AnyArray, "*programmes"]
-) -> Float[jax.Array, "*programmes"]:
-    """Return `loudness` from the power of each tenth of a second of K-weighted programmes.
-
-    Args:
-        power: mean square of each tenth of a second of the K-weighted signal, summed over the
-            channels with their weights.
-        counts: valid steps of each programme; later ones are ignored.
-    Returns:
-        LUFS; -inf for silence and for fewer than four valid steps; NaN if a valid step is not
-        finite.
-    Raises:
-        ParameterError: fewer than four steps.
-    Source: ITU-R BS.1770-4, annex 1.
-    """
-    hops = _hops(0.4)
-    require(power.shape[-1] >= hops, "power.shape", power.shape, f"one block takes {hops} steps")
-    return _of_steps(power, _with_axis(counts, -1))
-
-
-def _programmes(y: Shaped[AnyArray, "..."]) -> tuple[AnyArray]:
-    """Return `y` with an axis of channels."""
-    y = y if isinstance(y, jax.Array) else np.asarray(y)
-    return (_with_axis(y, 0) if y.ndim == 1 else y,)
-
-
-def _with_axis(x: AnyArray, axis: int) -> AnyArray:
-    # On the host, without a program for each shape.
-    if isinstance(x, Tracer):
-        return jnp.expand_dims(x, axis)
-    return np.expand_dims(np.asarray(x), axis)
-
-
-def _hops(block_s: float) -> int:
-    return round(block_s / _STEP_S)
-
-
-def _check(given: dict[str, Any]) -> None:
-    sr, y, weights = given["sr"], given["y"], given["weights"]
-    k_weighting(sr)
-    if y.ndim < 2:
-        raise ParameterError(f"y.shape is {y.shape}; its last axis must be samples")
-    channels = y.shape[-2]
-    if weights is None:
-        channel_weights(channels)
-    else:
-        values = numbers("weights", weights)
-        rule = f"y has {channels} channels; give one weight for each"
-        require(values.shape == (channels,), "weights", weights, rule)
-        rule = "they must be finite and not negative"
-        require(np.all((values >= 0) & np.isfinite(values)), "weights", weights, rule)
-    block_s = given.get("block_s", given.get("least_s", 0.4))
-    need = _hops(block_s) * round(_STEP_S * sr)
-    require(y.shape[-1] >= need, "y.shape", y.shape, f"{block_s} s at sr={sr} take {need} samples")
-
-
-@by_clip(y="ct", check=_check)
-def _loudness(
-    n: Length,
-    y: Shaped[AnyArray, "channels samples"],
-    *,
-    sr: Number,
-    weights: tuple[float, ...] | None,
-) -> tuple[Float[jax.Array, ""], None]:
-    blocks, counted = _blocks(n, y, sr, weights, 0.4)
-    return _or_nan(_gated(blocks, counted), y), None
-
-
-@by_clip(y="ct", check=_check)
-def _in_time(
-    n: Length,
-    y: Shaped[AnyArray, "channels samples"],
-    *,
-    sr: Number,
-    weights: tuple[float, ...] | None,
-    block_s: float,
-) -> tuple[Float[jax.Array, "blocks"], Length]:
-    blocks, _ = _blocks(n, y, sr, weights, block_s)
-    return _lufs(blocks), n // round(_STEP_S * sr) - _hops(block_s) + 1
-
-
-@by_clip(y="ct", check=lambda given: _check(given | {"least_s": 3.0}))
-def _range(
-    n: Length,
-    y: Shaped[AnyArray, "channels samples"],
-    *,
-    sr: Number,
-    weights: tuple[float, ...] | None,
-) -> tuple[Float[jax.Array, ""], None]:
     blocks, counted = _blocks(n, y, sr, weights, 3.0)
     level = _lufs(blocks)
     power, top = _relative(jnp.where(counted, blocks, -jnp.inf))
@@ -243,16 +185,52 @@ def _range(
     return _or_nan(percentile(0.95) - percentile(0.10), y), None
 
 
-@by_clip(power="t", counts="s")
-def _of_steps(
-    n: Length, power: Float[AnyArray, "steps"], counts: Int[AnyArray, "1"]
-) -> tuple[Float[jax.Array, ""], None]:
+def _check_steps(given: dict[str, Any]) -> None:
+    hops, shape = _hops(0.4), given["power"].shape
+    require(shape[-1] >= hops, "power.shape", shape, f"one block takes {hops} steps")
+
+
+@by_clip(power="t", counts="", check=_check_steps)
+def loudness_of_steps(
+    n: Length, power: Float[AnyArray, "*programmes steps"], counts: Int[AnyArray, "*programmes"]
+) -> tuple[Float[jax.Array, "*programmes"], None]:
+    """Return `loudness` from the power of each tenth of a second of K-weighted programmes.
+
+    Args:
+        power: mean square of each tenth of a second of the K-weighted signal, summed over the
+            channels with their weights.
+        counts: valid steps of each programme; later ones are ignored.
+    Returns:
+        LUFS; -inf for silence and for fewer than four valid steps; NaN if a valid step is not
+        finite.
+    Raises:
+        ParameterError: fewer than four steps.
+    Source: ITU-R BS.1770-4, annex 1.
+
+    Example:
+        >>> power = np.full(10, 0.1, np.float32)  # of a second
+        >>> kit.dsp.loudness_of_steps(power, np.array(10)).round(1)  # LUFS
+        Array(-10.7, dtype=float32)
+    """
     power = jnp.asarray(power)
-    counts = jnp.minimum(jnp.asarray(counts)[0], n)
+    counts = jnp.minimum(jnp.asarray(counts), n)
     blocks = _block_means(_log(power), _hops(0.4))
     counted = jnp.arange(len(blocks)) + _hops(0.4) <= counts
     finite = jnp.isfinite(power) | (jnp.arange(len(power)) >= counts)
     return jnp.where(jnp.all(finite), _gated(blocks, counted), jnp.nan), None
+
+
+@by_clip(y="ct", check=_check)
+def _in_time(
+    n: Length,
+    y: Shaped[AnyArray, "channels samples"],
+    *,
+    sr: Number,
+    weights: tuple[float, ...] | None,
+    block_s: float,
+) -> tuple[Float[jax.Array, "blocks"], Length]:
+    blocks, _ = _blocks(n, y, sr, weights, block_s)
+    return _lufs(blocks), n // round(_STEP_S * sr) - _hops(block_s) + 1
 
 
 def _or_nan(level: Float[jax.Array, ""], y: AnyArray) -> Float[jax.Array, ""]:

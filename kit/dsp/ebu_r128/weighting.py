@@ -25,6 +25,10 @@ def k_weighting(sr: Number) -> Float[np.ndarray, "2 6"]:
     Raises:
         ParameterError: `sr` below 8000 Hz, or not finite.
     Source: BS.1770-4, tables 1 and 2 (equal to 1e-7 at 48 kHz); parameters of libebur128.
+
+    Example:
+        >>> kit.dsp.k_weighting(48000).round(3)[0]  # b and a of the shelf
+        array([ 1.535, -2.692,  1.198,  1.   , -1.691,  0.732])
     """
     require(8000 <= sr < math.inf, "sr", sr, "K-weighting takes a finite rate of at least 8000 Hz")
     shelf_hz, shelf_db, shelf_q = 1681.974450955533, 3.999843853973347, 0.7071752369554196

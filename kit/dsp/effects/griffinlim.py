@@ -183,13 +183,8 @@ def rounds(
 ) -> Complex[jax.Array, "*batch bins frames"]:
     """Return the spectrum with magnitude S after `n_iter` rounds of the fast Griffin-Lim algorithm.
 
-    Args:
-        S: magnitudes, in any layout.
-        angles: initial phases as unit numbers.
-        back: function from a spectrum to a signal.
-        forth: function from a signal to a spectrum, which is cut or padded to the last axis of S.
-        n_iter: number of rounds.
-        momentum: momentum of the fast variant; 0 is the original algorithm.
+    `angles` are the initial phases as unit numbers. `back` gives a spectrum's signal; `forth` gives
+    a signal's spectrum, which is cut or padded to the last axis of S. S may have any layout.
     """
     tiny = jnp.finfo(S.dtype).tiny
     weight = momentum / (1 + momentum)
@@ -230,14 +225,7 @@ def key_arguments(random_state: Any, rng: Any) -> dict[str, Any]:
 
 
 def _key_of(random_state: Any, rng: Any) -> jax.Array:
-    """Return a JAX key from a key, a seed or a NumPy generator; from seed 0 if both are None.
-
-    Args:
-        random_state: librosa 0.11's argument.
-        rng: librosa 1.0's argument.
-    Raises:
-        ParameterError: both arguments, or another type.
-    """
+    """Return a JAX key from a key, a seed or a NumPy generator; from seed 0 if both are None."""
     if rng is not None and random_state is not None:
         raise ParameterError("rng and random_state: give one of them; rng is the newer name")
     name, given = ("rng", rng) if random_state is None else ("random_state", random_state)

@@ -1,12 +1,10 @@
 """Separation of harmonic and percussive sound."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
 from kit.dsp.checks import (
@@ -14,16 +12,16 @@ from kit.dsp.checks import (
     AnyArray,
     Number,
     as_waveform,
-    check_values,
     of_kind,
     positive_int,
     require,
 )
+from kit.dsp.decibel import safe_power
 from kit.dsp.effects.istft import check_round_trip, sizes_of_stft, synthesis
 from kit.dsp.effects.phase_vocoder import split_phase
 from kit.dsp.jit import Length, by_clip, elementwise
 from kit.dsp.spectral.rank_filters import median_filter
-from kit.dsp.stft import as_spectrogram, map_spectrum, needs_length, stft
+from kit.dsp.stft import as_spectrogram, energies, map_spectrum, needs_length, stft
 
 Parts = tuple[Inexact[jax.Array, "bins frames"], Inexact[jax.Array, "bins frames"]]
 
@@ -53,17 +51,8 @@ def softmask(
     both = [v if isinstance(v, jax.Array) else np.asarray(v) for v in (X, X_ref)]
     require(both[0].shape == both[1].shape, "X.shape", both[0].shape, f"X_ref has {both[1].shape}")
     for value in both:
-        check_energies(value, "X, X_ref")
+        energies("a mask", value, "X, X_ref")
     return _softmask(*both, power=power, split_zeros=split_zeros)
-
-
-def check_energies(values: Any, name: str) -> None:
-    """Raise `ParameterError` for values that are complex or, where known, below zero."""
-    require(
-        not np.issubdtype(values.dtype, np.complexfloating), name, values.dtype, "it must be real"
-    )
-    if not isinstance(values, Tracer):
-        check_values(~(np.asarray(values) < 0), name, "they must be at least 0")
 
 
 @elementwise("X", "X_ref")
@@ -85,24 +74,15 @@ def masks(
     larger = jnp.where(X_ref < X, X, X_ref)
     nothing = larger < jnp.finfo(larger.dtype).tiny
     larger = jnp.where(nothing, 1, larger)
-    mine, other = (_power(v / larger, power) for v in (X, X_ref))
+    mine, other = (safe_power(v / larger, power) for v in (X, X_ref))
     share = mine / jnp.where(nothing, 1, mine + other)
     share = jnp.where(nothing, 0.5 if split else 0.0, share)
     return jnp.where(spoilt, jnp.nan, share)
 
 
-def _power(ratio: Float[jax.Array, "*shape"], power: Number) -> Float[jax.Array, "*shape"]:
-    """Return a power whose slope at zero is finite."""
-    if power >= 1:
-        return jnp.square(ratio) if power == 2 else ratio**power
-    nothing = ratio == 0
-    return jnp.where(nothing, 0, jnp.where(nothing, 1, ratio) ** power)
-
-
 def _check_spectrum(given: dict[str, Any]) -> None:
-    S = given["S"]
-    if not np.issubdtype(S.dtype, np.complexfloating):
-        check_energies(S, "S")
+    if not jnp.iscomplexobj(given["S"]):
+        energies("the separation", given["S"])
 
 
 @by_clip(S="bt", check=_check_spectrum)
@@ -153,13 +133,9 @@ def separated(
     mask: bool,
     margin: Any,
 ) -> Parts:
-    """Return the parts of one spectrogram, or the masks.
+    """Return the parts of one spectrogram with `n` valid frames on `time_axis`, or the masks.
 
-    Args:
-        S: complex values or magnitudes, one axis of frames and one of bins.
-        n: valid frames.
-        time_axis: the axis of frames, -1 or -2.
-        kernel_size, power, mask, margin: see `hpss_spectrum`.
+    Arguments are as in `hpss_spectrum`; `time_axis` is -1 or -2.
     """
     size, phase = split_phase(S)
     in_time, in_frequency = _pair("kernel_size", kernel_size)
@@ -207,21 +183,14 @@ def hpss(
     Raises:
         ParameterError: as `hpss_spectrum` and `stft`.
     Source: librosa 0.11 `effects.hpss`.
+
+    Example:
+        >>> y = np.zeros(1024)
+        >>> y[512] = 1  # a click
+        >>> harmonic, percussive = kit.dsp.hpss(y, n_fft=64, kernel_size=11)
+        >>> int(percussive.argmax()), float(abs(harmonic).max().round(2))
+        (512, 0.0)
     """
-    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
-    return (back(parts[0]), back(parts[1])), n
-
-
-def _parts(
-    n: Length,
-    y: Any,
-    kernel_size: Any,
-    power: Number,
-    mask: bool,
-    margin: Any,
-    stft_arguments: dict[str, Any],
-) -> tuple[Parts, Callable[[jax.Array], jax.Array]]:
-    """Return both parts of the STFT, and a function from a part to its waveform."""
     y = as_waveform(y)
     complex_type = jnp.result_type(y.dtype, jnp.complex64)
     rows, frames = map_spectrum(lambda D: D.astype(complex_type), n, y, **stft_arguments)
@@ -239,7 +208,7 @@ def _parts(
             valid=n,
         )
 
-    return parts, back
+    return (back(parts[0]), back(parts[1])), n
 
 
 @by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
@@ -256,9 +225,15 @@ def harmonic(
     """Return only the harmonic part; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.harmonic`.
+
+    Example:
+        >>> y = np.zeros(1024)
+        >>> y[512] = 1  # a click
+        >>> float(abs(kit.dsp.harmonic(y, n_fft=64, kernel_size=11)).max().round(2))
+        0.0
     """
-    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
-    return back(parts[0]), n
+    options = {"kernel_size": kernel_size, "power": power, "mask": mask, "margin": margin}
+    return hpss.of_clip(n, y, **options, **stft_arguments)[0][0], n
 
 
 @by_clip(y="t", check=check_round_trip, exact=needs_length, passes=(stft,))
@@ -275,6 +250,12 @@ def percussive(
     """Return only the percussive part; arguments as in `hpss`.
 
     Source: librosa 0.11 `effects.percussive`.
+
+    Example:
+        >>> y = np.zeros(1024)
+        >>> y[512] = 1  # a click
+        >>> int(kit.dsp.percussive(y, n_fft=64, kernel_size=11).argmax())
+        512
     """
-    parts, back = _parts(n, y, kernel_size, power, mask, margin, stft_arguments)
-    return back(parts[1]), n
+    options = {"kernel_size": kernel_size, "power": power, "mask": mask, "margin": margin}
+    return hpss.of_clip(n, y, **options, **stft_arguments)[0][1], n

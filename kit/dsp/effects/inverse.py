@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Float, Num
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import at_least, db_to_power
+from kit.dsp.decibel import at_least, db_to_power, safe_power
 from kit.dsp.effects.griffinlim import griffinlim
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
@@ -52,13 +52,17 @@ def mel_to_stft(
         ParameterError: `power` not above 0, or as `mel`.
     Source: librosa 0.11 `feature.inverse.mel_to_stft`, but with 300 rounds of accelerated projected
     gradients (Beck and Teboulle 2009) in place of L-BFGS-B.
+
+    Example:
+        >>> S = np.zeros((129, 2), np.float32)
+        >>> S[30] = 1  # a tone
+        >>> M = kit.dsp.melspectrogram(S=S, sr=8000, n_mels=40)
+        >>> int(kit.dsp.mel_to_stft(M, sr=8000, n_fft=256, power=1.0)[:, 0].argmax())
+        30
     """
     M = as_spectrogram(M, "M")
     basis = mel(sr=sr, n_fft=n_fft, n_mels=M.shape[-2], dtype=np.float64, **kwargs)
-    solution = nonnegative_least_squares(basis, M)
-    # The root has no finite slope at zero.
-    zero = solution == 0
-    return jnp.where(zero, 0, jnp.where(zero, 1, solution) ** (1 / power)), n
+    return safe_power(nonnegative_least_squares(basis, M), 1 / power), n
 
 
 def nonnegative_least_squares(
@@ -121,6 +125,11 @@ def mel_to_audio(
     """Return the sound of a mel spectrogram: `mel_to_stft`, then `griffinlim`; arguments as there.
 
     Source: librosa 0.11 `feature.inverse.mel_to_audio`.
+
+    Example:
+        >>> M = np.ones((16, 10), np.float32)
+        >>> kit.dsp.mel_to_audio(M, sr=8000, n_fft=256, n_iter=2).shape  # 9 hops of 64 samples
+        (576,)
     """
     magnitudes = mel_to_stft(M, sr=sr, n_fft=n_fft, power=power, **kwargs)
     return griffinlim(
@@ -199,6 +208,11 @@ def mfcc_to_audio(
     """Return the sound of cepstra: `mfcc_to_mel`, then `mel_to_audio`; arguments as there.
 
     Source: librosa 0.11 `feature.inverse.mfcc_to_audio`.
+
+    Example:
+        >>> mfcc = np.ones((13, 10), np.float32)
+        >>> kit.dsp.mfcc_to_audio(mfcc, n_mels=16, sr=8000, n_fft=256, n_iter=2).shape
+        (576,)
     """
     bands = mfcc_to_mel(mfcc, n_mels=n_mels, dct_type=dct_type, norm=norm, ref=ref, lifter=lifter)
     return mel_to_audio(bands, **kwargs)

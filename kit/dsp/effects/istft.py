@@ -39,12 +39,9 @@ class Sizes(NamedTuple):
     def extent(
         self, n: Length, most: int, size: AnyArray | None, room: int | None
     ) -> tuple[int, Length]:
-        """Return the number of samples in a result's buffer, and the number of valid ones.
+        """Return the number of samples in a result's buffer for `most` frames, and of valid ones.
 
-        Args:
-            n: valid frames.
-            most: frames of the buffer.
-            size, room: see `of_length`.
+        `n` frames are valid; `size` and `room` are from `of_length`.
         """
         if size is not None:
             return self.reach(most) if room is None else room, jnp.asarray(size)
@@ -64,11 +61,7 @@ def sizes_of(
     n_fft: int | None = None,
     center: bool = True,
 ) -> Sizes:
-    """Return the sizes of an inverse STFT; arguments as in `istft`.
-
-    Raises:
-        ParameterError: a size below 1, or `n_fft` that does not fit the bins.
-    """
+    """Return the sizes of an inverse STFT; arguments as in `istft`."""
     n_fft = positive_int("n_fft", 2 * (bins - 1) if n_fft is None else n_fft)
     require(1 + n_fft // 2 == bins, "n_fft", n_fft, f"it must fit the {bins} bins")
     win_length = n_fft if win_length is None else positive_int("win_length", win_length)
@@ -94,12 +87,10 @@ def inverse(
     size: Int[AnyArray, "*#batch"] | None = None,
     room: int | None = None,
 ) -> tuple[Float[jax.Array, "*batch room"], Length]:
-    """Return the inverse STFT of a clip in a buffer; see `istft`.
+    """Return the inverse STFT of a clip in a buffer; arguments as in `istft`.
 
-    Args:
-        stft_matrix, hop_length, win_length, n_fft, window, center, dtype: see `istft`.
-        size: samples to compute, in place of `length`.
-        room: samples of the buffer; the end of the last frame if not given.
+    `size` samples are computed in place of `length`. The buffer has `room` samples; by default it
+    ends with the last frame.
     """
     D = jnp.asarray(stft_matrix)
     D = D.astype(jnp.result_type(D, jnp.complex64))
@@ -178,13 +169,8 @@ def fitted(y: Float[jax.Array, "*batch samples"], length: int) -> Float[jax.Arra
 def of_length(D: Any, length: int, framing: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the frames for a result of `length` samples, and its arguments `size` and `room`.
 
-    Args:
-        D: (…, bins, frames).
-        length: samples of the result.
-        framing: arguments of `sizes_of`, with or without `window`.
-    Returns:
-        D, cut, and the arguments. If `by_clip` pads the clips, `size` is traced, so that lengths
-        share a program.
+    If `by_clip` pads the clips, `size` is traced, so that lengths share a program. `framing` holds
+    arguments of `sizes_of`, with or without `window`.
     """
     sizes = sizes_of(D.shape[-2], **_sizes_in(framing))
     D = D[..., : max(1, sizes.frames(length))]
@@ -208,13 +194,7 @@ def pads_clips(*arrays: Any) -> bool:
 
 
 def check_synthesis(shape: tuple[int, ...], name: str, given: dict[str, Any]) -> None:
-    """Check the arguments of an inverse STFT of (…, bins, frames).
-
-    Raises:
-        ParameterError: as `istft`.
-    Warns:
-        UserWarning: as `istft`.
-    """
+    """Refuse what `istft` refuses, and warn as it does, for a matrix of this shape."""
     require(len(shape) >= 2, f"{name}.shape", shape, "its last two axes are bins and frames")
     require(shape[-1] >= 1, f"{name}.shape", shape, "it must have at least one frame")
     sizes = sizes_of(shape[-2], **_sizes_in(given))
@@ -260,13 +240,8 @@ def synthesis(
 ) -> Float[jax.Array, "{size}"]:
     """Return the inverse STFT of spectra that are computed some at a time.
 
-    Args:
-        function: function from indices of frames, 0 to n - 1, to spectra, one per row.
-        n: number of frames.
-        sizes: sizes of the STFT.
-        window: see `get_window`.
-        size: samples of the result.
-        valid: samples to compute; later ones are zero.
+    `function` maps indices of frames, 0 to n - 1, to spectra, one per row. The result has `size`
+    samples, zero past the `valid` ones.
     """
     if size == 0:
         spectra = jax.eval_shape(function, jax.ShapeDtypeStruct((1,), jnp.int32))

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Float, Inexact, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, check_size, positive_int, require
-from kit.dsp.framing import MAX_SLICES
+from kit.dsp.framing import MAX_SLICES, map_blocks
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.normalize import normalize_values
 from kit.dsp.windows import WindowSpec, get_window, pad_center
@@ -22,11 +22,7 @@ _MOST_SAMPLES = 2048 * _MOST_FRAMES
 
 
 def check_overlap(frame_length: int, hop_length: int, frames: int) -> None:
-    """Refuse a hop that would take too much memory.
-
-    Raises:
-        ParameterError: more than 2**30 samples, or more than 2**26 in the frames over one sample.
-    """
+    """Refuse a hop that would take too much memory."""
     check_size("hop_length", hop_length, hop_length * frames, most=2**30)
     overlapping = -(-frame_length // hop_length)
     rule = f"{overlapping} frames of {frame_length} samples would overlap; raise it"
@@ -86,18 +82,13 @@ def add_frames(
     start: int = 0,
     squared_window: Float[np.ndarray, "frame_length"] | None = None,
 ) -> Shaped[jax.Array, "{size}"]:
-    """Sum overlapping frames that are computed some at a time.
+    """Sum overlapping frames, computed some at a time; return `size` samples of it from `start` on.
 
     Args:
         function: function from indices of frames, 0 to n - 1, to frames, one per row.
-        n: number of frames.
-        frame_length, hop_length: samples.
-        size: samples of the result.
         valid: samples to compute; later ones are undefined.
-        start: first sample of the result, in samples of the sum.
         squared_window: divide by the sum of this over the frames, where it is above zero.
-    Returns:
-        The samples from `start` to `start + size`.
+        The others: as named.
     """
     # Rows of one hop; zeros before each frame align the result with the rows.
     lead = -start % hop_length
@@ -147,24 +138,6 @@ def _sums(frames: Shaped[jax.Array, "frames whole"], hop_length: int) -> Shaped[
     return total.reshape(-1, hop_length)[reach:count]
 
 
-def map_blocks(function: Callable[[Any], jax.Array], blocks: int, valid: Length) -> jax.Array:
-    """Return `function` of the block numbers below `valid`, and zeros for the other blocks.
-
-    The loop can be differentiated if `valid` is an int.
-    """
-    if blocks == 1:
-        return function(0)[None]
-    if isinstance(valid, int):
-        return lax.map(function, jnp.arange(blocks))
-    shape = jax.eval_shape(function, 0)
-    return lax.fori_loop(
-        0,
-        jnp.minimum(valid, blocks),
-        lambda i, made: lax.dynamic_update_index_in_dim(made, function(i), i, 0),
-        jnp.zeros((blocks, *shape.shape), shape.dtype),
-    )
-
-
 def window_sumsquare(
     *,
     window: WindowSpec,
@@ -198,11 +171,9 @@ def window_sumsquare(
     if norm is not None:
         values = normalize_values(values, norm)
     squared = pad_center(values**2, n_fft)
-    total = np.zeros(n_fft + hop_length * (n_frames - 1))
     steps = math.ceil(n_fft / hop_length)
     padded = np.pad(squared, (0, steps * hop_length - n_fft)).reshape(steps, hop_length)
     sums = np.zeros((n_frames + steps - 1, hop_length))
     for k in range(steps):
         sums[k : k + n_frames] += padded[k]
-    total[:] = sums.reshape(-1)[: len(total)]
-    return total.astype(dtype)
+    return sums.reshape(-1)[: n_fft + hop_length * (n_frames - 1)].astype(dtype)

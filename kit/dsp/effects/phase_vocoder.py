@@ -10,7 +10,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Inexact, Int, Num
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, one_of, positive_int, require
+from kit.dsp.decibel import safe_power
 from kit.dsp.effects.istft import pads_clips
 from kit.dsp.jit import Length, by_clip, elementwise, padded_length
 
@@ -45,10 +46,7 @@ def magphase(
     require(power > 0, "power", power, "it must be above 0")
     D = jnp.asarray(D)
     size, real, imag = polar(D.astype(jnp.result_type(D, jnp.complex64)))
-    if power != 1:
-        nothing = size == 0
-        size = jnp.where(nothing, 0, jnp.where(nothing, 1, size) ** power)
-    return size, lax.complex(real, imag)
+    return safe_power(size, power), lax.complex(real, imag)
 
 
 def polar(D: Complex[jax.Array, "*shape"]) -> tuple[Any, Any, Any]:
@@ -86,31 +84,22 @@ class Steps(NamedTuple):
         if not padded:
             return {**self._asdict(), "count": None}
         fill = padded_length(count) - count
-        filled = {k: np.pad(v, [(0, fill)] + [(0, 0)] * (v.ndim - 1)) for k, v in self._named()}
+        filled = {
+            k: np.pad(v, [(0, fill)] + [(0, 0)] * (v.ndim - 1)) for k, v in self._asdict().items()
+        }
         return {**filled, "count": np.asarray(count, np.int32)}
 
-    def _named(self) -> list[tuple[str, np.ndarray]]:
-        return [(k, np.asarray(v)) for k, v in self._asdict().items()]
 
-
-def steps_of_rate(frames: int, rate: Number) -> Steps:
-    """Return the steps of a constant rate.
-
-    Raises:
-        ParameterError: a rate that is not above 0, or not finite.
-    """
+def steps_of_rate(frames: int, rate: Number, kind: str = "linear") -> Steps:
+    """Return the steps of a constant rate."""
     require(rate > 0 and np.isfinite(rate), "rate", rate, "it must be above 0, and finite")
     require(frames / rate <= 2**22, "rate", rate, f"it gives too many frames from {frames}")
-    return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, "linear")
+    return steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, kind)
 
 
 def steps_at(times: Any, frames: int, kind: str) -> Steps:
-    """Return the steps at times in frames, from 0 up to but not including `frames`.
-
-    Raises:
-        ParameterError: an unknown kind, or too few frames for it.
-    """
-    require(kind in get_args(Kind), "kind", kind, f"it must be one of {', '.join(get_args(Kind))}")
+    """Return the steps at times in frames, from 0 up to but not including `frames`."""
+    one_of("kind", kind, get_args(Kind))
     known = not isinstance(times, Tracer)
     times = np.asarray(times, np.float64) if known else times
     xp: Any = np if known else jnp
@@ -162,13 +151,9 @@ def stretched_rows(
     steps: Steps,
     count: Int[AnyArray, ""] | None = None,
 ) -> Complex[jax.Array, "stretched bins"]:
-    """Return a spectrum at other times, one frame per row.
+    """Return a spectrum, one frame per row, at the times of `steps`.
 
-    Args:
-        D: one frame per row.
-        n: valid frames; later ones count as zero.
-        steps: times of the result.
-        count: valid steps; all if not given. Rows past them are zero.
+    Frames past `n` count as zero. Rows past the first `count` are zero; all are computed if None.
     """
     real = jnp.finfo(D.dtype).dtype
     weights = jnp.asarray(steps.weights, real)
@@ -258,8 +243,7 @@ def phase_vocoder(
     frames = D.shape[-1]
     require(frames >= 1, "D.shape", D.shape, "it must have at least one frame")
     if t_out is None:
-        times = steps_of_rate(frames, rate or 0) if kind == "linear" else None
-        steps = times or steps_at(np.arange(0, frames, rate, dtype=np.float64), frames, kind)
+        steps = steps_of_rate(frames, rate or 0, kind)
     else:
         steps = steps_at(_checked(t_out, frames), frames, kind)
     padded = pads_clips(D, steps.whole)

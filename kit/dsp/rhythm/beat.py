@@ -10,9 +10,10 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, numbers, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, numbers, one_of, require
 from kit.dsp.framing import fit
 from kit.dsp.jit import Length, by_clip
+from kit.dsp.rhythm.onset_detect import UNITS, check_sparse, in_units
 from kit.dsp.rhythm.tempo import best_tempo, log_weight, mean_tempogram, window_of
 from kit.dsp.rhythm.tempogram import (
     check_envelope,
@@ -20,7 +21,6 @@ from kit.dsp.rhythm.tempogram import (
 )
 from kit.dsp.stft import scale_of
 
-_UNITS = ("frames", "samples", "time")
 # Frames whose best predecessors are searched at once, and lags of one step of that search.
 _SIDE_BY_SIDE = 32
 
@@ -71,14 +71,10 @@ def beat_track(
         0.5
     """
     require(0 < tightness < math.inf, "tightness", tightness, "it must be above 0 and finite")
-    require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
+    one_of("units", units, UNITS)
     check_envelope({"y": y, "sr": sr, "onset_envelope": onset_envelope, "hop_length": hop_length})
     source: Any = y if onset_envelope is None else onset_envelope
-    if sparse and np.ndim(source) != 1:
-        raise ParameterError(
-            f"sparse is True and there are {np.ndim(source) - 1} axes of clips; "
-            "give sparse=False for a mask, or one clip"
-        )
+    check_sparse(sparse, "y" if onset_envelope is None else "onset_envelope", source)
     frames = np.shape(source)[-1]
     frames = frames if onset_envelope is not None else 1 + frames // hop_length
     tempi = {} if bpm is None else _tempi(bpm, np.ndim(source), frames)
@@ -100,11 +96,7 @@ def beat_track(
         return estimate, beats
     if isinstance(beats, Tracer):
         raise ParameterError("sparse is True and the values are traced; give sparse=False")
-    found: Any = np.flatnonzero(np.asarray(beats))
-    if units == "samples":
-        found = found * hop_length
-    elif units == "time":
-        found = found * hop_length / sr
+    found = in_units(np.flatnonzero(np.asarray(beats)), units, sr, hop_length)
     estimate = np.asarray(estimate)
     return (0.0 if np.all(estimate == 0) else estimate), found
 
@@ -124,12 +116,7 @@ def _tempi(bpm: Any, axes: int, frames: int) -> dict[str, Any]:
 
 
 def _given(bpm: Any, heard: Any) -> Any:
-    """Return the given tempo, but 0 for silence and NaN for a clip that is not finite.
-
-    Args:
-        bpm: the argument of `beat_track`.
-        heard: (…, 1), 1, 0 or NaN for each clip.
-    """
+    """Return the given tempo, but 0 or NaN where `heard`, (…, 1) for each clip, is not 1."""
     traced = isinstance(bpm, Tracer) or isinstance(heard, Tracer)
     xp: Any = jnp if traced else np
     heard = heard if traced else np.asarray(heard)

@@ -105,6 +105,12 @@ def onset_strength_multi(
     Raises:
         ParameterError: as `onset_strength`, or an empty group.
     Source: librosa 0.11 and 1.0 `onset.onset_strength_multi`.
+
+    Example:
+        >>> y = np.zeros(11025, np.float32)
+        >>> y[5632] = 1  # a click
+        >>> kit.dsp.onset_strength_multi(y=y, channels=[0, 32, 64, 128]).shape  # groups, frames
+        (3, 22)
     """
     options: dict[str, Any] = {"n_fft": n_fft, "hop_length": hop_length, **kwargs}
     groups = _groups(channels)
@@ -142,11 +148,12 @@ def _strength(
     ref = None if ref is None else _two_axes(ref)
     known = aggregate is None or aggregate is False or callable(aggregate)
     require(known, "aggregate", aggregate, "it must be a function, False or None")
-    aggregate = jnp.mean if aggregate is None else _twin(aggregate)
+    aggregate = jnp.mean if aggregate is None else traceable(aggregate)
     framing: Any = {"lag": lag, "center": center, "n_fft": n_fft, "hop_length": hop_length}
     of_bands: Any = {"y": y, "sr": sr, "S": S, "ref": ref, "max_size": max_size, **kwargs}
     known = not any(isinstance(a, Tracer) for a in (y, S, ref))
-    if not known or not callable(aggregate) or _has_twin(aggregate):
+    of_jax = aggregate is getattr(jnp, getattr(aggregate, "__name__", ""), None)
+    if not known or not callable(aggregate) or of_jax:
         return flux(aggregate=aggregate, groups=groups, detrend=detrend, **framing, **of_bands)
     raw = {**framing, "center": False}
     every = np.asarray(flux(aggregate=False, groups=(), detrend=False, **raw, **of_bands))
@@ -195,10 +202,8 @@ def flux(
 ) -> tuple[Float[jax.Array, "..."], Length]:
     """Return the onset strength of one clip: (frames,), or (channels, frames) with `groups`.
 
-    Args:
-        aggregate: a function that can be traced; False for every band.
-        groups: groups of bands, from `_groups`; None for one group without an axis.
-        The others: see `onset_strength_multi`.
+    `aggregate` can be traced, or is False for every band. `groups` is from `_groups`; None is one
+    group without an axis.
     """
     if S is None:
         power, n = melspectrogram.of_clip(
@@ -208,7 +213,7 @@ def flux(
         S = power_to_db(jnp.where(jnp.arange(power.shape[-1]) < n, power, 0))
     S = as_spectrogram(S)
     if ref is None:
-        before = S if max_size == 1 else _widened(S, max_size)
+        before = S if max_size == 1 else maximum_filter(S, max_size, axis=-2)
     else:
         before = as_spectrogram(ref, "ref").astype(S.dtype)
         require(before.shape == S.shape, "ref.shape", before.shape, f"S has shape {S.shape}")
@@ -241,13 +246,6 @@ def _placed(
         step = placed - jnp.pad(placed, [(0, 0)] * (placed.ndim - 1) + [(1, 0)])[..., :-1]
         placed = one_pole(step, 0.99, jnp.zeros_like(step[..., :1]))
     return placed[..., : lag + grown.shape[-1]] if center else placed, lag + n
-
-
-def _widened(S: Float[jax.Array, "bands frames"], size: int) -> Float[jax.Array, "bands frames"]:
-    """Return the maximum over neighbouring bands, NaN if one of them is NaN."""
-    wide = maximum_filter(S, size, axis=-2)
-    spoilt = maximum_filter(jnp.isnan(S).astype(S.dtype), size, axis=-2)
-    return jnp.where(spoilt > 0, jnp.nan, wide)
 
 
 def _groups(channels: Any) -> tuple[Any, ...]:
@@ -289,14 +287,3 @@ def _two_axes(S: Any) -> Any:
     if S.ndim > 1:
         return S
     return S.reshape(1, -1) if isinstance(S, Tracer) else np.asarray(S).reshape(1, -1)
-
-
-def _has_twin(function: Callable[..., Any]) -> bool:
-    name = getattr(function, "__name__", "")
-    return getattr(jnp, name, None) is function
-
-
-def _twin(aggregate: Any) -> Any:
-    """Replace a NumPy function by the JAX function of its name, if JAX has one."""
-    name = getattr(aggregate, "__name__", "")
-    return traceable(aggregate) if callable(aggregate) and hasattr(jnp, name) else aggregate

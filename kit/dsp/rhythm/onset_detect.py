@@ -11,12 +11,20 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from kit.dsp.arrays import known, placed
-from kit.dsp.checks import AnyArray, Number, ParameterError, check_values, positive_int, require
+from kit.dsp.checks import (
+    AnyArray,
+    Number,
+    ParameterError,
+    check_values,
+    one_of,
+    positive_int,
+    require,
+)
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempogram import envelope_of
 
 _METHODS = ("greedy", "dp_count", "dp_value")
-_UNITS = ("frames", "samples", "time")
+UNITS = ("frames", "samples", "time")
 
 
 def onset_detect(
@@ -60,12 +68,12 @@ def onset_detect(
         >>> kit.dsp.onset_detect(y=y, sr=22050, units="time").round(1)
         array([0.5])
     """
-    require(units in _UNITS, "units", units, f"it must be one of {', '.join(_UNITS)}")
+    one_of("units", units, UNITS)
     if backtrack and not sparse:
         raise ParameterError("backtrack is True and sparse is False; give sparse=True")
     hop_length = positive_int("hop_length", hop_length)
     envelope = known(envelope_of(y, sr, onset_envelope, hop_length))
-    _check_sparse(sparse, "onset_envelope", envelope)
+    check_sparse(sparse, "onset_envelope", envelope)
     frames = envelope.shape[-1] if envelope.ndim else 0
     require(frames > 0, "onset_envelope.shape", envelope.shape, "it must have a frame")
     xp = jnp if isinstance(envelope, Tracer) else np
@@ -89,12 +97,20 @@ def onset_detect(
     onsets = np.flatnonzero(mask)
     if backtrack:
         onsets = onset_backtrack(onsets, np.asarray(envelope) if energy is None else energy)
+    return in_units(onsets, units, sr, hop_length)
+
+
+def in_units(
+    frames: Int[np.ndarray, "events"], units: str, sr: Number, hop_length: int
+) -> Num[np.ndarray, "events"]:
+    """Return frames as "frames", "samples" or "time" (seconds)."""
     if units == "samples":
-        return onsets * hop_length
-    return onsets * hop_length / sr if units == "time" else onsets
+        return frames * hop_length
+    return frames * hop_length / sr if units == "time" else frames
 
 
-def _check_sparse(sparse: bool, name: str, array: Any) -> None:
+def check_sparse(sparse: bool, name: str, array: Any) -> None:
+    """Refuse `sparse` for several clips, or traced values."""
     if sparse and (array.ndim != 1 or isinstance(array, Tracer)):
         found = "is traced" if isinstance(array, Tracer) else f"has {array.ndim} axes"
         raise ParameterError(f"sparse is True and {name} {found}; give sparse=False for a mask")
@@ -179,9 +195,9 @@ def peak_pick(
     sizes = {"pre_max": pre_max, "post_max": post_max, "pre_avg": pre_avg, "post_avg": post_avg}
     for name, value in (sizes | {"wait": wait}).items():
         require(value < 2**31, name, value, "it must be below 2**31")
-    require(method in _METHODS, "method", method, f"it must be one of {', '.join(_METHODS)}")
+    one_of("method", method, _METHODS)
     array = known(x)
-    _check_sparse(sparse, "x", array)
+    check_sparse(sparse, "x", array)
     require(-array.ndim <= axis < array.ndim, "axis", axis, f"x has {array.ndim} axes")
     require(array.shape[axis] > 0, "x.shape", array.shape, "the signal must have a value")
     require(not np.iscomplexobj(array), "x.dtype", array.dtype, "it must be real")

@@ -50,6 +50,12 @@ def plp(
     Raises:
         ParameterError: `tempo_max` not above `tempo_min`, or as `fourier_tempogram`.
     Source: librosa 0.11 and 1.0 `beat.plp`; Grosche and Müller 2011.
+
+    Example:
+        >>> envelope = np.tile([1.0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 6)  # an onset every ten frames
+        >>> pulse = kit.dsp.plp(onset_envelope=envelope, win_length=30)
+        >>> np.flatnonzero(pulse > 0.9)
+        array([ 0, 10, 20, 30, 40, 50])
     """
     if tempo_min is not None and tempo_max is not None:
         require(tempo_max > tempo_min, "tempo_max", tempo_max, f"it must be above {tempo_min} bpm")
@@ -118,13 +124,12 @@ def _synthesis(
     values: Complex[jax.Array, "times"],
     win_length: int,
 ) -> Float[jax.Array, "samples"]:
-    """Return the inverse STFT, at hop 1, of spectra of one bin each.
+    """Return the inverse STFT, at hop 1 and with a Hann window, of spectra of one bin each.
 
     Args:
         times: number of valid spectra.
-        bins: the bin of each spectrum.
-        values: the value at that bin; zero past `times`.
-        win_length: length of the Hann window and of the transform.
+        bins, values: the bin of each spectrum, and its value; zero past `times`.
+        win_length: length of the window and of the transform.
     """
     window = get_window("hann", win_length)
     size, half = win_length, win_length // 2

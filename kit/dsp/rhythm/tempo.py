@@ -113,16 +113,7 @@ def tempo(
 
 
 def window_of(ac_size: Number, sr: Number, hop_length: int, frames: int) -> int:
-    """Return the length in frames of an autocorrelation window of `ac_size` seconds.
-
-    Args:
-        ac_size: length of the window, seconds.
-        sr: sample rate, Hz.
-        hop_length: samples between frames of the onset strength.
-        frames: frames of the onset strength.
-    Raises:
-        ParameterError: less than one frame, or too long for the memory.
-    """
+    """Return the length in frames of an autocorrelation window of `ac_size` seconds."""
     require(0 < ac_size < math.inf, "ac_size", ac_size, "it must be above 0 seconds and finite")
     name = "ac_size * sr // hop_length"
     lags = positive_int(name, int(ac_size * sr) // hop_length)
@@ -131,11 +122,7 @@ def window_of(ac_size: Number, sr: Number, hop_length: int, frames: int) -> int:
 
 
 def density(prior: Any) -> Callable[..., Any]:
-    """Return a prior's `logpdf`.
-
-    Raises:
-        ParameterError: the prior has no such method.
-    """
+    """Return the `logpdf` of a prior; refuse a prior without one."""
     require(callable(getattr(prior, "logpdf", None)), "prior", prior, "it must have a logpdf")
     return prior.logpdf
 
@@ -149,11 +136,7 @@ def log_weight(
     max_tempo: Number | None = 320.0,
     prior: Any = None,
 ) -> Float[np.ndarray, "lags"]:
-    """Return the logarithm of the prior at each lag of a tempogram, -inf above `max_tempo`.
-
-    Raises:
-        ParameterError: `start_bpm` or `std_bpm` not above 0, or every lag has probability 0.
-    """
+    """Return the logarithm of the prior at each lag of a tempogram, -inf above `max_tempo`."""
     require(start_bpm > 0, "start_bpm", start_bpm, "it must be above 0")
     require(std_bpm > 0, "std_bpm", std_bpm, "it must be above 0")
     bpm = tempo_frequencies(lags, hop_length=hop_length, sr=sr)
@@ -354,13 +337,10 @@ def _whole_clip(
 def _within_octave(
     bpm: Float[jax.Array, ""], low_bpm: Number, error: Any, doubled: Bool[jax.Array, ""]
 ) -> Float[jax.Array, ""]:
-    """Return the tempo in [low_bpm, 2 * low_bpm).
+    """Return a tempo in the octave or next to it, moved into [low_bpm, 2 * low_bpm).
 
-    Args:
-        bpm: a tempo in the octave or next to it.
-        low_bpm: lower end of the octave.
-        error: relative error of `bpm`; a tempo this close to an end may lie on either side.
-        doubled: whether twice the tempo is as likely.
+    With a relative `error`, a tempo near an end may lie on either side. If the tempo is `doubled`,
+    twice the tempo is as likely.
     """
     top = 2 * low_bpm * (1 - np.finfo(bpm.dtype).eps)
     ratio = bpm / low_bpm
@@ -386,10 +366,7 @@ def _refined(
 ) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""]]:
     """Return the length of a beat in frames from the peak at `beats` beats, and its relative error.
 
-    Args:
-        lags: the autocorrelation.
-        four: length of four beats, frames.
-        beats: a multiple of 4.
+    `four` is the length of four beats, and `beats` a multiple of 4.
     """
     smooth = lags[1:-1] + 0.5 * (lags[:-2] + lags[2:])
     reach = beats // 4

@@ -10,7 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Complex, Float, Num, Shaped
 
-from kit.dsp.arrays import array_of, axis_moved, known, placed
+from kit.dsp.arrays import array_of, axis_moved, known, moved_back, placed
 from kit.dsp.checks import (
     AnyArray,
     Number,
@@ -59,7 +59,7 @@ def autocorrelate(
         require(0 <= max_size < math.inf, "max_size", max_size, "it must not be negative")
         max_size = int(max_size)
     lags = _autocorrelated(axis_moved(y, axis, -1), max_size=max_size)
-    return jnp.asarray(axis_moved(lags, -1, axis))
+    return moved_back(lags, -1, axis)
 
 
 @by_clip(y="t")
@@ -93,14 +93,7 @@ def power_of_rows(
 
 
 def check_envelope(given: dict[str, Any]) -> None:
-    """Check the waveform or the onset strength that a function of rhythm is given.
-
-    Raises:
-        ParameterError: neither of them, no samples or frames, complex values, a `sr` or a hop not
-            above 0.
-    Warns:
-        UserWarning: fewer samples than a frame of the STFT.
-    """
+    """Refuse a bad waveform or onset strength of a function of rhythm, and a bad rate or hop."""
     sr = given["sr"]
     require(0 < sr < math.inf, "sr", sr, "it must be above 0 Hz and finite")
     positive_int("hop_length", given["hop_length"])
@@ -125,20 +118,12 @@ def frames_of(given: dict[str, Any]) -> int:
 
 
 def check_lags(name: str, lags: int, frames: int) -> None:
-    """Refuse a window that takes too much memory.
-
-    Raises:
-        ParameterError: the tempogram would have more than 2**28 numbers.
-    """
+    """Refuse a window whose tempogram would have more than 2**28 numbers."""
     check_size(name, lags, lags * min(frames, lags), most=2**28)
 
 
 def check_window(given: dict[str, Any]) -> None:
-    """Check the envelope and the window of a tempogram.
-
-    Raises:
-        ParameterError: `win_length` below 1, or above the frames if they are not centred.
-    """
+    """Refuse a bad envelope, or a window that does not fit it."""
     check_envelope(given)
     win_length = positive_int("win_length", given["win_length"])
     frames = frames_of(given)
@@ -203,11 +188,7 @@ def map_windows(
     center: bool = True,
     window: WindowSpec = "hann",
 ) -> tuple[Any, Length]:
-    """Apply a function to the windows of a tempogram, one per row, some at a time.
-
-    Returns:
-        The results, time first, and the number of valid times.
-    """
+    """Apply a function to the windows of a tempogram, one per row; the results have time first."""
     values = jnp.asarray(get_window(window, win_length), envelope.dtype)
     frames = envelope.shape[-1]
     times = n if center else n - win_length + 1
@@ -262,7 +243,7 @@ def envelope_of_clip(
 ) -> tuple[Float[jax.Array, "*rows frames"], Length]:
     """Return `onset_envelope`, or the onset strength of one clip, zero past its valid frames.
 
-    If `aggregate` returns several rows, the result is several envelopes.
+    There is one envelope for each row that `aggregate` returns.
     """
     if onset_envelope is not None:
         envelope = jnp.asarray(onset_envelope)

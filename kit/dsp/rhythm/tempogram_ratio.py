@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Inexact, Num, Shaped
 
 from kit.dsp.arrays import known, of_numpy, placed, traceable
-from kit.dsp.checks import AnyArray, Number, ParameterError, numbers, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, numbers, one_of, positive_int, require
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.rhythm.tempo import tempo
 from kit.dsp.rhythm.tempogram import (
@@ -75,9 +75,13 @@ def tempogram_ratio(
         ParameterError: neither y, an envelope nor a tempogram, `freqs` that do not fit it, an
             unknown kind, or arguments that `tempogram` or `tempo` refuse.
     Source: librosa 0.11 `feature.tempogram_ratio`; Peeters 2005; Prockup et al. 2015.
+
+    Example:
+        >>> tg = np.ones((64, 3), np.float32)
+        >>> kit.dsp.tempogram_ratio(tg=tg, bpm=120.0, factors=[0.5, 1, 2]).shape  # factors, frames
+        (3, 3)
     """
-    rule = f"it must be one of {', '.join(_NEIGHBOURS)}"
-    require(kind in _NEIGHBOURS, "kind", kind, rule)
+    one_of("kind", kind, _NEIGHBOURS)
     if tg is None:
         tg = tempogram(
             y=y,
@@ -183,6 +187,11 @@ def metrogram(
     Raises:
         ParameterError: `freqs` that do not fit the tempogram, an unknown kind.
     Source: librosa 1.0 `feature.metrogram`; Cozens and Godsill 2023.
+
+    Example:
+        >>> tg = np.array([[1.0], [0.0], [0.0], [1.0]])  # at 30 and at 120 beats a minute
+        >>> kit.dsp.metrogram(tg=tg, freqs=[30, 60, 90, 120], factors=[1 / 2, 1 / 4]).tolist()
+        [[0.0], [1.0]]
     """
     tempi = numbers("freqs", freqs)
     _ascending(tempi, _shape(tg)[0])
@@ -229,6 +238,11 @@ def hybrid_tempogram(
     Raises:
         ParameterError: `win_length` below 3, an unknown kind, neither y nor an envelope.
     Source: librosa 1.0 `feature.hybrid_tempogram`; Peeters 2005.
+
+    Example:
+        >>> envelope = np.tile([1.0, 0.0, 0.0, 0.0], 8)
+        >>> kit.dsp.hybrid_tempogram(onset_envelope=envelope, win_length=16).shape  # tempi, frames
+        (9, 32)
     """
     win_length = positive_int("win_length", win_length, least=3)
     shared = {
@@ -267,11 +281,7 @@ def _geometric_mean(
 def _interpolation(
     places: Float[np.ndarray, "rows"], wanted: Float[np.ndarray, "..."], kind: str
 ) -> tuple[Float[np.ndarray, "... rows"], Float[np.ndarray, "..."]]:
-    """Return an interpolation matrix, zero outside `places`, and 1 where `wanted` is outside.
-
-    Raises:
-        ParameterError: an unknown kind, or too few rows for it.
-    """
+    """Return an interpolation matrix, zero outside `places`, and 1 where `wanted` is outside."""
     try:
         function = scipy.interpolate.interp1d(
             places, np.eye(len(places)), axis=0, kind=kind, bounds_error=False, fill_value=0.0

@@ -83,8 +83,6 @@ def dct_matrix(
 ) -> Float[np.ndarray, "size size"]:
     """Return the discrete cosine transform as a matrix, in float64.
 
-    Raises:
-        ParameterError: a type outside 1 to 4, one point for type 1, an unknown norm.
     Source: `scipy.fft.dct` of the unit vectors.
     """
     _check_dct(size, dct_type, norm)

@@ -11,19 +11,15 @@ from jaxtyping import Float
 
 from kit.dsp.checks import Number, positive_int, require
 from kit.dsp.decibel import known_to_db, power_to_db
-from kit.dsp.jit import Empty, Length, by_clip
+from kit.dsp.jit import Empty, Length
 from kit.dsp.spectral.extremes import means_of_extremes
 from kit.dsp.spectral.shape import (
     Rows,
     Spectrum,
     Waveform,
     bin_frequencies,
-    check_frames_of,
     map_of_frames,
-)
-from kit.dsp.stft import (
-    needs_length,
-    stft,
+    of_frames,
 )
 
 
@@ -54,21 +50,7 @@ def _contrast_of_known(
     return np.subtract(peak, valley, out=empty(peak.shape, peak.dtype))
 
 
-def _contrast_is_known(given: dict[str, Any]) -> Any:
-    S = given["S"]
-    if given["y"] is not None or S is None or jnp.iscomplexobj(S) or 0 in S.shape:
-        return None
-    return _contrast_of_known
-
-
-@by_clip(
-    y="t",
-    S="bt",
-    check=check_frames_of(),
-    exact=needs_length,
-    of_known=_contrast_is_known,
-    passes=(stft,),
-)
+@of_frames(of_known=_contrast_of_known)
 def spectral_contrast(
     n: Length,
     *,

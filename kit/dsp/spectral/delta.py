@@ -11,7 +11,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, of_kind, positive_int, require
+from kit.dsp.arrays import axis_moved, known, moved_back
+from kit.dsp.checks import AnyArray, Number, ParameterError, of_kind, one_of, positive_int, require
 from kit.dsp.framing import NUMPY_PAD_MODES, pad_ends
 from kit.dsp.jit import Empty, Length, by_clip
 from kit.dsp.stft import PAD_MODES
@@ -47,9 +48,8 @@ def delta(
         >>> kit.dsp.delta(np.arange(9.0))  # of a line, its slope
         Array([1., 1., 1., 1., 1., 1., 1., 1., 1.], dtype=float32)
     """
-    known = not isinstance(data, Tracer)
-    xp: Any = np if known else jnp
-    data = xp.atleast_1d(xp.asarray(data))
+    data = known(data)
+    data = data if data.ndim else data.reshape(1)
     width, order = positive_int("width", width, least=3), positive_int("order", order)
     require(width % 2 == 1, "width", width, "it must be odd")
     require(mode == "interp" or mode in _MODES, "mode", mode, f"it must be interp, {[*_MODES]}")
@@ -68,17 +68,9 @@ def delta(
     options = {"mode": mode, "cval": cval, "step": step}
     for name in kwargs:
         raise TypeError(f"delta() got an unexpected keyword argument {name!r}")
-    # On the host, an axis is moved without a program for each shape.
-    in_place = data.ndim > 1 and axis in (-1, data.ndim - 1)
-    moved = data if in_place else xp.moveaxis(data, axis, -1)
-    moved = moved[None] if data.ndim == 1 else moved
-    out = _savgol(data=moved, width=width, order=order, degree=degree, **options)
-    if in_place:
-        return out
-    with jax.ensure_compile_time_eval():
-        out = np.asarray(out) if known else out
-        out = xp.moveaxis(out[0] if data.ndim == 1 else out, -1, axis)
-        return jax.device_put(out) if known else out
+    rows = axis_moved(data, axis, -1) if data.ndim > 1 else data[None]
+    out = _savgol(data=rows, width=width, order=order, degree=degree, **options)
+    return moved_back(out, -1, axis) if data.ndim > 1 else moved_back(known(out)[0], 0, 0)
 
 
 def _savgol_of_known(
@@ -179,8 +171,8 @@ def _check_memory(given: dict[str, Any]) -> None:
     positive_int("n_steps", given["n_steps"])
     require(given["delay"] != 0, "delay", given["delay"], "it must not be 0")
     mode = given["mode"]
-    known = callable(mode) or mode in NUMPY_PAD_MODES
-    require(known, "mode", mode, f"it must be one of {', '.join(NUMPY_PAD_MODES)}")
+    if not callable(mode):
+        one_of("mode", mode, NUMPY_PAD_MODES)
     shape = given["data"].shape
     require(shape[-1] >= 1, "data.shape", shape, "it must have at least one frame")
     options = {k: v for k, v in given.items() if k not in ("data", "n_steps", "delay", "mode")}

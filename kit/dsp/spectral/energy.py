@@ -10,7 +10,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Num, Shaped
 
-from kit.dsp.arrays import of_numpy, placed, traceable
+from kit.dsp.arrays import axis_moved, known, moved_back, of_numpy, traceable
 from kit.dsp.checks import (
     AnyArray,
     Number,
@@ -187,12 +187,7 @@ def _frame_sums(
 ) -> Any:
     """Return the sums of all frames; each hop is summed once, not in each of its frames.
 
-    Args:
-        sums_of: function from k to the sums of the first k samples of each of
-            `frames + frame_length // hop_length` hops.
-        frame_length: samples of a frame.
-        hop_length: samples between frames.
-        frames: number of frames.
+    `sums_of(k)` sums the first k samples of each of `frames + frame_length // hop_length` hops.
     """
     whole, part = divmod(frame_length, hop_length)
     total = sums_of(part)[whole:] if part else 0
@@ -249,26 +244,15 @@ def zero_crossings(
     y = y if isinstance(y, jax.Array) else np.asarray(y)
     require(-y.ndim <= axis < y.ndim, "axis", axis, f"y has {y.ndim} axes")
     options: dict[str, Any] = {"threshold": threshold, "pad": pad, "zero_pos": zero_pos}
-    if isinstance(y, Tracer):
-        reference = _reference(jnp.abs(y), ref_magnitude, traceable)
-        crossed = _crossings(y=jnp.moveaxis(y, axis, -1), reference=reference, **options)
-        return jnp.moveaxis(crossed, -1, axis)
-    values = np.asarray(y)
-    reference = _reference(np.abs(values), ref_magnitude, of_numpy)
-    if np.ndim(reference) and not isinstance(reference, Tracer):
-        reference = np.moveaxis(np.broadcast_to(reference, values.shape), axis, -1)
-        options["references"], reference = reference, None
-    crossed = _crossings(y=np.moveaxis(values, axis, -1), reference=reference, **options)
-    return (
-        crossed if axis in (-1, y.ndim - 1) else placed(np.moveaxis(np.asarray(crossed), -1, axis))
-    )
-
-
-def _reference(magnitude: AnyArray, given: Any, namespace: Callable[[Any], Any]) -> Any:
-    """Return the factor of the threshold."""
-    if given is None:
-        return 1.0
-    return namespace(given)(magnitude) if callable(given) else given
+    y, traced = known(y), isinstance(y, Tracer)
+    reference: Any = 1.0 if ref_magnitude is None else ref_magnitude
+    if callable(reference):
+        reference = (traceable if traced else of_numpy)(reference)(abs(y))
+    if not traced and np.ndim(reference) and not isinstance(reference, Tracer):
+        options["references"] = np.moveaxis(np.broadcast_to(reference, y.shape), axis, -1)
+        reference = None
+    crossed = _crossings(y=axis_moved(y, axis, -1), reference=reference, **options)
+    return moved_back(crossed, -1, axis)
 
 
 @by_clip(y="t", reference="", references="t", check=_check_crossings)

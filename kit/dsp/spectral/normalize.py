@@ -9,9 +9,9 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Float, Num
 
-from kit.dsp.arrays import placed
-from kit.dsp.checks import AnyArray, Number, ParameterError, require
-from kit.dsp.decibel import peak_of
+from kit.dsp.arrays import axis_moved, moved_back, placed
+from kit.dsp.checks import AnyArray, Number, require
+from kit.dsp.decibel import peak_of, safe_power
 from kit.dsp.jit import Length, by_clip
 
 
@@ -52,15 +52,12 @@ def normalize(
     if S.size == 0 or norm is None:
         return placed(_inexact(np.asarray(S)))
     # On the host, an axis is moved without a program for each shape.
-    values = np.asarray(S)
     if axis is None or S.ndim == 1:
-        made = _of_clip(S=values.reshape(1, -1), in_time=True, **options)
+        made = _of_clip(S=np.asarray(S).reshape(1, -1), in_time=True, **options)
         return placed(np.asarray(made).reshape(S.shape))
-    in_time = axis % S.ndim == S.ndim - 1
-    if in_time or axis % S.ndim == S.ndim - 2:
-        return _of_clip(S=values, in_time=in_time, **options)
-    made = _of_clip(S=np.moveaxis(values, axis, -2), in_time=False, **options)
-    return placed(np.moveaxis(np.asarray(made), -2, axis))
+    if axis % S.ndim == S.ndim - 1:
+        return _of_clip(S=S, in_time=True, **options)
+    return moved_back(_of_clip(S=axis_moved(S, axis, -2), in_time=False, **options), -2, axis)
 
 
 @by_clip(S="bt")
@@ -80,11 +77,9 @@ def to_unit_norm(
     fill: bool | None = None,
     n: Length | None = None,
 ) -> Num[jax.Array, "*shape"]:
-    """Normalize an array inside a larger program; see `normalize`.
+    """Normalize an array inside a larger program; arguments as in `normalize`.
 
-    Args:
-        S, axis, norm, threshold, fill: see `normalize`.
-        n: valid elements along `axis`, which must then be the last axis; all if not given.
+    `n` is the number of valid elements along `axis`, which must then be the last axis.
     """
     _check(norm, threshold, fill)
     S = jnp.asarray(S)
@@ -110,7 +105,7 @@ def to_unit_norm(
     else:
         scale = power_of_two(jnp.where(valid, absolute, 0), over)
         absolute, wide = absolute / scale, wide / scale
-        total = jnp.sum(jnp.where(valid, _power(absolute, norm), 0), axis=axis, keepdims=True)
+        total = jnp.sum(jnp.where(valid, safe_power(absolute, norm), 0), axis=axis, keepdims=True)
         # The root has no finite slope at zero.
         length = jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / norm), 0)
         unit = count ** (-1 / norm)
@@ -141,13 +136,14 @@ def _check(norm: Number | None, threshold: Number | None, fill: bool | None) -> 
     require(threshold is None or threshold > 0, "threshold", threshold, "it must be above 0")
     require(fill in (None, True, False), "fill", fill, "it must be None, True or False")
     require(not (norm == 0 and fill is True), "fill", fill, "no constant vector has unit norm 0")
-    known = (
-        norm is None or norm == -np.inf or (isinstance(norm, int | float | np.number) and norm >= 0)
-    )
-    if not known:
-        raise ParameterError(
-            f"norm is {norm!r}; it must be inf, -inf, 0, a number above 0, or None"
-        )
+    check_norm(norm)
+
+
+def check_norm(norm: object) -> None:
+    """Refuse an order of a norm that is negative (but -inf) or not a number."""
+    number = isinstance(norm, int | float | np.number) and (norm >= 0 or norm == -np.inf)
+    rule = "it must be inf, -inf, 0, a number above 0, or None"
+    require(norm is None or number, "norm", norm, rule)
 
 
 def _absolute(S: Num[jax.Array, "*shape"]) -> Float[jax.Array, "*shape"]:
@@ -156,15 +152,6 @@ def _absolute(S: Num[jax.Array, "*shape"]) -> Float[jax.Array, "*shape"]:
     # The slope of the modulus at zero is NaN.
     zero = S == 0
     return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, S)))
-
-
-def _power(absolute: Float[jax.Array, "..."], norm: Number) -> Float[jax.Array, "..."]:
-    if norm == 1:
-        return absolute
-    if norm == 2:
-        return jnp.square(absolute)
-    zero = absolute == 0
-    return jnp.where(zero, 0, jnp.where(zero, 1, absolute) ** norm)
 
 
 def _inexact(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Num
 
 from kit.dsp.arrays import array_of
 from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.decibel import safe_power
 from kit.dsp.iir import one_pole
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.spectral.rank_filters import maximum_filter
@@ -118,11 +119,7 @@ def pcen(
 
 
 def newest_weight(time_constant: Number, sr: Number, hop_length: int) -> float:
-    """Return `b` for a time constant in seconds.
-
-    Raises:
-        ParameterError: a rate or a hop not above 0.
-    """
+    """Return `b` for a time constant in seconds."""
     hops = time_constant * sr / positive_int("hop_length", hop_length)
     require(hops > 0, "sr", sr, "it must be above 0 Hz")
     return float((np.sqrt(1 + 4 * hops**2) - 1) / (2 * hops**2))
@@ -155,9 +152,7 @@ def _pcen(
     if power == 0:
         out = jnp.log1p(quotient)
     elif bias == 0:
-        # A power below 1 has no finite slope at zero.
-        zero = quotient == 0
-        out = jnp.where(zero, 0, jnp.where(zero, 1, quotient) ** power)
+        out = safe_power(quotient, power)
     elif power == 0.5:
         # The difference of two roots without cancellation.
         out = quotient / (jnp.sqrt(quotient + bias) + bias**0.5)

@@ -31,12 +31,8 @@ def maximum_filter(
 ) -> Float[jax.Array, "..."]:
     """Return the maximum of `size` neighbours along an axis; NaN if one of them is NaN.
 
-    Args:
-        x: any shape.
-        size: length of the window; an even one reaches one element further to the left.
-        axis: axis of the neighbours.
-        n: valid elements along `axis`, after which the data is reflected; all if not given.
-    Source: `scipy.ndimage.maximum_filter1d`.
+    A window of even size reaches one element further to the left. The data is reflected at its
+    ends, after the first `n` elements if given.
     """
     moved = reflected(jnp.moveaxis(x, axis, -1), size // 2, (size - 1) // 2, n)
     nans = jnp.isnan(moved)
@@ -52,12 +48,7 @@ def median_filter(
 ) -> Float[jax.Array, "..."]:
     """Return the median of `size` neighbours along an axis; NaN if one is not finite.
 
-    Args:
-        x: any shape.
-        size: length of the window; an even one gives the upper of the middle two values.
-        axis: axis of the neighbours.
-        n: valid elements along `axis`, after which the data is reflected; all if not given.
-    Source: `scipy.ndimage.median_filter`.
+    An even size gives the upper of the middle two values; otherwise as in `maximum_filter`.
     """
     if size == 1 or x.size == 0:
         return x
@@ -194,11 +185,7 @@ def reflected(
 ) -> Float[jax.Array, "*batch padded"]:
     """Pad the last axis with its mirror image, edge sample included, repeated as needed.
 
-    Args:
-        x: any shape.
-        left, right: elements before the first and after the last.
-        n: valid elements, mirrored at their own end; all if not given. The result has
-            n + left + right valid elements.
+    The first `n` elements are valid, and mirrored at their own end; all if not given.
     """
     sides = [(0, 0)] * (x.ndim - 1)
     if n is None or isinstance(n, int):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
 from kit.dsp.checks import AnyArray, Number, positive_int, require
-from kit.dsp.decibel import at_least
-from kit.dsp.jit import Empty, Length, by_clip
+from kit.dsp.decibel import at_least, safe_power
+from kit.dsp.jit import ByClip, Empty, Length, by_clip
 from kit.dsp.stft import (
     check_framing,
     energies,
@@ -28,10 +28,17 @@ Spectrum = Num[AnyArray, "*batch bins frames"] | None
 Rows = Float[jax.Array, "rows bins"]
 
 
-def check_frames_of(what: str | None = None) -> Callable[[dict[str, Any]], None]:
-    """Return a check of the arguments of a function of frames.
+P = ParamSpec("P")
+Made = Float[jax.Array, "*batch made frames"]
 
-    If `what` is given, it refuses spectra that are complex or, if known, negative.
+
+def of_frames(
+    what: str | None = None, *, of_known: Any = None, **arrays: str
+) -> Callable[[Callable[Concatenate[Length, P], tuple[Made, Length]]], ByClip[P, Made]]:
+    """Return `by_clip` for a function of the magnitudes of frames, of `y` or of `S`.
+
+    If `what` is given, spectra that are complex or, if known, negative are refused. `of_known`
+    is the NumPy function of a real S.
     """
 
     def check(given: dict[str, Any]) -> None:
@@ -43,7 +50,13 @@ def check_frames_of(what: str | None = None) -> Callable[[dict[str, Any]], None]
             # One frequency for all frames; otherwise the last axis of `freq` is frames.
             given["freq"] = freq[:, None]
 
-    return check
+    def known(given: dict[str, Any]) -> Any:
+        S = given["S"]
+        whole = given["y"] is None and S is not None and S.size and not jnp.iscomplexobj(S)
+        return of_known if whole else None
+
+    options: dict[str, Any] = {"check": check, "of_known": known, **arrays}
+    return by_clip(y="t", S="bt", exact=needs_length, passes=(stft,), **options)
 
 
 def map_of_frames(
@@ -94,14 +107,7 @@ def _mean_frequency(
     return jnp.sum(S * (freq / unit), axis=-1, keepdims=True) / jnp.where(silent, 1, total)
 
 
-@by_clip(
-    y="t",
-    S="bt",
-    freq="bt",
-    check=check_frames_of("the centroid"),
-    exact=needs_length,
-    passes=(stft,),
-)
+@of_frames("the centroid", freq="bt")
 def spectral_centroid(
     n: Length,
     *,
@@ -135,15 +141,7 @@ def spectral_centroid(
     return map_of_frames(centroid, n, y=y, S=S, beside=(frequency,), framing=stft_arguments)
 
 
-@by_clip(
-    y="t",
-    S="bt",
-    freq="bt",
-    centroid="bt",
-    check=check_frames_of("the bandwidth"),
-    exact=needs_length,
-    passes=(stft,),
-)
+@of_frames("the bandwidth", freq="bt", centroid="bt")
 def spectral_bandwidth(
     n: Length,
     *,
@@ -183,13 +181,7 @@ def spectral_bandwidth(
         f = jnp.asarray(f, m.dtype) / unit
         centre = _mean_frequency(m, f, 1) if given is None else given.astype(m.dtype) / unit
         distance = jnp.abs(f - centre)
-        if p == 2:
-            total = jnp.sum(m * jnp.square(distance), axis=-1, keepdims=True)
-        else:
-            # A power below 1 has no finite slope at zero.
-            zero = distance == 0
-            powers = jnp.where(zero, 0, jnp.where(zero, 1, distance) ** p)
-            total = jnp.sum(m * powers, axis=-1, keepdims=True)
+        total = jnp.sum(m * safe_power(distance, p), axis=-1, keepdims=True)
         if norm:
             whole = jnp.sum(m, axis=-1, keepdims=True)
             total = total / jnp.where(whole < jnp.finfo(m.dtype).tiny, 1, whole)
@@ -199,14 +191,7 @@ def spectral_bandwidth(
     return map_of_frames(bandwidth, n, y=y, S=S, beside=beside, framing=stft_arguments)
 
 
-@by_clip(
-    y="t",
-    S="bt",
-    freq="bt",
-    check=check_frames_of("the roll-off"),
-    exact=needs_length,
-    passes=(stft,),
-)
+@of_frames("the roll-off", freq="bt")
 def spectral_rolloff(
     n: Length,
     *,
@@ -290,19 +275,7 @@ def _require_flatness(amin: Number, power: Number) -> None:
     require(power > 0, "power", power, "it must be above 0")
 
 
-def _flatness_is_known(given: dict[str, Any]) -> Any:
-    S = given["S"]
-    return None if given["y"] is not None or S is None or 0 in S.shape else _flatness_of_known
-
-
-@by_clip(
-    y="t",
-    S="bt",
-    check=check_frames_of("flatness"),
-    exact=needs_length,
-    of_known=_flatness_is_known,
-    passes=(stft,),
-)
+@of_frames("flatness", of_known=_flatness_of_known)
 def spectral_flatness(
     n: Length,
     *,
@@ -349,7 +322,7 @@ def spectral_flatness(
     return map_of_frames(flatness, n, y=y, S=S, framing=stft_arguments)
 
 
-@by_clip(y="t", S="bt", freq="bt", check=check_frames_of(), exact=needs_length, passes=(stft,))
+@of_frames(freq="bt")
 def poly_features(
     n: Length,
     *,

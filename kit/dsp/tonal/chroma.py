@@ -20,7 +20,7 @@ from kit.dsp.checks import (
 )
 from kit.dsp.framing import frames_first
 from kit.dsp.jit import Length, by_clip
-from kit.dsp.spectral.normalize import normalize
+from kit.dsp.spectral.normalize import check_norm, normalize
 from kit.dsp.stft import (
     PadMode,
     as_spectrogram,
@@ -30,7 +30,7 @@ from kit.dsp.stft import (
     needs_length,
     scale_of,
 )
-from kit.dsp.tonal.chroma_weights import check_norm, chroma_filters, cq_to_chroma
+from kit.dsp.tonal.chroma_weights import chroma_filters, cq_to_chroma
 from kit.dsp.tonal.constantq import as_clips, check_short, response
 from kit.dsp.tonal.filters import Bins, Filters, Shape, Transform, hybrid_filters, octave_filters
 from kit.dsp.tonal.octaves import HIGHEST
@@ -97,15 +97,11 @@ def chroma_stft(
     if S is None:
         assert y is not None
         require(not isinstance(y, Tracer), "tuning", None, "give a number where y is traced")
-        assert y is not None
         S = _power(y=y, **framing)
     tunings = clip_tunings(S=S, sr=sr, bins_per_octave=n_chroma)
     filters = {t: chroma_filters(tuning=t, **of_filters) for t in np.unique(tunings).tolist()}
     weights = np.array([filters[t] for t in tunings.reshape(-1).tolist()])
-    if weights.size:
-        weights = weights.reshape(*tunings.shape, *weights.shape[1:])
-    else:
-        weights = chroma_filters(tuning=0.0, **of_filters)
+    weights = weights.reshape(*tunings.shape, n_chroma, of_filters["n_fft"] // 2 + 1)
     return _chroma_of_spectrum(y=None, S=S, weights=weights, norm=norm, **framing)
 
 
@@ -168,6 +164,12 @@ def chroma_cqt(
     Raises:
         ParameterError: neither y nor C, or as `cqt` and `cq_to_chroma`.
     Source: librosa 0.11 `feature.chroma_cqt`.
+
+    Example:
+        >>> C = np.zeros((84, 10), np.float32)
+        >>> C[9::12] = 1  # A in seven octaves
+        >>> int(kit.dsp.chroma_cqt(C=C, bins_per_octave=12)[:, 0].argmax())  # 0 is C, 9 is A
+        9
     """
     bins_per_octave = n_chroma if bins_per_octave is None else bins_per_octave
     require(cqt_mode in ("full", "hybrid"), "cqt_mode", cqt_mode, 'it must be "full" or "hybrid"')
@@ -263,6 +265,12 @@ def chroma_vqt(
     Arguments are as in `vqt` and `chroma_cqt`.
 
     Source: librosa 0.11 `feature.chroma_vqt`.
+
+    Example:
+        >>> V = np.zeros((6, 1), np.float32)
+        >>> V[1::3] = 1  # the third in two octaves
+        >>> kit.dsp.chroma_vqt(V=V, intervals=[1, 5 / 4, 3 / 2]).tolist()
+        [[0.0], [1.0], [0.0]]
     """
     count = bins_of_octave(intervals, bins_per_octave)
     n_octaves = positive_int("n_octaves", n_octaves)
@@ -305,6 +313,12 @@ def chroma_cens(
     Raises:
         ParameterError: as `chroma_cqt`, or a smoothing window out of its range.
     Source: librosa 0.11 `feature.chroma_cens`; Müller and Ewert 2011.
+
+    Example:
+        >>> C = np.zeros((84, 60), np.float32)
+        >>> C[9::12] = 1  # A in seven octaves
+        >>> int(kit.dsp.chroma_cens(C=C, bins_per_octave=12)[:, 30].argmax())  # 0 is C, 9 is A
+        9
     """
     if win_len_smooth is not None:
         win_len_smooth = positive_int("win_len_smooth", win_len_smooth)

@@ -12,7 +12,7 @@ from kit.dsp.checks import (
     positive_int,
     require,
 )
-from kit.dsp.spectral.normalize import normalize_values
+from kit.dsp.spectral.normalize import check_norm, normalize_values
 from kit.dsp.tonal.tuning import hz_to_octs
 from kit.dsp.tonal.wavelet import C1_HZ, finite
 
@@ -121,12 +121,6 @@ def cq_to_chroma(
         require(len(taps), "window", window, "it must have a value")
         weights = np.stack([_same(row, taps) for row in weights])
     return weights.astype(dtype)
-
-
-def check_norm(norm: object) -> None:
-    """Refuse an order of a norm that is negative (but -inf) or not a number."""
-    known = norm is None or (isinstance(norm, int | float) and (norm >= 0 or norm == -np.inf))
-    require(known, "norm", norm, "it must be inf, -inf, 0, a number above 0, or None")
 
 
 def _same(row: np.ndarray, taps: np.ndarray) -> np.ndarray:

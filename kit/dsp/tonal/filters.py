@@ -71,7 +71,7 @@ class Shape(NamedTuple):
 
 
 class Octaves(NamedTuple):
-    """Sizes of all octaves of a filter bank that multiplies samples, the highest first."""
+    """Sizes of the octaves of a filter bank: the highest first, but the lowest first of `icqt`."""
 
     early: tuple[int, ...]
     """Reach of the half-band filter of each halving of the rate before the highest octave."""
@@ -79,11 +79,25 @@ class Octaves(NamedTuple):
     """Reach of the half-band filter of the other halvings."""
     halvings: tuple[int, ...]
     """Halvings of the rate before each octave, without the early ones."""
-    n_fft: int
+    lengths: tuple[int, ...]
+    """Length of each octave's filters; their values are padded to the longest."""
     hop_length: int
     """Hop of the highest octave."""
     bins: tuple[int, ...]
     """Filters of each octave."""
+
+
+def _sizes(reaches: Any, lengths: Any, bins: Any, hop_length: int) -> Octaves:
+    """Return the sizes of octaves; `reaches` are of all halvings before each of them."""
+    early, longest = min(reaches, key=len), max(reaches, key=len)
+    return Octaves(
+        early,
+        max(longest[len(early) :], default=0),
+        tuple(len(r) - len(early) for r in reaches),
+        tuple(lengths),
+        hop_length // 2 ** len(early),
+        tuple(bins),
+    )
 
 
 class Spectral(NamedTuple):
@@ -96,23 +110,6 @@ class Spectral(NamedTuple):
     bins: int
     used: tuple[int, int]
     """Range of the spectrum's bins that the filters read."""
-
-
-class Inverse(NamedTuple):
-    """Sizes of the filters that turn a transform back into sound, the lowest octave first."""
-
-    early: tuple[int, ...]
-    """Reach of the half-band filter of each doubling of the rate after the highest octave."""
-    reach: int
-    """Reach of the half-band filter of the other doublings."""
-    halvings: tuple[int, ...]
-    """Doublings of the rate after each octave, without the early ones."""
-    lengths: tuple[int, ...]
-    """Length of each octave's transform."""
-    hop_length: int
-    """Hop of the highest octave."""
-    bins: tuple[int, ...]
-    """Filters of each octave."""
 
 
 class Short(NamedTuple):
@@ -225,12 +222,12 @@ def hybrid_filters(bins: Bins, shape: Shape, tuning: Number) -> Filters:
 @_cached
 def inverse_filters(
     bins: Bins, shape: Shape, tuning: Number
-) -> tuple[Inverse, Float[np.ndarray, "values"], float]:
+) -> tuple[Octaves, Float[np.ndarray, "values"], float]:
     """Return the filters of `icqt`: sizes, values, and the length of the longest in samples."""
     bins, tones = _tones(bins, shape, tuning)
-    plan = _plan(tones, bins, shape)
+    plan = _plan(tones, bins, shape)[::-1]
     made = []
-    for low, high, reaches in plan[::-1]:
+    for low, high, reaches in plan:
         rate = bins.sr / 2 ** len(reaches)
         spectra, n_fft = _spectra(rate, tones, slice(low, high), bins.gamma, shape)
         gain = n_fft / tones.lengths[low:high] / np.sum(np.abs(spectra) ** 2, axis=1)
@@ -238,15 +235,8 @@ def inverse_filters(
             gain = gain * np.sqrt(tones.lengths[low:high])
         back = np.conj(spectra) * gain[:, None]
         made.append(np.stack([np.fft.irfft(back, n_fft), np.fft.irfft(1j * back, n_fft)]))
-    early = plan[0][2]
-    sizes = Inverse(
-        early,
-        max(plan[-1][2][len(early) :], default=0),
-        tuple(len(reaches) - len(early) for _, _, reaches in plan[::-1]),
-        tuple(m.shape[2] for m in made),
-        bins.hop_length // 2 ** len(early),
-        tuple(m.shape[1] for m in made),
-    )
+    _, counts, lengths = zip(*(m.shape for m in made), strict=True)
+    sizes = _sizes([reaches for _, _, reaches in plan], lengths, counts, bins.hop_length)
     values = np.zeros((len(made), 2, max(sizes.bins), max(sizes.lengths)))
     for place, m in zip(values, made, strict=True):
         start = (place.shape[2] - m.shape[2]) // 2
@@ -269,11 +259,7 @@ class _Tones(NamedTuple):
 
 
 def _tones(bins: Bins, shape: Shape, tuning: Number) -> tuple[Bins, _Tones]:
-    """Return `bins` with whole numbers checked, and the tones of its filters.
-
-    Raises:
-        ParameterError: a filter that passes more than `sr / 2`, or an argument out of its range.
-    """
+    """Return `bins` with whole numbers checked, and the tones of its filters."""
     sr, per_octave = bins.sr, bins.per_octave
     bins = bins._replace(hop_length=positive_int("hop_length", bins.hop_length))
     require(finite(sr) and sr > 0, "sr", sr, "it must be a number above 0 Hz")
@@ -396,17 +382,8 @@ def _of_samples(octaves: _Spectra, hop_length: int) -> tuple[Octaves, np.ndarray
         start = (longest - n_fft) // 2
         place[start : start + n_fft, 0, : len(spectra)] = taps.real
         place[start : start + n_fft, 1, : len(spectra)] = taps.imag
-    early = octaves[0][2]
-    later = [reaches[len(early) :] for _, _, reaches in octaves]
-    sizes = Octaves(
-        early,
-        max(later[-1], default=0),
-        tuple(map(len, later)),
-        longest,
-        hop_length // 2 ** len(early),
-        tuple(len(spectra) for spectra, _, _ in octaves),
-    )
-    return sizes, values.reshape(-1)
+    spectra, lengths, reaches = zip(*octaves, strict=True)
+    return _sizes(reaches, lengths, map(len, spectra), hop_length), values.reshape(-1)
 
 
 def _of_spectra(octaves: _Spectra, hop_length: int) -> tuple[tuple[Spectral, ...], np.ndarray]:

@@ -17,7 +17,7 @@ from kit.dsp.stft import PAD_MODES, PadMode, check_pad_mode
 from kit.dsp.tonal.constantq import check_res_type
 from kit.dsp.tonal.filters import (
     Bins,
-    Inverse,
+    Octaves,
     Shape,
     Transform,
     inverse_filters,
@@ -57,6 +57,13 @@ def icqt(
     Raises:
         ParameterError: fewer than two frames and no `length`, or as `cqt`.
     Source: librosa 1.0 `icqt`.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 880 * np.arange(2048) / 8000)
+        >>> C = kit.dsp.cqt(y, sr=8000, hop_length=64, fmin=440.0, n_bins=24)
+        >>> z = kit.dsp.icqt(C, sr=8000, hop_length=64, fmin=440.0, length=2048)
+        >>> bool(np.corrcoef(y[512:1536], z[512:1536])[0, 1] > 0.99)
+        True
     """
     check_res_type(res_type)
     C = _as_transform(C)
@@ -103,7 +110,7 @@ def _inverse(
     *,
     C: Num[AnyArray, "*batch n_bins frames"],
     filters: Float[AnyArray, "*batch values"],
-    sizes: Inverse,
+    sizes: Octaves,
     dtype: Any,
 ) -> tuple[Float[jax.Array, "*batch samples"], Length]:
     y, samples = inverse(n, _complex(C), filters, sizes)
@@ -151,6 +158,11 @@ def griffinlim_cqt(
     Raises:
         ParameterError: both `rng` and `random_state`, or as `griffinlim` and `icqt`.
     Source: librosa 1.0 `griffinlim_cqt`.
+
+    Example:
+        >>> C = np.ones((12, 9), np.float32)
+        >>> kit.dsp.griffinlim_cqt(C, sr=8000, hop_length=64, fmin=440.0, n_iter=2).shape
+        (512,)
     """
     n_iter = positive_int("n_iter", n_iter, least=0)
     require(init in ("random", None), "init", init, 'it must be "random" or None')
@@ -202,7 +214,7 @@ def _griffinlim(
     forth: Float[AnyArray, "values"],
     back: Float[AnyArray, "values2"],
     plan: Transform,
-    sizes: Inverse,
+    sizes: Octaves,
     n_iter: int,
     momentum: Number,
     init: str | None,

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Num, Shaped
 
-from kit.dsp.checks import AnyArray, Number, ParameterError, positive_int, require
+from kit.dsp.checks import AnyArray, Number, ParameterError, one_of, positive_int, require
 from kit.dsp.jit import Length, by_clip
 from kit.dsp.stft import as_spectrogram
 from kit.dsp.tonal.chroma import chroma_cqt
@@ -50,7 +50,13 @@ PROFILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 class Key(NamedTuple):
-    """The best key of each clip, and how well every key fits."""
+    """The best key of each clip, and how well every key fits.
+
+    Example:
+        >>> found = kit.dsp.key(chroma=np.ones((12, 1), np.float32))  # every class alike
+        >>> found.correlation.shape, float(found.correlation.max())  # modes and tonics
+        ((2, 12), 0.0)
+    """
 
     tonic: Int[jax.Array, "*batch"]
     """0 is C, 11 is B, -1 is unknown."""
@@ -93,8 +99,7 @@ def key(
         >>> int(found.tonic), int(found.mode)  # 9 is A, 0 is minor
         (9, 0)
     """
-    known = ", ".join(PROFILES)
-    require(profile in PROFILES, "profile", profile, f"it must be one of {known}")
+    one_of("profile", profile, PROFILES)
     if chroma is None:
         if y is None and kwargs.get("C") is None:
             raise ParameterError("y and chroma: give one of them")

@@ -16,7 +16,7 @@ from kit.dsp.dft import rfft
 from kit.dsp.framing import frames_first, map_frames, pad_ends
 from kit.dsp.jit import Length
 from kit.dsp.stft import PAD_MODES, PadMode
-from kit.dsp.tonal.filters import Inverse, Octaves, Sizes, Spectral
+from kit.dsp.tonal.filters import Octaves, Sizes, Spectral
 
 HIGHEST = lax.Precision.HIGHEST
 # Shape of the half-band filters' Kaiser window, for an error of -100 dB.
@@ -136,16 +136,17 @@ def _by_samples(
         y, n = halved(y, n, reach)
     length, valid = y.shape[0], 1 + n // sizes.hop_length
     frames = 1 + length // sizes.hop_length
-    shape = (len(sizes.bins), sizes.n_fft, 2 * max(sizes.bins))
+    n_fft = max(sizes.lengths)
+    shape = (len(sizes.bins), n_fft, 2 * max(sizes.bins))
     kernels = filters[: math.prod(shape)].reshape(shape)
     rows = min(_FRAMES, frames)
 
     def respond(y: jax.Array, n: Length, kernel: jax.Array, hop_length: Any) -> jax.Array:
-        signal, _ = pad_ends(y, n, sizes.n_fft // 2, pad_mode)
+        signal, _ = pad_ends(y, n, n_fft // 2, pad_mode)
 
         def block(start: jax.Array) -> jax.Array:
             starts = (start + jnp.arange(rows, dtype=jnp.int32)) * hop_length
-            cut = jax.vmap(lambda at: lax.dynamic_slice(signal, (at,), (sizes.n_fft,)))(starts)
+            cut = jax.vmap(lambda at: lax.dynamic_slice(signal, (at,), (n_fft,)))(starts)
             return jnp.dot(cut, kernel, precision=HIGHEST)
 
         return _blocks(block, frames, rows, valid)
@@ -215,7 +216,7 @@ def inverse(
     n: Length,
     C: Complex[jax.Array, "n_bins frames"],
     filters: Float[AnyArray, "values"],
-    sizes: Inverse,
+    sizes: Octaves,
 ) -> tuple[Float[jax.Array, "samples"], Length]:
     """Return the sound of one clip's transform, `hop_length * (n - 1)` valid samples.
 

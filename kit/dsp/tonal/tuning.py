@@ -117,7 +117,7 @@ def piptrack(
         around = [(0, 0), (int(inside[0]), S.shape[1] - int(inside[-1]) - 1)]
         return jnp.pad(pitches, around), jnp.pad(magnitudes, around)
 
-    made, frames = map_magnitude(
+    return map_magnitude(
         peaks,
         n,
         y=y,
@@ -130,7 +130,6 @@ def piptrack(
         pad_mode=pad_mode,
         time_last=True,
     )
-    return made, frames
 
 
 def _peaks(
@@ -250,10 +249,7 @@ def _of_peaks(
 def clip_tunings(
     *, sr: Number, bins_per_octave: int, y: Any = None, S: Any = None
 ) -> Float[np.ndarray, "*batch"]:
-    """Return the tuning of each clip; see `estimate_tuning`.
-
-    The tuning of a clip with NaN or infinity is 0, and its chroma is NaN.
-    """
+    """Return the tuning of each clip, as `estimate_tuning` does; 0 for one with NaN or infinity."""
     rule = "its estimate needs known values; give a number if the sound is traced"
     require(not isinstance(y, Tracer) and not isinstance(S, Tracer), "tuning", None, rule)
     pitch, mag = (np.asarray(v) for v in piptrack(y=y, S=S, sr=sr))

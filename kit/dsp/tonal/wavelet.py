@@ -34,11 +34,7 @@ def finite(value: object) -> bool:
 
 
 def bins_of_octave(intervals: Intervals, bins_per_octave: int) -> int:
-    """Return the number of bins in an octave: of the ratios, or `bins_per_octave` for a name.
-
-    Raises:
-        ParameterError: no ratio, ratios that are not one list, or a number of bins below 1.
-    """
+    """Return the number of bins in an octave: of the ratios, or `bins_per_octave` for a name."""
     if isinstance(intervals, str):
         return positive_int("bins_per_octave", bins_per_octave)
     require(
@@ -108,8 +104,6 @@ def interval_frequencies(
 def relative_bandwidth(freqs: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     """Return each filter's bandwidth over its frequency, from its neighbours' spacing.
 
-    Raises:
-        ParameterError: fewer than two frequencies.
     Source: librosa 0.11 `filters._relative_bandwidth`.
     """
     require(len(freqs) > 1, "freqs", freqs, "it must have at least two values")
@@ -214,6 +208,11 @@ def wavelet(
         norm: order of each filter's norm.
         dtype: dtype of the filters; computed in complex128.
     Source: librosa 0.11 `filters.wavelet`.
+
+    Example:
+        >>> filters, lengths = kit.dsp.wavelet(freqs=np.array([440.0, 880.0]), sr=22050)
+        >>> filters.shape, lengths.round()  # samples: one filter is half as long as the other
+        ((2, 128), array([84., 42.]))
     """
     freqs = numbers("freqs", freqs)
     lengths, _ = wavelet_lengths(
