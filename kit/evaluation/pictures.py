@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from kit.evaluation import figures, roc, words
-from kit.plots.html import DARK_SCREEN, picture, stackable
-from kit.plots.style import DARK, LIGHT
+from kit.plots.html import picture, stackable
 
 Row = dict[str, Any]
 
@@ -16,11 +15,7 @@ Row = dict[str, Any]
 def confusion(track: Row, labels: list[str]) -> Row:
     """Return the confusion matrix by track."""
     matrix = np.asarray(track["confusion"])
-    return picture(
-        figures.confusion(matrix, labels, theme=LIGHT),
-        [(DARK_SCREEN, figures.confusion(matrix, labels, theme=DARK))],
-        _confusion_in_words(matrix, labels),
-    )
+    return picture(partial(figures.confusion, matrix, labels), _confusion_in_words(matrix, labels))
 
 
 def ranking(evaluation: Row) -> Row | None:

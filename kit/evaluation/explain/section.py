@@ -1,6 +1,7 @@
 """Section of the report on attribution maps."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from matplotlib.figure import Figure
 
 from kit.evaluation.explain.tracks import SIMILAR, Explained
 from kit.evaluation.section import Section, Table
-from kit.plots.html import DARK_SCREEN, picture
-from kit.plots.style import DARK, LIGHT, Theme, drawable, new_figure, style_axes, text_style
+from kit.plots.html import picture
+from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style
 
 _RANGES_HZ = ((0.0, 250.0), (250.0, 2e3), (2e3, np.inf))
 _TICKS_HZ = (250, 1000, 4000, 12_000)
@@ -110,7 +111,7 @@ def _picture(one: Explained) -> dict[str, Any]:
         f"spectrogram, occlusion, integrated gradients; {low:.0%} of the gradients lie below "
         f"250 Hz, {middle:.0%} between it and 2 kHz, {high:.0%} above"
     )
-    return picture(figure(one), [(DARK_SCREEN, figure(one, theme=DARK))], said, quality=_QUALITY)
+    return picture(partial(figure, one), said, quality=_QUALITY)
 
 
 def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
