@@ -121,5 +121,6 @@ def mean_metrics(run: Run) -> list[dict[str, Any]]:
     rows = [row for training in trainings for row in training.metrics()]
     table = pd.DataFrame(rows, columns=["epoch", *_CURVES])
     by_epoch = table.astype(dict.fromkeys(_CURVES, float)).groupby("epoch")
-    means = by_epoch.mean().assign(networks=by_epoch.size()).reset_index().astype(object)
+    means = pd.DataFrame(by_epoch.mean()).assign(networks=by_epoch.size())
+    means = means.reset_index().astype(object)
     return means.where(means.notna(), None).to_dict("records")

@@ -1,4 +1,4 @@
-"""Values of the report's template, without its clips."""
+"""Values of the report's template, with its figures, without its clips."""
 
 import json
 from collections.abc import Sequence
@@ -6,17 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kit.config import Experiment, to_dict
-from kit.evaluation import (
-    data_card,
-    figures,
-    model_card,
-    pictures,
-    section,
-    words,
-)
+from kit.evaluation import data_card, figures, model_card, roc, section, words
 from kit.files import read_json
-from kit.plots.html import stackable
+from kit.plots.html import picture, stackable
 from kit.plots.style import MOST_SERIES
 
 PARTS = ("train", "validation", "test")
@@ -81,14 +76,14 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "fold_table": section.by_fold(folds, several) if folds else None,
         "by_fold": words.by_fold(evaluation),
         "notes": [text for say in (words.intervals_in_words, words.chance) if (text := say(of))],
-        "ranking": pictures.ranking(evaluation),
+        "ranking": _ranking(evaluation),
         "calibrated": words.calibrated(evaluation),
         "calibration_tables": section.of_calibration(calibrated) if calibrated else (),
-        "calibration": pictures.calibration(evaluation),
+        "calibration": _calibration(evaluation),
         "merges": words.merges(of),
-        "confusion": None if several else pictures.confusion(scored, labels),
+        "confusion": None if several else _confusion(scored, labels),
         "curves": by_epochs(rows)
-        and stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
+        and stackable(partial(figures.curves, rows), _curves_in_words(rows, best)),
         "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
         "pooled": None if words.by_recipe(evaluation) else _pooled(loss, several),
         "another": bool(evaluation.get("another_collection")),
@@ -218,3 +213,56 @@ def _read_config(path: Path) -> Row:
     config = read_json(path) if path.is_file() else {}
     # config.json has further entries, such as hashes of files.
     return words.flat(config.get("experiment", config))
+
+
+def _confusion(track: Row, labels: list[str]) -> Row:
+    """Return the confusion matrix by track."""
+    matrix = np.asarray(track["confusion"])
+    return picture(partial(figures.confusion, matrix, labels), _confusion_in_words(matrix, labels))
+
+
+def _ranking(evaluation: Row) -> Row | None:
+    """Return the picture of `ranking_curves`; None without a curve."""
+    found = ranking_curves(evaluation)
+    return stackable(partial(roc.draw, found), roc.in_words(found)) if found else None
+
+
+def ranking_curves(evaluation: Row) -> list[roc.Curve]:
+    """Return ROC and precision-recall curves, of the unseen tracks if others were scored too."""
+    unseen = evaluation.get("unseen")
+    track = (unseen or evaluation)["track"]
+    rows = evaluation["tracks"]
+    if unseen:
+        rows = [row for row in rows if row["part"] not in ("train", "validation")]
+    areas = track.get("per_label") or track.get("per_class") or {}
+    return roc.curves(rows, areas, bool(evaluation.get("several")))
+
+
+def _calibration(evaluation: Row) -> Row | None:
+    """Return the reliability diagram; None without a temperature."""
+    found = evaluation.get("calibration")
+    return found and stackable(partial(figures.calibration, found), words.calibrated(evaluation))
+
+
+def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:
+    lines = []
+    for row, name in zip(matrix.tolist(), labels, strict=True):
+        answers = ", ".join(f"{n} as {other}" for n, other in zip(row, labels, strict=True) if n)
+        lines.append(f"of {sum(row)} tracks of {name}: {answers or 'none'}")
+    return "Confusion matrix; predicted " + "; ".join(lines)
+
+
+def _curves_in_words(rows: list[Row], best: int | None) -> str:
+    """Return the text alternative of the learning curves."""
+    if not rows:
+        return "Loss and accuracy: no epoch recorded"
+    last = rows[-1]
+    named = (
+        ("training loss", "train_loss"),
+        ("validation loss", "validation_loss"),
+        ("training accuracy", "train_accuracy"),
+        ("validation accuracy", "validation_accuracy"),
+    )
+    ends = ", ".join(f"{name} {last[key]:.3f}" for name, key in named if last.get(key) is not None)
+    marked = "" if best is None else f"; best epoch {best}"
+    return f"Loss and accuracy by epoch; at the end, epoch {last['epoch']}: {ends}{marked}"

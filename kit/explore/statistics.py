@@ -269,7 +269,8 @@ def holm(p: Sequence[float]) -> list[float]:
 def _number(table: pd.DataFrame, name: str) -> Float[np.ndarray, " rows"]:
     if name not in table:
         return np.full(len(table), np.nan)
-    column = pd.to_numeric(table[name], errors="coerce").to_numpy("float64", na_value=np.nan)
+    cells = pd.Series(pd.to_numeric(table[name], errors="coerce"))
+    column = cells.to_numpy("float64", na_value=np.nan)
     return np.where(np.isfinite(column), column, np.nan)
 
 

@@ -158,5 +158,5 @@ def curve_of(
     parts = [shares[row.name] * row.probabilities for row in answers if row.name in shares]
     whole = Row(average.name, np.sum(parts, axis=0), {}, 0.0)
     return learning_curve(
-        [average], task, progress=lambda *at: show("curve", *at, ""), whole=[whole]
+        [average], task, progress=lambda done, total: show("curve", done, total, ""), whole=[whole]
     )
