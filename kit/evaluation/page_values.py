@@ -26,7 +26,8 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         KitError: config.json is not JSON.
     """
     labels, track = list(evaluation["labels"]), evaluation["track"]
-    scored, of = words.shown(evaluation)["track"], words.measured(evaluation)
+    of = words.measured(evaluation)
+    scored = of["track"]
     several = bool(evaluation.get("several"))
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
@@ -121,9 +122,8 @@ def _caption(evaluation: Row) -> str:
 
 def _lede(evaluation: Row) -> str:
     """Return the sentence below the headline."""
-    unseen, several = evaluation.get("unseen"), evaluation.get("several")
-    track = (unseen or evaluation)["track"]
-    if several:
+    unseen, track = evaluation.get("unseen"), words.measured(evaluation)["track"]
+    if evaluation.get("several"):
         return f"{'Unseen tracks alone: ' if unseen else ''}{words.precision(track)}"
     if unseen:
         return words.unseen_in_words(track)
@@ -230,8 +230,7 @@ def _ranking(evaluation: Row) -> Row | None:
 def ranking_curves(evaluation: Row) -> list[roc.Curve]:
     """Return ROC and precision-recall curves, of the unseen tracks if others were scored too."""
     unseen = evaluation.get("unseen")
-    track = (unseen or evaluation)["track"]
-    rows = evaluation["tracks"]
+    track, rows = words.measured(evaluation)["track"], evaluation["tracks"]
     if unseen:
         rows = [row for row in rows if row["part"] not in ("train", "validation")]
     areas = track.get("per_label") or track.get("per_class") or {}

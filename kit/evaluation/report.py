@@ -119,7 +119,7 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     drawn: dict[str, Figure] = {}
     part = place(evaluation)
     if not evaluation.get("several"):
-        matrix = np.asarray(words.shown(evaluation)["track"]["confusion"])
+        matrix = np.asarray(words.measured(evaluation)["track"]["confusion"])
         drawn[file_name("confusion", part, "")] = figures.confusion(matrix, evaluation["labels"])
     if curves := ranking_curves(evaluation):
         drawn[file_name("roc", part, "")] = roc.draw(curves)
