@@ -47,6 +47,7 @@ def to_html(timeline: Timeline, folder: Path | None, embed_mib: float = 24.0) ->
             "kit.timeline",
             "timeline.html.j2",
             values | {"sound": one, "policy": policy(**allowed, style=css, script=js)},
+            {"clock": clock},
         )
 
     if folder is None:
@@ -100,18 +101,8 @@ def _values(timeline: Timeline) -> dict[str, Any]:
             )
         ],
         "legend": colours,
-        "rows": [
-            {
-                "start": round(one.start_s, 3),
-                "from": clock(one.start_s),
-                "to": clock(one.end_s),
-                "label": one.label,
-                "confidence": f"{one.confidence:.0%}",
-                "uncertain": f"{one.uncertain:.0%}" if one.uncertain >= 0.005 else "–",
-                "bpm": "–" if (bpm := timeline.bpm_of(one)) is None else f"{bpm:.1f}",
-            }
-            for one in timeline.sections
-        ],
+        "sections": timeline.sections,
+        "bpm_of": timeline.bpm_of,
         "how": "Below the sections: the probability of each label in the 30 s around a time. "
         f"Sections are smoothed for a mean length of {timeline.stay_s / 60:.1f} minutes.",
         "kit": __version__,
