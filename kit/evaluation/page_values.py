@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kit.config import Experiment, to_dict
-from kit.evaluation import data_card, figures, model_card, roc, section, words
+from kit.evaluation import data_card, figures, model_card, roc, words
 from kit.files import read_json
 from kit.plots.html import picture, stackable
 from kit.plots.style import MOST_SERIES
@@ -41,8 +41,6 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     loss = config.get("train.loss", "segments")
     unseen = evaluation.get("unseen")
     tracks = "unseen tracks" if unseen else words.noun(evaluation)
-    folds = evaluation.get("folds") or []
-    calibrated = evaluation.get("calibration")
     tables = [
         {
             "caption": _caption(evaluation),
@@ -67,19 +65,18 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "wrong": 0 if several else track["n"] - track["correct"],
         "labels": len(labels),
         "most_series": MOST_SERIES,
-        "by_label": section.by_label(scored, tracks),
+        "per_label": scored.get("per_label") or scored.get("per_class") or {},
         # A score on training tracks is not an accuracy.
         "scale": _scale(scored) if unseen or not words.seen(evaluation, "train") else None,
         "baselines": (evaluation.get("baselines") or {}).get("rows") or [],
         "best": words.beside_baselines(evaluation),
         "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
-        "folds": folds,
-        "fold_table": section.by_fold(folds, several) if folds else None,
+        "folds": evaluation.get("folds") or [],
         "by_fold": words.by_fold(evaluation),
         "notes": [text for say in (words.intervals_in_words, words.chance) if (text := say(of))],
         "ranking": _ranking(evaluation),
         "calibrated": words.calibrated(evaluation),
-        "calibration_tables": section.of_calibration(calibrated) if calibrated else (),
+        "measured": evaluation.get("calibration"),
         "calibration": _calibration(evaluation),
         "merges": words.merges(of),
         "confusion": None if several else _confusion(scored, labels),
