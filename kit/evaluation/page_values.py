@@ -63,7 +63,7 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "tables": tables,
         "several": several,
         "wrong": 0 if several else track["n"] - track["correct"],
-        "labels": len(labels),
+        "labels": labels,
         "most_series": MOST_SERIES,
         "per_label": scored.get("per_label") or scored.get("per_class") or {},
         # A score on training tracks is not an accuracy.
@@ -83,9 +83,10 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         "curves": by_epochs(rows)
         and stackable(partial(figures.curves, rows), _curves_in_words(rows, best)),
         "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
-        "pooled": None if words.by_recipe(evaluation) else _pooled(loss, several),
+        "by_recipe": words.by_recipe(evaluation),
+        "loss": loss,
         "another": bool(evaluation.get("another_collection")),
-        **_sizes(evaluation.get("split") or {}, labels),
+        "sizes": _sizes(evaluation.get("split") or {}, labels),
         "how_split": f"{words.apart(evaluation)} {words.by_sound(evaluation)}".strip(),
         "settings": _settings(config),
         "made_with": evaluation.get("made_with"),
@@ -144,15 +145,6 @@ def _warnings(evaluation: Row, config: Row) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _pooled(loss: str, several: bool) -> str:
-    """Return how answers for segments are combined into the answer for a track."""
-    if loss == "attention":
-        return "the mean of its segments' probabilities, weighted by the network"
-    if several:
-        return "for each label the mean of its segments' log-odds"
-    return "the mean of its segments' log-probabilities"
-
-
 def _learned(rows: list[Row], best: int | None, level: str) -> str:
     """Return the caption of the learning curves; `level` is "segment" or "track"."""
     if not rows:
@@ -182,14 +174,10 @@ def _scale(track: Row) -> Row | None:
     return None if value is None else found
 
 
-def _sizes(split: Row, labels: list[str]) -> Row:
+def _sizes(split: Row, labels: list[str]) -> dict[str, list[int]]:
+    """Return the number of tracks of each label, by part or fold."""
     parts = [part for part in PARTS if part in split] or list(split)
-    sizes = [
-        {"label": name, "counts": [int(split[part].get(name, 0)) for part in parts]}
-        for name in labels
-    ]
-    totals = [sum(row["counts"][i] for row in sizes) for i in range(len(parts))]
-    return {"parts": parts, "sizes": sizes, "totals": totals}
+    return {part: [int(split[part].get(name, 0)) for name in labels] for part in parts}
 
 
 def _settings(config: Row) -> list[Row]:

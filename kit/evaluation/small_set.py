@@ -102,11 +102,7 @@ def fit_small_set(
 
 
 def beside(
-    run: Run,
-    *,
-    curve: bool = True,
-    progress: Show | None = None,
-    rights: bool = False,
+    run: Run, *, curve: bool = True, progress: Show | None = None
 ) -> tuple[Baselines, dict[str, float]]:
     """Return the baselines of a run by the recipe, and the mean weight of each over its folds.
 
@@ -124,7 +120,6 @@ def beside(
         probed=probed,
         choose=weights if curve else False,
         seed=experiment.train.seed,
-        rights=rights,
         progress=progress,
     )
     found.write(run.folder)
