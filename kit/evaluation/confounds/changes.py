@@ -44,7 +44,8 @@ def tilted(y: Samples, rate: int, db_per_octave: float) -> Changed:
 
 def low_passed(y: Samples, rate: int, edge_hz: float) -> Changed:
     """Return samples low-passed at `edge_hz`, with zero phase."""
-    return _filtered(y, rate, edge_hz, "lowpass")
+    # No frequency lies above half the rate.
+    return y if 2 * edge_hz >= rate else _filtered(y, rate, edge_hz, "lowpass")
 
 
 def high_passed(y: Samples, rate: int, edge_hz: float) -> Changed:
