@@ -80,9 +80,7 @@ def _values(timeline: Timeline) -> dict[str, Any]:
         "names": json.dumps([one.label for one in timeline.sections]),
         "spectrogram": _picture(timeline.spectrogram),
         "blocks": [
-            of[one.label]
-            | _stretch(one.start_s, one.end_s, duration)
-            | {"title": f"{clock(one.start_s)} {one.label} {one.confidence:.0%}"}
+            of[one.label] | _stretch(one.start_s, one.end_s, duration) | {"section": one}
             for one in timeline.sections
         ],
         "unsure": [_stretch(*ends, duration) for ends in timeline.uncertain_s()],

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -127,12 +126,26 @@ def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
         ("Occlusion", one.occlusion, signed),
         ("Integrated gradients", _summed(one.gradients), signed),
     )
+    frames, bands = one.spectrogram.shape
+    ticks = [hz for hz in _TICKS_HZ if one.band_hz[0] <= hz <= one.band_hz[-1]]
+    places = np.interp(ticks, one.band_hz, np.arange(bands))
+    names = [f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz" for hz in ticks]
     for axes, (title, values, colours) in zip(panels, maps, strict=True):
         style_axes(axes, theme)
         axes.set_title(title, loc="left", **text_style(theme, size=9), weight="bold")
         reach = float(np.quantile(np.abs(values), 0.995)) or 1.0
         low, high = (-reach, reach) if colours is signed else np.quantile(values, (0.02, 1.0))
-        _shown(axes, one, values, colours, low, high)
+        axes.imshow(
+            values.T,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            cmap=colours,
+            vmin=low,
+            vmax=high,
+            extent=(0, frames * one.seconds, -0.5, bands - 0.5),
+        )
+        axes.set_yticks(places, names)
     panels[-1].set_xlabel("Seconds", **text_style(theme, size=8, quiet=True))
     return drawn
 
@@ -142,23 +155,3 @@ def _summed(values: np.ndarray) -> np.ndarray:
     for axis, size in enumerate(values.shape):
         values = np.add.reduceat(values, np.arange(0, size, _BLOCK), axis=axis)
     return values
-
-
-def _shown(
-    axes: Axes, one: Explained, values: np.ndarray, colours: Any, low: float, high: float
-) -> None:
-    frames, bands = one.spectrogram.shape
-    axes.imshow(
-        values.T,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=colours,
-        vmin=low,
-        vmax=high,
-        extent=(0, frames * one.seconds, -0.5, bands - 0.5),
-    )
-    ticks = [hz for hz in _TICKS_HZ if one.band_hz[0] <= hz <= one.band_hz[-1]]
-    places = np.interp(ticks, one.band_hz, np.arange(bands))
-    names = [f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz" for hz in ticks]
-    axes.set_yticks(places, names)
