@@ -56,7 +56,7 @@ def write_page(
         "labels": [(label, n, numbers.get(label)) for label, n in counts.items()],
         "score": _headline(report) or f"{sum(counts.values())} tracks",
         "said": report.said if report else (),
-        "source": _source(report),
+        "source": _source(report) if report else "",
         "notes": notes,
         "notices": notices,
         "comparisons": report.comparisons if report else (),
@@ -118,13 +118,10 @@ def _headline(report: TableReport | None) -> str:
     return f"{most.feature.capitalize()} differs most" if most else ""
 
 
-def _source(report: TableReport | None) -> str:
-    if report is None:
-        return ""
-    tracks = sum(report.counts.values())
-    if report.source == UNNAMED:
-        return f"Features of {tracks} tracks; the table does not name their source."
-    return f"Features of {tracks} tracks; their source is {report.source}."
+def _source(report: TableReport) -> str:
+    named = f"their source is {report.source}"
+    source = "the table does not name their source" if report.source == UNNAMED else named
+    return f"Features of {sum(report.counts.values())} tracks; {source}."
 
 
 def _list(names: Sequence[str]) -> str:

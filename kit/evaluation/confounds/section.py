@@ -32,11 +32,13 @@ def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
     found = read_json(path)
     if found["checkpoint"] != evaluation["checkpoint"] or not found["probes"]:
         return None
+    changes = ", ".join(f"{row['probe']} {points(row['change'])}" for row in found["probes"])
+    alt = f"Change of the accuracy in points: {changes}"
     return Section(
         name="confounds",
         title="Confound probes",
         said=found["said"],
-        pictures=(stackable(partial(figure, found), _alt(found)),),
+        pictures=(stackable(partial(figure, found), alt),),
         tables=(_table(found),),
         note=_NOTE.format(**found) + _left_out(found),
     )
@@ -88,7 +90,7 @@ def _table(found: Mapping[str, Any]) -> Table:
             percent(row["accuracy"]),
             interval(row["interval"]),
             points(row["change"]),
-            _points_between(row["change_interval"]),
+            " to ".join(map(points, row["change_interval"] or ())) or "–",
             str(row["right_to_wrong"]),
             str(row["wrong_to_right"]),
         )
@@ -97,15 +99,6 @@ def _table(found: Mapping[str, Any]) -> Table:
     heads = ("Sound", "right", "accuracy", "95% interval", "change", "interval of the change")
     columns = (*heads, "right to wrong", "wrong to right")
     return Table("The same tracks after each change; changes in points", columns, tuple(rows))
-
-
-def _points_between(ends: list[float] | None) -> str:
-    return "–" if ends is None else f"{points(ends[0])} to {points(ends[1])}"
-
-
-def _alt(found: Mapping[str, Any]) -> str:
-    rows = ", ".join(f"{row['probe']} {points(row['change'])}" for row in found["probes"])
-    return f"Change of the accuracy in points: {rows}"
 
 
 def _left_out(found: Mapping[str, Any]) -> str:
