@@ -43,7 +43,9 @@ def group_interval(
     hits, size = _sums(right.astype(float), groups)
     # Sort, so that the order of the tracks does not change the last bit.
     total, count = np.sort(hits - accuracy * size), len(size)
-    error = _standard_error(total, size)
+    spread = count / max(count - 1, 1) * float(np.square(total).sum())
+    # Rounding makes sums of 0 differ a little from 0.
+    error = float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
     if count < 2 or error == 0 or not 0 < accuracy < 1:
         low, high = wilson_interval(round(accuracy * count), count)
         method = f"Wilson's for {count} independent groups"
@@ -129,13 +131,6 @@ def _sums(
 ) -> tuple[Float[np.ndarray, " groups"], Int[np.ndarray, " groups"]]:
     number = np.unique(np.asarray(groups), return_inverse=True)[1]
     return np.bincount(number, weights=values), np.bincount(number)
-
-
-def _standard_error(total: Float[np.ndarray, " groups"], size: Int[np.ndarray, " groups"]) -> float:
-    count = len(size)
-    spread = count / max(count - 1, 1) * float(np.square(total).sum())
-    # Rounding makes sums of 0 differ a little from 0.
-    return float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
 
 
 def permuted(
