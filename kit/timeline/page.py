@@ -69,11 +69,11 @@ def _values(timeline: Timeline) -> dict[str, Any]:
     parts = ", ".join(f"{share[name]:.0%} {name}" for name in most if share[name] >= 0.005)
     count = len(timeline.sections)
     return {
+        "timeline": timeline,
         "name": Path(timeline.path).name,
         "headline": parts,
         "said": f"{clock(duration)} in {count} section{'s' if count > 1 else ''}; "
         f"{timeline.uncertain.mean():.0%} of the time is uncertain.",
-        "damage": timeline.damage,
         "duration": round(duration, 3),
         "width": _WIDTH,
         "starts": json.dumps([round(one.start_s, 3) for one in timeline.sections]),
@@ -99,8 +99,6 @@ def _values(timeline: Timeline) -> dict[str, Any]:
             )
         ],
         "legend": colours,
-        "sections": timeline.sections,
-        "bpm_of": timeline.bpm_of,
         "how": "Below the sections: the probability of each label in the 30 s around a time. "
         f"Sections are smoothed for a mean length of {timeline.stay_s / 60:.1f} minutes.",
         "kit": __version__,
@@ -149,10 +147,9 @@ def _tempo(timeline: Timeline) -> dict[str, Any] | None:
         return round(float(95 - 90 * np.clip((value - low) / (high - low), 0, 1)), 1)
 
     points = [f"{_x(t.time_s, timeline.duration_s)} {place(t.bpm)}" for t in timeline.tempo]
-    half = 2.5
     second = [
-        f"M{_x(t.time_s - half, timeline.duration_s)} {place(t.second_bpm)}"
-        f"H{_x(t.time_s + half, timeline.duration_s)}"
+        f"M{_x(t.time_s - 2.5, timeline.duration_s)} {place(t.second_bpm)}"
+        f"H{_x(t.time_s + 2.5, timeline.duration_s)}"
         for t in timeline.tempo
         if t.second_bpm is not None
     ]
