@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from kit.errors import KitError, KitWarning
     from kit.evaluation import evaluate
-    from kit.evaluation.baselines import baselines
+    from kit.evaluation.baselines.run import baselines
     from kit.experiment import fit, fit_arrays, run, sweep
     from kit.features.embed import embed
     from kit.predict import load
@@ -40,7 +40,7 @@ _NAMES = {
     **dict.fromkeys(("fit", "fit_arrays", "run", "sweep"), "kit.experiment"),
     "embed": "kit.features.embed",
     "run_script": "kit.cli.script",
-    "baselines": "kit.evaluation.baselines",
+    "baselines": "kit.evaluation.baselines.run",
     "evaluate": "kit.evaluation",
     "load": "kit.predict",
     "small_set": "kit.shallow.recipe",

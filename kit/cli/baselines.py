@@ -91,7 +91,7 @@ def baselines(
     from kit.cli.interrupt import in_two_steps
     from kit.cli.output import write_rows
     from kit.compilation import use_cache
-    from kit.evaluation.baselines import baselines as compute
+    from kit.evaluation.baselines.run import baselines as compute
     from kit.features import left_out_in_words
     from kit.training.folders import locate
 

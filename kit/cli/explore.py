@@ -62,19 +62,18 @@ def explore(
     from kit.explore.tracks import is_table, open_place
 
     places = [open_place(place, features) for place in catalogues]
-    for notice in [
-        notice for place in places if place.is_table for notice in place.catalogue.notices
-    ]:
-        terminal.say(notice)
+    for path, (catalogue, _) in zip(catalogues, places, strict=True):
+        for notice in catalogue.notices if is_table(path) else ():
+            terminal.say(notice)
     if out is None:
         alone = len(catalogues) == 1 and not is_table(catalogues[0])
         out = catalogues[0] / "explore" if alone else Path("explore")
     with terminal.bar("explore") as progress:
         result = draw(
-            [place.catalogue for place in places],
+            [catalogue for catalogue, _ in places],
             features,
             out,
-            stores=[place.store for place in places],
+            stores=[store for _, store in places],
             count=count,
             track_ids=track,
             source=source,
@@ -83,7 +82,7 @@ def explore(
         )
     for text in (*result.notes, *result.said):
         terminal.say(text)
-    gone = [text for text in (place.catalogue.missing_audio() for place in places) if text]
+    gone = [text for text in (catalogue.missing_audio() for catalogue, _ in places) if text]
     for text in gone or [failure.message for failure in result.failures[:_WARNINGS]]:
         terminal.warn(text)
     if (more := result.failures[_WARNINGS:]) and not gone:

@@ -16,7 +16,7 @@ from kit.catalogue.schema import SEPARATOR, label_form, several_labels
 from kit.errors import KitError, UsageError
 from kit.evaluation.intervals import FEW_GROUPS
 from kit.evaluation.parts import Part, file_name
-from kit.evaluation.words import shown
+from kit.evaluation.words import measured
 from kit.files import read_json
 from kit.training import Restored, Run
 
@@ -163,7 +163,7 @@ def beside_own_test(evaluation: dict[str, Any], run: Run) -> dict[str, Any]:
     found: dict[str, Any] = {
         "measure": measure,
         "own": own and _score(own["track"], measure),
-        "here": None if learned else _score(shown(evaluation)["track"], measure),
+        "here": None if learned else _score(measured(evaluation)["track"], measure),
         "difference": None,
     }
     if found["own"] and found["here"]:

@@ -6,12 +6,13 @@ certain answers.
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import softmax
 
 from kit.errors import KitError
 from kit.evaluation.conformal import answer_threshold, set_threshold
@@ -25,6 +26,7 @@ RISK = 0.1
 """Accepted share of wrong answers among certain ones."""
 LEAST_TRACKS = 10
 """Fewer tracks give no temperature."""
+_ARRAYS = {"true": float, "answer": float, "right": bool, "group": int}
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ class Thresholds:
         """Return the probability of each label after temperature scaling, the highest first."""
         names = sorted(probabilities, key=lambda name: -probabilities[name])
         with np.errstate(divide="ignore"):
-            scores = self.factor * np.log([probabilities[name] for name in names])
-        shares = np.exp(scores - np.logaddexp.reduce(scores))
+            shares = softmax(self.factor * np.log([probabilities[name] for name in names]))
         return dict(zip(names, shares.tolist(), strict=True))
 
     def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
@@ -110,26 +111,24 @@ class Certainty:
         """Return whether the groups suffice for a level, which is `1 - risk` for a risk."""
         return self.factor is not None and self.groups >= groups_needed(level)
 
-    def thresholds(self, risk: float = RISK, level: float = LEVELS[0]) -> Thresholds | None:
+    def thresholds(self, risk: float = RISK) -> Thresholds | None:
         """Return the thresholds for new tracks; None without a temperature.
 
         Args:
             risk: accepted share of wrong answers among certain ones.
-            level: the probability that a prediction set contains the right label.
         """
         if self.factor is None:
             return None
         certain = answer_threshold(self.answer, self.right, self.group, risk)
         return Thresholds(
             self.factor,
-            set_threshold(self.true, self.group, level),
+            set_threshold(self.true, self.group, LEVELS[0]),
             (np.inf if certain is None else certain) if self.carries(1 - risk) else None,
         )
 
     def write(self, folder: Path) -> None:
         """Write calibration.json into a run's folder; raise `KitError` if that fails."""
-        arrays = ("true", "answer", "right", "group")
-        tracks = {name: getattr(self, name).tolist() for name in arrays}
+        tracks = {name: getattr(self, name).tolist() for name in _ARRAYS}
         about = {"step": self.step, "factor": self.factor, "learned_on": self.learned_on}
         write_json(folder / NAME, {**about, "tracks": tracks})
 
@@ -145,8 +144,7 @@ class Certainty:
             return None
         known = read_json(path)
         try:
-            types = {"true": float, "answer": float, "right": bool, "group": int}
-            arrays = {name: np.array(known["tracks"][name], of) for name, of in types.items()}
+            arrays = {name: np.array(known["tracks"][name], of) for name, of in _ARRAYS.items()}
             found = cls(**arrays, **{n: known[n] for n in ("step", "factor", "learned_on")})
         except (KeyError, TypeError, ValueError) as error:
             raise KitError(f"{path} is damaged; run `kit evaluate {folder}` again") from error
@@ -154,8 +152,8 @@ class Certainty:
 
     def only(self, chosen: Bool[np.ndarray, " tracks"]) -> "Certainty":
         """Return the chosen tracks alone."""
-        parts = (self.true[chosen], self.answer[chosen], self.right[chosen], self.group[chosen])
-        return Certainty(*parts, self.factor, self.learned_on, self.step)
+        arrays = {name: getattr(self, name)[chosen] for name in _ARRAYS}
+        return replace(self, **arrays)
 
 
 def step_in_json(restored: Restored) -> int | list[int]:
@@ -188,9 +186,8 @@ def thresholds_of(
             f"`{evaluate}`"
         )
     needed = max(groups_needed(LEVELS[0]), groups_needed(1 - risk))
-    if kept.groups >= needed and kept.factor is not None:
-        return kept.thresholds(risk), ""
-    return kept.thresholds(risk), (
+    enough = kept.groups >= needed and kept.factor is not None
+    return kept.thresholds(risk), "" if enough else (
         f"this run was calibrated on {len(kept.true)} tracks of {kept.groups} artists, too few for "
         f"uncertain or labels, which take {needed} artists and {LEAST_TRACKS} tracks; train with "
         "--split.folds 5 to calibrate on every track"

@@ -138,25 +138,21 @@ def compare(runs: Sequence[Scored]) -> Comparison:
     level = 1 - (1 - CONFIDENCE) / (len(runs) - 1)
     rows, claims = [], []
     for run, table, answers in zip(runs, tables, right, strict=True):
-        found = group_interval(answers, groups)
         row: Row = {
             "run": run.name,
             "correct": int(answers.sum()),
             "accuracy": float(answers.mean()),
+            **dict(zip(("low", "high"), group_interval(answers, groups)["interval"], strict=True)),
+            **dict.fromkeys(_BESIDE),
         }
-        row |= dict(zip(("low", "high"), found["interval"], strict=True))
-        row |= dict.fromkeys(_BESIDE)
         if run is not runs[0]:
-            between = difference_interval(answers, right[0], groups, level)
-            row |= {
-                "difference": row["accuracy"] - float(right[0].mean()),
-                "difference_low": None if between is None else between[0],
-                "difference_high": None if between is None else between[1],
-                "mcnemar_p": mcnemar(answers, right[0]),
-            }
+            row["difference"] = row["accuracy"] - float(right[0].mean())
+            if between := difference_interval(answers, right[0], groups, level):
+                row["difference_low"], row["difference_high"] = between
+            row["mcnemar_p"] = mcnemar(answers, right[0])
             if "" not in set(first["fold"]) and table["fold"].equals(first["fold"]):
-                gaps = folds_gaps(answers, right[0], first["fold"].to_numpy())
-                row["folds_p"] = corrected_t(gaps, run.held_out)
+                gaps = pd.Series(answers.astype(float) - right[0]).groupby(first["fold"].to_numpy())
+                row["folds_p"] = corrected_t(np.array(gaps.mean()), run.held_out)
             claims.append(_claim(row, runs[0].name, int(groups.max()) + 1, level))
         rows.append(row)
     return Comparison(
@@ -176,17 +172,6 @@ def mcnemar(answers: Bool[np.ndarray, " tracks"], others: Bool[np.ndarray, " tra
 
     won, lost = int((answers & ~others).sum()), int((others & ~answers).sum())
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-
-def folds_gaps(
-    answers: Bool[np.ndarray, " tracks"],
-    others: Bool[np.ndarray, " tracks"],
-    folds: np.ndarray,
-) -> Float[np.ndarray, " folds"]:
-    """Return the difference of two accuracies in each fold."""
-    return np.array(
-        [answers[folds == fold].mean() - others[folds == fold].mean() for fold in np.unique(folds)]
-    )
 
 
 def corrected_t(gaps: Float[np.ndarray, " folds"], held_out: float) -> float | None:

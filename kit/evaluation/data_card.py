@@ -27,8 +27,10 @@ def data_card(run: Run, evaluation: Evaluation, catalogue: Catalogue | None) -> 
     """Return the data card of a run in Markdown, without lines for unknown facts."""
     split = run.folds() if run.is_folded else run.split()
     several = bool(evaluation.get("several"))
-    known = None if catalogue is None else _tracks(catalogue, split)
-    what = "items" if catalogue is None else "tracks"
+    what, known, notices = "items", None, ()
+    if catalogue is not None:
+        every, what, notices = catalogue.table, "tracks", catalogue.notices
+        known = every.loc[every["track_id"].isin(split["track_id"])]
     return document(
         f"Data of {plain(run.folder.name)}",
         f"{len(split)} {what} of {len(evaluation['labels'])} labels. Written by kit {__version__}.",
@@ -36,15 +38,10 @@ def data_card(run: Run, evaluation: Evaluation, catalogue: Catalogue | None) -> 
             ("Labels", [_labels(split, several), "" if known is None else _origin(known, several)]),
             ("Audio", ["" if known is None else items(_audio(known))]),
             ("Split", [items(_split(run, evaluation))]),
-            ("Rights", [items(_rights(run, catalogue))]),
+            ("Rights", [items(map(plain, (*notices, *run.statements)))]),
             ("Left out", [words.left_out(evaluation)]),
         ],
     )
-
-
-def _tracks(catalogue: Catalogue, split: pd.DataFrame) -> pd.DataFrame:
-    every = catalogue.table
-    return every.loc[every["track_id"].isin(split["track_id"])]
 
 
 def _labels(split: pd.DataFrame, several: bool) -> str:
@@ -126,11 +123,6 @@ def _split(run: Run, evaluation: Evaluation) -> list[str]:
         f"`{name}` has the part of each track; SHA-256 {hash_file(run.folder / name)}.",
         "The labels were shuffled: the run is a control." if config.shuffle_labels else "",
     ]
-
-
-def _rights(run: Run, catalogue: Catalogue | None) -> list[str]:
-    notices = () if catalogue is None else catalogue.notices
-    return [plain(text) for text in (*notices, *run.statements)]
 
 
 def plain(text: str) -> str:

@@ -1,10 +1,9 @@
 """Labels that the network contradicts, as a table to correct and to scan again with."""
 
-import csv
-import io
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 NAME = "doubtful.csv"
@@ -55,8 +54,4 @@ def doubtful(
 
 def in_csv(rows: list[dict[str, Any]]) -> str:
     """Return the rows of `doubtful` as CSV."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row | {"probability": round(row["probability"], 6)} for row in rows)
-    return stream.getvalue()
+    return pd.DataFrame(rows, columns=COLUMNS).round(6).to_csv(index=False, lineterminator="\n")

@@ -19,8 +19,9 @@ _DOTS_UP_TO = 40  # epochs; with more, the dots hide the line
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
-def titled(axes: Axes, theme: Theme, title: str, x: str = "", y: str = "") -> None:
-    """Set the title and the axis labels."""
+def framed(axes: Axes, theme: Theme, title: str, x: str = "", y: str = "") -> None:
+    """Style the axes, with a grid, a title and axis labels."""
+    style_axes(axes, theme, grid=True)
     axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
     axes.set_xlabel(x, **text_style(theme, size=8, quiet=True))
     axes.set_ylabel(y, **text_style(theme, size=8, quiet=True))
@@ -88,11 +89,17 @@ def curves(
     left, right = panels[0], panels[-1]
     best = best_epoch(rows)
     for axes, measure in zip(panels, known, strict=True):
-        style_axes(axes, theme, grid=True)
-        titled(axes, theme, measure.capitalize(), "Epoch")
+        framed(axes, theme, measure.capitalize(), "Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _series(axes, rows, f"train_{measure}", "training", theme.first, "--", "o")
-        _series(axes, rows, f"validation_{measure}", "validation", theme.second, "-", "s")
+        for part, name, colour, line in (
+            ("train", "training", theme.first, "o--"),
+            ("validation", "validation", theme.second, "s-"),
+        ):
+            key = f"{part}_{measure}"
+            points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+            if points:
+                style = line if len(points) <= _DOTS_UP_TO else line[1:]
+                axes.plot(*zip(*points, strict=True), style, ms=3, lw=1.6, color=colour, label=name)
         if best is not None:
             axes.axvline(best, color=theme.quiet, linewidth=0.9, linestyle=":", zorder=1)
             note = text_style(theme, size=7.5, quiet=True)
@@ -109,54 +116,49 @@ def curves(
     return figure
 
 
-def range_test(found: RangeTest, *, theme: Theme = LIGHT) -> Figure:
+def range_test(found: RangeTest) -> Figure:
     """Draw the loss over the learning rate of a range test, and mark the suggestion."""
-    figure = new_figure(6.4, 3.6, theme)
+    figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
-    style_axes(axes, theme, grid=True)
-    titled(axes, theme, "Loss", "Learning rate")
-    axes.plot(found.rates, found.losses, lw=0.8, color=theme.quiet, label="each batch")
-    axes.plot(found.rates, found.smoothed, lw=1.8, color=theme.second, label="smoothed")
+    framed(axes, LIGHT, "Loss", "Learning rate")
+    axes.plot(found.rates, found.losses, lw=0.8, color=LIGHT.quiet, label="each batch")
+    axes.plot(found.rates, found.smoothed, lw=1.8, color=LIGHT.second, label="smoothed")
     axes.set_xscale("log")
     shown = found.smoothed[np.isfinite(found.smoothed)]
     top = max(shown[0], np.percentile(found.losses[np.isfinite(found.losses)], 90))
     axes.set_ylim(0, 1.3 * top)
     if (rate := found.suggestion) is not None:
-        axes.axvline(rate, color=theme.first, linewidth=1.2, linestyle="--")
+        axes.axvline(rate, color=LIGHT.first, linewidth=1.2, linestyle="--")
         axes.set_title(
             f"a tenth of the best rate: {rate:.2g}",
             loc="right",
-            **text_style(theme, size=8, quiet=True),
+            **text_style(size=8, quiet=True),
         )
-    axes.legend(loc="best", **legend_style(theme))
+    axes.legend(loc="best", **legend_style())
     return figure
 
 
-def learning_curves(
-    points: Sequence[dict[str, Any]], bold: Sequence[str], *, theme: Theme = LIGHT
-) -> Figure:
+def learning_curves(points: Sequence[dict[str, Any]], bold: Sequence[str]) -> Figure:
     """Draw the accuracy of baselines by the number of training clips per label.
 
     Args:
         points: `baseline`, `clips`, `accuracy`, `low` and `high` of each.
         bold: baselines to emphasise, the first one with its interval. The other colours go to the
             highest accuracies at the most clips; the rest is grey.
-        theme: colours.
     """
-    figure = new_figure(6.4, 4.2, theme)
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
-    style_axes(axes, theme, grid=True)
-    titled(axes, theme, "Accuracy", "Training clips per label")
+    framed(axes, LIGHT, "Accuracy", "Training clips per label")
     by_name: dict[str, list[dict[str, Any]]] = {}
     for point in sorted(points, key=lambda point: point["clips"]):
         by_name.setdefault(point["baseline"], []).append(point)
     first = [name for name in bold if name in by_name]
     rest = sorted(by_name.keys() - set(first), key=lambda name: -by_name[name][-1]["accuracy"])
-    colours = [theme.second, theme.first, *theme.series[2:]]
+    colours = [LIGHT.second, LIGHT.first, *LIGHT.series[2:]]
     for number, name in enumerate([*first, *rest]):
         of_name = by_name[name]
         x, y = ([point[key] for point in of_name] for key in ("clips", "accuracy"))
-        colour, label = theme.rule, None
+        colour, label = LIGHT.rule, None
         if number < len(colours):
             colour, label = colours[number], drawable(name, 40)
         width = 2.2 if number < len(first) else 1.2
@@ -170,15 +172,14 @@ def learning_curves(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(loc="lower right", **legend_style(theme, size=7.5))
+    axes.legend(loc="lower right", **legend_style(size=7.5))
     return figure
 
 
 def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = False) -> Figure:
     """Draw the reliability diagram, and the accuracy of the most certain answers."""
     figure, (left, right) = _panels(theme, 2, 3.6, stacked)
-    style_axes(left, theme, grid=True)
-    titled(left, theme, "Accuracy by probability", "Probability of the answer")
+    framed(left, theme, "Accuracy by probability", "Probability of the answer")
     left.plot([0, 1], [0, 1], ":", color=theme.quiet, lw=0.9)
     each = (("before", theme.first, "o--"), ("after", theme.second, "s-"))
     for name, colour, line in each:
@@ -186,8 +187,7 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
         left.plot(x, y, line, ms=4, lw=1.4, color=colour, label=f"{name} scaling")
     left.set_xlim(0, 1.02)
     left.legend(loc="upper left", **legend_style(theme))
-    style_axes(right, theme, grid=True)
-    titled(right, theme, "Accuracy of the most certain answers", "Share of the tracks")
+    framed(right, theme, "Accuracy of the most certain answers", "Share of the tracks")
     x, y = ([one[key] for one in found["surest"]] for key in ("share", "right"))
     right.plot(x, y, "s-", ms=4, lw=1.4, color=theme.second)
     right.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
@@ -197,9 +197,9 @@ def calibration(found: dict[str, Any], *, theme: Theme = LIGHT, stacked: bool = 
     return figure
 
 
-def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figure:
+def comparison(rows: Sequence[dict[str, Any]]) -> Figure:
     """Draw the accuracy of each run, and its difference from the first run, with intervals."""
-    figure = new_figure(8.4, 1.1 + 0.42 * len(rows), theme)
+    figure = new_figure(8.4, 1.1 + 0.42 * len(rows))
     left, right = figure.subplots(1, 2, sharey=True)
     at = np.arange(len(rows))
     panels = (
@@ -207,15 +207,14 @@ def comparison(rows: Sequence[dict[str, Any]], *, theme: Theme = LIGHT) -> Figur
         (right, "Difference from the first", "points", _DIFFERENCE, at[1:]),
     )
     for axes, title, unit, (middle, low, high), places in panels:
-        style_axes(axes, theme, grid=True)
-        titled(axes, theme, title, unit)
+        framed(axes, LIGHT, title, unit)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0, "%" if axes is left else ""))
         for place in places.tolist():
             row = rows[place]
             if row[low] is not None:
-                axes.plot([row[low], row[high]], [place, place], lw=2, color=theme.first)
-            axes.plot(row[middle], place, "o", ms=6, color=theme.second, zorder=3)
-    right.axvline(0, color=theme.quiet, linewidth=0.9)
+                axes.plot([row[low], row[high]], [place, place], lw=2, color=LIGHT.first)
+            axes.plot(row[middle], place, "o", ms=6, color=LIGHT.second, zorder=3)
+    right.axvline(0, color=LIGHT.quiet, linewidth=0.9)
     left.set_yticks(at, [drawable(row["run"], 44) for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     return figure
@@ -249,22 +248,6 @@ def _panels(theme: Theme, count: int, height: float, stacked: bool) -> tuple[Fig
         wspace=0.16,
     )
     return figure, list(axes.flat)
-
-
-def _series(
-    axes: Axes,
-    rows: Sequence[dict[str, Any]],
-    key: str,
-    name: str,
-    color: str,
-    line: str,
-    marker: str,
-) -> None:
-    points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
-    if points:
-        dots = marker if len(points) <= _DOTS_UP_TO else None
-        x, y = zip(*points, strict=True)
-        axes.plot(x, y, line, marker=dots, ms=3, lw=1.6, color=color, label=name)
 
 
 def _readable_on(background: Any) -> str:

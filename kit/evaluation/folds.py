@@ -1,8 +1,6 @@
 """Out-of-fold predictions: the network that did not learn from a fold scores its tracks."""
 
-import csv
 import dataclasses
-import io
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -105,14 +103,11 @@ def networks_of(run: Run, restored: Restored) -> Callable[[str], Restored]:
 
 def predictions_in_csv(evaluation: dict[str, Any]) -> str:
     """Return out_of_fold.csv: track_id, label, fold, predicted, probability, and each p_LABEL."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    about = ("track_id", "label", "fold", "predicted", "probability")
-    writer.writerow([*about, *(f"p_{label}" for label in evaluation["labels"])])
-    for track in evaluation["tracks"]:
-        probabilities = [track["probabilities"][label] for label in evaluation["labels"]]
-        writer.writerow([*(track[name] for name in about), *probabilities])
-    return stream.getvalue()
+    about = ["track_id", "label", "fold", "predicted", "probability"]
+    labels, tracks = evaluation["labels"], evaluation["tracks"]
+    probabilities = pd.DataFrame([track["probabilities"] for track in tracks], columns=labels)
+    table = pd.DataFrame(tracks, columns=about).join(probabilities.add_prefix("p_"))
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def mean_metrics(run: Run) -> list[dict[str, Any]]:
@@ -123,15 +118,9 @@ def mean_metrics(run: Run) -> list[dict[str, Any]]:
     trainings = run.trainings
     if trainings == [run]:
         return run.metrics()
-    by_epoch: dict[int, list[dict[str, Any]]] = {}
-    for training in trainings:
-        for row in training.metrics():
-            by_epoch.setdefault(row["epoch"], []).append(row)
-    means = []
-    for epoch, rows in sorted(by_epoch.items()):
-        row: dict[str, Any] = {"epoch": epoch, "networks": len(rows)}
-        for name in _CURVES:
-            values = [row[name] for row in rows if row[name] is not None]
-            row[name] = float(np.mean(values)) if values else None
-        means.append(row)
-    return means
+    rows = [row for training in trainings for row in training.metrics()]
+    table = pd.DataFrame(rows, columns=["epoch", *_CURVES])
+    by_epoch = table.astype(dict.fromkeys(_CURVES, float)).groupby("epoch")
+    means = pd.DataFrame(by_epoch.mean()).assign(networks=by_epoch.size())
+    means = means.reset_index().astype(object)
+    return means.where(means.notna(), None).to_dict("records")

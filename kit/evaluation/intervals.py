@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from scipy.special import expit, logit, stdtrit
 
 CONFIDENCE = 0.95
@@ -29,37 +29,30 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
 
 
 def group_interval(
-    right: Bool[np.ndarray, " tracks"], groups: Sequence[Any] | np.ndarray
+    right: Real[np.ndarray, " tracks"] | Bool[np.ndarray, " tracks"],
+    groups: Sequence[Any] | np.ndarray,
 ) -> dict[str, Any]:
     """Return the 95% interval of an accuracy: `interval`, `interval_method` and `groups`.
 
-    The standard error is that of a ratio estimate under cluster sampling. The interval is Student's
-    t with `groups - 1` degrees of freedom on the logit scale, so it stays within 0 and 1. If all
-    groups have the same accuracy, it is Wilson's interval for one track per group.
+    `right` may be any shares, whose mean is the accuracy. The standard error is that of a ratio
+    estimate under cluster sampling. The interval is Student's t with `groups - 1` degrees of
+    freedom on the logit scale, so it stays within 0 and 1. If all groups have the same accuracy, it
+    is Wilson's interval for one track per group.
     """
     accuracy = float(right.mean())
     hits, size = _sums(right.astype(float), groups)
     # Sort, so that the order of the tracks does not change the last bit.
     total, count = np.sort(hits - accuracy * size), len(size)
-    return _logit_interval(accuracy, _standard_error(total, size), count)
-
-
-def mean_interval(shares: Float[np.ndarray, " groups"]) -> dict[str, Any]:
-    """Return the 95% interval of the mean of one share per group, as `group_interval` does."""
-    shares, count = np.sort(shares), len(shares)
-    return _logit_interval(
-        float(shares.mean()), _standard_error(shares - shares.mean(), np.ones(count, int)), count
-    )
-
-
-def _logit_interval(value: float, error: float, count: int) -> dict[str, Any]:
-    if count < 2 or error == 0 or not 0 < value < 1:
-        low, high = wilson_interval(round(value * count), count)
+    spread = count / max(count - 1, 1) * float(np.square(total).sum())
+    # Rounding makes sums of 0 differ a little from 0.
+    error = float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
+    if count < 2 or error == 0 or not 0 < accuracy < 1:
+        low, high = wilson_interval(round(accuracy * count), count)
         method = f"Wilson's for {count} independent groups"
     else:
         quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
-        reach = quantile * error / (value * (1 - value))
-        low, high = (float(expit(logit(value) + s * reach)) for s in (-1, 1))
+        reach = quantile * error / (accuracy * (1 - accuracy))
+        low, high = (float(expit(logit(accuracy) + s * reach)) for s in (-1, 1))
         method = f"logit t over {count} groups"
     few = f"; fewer than {FEW_GROUPS} groups are too few for it" if count < FEW_GROUPS else ""
     return {"interval": [low, high], "interval_method": method + few, "groups": count}
@@ -138,13 +131,6 @@ def _sums(
 ) -> tuple[Float[np.ndarray, " groups"], Int[np.ndarray, " groups"]]:
     number = np.unique(np.asarray(groups), return_inverse=True)[1]
     return np.bincount(number, weights=values), np.bincount(number)
-
-
-def _standard_error(total: Float[np.ndarray, " groups"], size: Int[np.ndarray, " groups"]) -> float:
-    count = len(size)
-    spread = count / max(count - 1, 1) * float(np.square(total).sum())
-    # Rounding makes sums of 0 differ a little from 0.
-    return float(np.sqrt(spread)) / int(size.sum()) if spread > 1e-18 else 0.0
 
 
 def permuted(

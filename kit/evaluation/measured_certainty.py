@@ -17,7 +17,7 @@ from kit.evaluation.certainty import (
     step_in_json,
 )
 from kit.evaluation.conformal import answer_threshold, set_threshold
-from kit.evaluation.intervals import group_interval, mean_interval
+from kit.evaluation.intervals import group_interval
 from kit.training import Restored
 from kit.training.collection import targets
 
@@ -86,7 +86,8 @@ def measured(
             least[chosen] = set_threshold(others.true, others.group, level) or 0.0
         taken = (p >= least[:, None]) | (p == p.max(axis=1, keepdims=True))
         covered = taken[np.arange(len(y)), y]
-        by_group = np.bincount(number, covered) / np.bincount(number)
+        # Sort, so that the numbers of the groups do not change the last bit.
+        by_group = np.sort(np.bincount(number, covered) / np.bincount(number))
         row: dict[str, Any] = {
             "level": level,
             "least": set_threshold(kept.true, kept.group, level),
@@ -98,7 +99,7 @@ def measured(
                 "covered": float(covered.mean()),
                 **group_interval(covered, groups),
                 "covered_by_group": float(by_group.mean()),
-                "interval_by_group": mean_interval(by_group)["interval"],
+                "interval_by_group": group_interval(by_group, range(len(by_group)))["interval"],
                 "size": float(taken.sum(axis=1).mean()),
                 "one": float((taken.sum(axis=1) == 1).mean()),
             }

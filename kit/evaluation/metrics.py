@@ -143,13 +143,12 @@ def areas(
 ) -> dict[str, float | None]:
     """Return `roc_auc` and `average_precision` of one label; None if all or no tracks have it."""
     # Takes a second to import; training and prediction do not need it.
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu
 
     if has.all() or not has.any():
         return {"roc_auc": None, "average_precision": None}
-    own, rest = int(has.sum()), int((~has).sum())
-    # Mann-Whitney U, as a share of all pairs.
-    auc = (rankdata(scores)[has].sum() - own * (own + 1) / 2) / (own * rest)
+    own, rest = scores[has], scores[~has]
+    auc = mannwhitneyu(own, rest, method="asymptotic").statistic / (len(own) * len(rest))
     precision = average_precision(scores, has.astype(float), np.ones((1, len(has))))
     return {"roc_auc": float(auc), "average_precision": float(precision[0])}
 

@@ -5,7 +5,6 @@ answers.
 """
 
 import math
-from typing import Any
 
 from kit import __version__
 from kit.config import FeatureConfig, MusicnnConfig, seconds_of, to_dict
@@ -19,6 +18,19 @@ from kit.training import Restored, Run
 from kit.weights.musicnn import PACKAGE
 
 NAME = "model-card.md"
+_ONE_LABEL = (
+    "Every recording gets one of the labels, even music of other genres. The network was not "
+    "tested on such music."
+)
+_SCORES = {
+    "mean_average_precision": "Mean average precision",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+    "roc_auc": "ROC AUC, mean over labels",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+}
 
 
 def model_card(run: Run, restored: Restored, evaluation: Evaluation) -> str:
@@ -26,12 +38,16 @@ def model_card(run: Run, restored: Restored, evaluation: Evaluation) -> str:
     labels = ", ".join(map(plain, restored.labels))
     several = bool(evaluation.get("several"))
     answer = "any number of these labels" if several else "one of these labels"
+    use = f"To label recordings: `kit predict {run.folder.name} FILE`."
     return document(
         f"Model {plain(run.folder.name)}",
         f"Gives a recording {answer}: {labels}. Written by kit {__version__}.",
         [
             ("Model details", [items(_details(run, restored))]),
-            ("Intended use", [items(_use(run, restored, several))]),
+            (
+                "Intended use",
+                [items(["" if restored.from_arrays else use, "" if several else _ONE_LABEL])],
+            ),
             ("Training data", [f"See [{DATA_CARD}]({DATA_CARD}).", items(_learning(restored))]),
             (
                 "Metrics and results",
@@ -76,18 +92,6 @@ def _input(features: FeatureConfig, frames: int) -> str:
     )
 
 
-def _use(run: Run, restored: Restored, several: bool) -> list[str]:
-    found = []
-    if not restored.from_arrays:
-        found.append(f"To label recordings: `kit predict {run.folder.name} FILE`.")
-    if not several:
-        found.append(
-            "Every recording gets one of the labels, even music of other genres. The network was "
-            "not tested on such music."
-        )
-    return found
-
-
 def _learning(restored: Restored) -> list[str]:
     experiment = restored.experiment
     counts = ", ".join(
@@ -104,30 +108,16 @@ def _scores(evaluation: Evaluation) -> str:
     if words.seen(evaluation, "train"):
         return ""
     track = evaluation["track"]
-    if evaluation.get("several"):
-        names: tuple[Any, ...] = (
-            ("Mean average precision", track["mean_average_precision"], track["interval"]),
-            ("ROC AUC, mean over labels", track["roc_auc"], None),
-            ("Log loss", track["log_loss"], None),
-        )
-    else:
-        between = track.get("intervals") or {}
-        names = (
-            ("Accuracy", track["accuracy"], track["interval"]),
-            *(
-                (title, track[name], between.get(name))
-                for title, name in (
-                    ("Balanced accuracy", "balanced_accuracy"),
-                    ("Macro F1", "macro_f1"),
-                    ("ROC AUC, mean over labels", "roc_auc"),
-                    ("Log loss", "log_loss"),
-                    ("Brier score", "brier"),
-                )
-            ),
-        )
+    main = "mean_average_precision" if evaluation.get("several") else "accuracy"
+    between = {main: track["interval"], **(track.get("intervals") or {})}
     rows = (
-        (title, number(value), "–" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}")
-        for title, value, ends in names
+        (
+            title,
+            number(track[name]),
+            f"{ends[0]:.3f} to {ends[1]:.3f}" if (ends := between.get(name)) else "–",
+        )
+        for name, title in _SCORES.items()
+        if name in track
     )
     return table((f"{track['n']} {words.noun(evaluation)}", "by track", "95% interval"), rows)
 

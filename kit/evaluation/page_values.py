@@ -1,4 +1,4 @@
-"""Values of the report's template, without its clips."""
+"""Values of the report's template, with its figures, without its clips."""
 
 import json
 from collections.abc import Sequence
@@ -6,17 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kit.config import Experiment, to_dict
-from kit.evaluation import (
-    data_card,
-    figures,
-    model_card,
-    pictures,
-    section,
-    words,
-)
+from kit.evaluation import data_card, figures, model_card, roc, words
 from kit.files import read_json
-from kit.plots.html import stackable
+from kit.plots.html import picture, stackable
 from kit.plots.style import MOST_SERIES
 
 PARTS = ("train", "validation", "test")
@@ -31,7 +26,8 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
         KitError: config.json is not JSON.
     """
     labels, track = list(evaluation["labels"]), evaluation["track"]
-    scored, of = words.shown(evaluation)["track"], words.measured(evaluation)
+    of = words.measured(evaluation)
+    scored = of["track"]
     several = bool(evaluation.get("several"))
     checkpoint = evaluation.get("checkpoint") or {}
     which, step = checkpoint.get("which", "unknown"), checkpoint.get("step", "unknown")
@@ -45,8 +41,6 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     loss = config.get("train.loss", "segments")
     unseen = evaluation.get("unseen")
     tracks = "unseen tracks" if unseen else words.noun(evaluation)
-    folds = evaluation.get("folds") or []
-    calibrated = evaluation.get("calibration")
     tables = [
         {
             "caption": _caption(evaluation),
@@ -58,44 +52,38 @@ def page_values(run_dir: Path, evaluation: Row, rows: list[Row]) -> Row:
     if unseen:
         tables.insert(0, {"caption": "On the unseen tracks alone", "measured": True, **unseen})
     return {
+        "evaluation": evaluation,
+        "words": words,
         "run": evaluation.get("run") or run_dir.name,
         "kit": evaluation.get("kit", ""),
         "origin": f"{words.listed(labels)}; {saved}",
         "scored": tracks,
-        "headline": words.headline(evaluation),
         "lede": _lede(evaluation),
         "verdict": words.verdict(evaluation),
         "warnings": _warnings(evaluation, config),
         "tables": tables,
         "several": several,
         "wrong": 0 if several else track["n"] - track["correct"],
-        "labels": len(labels),
+        "labels": labels,
         "most_series": MOST_SERIES,
-        "by_label": section.by_label(scored, tracks),
+        "per_label": scored.get("per_label") or scored.get("per_class") or {},
         # A score on training tracks is not an accuracy.
         "scale": _scale(scored) if unseen or not words.seen(evaluation, "train") else None,
         "baselines": (evaluation.get("baselines") or {}).get("rows") or [],
         "best": words.beside_baselines(evaluation),
-        "baseline_groups": (evaluation.get("baselines") or {}).get("groups"),
-        "folds": folds,
-        "fold_table": section.by_fold(folds, several) if folds else None,
-        "by_fold": words.by_fold(evaluation),
+        "folds": evaluation.get("folds") or [],
         "notes": [text for say in (words.intervals_in_words, words.chance) if (text := say(of))],
-        "ranking": pictures.ranking(evaluation),
-        "calibrated": words.calibrated(evaluation),
-        "calibration_tables": section.of_calibration(calibrated) if calibrated else (),
-        "calibration": pictures.calibration(evaluation),
+        "ranking": _ranking(evaluation),
+        "calibration": _calibration(evaluation),
         "merges": words.merges(of),
-        "confusion": None if several else pictures.confusion(scored, labels),
+        "confusion": None if several else _confusion(scored, labels),
         "curves": by_epochs(rows)
-        and stackable(partial(figures.curves, rows), pictures.curves_in_words(rows, best)),
+        and stackable(partial(figures.curves, rows), _curves_in_words(rows, best)),
         "learned": _learned(rows, best, "segment" if loss == "segments" else "track"),
-        "pooled": None if words.by_recipe(evaluation) else _pooled(loss, several),
-        "another": bool(evaluation.get("another_collection")),
-        **_sizes(evaluation.get("split") or {}, labels),
+        "loss": loss,
+        "sizes": _sizes(evaluation.get("split") or {}, labels),
         "how_split": f"{words.apart(evaluation)} {words.by_sound(evaluation)}".strip(),
         "settings": _settings(config),
-        "made_with": evaluation.get("made_with"),
         "tried": words.tried(evaluation),
         "cards": [name for name in CARDS if (run_dir / name).is_file()],
     }
@@ -126,9 +114,8 @@ def _caption(evaluation: Row) -> str:
 
 def _lede(evaluation: Row) -> str:
     """Return the sentence below the headline."""
-    unseen, several = evaluation.get("unseen"), evaluation.get("several")
-    track = (unseen or evaluation)["track"]
-    if several:
+    unseen, track = evaluation.get("unseen"), words.measured(evaluation)["track"]
+    if evaluation.get("several"):
         return f"{'Unseen tracks alone: ' if unseen else ''}{words.precision(track)}"
     if unseen:
         return words.unseen_in_words(track)
@@ -150,15 +137,6 @@ def _warnings(evaluation: Row, config: Row) -> list[str]:
             "better than guessing."
         )
     return [sentence for sentence in found if sentence]
-
-
-def _pooled(loss: str, several: bool) -> str:
-    """Return how answers for segments are combined into the answer for a track."""
-    if loss == "attention":
-        return "the mean of its segments' probabilities, weighted by the network"
-    if several:
-        return "for each label the mean of its segments' log-odds"
-    return "the mean of its segments' log-probabilities"
 
 
 def _learned(rows: list[Row], best: int | None, level: str) -> str:
@@ -190,14 +168,10 @@ def _scale(track: Row) -> Row | None:
     return None if value is None else found
 
 
-def _sizes(split: Row, labels: list[str]) -> Row:
+def _sizes(split: Row, labels: list[str]) -> dict[str, list[int]]:
+    """Return the number of tracks of each label, by part or fold."""
     parts = [part for part in PARTS if part in split] or list(split)
-    sizes = [
-        {"label": name, "counts": [int(split[part].get(name, 0)) for part in parts]}
-        for name in labels
-    ]
-    totals = [sum(row["counts"][i] for row in sizes) for i in range(len(parts))]
-    return {"parts": parts, "sizes": sizes, "totals": totals}
+    return {part: [int(split[part].get(name, 0)) for name in labels] for part in parts}
 
 
 def _settings(config: Row) -> list[Row]:
@@ -218,3 +192,55 @@ def _read_config(path: Path) -> Row:
     config = read_json(path) if path.is_file() else {}
     # config.json has further entries, such as hashes of files.
     return words.flat(config.get("experiment", config))
+
+
+def _confusion(track: Row, labels: list[str]) -> Row:
+    """Return the confusion matrix by track."""
+    matrix = np.asarray(track["confusion"])
+    return picture(partial(figures.confusion, matrix, labels), _confusion_in_words(matrix, labels))
+
+
+def _ranking(evaluation: Row) -> Row | None:
+    """Return the picture of `ranking_curves`; None without a curve."""
+    found = ranking_curves(evaluation)
+    return stackable(partial(roc.draw, found), roc.in_words(found)) if found else None
+
+
+def ranking_curves(evaluation: Row) -> list[roc.Curve]:
+    """Return ROC and precision-recall curves, of the unseen tracks if others were scored too."""
+    unseen = evaluation.get("unseen")
+    track, rows = words.measured(evaluation)["track"], evaluation["tracks"]
+    if unseen:
+        rows = [row for row in rows if row["part"] not in ("train", "validation")]
+    areas = track.get("per_label") or track.get("per_class") or {}
+    return roc.curves(rows, areas, bool(evaluation.get("several")))
+
+
+def _calibration(evaluation: Row) -> Row | None:
+    """Return the reliability diagram; None without a temperature."""
+    found = evaluation.get("calibration")
+    return found and stackable(partial(figures.calibration, found), words.calibrated(evaluation))
+
+
+def _confusion_in_words(matrix: np.ndarray, labels: Sequence[str]) -> str:
+    lines = []
+    for row, name in zip(matrix.tolist(), labels, strict=True):
+        answers = ", ".join(f"{n} as {other}" for n, other in zip(row, labels, strict=True) if n)
+        lines.append(f"of {sum(row)} tracks of {name}: {answers or 'none'}")
+    return "Confusion matrix; predicted " + "; ".join(lines)
+
+
+def _curves_in_words(rows: list[Row], best: int | None) -> str:
+    """Return the text alternative of the learning curves."""
+    if not rows:
+        return "Loss and accuracy: no epoch recorded"
+    last = rows[-1]
+    named = (
+        ("training loss", "train_loss"),
+        ("validation loss", "validation_loss"),
+        ("training accuracy", "train_accuracy"),
+        ("validation accuracy", "validation_accuracy"),
+    )
+    ends = ", ".join(f"{name} {last[key]:.3f}" for name, key in named if last.get(key) is not None)
+    marked = "" if best is None else f"; best epoch {best}"
+    return f"Loss and accuracy by epoch; at the end, epoch {last['epoch']}: {ends}{marked}"

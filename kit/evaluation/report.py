@@ -2,26 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from kit.errors import KitError
 from kit.evaluation import figures, roc, words
-from kit.evaluation.cards import card
 from kit.evaluation.metrics import hits, mistakes
-from kit.evaluation.page_values import by_epochs, page_values
+from kit.evaluation.page_values import by_epochs, page_values, ranking_curves
 from kit.evaluation.parts import file_name, place
-from kit.evaluation.pictures import ranking_curves
 from kit.evaluation.section import Section
 from kit.files import write_text
-from kit.plots.html import policy, render
-from kit.plots.media import Player, page_with_players, sound
+from kit.plots.html import data_uri, policy, render
+from kit.plots.media import Player, page_with_players, sound, thumbnail
 from kit.plots.style import save_both
 
 MISTAKES = 10
 HITS_PER_LABEL = 2
+_BARS = 5  # labels on a card: the most probable ones and the true one
 Row = dict[str, Any]
 
 
@@ -66,7 +66,7 @@ def write_report(
     chosen = [*wrong, *right, *(track for section in sections for track in section.tracks)]
     silent = audio_of is None
     paths = [None if audio_of is None else audio_of(track) for track in chosen]
-    cards = [card(track, spectrogram_of) for track in chosen]
+    cards = [_card(track, spectrogram_of) for track in chosen]
     fixed = page_values(run_dir, evaluation, metrics_rows)
 
     def page(players: Sequence[Player]) -> str:
@@ -116,18 +116,16 @@ def write_figures(run_dir: Path, evaluation: Row, metrics_rows: list[Row]) -> li
     Raises:
         KitError: a file cannot be written.
     """
-    drawn: list[tuple[str, Figure]] = []
+    drawn: dict[str, Figure] = {}
     part = place(evaluation)
     if not evaluation.get("several"):
-        matrix = np.asarray(words.shown(evaluation)["track"]["confusion"])
-        drawn.append(
-            (file_name("confusion", part, ""), figures.confusion(matrix, evaluation["labels"]))
-        )
+        matrix = np.asarray(words.measured(evaluation)["track"]["confusion"])
+        drawn[file_name("confusion", part, "")] = figures.confusion(matrix, evaluation["labels"])
     if curves := ranking_curves(evaluation):
-        drawn.append((file_name("roc", part, ""), roc.draw(curves)))
+        drawn[file_name("roc", part, "")] = roc.draw(curves)
     if by_epochs(metrics_rows):
-        drawn.append(("curves", figures.curves(metrics_rows)))
-    return [path for stem, figure in drawn for path in save_both(figure, run_dir / stem)]
+        drawn["curves"] = figures.curves(metrics_rows)
+    return [path for stem, figure in drawn.items() for path in save_both(figure, run_dir / stem)]
 
 
 def _share(value: float) -> str:
@@ -137,3 +135,40 @@ def _share(value: float) -> str:
     if 0 < value < 0.005:
         return "<1%"
     return f"{100 * value:.0f}%"
+
+
+def _card(track: Row, spectrogram_of: Callable[[str], np.ndarray] | None) -> Row:
+    """Return the content of a track's card: title, answer and spectrogram, without its player."""
+    picture = None
+    if spectrogram_of is not None:
+        try:
+            features = np.asarray(spectrogram_of(track["track_id"]), dtype=np.float32)
+            picture = data_uri(thumbnail(features), "image/png")
+        except KitError:
+            picture = None  # The store may lack the track; the card says so.
+    by_probability = sorted(track["probabilities"].items(), key=lambda item: (-item[1], item[0]))
+    bars = by_probability[:_BARS]
+    if track["label"] not in dict(bars):
+        bars[-1:] = [(n, p) for n, p in by_probability if n == track["label"]]
+    right = track["predicted"] == track["label"]
+    kinds = {track["predicted"]: "is-no", track["label"]: "is-yes"}
+    return {
+        "title": _text(track.get("title")) or _file_name(track) or track["track_id"],
+        "artists": _text(track.get("artists")),
+        "label": track["label"],
+        "predicted": track["predicted"],
+        "right": right,
+        "learned": track.get("part") == "train",
+        "bars": [{"label": name, "p": p, "kind": kinds.get(name, "")} for name, p in bars],
+        "picture": picture,
+    }
+
+
+def _text(value: object) -> str:
+    """Return a cell of the catalogue as text; pandas' missing value is a float."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _file_name(track: Row) -> str:
+    # Replace underscores by spaces, so that a long name can break its line.
+    return " ".join(PurePosixPath(_text(track.get("path"))).stem.replace("_", " ").split())

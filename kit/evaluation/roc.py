@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from kit.catalogue.schema import several_labels
-from kit.evaluation.figures import titled
+from kit.evaluation.figures import framed
 from kit.plots.style import (
     LIGHT,
     MOST_SERIES,
@@ -20,7 +20,6 @@ from kit.plots.style import (
     legend_style,
     new_figure,
     series,
-    style_axes,
 )
 
 
@@ -104,8 +103,7 @@ def draw(found: Sequence[Curve], *, theme: Theme = LIGHT, stacked: bool = False)
     titles = ("ROC", "Precision and recall")
     names = (("False positive rate", "True positive rate"), ("Recall", "Precision"))
     for axes, title, (x, y) in zip((left, right), titles, names, strict=True):
-        style_axes(axes, theme, grid=True)
-        titled(axes, theme, title, x, y)
+        framed(axes, theme, title, x, y)
         axes.set_xlim(-0.01, 1.02)
         axes.set_ylim(-0.01, 1.02)
         for axis in (axes.xaxis, axes.yaxis):

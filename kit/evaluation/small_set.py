@@ -7,6 +7,7 @@ trained beside them. So the run can be restored, evaluated and used like any oth
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from kit.evaluation.baselines.nested import Show, chosen_of, inner_folds, mean_o
 from kit.evaluation.baselines.networks import Trainee, forget
 from kit.evaluation.baselines.result import Baselines
 from kit.evaluation.baselines.rows import of_networks, of_store
-from kit.evaluation.baselines.run import baselines, silent
+from kit.evaluation.baselines.run import baselines
 from kit.evaluation.baselines.store import VectorStore, measure
 from kit.features.by_file import Computed
 from kit.features.embed import Embeddings, embed
@@ -89,7 +90,7 @@ def fit_small_set(
         catalogue = load(Path(experiment.catalogue))
     experiment = replaced(experiment, "catalogue", str(catalogue.folder.resolve()))
     collection, statement = open_collection(experiment, catalogue, rights=rights)
-    learner = _Learner(catalogue, experiment, options, show or silent, stop)
+    learner = _Learner(catalogue, experiment, options, show or (lambda *_: None), stop)
     return train(
         experiment,
         collection,
@@ -102,11 +103,7 @@ def fit_small_set(
 
 
 def beside(
-    run: Run,
-    *,
-    curve: bool = True,
-    progress: Show | None = None,
-    rights: bool = False,
+    run: Run, *, curve: bool = True, progress: Show | None = None
 ) -> tuple[Baselines, dict[str, float]]:
     """Return the baselines of a run by the recipe, and the mean weight of each over its folds.
 
@@ -124,31 +121,22 @@ def beside(
         probed=probed,
         choose=weights if curve else False,
         seed=experiment.train.seed,
-        rights=rights,
         progress=progress,
     )
     found.write(run.folder)
     return found, weights
 
 
+@dataclass(eq=False)
 class _Learner:
     """Learns one fold after another; the first fold computes the inputs of all tracks."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        experiment: Experiment,
-        options: ExtractConfig,
-        show: Show,
-        stop: Callable[[], bool],
-    ) -> None:
-        self._catalogue = catalogue
-        self._features = experiment.features
-        self._model = experiment.model
-        self._options = options
-        self._show = show
-        self._stop = stop
-        self._trained: dict[str, Trainee] = {}
+    catalogue: Catalogue
+    experiment: Experiment
+    options: ExtractConfig
+    show: Show
+    stop: Callable[[], bool]
+    trained: dict[str, Trainee] = field(default_factory=dict)
 
     def learn(
         self,
@@ -159,13 +147,13 @@ class _Learner:
     ) -> None:
         """Choose and fit the classifiers of one fold, and write its checkpoint."""
         began = time.monotonic()
-        sources, embedded = self._numbers
+        model, (sources, embedded) = self.experiment.model, self._numbers
         # Sort, so that the order of the catalogue does not matter.
         table = collection.parts.sort_values("track_id", ignore_index=True)
         table = table.loc[table["track_id"].isin(list(sources))].reset_index(drop=True)
         ids, notes = table["track_id"].tolist(), []
         candidates = [
-            *of_store(self._measured[0], [sources[track] for track in ids], self._model.vectors),
+            *of_store(self._measured[0], [sources[track] for track in ids], model.vectors),
             *of_networks(embedded, ids, notes),
         ]
         for note in notes:
@@ -176,7 +164,8 @@ class _Learner:
         fold = Fold(run.fold or "test", np.flatnonzero(~test), np.flatnonzero(test))
         task = Task(collection.labels, targets, groups, (fold,), experiment.train.seed)
         trainees = self._trainees(experiment, collection)
-        bar = _Bar(progress, len(candidates), len(trainees) * (1 + len(inner_folds(fold, task))))
+        trainings = len(trainees) * (1 + len(inner_folds(fold, task)))
+        bar = _Bar(progress, len(candidates) + _TRAINING * trainings)
         networks = [
             trainee.candidate(table, run, fold.name, bar.train) for trainee in trainees.values()
         ]
@@ -188,7 +177,7 @@ class _Learner:
         parts = [part for part in found.parts if isinstance(part, Part)]
         ensembles = [part for part in found.parts if isinstance(part, Ensemble)]
         heard = {part.vector.partition("/")[0] for part in parts}
-        weights = {name: load_weights(self._model.weights) for name in embedded if name in heard}
+        weights = {name: load_weights(model.weights) for name in embedded if name in heard}
         state, about = to_save(parts, weights, ensembles)
         meta = {
             "kit": __version__,
@@ -213,68 +202,66 @@ class _Learner:
     def _trainees(self, experiment: Experiment, collection: Collection) -> dict[str, Trainee]:
         """Return the networks with their inputs of all tracks, computed for the first fold."""
         for name, one in experiments_of(experiment).items():
-            if name not in self._trained:
-                self._trained[name] = Trainee.of(
+            if name not in self.trained:
+                self.trained[name] = Trainee.of(
                     name,
                     one,
                     collection,
-                    self._catalogue,
-                    self._features,
-                    lambda done, total, name=name: self._show("hear", done, total, name),
+                    self.catalogue,
+                    self.experiment.features,
+                    lambda done, total, name=name: self.show("hear", done, total, name),
                 )
-        return self._trained
+        return self.trained
 
     @cached_property
     def _measured(self) -> tuple[VectorStore, Computed]:
         return measure(
-            self._catalogue,
-            self._features,
-            self._options,
-            progress=lambda done, total: self._show("vectors", done, total, ""),
-            stop=self._stop,
+            self.catalogue,
+            self.experiment.features,
+            self.options,
+            progress=lambda done, total: self.show("vectors", done, total, ""),
+            stop=self.stop,
         )
 
     @cached_property
     def _numbers(self) -> tuple[Mapping[str, str], dict[str, Embeddings]]:
         """The source of each track that has vectors, and the embeddings by network."""
         measured, embedded = self._measured[1], {}
-        if self._model.weights and not measured.stopped:
-            trunk = musicnn_trunk(self._model.weights, heard=self._features)
+        if self.experiment.model.weights and not measured.stopped:
+            trunk = musicnn_trunk(self.experiment.model.weights, heard=self.experiment.features)
             embedded[NETWORK] = embed(
-                self._catalogue,
+                self.catalogue,
                 trunk,
-                self._options,
-                progress=lambda done, total: self._show("embed", done, total, ""),
-                stop=self._stop,
+                self.options,
+                progress=lambda done, total: self.show("embed", done, total, ""),
+                stop=self.stop,
             )
         if measured.stopped or any(found.stopped for found in embedded.values()):
             raise KeyboardInterrupt
         return measured.sources, embedded
 
 
+@dataclass
 class _Bar:
     """Progress of a fold: one unit for each classifier, `_TRAINING` for each network."""
 
-    def __init__(
-        self, progress: Callable[[TrainingProgress], None] | None, classifiers: int, trainings: int
-    ) -> None:
-        self._progress = progress
-        self._total = classifiers + _TRAINING * trainings
-        self._done = 0
+    progress: Callable[[TrainingProgress], None] | None
+    total: int
+    done: int = 0
 
     def choose(self, note: str) -> None:
         """Report the start of a classifier, named by the note of `chosen_of`."""
         name = note.partition(", ")[2]
         if name not in map(row_of, NETWORKS):
-            self._say(self._done, name)
-            self._done += 1
+            self._say(self.done, name)
+            self.done += 1
 
     def train(self, note: str, share: float) -> None:
         """Report the finished share of a network's training."""
-        self._say(self._done + int(share * _TRAINING), note)
+        self._say(self.done + int(share * _TRAINING), note)
         if share >= 1:
-            self._done += _TRAINING
+            self.done += _TRAINING
 
     def _say(self, done: int, note: str) -> None:
-        if self._progress:
-            self._progress(TrainingProgress(min(done, self._total), self._total, 0, {}, note))
+        if self.progress:
+            self.progress(TrainingProgress(min(done, self.total), self.total, 0, {}, note))

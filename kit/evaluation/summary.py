@@ -16,6 +16,8 @@ from kit.evaluation.several import summarise_several
 from kit.training import Restored, Run
 from kit.training.collection import targets
 
+_ABOUT = ("artists", "title", "path", "fold")
+
 
 def summary(run: Run, restored: Restored, scores: Scores) -> dict[str, Any]:
     """Return the content of evaluation.json; docs/evaluation-json.md explains the keys."""
@@ -88,18 +90,12 @@ def _rows(scores: Scores, labels: tuple[str, ...]) -> list[dict[str, Any]]:
         best = int(p.argmax())
         rows.append(
             {
-                "track_id": known["track_id"],
-                "label": known["label"],
-                "part": known["part"],
+                **{name: known[name] for name in ("track_id", "label", "part")},
                 "predicted": labels[best],
                 "probability": float(p[best]),
                 "probabilities": {name: float(v) for name, v in zip(labels, p, strict=True)},
                 "segments": len(segments),
-                **{
-                    name: known[name]
-                    for name in ("artists", "title", "path", "fold")
-                    if name in known
-                },
+                **{name: known[name] for name in _ABOUT if name in known},
             }
         )
     return rows

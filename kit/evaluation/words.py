@@ -309,13 +309,8 @@ def seen(evaluation: Evaluation, part: str) -> int:
     return (evaluation.get("seen") or {}).get(part, 0)
 
 
-def shown(evaluation: Evaluation) -> Evaluation:
-    """Return the numbers of the unseen tracks if others were scored too, else of all tracks."""
-    return evaluation.get("unseen") or evaluation
-
-
 def measured(evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation with the numbers of `shown`."""
+    """Return the evaluation with the numbers of the unseen tracks, if others were scored too."""
     unseen = evaluation.get("unseen")
     return {**evaluation, **unseen, "seen": {}} if unseen else evaluation
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,9 @@ def draw_label(
         KitError: a figure cannot be written.
     """
     found: list[tuple[Track, np.ndarray]] = []
-    for one in readable(tracks, config, failures):
+    for one in islice(readable(tracks, config, failures), count):
         found.append(one)
         step()
-        if len(found) == count:
-            break
     for _ in range(min(count, len(tracks)) - len(found)):
         step()
     if not found:
@@ -103,12 +102,9 @@ def draw_label(
         tuple(data_uri(picture, "image/png") for picture in pictures),
         (low, high),
     )
-    for track in tracks:
-        if track.track_id not in failures:
-            detail = draw_one(track, config, stems[1], failures, numbers)
-            if detail is not None:
-                return drawn, detail
-    return drawn, None
+    rest = (track for track in tracks if track.track_id not in failures)
+    details = (draw_one(track, config, stems[1], failures, numbers) for track in rest)
+    return drawn, next(filter(None, details), None)
 
 
 def draw_one(

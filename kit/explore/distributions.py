@@ -80,7 +80,10 @@ def distributions(
         if alone and feature.kind == "number":
             for column in known.values():
                 note = f"median {value(feature, float(np.median(column)))}, {note}"
-        _title(axes, feature, note)
+        write_title(axes, feature.name.capitalize(), weight="bold", pad=16)
+        # The note has a line of its own, below the name.
+        place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(note, (0, 1), (0, 4), **place, **text_style(size=8, quiet=True))
         if not known:
             say_empty(axes)
             continue
@@ -133,16 +136,6 @@ def _panels(top: float, stacked: bool) -> tuple[Figure, list[Axes]]:
     for axes in panels:
         style_axes(axes)
     return figure, panels
-
-
-def _title(axes: Axes, feature: Feature, note: str) -> None:
-    """Write the name above the axes, and the note in a line of its own below it."""
-    name = feature.name.capitalize()
-    write_title(axes, name, weight="bold", pad=16)
-    small = text_style(size=8, quiet=True)
-    axes.annotate(
-        note, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", **small
-    )
 
 
 def _scale(axes: Axes, feature: Feature, edges: np.ndarray, what: str) -> None:

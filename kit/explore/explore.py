@@ -1,10 +1,12 @@
 """Explore catalogues: figures of their features and their audio, and one page."""
 
 import importlib.util
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -106,20 +108,22 @@ def explore(
     largest = {label for label, _ in counts.most_common(MOST_SERIES)}
     numbers = {label: i for i, label in enumerate(label for label in counts if label in largest)}
     names = file_names([*counts, *track_ids])
-    steps = _Steps(
-        (selection.source is not None)
-        + sum(min(count, len(group)) + 1 for group in by_label.values())
-        + len(wanted),
-        progress,
-    )
+    total = (selection.source is not None) + len(wanted)
+    total += sum(min(count, len(group)) + 1 for group in by_label.values())
+    done = itertools.count(1)
+
+    def step(what: str) -> None:
+        if progress is not None:
+            progress(next(done), total, what)
+
     report: TableReport | None = None
     if selection.source is not None:
         colours = {label: LIGHT.series[i] for label, i in numbers.items()}
         report = draw_table(selection, colours, names, out, projection=projection)
-        steps.step("features")
+        step("features")
         notes += report.notes
     walls: list[Wall] = []
-    details: list[Detail | None] = []
+    details: list[Detail] = []
     failures: dict[str, Failure] = {}
     for label, group in by_label.items():
         stems = (out / f"wall-{names[label]}", out / f"track-{names[label]}")
@@ -130,31 +134,30 @@ def explore(
             failures,
             count=count,
             numbers=numbers,
-            step=lambda label=label: steps.step(f"audio of {label}"),
+            step=partial(step, f"audio of {label}"),
         )
         if drawn is not None:
             walls.append(drawn[0])
-            details.append(drawn[1])
-        steps.step(f"wall of {label}")
+            details += filter(None, drawn[1:])
+        step(f"wall of {label}")
     for track in wanted:
         stem = out / f"track-{names[track.track_id]}"
-        details.append(draw_one(track, config, stem, failures, numbers))
-        steps.step(f"track {track.track_id}")
-    found = [detail for detail in details if detail is not None]
+        details += filter(None, [draw_one(track, config, stem, failures, numbers)])
+        step(f"track {track.track_id}")
     page = write_page(
         out / "explore.html",
         counts=counts,
         numbers=numbers,
         report=report,
         walls=walls,
-        details=found,
+        details=details,
         config=config,
         notes=notes,
         notices=list(dict.fromkeys(text for c in catalogues for text in c.notices)),
         failures=list(failures.values()),
         limit_mib=limit_mib,
     )
-    figures = [*((*report.figures, *report.alone) if report else ()), *(d.figure for d in found)]
+    figures = [*((*report.figures, *report.alone) if report else ()), *(d.figure for d in details)]
     files = [*(figure.files for figure in figures), *(one.files for one in walls)]
     return Exploration(
         figures=tuple(path for pair in files for path in pair),
@@ -163,18 +166,6 @@ def explore(
         notes=tuple(notes),
         failures=tuple(failures.values()),
     )
-
-
-class _Steps:
-    """Counter of the steps done."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._done, self._total, self._progress = 0, total, progress
-
-    def step(self, what: str) -> None:
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self._total, what)
 
 
 def _table(tracks: Sequence[Track]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The map of a catalogue: a page with a dot for each track, near tracks that sound like it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -65,7 +66,8 @@ def write_map(
     ]
     units = units_of(rows)
     places = _fitted(plane(units, projection))
-    labels = sorted({track.label for track in tracks})
+    kinds = sorted(Counter(track.label for track in tracks).items())
+    labels = [label for label, _ in kinds]
     audio = [track.path for track in tracks]
     linked = linked_players(audio, path.parent)
     embedded = embed_players(linked, audio, int(limit_mib * 2**20))
@@ -74,27 +76,18 @@ def write_map(
     style, script = _file("map.css"), _file("map.js")
     shown = {
         "title": catalogue.folder.resolve().name,
-        "kinds": [
-            {
-                "label": label,
-                "tracks": sum(track.label == label for track in tracks),
-                "colour": i % MOST_SERIES,
-                "shape": i % len(SHAPES),
-            }
-            for i, label in enumerate(labels)
-        ],
+        "kinds": kinds,
         "dots": [
             {
-                "title": track.title,
-                "artists": track.artists,
+                "track": track,
                 "kind": labels.index(track.label),
-                "x": f"{place[0]:.2f}%",
-                "y": f"{place[1]:.2f}%",
+                "place": place,
                 "near": " ".join(f"{j}:{cosine:.2f}" for j, cosine in nearest(units, i, NEAREST)),
                 "player": player,
             }
             for i, (track, place, player) in enumerate(zip(tracks, places, players, strict=True))
         ],
+        "colours": MOST_SERIES,
         "shapes": SHAPES,
         "projection": {"tsne": "t-SNE", "pca": "principal components", "umap": "UMAP"}[projection],
         "groups_apart": projection == "pca",

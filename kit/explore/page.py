@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from kit import __version__
 from kit.catalogue import Failure
 from kit.config import FeatureConfig
 from kit.explore.audio_figures import Detail, Wall, colour_bar
-from kit.explore.statistics import FEATURES, UNNAMED, Comparison, Summary
+from kit.explore.statistics import FEATURES, UNNAMED
 from kit.explore.table_figures import TableReport
 from kit.explore.words import SURE_BELOW, chance, effect, size, value
 from kit.files import write_text
@@ -17,8 +16,6 @@ from kit.plots.media import Player, page_with_players, relative_url, sound
 
 # The page names the first tracks that could not be read.
 _FAILURES = 20
-
-_FEATURES = {feature.name: feature for feature in FEATURES}
 
 
 def write_page(
@@ -54,17 +51,17 @@ def write_page(
     """
     frontend = config.frontend
     top = (frontend.sample_rate / 2 if frontend.fmax is None else frontend.fmax) / 1000
-    comparisons = report.comparisons if report else ()
     shown = {
         "title": _list(list(counts)),
         "labels": [(label, n, numbers.get(label)) for label, n in counts.items()],
         "score": _headline(report) or f"{sum(counts.values())} tracks",
         "said": report.said if report else (),
-        "source": _source(report),
+        "source": _source(report) if report else "",
         "notes": notes,
         "notices": notices,
-        "comparisons": [_comparison(c) for c in comparisons],
-        "features": _features(report) if report else [],
+        "comparisons": report.comparisons if report else (),
+        "summaries": report.summaries if report else (),
+        "features": FEATURES if report else (),
         "figures": report.figures if report else (),
         "alone": report.alone if report else (),
         "axes": (f"{config.clip_s:.1f}", f"{frontend.fmin / 1000:.2g}", f"{top:.1f}"),
@@ -105,8 +102,9 @@ def write_page(
             "sound": sound(players, limit_mib) if players else "",
             "policy": policy(linked_sound=any(player.kind == "linked" for player in players)),
         }
-        link = {"link": lambda file: relative_url(file, path.parent)}
-        return render("kit.explore", "explore.html.j2", shown | values, link)
+        filters = {"link": lambda file: relative_url(file, path.parent)}
+        filters |= {"effect": effect, "size": size, "chance": chance, "value": value}
+        return render("kit.explore", "explore.html.j2", shown | values, filters)
 
     write_text(path, page_with_players(page, clips, path.parent, limit_mib))
     return path
@@ -120,58 +118,10 @@ def _headline(report: TableReport | None) -> str:
     return f"{most.feature.capitalize()} differs most" if most else ""
 
 
-def _source(report: TableReport | None) -> str:
-    if report is None:
-        return ""
-    tracks = sum(report.counts.values())
-    if report.source == UNNAMED:
-        return f"Features of {tracks} tracks; the table does not name their source."
-    return f"Features of {tracks} tracks; their source is {report.source}."
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    rows = [
-        {
-            "feature": d.feature,
-            "counts": f"{d.counts[0]}, {d.counts[1]}",
-            "effect": effect(d),
-            "size": size(d.d),
-            "statistic": f"{'D' if d.directed else 'V'} {d.statistic:.2f}",
-            "p": chance(d.p),
-            "p_holm": chance(d.p_holm),
-        }
-        for d in comparison.differences
-    ]
-    skipped = "; ".join(f"{name} ({why})" for name, why in comparison.skipped.items())
-    sides = {"first": comparison.first, "second": comparison.second}
-    return {**sides, "rows": rows, "skipped": skipped}
-
-
-def _features(report: TableReport) -> list[dict[str, Any]]:
-    """Return a block for each feature, with a row for each label."""
-    return [
-        {
-            "name": feature.name,
-            "unit": feature.unit,
-            "rows": [_row(s) for s in report.summaries if s.feature == feature.name],
-        }
-        for feature in FEATURES
-    ]
-
-
-def _row(summary: Summary) -> dict[str, Any]:
-    feature = _FEATURES[summary.feature]
-    numbers = (summary.mean, summary.lower, summary.median, summary.upper)
-    commonest = ""
-    if summary.commonest is not None:
-        commonest = f"{summary.commonest[0]} {summary.commonest[1]:.0%}"
-    return {
-        "label": summary.label,
-        "count": summary.count,
-        "missing": summary.missing,
-        "numbers": [value(feature, number) for number in numbers],
-        "commonest": commonest,
-    }
+def _source(report: TableReport) -> str:
+    named = f"their source is {report.source}"
+    source = "the table does not name their source" if report.source == UNNAMED else named
+    return f"Features of {sum(report.counts.values())} tracks; {source}."
 
 
 def _list(names: Sequence[str]) -> str:

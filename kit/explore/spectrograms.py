@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -83,8 +83,21 @@ def track(
         (panels[1], power, (0.0, loudest), name.capitalize()),
         (panels[2], levels, (low, max(high, low + 1)), "dB"),
     )
-    for axes, values, limits, unit in spectrograms:
-        _draw_spectrogram(axes, values, config, limits)
+    hop_s = config.hop_length / config.sample_rate
+    # Each frame is drawn around the time of its centre.
+    start = (0.0 if config.center else config.n_fft / 2 / config.sample_rate) - hop_s / 2
+    bands, frames = levels.shape
+    for axes, values, (vmin, vmax), unit in spectrograms:
+        axes.imshow(
+            values,
+            origin="lower",
+            aspect="auto",
+            cmap=COLOURS,
+            vmin=vmin,
+            vmax=vmax,
+            extent=(start, start + frames * hop_s, -0.5, bands - 0.5),
+        )
+        mark_frequencies(axes.yaxis, config)
         # In coordinates of the axes, so that all panels keep the same width.
         beside = axes.inset_axes((1.015, 0, 0.014, 1))
         extend = "neither" if unit == "dB" else "max"
@@ -153,25 +166,3 @@ def _levels(
 ) -> Float32[np.ndarray, "n_mels frames"]:
     config = dataclasses.replace(config, compression="db")
     return np.asarray(dsp.log_mel(y[None], np.array([len(y)], np.int32), config))[0].T
-
-
-def _draw_spectrogram(
-    axes: Axes,
-    values: Float[np.ndarray, "n_mels frames"],
-    config: FrontendConfig,
-    limits: tuple[float, float],
-) -> None:
-    bands, frames = values.shape
-    hop_s = config.hop_length / config.sample_rate
-    # Each frame is drawn around the time of its centre.
-    start = (0.0 if config.center else config.n_fft / 2 / config.sample_rate) - hop_s / 2
-    axes.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        cmap=COLOURS,
-        vmin=limits[0],
-        vmax=limits[1],
-        extent=(start, start + frames * hop_s, -0.5, bands - 0.5),
-    )
-    mark_frequencies(axes.yaxis, config)

@@ -248,13 +248,11 @@ def compare(values: pd.DataFrame, labels: Sequence[str]) -> list[Comparison]:
     Returns:
         No comparison of one label, one of two labels, else one for each label.
     """
-    names = list(dict.fromkeys(labels))
-    by = np.asarray(labels, dtype=object)
-    if len(names) < 2:
-        return []
+    by, names = np.asarray(labels, dtype=object), list(dict.fromkeys(labels))
+    pairs = [(name, REST) for name in names if len(names) > 1]
     if len(names) == 2:
-        return [_comparison(values, by == names[0], names[0], names[1])]
-    return [_comparison(values, by == name, name, REST) for name in names]
+        pairs = [(names[0], names[1])]
+    return [_comparison(values, by == first, first, second) for first, second in pairs]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -341,7 +339,7 @@ def _cramers_v(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     observed = np.array([[(side == kind).sum() for kind in kinds] for side in (a, b)])
     # The annotations of scipy do not say that the result is a named tuple.
-    chi2, p = (float(x) for x in tuple(stats.chi2_contingency(observed, correction=False))[:2])
+    chi2, p = map(float, tuple(stats.chi2_contingency(observed, correction=False))[:2])
     n = len(a) + len(b)
     share = max(0.0, chi2 / n - (k - 1) / (n - 1))
     rows, columns = 2 - 1 / (n - 1), k - (k - 1) ** 2 / (n - 1)

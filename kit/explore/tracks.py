@@ -18,21 +18,6 @@ from kit.features import FeatureStore, compute, excerpts, store_path
 STAGE = "explore"
 
 
-@dataclass(frozen=True)
-class Place:
-    """Catalogue, and its features if there are any.
-
-    Attributes:
-        catalogue: the tracks; a CSV file becomes a catalogue of its folder.
-        store: features of the catalogue under a configuration.
-        is_table: whether it is a CSV file.
-    """
-
-    catalogue: Catalogue
-    store: FeatureStore | None
-    is_table: bool
-
-
 @dataclass(frozen=True, eq=False)
 class Track:
     """Row of a catalogue.
@@ -97,18 +82,17 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() == ".csv" or path.is_file()
 
 
-def open_place(path: Path, config: FeatureConfig) -> Place:
-    """Open a catalogue's folder with its features, or a CSV file.
+def open_place(path: Path, config: FeatureConfig) -> tuple[Catalogue, FeatureStore | None]:
+    """Open a catalogue's folder with its features if there are any, or a CSV file.
 
     Raises:
         UsageError: the path is neither.
     """
     if is_table(path):
-        return Place(_catalogue_of(path), None, True)
+        return _catalogue_of(path), None
     catalogue = load(path)
     store = store_path(catalogue, config)
-    found = FeatureStore.exists(store)
-    return Place(catalogue, FeatureStore.open(store) if found else None, False)
+    return catalogue, FeatureStore.open(store) if FeatureStore.exists(store) else None
 
 
 def tracks_of(

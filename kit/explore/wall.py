@@ -13,8 +13,6 @@ from kit.config import FrontendConfig
 from kit.errors import UsageError
 from kit.explore.spectrograms import COLOURS, mark_frequencies
 from kit.plots.style import (
-    LIGHT,
-    Theme,
     drawable,
     new_figure,
     style_axes,
@@ -37,7 +35,6 @@ def wall(
     *,
     count: int = 30,
     config: FrontendConfig | None = None,
-    theme: Theme = LIGHT,
 ) -> Figure:
     """Draw the first spectrograms of a label, ten in a row, all on one colour scale.
 
@@ -47,7 +44,6 @@ def wall(
         label: heading.
         count: largest number of tracks.
         config: front end of the features, for axes in seconds and Hz; in frames and bands if None.
-        theme: colours.
     Raises:
         UsageError: no tracks, or another number of titles.
 
@@ -67,7 +63,7 @@ def wall(
     width = max(right + _RIGHT, _LEAST_WIDTH)
     height = _TOP + rows * (_PANEL_HEIGHT + _GAP_Y) - _GAP_Y + _BOTTOM
     # Placed by hand: a fitted layout of thirty panels takes seconds.
-    figure = new_figure(width, height, theme, fitted=False)
+    figure = new_figure(width, height, fitted=False)
     hop_s = 1.0 if config is None else config.hop_length / config.sample_rate
     norm = Normalize(*limits(shown))
     for i, track in enumerate(shown):
@@ -77,7 +73,7 @@ def wall(
         axes = figure.add_axes(
             (x / width, y / height, _PANEL_WIDTH / width, _PANEL_HEIGHT / height)
         )
-        style_axes(axes, theme)
+        style_axes(axes)
         axes.imshow(
             track,
             origin="upper",
@@ -86,8 +82,7 @@ def wall(
             norm=norm,
             extent=(-0.5, bands - 0.5, frames * hop_s, 0),
         )
-        title = wrapped(titles[i], 15, 3)
-        write_title(axes, title, theme, size=7.5, pad=3)
+        write_title(axes, wrapped(titles[i], 15, 3), size=7.5, pad=3)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
         if config is not None:
             mark_frequencies(axes.xaxis, config, apart=0.25, margin=0.1)
@@ -95,10 +90,10 @@ def wall(
         axes.tick_params(labelsize=7.5, labelleft=column == 0, labelbottom=below_is_empty, length=2)
         if column == 0:
             name = "Frames" if config is None else "Time (s)"
-            axes.set_ylabel(name, **text_style(theme, size=8, quiet=True))
+            axes.set_ylabel(name, **text_style(size=8, quiet=True))
         if below_is_empty:
             name = "Mel band" if config is None else "Frequency (Hz)"
-            axes.set_xlabel(name, **text_style(theme, size=8, quiet=True))
+            axes.set_xlabel(name, **text_style(size=8, quiet=True))
 
     bar_height = min(_PANEL_HEIGHT, height - _TOP - _BOTTOM)
     bar_axes = figure.add_axes(
@@ -110,10 +105,10 @@ def wall(
         )
     )
     bar = figure.colorbar(ScalarMappable(norm, COLOURS), cax=bar_axes)
-    style_axes(bar_axes, theme)
+    style_axes(bar_axes)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar_axes.tick_params(labelsize=8)
-    bar.set_label(unit(config), **text_style(theme, size=8, quiet=True))
+    bar.set_label(unit(config), **text_style(size=8, quiet=True))
     tracks = "1 track" if n == 1 else f"the first {n} tracks"
     figure.text(
         _LEFT / width,
@@ -121,7 +116,7 @@ def wall(
         f"{drawable(label, 40)}: {tracks}, time downwards",
         va="center",
         weight="bold",
-        **text_style(theme, size=11),
+        **text_style(size=11),
     )
     return figure
 

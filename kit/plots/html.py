@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -105,14 +105,11 @@ def render(
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def picture(
-    light: Figure, others: Sequence[tuple[str, Figure]], alt: str, *, quality: int | None = None
-) -> dict[str, Any]:
-    """Return a figure for a page, with variants for other screens.
+def picture(draw: Callable[..., Figure], alt: str, *, quality: int | None = None) -> dict[str, Any]:
+    """Return a figure for a page, light and dark.
 
     Args:
-        light: the default.
-        others: (media query, figure); the first that fits is shown.
+        draw: takes `theme`.
         alt: description in words.
         quality: quality of JPEG, for spectrograms, which are too large as SVG and PNG; if None,
             embed as `embedded` does.
@@ -120,11 +117,11 @@ def picture(
         `src`, `width`, `height` (CSS pixels), `alt`, and `sources` with a `media` each.
     """
 
-    def held(figure: Figure) -> dict[str, Any]:
+    def held(theme: Theme) -> dict[str, Any]:
+        figure = draw(theme=theme)
         return embedded(figure) if quality is None else _jpeg(png(figure), quality)
 
-    sources = [{"media": media, **held(figure)} for media, figure in others]
-    return {**held(light), "sources": sources, "alt": alt}
+    return {**held(LIGHT), "sources": [{"media": DARK_SCREEN, **held(DARK)}], "alt": alt}
 
 
 def stackable(draw: Callable[..., Figure], alt: str, wide: bytes | None = None) -> dict[str, Any]:

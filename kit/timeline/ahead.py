@@ -1,8 +1,8 @@
 """Read an iterator in a thread, some items ahead."""
 
-import threading
+from collections import deque
 from collections.abc import Generator, Iterable
-from queue import Full, Queue
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,37 +13,13 @@ def ahead(items: Iterable[T], count: int = 4) -> Generator[T, None, None]:
 
     Errors of the iterable are raised here, after the items before them.
     """
-    ready: Queue[tuple[str, Any]] = Queue(count)
-    stopped = threading.Event()
-
-    def put(kind: str, value: Any) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put((kind, value), timeout=0.1)
-                return
-            except Full:
-                continue
-
-    def read() -> None:
-        try:
-            for item in items:
-                put("item", item)
-                if stopped.is_set():
-                    return
-            put("end", None)
-        except BaseException as error:  # handed to the reader, whatever it is
-            put("error", error)
-
-    thread = threading.Thread(target=read, name="ahead", daemon=True)
-    thread.start()
+    end: Any = object()
+    iterator = iter(items)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
     try:
-        while True:
-            kind, value = ready.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                return
-            yield value
+        ready = deque(pool.submit(next, iterator, end) for _ in range(count))
+        while (item := ready.popleft().result()) is not end:
+            ready.append(pool.submit(next, iterator, end))
+            yield item
     finally:
-        stopped.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)

@@ -41,7 +41,8 @@ def smooth(
     given = np.array(STAYS_S if stay_s is None else [stay_s])
     likelihoods = np.exp(log_likelihoods - log_likelihoods.max(axis=1, keepdims=True))
     likelihoods = np.maximum(likelihoods.astype(np.float64), 1e-12)
-    change = _change(given, step_s)
+    # The probability that a section has ended by the next time.
+    change = -np.expm1(-step_s / given)
     score, _ = _forward(likelihoods, change)
     best = int(np.argmax(score))
     one = change[best : best + 1]
@@ -49,11 +50,6 @@ def smooth(
     probabilities = forward[:, 0] * _backward(likelihoods, float(one[0]))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     return Smoothed(probabilities, _viterbi(likelihoods, float(one[0])), float(given[best]))
-
-
-def _change(stay_s: np.ndarray, step_s: float) -> np.ndarray:
-    """Return the probability that a section has ended by the next time."""
-    return -np.expm1(-step_s / stay_s)
 
 
 def _spread(p: np.ndarray, change: np.ndarray | float) -> np.ndarray:

@@ -47,6 +47,7 @@ def to_html(timeline: Timeline, folder: Path | None, embed_mib: float = 24.0) ->
             "kit.timeline",
             "timeline.html.j2",
             values | {"sound": one, "policy": policy(**allowed, style=css, script=js)},
+            {"clock": clock},
         )
 
     if folder is None:
@@ -68,20 +69,18 @@ def _values(timeline: Timeline) -> dict[str, Any]:
     parts = ", ".join(f"{share[name]:.0%} {name}" for name in most if share[name] >= 0.005)
     count = len(timeline.sections)
     return {
+        "timeline": timeline,
         "name": Path(timeline.path).name,
         "headline": parts,
         "said": f"{clock(duration)} in {count} section{'s' if count > 1 else ''}; "
         f"{timeline.uncertain.mean():.0%} of the time is uncertain.",
-        "damage": timeline.damage,
         "duration": round(duration, 3),
         "width": _WIDTH,
         "starts": json.dumps([round(one.start_s, 3) for one in timeline.sections]),
         "names": json.dumps([one.label for one in timeline.sections]),
         "spectrogram": _picture(timeline.spectrogram),
         "blocks": [
-            of[one.label]
-            | _stretch(one.start_s, one.end_s, duration)
-            | {"title": f"{clock(one.start_s)} {one.label} {one.confidence:.0%}"}
+            of[one.label] | _stretch(one.start_s, one.end_s, duration) | {"section": one}
             for one in timeline.sections
         ],
         "unsure": [_stretch(*ends, duration) for ends in timeline.uncertain_s()],
@@ -100,18 +99,6 @@ def _values(timeline: Timeline) -> dict[str, Any]:
             )
         ],
         "legend": colours,
-        "rows": [
-            {
-                "start": round(one.start_s, 3),
-                "from": clock(one.start_s),
-                "to": clock(one.end_s),
-                "label": one.label,
-                "confidence": f"{one.confidence:.0%}",
-                "uncertain": f"{one.uncertain:.0%}" if one.uncertain >= 0.005 else "–",
-                "bpm": "–" if (bpm := timeline.bpm_of(one)) is None else f"{bpm:.1f}",
-            }
-            for one in timeline.sections
-        ],
         "how": "Below the sections: the probability of each label in the 30 s around a time. "
         f"Sections are smoothed for a mean length of {timeline.stay_s / 60:.1f} minutes.",
         "kit": __version__,
@@ -160,10 +147,9 @@ def _tempo(timeline: Timeline) -> dict[str, Any] | None:
         return round(float(95 - 90 * np.clip((value - low) / (high - low), 0, 1)), 1)
 
     points = [f"{_x(t.time_s, timeline.duration_s)} {place(t.bpm)}" for t in timeline.tempo]
-    half = 2.5
     second = [
-        f"M{_x(t.time_s - half, timeline.duration_s)} {place(t.second_bpm)}"
-        f"H{_x(t.time_s + half, timeline.duration_s)}"
+        f"M{_x(t.time_s - 2.5, timeline.duration_s)} {place(t.second_bpm)}"
+        f"H{_x(t.time_s + 2.5, timeline.duration_s)}"
         for t in timeline.tempo
         if t.second_bpm is not None
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float64
 from scipy.special import softmax
 
 from kit.timeline.hmm import Smoothed
@@ -67,31 +67,18 @@ def sections(
     alone = [at for at in changes if all(abs(at - join) > NEAR_S for join in joins_s)]
     edges = [0.0, *sorted([*joins_s, *alone]), answers.duration_s]
     parts = np.split(np.arange(len(middles)), np.searchsorted(middles, edges[1:-1]))
-    return tuple(
-        _section(edge, part, smoothed, uncertain, labels)
-        for edge, part in zip(pairwise(edges), parts, strict=True)
-        if len(part)
-    )
-
-
-def _section(
-    edge: tuple[float, float],
-    part: Int[np.ndarray, " part"],
-    smoothed: Smoothed,
-    uncertain: Bool[np.ndarray, " stretches"],
-    labels: tuple[str, ...],
-) -> Section:
-    mean = smoothed.probabilities[part].mean(axis=0)
-    best = int(np.argmax(mean))
-    return Section(*edge, labels[best], float(mean[best]), float(uncertain[part].mean()))
+    found = []
+    for edge, part in zip(pairwise(edges), parts, strict=True):
+        if len(part):
+            mean = smoothed.probabilities[part].mean(axis=0)
+            best = int(np.argmax(mean))
+            unsure = float(uncertain[part].mean())
+            found.append(Section(*edge, labels[best], float(mean[best]), unsure))
+    return tuple(found)
 
 
 def pooled(answers: Answers) -> Float64[np.ndarray, "stretches labels"]:
-    """Return the probabilities for the 30 s around each stretch: mean logarithms, normalised.
-
-    Args:
-        answers: of `listen`.
-    """
+    """Return the probabilities for the 30 s around each stretch: mean logarithms, normalised."""
     middles = answers.times_s
     logs = answers.log_probabilities.astype(np.float64)
     sums = np.cumsum(np.pad(logs, ((1, 0), (0, 0))), axis=0)

@@ -1,20 +1,17 @@
 """Round times for an axis, and a colour for each label."""
 
-import colorsys
+from colorsys import hls_to_rgb
+
+from matplotlib.colors import to_hex
 
 from kit.plots.style import MOST_SERIES
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)
 
 
-def ticks(duration_s: float, most: int = 10) -> list[float]:
-    """Return round times from 0 to near the end of a file, `most` at most.
-
-    Args:
-        duration_s: of the file, seconds.
-        most: number of ticks.
-    """
-    step = next((s for s in _STEPS_S if duration_s / s < most), 86400)
+def ticks(duration_s: float) -> list[float]:
+    """Return at most ten round times from 0 to near the end of a file, seconds."""
+    step = next((s for s in _STEPS_S if duration_s / s < 10), 86400)
     # One that is nearly at the end would run over the edge.
     last = int((duration_s - 0.04 * duration_s) // step)
     return [float(step * at) for at in range(last + 1)]
@@ -30,6 +27,5 @@ def label_colours(count: int) -> list[str | None]:
     colours = []
     for at in range(count):
         lightness = (0.45, 0.62)[at % 2]
-        red, green, blue = colorsys.hls_to_rgb(at / count, lightness, 0.6)
-        colours.append(f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}")
+        colours.append(to_hex(hls_to_rgb(at / count, lightness, 0.6)))
     return colours

@@ -158,18 +158,7 @@ def assembled(
     tempo: tuple[Tempo, ...] = (),
     spectrogram: UInt8[np.ndarray, "columns n_mels"] = np.zeros((0, 0), np.uint8),
 ) -> Timeline:
-    """Return the timeline of answers.
-
-    Args:
-        path: the file.
-        labels: names of the labels.
-        answers: of `listen`.
-        thresholds: as for `timeline`.
-        stay_s: as for `timeline`.
-        fades: cross-fades, in seconds.
-        tempo: along the file.
-        spectrogram: of the file.
-    """
+    """Return the timeline of a file's answers; `fades` in seconds, the rest as for `timeline`."""
     times = answers.times_s
     step_s = float(np.median(np.diff(times))) if len(times) > 1 else answers.duration_s
     smoothed = smooth(_WEIGHT * answers.log_probabilities, step_s, stay_s)

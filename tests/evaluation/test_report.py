@@ -435,7 +435,7 @@ def test_figures_are_written_as_files(tmp_path):
 
 
 def test_the_contents_list_every_section_and_lead_there(tmp_path):
-    drawn = picture(new_figure(1, 1), [], "what it shows")
+    drawn = picture(lambda theme: new_figure(1, 1, theme), "what it shows")
     table = Table("Changes", ("what", "by"), (("<b>", "1"),))
     part = Section("confounds", "What it <leans> on", "Said.", (drawn,), (table,), "A note.")
     result = evaluation(("edm", "techno"), 10) | {"made_with": MADE_WITH}

@@ -34,7 +34,7 @@ def test_a_figure_is_svg_and_one_of_many_marks_is_png():
 
 
 def test_each_screen_has_a_figure_of_its_own():
-    shown = picture(marks(3), [("(prefers-color-scheme: dark)", marks(3, DARK))], "three dots")
+    shown = picture(lambda theme: marks(3, theme), "three dots")
     (dark,) = shown["sources"]
     assert dark["media"] == "(prefers-color-scheme: dark)"
     assert shown["alt"] == "three dots"

@@ -151,6 +151,6 @@ def test_items_are_read_ahead_and_errors_come_in_their_turn():
 def test_a_reader_that_stops_ends_the_thread():
     reader = ahead(iter(range(10**9)), 2)
     assert [next(reader) for _ in range(6)] == list(range(6))
-    assert "ahead" in [thread.name for thread in threading.enumerate()]
+    assert "ahead_0" in [thread.name for thread in threading.enumerate()]
     reader.close()
-    assert "ahead" not in [thread.name for thread in threading.enumerate()]
+    assert "ahead_0" not in [thread.name for thread in threading.enumerate()]

@@ -3,6 +3,7 @@
 `kit evaluate` reads baselines and does not compute them, so this file imports no classifiers.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,24 +34,18 @@ def split_digest(table: pd.DataFrame) -> str:
     """
     side = table["fold"] if "fold" in table else np.where(table["part"] == "test", "test", "train")
     rows = sorted(zip(table["track_id"], table["label"], table["group"], side, strict=True))
-    return hashlib.sha256(json.dumps([list(map(str, row)) for row in rows]).encode()).hexdigest()[
-        :16
-    ]
+    text = json.dumps([list(map(str, row)) for row in rows])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def find(table: pd.DataFrame, folders: Iterable[Path]) -> Row | None:
     """Return the first intact baselines.json of a split in `folders`; None without one."""
     digest = split_digest(table)
     for folder in folders:
-        path = folder / NAME
-        if not path.is_file():
-            continue
-        try:
-            found = read_json(path)
-        except KitError:
-            continue
-        if isinstance(found, dict) and found.get("split") == digest:
-            return found
+        with contextlib.suppress(KitError):  # missing or damaged
+            found = read_json(folder / NAME)
+            if isinstance(found, dict) and found.get("split") == digest:
+                return found
     return None
 
 

@@ -163,18 +163,16 @@ def _chosen(
     splits = inner_splits(targets, groups, INNER_FOLDS, seed)
     if not splits:
         return family.fallback, 1.0
-    best: tuple[int, Mapping[str, Any], np.ndarray] | None = None
+    tried: list[tuple[int, Mapping[str, Any], np.ndarray]] = []
     for options in family.options:
         scores = np.zeros((len(x), classes))
         for train, held_out in splits:
             model = family.build({**options, **family.cheaper}, seed)
             model.fit(x[train], targets[train])
             scores[held_out] = _scores(model, x[held_out], classes)
-        right = int((scores.argmax(axis=1) == targets).sum())
-        if best is None or right > best[0]:
-            best = right, options, scores
-    assert best is not None
-    return best[1], temperature(best[2], targets)
+        tried.append((int((scores.argmax(axis=1) == targets).sum()), options, scores))
+    _, options, scores = max(tried, key=lambda one: one[0])  # the first at a tie
+    return options, temperature(scores, targets)
 
 
 def _some(groups: np.ndarray, seed: int) -> np.ndarray:

@@ -43,12 +43,12 @@ def chosen_of(candidates: Sequence[Baseline], say: Say | None = None) -> Baselin
     """
 
     def answer(fold: Fold, task: Task) -> Answered:
-        inner = inner_folds(fold, task)
+        within = dataclasses.replace(task, folds=tuple(inner_folds(fold, task)))
         found = {}
-        for candidate in candidates if inner else ():
+        for candidate in candidates if within.folds else ():
             if say:
                 say(f"fold {fold.name}, {candidate.name}")
-            found[candidate.name] = held_out(candidate, inner, task, fold)
+            found[candidate.name] = out_of_fold([candidate], within)[0].probabilities
         equal = {candidate.name: 1 / len(candidates) for candidate in candidates}
         weights = weigh(found, task.targets[fold.train]) if found else equal
         answered = average_of(candidates, weights).answer(fold, task)
@@ -101,18 +101,6 @@ def inner_folds(fold: Fold, task: Task) -> list[Fold]:
     ]
 
 
-def held_out(
-    candidate: Baseline, inner: Sequence[Fold], task: Task, fold: Fold
-) -> Float[np.ndarray, "train classes"]:
-    """Return a candidate's answers for the training tracks of a fold, out of the inner folds."""
-    place = {track: at for at, track in enumerate(fold.train.tolist())}
-    answers = np.zeros((len(place), len(task.labels)))
-    for part in inner:
-        rows = [place[track] for track in part.test.tolist()]
-        answers[rows] = candidate.answer(part, task).probabilities
-    return answers
-
-
 def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.ndarray) -> Weights:
     """Return mixture weights that raise the likelihood of the true labels.
 
@@ -130,15 +118,6 @@ def weigh(found: Mapping[str, Float[np.ndarray, "tracks classes"]], targets: np.
     weights[weights < min(_LEAST_WEIGHT, weights.max())] = 0
     order = np.argsort(-weights, kind="stable")
     return {names[at]: float(weights[at] / weights.sum()) for at in order if weights[at]}
-
-
-def log_loss(
-    p: Float[np.ndarray, "tracks classes"], targets: np.ndarray, least: float = _LEAST_P
-) -> float:
-    """Return the mean of -log max(p(true label), least)."""
-    true = np.maximum(p[np.arange(len(p)), targets], least)
-    # max() turns -0.0 into 0.0.
-    return float(max(0.0, -np.log(true).mean()))
 
 
 def nested_choice(
@@ -179,8 +158,5 @@ def curve_of(
     parts = [shares[row.name] * row.probabilities for row in answers if row.name in shares]
     whole = Row(average.name, np.sum(parts, axis=0), {}, 0.0)
     return learning_curve(
-        [average],
-        task,
-        progress=lambda done, total: show("curve", done, total, ""),
-        whole=[whole],
+        [average], task, progress=lambda done, total: show("curve", done, total, ""), whole=[whole]
     )

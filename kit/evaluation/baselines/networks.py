@@ -219,14 +219,10 @@ def kept(
     found: list[Baseline] = []
     names = sorted({file.parent.name for file in run.folder.glob(f"fold-*/{FOLDER}/*/*.json")})
     for name in names:
-        files = {
-            fold.name: run.folder / f"fold-{fold.name}" / FOLDER / name / f"{fold.name}.json"
-            for fold in task.folds
-        }
-        each = {
-            fold.name: _read(files[fold.name], [ids[int(at)] for at in fold.test], labels)
-            for fold in task.folds
-        }
+        each = {}
+        for fold in task.folds:
+            file = run.folder / f"fold-{fold.name}" / FOLDER / name / f"{fold.name}.json"
+            each[fold.name] = _read(file, [ids[int(at)] for at in fold.test], labels)
         if any(p is None for p in each.values()):
             notes.append(f"left out: {name}, which has not answered all tracks of the run")
             continue

@@ -16,7 +16,6 @@ from kit.evaluation.baselines.beside import NAME, score
 from kit.evaluation.baselines.curve import Point
 from kit.evaluation.baselines.folds import Row
 from kit.evaluation.baselines.nested import NAME as CHOSEN
-from kit.evaluation.baselines.nested import log_loss
 from kit.files import atomic_write, write_json
 
 TRACK = ("track_id", "label", "group", "fold")
@@ -89,10 +88,12 @@ class Baselines:
         rows = []
         for row in self.answers:
             right = row.probabilities.argmax(axis=1) == targets
+            true = np.maximum(row.probabilities[np.arange(len(targets)), targets], 1e-9)
             rows.append(
                 {
                     **score(row.name, right, truth, groups),
-                    "log_loss": log_loss(row.probabilities, targets, 1e-9),
+                    # max() turns -0.0 into 0.0.
+                    "log_loss": max(0.0, float(-np.log(true).mean())),
                     "wrong": [track for track, ok in zip(ids, right, strict=True) if not ok],
                     "chosen": row.chosen,
                     "cpu_s": round(row.cpu_s, 2),
@@ -108,16 +109,7 @@ class Baselines:
         groups), `least` and `most` (of the draws).
         """
         rows = [
-            (
-                p.clips,
-                round(p.tracks, 1),
-                p.baseline,
-                p.accuracy,
-                p.low,
-                p.high,
-                min(p.draws),
-                max(p.draws),
-            )
+            vars(p) | {"tracks": round(p.tracks, 1), "least": min(p.draws), "most": max(p.draws)}
             for p in self.curve
             if p.clips is not None
         ]

@@ -91,7 +91,7 @@ def baselines(
     if min([1, draws, *curve]) < 1:
         raise UsageError("--curve and --curve-draws take numbers of at least 1")
     tracks = catalogue if isinstance(catalogue, Catalogue) else load(Path(catalogue))
-    table, show = tracks.table, progress or silent
+    table, show = tracks.table, progress or (lambda *_: None)
     divided: pd.DataFrame | None = None
     if run is not None:
         run = run if isinstance(run, Run) else locate(run)
@@ -228,7 +228,3 @@ def _of_run(run: Run) -> tuple[FeatureConfig, pd.DataFrame]:
             f"the tracks of {run.folder} have several labels; baselines take one a track"
         )
     return experiment.features, run.folds() if run.is_folded else run.split()
-
-
-def silent(stage: str, done: int, total: int, note: str) -> None:
-    """Show nothing."""

@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,20 +136,13 @@ def _answers(
     probe: Probe,
     said: Callable[[int], None],
 ) -> list[Answer]:
-    found: list[Answer] = [(None, "")] * len(table)
-    done = 0
+    found: dict[int, Answer] = {}
     for fold in dict.fromkeys(table["fold"]):
         at = np.flatnonzero(table["fold"] == fold).tolist()
-        each = answers(
-            network_of(fold),
-            [paths[i] for i in at],
-            probe,
-            lambda n, before=done: said(before + n),
-        )
-        for number, answer in zip(at, each, strict=True):
-            found[number] = answer
-        done += len(at)
-    return found
+        told = partial(lambda before, n: said(before + n), len(found))
+        each = answers(network_of(fold), [paths[i] for i in at], probe, told)
+        found |= dict(zip(at, each, strict=True))
+    return [found[number] for number in range(len(table))]
 
 
 def _require_audio(run: Run, restored: Restored) -> None:

@@ -12,7 +12,7 @@ from kit.evaluation.confounds.changes import Changed, Samples
 
 Family = Literal["tilt", "level", "mp3", "band", "tempo", "speed", "start", "pitch"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
-VERSION = 1
+VERSION = 2
 """Raise it when a change is redefined, so that stored answers are computed again."""
 SPEED = 0.06
 LATEST_S = 5.0

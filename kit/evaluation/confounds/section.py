@@ -1,6 +1,7 @@
 """Figure and section of the report on the confound probes."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kit.evaluation.confounds.measure import FILE
+from kit.evaluation.figures import framed
 from kit.evaluation.section import Section, Table
 from kit.evaluation.words import interval, percent, points
 from kit.files import read_json
-from kit.plots.html import DARK_SCREEN, NARROW_SCREEN, picture
-from kit.plots.style import DARK, LIGHT, Theme, new_figure, style_axes, text_style
+from kit.plots.html import stackable
+from kit.plots.style import LIGHT, new_figure, text_style
 
 _NOTE = (
     "{n} tracks of {groups} groups. Each change applies to the samples, before the front end; the "
@@ -30,57 +32,49 @@ def section_of(run_dir: Path, evaluation: Mapping[str, Any]) -> Section | None:
     found = read_json(path)
     if found["checkpoint"] != evaluation["checkpoint"] or not found["probes"]:
         return None
-    sources = [
-        (f"{NARROW_SCREEN} and {DARK_SCREEN}", figure(found, theme=DARK, narrow=True)),
-        (NARROW_SCREEN, figure(found, narrow=True)),
-        (DARK_SCREEN, figure(found, theme=DARK)),
-    ]
+    changes = ", ".join(f"{row['probe']} {points(row['change'])}" for row in found["probes"])
+    alt = f"Change of the accuracy in points: {changes}"
     return Section(
         name="confounds",
         title="Confound probes",
         said=found["said"],
-        pictures=(picture(figure(found), sources, _alt(found)),),
+        pictures=(stackable(partial(figure, found), alt),),
         tables=(_table(found),),
         note=_NOTE.format(**found) + _left_out(found),
     )
 
 
-def figure(found: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+def figure(found: Mapping[str, Any], *, stacked: bool = False) -> Figure:
     """Draw each probe's change of the accuracy, with its interval."""
     rows = found["probes"]
-    drawn = new_figure(4.6 if narrow else 8.4, 1.3 + 0.27 * len(rows), theme)
+    drawn = new_figure(4.6 if stacked else 8.4, 1.3 + 0.27 * len(rows))
     axes = drawn.subplots()
-    style_axes(axes, theme, grid=True)
     for place, row in enumerate(rows):
-        colour = theme.second if row["moves"] else theme.first
+        colour = LIGHT.second if row["moves"] else LIGHT.first
         if row["change_interval"] is not None:
             ends = [100 * side for side in row["change_interval"]]
             axes.plot(ends, [place, place], lw=2, color=colour)
         mark = "D" if row["moves"] else "o"
         axes.plot(100 * row["change"], place, mark, ms=5, color=colour, zorder=3)
-    axes.axvline(0, color=theme.quiet, linewidth=0.9)
+    axes.axvline(0, color=LIGHT.quiet, linewidth=0.9)
     axes.set_yticks(np.arange(len(rows)), [row["probe"] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     # Show at least 2 points, so that changes of almost 0 look small.
     reach = max(2.0, *(abs(x) for x in axes.get_xlim()))
     axes.set_xlim(-reach, reach)
-    title = "Change of the accuracy" if narrow else "Change of the accuracy by change of the sound"
-    axes.set_title(title, loc="left", **text_style(theme, size=10), weight="bold")
-    axes.set_xlabel(
-        f"points, with {percent(found['confidence'])} interval",
-        **text_style(theme, size=8, quiet=True),
-    )
-    places = (1.03, 1.26, 1.42) if narrow else (1.02, 1.15, 1.25)
+    title = "Change of the accuracy" if stacked else "Change of the accuracy by change of the sound"
+    framed(axes, LIGHT, title, f"points, with {percent(found['confidence'])} interval")
+    places = (1.03, 1.26, 1.42) if stacked else (1.02, 1.15, 1.25)
     columns = (
         ("accuracy", [percent(row["accuracy"]) for row in rows]),
         ("lost", [str(row["right_to_wrong"]) for row in rows]),
         ("won", [str(row["wrong_to_right"]) for row in rows]),
     )
     for at, (head, cells) in zip(places, columns, strict=True):
-        axes.text(at, 1.01, head, transform=axes.transAxes, **text_style(theme, size=8, quiet=True))
+        axes.text(at, 1.01, head, transform=axes.transAxes, **text_style(size=8, quiet=True))
         beside = {"transform": axes.get_yaxis_transform(), "va": "center"}
         for place, cell in enumerate(cells):
-            axes.text(at, place, cell, **beside, **text_style(theme, size=8))
+            axes.text(at, place, cell, **beside, **text_style(size=8))
     return drawn
 
 
@@ -96,7 +90,7 @@ def _table(found: Mapping[str, Any]) -> Table:
             percent(row["accuracy"]),
             interval(row["interval"]),
             points(row["change"]),
-            _points_between(row["change_interval"]),
+            " to ".join(map(points, row["change_interval"] or ())) or "–",
             str(row["right_to_wrong"]),
             str(row["wrong_to_right"]),
         )
@@ -105,15 +99,6 @@ def _table(found: Mapping[str, Any]) -> Table:
     heads = ("Sound", "right", "accuracy", "95% interval", "change", "interval of the change")
     columns = (*heads, "right to wrong", "wrong to right")
     return Table("The same tracks after each change; changes in points", columns, tuple(rows))
-
-
-def _points_between(ends: list[float] | None) -> str:
-    return "–" if ends is None else f"{points(ends[0])} to {points(ends[1])}"
-
-
-def _alt(found: Mapping[str, Any]) -> str:
-    rows = ", ".join(f"{row['probe']} {points(row['change'])}" for row in found["probes"])
-    return f"Change of the accuracy in points: {rows}"
 
 
 def _left_out(found: Mapping[str, Any]) -> str:

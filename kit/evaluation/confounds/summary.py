@@ -61,12 +61,8 @@ def summary(
 
 def _accuracy(right: np.ndarray, groups: np.ndarray) -> Row:
     found = group_interval(right, groups)
-    return {
-        "correct": int(right.sum()),
-        "accuracy": float(right.mean()),
-        "interval": found["interval"],
-        "groups": found["groups"],
-    }
+    about = {"correct": int(right.sum()), "accuracy": float(right.mean())}
+    return about | {name: found[name] for name in ("interval", "groups")}
 
 
 def _row(
@@ -113,27 +109,19 @@ def in_words(found: Mapping[str, Any]) -> str:
         )
     falls, rises = ([r for r in moved if (r["change"] < 0) == fall] for fall in (True, False))
     verb = "moves" if len(moved) == 1 else "move"
+    moved.sort(key=lambda row: -abs(row["change"]))
+    named = [f"{row['probe']} ({points(row['change'])} points)" for row in moved[:_NAMED]]
+    rest = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
     said = (
         f"{len(moved)} of {len(rows)} changes {verb} the accuracy of {was} significantly: "
-        f"{_largest(moved)}."
+        f"{', '.join(named)}{rest}."
     )
     if falls:
-        blurred = any(row["probe"] == CONTROL.name for row in falls)
-        ordered = sorted(falls, key=lambda row: row["change"])
-        leans = dict.fromkeys(_leans_on(row, blurred) for row in ordered)
-        said += f" The network relies on {listed(list(leans))}."
+        ordered = [row["probe"] for row in sorted(falls, key=lambda row: row["change"])]
+        blurred = CONTROL.name in ordered
+        probes = [next(probe for probe in PROBES if probe.name == name) for name in ordered]
+        leans = [(CONTROL if blurred and one.vocoded else one).leans_on for one in probes]
+        said += f" The network relies on {listed(list(dict.fromkeys(leans)))}."
     if rises:
         said += f" It is more accurate with {listed([row['probe'] for row in rises])}."
     return said
-
-
-def _largest(rows: Sequence[Row]) -> str:
-    ordered = sorted(rows, key=lambda row: -abs(row["change"]))
-    named = [f"{row['probe']} ({points(row['change'])} points)" for row in ordered[:_NAMED]]
-    rest = len(ordered) - len(named)
-    return ", ".join(named) + (f" and {rest} more" if rest else "")
-
-
-def _leans_on(row: Row, blurred: bool) -> str:
-    probe = next(probe for probe in PROBES if probe.name == row["probe"])
-    return CONTROL.leans_on if blurred and probe.vocoded else probe.leans_on

@@ -1,17 +1,17 @@
 """Section of the report on attribution maps."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from kit.evaluation.explain.tracks import SIMILAR, Explained
 from kit.evaluation.section import Section, Table
-from kit.plots.html import DARK_SCREEN, picture
-from kit.plots.style import DARK, LIGHT, Theme, drawable, new_figure, style_axes, text_style
+from kit.plots.html import picture
+from kit.plots.style import LIGHT, Theme, drawable, new_figure, style_axes, text_style
 
 _RANGES_HZ = ((0.0, 250.0), (250.0, 2e3), (2e3, np.inf))
 _TICKS_HZ = (250, 1000, 4000, 12_000)
@@ -110,7 +110,7 @@ def _picture(one: Explained) -> dict[str, Any]:
         f"spectrogram, occlusion, integrated gradients; {low:.0%} of the gradients lie below "
         f"250 Hz, {middle:.0%} between it and 2 kHz, {high:.0%} above"
     )
-    return picture(figure(one), [(DARK_SCREEN, figure(one, theme=DARK))], said, quality=_QUALITY)
+    return picture(partial(figure, one), said, quality=_QUALITY)
 
 
 def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
@@ -126,12 +126,26 @@ def figure(one: Explained, *, theme: Theme = LIGHT) -> Figure:
         ("Occlusion", one.occlusion, signed),
         ("Integrated gradients", _summed(one.gradients), signed),
     )
+    frames, bands = one.spectrogram.shape
+    ticks = [hz for hz in _TICKS_HZ if one.band_hz[0] <= hz <= one.band_hz[-1]]
+    places = np.interp(ticks, one.band_hz, np.arange(bands))
+    names = [f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz" for hz in ticks]
     for axes, (title, values, colours) in zip(panels, maps, strict=True):
         style_axes(axes, theme)
         axes.set_title(title, loc="left", **text_style(theme, size=9), weight="bold")
         reach = float(np.quantile(np.abs(values), 0.995)) or 1.0
         low, high = (-reach, reach) if colours is signed else np.quantile(values, (0.02, 1.0))
-        _shown(axes, one, values, colours, low, high)
+        axes.imshow(
+            values.T,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            cmap=colours,
+            vmin=low,
+            vmax=high,
+            extent=(0, frames * one.seconds, -0.5, bands - 0.5),
+        )
+        axes.set_yticks(places, names)
     panels[-1].set_xlabel("Seconds", **text_style(theme, size=8, quiet=True))
     return drawn
 
@@ -141,23 +155,3 @@ def _summed(values: np.ndarray) -> np.ndarray:
     for axis, size in enumerate(values.shape):
         values = np.add.reduceat(values, np.arange(0, size, _BLOCK), axis=axis)
     return values
-
-
-def _shown(
-    axes: Axes, one: Explained, values: np.ndarray, colours: Any, low: float, high: float
-) -> None:
-    frames, bands = one.spectrogram.shape
-    axes.imshow(
-        values.T,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap=colours,
-        vmin=low,
-        vmax=high,
-        extent=(0, frames * one.seconds, -0.5, bands - 0.5),
-    )
-    ticks = [hz for hz in _TICKS_HZ if one.band_hz[0] <= hz <= one.band_hz[-1]]
-    places = np.interp(ticks, one.band_hz, np.arange(bands))
-    names = [f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz" for hz in ticks]
-    axes.set_yticks(places, names)

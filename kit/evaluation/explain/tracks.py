@@ -106,12 +106,11 @@ def _explained(
     segments = np.asarray(scaling.decibels(scaling.widened(cut)))
     label = np.int32(network.labels.index(row["predicted"]))
     fill = segments.mean((0, 1))
-    maps = _Maps(network.networks)
-    made = [maps(x, label, fill) for x in segments]
+    made = [_maps(network.networks, x, label, fill) for x in segments]
     middle = len(segments) // 2
     keys = jax.random.split(jax.random.key(_UNTRAINED_KEY), len(network.networks))
-    drawn = [one.untrained(key) for one, key in zip(network.networks, keys, strict=True)]
-    other = _Maps(drawn)(segments[middle], label, fill)
+    drawn = tuple(one.untrained(key) for one, key in zip(network.networks, keys, strict=True))
+    other = _maps(drawn, segments[middle], label, fill)
     hidden, gradients = (np.concatenate([one[i] for one in made]) for i in (0, 1))
     frontend = config.frontend
     top = frontend.sample_rate / 2 if frontend.fmax is None else frontend.fmax
@@ -145,31 +144,19 @@ def _segments(
     return stored[first : first + count * length].reshape(count, length, -1)
 
 
-class _Maps:
-    """Both maps of a segment by networks, and the relative completeness gap."""
-
-    def __init__(self, networks: Sequence[Differentiable]) -> None:
-        self._networks = tuple(networks)
-
-    def __call__(
-        self,
-        x: Float32[np.ndarray, "frames n_mels"],
-        label: np.int32,
-        fill: Float32[np.ndarray, " n_mels"],
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        patch = (max(1, x.shape[0] // PATCHES), max(1, x.shape[1] // PATCHES))
-        hidden = _hidden(self._networks, x, label, fill, patch=patch)
-        gradients, share = self._gradients(x, label, fill, STEPS[0])
-        if share > TOLERANCE:
-            gradients, share = self._gradients(x, label, fill, STEPS[1])
-        return np.asarray(hidden), gradients, share
-
-    def _gradients(
-        self, x: np.ndarray, label: np.int32, fill: np.ndarray, steps: int
-    ) -> tuple[np.ndarray, float]:
-        found, gap, whole = _gradients(self._networks, x, label, fill, steps=steps)
-        # Below a difference of 0.1 in log-odds the share would be meaningless.
-        return np.asarray(found), abs(float(gap)) / max(abs(float(whole)), 0.1)
+def _maps(
+    networks: tuple[Differentiable, ...],
+    x: Float32[np.ndarray, "frames n_mels"],
+    label: np.int32,
+    fill: Float32[np.ndarray, " n_mels"],
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return both maps of a segment by networks, and the relative completeness gap."""
+    patch = (max(1, x.shape[0] // PATCHES), max(1, x.shape[1] // PATCHES))
+    hidden = _hidden(networks, x, label, fill, patch=patch)
+    gradients, gap = _gradients(networks, x, label, fill, steps=STEPS[0])
+    if gap > TOLERANCE:
+        gradients, gap = _gradients(networks, x, label, fill, steps=STEPS[1])
+    return np.asarray(hidden), np.asarray(gradients), float(gap)
 
 
 @partial(jax.jit, static_argnames="patch")
@@ -188,9 +175,10 @@ def _hidden(
 @partial(jax.jit, static_argnames="steps")
 def _gradients(
     networks: tuple[Differentiable, ...], x: Array, label: Array, fill: Array, steps: int
-) -> tuple[Float[Array, "frames n_mels"], Float[Array, ""], Float[Array, ""]]:
-    """Return the map, its completeness gap, and the difference of scores."""
+) -> tuple[Float[Array, "frames n_mels"], Float[Array, ""]]:
+    """Return the map, and its completeness gap as a share of the difference of scores."""
     baseline = jnp.broadcast_to(fill, x.shape)
     answer = partial(log_odds, networks)
     found, gap = integrated_gradients(answer, x, label, baseline, steps=steps)
-    return found, gap, found.sum() - gap
+    # Below a difference of 0.1 in log-odds the share would be meaningless.
+    return found, jnp.abs(gap) / jnp.maximum(jnp.abs(found.sum() - gap), 0.1)
