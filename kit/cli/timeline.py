@@ -21,6 +21,7 @@ def timeline(
     section_minutes: Minutes = None,
     risk: float = 0.1,
     embed_mib: float = 24.0,
+    dark: bool = False,
     runs: Runs = Path("runs"),
 ) -> int:
     """Show what plays when in a DJ mix: sections of one label, joins and tempo.
@@ -40,6 +41,7 @@ def timeline(
         risk: Share of wrong answers that you accept among those that are not uncertain. The
             threshold comes from the artists that `kit evaluate` held out.
         embed_mib: Embed audio up to this size in a page, MiB; larger audio must stay where it is.
+        dark: Draw pictures on dark paper. A page follows the reader's own choice.
     """
     if not 0 < risk < 1:
         raise UsageError(f"--risk is {risk:g}; it must be between 0 and 1, such as 0.1")
@@ -82,7 +84,7 @@ def timeline(
         )
     sys.stdout.write(to_table(made))
     for path in out:
-        write(made, path, embed_mib=embed_mib)
+        write(made, path, embed_mib=embed_mib, dark=dark)
         terminal.say(f"wrote {path}")
     if made.damage:
         terminal.warn(f"{made.damage}; the timeline ends at {clock(made.duration_s)}")

@@ -23,13 +23,14 @@ def check_endings(paths: Iterable[Path]) -> None:
             raise UsageError(f"{path}: a timeline is written as {', '.join(ENDINGS)}")
 
 
-def write(timeline: Timeline, path: Path, *, embed_mib: float = 24.0) -> None:
+def write(timeline: Timeline, path: Path, *, embed_mib: float = 24.0, dark: bool = False) -> None:
     """Write a timeline in the format that the file's ending names.
 
     Args:
         timeline: of a file.
         path: one of `ENDINGS`.
         embed_mib: of a page, see `kit.timeline.page.to_html`.
+        dark: draw a picture on dark paper.
     Raises:
         UsageError: another ending.
         KitError: the file cannot be written.
@@ -43,7 +44,7 @@ def write(timeline: Timeline, path: Path, *, embed_mib: float = 24.0) -> None:
 
         write_text(path, to_html(timeline, path.parent, embed_mib))
     else:
-        from kit.plots.style import save
+        from kit.plots.style import DARK, LIGHT, save
         from kit.timeline.figure import figure
 
-        save(figure(timeline), path)
+        save(figure(timeline, theme=DARK if dark else LIGHT), path)

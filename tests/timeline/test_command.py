@@ -71,6 +71,17 @@ def test_large_audio_stays_beside_the_page(command, job, mix, tmp_path):
     assert sound["src"] == "a%20%3Cb%3E%20%26%20%22c%22%20%27d%27.flac"
 
 
+def test_pictures_are_light_or_dark(command, job, mix, tmp_path):
+    papers = {"light": (255, 255, 255), "dark": (0x17, 0x18, 0x1C)}
+    for name, paper in papers.items():
+        outs = [tmp_path / f"{name}.{ending}" for ending in ("png", "svg")]
+        given = ["--dark"] if name == "dark" else []
+        assert command("timeline", job.run, mix, "--out", *outs, *given)[0] == 0
+        with Image.open(outs[0]) as image:
+            assert image.convert("RGB").getpixel((0, 0)) == paper
+        assert "#{:02x}{:02x}{:02x}".format(*paper) in outs[1].read_text(encoding="utf-8")
+
+
 def test_the_length_of_sections_may_be_given(command, job, mix):
     code, out, _ = command("timeline", job.run, mix, "--section-minutes", 300)
     assert code == 0
