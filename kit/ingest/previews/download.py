@@ -15,9 +15,9 @@ from kit.catalogue.inspect import Facts, inspect_all
 from kit.config import PreviewConfig
 from kit.errors import KitError
 from kit.ingest.previews.fetch import PreviewError, fetch_file, make_pool, remove_parts
-from kit.ingest.previews.record import record, record_whole, settle
+from kit.ingest.previews.record import record, settle
 from kit.ingest.previews.targets import AUDIO, STAGE, Wanted, failure, make_plan
-from kit.ingest.retry import Patience, TooLongError, with_retries
+from kit.ingest.retry import Patience, with_retries
 from kit.lock import only_one
 
 # After this many failures of a host in succession, its other rows are skipped.
@@ -92,7 +92,6 @@ def download(
             run.download(missing)
         finally:
             record(catalogue.folder, run.found)
-        record_whole(catalogue.folder)
         order = {str(row["track_id"]): at for at, row in enumerate(rows)}
         failures = sorted([*failures, *run.failures], key=lambda f: order[f.track_id])
         write_failures(catalogue.folder, STAGE, failures)
@@ -198,11 +197,7 @@ class _Run:
         if self._stopping.is_set():
             raise _Stopped
         if self._misses[wanted.host] >= _HOST_AWAY_AFTER:
-            raise PreviewError(
-                "host_away",
-                f"{wanted.host!r} failed for other tracks, so this one was skipped; run the "
-                "command again later",
-            )
+            raise PreviewError("host_away", host=wanted.host)
         misses = 0
         try:
             return with_retries(
@@ -211,15 +206,14 @@ class _Run:
                 lambda seconds, why: self._wait(wanted.host, seconds, why),
             )
         except PreviewError as error:
+            longest_s = self._patience.longest_wait_s
+            if error.passing and error.asked_s > longest_s:
+                misses = _HOST_AWAY_AFTER
+                raise PreviewError(
+                    "rate_limited", "too_long", asked=error.asked_s, longest=longest_s
+                ) from error
             misses = self._misses[wanted.host] + 1 if error.passing else 0
             raise
-        except TooLongError as error:
-            misses = _HOST_AWAY_AFTER
-            raise PreviewError(
-                "rate_limited",
-                f"the server asks to wait {error.seconds:.0f} s, longer than --longest-wait-s "
-                f"({self._config.longest_wait_s:g} s); run the command again later",
-            ) from error
         finally:
             self._misses[wanted.host] = misses
 

@@ -19,7 +19,7 @@ from kit.catalogue import (
     write_failures,
 )
 from kit.catalogue.schema import is_absent
-from kit.ingest.retry import Wait, sleep
+from kit.ingest.retry import Wait
 from kit.ingest.spotify.client import connect
 from kit.ingest.spotify.columns import FEATURES
 from kit.ingest.spotify.playlist import NOTICE, STAGE, Progress, check, name_of, playlist
@@ -45,14 +45,14 @@ def add(
     note: Callable[[str], None],
     show: Callable[[str], None],
     progress: Progress = lambda *_: None,
-    wait: Wait = sleep,
+    wait: Wait,
 ) -> Added:
     """Add the tracks of a playlist to the catalogue in `out`.
 
     Raises:
         KitError: another run adds a playlist to `out`.
     """
-    check(source, label, market)
+    name = name_of(check(source, label, market))
     client = connect(private=private, wait=wait)
     try:
         with only_one(out / ".ingest", "adds a playlist to"):
@@ -62,10 +62,10 @@ def add(
                 note(NOTICE)
             client.sign_in(show)
             found = playlist(source, label, out, client=client, market=market, progress=progress)
-            whole = _save(found, out, name_of(source))
+            whole = _save(found, out, name)
     finally:
         client.close()
-    left_out = [failure for failure in whole.failures if failure.path == name_of(source)]
+    left_out = [failure for failure in whole.failures if failure.path == name]
     return Added(found.warnings, whole, left_out)
 
 

@@ -16,8 +16,8 @@ from spotipy.exceptions import SpotifyBaseException
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyPKCE
 
 from kit.errors import KitError, UsageError
-from kit.ingest.retry import Patience, TooLongError, Wait, sleep, with_retries
-from kit.ingest.spotify.errors import FaultError, duration, refusal
+from kit.ingest.retry import Patience, Wait, sleep, with_retries
+from kit.ingest.spotify.errors import FaultError, refusal
 from kit.ingest.spotify.sign_in import (
     SCOPES,
     WAIT_S,
@@ -34,10 +34,7 @@ T = TypeVar("T")
 API = "https://api.spotify.com/v1"
 ACCOUNTS = "https://accounts.spotify.com"
 SERVER_VARIABLE = "KIT_SPOTIFY_URL"
-"""Environment variable with the address of another server, for tests."""
-
-# Tokens are sent to it, so without TLS only this machine is allowed.
-_SERVER = re.compile(r"https://[\w.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
+"""Environment variable with the address of a server on this machine, for tests."""
 
 # spotipy logs headers with tokens, and server errors that may contain them.
 _LOGGERS = ("spotipy.client", "spotipy.oauth2", "spotipy.cache_handler", "spotipy.util")
@@ -99,40 +96,31 @@ class Client:
         self.session.close()
 
     def _with_retries(self, call: Callable[[], T], endpoint: str, what: str = "it") -> T:
-        last = FaultError()
-        renewed = False
-
         def attempt() -> T:
-            nonlocal last, renewed
             try:
                 return _as_faults(call)
             except FaultError as fault:
-                last = fault
-                if fault.status != 401 or fault.sign_in or renewed:
+                if fault.status != 401 or fault.sign_in:
                     raise
-                # A token may be revoked before it expires: try once with a new one.
-                renewed = True
-                self.tokens.expire()
-                return attempt()
+            # A token may be revoked before it expires: try once with a new one.
+            self.tokens.expire()
+            return _as_faults(call)
 
-        asked = ""
         try:
             with _no_log(), warnings.catch_warnings():
                 # spotipy's own calls raise deprecation warnings.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 return with_retries(attempt, self.patience, self.wait)
-        except TooLongError as error:
-            asked = duration(error.seconds)
-        except FaultError as fault:
-            if fault.code == "invalid_grant":
-                self.tokens.forget()
-        # Outside the handlers, because a traceback would show spotipy's error with the token.
+        except FaultError as error:
+            fault = error
+        if fault.code == "invalid_grant":
+            self.tokens.forget()
+        # Outside the handler, because a traceback would show spotipy's error with the token.
         raise refusal(
-            last,
+            fault,
             endpoint,
             private=self.private,
-            asked=asked,
-            longest=duration(self.patience.longest_wait_s),
+            longest_s=self.patience.longest_wait_s,
             host=self.host,
             tokens=self.tokens.path,
             what=what,
@@ -153,7 +141,13 @@ def connect(
         UsageError: credentials or the address of the server are missing or malformed.
     """
     environment = os.environ if environment is None else environment
-    api, accounts = _addresses(environment)
+    server = environment.get(SERVER_VARIABLE, "")
+    # Tokens are sent to it.
+    if server and not re.fullmatch(r"https?://127\.0\.0\.1(:\d+)?", server, re.ASCII):
+        raise UsageError(
+            f"{SERVER_VARIABLE} must be http://127.0.0.1:PORT on this machine; correct or unset it"
+        )
+    api, accounts = (f"{server}/v1", server) if server else (API, ACCOUNTS)
     client_id, secret, redirect = credentials(environment, private=private)
     tokens = TokenFile(
         token_folder(environment),
@@ -161,7 +155,10 @@ def connect(
         client_id=client_id,
         accounts=accounts,
     )
-    session = _session()
+    session = requests.Session()
+    # Otherwise an entry in ~/.netrc replaces the token.
+    session.auth = lambda request: request
+    session.hooks["response"] = [_require_success]
     # spotipy accepts a session and two timeouts, against its annotations.
     given: dict[str, Any] = {"requests_session": session, "requests_timeout": timeout_s}
     manager: Any
@@ -177,31 +174,6 @@ def connect(
     spotify = spotipy.Spotify(auth_manager=manager, **given)
     spotify.prefix = f"{api}/"
     return Client(spotify, tokens, urlsplit(api).hostname or api, private, session, patience, wait)
-
-
-def _addresses(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the addresses of the Web API and of the sign-in."""
-    server = environment.get(SERVER_VARIABLE, "")
-    if not server:
-        return API, ACCOUNTS
-    if not _SERVER.fullmatch(server):
-        raise UsageError(
-            f"{SERVER_VARIABLE} must be https://HOST, or http://127.0.0.1:PORT on this machine; "
-            "correct or unset it"
-        )
-    return f"{server}/v1", server
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    # Otherwise an entry in ~/.netrc replaces the token.
-    session.auth = _unchanged
-    session.hooks["response"] = [_require_success]
-    return session
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _require_success(response: requests.Response, *_: Any, **__: Any) -> None:

@@ -36,8 +36,6 @@ BATCH = 100
 MAX_ROWS = 20_000
 """Limit on rows. A playlist has at most 10,000; twice as many is an error of the server."""
 
-_RESTARTS = 2
-
 # Refused to this app, or the endpoint no longer exists.
 _CLOSED = (403, 404, 410)
 
@@ -46,10 +44,6 @@ _COLUMNS = (
     *("artist_ids", "isrc", "explicit", "added_at", "feature_source", "popularity"),
     *(*FEATURES, "duration_ms"),
 )
-
-
-class _ChangedError(Exception):
-    """The number of rows of the playlist changed while it was read."""
 
 
 def playlist(
@@ -82,6 +76,16 @@ def playlist(
             else f"playlist {id_} is empty; give one with tracks"
         )
     of, refused = _features(client, list(rows), progress)
+    warnings = [refused] if refused else []
+    if not refused and (without := len(rows) - len(of)):
+        warnings.append(
+            f"{without} tracks have no audio features on Spotify; the columns stay empty"
+        )
+    if locked:
+        where = market or "where the account is, or anywhere"
+        warnings.append(
+            f"{locked} tracks may not be played ({where}); they are kept, without a preview"
+        )
     table = pd.DataFrame(
         [{"label": label, **columns, **of.get(id_, {})} for id_, columns in rows.items()],
         columns=list(_COLUMNS),
@@ -90,9 +94,14 @@ def playlist(
         table=validate(table, source=f"playlist {id_}"),
         failures=failures,
         audio_root=Path(folder) / "audio",
-        warnings=tuple(_warnings(refused, len(rows) - len(of), locked, market)),
+        warnings=tuple(warnings),
         notices=(NOTICE,),
     )
+
+
+def name_of(id_: str) -> str:
+    """Return the URI of a playlist, used as its name in `failures.csv`."""
+    return f"spotify:playlist:{id_}"
 
 
 def check(source: str, label: str, market: str | None) -> str:
@@ -116,24 +125,7 @@ def check(source: str, label: str, market: str | None) -> str:
     return id_
 
 
-def name_of(source: str) -> str:
-    """Return the URI of a playlist, used as its name in `failures.csv`."""
-    return f"spotify:playlist:{playlist_id(source)}"
-
-
 def _rows(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
-    """Read all pages; start again if the playlist changes."""
-    for _ in range(_RESTARTS + 1):
-        try:
-            return _pages(client, id_, market, progress)
-        except _ChangedError:
-            continue
-    raise KitError(
-        f"playlist {id_} changes while it is read; run the same command when nobody edits it"
-    )
-
-
-def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
     # Links to next pages are not followed, so that the token is not sent to another host.
     word, page = _first_page(client, id_, market)
     rows: list[Any] = []
@@ -144,8 +136,6 @@ def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> 
             f"reads up to {MAX_ROWS}); check its address"
         )
     while True:
-        if page["total"] != total:
-            raise _ChangedError
         rows += page["items"]
         progress(min(len(rows), total), total, "rows")
         if len(rows) >= total:
@@ -156,6 +146,11 @@ def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> 
                 f"{len(rows)} is empty; run the same command again"
             )
         page = _page(client, id_, word, len(rows), market)
+        if page["total"] != total:
+            raise KitError(
+                f"playlist {id_} changes while it is read; run the same command when nobody "
+                "edits it"
+            )
 
 
 def _first_page(client: Client, id_: str, market: str | None) -> tuple[str, dict[str, Any]]:
@@ -223,33 +218,15 @@ def _sorted(items: Sequence[Any], id_: str) -> tuple[dict[str, dict[str, Any]], 
     rows: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
     locked = 0
-
-    def leave_out(number: int, reason: str, message: str, track: str = "") -> None:
-        text = f"row {number} of playlist {id_} {message}"
-        failures.append(Failure(f"spotify:playlist:{id_}", STAGE, reason, text, track))
-
     for number, item in enumerate(items, start=1):
-        found = row(item)
-        if isinstance(found, LeftOut):
-            leave_out(number, found.reason, found.message)
-        elif found["track_id"] in rows:
+        found, track = row(item), ""
+        if not isinstance(found, LeftOut):
             track = found["track_id"]
-            leave_out(number, "duplicate", f"is track {track} again; the first is kept", track)
-        else:
-            rows[found["track_id"]] = found
-            locked += is_locked(item)
+            if track not in rows:
+                rows[track] = found
+                locked += is_locked(item)
+                continue
+            found = LeftOut("duplicate", f"is track {track} again; the first is kept")
+        message = f"row {number} of playlist {id_} {found.message}"
+        failures.append(Failure(name_of(id_), STAGE, found.reason, message, track))
     return rows, failures, locked
-
-
-def _warnings(refused: str, without: int, locked: int, market: str | None) -> list[str]:
-    found = []
-    if refused:
-        found.append(refused)
-    elif without:
-        found.append(f"{without} tracks have no audio features on Spotify; the columns stay empty")
-    if locked:
-        where = market or "where the account is, or anywhere"
-        found.append(
-            f"{locked} tracks may not be played ({where}); they are kept, without a preview"
-        )
-    return found
