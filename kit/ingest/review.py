@@ -1,6 +1,5 @@
 """`match-review.csv`: doubtful matches, and the user's answers to them."""
 
-import csv
 import dataclasses
 import os
 import re
@@ -9,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from kit.audio.errors import shown
 from kit.catalogue import Failure
@@ -91,13 +92,10 @@ def read_review(folder: Path) -> list[Question]:
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
     """Replace the file; without questions, no new file is made."""
-    rows = [dataclasses.astuple(question) for question in questions]
-    if not rows and not (folder / NAME).exists():
-        return
-    with atomic_write(folder / NAME) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_FIELDS)
-        writer.writerows(rows)
+    table = pd.DataFrame(questions, columns=_FIELDS)
+    if len(table) or (folder / NAME).exists():
+        with atomic_write(folder / NAME) as stream:
+            table.to_csv(stream, index=False, lineterminator="\n")
 
 
 def restored(

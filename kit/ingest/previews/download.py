@@ -13,7 +13,6 @@ from kit.audio import AudioError
 from kit.catalogue import Catalogue, Failure, write_failures
 from kit.catalogue.inspect import Facts, inspect_all
 from kit.config import PreviewConfig
-from kit.errors import KitError
 from kit.ingest.previews.fetch import PreviewError, fetch_file, make_pool, remove_parts
 from kit.ingest.previews.record import record, settle
 from kit.ingest.previews.targets import AUDIO, STAGE, Wanted, failure, make_plan
@@ -141,14 +140,6 @@ class _Run:
 
     def download(self, wanted: Sequence[Wanted]) -> None:
         """Download until all are done or `stop` returns true."""
-        for folder in sorted({self._target(one).parent for one in wanted}):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise KitError(
-                    f"cannot make {folder}: {error.strerror or error}; choose a place that you "
-                    "may write to"
-                ) from error
         ended: SimpleQueue[Future[Facts]] = SimpleQueue()
         jobs: dict[Future[Facts], Wanted] = {}
         with ThreadPoolExecutor(max_workers=self._config.connections) as pool:

@@ -149,6 +149,7 @@ def fetch_file(pool: PoolManager, url: str, target: Path, config: PreviewConfig)
         raise PreviewError("unwritable", target=target)
     part = target.with_name(f".{target.name}{PART}")
     try:
+        part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
             for block in _blocks(pool, url, config):
                 stream.write(block)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from kit.catalogue.schema import validate
 from kit.errors import UsageError
-from kit.ingest.spotify import playlist_id
-from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, row
+from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, playlist_id, row
 from tests.ingest.spotify.server import entry, id_of
 
 ID = "37i9dQZF1DX6J5NfMJS675"

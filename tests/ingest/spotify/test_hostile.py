@@ -7,7 +7,8 @@ import flask
 import pytest
 
 from kit.errors import KitError
-from kit.ingest.spotify import connect, playlist
+from kit.ingest.spotify.client import connect
+from kit.ingest.spotify.playlist import playlist
 from tests.ingest.spotify.server import cut, entry, features, id_of
 
 LIST = "37i9dQZF1DX6J5NfMJS675"

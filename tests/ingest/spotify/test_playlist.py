@@ -9,7 +9,7 @@ import pytest
 from kit.catalogue.schema import validate
 from kit.errors import KitError
 from kit.ingest.retry import Patience
-from kit.ingest.spotify import NOTICE, playlist
+from kit.ingest.spotify.playlist import NOTICE, playlist
 from tests.ingest.spotify.server import (
     cut,
     entry,

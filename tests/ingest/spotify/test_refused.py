@@ -4,8 +4,9 @@ import pytest
 
 from kit.errors import KitError, UsageError
 from kit.ingest.retry import Patience
-from kit.ingest.spotify import RefusedError, connect, playlist
-from kit.ingest.spotify.errors import OAUTH_CODES, FaultError, refusal
+from kit.ingest.spotify.client import connect
+from kit.ingest.spotify.errors import OAUTH_CODES, FaultError, RefusedError, refusal
+from kit.ingest.spotify.playlist import playlist
 from tests.ingest.spotify.server import SECRET, entry, error
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
