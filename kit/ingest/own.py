@@ -89,7 +89,9 @@ def join(
     found = {str(open_rows[m.row]["track_id"]): str(open_files[m.file]) for m in decision.sure}
     how = {str(open_rows[m.row]["track_id"]): m.by for m in decision.sure}
     root = _root(catalogue, folder, [*given.values(), *found.values()])
-    _rebase(rows, catalogue, root)
+    for row in rows:
+        if row.get("path"):
+            row["path"] = rebased(row["path"], catalogue.audio_root.resolve(), root)
     taken = _attach(without, found | given, root, failures)
     scan = finish(rows, [f for f in read_failures(catalogue.folder) if f.stage == SCAN], root)
     return Joined(
@@ -206,13 +208,6 @@ def _root(catalogue: Catalogue, folder: Path, files: Sequence[str]) -> Path:
     if _used(catalogue):
         tops.append(catalogue.audio_root.resolve())
     return Path(os.path.commonpath(sorted(set(tops))))
-
-
-def _rebase(rows: Iterable[dict[Any, Any]], catalogue: Catalogue, root: Path) -> None:
-    old = catalogue.audio_root.resolve()
-    for row in rows:
-        if row.get("path"):
-            row["path"] = rebased(row["path"], old, root)
 
 
 def _attach(

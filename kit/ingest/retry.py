@@ -1,6 +1,5 @@
 """Retry requests with pauses from urllib3, and with a limit on `Retry-After`."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -44,11 +43,6 @@ class AttemptError(KitError):
     def __init__(self, message: str, *, passing: bool, retry_after: str = "") -> None:
         super().__init__(message)
         self.passing, self.asked_s = passing, seconds_of(retry_after)
-
-
-def sleep(seconds: float, _why: str) -> None:
-    """Wait silently."""
-    time.sleep(seconds)
 
 
 def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait) -> T:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -58,8 +57,6 @@ _SENTENCES = {
     f"({{longest:g}} s); {_AGAIN}",
     "host_away": f"{{host!r}} failed for other tracks, so this one was skipped; {_AGAIN}",
     "wrong_type": f"the server sends {{kind}}, not audio; {_REMOVE}",
-    "encoded": "the server compresses the file ({coding}), although kit asked for no compression; "
-    "download it by hand",
     "no_length": "the server does not send the length, so an incomplete file would look complete; "
     "download it by hand",
     "too_large": "it is larger than {max_mb:g} MB; raise --max-mb if that is expected",
@@ -223,15 +220,10 @@ def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
     kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
     if not kind.startswith("audio/") and kind != "application/octet-stream":
         raise PreviewError("wrong_type", kind=_shown(kind) or "a file without a type")
-    coding = headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("", "identity"):
-        raise PreviewError("encoded", coding=_shown(coding))
-    if headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
-        return
-    length = headers.get("Content-Length", "").strip()
-    if not re.fullmatch("[0-9]{1,18}", length):
+    length = response.length_remaining
+    if length is None and not response.chunked:
         raise PreviewError("no_length")
-    if int(length) > config.max_bytes:
+    if length is not None and length > config.max_bytes:
         raise PreviewError("too_large", max_mb=config.max_mb)
 
 

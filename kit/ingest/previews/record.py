@@ -33,7 +33,7 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
         top = root
     elif not has_audio:
         top = base
-    elif _lacks_audio(table):
+    elif "preview_url" in table and table.query("path == '' and preview_url != ''").size:
         top = Path(os.path.commonpath([root, downloads]))
     else:
         # No row needs a download.
@@ -42,12 +42,6 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
     if not is_plain(prefix):
         raise UsageError(bad_name(base))
     return catalogue if top == root else move_root(catalogue.folder, top), prefix
-
-
-def _lacks_audio(table: pd.DataFrame) -> bool:
-    """Return whether a row has a preview and no audio."""
-    empty = table["path"] == ""
-    return "preview_url" in table and bool((empty & (table["preview_url"] != "")).any())
 
 
 def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:

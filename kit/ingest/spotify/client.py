@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from spotipy.exceptions import SpotifyBaseException
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyPKCE
 
 from kit.errors import KitError, UsageError
-from kit.ingest.retry import Patience, Wait, sleep, with_retries
+from kit.ingest.retry import Patience, Wait, with_retries
 from kit.ingest.spotify.errors import FaultError, refusal
 from kit.ingest.spotify.sign_in import (
     SCOPES,
@@ -52,30 +53,29 @@ class Client:
     patience: Patience
     wait: Wait
 
-    def get(self, path: str, endpoint: str, what: str = "it", **parameters: Any) -> dict[str, Any]:
+    def get(self, endpoint: str, id_: str = "", **parameters: Any) -> dict[str, Any]:
         """Request one object.
 
         Args:
-            path: path below the Web API's address, such as "audio-features".
-            endpoint: name of the endpoint in Spotify's documentation, for messages.
-            what: name of the requested object, for messages.
+            endpoint: as in Spotify's documentation, such as "/playlists/{id}/items".
+            id_: the id of its playlist.
             parameters: query parameters; None is left out.
         Raises:
             RefusedError: Spotify refuses it.
         """
-        manager = self.spotify.auth_manager
+        manager: Any = self.spotify.auth_manager
 
         def ask() -> dict[str, Any]:
             # Without this check spotipy would wait for a sign-in without a time limit.
-            if isinstance(manager, SpotifyPKCE) and not signed_in(manager):
+            if self.private and not signed_in(manager):
                 raise FaultError("no_sign_in")
             # The addresses of spotipy's public methods differ between versions.
-            answer = self.spotify._get(path, **parameters)
+            answer = self.spotify._get(endpoint.format(id=id_), **parameters)
             if not isinstance(answer, dict):
                 raise FaultError("answer")
             return answer
 
-        return self._with_retries(ask, endpoint, what)
+        return self._with_retries(ask, endpoint, f"playlist {id_}" if id_ else "it")
 
     def sign_in(self, show: Callable[[str], None], *, wait_s: float = WAIT_S) -> None:
         """Make sure that a user is signed in, if required.
@@ -84,10 +84,8 @@ class Client:
             RefusedError: nobody signed in, or Spotify refused.
             UsageError: SPOTIPY_REDIRECT_URI is missing or is not on this machine.
         """
-        manager = self.spotify.auth_manager
-        if not isinstance(manager, SpotifyPKCE):
-            return
-        if not self._with_retries(lambda: signed_in(manager), "/api/token"):
+        manager: Any = self.spotify.auth_manager
+        if self.private and not self._with_retries(lambda: signed_in(manager), "/api/token"):
             code = self._with_retries(lambda: code_of(manager, show, wait_s), "/authorize")
             self._with_retries(lambda: manager.get_access_token(code, False), "/api/token")
 
@@ -133,7 +131,7 @@ def connect(
     environment: Mapping[str, str] | None = None,
     patience: Patience = Patience(),
     timeout_s: tuple[float, float] = (10.0, 30.0),
-    wait: Wait = sleep,
+    wait: Wait = lambda seconds, _: time.sleep(seconds),
 ) -> Client:
     """Return a client of the Web API, without a request.
 
@@ -172,7 +170,7 @@ def connect(
     manager.OAUTH_TOKEN_URL = f"{accounts}/api/token"
     manager.OAUTH_AUTHORIZE_URL = f"{accounts}/authorize"
     spotify = spotipy.Spotify(auth_manager=manager, **given)
-    spotify.prefix = f"{api}/"
+    spotify.prefix = api
     return Client(spotify, tokens, urlsplit(api).hostname or api, private, session, patience, wait)
 
 

@@ -280,9 +280,8 @@ def _first_page(client: Client, id_: str, market: str | None) -> tuple[str, dict
 
 def _page(client: Client, id_: str, word: str, offset: int, market: str | None) -> dict[str, Any]:
     page = client.get(
-        f"playlists/{id_}/{word}",
         f"/playlists/{{id}}/{word}",
-        f"playlist {id_}",
+        id_,
         limit=PAGE,
         offset=offset,
         market=market,
@@ -306,7 +305,7 @@ def _features(
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
         try:
-            answer = client.get("audio-features", "/audio-features", ids=",".join(batch))
+            answer = client.get("/audio-features", ids=",".join(batch))
         except RefusedError as error:
             if error.status not in _CLOSED:
                 raise
