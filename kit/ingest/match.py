@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -165,12 +166,10 @@ def _rival(pair: Match, others: Iterable[Sequence[Match]], state: _State) -> Mat
 
 
 def _offered(state: _State) -> Iterable[Match]:
-    by_row: dict[int, list[Match]] = defaultdict(list)
-    for found in state.doubtful.values():
-        if state.is_open(found.row, found.file):
-            by_row[found.row].append(found)
-    for row in sorted(by_row):
-        yield from sorted(by_row[row], key=lambda m: (-m.score, m.file))[:_OFFERED]
+    found = [m for m in state.doubtful.values() if state.is_open(m.row, m.file)]
+    found.sort(key=lambda m: (m.row, -m.score, m.file))
+    for _, of_row in groupby(found, key=lambda m: m.row):
+        yield from islice(of_row, _OFFERED)
 
 
 def _by_isrc(state: _State) -> Iterable[Match]:

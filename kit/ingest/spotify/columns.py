@@ -82,16 +82,17 @@ def row(item: Any) -> dict[str, Any] | LeftOut:
     """
     if not isinstance(item, dict):
         return LeftOut("malformed", "is not as documented")
-    track = item.get("item") if isinstance(item.get("item"), dict) else item.get("track")
-    local = item.get("is_local") is True
-    if not isinstance(track, dict):
-        if local:
-            return _local("")
-        return LeftOut("removed", "was removed from Spotify; take it from the playlist")
+    track = _track(item)
     title = text(track.get("name"))
     at_home = str(track.get("uri")).startswith("spotify:local:")
-    if local or at_home or track.get("is_local") is True:
-        return _local(title)
+    if at_home or item.get("is_local") is True or track.get("is_local") is True:
+        return LeftOut(
+            "local",
+            f"is a local file of the playlist's owner ({title!r}), which is not on Spotify; "
+            "add it with kit scan",
+        )
+    if not track:
+        return LeftOut("removed", "was removed from Spotify; take it from the playlist")
     if track.get("type") == "episode" or track.get("episode") is True:
         return LeftOut("episode", f"is an episode of a podcast ({title!r}), not a track")
     if not is_id(track.get("id")) or track.get("type", "track") != "track":
@@ -119,7 +120,7 @@ def row(item: Any) -> dict[str, Any] | LeftOut:
 
 def is_locked(item: Any) -> bool:
     """Return whether a track is unplayable in the requested market, or anywhere."""
-    track = _dict(_dict(item).get("item")) or _dict(_dict(item).get("track"))
+    track = _track(item)
     return (
         track.get("is_playable") is False
         or _dict(track.get("restrictions")).get("reason") == "market"
@@ -144,12 +145,8 @@ def text(value: Any) -> str:
     return one_line(value.encode("utf-8", "replace").decode("utf-8"))[:_LONGEST].strip()
 
 
-def _local(title: str) -> LeftOut:
-    return LeftOut(
-        "local",
-        f"is a local file of the playlist's owner ({title!r}), which is not on Spotify; "
-        "add it with kit scan",
-    )
+def _track(item: Any) -> dict[str, Any]:
+    return _dict(_dict(item).get("item")) or _dict(_dict(item).get("track"))
 
 
 def _matching(pattern: re.Pattern[str], value: Any) -> str:

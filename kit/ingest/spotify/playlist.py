@@ -52,12 +52,6 @@ MAX_ROWS = 20_000
 # Refused to this app, or the endpoint no longer exists.
 _CLOSED = (403, 404, 410)
 
-_COLUMNS = (
-    *("track_id", "label", "artists", "title", "album", "release_date", "preview_url"),
-    *("artist_ids", "isrc", "explicit", "added_at", "feature_source", "popularity"),
-    *(*FEATURES, "duration_ms"),
-)
-
 
 def add(
     source: str,
@@ -194,9 +188,9 @@ def playlist(
         warnings.append(
             f"{locked} tracks may not be played ({where}); they are kept, without a preview"
         )
+    empty = dict.fromkeys((*FEATURES, "feature_source"))
     table = pd.DataFrame(
-        [{"label": label, **columns, **of.get(id_, {})} for id_, columns in rows.items()],
-        columns=list(_COLUMNS),
+        [columns | {"label": label} | of.get(track, empty) for track, columns in rows.items()]
     )
     return Scan(
         table=validate(table, source=f"playlist {id_}"),
