@@ -11,15 +11,7 @@ from typing import Any
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
-from kit.catalogue import (
-    Catalogue,
-    Failure,
-    Scan,
-    load,
-    read_failures,
-    save,
-    write_failures,
-)
+from kit.catalogue import Catalogue, Failure, Scan, load, read_failures, save, write_failures
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
 from kit.catalogue.io import META, add_facts, rebased
 from kit.catalogue.rights import OWN

@@ -216,10 +216,8 @@ def _as_faults(call: Callable[[], T]) -> T:
 @contextlib.contextmanager
 def _no_log() -> Iterator[None]:
     """Hide spotipy's messages from all handlers."""
-
-    def nothing(_record: logging.LogRecord) -> bool:
-        return False
-
+    # It passes only the messages of the logger that it names.
+    nothing = logging.Filter("none")
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(nothing)
     try:

@@ -1,5 +1,6 @@
 """Read a Spotify playlist into a table of tracks, and add it to a catalogue on disk."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -74,17 +75,20 @@ def add(
     """
     name = name_of(check(source, label, market))
     client = connect(private=private, wait=wait)
-    try:
-        with only_one(out / ".ingest", "adds a playlist to"):
-            # Detect a damaged catalogue before hundreds of requests.
-            before = _catalogue(out)
-            if before is None or NOTICE not in before.notices:
-                note(NOTICE)
-            client.sign_in(show)
-            found = playlist(source, label, out, client=client, market=market, progress=progress)
-            whole = _save(found, out, name)
-    finally:
-        client.close()
+    with contextlib.closing(client), only_one(out / ".ingest", "adds a playlist to"):
+        # Detect a damaged catalogue before hundreds of requests.
+        before = _catalogue(out)
+        if before is None or NOTICE not in before.notices:
+            note(NOTICE)
+        client.sign_in(show)
+        found = playlist(source, label, out, client=client, market=market, progress=progress)
+        # Read again, because another command may have changed it while the playlist was read.
+        earlier = read_failures(out)
+        ours = [failure for failure in earlier if failure.stage == STAGE]
+        whole = merged(_catalogue(out), ours, found, name)
+        scanned = [failure for failure in earlier if failure.stage == "scan"]
+        save(dataclasses.replace(whole, failures=scanned), out)
+        write_failures(out, STAGE, whole.failures)
     return whole, [failure for failure in whole.failures if failure.path == name]
 
 
@@ -133,19 +137,6 @@ def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, s
 
 def _catalogue(out: Path) -> Catalogue | None:
     return load(out) if (out / "catalogue.json").exists() else None
-
-
-def _save(found: Scan, out: Path, name: str) -> Scan:
-    """Write the catalogue; failures of other stages stay listed."""
-    # Read again, because another command may have changed it while the playlist was read.
-    before = _catalogue(out)
-    earlier = read_failures(out)
-    ours = [failure for failure in earlier if failure.stage == STAGE]
-    scanned = [failure for failure in earlier if failure.stage == "scan"]
-    whole = merged(before, ours, found, name)
-    save(dataclasses.replace(whole, failures=scanned), out)
-    write_failures(out, STAGE, whole.failures)
-    return whole
 
 
 def playlist(
