@@ -181,12 +181,11 @@ def _item(row: Mapping[Any, Any]) -> Item:
     def text(name: str) -> str:
         return "" if is_absent(row.get(name)) else str(row[name])
 
+    length = 0.0
     if not is_absent(row.get("duration_s")):
         length = float(row["duration_s"])
     elif not is_absent(row.get("duration_ms")):
         length = float(row["duration_ms"]) / 1000
-    else:
-        length = float("nan")
     return Item(text("artists"), text("title"), isrc(text("isrc")), length or float("nan"))
 
 

@@ -33,7 +33,7 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
         top = root
     elif not has_audio:
         top = base
-    elif "preview_url" in table and table.query("path == '' and preview_url != ''").size:
+    elif "preview_url" in table and not table.query("path == '' and preview_url != ''").empty:
         top = Path(os.path.commonpath([root, downloads]))
     else:
         # No row needs a download.

@@ -26,7 +26,6 @@ from kit.ingest.spotify.sign_in import (
     code_of,
     credentials,
     oauth_code,
-    signed_in,
     token_folder,
 )
 
@@ -67,7 +66,7 @@ class Client:
 
         def ask() -> dict[str, Any]:
             # Without this check spotipy would wait for a sign-in without a time limit.
-            if self.private and not signed_in(manager):
+            if self.private and not manager.validate_token(self.tokens.get_cached_token()):
                 raise FaultError("no_sign_in")
             # The addresses of spotipy's public methods differ between versions.
             answer = self.spotify._get(endpoint.format(id=id_), **parameters)
@@ -85,7 +84,11 @@ class Client:
             UsageError: SPOTIPY_REDIRECT_URI is missing or is not on this machine.
         """
         manager: Any = self.spotify.auth_manager
-        if self.private and not self._with_retries(lambda: signed_in(manager), "/api/token"):
+
+        def renewed() -> Any:
+            return manager.validate_token(self.tokens.get_cached_token())
+
+        if self.private and not self._with_retries(renewed, "/api/token"):
             code = self._with_retries(lambda: code_of(manager, show, wait_s), "/authorize")
             self._with_retries(lambda: manager.get_access_token(code, False), "/api/token")
 

@@ -41,12 +41,8 @@ NOTICE = (
 )
 """Spotify's terms, for the user and the catalogue."""
 
-PAGE = 50
-"""Rows per page, the limit of /playlists/{id}/items."""
-
-BATCH = 100
-"""Ids per request, the limit of /audio-features."""
-
+PAGE = 50  # rows, the limit of /playlists/{id}/items
+BATCH = 100  # ids, the limit of /audio-features
 MAX_ROWS = 20_000
 """Limit on rows. A playlist has at most 10,000; twice as many is an error of the server."""
 

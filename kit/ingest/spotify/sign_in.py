@@ -117,11 +117,6 @@ class TokenFile(CacheFileHandler):
             self.path.unlink(missing_ok=True)
 
 
-def signed_in(manager: SpotifyPKCE) -> bool:
-    """Renew the token if needed, and return whether it is valid."""
-    return manager.validate_token(manager.cache_handler.get_cached_token()) is not None
-
-
 class _Handler(RequestHandler):
     # Browsers open connections in advance without sending data.
     timeout = 2.0

@@ -9,8 +9,8 @@ import tracemalloc
 import pytest
 
 from kit.config import PreviewConfig
-from kit.ingest.previews import PreviewError, download
-from kit.ingest.previews.fetch import host_of
+from kit.ingest.previews.download import download
+from kit.ingest.previews.fetch import PreviewError, host_of
 
 
 @pytest.fixture
