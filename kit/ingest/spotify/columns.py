@@ -10,7 +10,7 @@ from kit.errors import UsageError
 
 _ID = re.compile(r"[0-9A-Za-z]{22}")
 _ADDRESS = re.compile(
-    r"(?:spotify:(?:user:[^:]+:)?|(?:https?://)?(?:open|play)\.spotify\.com/(?:[^?#]+/)?)"
+    r"(?:spotify:(?:user:[^:]+:)?|(?i:(?:https?://)?(?:open|play)\.spotify\.com/)(?:[^?#]*/)?)"
     rf"(album|artist|episode|playlist|show|track)[:/]({_ID.pattern})/?(?:[?#].*)?"
 )
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)

@@ -32,6 +32,7 @@ ID = "37i9dQZF1DX6J5NfMJS675"
         f"https://open.spotify.com/embed/playlist/{ID}",
         f"https://open.spotify.com/user/some.one/playlist/{ID}#top",
         f"https://play.spotify.com/playlist/{ID}",
+        f"HTTPS://Open.Spotify.com//playlist/{ID}",
     ],
 )
 def test_a_playlist_by_any_name(text):
