@@ -26,7 +26,7 @@ import trustme
 from kit.catalogue import load, write_failures
 from kit.catalogue.io import write_table
 from kit.config import PreviewConfig
-from kit.ingest.previews import download
+from kit.ingest.previews.download import download
 
 
 def serve(body, pem, port):

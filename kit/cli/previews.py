@@ -33,7 +33,7 @@ def previews(
     from kit.catalogue.rights import FLAG, from_spotify
     from kit.cli.counts import say_failures
     from kit.cli.interrupt import in_two_steps
-    from kit.ingest.previews import DownloadProgress, download
+    from kit.ingest.previews.download import DownloadProgress, download
 
     with in_two_steps() as stop, terminal.bar("previews") as update:
 

@@ -36,7 +36,7 @@ def spotify(
     """
     from kit import terminal
     from kit.cli.counts import counts, say_failures
-    from kit.ingest.spotify.add import add
+    from kit.ingest.spotify.playlist import add
 
     at = (0, 0)
     with terminal.bar(f"spotify {label}") as update:
@@ -49,7 +49,7 @@ def spotify(
         def wait(seconds: float, why: str) -> None:
             _pause(seconds, lambda left: update(*at, f"{why}: {left:.0f} s" if left else ""))
 
-        added = add(
+        whole, left_out = add(
             playlist,
             out,
             label=label,
@@ -62,16 +62,16 @@ def spotify(
             progress=progress,
             wait=wait,
         )
-    for text in added.warnings:
+    for text in whole.warnings:
         terminal.warn(text)
-    table = added.whole.table
+    table = whole.table
     terminal.say(f"{counts(table)} in {out / 'tracks.csv'}")
     if len(set(table["label"])) == 1:
         terminal.say(
             "the catalogue has one label; add a playlist with another one and the same --out"
         )
-    say_failures(added.left_out, out)
-    return int(bool(added.left_out))
+    say_failures(left_out, out)
+    return int(bool(left_out))
 
 
 def _pause(seconds: float, tell: Callable[[float], None]) -> None:

@@ -8,9 +8,10 @@ benchmarks/match.py.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -66,13 +67,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Match:
-    """A row and a file by their indices, with a score of 0 to 100 and its reasons as text."""
+    """A row and a file by their indices, with a score of 0 to 100 and its reasons as text.
+
+    A good match is sure, unless another one has nearly the same score.
+    """
 
     row: int
     file: int
     score: float
     why: str
     by: Pass
+    good: bool
 
 
 @dataclass(frozen=True)
@@ -104,24 +109,9 @@ def match(
     sides = tuple(rows), tuple(files)
     names = tuple(tuple(parse(item.artists, item.title) for item in side) for side in sides)
     state = _State(sides, names)
-    passes: dict[Pass, Callable[[_State], Iterable[_Pair]]] = {
-        "isrc": _by_isrc,
-        "name": _by_name,
-        "likeness": _by_likeness,
-    }
-    for by, pairs in passes.items():
-        _settle([p for p in pairs(state) if (p.row, p.file) not in refused], by, state)
+    for found in (_by_isrc, _by_name, _by_likeness):
+        _settle([m for m in found(state) if (m.row, m.file) not in refused], state)
     return Decision(tuple(sorted(state.sure, key=lambda m: m.row)), tuple(_offered(state)))
-
-
-@dataclass(frozen=True)
-class _Pair:
-    row: int
-    file: int
-    score: float
-    why: str
-    # Sure, unless another pair has nearly the same score.
-    good: bool
 
 
 @dataclass
@@ -141,7 +131,7 @@ class _State:
         return row not in self.done[0] and file not in self.done[1]
 
 
-def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
+def _settle(pairs: list[Match], state: _State) -> None:
     """Accept good pairs without a rival, best first; the others are doubtful."""
     pairs = sorted(pairs, key=lambda p: (-p.score, p.row, p.file))
     of_row, of_file = defaultdict(list), defaultdict(list)
@@ -152,7 +142,7 @@ def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
         if not state.is_open(pair.row, pair.file):
             continue
         rival = _rival(pair, (of_row[pair.row], of_file[pair.file]), state)
-        found = Match(pair.row, pair.file, round(pair.score, 1), pair.why, by)
+        found = replace(pair, score=round(pair.score, 1))
         if pair.good and rival is None:
             state.done[0].add(pair.row)
             state.done[1].add(pair.file)
@@ -164,7 +154,7 @@ def _settle(pairs: list[_Pair], by: Pass, state: _State) -> None:
         state.doubtful.setdefault((pair.row, pair.file), found)
 
 
-def _rival(pair: _Pair, others: Iterable[Sequence[_Pair]], state: _State) -> _Pair | None:
+def _rival(pair: Match, others: Iterable[Sequence[Match]], state: _State) -> Match | None:
     """Return an open pair with nearly the same or a higher score. Lists are sorted best first."""
     for among in others:
         for other in among:
@@ -176,28 +166,26 @@ def _rival(pair: _Pair, others: Iterable[Sequence[_Pair]], state: _State) -> _Pa
 
 
 def _offered(state: _State) -> Iterable[Match]:
-    by_row: dict[int, list[Match]] = defaultdict(list)
-    for found in state.doubtful.values():
-        if state.is_open(found.row, found.file):
-            by_row[found.row].append(found)
-    for row in sorted(by_row):
-        yield from sorted(by_row[row], key=lambda m: (-m.score, m.file))[:_OFFERED]
+    found = [m for m in state.doubtful.values() if state.is_open(m.row, m.file)]
+    found.sort(key=lambda m: (m.row, -m.score, m.file))
+    for _, of_row in groupby(found, key=lambda m: m.row):
+        yield from islice(of_row, _OFFERED)
 
 
-def _by_isrc(state: _State) -> Iterable[_Pair]:
+def _by_isrc(state: _State) -> Iterable[Match]:
     keys = [{at: item.isrc for at, item in enumerate(side) if item.isrc} for side in state.items]
-    return _equal(state, keys, "the same ISRC")
+    return _equal(state, keys, "isrc", "the same ISRC")
 
 
-def _by_name(state: _State) -> Iterable[_Pair]:
+def _by_name(state: _State) -> Iterable[Match]:
     keys = [
         {at: n.key for at, n in enumerate(side) if n.artists and n.title and at not in done}
         for side, done in zip(state.names, state.done, strict=True)
     ]
-    return _equal(state, keys, "the same artist and title")
+    return _equal(state, keys, "name", "the same artist and title")
 
 
-def _equal(state: _State, keys: Sequence[Mapping[int, Any]], why: str) -> Iterable[_Pair]:
+def _equal(state: _State, keys: Sequence[Mapping[int, Any]], by: Pass, why: str) -> Iterable[Match]:
     """Yield the pairs with the same key; for a key with very many files, the first few."""
     places: dict[Any, list[int]] = defaultdict(list)
     for file, key in keys[1].items():
@@ -205,10 +193,10 @@ def _equal(state: _State, keys: Sequence[Mapping[int, Any]], why: str) -> Iterab
     for row, key in keys[0].items():
         for file in places.get(key, ())[: 2 * _OFFERED]:
             apart = state.apart(row, file)
-            yield _Pair(row, file, 100.0, _why(why, apart), not _differ(apart))
+            yield Match(row, file, 100.0, _why(why, apart), by, not _differ(apart))
 
 
-def _by_likeness(state: _State) -> Iterable[_Pair]:
+def _by_likeness(state: _State) -> Iterable[Match]:
     left, free = (
         [at for at in range(len(side)) if at not in done]
         for side, done in zip(state.names, state.done, strict=True)
@@ -248,7 +236,7 @@ def _text(name: Name) -> str:
     return " ".join((*name.artists, name.title, name.version))
 
 
-def _compared(state: _State, row: int, file: int) -> _Pair | None:
+def _compared(state: _State, row: int, file: int) -> Match | None:
     """Compare two names; return None if the score is too low."""
     a, b = state.items[0][row], state.items[1][file]
     name_a, name_b = state.names[0][row], state.names[1][file]
@@ -270,7 +258,8 @@ def _compared(state: _State, row: int, file: int) -> _Pair | None:
     if a.isrc and b.isrc and a.isrc != b.isrc:
         doubts = [*doubts, "the ISRCs differ"]
     good = score >= (_SURE if known else _SURE_WITHOUT_LENGTH) and not doubts and not differ
-    return _Pair(row, file, score, _why("; ".join(["names are alike", *doubts]), apart), good)
+    why = _why("; ".join(["names are alike", *doubts]), apart)
+    return Match(row, file, score, why, "likeness", good)
 
 
 def likeness(a: Name, b: Name) -> tuple[float, list[str]]:

@@ -11,15 +11,7 @@ from typing import Any
 
 from kit.audio import AudioError
 from kit.audio.errors import shown
-from kit.catalogue import (
-    Catalogue,
-    Failure,
-    Scan,
-    load,
-    read_failures,
-    save,
-    write_failures,
-)
+from kit.catalogue import Catalogue, Failure, Scan, load, read_failures, save, write_failures
 from kit.catalogue.inspect import Facts, Progress, hash_file, inspect_all
 from kit.catalogue.io import META, add_facts, rebased
 from kit.catalogue.rights import OWN
@@ -86,16 +78,26 @@ def join(
     refused = {(ids[t], places[f]) for t, f in no if t in ids and f in places}
     decision = match(*items, refused=refused)
 
+    # Answered questions, and open ones about files of other folders.
+    kept = [
+        q
+        for q in asked
+        if q.answer is not None or (q.track_id in ids and not Path(q.file).is_relative_to(folder))
+    ]
+
     found = {str(open_rows[m.row]["track_id"]): str(open_files[m.file]) for m in decision.sure}
     how = {str(open_rows[m.row]["track_id"]): m.by for m in decision.sure}
     root = _root(catalogue, folder, [*given.values(), *found.values()])
-    _rebase(rows, catalogue, root)
+    old = catalogue.audio_root.resolve()
+    for row in rows:
+        if row.get("path"):
+            row["path"] = rebased(row["path"], old, root)
     taken = _attach(without, found | given, root, failures)
     scan = finish(rows, [f for f in read_failures(catalogue.folder) if f.stage == SCAN], root)
     return Joined(
         scan=replace(scan, notices=catalogue.notices),
         questions=(
-            *_kept(asked, folder, open_rows),
+            *kept,
             *_questions(decision, open_rows, open_files, items),
         ),
         failures=tuple(failures),
@@ -179,12 +181,11 @@ def _item(row: Mapping[Any, Any]) -> Item:
     def text(name: str) -> str:
         return "" if is_absent(row.get(name)) else str(row[name])
 
+    length = 0.0
     if not is_absent(row.get("duration_s")):
         length = float(row["duration_s"])
     elif not is_absent(row.get("duration_ms")):
         length = float(row["duration_ms"]) / 1000
-    else:
-        length = float("nan")
     return Item(text("artists"), text("title"), isrc(text("isrc")), length or float("nan"))
 
 
@@ -208,13 +209,6 @@ def _root(catalogue: Catalogue, folder: Path, files: Sequence[str]) -> Path:
     return Path(os.path.commonpath(sorted(set(tops))))
 
 
-def _rebase(rows: Iterable[dict[Any, Any]], catalogue: Catalogue, root: Path) -> None:
-    old = catalogue.audio_root.resolve()
-    for row in rows:
-        if row.get("path"):
-            row["path"] = rebased(row["path"], old, root)
-
-
 def _attach(
     rows: Iterable[dict[Any, Any]],
     file_of: Mapping[str, str],
@@ -234,17 +228,6 @@ def _attach(
         row |= {"path": path.relative_to(root).as_posix(), "audio_source": OWN}
         taken.append(track)
     return taken
-
-
-def _kept(
-    asked: Iterable[Question], folder: Path, open_rows: Iterable[Mapping[Any, Any]]
-) -> Iterable[Question]:
-    """Yield answered questions, and open questions about files of other folders."""
-    still = {str(row["track_id"]) for row in open_rows}
-    for question in asked:
-        elsewhere = not Path(question.file).is_relative_to(folder)
-        if question.answer is not None or (elsewhere and question.track_id in still):
-            yield question
 
 
 def _questions(

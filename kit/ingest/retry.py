@@ -1,11 +1,10 @@
 """Retry requests with pauses from urllib3, and with a limit on `Retry-After`."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from urllib3.exceptions import InvalidHeader, MaxRetryError
+from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from kit.errors import KitError
@@ -15,7 +14,7 @@ T = TypeVar("T")
 Wait = Callable[[float, str], None]
 """Function that waits; called with the seconds and the reason."""
 
-_LONGEST = 1e9
+_LONGEST = 10**9
 
 
 @dataclass(frozen=True)
@@ -36,36 +35,21 @@ class Patience:
 class AttemptError(KitError):
     """One attempt failed.
 
-    Args:
-        message: for the user.
+    Attributes:
         passing: whether another attempt may succeed.
-        retry_after: the server's `Retry-After` header.
+        asked_s: pause that the server asks for, seconds; 0 if it does not.
     """
 
-    def __init__(self, message: str, *, passing: bool = False, retry_after: str = "") -> None:
+    def __init__(self, message: str, *, passing: bool, retry_after: str = "") -> None:
         super().__init__(message)
-        self.passing, self.retry_after = passing, retry_after
+        self.passing, self.asked_s = passing, seconds_of(retry_after)
 
 
-class TooLongError(KitError):
-    """The server asks for a longer pause than allowed."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"asked to wait {seconds:.0f} s")
-        self.seconds = seconds
-
-
-def sleep(seconds: float, _why: str) -> None:
-    """Wait silently."""
-    time.sleep(seconds)
-
-
-def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait = sleep) -> T:
-    """Call `attempt` until it returns, fails permanently, or reaches the limit of attempts.
+def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait) -> T:
+    """Call `attempt` until it returns, fails permanently, or reaches a limit of `patience`.
 
     Raises:
         AttemptError: the error of the last attempt.
-        TooLongError: the server asks for a longer pause than `longest_wait_s`.
     """
     retry = Retry(
         total=patience.attempts - 1,
@@ -76,18 +60,13 @@ def with_retries(attempt: Callable[[], T], patience: Patience, wait: Wait = slee
         try:
             return attempt()
         except AttemptError as error:
-            if not error.passing:
+            asked_s = error.asked_s
+            if not error.passing or not retry.total or asked_s > patience.longest_wait_s:
                 raise
-            asked = seconds_of(error.retry_after)
-            if asked > patience.longest_wait_s:
-                raise TooLongError(asked) from error
-            try:
-                retry = retry.increment("GET", error=error)
-            except MaxRetryError:
-                raise error from None
-            pause, why = (asked, "asked to wait") if asked else (retry.get_backoff_time(), "retry")
-            if pause > 0:
-                wait(pause, why)
+            retry = retry.increment("GET", error=error)
+        pause, why = (asked_s, "asked to wait") if asked_s else (retry.get_backoff_time(), "retry")
+        if pause > 0:
+            wait(pause, why)
 
 
 def seconds_of(retry_after: str) -> float:
@@ -97,7 +76,7 @@ def seconds_of(retry_after: str) -> float:
     """
     parser = Retry()
     # urllib3 2.6 limits it to six hours, which would hide longer requests.
-    parser.retry_after_max = int(_LONGEST)
+    parser.retry_after_max = _LONGEST
     try:
         return float(min(parser.parse_retry_after(retry_after), _LONGEST))
     except (InvalidHeader, ValueError, OverflowError):

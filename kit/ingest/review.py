@@ -1,6 +1,5 @@
 """`match-review.csv`: doubtful matches, and the user's answers to them."""
 
-import csv
 import dataclasses
 import os
 import re
@@ -9,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from kit.audio.errors import shown
 from kit.catalogue import Failure
@@ -91,13 +92,10 @@ def read_review(folder: Path) -> list[Question]:
 
 def write_review(folder: Path, questions: Iterable[Question]) -> None:
     """Replace the file; without questions, no new file is made."""
-    rows = [dataclasses.astuple(question) for question in questions]
-    if not rows and not (folder / NAME).exists():
-        return
-    with atomic_write(folder / NAME) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_FIELDS)
-        writer.writerows(rows)
+    table = pd.DataFrame(questions, columns=_FIELDS)
+    if len(table) or (folder / NAME).exists():
+        with atomic_write(folder / NAME) as stream:
+            table.to_csv(stream, index=False, lineterminator="\n")
 
 
 def restored(
@@ -127,15 +125,12 @@ def restored(
             question = replace(question, track_id=ids[0], file=file)
         elif question.accept.strip():
             could = f"may be track {' or '.join(ids)}" if ids else "is not a track of the catalogue"
-            failures.append(
-                _failure(
-                    question,
-                    "unknown_track",
-                    f"{NAME}: {question.track_id!r} {could}, so the answer "
-                    f"{question.accept!r} for {shown(question.file)} was ignored; if a spreadsheet "
-                    "changed the id, restore it, and load that column as text",
-                )
+            message = (
+                f"{NAME}: {question.track_id!r} {could}, so the answer {question.accept!r} for "
+                f"{shown(question.file)} was ignored; if a spreadsheet changed the id, restore it, "
+                "and load that column as text"
             )
+            failures.append(_failure(question, "unknown_track", message))
         if question.accept.strip() and question.answer is None:
             message = f"{NAME}: the answer {question.accept!r} is neither yes nor no; write one"
             failures.append(_failure(question, "bad_answer", message))
@@ -160,18 +155,15 @@ def accepted(
     """
     missing = {str(row["track_id"]) for row in rows}
     answers = {(q.track_id, os.path.normpath(q.file)): q.answer for q in asked if q.answer}
-    pairs = [(track, file) for track, file in answers if track in missing]
     no = {(q.track_id, os.path.normpath(q.file)) for q in asked if q.answer is False}
-    of_track = Counter(track for track, _ in pairs)
-    of_file = Counter(file for _, file in pairs)
+    of_track = Counter(track for track, _ in answers if track in missing)
+    of_file = Counter(file for track, file in answers if track in missing)
     has_audio = set(audio.values())
     good: dict[str, str] = {}
     for track, file in answers:
         if track in missing and (track, file) in no:
-            reason, why = (
-                "two_answers",
-                f"{file} is accepted and refused for {track}; keep one answer",
-            )
+            reason = "two_answers"
+            why = f"{file} is accepted and refused for {track}; keep one answer"
         elif of_track[track] > 1:
             reason, why = "two_files", f"track {track} has several accepted files; keep one"
         elif of_file[file] > 1:

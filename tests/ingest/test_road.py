@@ -31,7 +31,7 @@ from kit.demo.mp3 import GENRES, encode, tagged
 from kit.demo.render import synthesise
 from kit.demo.tracklist import TrackPlan, plan
 from kit.errors import UsageError
-from kit.ingest.spotify import NOTICE
+from kit.ingest.spotify.playlist import NOTICE
 from tests.ingest.spotify.server import Spotify, entry, features, id_of
 
 COUNTS = {"techno": 149, "edm": 150}

@@ -1,23 +1,25 @@
 """Download missing previews of a catalogue, and keep existing files."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
+
+from urllib3 import PoolManager
 
 from kit.audio import AudioError
 from kit.catalogue import Catalogue, Failure, write_failures
 from kit.catalogue.inspect import Facts, inspect_all
 from kit.config import PreviewConfig
-from kit.errors import KitError
 from kit.ingest.previews.fetch import PreviewError, fetch_file, make_pool, remove_parts
-from kit.ingest.previews.record import record, record_whole, settle
+from kit.ingest.previews.record import record, settle
 from kit.ingest.previews.targets import AUDIO, STAGE, Wanted, failure, make_plan
-from kit.ingest.retry import Patience, TooLongError, with_retries
+from kit.ingest.retry import Patience, with_retries
 from kit.lock import only_one
 
 # After this many failures of a host in succession, its other rows are skipped.
@@ -55,7 +57,7 @@ def download(
     catalogue: Catalogue,
     config: PreviewConfig = PreviewConfig(),
     *,
-    progress: Callable[[DownloadProgress], None] | None = None,
+    progress: Callable[[DownloadProgress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Downloaded:
     """Download the `preview_url` of rows without a `path` to CATALOGUE/audio/LABEL/ID.mp3.
@@ -86,13 +88,13 @@ def download(
             root=catalogue.audio_root,
             hosts=config.hosts,
         )
-        run = _Run(catalogue.audio_root, config, len(wanted), progress, stop)
+        connections = make_pool(config)
+        run = _Run(catalogue.audio_root, config, len(wanted), progress, stop, connections)
         missing = run.adopt(wanted)
         try:
             run.download(missing)
         finally:
             record(catalogue.folder, run.found)
-        record_whole(catalogue.folder)
         order = {str(row["track_id"]): at for at, row in enumerate(rows)}
         failures = sorted([*failures, *run.failures], key=lambda f: order[f.track_id])
         write_failures(catalogue.folder, STAGE, failures)
@@ -102,28 +104,23 @@ def download(
     return Downloaded(len(run.found) - found, found, run.bytes, seconds, failures, stopped)
 
 
+@dataclass
 class _Run:
     """A run. Workers download; only the main thread changes `found` and `failures`."""
 
-    def __init__(
-        self,
-        root: Path,
-        config: PreviewConfig,
-        total: int,
-        progress: Callable[[DownloadProgress], None] | None,
-        stop: Callable[[], bool],
-    ) -> None:
-        self._root, self._config, self._total = root, config, total
-        self._progress, self._stop = progress, stop
-        self._pool = make_pool(config)
-        self._patience = Patience(config.tries, config.backoff_s, config.longest_wait_s)
-        self._stopping = Event()
-        self._waiting = ""
-        # Successive failures by host. A race between workers costs at most one request.
-        self._misses: Counter[str] = Counter()
-        self.found: dict[str, tuple[Wanted, Facts]] = {}
-        self.failures: list[Failure] = []
-        self.bytes = 0
+    root: Path
+    config: PreviewConfig
+    total: int
+    progress: Callable[[DownloadProgress], None]
+    stop: Callable[[], bool]
+    connections: PoolManager
+    found: dict[str, tuple[Wanted, Facts]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    bytes: int = 0
+    waiting: str = ""
+    stopping: Event = field(default_factory=Event)
+    # Successive failures by host. A race between workers costs at most one request.
+    misses: Counter[str] = field(default_factory=Counter)
 
     @property
     def done(self) -> int:
@@ -142,90 +139,66 @@ class _Run:
 
     def download(self, wanted: Sequence[Wanted]) -> None:
         """Download until all are done or `stop` returns true."""
-        for folder in sorted({self._target(one).parent for one in wanted}):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise KitError(
-                    f"cannot make {folder}: {error.strerror or error}; choose a place that you "
-                    "may write to"
-                ) from error
-        ended: SimpleQueue[Future[Facts]] = SimpleQueue()
-        jobs: dict[Future[Facts], Wanted] = {}
-        with ThreadPoolExecutor(max_workers=self._config.connections) as pool:
+        ended: SimpleQueue[tuple[Wanted, Future[Facts]]] = SimpleQueue()
+        with ThreadPoolExecutor(max_workers=self.config.connections) as pool:
             try:
                 for one in wanted:
                     job = pool.submit(self._one, one)
-                    jobs[job] = one
-                    job.add_done_callback(ended.put)
-                for _ in wanted:
-                    job = self._next(ended)
-                    self._book(jobs.pop(job), job)
+                    job.add_done_callback(lambda job, one=one: ended.put((one, job)))
+                left = len(wanted)
+                while left:
+                    if self.stop():
+                        self.stopping.set()
+                    with contextlib.suppress(Empty):
+                        self._book(*ended.get(timeout=_TICK_S))
+                        left -= 1
                     self._tell()
             finally:
-                self._stopping.set()
+                self.stopping.set()
                 pool.shutdown(wait=True, cancel_futures=True)
-                self._pool.clear()
-
-    def _next(self, ended: SimpleQueue[Future[Facts]]) -> Future[Facts]:
-        while True:
-            if self._stop():
-                self._stopping.set()
-            try:
-                return ended.get(timeout=_TICK_S)
-            except Empty:
-                self._tell()
+                self.connections.clear()
 
     def _book(self, wanted: Wanted, job: Future[Facts]) -> None:
         try:
-            facts = job.result()
-        except _Stopped:
-            return
+            self.found[wanted.track_id] = (wanted, job.result())
+            self.bytes += self._target(wanted).stat().st_size
         except PreviewError as error:
             self.failures.append(failure(wanted.track_id, wanted.path, error))
-            return
-        self.found[wanted.track_id] = (wanted, facts)
-        self.bytes += self._target(wanted).stat().st_size
+        except _Stopped:
+            pass
 
     def _tell(self) -> None:
-        if self._progress is not None:
-            self._progress(DownloadProgress(self.done, self._total, self.bytes, self._waiting))
+        self.progress(DownloadProgress(self.done, self.total, self.bytes, self.waiting))
 
     def _target(self, wanted: Wanted) -> Path:
-        return self._root / wanted.path
+        return self.root / wanted.path
 
     def _one(self, wanted: Wanted) -> Facts:
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             raise _Stopped
-        if self._misses[wanted.host] >= _HOST_AWAY_AFTER:
-            raise PreviewError(
-                "host_away",
-                f"{wanted.host!r} failed for other tracks, so this one was skipped; run the "
-                "command again later",
-            )
-        misses = 0
+        if self.misses[wanted.host] >= _HOST_AWAY_AFTER:
+            raise PreviewError("host_away", host=wanted.host)
+        longest_s, misses = self.config.longest_wait_s, 0
         try:
             return with_retries(
-                lambda: fetch_file(self._pool, wanted.url, self._target(wanted), self._config),
-                self._patience,
+                lambda: fetch_file(self.connections, wanted.url, self._target(wanted), self.config),
+                Patience(self.config.tries, self.config.backoff_s, longest_s),
                 lambda seconds, why: self._wait(wanted.host, seconds, why),
             )
         except PreviewError as error:
-            misses = self._misses[wanted.host] + 1 if error.passing else 0
+            if error.passing and error.asked_s > longest_s:
+                misses = _HOST_AWAY_AFTER
+                raise PreviewError(
+                    "rate_limited", "too_long", asked=error.asked_s, longest=longest_s
+                ) from error
+            misses = self.misses[wanted.host] + 1 if error.passing else 0
             raise
-        except TooLongError as error:
-            misses = _HOST_AWAY_AFTER
-            raise PreviewError(
-                "rate_limited",
-                f"the server asks to wait {error.seconds:.0f} s, longer than --longest-wait-s "
-                f"({self._config.longest_wait_s:g} s); run the command again later",
-            ) from error
         finally:
-            self._misses[wanted.host] = misses
+            self.misses[wanted.host] = misses
 
     def _wait(self, host: str, seconds: float, why: str) -> None:
         if seconds >= 1:
-            self._waiting = f"{host}: {why}, {seconds:.0f} s"
-        if self._stopping.wait(seconds):
+            self.waiting = f"{host}: {why}, {seconds:.0f} s"
+        if self.stopping.wait(seconds):
             raise _Stopped
-        self._waiting = ""
+        self.waiting = ""

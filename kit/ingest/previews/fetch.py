@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -34,13 +33,57 @@ _BLOCK = 1 << 16
 _SHORT = 1 << 14
 
 
+_AGAIN = "run the command again later"
+_CORRECT = "correct the column preview_url"
+_REMOVE = "remove its preview_url"
+
+# By reason; a reason with several sentences names one.
+_SENTENCES = {
+    "bad_url": f"its address is malformed; {_CORRECT}",
+    "not_https": "its address, or one that it redirects to, begins with {scheme!r}, and only https "
+    f"is allowed; {_CORRECT}",
+    "refused_host": "its address, or one that it redirects to, is at {host}, and previews are "
+    "downloaded only from {allowed}; if you trust it, add --hosts {host}",
+    "too_many_redirects": f"more than {REDIRECTS} redirects; {_CORRECT}",
+    "unknown_host": f"its host is unknown; check the network, or {_CORRECT}",
+    "bad_certificate": f"the certificate of the server is not valid; {_CORRECT}, or set "
+    f"{CA_VARIABLE} to the certificate of your proxy",
+    "connection": f"the connection failed or broke off; {_AGAIN}",
+    "timeout": f"the server took too long; {_AGAIN}",
+    "gone": "the server answers with status {status}; its preview is no longer available",
+    "failing": f"the server answers with status {{status}}; {_AGAIN}",
+    "rate_limited": f"the server asks to wait (status {{status}}); {_AGAIN}",
+    "too_long": "the server asks to wait {asked:.0f} s, longer than --longest-wait-s "
+    f"({{longest:g}} s); {_AGAIN}",
+    "host_away": f"{{host!r}} failed for other tracks, so this one was skipped; {_AGAIN}",
+    "wrong_type": f"the server sends {{kind}}, not audio; {_REMOVE}",
+    "no_length": "the server does not send the length, so an incomplete file would look complete; "
+    "download it by hand",
+    "too_large": "it is larger than {max_mb:g} MB; raise --max-mb if that is expected",
+    "text": f"the server sent text instead of audio; {_REMOVE}",
+    "unusable": f"the file is not usable audio ({{cause}}); {_REMOVE}",
+    "incomplete": f"the file is not complete audio ({{cause}}); {_REMOVE}",
+    "unwritable": "{target} is a folder; rename it",
+}
+_PASSING = ("unknown_host", "connection", "timeout", "failing", "rate_limited", "incomplete")
+
+
 class PreviewError(AttemptError):
-    """A preview cannot be downloaded."""
+    """A preview cannot be downloaded.
+
+    Args:
+        reason: as in `failures.csv`.
+        sentence: key of the table of sentences, if it is not the reason.
+        retry_after: the server's `Retry-After` header.
+        words: values in the sentence.
+    """
 
     def __init__(
-        self, reason: str, message: str, *, passing: bool = False, retry_after: str = ""
+        self, reason: str, sentence: str = "", *, retry_after: str = "", **words: object
     ) -> None:
-        super().__init__(message, passing=passing, retry_after=retry_after)
+        key = sentence or reason
+        text = _SENTENCES[key].format(**words)
+        super().__init__(text, passing=key in _PASSING, retry_after=retry_after)
         self.reason = reason
 
 
@@ -81,23 +124,14 @@ def host_of(url: str, more: tuple[str, ...] = ()) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise _bad_url() from error
+        raise PreviewError("bad_url") from error
     if parts.scheme.lower() != "https":
-        raise PreviewError(
-            "not_https",
-            f"its address, or one that it redirects to, begins with {parts.scheme[:20]!r}, and "
-            "only https is allowed; correct the column preview_url",
-        )
+        raise PreviewError("not_https", scheme=parts.scheme[:20])
     if not host:
-        raise _bad_url()
+        raise PreviewError("bad_url")
     allowed = (*HOSTS, *(name.lower() for name in more))
     if not any(host == name or host.endswith(f".{name}") for name in allowed):
-        raise PreviewError(
-            "refused_host",
-            f"its address, or one that it redirects to, is at {_shown(host)}, and previews are "
-            f"downloaded only from {', '.join(allowed)}; if you trust it, add --hosts "
-            f"{_shown(host)}",
-        )
+        raise PreviewError("refused_host", host=_shown(host), allowed=", ".join(allowed))
     return host
 
 
@@ -109,9 +143,10 @@ def fetch_file(pool: PoolManager, url: str, target: Path, config: PreviewConfig)
         KitError: the file cannot be written.
     """
     if target.is_dir():
-        raise PreviewError("unwritable", f"{target} is a folder; rename it")
+        raise PreviewError("unwritable", target=target)
     part = target.with_name(f".{target.name}{PART}")
     try:
+        part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
             for block in _blocks(pool, url, config):
                 stream.write(block)
@@ -142,17 +177,14 @@ def _checked(part: Path) -> Facts:
         start = stream.read(HEAD)
     if is_text(start):
         # Text may be a playlist, and a decoder may open the addresses in it.
-        raise PreviewError(
-            "not_audio", "the server sent text instead of audio; remove its preview_url"
-        )
+        raise PreviewError("not_audio", "text")
     try:
         return inspect(part)
     except UnreadableError as error:
         raise KitError(f"{error}") from error
     except AudioError as error:
-        message = f"the file is not usable audio ({error.reason}); remove its preview_url"
-        passing = error.reason in ("truncated", "empty")
-        raise PreviewError("not_audio", message, passing=passing) from error
+        sentence = "incomplete" if error.reason in ("truncated", "empty") else "unusable"
+        raise PreviewError("not_audio", sentence, cause=error.reason) from error
 
 
 def _blocks(pool: PoolManager, url: str, config: PreviewConfig) -> Iterator[bytes]:
@@ -176,10 +208,8 @@ def _blocks(pool: PoolManager, url: str, config: PreviewConfig) -> Iterator[byte
             try:
                 url = urljoin(url, target)
             except ValueError as error:
-                raise _bad_url() from error
-    raise PreviewError(
-        "too_many_redirects", f"more than {REDIRECTS} redirects; correct the column preview_url"
-    )
+                raise PreviewError("bad_url") from error
+    raise PreviewError("too_many_redirects")
 
 
 def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
@@ -189,29 +219,12 @@ def _require_audio(response: BaseHTTPResponse, config: PreviewConfig) -> None:
         raise _refusal(response.status, headers.get("Retry-After", ""))
     kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
     if not kind.startswith("audio/") and kind != "application/octet-stream":
-        raise PreviewError(
-            "wrong_type",
-            f"the server sends {_shown(kind) or 'a file without a type'}, not audio; remove its "
-            "preview_url",
-        )
-    coding = headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("", "identity"):
-        raise PreviewError(
-            "encoded",
-            f"the server compresses the file ({_shown(coding)}), although kit asked for no "
-            "compression; download it by hand",
-        )
-    if headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
-        return
-    length = headers.get("Content-Length", "").strip()
-    if not re.fullmatch("[0-9]{1,18}", length):
-        raise PreviewError(
-            "no_length",
-            "the server does not send the length, so an incomplete file would look complete; "
-            "download it by hand",
-        )
-    if int(length) > config.max_bytes:
-        raise _too_large(config)
+        raise PreviewError("wrong_type", kind=_shown(kind) or "a file without a type")
+    length = response.length_remaining
+    if length is None and not response.chunked:
+        raise PreviewError("no_length")
+    if length is not None and length > config.max_bytes:
+        raise PreviewError("too_large", max_mb=config.max_mb)
 
 
 def _body(response: BaseHTTPResponse, until: float, config: PreviewConfig) -> Iterator[bytes]:
@@ -220,7 +233,7 @@ def _body(response: BaseHTTPResponse, until: float, config: PreviewConfig) -> It
     while block := response.read1(_BLOCK, decode_content=False):
         size += len(block)
         if size > config.max_bytes:
-            raise _too_large(config)
+            raise PreviewError("too_large", max_mb=config.max_mb)
         _left_s(until)
         yield block
 
@@ -228,23 +241,15 @@ def _body(response: BaseHTTPResponse, until: float, config: PreviewConfig) -> It
 def _left_s(until: float) -> float:
     left_s = until - time.monotonic()
     if left_s <= 0:
-        raise _timeout()
+        raise PreviewError("timeout")
     return left_s
 
 
 def _refusal(status: int, retry_after: str) -> PreviewError:
     if status == 429 or (status == 503 and retry_after):
-        return PreviewError(
-            "rate_limited",
-            f"the server asks to wait (status {status}); run the command again later",
-            passing=True,
-            retry_after=retry_after,
-        )
-    later = status >= 500 or status == 408
-    remedy = "run the command again later" if later else "its preview is no longer available"
-    return PreviewError(
-        f"http_{status}", f"the server answers with status {status}; {remedy}", passing=later
-    )
+        return PreviewError("rate_limited", status=status, retry_after=retry_after)
+    sentence = "failing" if status >= 500 or status == 408 else "gone"
+    return PreviewError(f"http_{status}", sentence, status=status)
 
 
 @contextlib.contextmanager
@@ -253,44 +258,16 @@ def _as_preview_errors() -> Iterator[None]:
     try:
         yield
     except (http.LocationValueError, UnicodeError) as error:
-        raise _bad_url() from error
+        raise PreviewError("bad_url") from error
     except http.NameResolutionError as error:
-        raise PreviewError(
-            "unknown_host",
-            "its host is unknown; check the network, or correct the column preview_url",
-            passing=True,
-        ) from error
+        raise PreviewError("unknown_host") from error
     except (http.HTTPError, OSError) as error:
         # For urllib3, a refused connection (NewConnectionError) is a timeout.
         if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
-            raise _timeout() from error
+            raise PreviewError("timeout") from error
         if isinstance(error.args[0] if error.args else None, ssl.SSLCertVerificationError):
-            raise PreviewError(
-                "bad_certificate",
-                "the certificate of the server is not valid; correct the column preview_url, or "
-                f"set {CA_VARIABLE} to the certificate of your proxy",
-            ) from error
-        raise PreviewError(
-            "connection",
-            "the connection failed or broke off; run the command again later",
-            passing=True,
-        ) from error
-
-
-def _bad_url() -> PreviewError:
-    return PreviewError("bad_url", "its address is malformed; correct the column preview_url")
-
-
-def _too_large(config: PreviewConfig) -> PreviewError:
-    return PreviewError(
-        "too_large", f"it is larger than {config.max_mb:g} MB; raise --max-mb if that is expected"
-    )
-
-
-def _timeout() -> PreviewError:
-    return PreviewError(
-        "timeout", "the server took too long; run the command again later", passing=True
-    )
+            raise PreviewError("bad_certificate") from error
+        raise PreviewError("connection") from error
 
 
 def _shown(text: str) -> str:

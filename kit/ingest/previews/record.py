@@ -33,7 +33,7 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
         top = root
     elif not has_audio:
         top = base
-    elif _lacks_audio(table):
+    elif "preview_url" in table and not table.query("path == '' and preview_url != ''").empty:
         top = Path(os.path.commonpath([root, downloads]))
     else:
         # No row needs a download.
@@ -44,32 +44,22 @@ def settle(catalogue: Catalogue) -> tuple[Catalogue, str]:
     return catalogue if top == root else move_root(catalogue.folder, top), prefix
 
 
-def _lacks_audio(table: pd.DataFrame) -> bool:
-    """Return whether a row has a preview and no audio."""
-    empty = table["path"] == ""
-    return "preview_url" in table and bool((empty & (table["preview_url"] != "")).any())
-
-
 def record(folder: Path, found: Mapping[str, tuple[Wanted, Facts]]) -> None:
-    """Fill in `tracks.csv`, after reading it again, because another command may have changed it."""
-    if not found:
-        return
-    rows = load(folder).table.to_dict("records")
-    for row in rows:
-        if (one := found.get(str(row["track_id"]))) is not None:
-            wanted, facts = one
-            add_facts(row, facts)
-            row |= {"path": wanted.path, "audio_source": wanted.source}
-    write_table(pd.DataFrame(rows), folder)
+    """Fill in `tracks.csv` and `catalogue.json`.
 
-
-def record_whole(folder: Path) -> None:
-    """Update the sets of equal files and the notices in `catalogue.json`."""
-    catalogue = load(folder)
-    table = catalogue.table
-    meta = read_meta(folder)
-    new = meta | {"duplicates": [list(ids) for ids in duplicates(table)]}
-    if from_spotify(table) and not any("III.14" in notice for notice in catalogue.notices):
+    Both are read again, because another command may have changed them.
+    """
+    if found:
+        rows = load(folder).table.to_dict("records")
+        for row in rows:
+            if (one := found.get(str(row["track_id"]))) is not None:
+                wanted, facts = one
+                add_facts(row, facts)
+                row |= {"path": wanted.path, "audio_source": wanted.source}
+        write_table(pd.DataFrame(rows), folder)
+    catalogue, meta = load(folder), read_meta(folder)
+    new = meta | {"duplicates": [list(ids) for ids in duplicates(catalogue.table)]}
+    if from_spotify(catalogue.table) and not any("III.14" in text for text in catalogue.notices):
         new["notices"] = [*catalogue.notices, NOTICE]
     if new != meta:
         write_meta(folder, new)

@@ -93,7 +93,7 @@ def source_of(row: Mapping[str, Any], host: str, notices: Sequence[str]) -> str:
 
     The source is Spotify if the host, the row's `audio_source`, the row's features or the whole
     table is from Spotify, because an address from Spotify leads to its content. The notice that
-    `record_whole` adds is ignored, because it does not apply to other rows.
+    `record` adds is ignored, because it does not apply to other rows.
     """
     told = (row.get("audio_source", ""), row.get("feature_source", ""))
     if (

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from spotipy.exceptions import SpotifyBaseException
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyPKCE
 
 from kit.errors import KitError, UsageError
-from kit.ingest.retry import Patience, TooLongError, Wait, sleep, with_retries
-from kit.ingest.spotify.errors import FaultError, duration, refusal
+from kit.ingest.retry import Patience, Wait, with_retries
+from kit.ingest.spotify.errors import FaultError, refusal
 from kit.ingest.spotify.sign_in import (
     SCOPES,
     WAIT_S,
@@ -25,7 +26,6 @@ from kit.ingest.spotify.sign_in import (
     code_of,
     credentials,
     oauth_code,
-    signed_in,
     token_folder,
 )
 
@@ -34,10 +34,7 @@ T = TypeVar("T")
 API = "https://api.spotify.com/v1"
 ACCOUNTS = "https://accounts.spotify.com"
 SERVER_VARIABLE = "KIT_SPOTIFY_URL"
-"""Environment variable with the address of another server, for tests."""
-
-# Tokens are sent to it, so without TLS only this machine is allowed.
-_SERVER = re.compile(r"https://[\w.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
+"""Environment variable with the address of a server on this machine, for tests."""
 
 # spotipy logs headers with tokens, and server errors that may contain them.
 _LOGGERS = ("spotipy.client", "spotipy.oauth2", "spotipy.cache_handler", "spotipy.util")
@@ -55,30 +52,29 @@ class Client:
     patience: Patience
     wait: Wait
 
-    def get(self, path: str, endpoint: str, what: str = "it", **parameters: Any) -> dict[str, Any]:
+    def get(self, endpoint: str, id_: str = "", **parameters: Any) -> dict[str, Any]:
         """Request one object.
 
         Args:
-            path: path below the Web API's address, such as "audio-features".
-            endpoint: name of the endpoint in Spotify's documentation, for messages.
-            what: name of the requested object, for messages.
+            endpoint: as in Spotify's documentation, such as "/playlists/{id}/items".
+            id_: the id of its playlist.
             parameters: query parameters; None is left out.
         Raises:
             RefusedError: Spotify refuses it.
         """
-        manager = self.spotify.auth_manager
+        manager: Any = self.spotify.auth_manager
 
         def ask() -> dict[str, Any]:
             # Without this check spotipy would wait for a sign-in without a time limit.
-            if isinstance(manager, SpotifyPKCE) and not signed_in(manager):
+            if self.private and not manager.validate_token(self.tokens.get_cached_token()):
                 raise FaultError("no_sign_in")
             # The addresses of spotipy's public methods differ between versions.
-            answer = self.spotify._get(path, **parameters)
+            answer = self.spotify._get(endpoint.format(id=id_), **parameters)
             if not isinstance(answer, dict):
                 raise FaultError("answer")
             return answer
 
-        return self._with_retries(ask, endpoint, what)
+        return self._with_retries(ask, endpoint, f"playlist {id_}" if id_ else "it")
 
     def sign_in(self, show: Callable[[str], None], *, wait_s: float = WAIT_S) -> None:
         """Make sure that a user is signed in, if required.
@@ -87,10 +83,12 @@ class Client:
             RefusedError: nobody signed in, or Spotify refused.
             UsageError: SPOTIPY_REDIRECT_URI is missing or is not on this machine.
         """
-        manager = self.spotify.auth_manager
-        if not isinstance(manager, SpotifyPKCE):
-            return
-        if not self._with_retries(lambda: signed_in(manager), "/api/token"):
+        manager: Any = self.spotify.auth_manager
+
+        def renewed() -> Any:
+            return manager.validate_token(self.tokens.get_cached_token())
+
+        if self.private and not self._with_retries(renewed, "/api/token"):
             code = self._with_retries(lambda: code_of(manager, show, wait_s), "/authorize")
             self._with_retries(lambda: manager.get_access_token(code, False), "/api/token")
 
@@ -99,40 +97,31 @@ class Client:
         self.session.close()
 
     def _with_retries(self, call: Callable[[], T], endpoint: str, what: str = "it") -> T:
-        last = FaultError()
-        renewed = False
-
         def attempt() -> T:
-            nonlocal last, renewed
             try:
                 return _as_faults(call)
             except FaultError as fault:
-                last = fault
-                if fault.status != 401 or fault.sign_in or renewed:
+                if fault.status != 401 or fault.sign_in:
                     raise
-                # A token may be revoked before it expires: try once with a new one.
-                renewed = True
-                self.tokens.expire()
-                return attempt()
+            # A token may be revoked before it expires: try once with a new one.
+            self.tokens.expire()
+            return _as_faults(call)
 
-        asked = ""
         try:
             with _no_log(), warnings.catch_warnings():
                 # spotipy's own calls raise deprecation warnings.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 return with_retries(attempt, self.patience, self.wait)
-        except TooLongError as error:
-            asked = duration(error.seconds)
-        except FaultError as fault:
-            if fault.code == "invalid_grant":
-                self.tokens.forget()
-        # Outside the handlers, because a traceback would show spotipy's error with the token.
+        except FaultError as error:
+            fault = error
+        if fault.code == "invalid_grant":
+            self.tokens.forget()
+        # Outside the handler, because a traceback would show spotipy's error with the token.
         raise refusal(
-            last,
+            fault,
             endpoint,
             private=self.private,
-            asked=asked,
-            longest=duration(self.patience.longest_wait_s),
+            longest_s=self.patience.longest_wait_s,
             host=self.host,
             tokens=self.tokens.path,
             what=what,
@@ -145,7 +134,7 @@ def connect(
     environment: Mapping[str, str] | None = None,
     patience: Patience = Patience(),
     timeout_s: tuple[float, float] = (10.0, 30.0),
-    wait: Wait = sleep,
+    wait: Wait = lambda seconds, _: time.sleep(seconds),
 ) -> Client:
     """Return a client of the Web API, without a request.
 
@@ -153,7 +142,13 @@ def connect(
         UsageError: credentials or the address of the server are missing or malformed.
     """
     environment = os.environ if environment is None else environment
-    api, accounts = _addresses(environment)
+    server = environment.get(SERVER_VARIABLE, "")
+    # Tokens are sent to it.
+    if server and not re.fullmatch(r"https?://127\.0\.0\.1(:\d+)?", server, re.ASCII):
+        raise UsageError(
+            f"{SERVER_VARIABLE} must be http://127.0.0.1:PORT on this machine; correct or unset it"
+        )
+    api, accounts = (f"{server}/v1", server) if server else (API, ACCOUNTS)
     client_id, secret, redirect = credentials(environment, private=private)
     tokens = TokenFile(
         token_folder(environment),
@@ -161,7 +156,10 @@ def connect(
         client_id=client_id,
         accounts=accounts,
     )
-    session = _session()
+    session = requests.Session()
+    # Otherwise an entry in ~/.netrc replaces the token.
+    session.auth = lambda request: request
+    session.hooks["response"] = [_require_success]
     # spotipy accepts a session and two timeouts, against its annotations.
     given: dict[str, Any] = {"requests_session": session, "requests_timeout": timeout_s}
     manager: Any
@@ -175,33 +173,8 @@ def connect(
     manager.OAUTH_TOKEN_URL = f"{accounts}/api/token"
     manager.OAUTH_AUTHORIZE_URL = f"{accounts}/authorize"
     spotify = spotipy.Spotify(auth_manager=manager, **given)
-    spotify.prefix = f"{api}/"
+    spotify.prefix = api
     return Client(spotify, tokens, urlsplit(api).hostname or api, private, session, patience, wait)
-
-
-def _addresses(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the addresses of the Web API and of the sign-in."""
-    server = environment.get(SERVER_VARIABLE, "")
-    if not server:
-        return API, ACCOUNTS
-    if not _SERVER.fullmatch(server):
-        raise UsageError(
-            f"{SERVER_VARIABLE} must be https://HOST, or http://127.0.0.1:PORT on this machine; "
-            "correct or unset it"
-        )
-    return f"{server}/v1", server
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    # Otherwise an entry in ~/.netrc replaces the token.
-    session.auth = _unchanged
-    session.hooks["response"] = [_require_success]
-    return session
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _require_success(response: requests.Response, *_: Any, **__: Any) -> None:
@@ -246,10 +219,8 @@ def _as_faults(call: Callable[[], T]) -> T:
 @contextlib.contextmanager
 def _no_log() -> Iterator[None]:
     """Hide spotipy's messages from all handlers."""
-
-    def nothing(_record: logging.LogRecord) -> bool:
-        return False
-
+    # It passes only the messages of the logger that it names.
+    nothing = logging.Filter("none")
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(nothing)
     try:

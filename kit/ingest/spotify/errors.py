@@ -86,12 +86,9 @@ class RefusedError(KitError):
         super().__init__(message)
         self.status = status
 
-    def __reduce__(self) -> tuple[type, tuple[str, int]]:
-        return type(self), (str(self), self.status)
-
 
 def refusal(
-    fault: FaultError, endpoint: str, *, private: bool, asked: str = "", **words: object
+    fault: FaultError, endpoint: str, *, private: bool, longest_s: float, **words: object
 ) -> RefusedError:
     """Return the message for a fault.
 
@@ -99,29 +96,30 @@ def refusal(
         fault: fault of the last attempt.
         endpoint: documented name, such as "/playlists/{id}/items".
         private: whether a user is signed in.
-        asked: the requested pause, if it is too long.
-        words: values of `host`, `what`, `tokens` and `longest` in the message.
+        longest_s: longest pause that the server may ask for, seconds.
+        words: values of `host`, `what` and `tokens` in the message.
     """
     status = "5xx" if fault.status >= 500 else str(fault.status)
-    if asked:
-        keys = ("too long",)
-    elif fault.sign_in:
+    if fault.sign_in:
         endpoint = "/api/token"
         keys = (fault.code, status if status in ("429", "5xx") else "other sign-in")
     else:
         keys = (fault.code, f"{status} {endpoint}", f"{status} private" * private, status, "other")
+    if fault.passing and fault.asked_s > longest_s:
+        keys = ("too long",)
     text = _SENTENCES[next(key for key in keys if key in _SENTENCES)].format(
         at=f"({fault.status} at {endpoint})",
         code=fault.code or f"status {fault.status}",
         status=fault.status,
         endpoint=endpoint,
-        asked=asked,
+        asked=_duration(fault.asked_s),
+        longest=_duration(longest_s),
         **words,
     )
     return RefusedError(text, fault.status)
 
 
-def duration(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """Return seconds in words: "90 s", "15 min", "23 h"."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -1,17 +1,31 @@
-"""Read a Spotify playlist into a table of tracks."""
+"""Read a Spotify playlist into a table of tracks, and add it to a catalogue on disk."""
 
+import contextlib
+import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from kit.catalogue import Failure, Scan, validate
+from kit.catalogue import (
+    Catalogue,
+    Failure,
+    Scan,
+    load,
+    read_failures,
+    save,
+    validate,
+    write_failures,
+)
+from kit.catalogue.schema import is_absent
 from kit.errors import KitError, UsageError
-from kit.ingest.spotify.client import Client
+from kit.ingest.retry import Wait
+from kit.ingest.spotify.client import Client, connect
 from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, playlist_id, row
 from kit.ingest.spotify.errors import RefusedError
+from kit.lock import only_one
 
 Progress = Callable[[int, int, str], None]
 """Function of the number done, the total, and the counted unit."""
@@ -27,29 +41,98 @@ NOTICE = (
 )
 """Spotify's terms, for the user and the catalogue."""
 
-PAGE = 50
-"""Rows per page, the limit of /playlists/{id}/items."""
-
-BATCH = 100
-"""Ids per request, the limit of /audio-features."""
-
+PAGE = 50  # rows, the limit of /playlists/{id}/items
+BATCH = 100  # ids, the limit of /audio-features
 MAX_ROWS = 20_000
 """Limit on rows. A playlist has at most 10,000; twice as many is an error of the server."""
-
-_RESTARTS = 2
 
 # Refused to this app, or the endpoint no longer exists.
 _CLOSED = (403, 404, 410)
 
-_COLUMNS = (
-    *("track_id", "label", "artists", "title", "album", "release_date", "preview_url"),
-    *("artist_ids", "isrc", "explicit", "added_at", "feature_source", "popularity"),
-    *(*FEATURES, "duration_ms"),
-)
+
+def add(
+    source: str,
+    out: Path,
+    *,
+    label: str,
+    private: bool,
+    market: str | None,
+    note: Callable[[str], None],
+    show: Callable[[str], None],
+    progress: Progress,
+    wait: Wait,
+) -> tuple[Scan, list[Failure]]:
+    """Add the tracks of a playlist to the catalogue in `out`.
+
+    Returns:
+        The whole catalogue, with warnings about the playlist, and the playlist's failures.
+    Raises:
+        KitError: another run adds a playlist to `out`.
+    """
+    name = name_of(check(source, label, market))
+    client = connect(private=private, wait=wait)
+    with contextlib.closing(client), only_one(out / ".ingest", "adds a playlist to"):
+        # Detect a damaged catalogue before hundreds of requests.
+        before = _catalogue(out)
+        if before is None or NOTICE not in before.notices:
+            note(NOTICE)
+        client.sign_in(show)
+        found = playlist(source, label, out, client=client, market=market, progress=progress)
+        # Read again, because another command may have changed it while the playlist was read.
+        earlier = read_failures(out)
+        ours = [failure for failure in earlier if failure.stage == STAGE]
+        whole = merged(_catalogue(out), ours, found, name)
+        scanned = [failure for failure in earlier if failure.stage == "scan"]
+        save(dataclasses.replace(whole, failures=scanned), out)
+        write_failures(out, STAGE, whole.failures)
+    return whole, [failure for failure in whole.failures if failure.path == name]
 
 
-class _ChangedError(Exception):
-    """The number of rows of the playlist changed while it was read."""
+def merged(before: Catalogue | None, failures: Iterable[Failure], found: Scan, source: str) -> Scan:
+    """Merge the tracks of both, each once; earlier tracks come first and keep their label.
+
+    Args:
+        before: the catalogue on disk, if it exists.
+        failures: its failures of stage "ingest".
+        found: from `playlist`.
+        source: name of the playlist in its failures, which replace its earlier ones.
+    Returns:
+        The merged scan, with a failure for each track that already has another label. New values
+        replace old ones, but empty cells do not replace features.
+    """
+    if before is None:
+        return found
+    rows: dict[str, dict[str, Any]] = {
+        str(row["track_id"]): row for row in before.table.to_dict("records")
+    }
+    refused: list[Failure] = []
+    for new in found.table.to_dict("records"):
+        id_ = str(new["track_id"])
+        old = rows.get(id_)
+        if old is None:
+            rows[id_] = new
+        elif old["label"] != new["label"]:
+            message = (
+                f"track {id_} is in the catalogue as {old['label']!r} and in a playlist of "
+                f"{new['label']!r}; the first label is kept: remove the track from one of them"
+            )
+            refused.append(Failure(source, STAGE, "two_labels", message, id_))
+        else:
+            rows[id_] = old | {k: v for k, v in new.items() if not is_absent(v)}
+            if new.get("feature_source"):
+                # Features of two sources are not mixed: empty cells also replace old ones.
+                rows[id_] |= {name: new[name] for name in FEATURES}
+    return dataclasses.replace(
+        found,
+        table=validate(pd.DataFrame(list(rows.values())), source="the catalogue"),
+        failures=[f for f in failures if f.path != source] + found.failures + refused,
+        audio_root=before.audio_root,
+        notices=tuple(dict.fromkeys((*before.notices, *found.notices))),
+    )
+
+
+def _catalogue(out: Path) -> Catalogue | None:
+    return load(out) if (out / "catalogue.json").exists() else None
 
 
 def playlist(
@@ -82,17 +165,32 @@ def playlist(
             else f"playlist {id_} is empty; give one with tracks"
         )
     of, refused = _features(client, list(rows), progress)
+    warnings = [refused] if refused else []
+    if not refused and (without := len(rows) - len(of)):
+        warnings.append(
+            f"{without} tracks have no audio features on Spotify; the columns stay empty"
+        )
+    if locked:
+        where = market or "where the account is, or anywhere"
+        warnings.append(
+            f"{locked} tracks may not be played ({where}); they are kept, without a preview"
+        )
+    empty = dict.fromkeys((*FEATURES, "feature_source"))
     table = pd.DataFrame(
-        [{"label": label, **columns, **of.get(id_, {})} for id_, columns in rows.items()],
-        columns=list(_COLUMNS),
+        [columns | {"label": label} | of.get(track, empty) for track, columns in rows.items()]
     )
     return Scan(
         table=validate(table, source=f"playlist {id_}"),
         failures=failures,
         audio_root=Path(folder) / "audio",
-        warnings=tuple(_warnings(refused, len(rows) - len(of), locked, market)),
+        warnings=tuple(warnings),
         notices=(NOTICE,),
     )
+
+
+def name_of(id_: str) -> str:
+    """Return the URI of a playlist, used as its name in `failures.csv`."""
+    return f"spotify:playlist:{id_}"
 
 
 def check(source: str, label: str, market: str | None) -> str:
@@ -116,24 +214,7 @@ def check(source: str, label: str, market: str | None) -> str:
     return id_
 
 
-def name_of(source: str) -> str:
-    """Return the URI of a playlist, used as its name in `failures.csv`."""
-    return f"spotify:playlist:{playlist_id(source)}"
-
-
 def _rows(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
-    """Read all pages; start again if the playlist changes."""
-    for _ in range(_RESTARTS + 1):
-        try:
-            return _pages(client, id_, market, progress)
-        except _ChangedError:
-            continue
-    raise KitError(
-        f"playlist {id_} changes while it is read; run the same command when nobody edits it"
-    )
-
-
-def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> list[Any]:
     # Links to next pages are not followed, so that the token is not sent to another host.
     word, page = _first_page(client, id_, market)
     rows: list[Any] = []
@@ -144,8 +225,6 @@ def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> 
             f"reads up to {MAX_ROWS}); check its address"
         )
     while True:
-        if page["total"] != total:
-            raise _ChangedError
         rows += page["items"]
         progress(min(len(rows), total), total, "rows")
         if len(rows) >= total:
@@ -156,6 +235,11 @@ def _pages(client: Client, id_: str, market: str | None, progress: Progress) -> 
                 f"{len(rows)} is empty; run the same command again"
             )
         page = _page(client, id_, word, len(rows), market)
+        if page["total"] != total:
+            raise KitError(
+                f"playlist {id_} changes while it is read; run the same command when nobody "
+                "edits it"
+            )
 
 
 def _first_page(client: Client, id_: str, market: str | None) -> tuple[str, dict[str, Any]]:
@@ -177,9 +261,8 @@ def _first_page(client: Client, id_: str, market: str | None) -> tuple[str, dict
 
 def _page(client: Client, id_: str, word: str, offset: int, market: str | None) -> dict[str, Any]:
     page = client.get(
-        f"playlists/{id_}/{word}",
         f"/playlists/{{id}}/{word}",
-        f"playlist {id_}",
+        id_,
         limit=PAGE,
         offset=offset,
         market=market,
@@ -203,7 +286,7 @@ def _features(
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
         try:
-            answer = client.get("audio-features", "/audio-features", ids=",".join(batch))
+            answer = client.get("/audio-features", ids=",".join(batch))
         except RefusedError as error:
             if error.status not in _CLOSED:
                 raise
@@ -223,33 +306,15 @@ def _sorted(items: Sequence[Any], id_: str) -> tuple[dict[str, dict[str, Any]], 
     rows: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
     locked = 0
-
-    def leave_out(number: int, reason: str, message: str, track: str = "") -> None:
-        text = f"row {number} of playlist {id_} {message}"
-        failures.append(Failure(f"spotify:playlist:{id_}", STAGE, reason, text, track))
-
     for number, item in enumerate(items, start=1):
-        found = row(item)
-        if isinstance(found, LeftOut):
-            leave_out(number, found.reason, found.message)
-        elif found["track_id"] in rows:
+        found, track = row(item), ""
+        if not isinstance(found, LeftOut):
             track = found["track_id"]
-            leave_out(number, "duplicate", f"is track {track} again; the first is kept", track)
-        else:
-            rows[found["track_id"]] = found
-            locked += is_locked(item)
+            if track not in rows:
+                rows[track] = found
+                locked += is_locked(item)
+                continue
+            found = LeftOut("duplicate", f"is track {track} again; the first is kept")
+        message = f"row {number} of playlist {id_} {found.message}"
+        failures.append(Failure(name_of(id_), STAGE, found.reason, message, track))
     return rows, failures, locked
-
-
-def _warnings(refused: str, without: int, locked: int, market: str | None) -> list[str]:
-    found = []
-    if refused:
-        found.append(refused)
-    elif without:
-        found.append(f"{without} tracks have no audio features on Spotify; the columns stay empty")
-    if locked:
-        where = market or "where the account is, or anywhere"
-        found.append(
-            f"{locked} tracks may not be played ({where}); they are kept, without a preview"
-        )
-    return found

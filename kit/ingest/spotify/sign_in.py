@@ -70,16 +70,11 @@ def token_folder(environment: Mapping[str, str]) -> Path:
 
 
 class TokenFile(CacheFileHandler):
-    """spotipy's token file, created with mode 0600.
+    """spotipy's token file, created with mode 0600 in a folder of mode 0700.
 
-    If the file cannot be written, the token is kept in memory for this run.
-
-    Args:
-        folder: its folder, made with mode 0700.
-        kind: "app" or "user".
-        client_id: id of the app.
-        accounts: server that issued the token. Each server and app has its own file, so that no
-            other one gets the token.
+    If the file cannot be written, the token is kept in memory for this run. Each kind ("app" or
+    "user"), app and server that issues tokens (`accounts`) has its own file, so that no other one
+    gets the token.
     """
 
     def __init__(self, folder: Path, *, kind: str, client_id: str, accounts: str) -> None:
@@ -120,11 +115,6 @@ class TokenFile(CacheFileHandler):
         self._token = None
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
-
-
-def signed_in(manager: SpotifyPKCE) -> bool:
-    """Renew the token if needed, and return whether it is valid."""
-    return manager.validate_token(manager.cache_handler.get_cached_token()) is not None
 
 
 class _Handler(RequestHandler):

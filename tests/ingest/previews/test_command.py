@@ -122,7 +122,7 @@ def test_ctrl_c_finishes_what_is_in_flight(server, catalogue, quick):
 
 def test_nothing_heavy_for_a_download():
     code = (
-        "import sys, kit.ingest.previews, kit.cli.counts, kit.cli.interrupt; "
+        "import sys, kit.ingest.previews.download, kit.cli.counts, kit.cli.interrupt; "
         "print(*{'jax', 'scipy', 'sklearn', 'matplotlib', 'tensorstore'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", code]

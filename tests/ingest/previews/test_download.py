@@ -13,7 +13,7 @@ from kit.catalogue import Failure, from_csv, load, read_failures, save, write_fa
 from kit.catalogue.inspect import hash_file
 from kit.catalogue.rights import NOTICE
 from kit.errors import KitError, UsageError
-from kit.ingest.previews import download
+from kit.ingest.previews.download import download
 from kit.lock import only_one
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kit.catalogue import load
 from kit.config import to_json
-from kit.ingest.previews import download
+from kit.ingest.previews.download import download
 
 KILLS = 5
 COUNT = 60
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from kit.catalogue import load
 from kit.config import PreviewConfig, from_json
-from kit.ingest.previews import download
+from kit.ingest.previews.download import download
 
 folder, config = sys.argv[1:3]
 download(

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from kit.ingest.spotify import Client, connect
+from kit.ingest.spotify.client import Client, connect
 from tests.ingest.spotify.server import Spotify
 
 

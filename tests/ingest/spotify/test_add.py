@@ -6,8 +6,8 @@ import pandas as pd
 
 from kit.catalogue import Catalogue, Failure, Scan
 from kit.catalogue.schema import validate
-from kit.ingest.spotify import merged
 from kit.ingest.spotify.columns import FEATURES
+from kit.ingest.spotify.playlist import merged
 from tests.ingest.spotify.server import id_of
 
 

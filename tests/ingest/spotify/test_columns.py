@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from kit.catalogue.schema import validate
 from kit.errors import UsageError
-from kit.ingest.spotify import playlist_id
-from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, row
+from kit.ingest.spotify.columns import FEATURES, LeftOut, features, is_locked, playlist_id, row
 from tests.ingest.spotify.server import entry, id_of
 
 ID = "37i9dQZF1DX6J5NfMJS675"
@@ -33,6 +32,7 @@ ID = "37i9dQZF1DX6J5NfMJS675"
         f"https://open.spotify.com/embed/playlist/{ID}",
         f"https://open.spotify.com/user/some.one/playlist/{ID}#top",
         f"https://play.spotify.com/playlist/{ID}",
+        f"HTTPS://Open.Spotify.com//playlist/{ID}",
     ],
 )
 def test_a_playlist_by_any_name(text):

@@ -13,7 +13,7 @@ import pytest
 from kit.catalogue import Failure, load, read_failures, write_failures
 from kit.catalogue.io import write_table
 from kit.cli import main
-from kit.ingest.spotify import NOTICE
+from kit.ingest.spotify.playlist import NOTICE
 from tests.ingest.spotify.server import entry, episode, error, features, id_of, local
 
 TECHNO, EDM = "37i9dQZF1DX6J5NfMJS675", "37i9dQZF1DX8tZsk68tuDw"
@@ -217,7 +217,7 @@ def test_what_another_command_changes_meanwhile_stays(kit, serve, tmp_path):
 
 def test_the_stage_imports_nothing_that_it_does_not_need():
     needless = {"jax", "flax", "scipy", "sklearn", "matplotlib", "tensorstore"}
-    code = "import sys, kit.ingest.spotify.add, kit.cli.counts; "
+    code = "import sys, kit.ingest.spotify.playlist, kit.cli.counts; "
     code += f"print(*{needless} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"

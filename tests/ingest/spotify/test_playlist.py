@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from kit.catalogue.schema import validate
+from kit.errors import KitError
 from kit.ingest.retry import Patience
-from kit.ingest.spotify import NOTICE, playlist
+from kit.ingest.spotify.playlist import NOTICE, playlist
 from tests.ingest.spotify.server import (
     cut,
     entry,
@@ -212,7 +213,7 @@ def test_a_token_that_is_taken_back_is_renewed(serve, ask, tmp_path):
     assert sum("/api/token" in r for r in server.requests) == 2
 
 
-def test_a_playlist_that_changes_is_read_from_the_start(serve, ask, tmp_path):
+def test_a_playlist_that_changes_is_not_taken(serve, ask, tmp_path):
     rows = ROWS[:100]
     server = serve({LIST: rows}, features=FEATURES)
 
@@ -221,7 +222,11 @@ def test_a_playlist_that_changes_is_read_from_the_start(serve, ask, tmp_path):
             rows[:0] = ROWS[100:110]
 
     server.fault = fault
-    found = playlist(LIST, "techno", tmp_path, client=ask(server))
+    client = ask(server)
+    with pytest.raises(KitError, match="changes while it is read"):
+        playlist(LIST, "techno", tmp_path, client=client)
+    # Once nobody edits it, it is read as it has become.
+    found = playlist(LIST, "techno", tmp_path, client=client)
     assert same(found, [*range(101, 111), *range(1, 101)])
 
 

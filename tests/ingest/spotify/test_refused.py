@@ -4,8 +4,9 @@ import pytest
 
 from kit.errors import KitError, UsageError
 from kit.ingest.retry import Patience
-from kit.ingest.spotify import RefusedError, connect, playlist
-from kit.ingest.spotify.errors import OAUTH_CODES, FaultError, refusal
+from kit.ingest.spotify.client import connect
+from kit.ingest.spotify.errors import OAUTH_CODES, FaultError, RefusedError, refusal
+from kit.ingest.spotify.playlist import playlist
 from tests.ingest.spotify.server import SECRET, entry, error
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
@@ -156,6 +157,7 @@ def test_a_secret_with_a_slip_in_it_is_not_shown(tmp_path):
         "ftp://127.0.0.1/",
         "file:///etc",
         "http://127.0.0.1.evil.example",
+        "https://a.example",
         "http://user:word@127.0.0.1",
         "https://",
         "https://a.example/?x",
@@ -194,18 +196,19 @@ def test_a_playlist_without_a_track(serve, ask, tmp_path, rows):
 
 
 @pytest.mark.parametrize("private", [False, True])
-@pytest.mark.parametrize("asked", ["", "23 h"])
+@pytest.mark.parametrize("asked", ["", "82800"])
 @pytest.mark.parametrize("status", [0, 302, 400, 401, 403, 404, 410, 429, 503])
 def test_every_fault_has_a_sentence(status, asked, private):
-    words = {"host": "HOST", "what": "playlist X", "tokens": "FILE", "longest": "15 min"}
+    words = {"host": "HOST", "what": "playlist X", "tokens": "FILE"}
     codes = ["", "redirect", "certificate", "connection", "answer", "state_mismatch", "no_sign_in"]
     for code in (*codes, *OAUTH_CODES):
         for sign_in in (False, True):
-            fault = FaultError(code, status=status, sign_in=sign_in)
+            fault = FaultError(code, status=status, sign_in=sign_in, retry_after=asked)
             for endpoint in ("/audio-features", "/playlists/{id}/items"):
-                error_ = refusal(fault, endpoint, private=private, asked=asked, **words)
+                error_ = refusal(fault, endpoint, private=private, longest_s=900.0, **words)
                 text = str(error_).replace("{id}", "")
                 assert error_.status == status
+                assert ("wait 23 h" in text) == (asked != "" and fault.passing)
                 assert ";" in text
                 assert not set("{}\n") & set(text)
 

@@ -13,7 +13,9 @@ import urllib.request
 import pytest
 
 from kit.errors import KitError, UsageError
-from kit.ingest.spotify import RefusedError, connect, playlist
+from kit.ingest.spotify.client import connect
+from kit.ingest.spotify.errors import RefusedError
+from kit.ingest.spotify.playlist import playlist
 from kit.ingest.spotify.sign_in import TokenFile, token_folder
 from tests.ingest.spotify.server import entry, features, id_of
 

@@ -5,7 +5,8 @@ import ssl
 import pytest
 import trustme
 
-from kit.ingest.spotify import RefusedError, playlist
+from kit.ingest.spotify.errors import RefusedError
+from kit.ingest.spotify.playlist import playlist
 from tests.ingest.spotify.server import entry, features, id_of
 
 LIST = "37i9dQZF1DX6J5NfMJS675"
