@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import softmax
 
 from kit.errors import KitError
 from kit.evaluation.conformal import answer_threshold, set_threshold
@@ -64,7 +63,9 @@ class Thresholds:
         """Return the probability of each label after temperature scaling, the highest first."""
         names = sorted(probabilities, key=lambda name: -probabilities[name])
         with np.errstate(divide="ignore"):
-            shares = softmax(self.factor * np.log([probabilities[name] for name in names]))
+            scores = self.factor * np.log([probabilities[name] for name in names])
+        # SciPy, which has a softmax, takes longer to import than a prediction.
+        shares = np.exp(scores - np.logaddexp.reduce(scores))
         return dict(zip(names, shares.tolist(), strict=True))
 
     def verdict(self, probabilities: Mapping[str, float]) -> Verdict:
