@@ -1,5 +1,6 @@
 """The tempo along a mix, from frames of its log-mel spectrogram as they come."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,9 +112,19 @@ def pulse(
     """
     size = rows.shape[1]
     centred = (rows - rows.mean(axis=1, keepdims=True)) * np.hanning(size)
-    # The transform at these few frequencies alone takes a tenth of the time of an FFT that is
-    # padded until its grid is fine enough.
+    real, imaginary = (centred @ wave for wave in _waves(size, rate))
+    return np.hypot(real, imaginary).reshape(-1, len(_PULSES), len(_TEMPI)).sum(axis=1)
+
+
+@functools.lru_cache(maxsize=1)
+def _waves(
+    size: int, rate: float
+) -> tuple[Float64[np.ndarray, "frames hz"], Float64[np.ndarray, "frames hz"]]:
+    """Return cosines and sines of all pulses of all tempi.
+
+    The transform at these few frequencies alone takes a tenth of the time of an FFT that is padded
+    until its grid is fine enough.
+    """
     hz = np.outer(_PULSES, _TEMPI / 60).ravel()
     angle = 2 * np.pi / rate * np.outer(np.arange(size), hz)
-    real, imaginary = (centred @ wave(angle) for wave in (np.cos, np.sin))
-    return np.hypot(real, imaginary).reshape(-1, len(_PULSES), len(_TEMPI)).sum(axis=1)
+    return np.cos(angle), np.sin(angle)
