@@ -193,7 +193,7 @@ def _write_tracks(table: pd.DataFrame, folder: Path, audio_root: str) -> None:
     except KitError:
         meta = None  # a new catalogue has no old table to confuse it with
     if isinstance(meta, dict) and meta.get("audio_root") != audio_root:
-        digest = hashlib.sha256(_csv(table).encode()).hexdigest()
+        digest = hashlib.sha256(as_csv(table).encode()).hexdigest()
         write_meta(folder, meta | {_COMING: {"audio_root": audio_root, "tracks": digest}})
     write_csv(table, folder / TRACKS)
 
@@ -220,12 +220,12 @@ def _settle(folder: Path) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of tracks as CSV, atomically."""
+    """Write a table as CSV, atomically."""
     with atomic_write(path) as stream:
-        _csv(table, stream)
+        as_csv(table, stream)
 
 
-def _csv(table: pd.DataFrame, stream: IO[str] | None = None) -> str:
+def as_csv(table: pd.DataFrame, stream: IO[str] | None = None) -> str:
     """Return the table as CSV; with a stream, write to it in pieces and return ""."""
     # An unquoted carriage return ends a row, and not every version of the csv module
     # quotes it.

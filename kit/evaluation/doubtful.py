@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from kit.catalogue.io import as_csv
+
 NAME = "doubtful.csv"
 COLUMNS = ["track_id", "path", "artists", "title", "label", "suggested", "probability"]
 """`kit scan FOLDER --labels doubtful.csv` reads `path` and `label`."""
@@ -54,4 +56,4 @@ def doubtful(
 
 def in_csv(rows: list[dict[str, Any]]) -> str:
     """Return the rows of `doubtful` as CSV."""
-    return pd.DataFrame(rows, columns=COLUMNS).round(6).to_csv(index=False, lineterminator="\n")
+    return as_csv(pd.DataFrame(rows, columns=COLUMNS).round(6))

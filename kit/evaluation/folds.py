@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit.catalogue.io import as_csv
 from kit.errors import UsageError
 from kit.evaluation.answers import Progress, Scores
 from kit.evaluation.certainty import step_in_json
@@ -106,8 +107,7 @@ def predictions_in_csv(evaluation: dict[str, Any]) -> str:
     about = ["track_id", "label", "fold", "predicted", "probability"]
     labels, tracks = evaluation["labels"], evaluation["tracks"]
     probabilities = pd.DataFrame([track["probabilities"] for track in tracks], columns=labels)
-    table = pd.DataFrame(tracks, columns=about).join(probabilities.add_prefix("p_"))
-    return table.to_csv(index=False, lineterminator="\n")
+    return as_csv(pd.DataFrame(tracks, columns=about).join(probabilities.add_prefix("p_")))
 
 
 def mean_metrics(run: Run) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ import pandas as pd
 from kit.audio.errors import shown
 from kit.catalogue import Failure
 from kit.catalogue.csv_file import read_rows
+from kit.catalogue.io import write_csv
 from kit.catalogue.schema import alike, is_plain
 from kit.catalogue.sources.entry import Disk
 from kit.errors import UsageError
-from kit.files import atomic_write
 from kit.ingest.spreadsheet import is_unreadable, may_be
 
 NAME = "match-review.csv"
@@ -94,8 +94,7 @@ def write_review(folder: Path, questions: Iterable[Question]) -> None:
     """Replace the file; without questions, no new file is made."""
     table = pd.DataFrame(questions, columns=_FIELDS)
     if len(table) or (folder / NAME).exists():
-        with atomic_write(folder / NAME) as stream:
-            table.to_csv(stream, index=False, lineterminator="\n")
+        write_csv(table, folder / NAME)
 
 
 def restored(

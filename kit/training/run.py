@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from kit.catalogue.io import write_csv
 from kit.config import Experiment, from_dict
 from kit.errors import KitError, UsageError
 from kit.files import atomic_write, read_json, write_json
@@ -194,8 +195,7 @@ class Run:
         Raises:
             KitError: a file cannot be written.
         """
-        with atomic_write(self.folder / (_FOLDS if "fold" in table else _SPLIT)) as stream:
-            table.to_csv(stream, index=False, lineterminator="\n")
+        write_csv(table, self.folder / (_FOLDS if "fold" in table else _SPLIT))
         # Write config.json last: it makes the folder a run.
         write_json(self.folder / _CONFIG, _with(dict(config), statements))
 

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from scipy.special import softmax
 
-from kit.evaluation.doubtful import doubtful, in_csv, suggested
+from kit.evaluation.doubtful import COLUMNS, doubtful, in_csv, suggested
 
 
 def test_suggestions_by_hand():
@@ -69,3 +69,9 @@ def test_the_table_has_the_surest_first():
         "probability": "0.88",
     }
     assert in_csv([]) == "track_id,path,artists,title,label,suggested,probability\n"
+
+
+def test_a_title_with_a_carriage_return_is_one_cell():
+    row = dict(zip(COLUMNS, ("t", "a.mp3", "x", "a\rb", "edm", "techno", 0.9), strict=True))
+    (read,) = csv.DictReader(io.StringIO(in_csv([row]), newline=""))
+    assert read["title"] == "a\rb"

@@ -1,6 +1,7 @@
 """A catalogue without audio, a folder of real files, the questions and the answers."""
 
 import csv
+import dataclasses
 import io
 import os
 import shutil
@@ -255,6 +256,9 @@ def test_review_comes_back(tmp_path):
     assert not (tmp_path / NAME).exists()
     write_review(tmp_path, [QUESTION])
     assert read_review(tmp_path) == [QUESTION]
+    returned = dataclasses.replace(QUESTION, title="a\rb")
+    write_review(tmp_path, [returned])
+    assert read_review(tmp_path) == [returned]
     write_review(tmp_path, [])
     assert read_review(tmp_path) == []
 
